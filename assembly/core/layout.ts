@@ -1,0 +1,92 @@
+/**
+ * The map of the linear memory: each location is the previous one plus its size.
+ *
+ * One shared WebAssembly.Memory is one machine. This file is read by AssemblyScript (the core) and by
+ * TypeScript (the host, through `vmm/machine/core.ts`), so it holds plain constants only. All offsets
+ * are bytes from the start of the linear memory. Pages that nobody touches cost nothing.
+ *
+ *   0x0000_0000  null page, never used
+ *   0x0000_1000  machine header (assembly/core/machine.ts)
+ *   0x0001_0000  device states, DEVICE_STRIDE each
+ *   0x0009_0000  vsock connection table and buffers
+ *   0x000d_0000  legacy devices
+ *   0x000e_0000  software interrupt controllers
+ *   0x0010_0000  read-only static data of the module (asconfig.json memoryBase)
+ *   0x0020_0000  kvm_run pages, one stride a vCPU (mapped over by vcpu fds)
+ *   0x0030_0000  scratch, one stride a thread
+ *   0x0080_0000  software CPU state, one stride a vCPU
+ *   0x0100_0000  code marks, dirty bitmap, page generations, line masks
+ *   0x0200_0000  decoded blocks
+ *   0x0800_0000  guest RAM (gpa 0)
+ */
+export const PAGE_SIZE: u32 = 4096;
+
+export const MACHINE_BASE: u32 = 0x1000;
+export const MACHINE_SIZE: u32 = 0x1000;
+
+/** Device states: slot n at DEVICE_BASE + n * DEVICE_STRIDE. */
+export const DEVICE_BASE: u32 = 0x0001_0000;
+export const DEVICE_STRIDE: u32 = 0x4000;
+export const DEVICE_MAX: u32 = 32;
+
+export const VSOCK_BASE: u32 = 0x0009_0000;
+export const VSOCK_SIZE: u32 = 0x0004_0000;
+
+export const LEGACY_BASE: u32 = 0x000d_0000;
+export const LEGACY_SIZE: u32 = 0x0001_0000;
+
+export const IRQCHIP_BASE: u32 = 0x000e_0000;
+export const IRQCHIP_SIZE: u32 = 0x0001_0000;
+
+export const STATIC_BASE: u32 = 0x0010_0000;
+export const STATIC_SIZE: u32 = 0x0010_0000;
+
+export const VCPU_MAX: u32 = 32;
+
+/** kvm_run of vCPU n at KVM_RUN_BASE + n * KVM_RUN_STRIDE (KVM_GET_VCPU_MMAP_SIZE is 12 KiB). */
+export const KVM_RUN_BASE: u32 = 0x0020_0000;
+export const KVM_RUN_STRIDE: u32 = 0x4000;
+
+/** Scratch for the calling thread: vCPU n uses n, io VCPU_MAX, main VCPU_MAX + 1. */
+export const SCRATCH_BASE: u32 = 0x0030_0000;
+export const SCRATCH_STRIDE: u32 = 0x0001_0000;
+export const SCRATCH_MAX: u32 = 40;
+
+/** Software CPU: registers, TLBs and local APIC of vCPU n (assembly/cpu/state.ts). */
+export const CPU_BASE: u32 = 0x0080_0000;
+export const CPU_STRIDE: u32 = 0x0004_0000;
+
+/** One byte a guest page: not 0 when decoded code came from that page. */
+export const CODE_MARK_BASE: u32 = 0x0100_0000;
+/** One bit a guest page: written by a device or the host since the last clear. */
+export const DIRTY_BASE: u32 = 0x0110_0000;
+/** One u32 a guest page: bumped when decoded code of that page is overwritten. */
+export const PAGE_GEN_BASE: u32 = 0x0120_0000;
+/** One u64 a guest page: which 64-byte lines hold decoded code. */
+export const LINE_MASK_BASE: u32 = 0x0180_0000;
+
+export const BLOCK_BASE: u32 = 0x0200_0000;
+export const BLOCK_SIZE: u32 = 0x0400_0000;
+
+/** Linear offset of guest physical address 0. */
+export const RAM_BASE: u32 = 0x0800_0000;
+/** The most guest RAM a machine may have (the 3 GiB below the MMIO hole). */
+export const RAM_MAX: u32 = 0xc000_0000;
+
+// ---- the guest's physical memory map -------------------------------------------------------------------------
+
+export const VIRTIO_MMIO_GPA: u32 = 0xd000_0000;
+export const VIRTIO_MMIO_STRIDE: u32 = 0x1000;
+export const VIRTIO_MMIO_SLOTS: u32 = 19;
+export const VIRTIO_MMIO_IRQ: u32 = 5;
+export const ECAM_GPA: u32 = 0xe000_0000;
+export const IOAPIC_GPA: u32 = 0xfec0_0000;
+export const LAPIC_GPA: u32 = 0xfee0_0000;
+export const KVM_IDENTITY_MAP_GPA: u32 = 0xfffb_c000;
+export const KVM_TSS_GPA: u32 = 0xfffb_d000;
+
+export const COM1_PORT: u32 = 0x3f8;
+export const COM1_IRQ: u32 = 4;
+export const POWER_PORT: u32 = 0x600;
+export const MARK_PORT: u32 = 0x601;
+export const DEBUG_EXIT_PORT: u32 = 0xf4;

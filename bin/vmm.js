@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// The CLI's door: the program itself is dist/cli.js, built by `npm start`, `npm test` or `npm run setup`.
+import { existsSync } from 'node:fs';
+
+const cli = new URL('../dist/cli.js', import.meta.url);
+if (existsSync(cli)) {
+  await import(cli.href);
+} else {
+  process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
+  process.exitCode = 125;
+}
