@@ -1,0 +1,31 @@
+/**
+ * The state in which vCPU 0 meets a kernel. The accelerator turns it into registers.
+ *
+ * - `protected32`: 32-bit protected mode, paging off, flat segments, interrupts off (PVH: Xen's
+ *   docs/misc/pvh.pandoc; multiboot 1: "Machine state").
+ * - `long64`: long mode with the given page tables, flat segments, interrupts off (Linux
+ *   Documentation/arch/x86/boot.rst, "64-bit Boot Protocol").
+ */
+export type EntryState =
+  | { readonly kind: 'protected32'; readonly eip: number; readonly eax: number; readonly ebx: number; readonly gdt: GdtPlace }
+  | { readonly kind: 'long64'; readonly rip: bigint; readonly rsi: number; readonly cr3: number; readonly gdt: GdtPlace };
+
+/** Where the boot GDT lies in guest memory; selectors are CODE_SELECTOR and DATA_SELECTOR. */
+export interface GdtPlace {
+  readonly base: number;
+  /** Bytes minus one, as in GDTR. */
+  readonly limit: number;
+}
+
+/** Selectors of the boot GDT, as boot.rst names them: __BOOT_CS and __BOOT_DS. */
+export const CODE_SELECTOR = 0x10;
+export const DATA_SELECTOR = 0x18;
+export const TSS_SELECTOR = 0x20;
+
+/** What loaders need of guest memory; gpa and lengths in bytes, all within RAM (checked by the implementation). */
+export interface GuestMemory {
+  readonly ramSize: number;
+  write(gpa: number, bytes: Uint8Array): void;
+  /** Reads exactly `length` bytes of an open file straight into guest memory. */
+  readFile(fd: number, position: number, gpa: number, length: number): void;
+}
