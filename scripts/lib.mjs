@@ -1,0 +1,80 @@
+// Shared by the project's scripts. Plain Node, no packages: it runs before anything is installed.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const cache = join(root, '.cache');
+
+/** Runs a command with its output on stderr; ends the script with the command's status when it fails. */
+export function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  if (result.error) fail(`cannot run ${command}: ${result.error.message}`);
+  if (result.status !== 0) fail(`${command} ${args.join(' ')} failed with status ${result.status ?? result.signal}`, result.status ?? 1);
+}
+
+export function fail(message, status = 1) {
+  process.stderr.write(`${message}\n`);
+  process.exit(status);
+}
+
+export function say(message) {
+  process.stderr.write(`${message}\n`);
+}
+
+/** All files below `dir` (relative to the root) whose name passes `keep`, sorted. */
+export function filesBelow(dir, keep = () => true) {
+  const out = [];
+  const walk = (at) => {
+    for (const entry of readdirSync(at, { withFileTypes: true })) {
+      const path = join(at, entry.name);
+      if (entry.isDirectory()) walk(path);
+      else if (entry.isFile() && keep(entry.name)) out.push(path);
+    }
+  };
+  const start = join(root, dir);
+  if (existsSync(start)) walk(start);
+  return out.sort();
+}
+
+/** One hash over the contents and names of files. */
+export function hashFiles(paths) {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(`${relative(root, path)}\0`).update(readFileSync(path)).update('\0');
+  return hash.digest('hex');
+}
+
+/**
+ * Runs `make` unless the stamp `name` already holds `key` and all `outputs` exist. A stamp is written only after
+ * success, so an interrupted step is done again.
+ */
+export function step(name, key, outputs, make) {
+  const stamp = join(cache, 'stamps', name);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key && outputs.every((path) => existsSync(path))) return false;
+  make();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, key);
+  return true;
+}
+
+let aptUpdated = false;
+
+/** Installs Debian packages of which a witness file is missing: {package: witness path}. */
+export function needDebian(packages) {
+  const missing = Object.entries(packages).filter(([, witness]) => !existsSync(witness)).map(([name]) => name);
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0) fail(`missing Debian packages: install them with\n  sudo apt-get install ${missing.join(' ')}`);
+  say(`installing Debian packages: ${missing.join(' ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  if (!aptUpdated) {
+    run('apt-get', ['-qq', 'update'], { env });
+    aptUpdated = true;
+  }
+  run('apt-get', ['-qq', '-y', '--no-install-recommends', 'install', ...missing], { env });
+}
+
+export function newer(path, than) {
+  return existsSync(path) && statSync(path).mtimeMs > than;
+}

@@ -1,0 +1,36 @@
+// `npm test [-- FILTER…]`: sets everything up, then runs all tests. `npm run test:long` adds test/long.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { needDebian, root } from './lib.mjs';
+import { setup } from './setup.mjs';
+
+const args = process.argv.slice(2);
+const long = args.includes('--long');
+const filters = args.filter((arg) => arg !== '--long');
+
+await setup();
+needDebian({
+  gcc: '/usr/bin/gcc',
+  'libc6-dev': '/usr/include/stdio.h',
+  'qemu-system-x86': '/usr/bin/qemu-system-x86_64',
+  'busybox-static': '/bin/busybox',
+  e2fsprogs: '/sbin/mke2fs',
+  'erofs-utils': '/usr/bin/mkfs.erofs',
+  'xz-utils': '/usr/bin/xz',
+  zstd: '/usr/bin/zstd',
+  kmod: '/sbin/insmod',
+  'libzydis-dev': '/usr/include/Zydis/Zydis.h',
+  'libmpfr-dev': '/usr/include/mpfr.h',
+  gdb: '/usr/bin/gdb',
+  'musl-tools': '/usr/bin/musl-gcc',
+  'linux-libc-dev': '/usr/include/linux/kvm.h',
+});
+
+const env = { ...process.env, VMM_LONG: long ? '1' : '' };
+for (const name of Object.keys(env)) if (name.startsWith('NODE_')) delete env[name];
+const result = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/vitest.config.mjs', ...filters], {
+  cwd: root,
+  stdio: 'inherit',
+  env,
+});
+process.exit(result.status ?? 1);

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+const long = Boolean(process.env.VMM_LONG);
+
+export default defineConfig({
+  test: {
+    include: ['test/unit/**/*.test.ts', 'test/guest/**/*.test.ts', 'test/nested/**/*.test.ts', ...(long ? ['test/long/**/*.test.ts'] : [])],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 2,
+    reporters: ['default', new URL('./support/count-reporter.mjs', import.meta.url).pathname],
+  },
+});
