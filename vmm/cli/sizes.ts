@@ -1,0 +1,59 @@
+import { VmmError } from '../errors.ts';
+
+const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+export const MIB = 1024 ** 2;
+export const MEMORY_MAX_MIB = 3072;
+export const MEMORY_MIN_MIB = 16;
+export const CPUS_MAX = 32;
+
+/**
+ * A size in bytes: digits and a binary unit (`64m`, `1.5g`, `512MiB`). `bare` says what a number without a unit is:
+ * MiB (boot), or refused with a hint (run, where Docker would read bytes).
+ */
+export function parseSize(text: string, option: string, bare: 'mib' | 'refuse'): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([bkmgt])(?:i?b)?)?$/i.exec(text);
+  if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a size`, { hint: 'write for example 512m or 1g' });
+  const number = Number(match[1]);
+  const unit = match[2]?.toLowerCase();
+  if (unit === undefined) {
+    if (bare === 'refuse') throw new VmmError('USAGE', `${option}: ${text} has no unit`, { hint: `write ${text}m for MiB or ${text}b for bytes` });
+    return Math.floor(number * MIB);
+  }
+  return Math.floor(number * (UNITS[unit] as number));
+}
+
+/** Guest RAM in MiB, whole and within what a machine can have. */
+export function parseMemory(text: string, option: string, bare: 'mib' | 'refuse'): number {
+  const bytes = parseSize(text, option, bare);
+  const mib = Math.ceil(bytes / MIB);
+  if (mib < MEMORY_MIN_MIB) throw new VmmError('USAGE', `${option}: ${text} is too little, ${MEMORY_MIN_MIB}m is the least`, { hint: 'give at least 64m for a Linux guest' });
+  if (mib > MEMORY_MAX_MIB) {
+    throw new VmmError('USAGE', `${option}: ${text} is more than ${MEMORY_MAX_MIB}m: guest RAM lies in one 4 GiB WebAssembly memory`, { hint: `give ${MEMORY_MAX_MIB}m or less` });
+  }
+  return mib;
+}
+
+/** vCPUs of a machine: a whole number from 1 to CPUS_MAX. */
+export function parseCpus(text: string, option: string): number {
+  const n = Number(text);
+  if (!/^\d+$/.test(text) || n < 1 || n > CPUS_MAX) throw new VmmError('USAGE', `${option}: ${text} is not a number from 1 to ${CPUS_MAX}`, { hint: 'give the number of vCPUs' });
+  return n;
+}
+
+/** Docker's fractional `--cpus`: its ceiling in vCPUs, and a cpu.max quota when it is not whole. */
+export function parseCpuShare(text: string, option: string): { vcpus: number; quota: number | undefined } {
+  const n = Number(text);
+  if (!/^\d*\.?\d+$/.test(text) || !(n >= 0.01) || n > CPUS_MAX) {
+    throw new VmmError('USAGE', `${option}: ${text} is not a number from 0.01 to ${CPUS_MAX}`, { hint: 'for example 1, 2 or 0.5' });
+  }
+  return { vcpus: Math.ceil(n), quota: Number.isInteger(n) ? undefined : n };
+}
+
+/** Seconds, or with a unit as in `500ms`, `30s`, `5m`, `1h`. Result in milliseconds. */
+export function parseDuration(text: string, option: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] as number;
+  const ms = match === null ? Number.NaN : Number(match[1]) * factor;
+  if (!(ms > 0) || ms > 0x7fff_ffff) throw new VmmError('USAGE', `${option}: ${text} is not a time`, { hint: 'write for example 30, 30s, 500ms or 5m' });
+  return ms;
+}

@@ -1,0 +1,147 @@
+import { closeSync, fdatasyncSync, fstatSync, openSync, readvSync, statSync, writevSync, writeSync } from 'node:fs';
+import { RAM_BASE } from '../../assembly/core/layout.ts';
+import { VmmError } from '../errors.ts';
+
+/** A raw disk image as the user named it. */
+export interface DiskSpec {
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** Serial number the guest reads (VIRTIO_BLK_T_GET_ID), at most 20 bytes. */
+  readonly id: string;
+}
+
+/** What a thread needs to serve a disk: descriptors are the process's, so it can be posted to a worker. */
+export interface OpenDisk extends DiskSpec {
+  readonly fd: number;
+  /** Whole sectors, in bytes. */
+  readonly size: number;
+}
+
+export const SECTOR = 512;
+
+// virtio 1.2 §5.2.6
+const VIRTIO_BLK_T_IN = 0;
+const VIRTIO_BLK_T_OUT = 1;
+const VIRTIO_BLK_T_FLUSH = 4;
+const VIRTIO_BLK_T_DISCARD = 11;
+const VIRTIO_BLK_T_WRITE_ZEROES = 13;
+
+const EIO = 5;
+const EINVAL = 22;
+const EROFS = 30;
+const EOPNOTSUPP = 95;
+
+/** Opens a raw image or block device. Throws DISK_OPEN, DISK_SIZE. */
+export function openDisk(spec: DiskSpec): OpenDisk {
+  const fail = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('DISK_OPEN', `disk ${spec.path}: ${what}`, { hint, cause });
+  if (Buffer.byteLength(spec.id) > 20) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than 20 bytes`, { hint: 'shorten id=' });
+  let fd: number;
+  try {
+    if (statSync(spec.path).isDirectory()) throw fail('is a directory', 'give a raw image file or a block device');
+    fd = openSync(spec.path, spec.readOnly ? 'r' : 'r+');
+  } catch (cause) {
+    if (cause instanceof VmmError) throw cause;
+    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+    const hint = code === 'EACCES' || code === 'EROFS' ? 'add `,ro` to open it read-only' : 'check the path of --disk';
+    throw fail(`cannot be opened: ${code}`, hint, cause);
+  }
+  const stat = fstatSync(fd);
+  if (!stat.isFile() && !stat.isBlockDevice()) {
+    closeSync(fd);
+    throw fail('is neither a file nor a block device', 'give a raw image file or a block device');
+  }
+  const size = Math.floor(stat.size / SECTOR) * SECTOR;
+  if (stat.isFile() && size === 0) {
+    closeSync(fd);
+    throw new VmmError('DISK_SIZE', `disk ${spec.path}: ${stat.size} bytes are less than one sector of ${SECTOR}`, { hint: 'grow the image, for example with truncate -s' });
+  }
+  return { ...spec, fd, size };
+}
+
+/**
+ * Serves block requests with system calls that block the calling thread. Buffers are ranges of the shared linear
+ * memory; each is checked against guest RAM here, whatever the core already checked.
+ */
+export class DiskServer {
+  readonly #disks: readonly OpenDisk[];
+  readonly #buffer: SharedArrayBuffer;
+  readonly #words: Uint32Array;
+  readonly #ramEnd: number;
+
+  constructor(memory: WebAssembly.Memory, ramSize: number, disks: readonly OpenDisk[]) {
+    this.#disks = disks;
+    this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
+    this.#words = new Uint32Array(this.#buffer);
+    this.#ramEnd = RAM_BASE + ramSize;
+  }
+
+  /** One request as assembly/core/host.ts `host_blk` describes it: bytes moved, or -errno. */
+  request(disk: number, op: number, offset: number, iov: number, count: number): number {
+    const target = this.#disks[disk];
+    if (target === undefined) return -EIO;
+    try {
+      switch (op) {
+        case VIRTIO_BLK_T_IN:
+          return this.#move(target, offset, iov, count, false);
+        case VIRTIO_BLK_T_OUT:
+          return target.readOnly ? -EROFS : this.#move(target, offset, iov, count, true);
+        case VIRTIO_BLK_T_FLUSH:
+          if (!target.readOnly) fdatasyncSync(target.fd);
+          return 0;
+        case VIRTIO_BLK_T_DISCARD:
+          return target.readOnly ? -EROFS : 0; // a hint: the data may stay (virtio 1.2 §5.2.6.2)
+        case VIRTIO_BLK_T_WRITE_ZEROES:
+          // `count` holds the length in sectors here
+          return target.readOnly ? -EROFS : this.#zero(target, offset, count * SECTOR);
+        default:
+          return -EOPNOTSUPP;
+      }
+    } catch (error) {
+      return -Math.abs((error as NodeJS.ErrnoException).errno ?? EIO);
+    }
+  }
+
+  #move(disk: OpenDisk, offset: number, iov: number, count: number, write: boolean): number {
+    const views: Uint8Array[] = [];
+    let total = 0;
+    for (let i = 0; i < count; i++) {
+      const at = this.#words[(iov >>> 2) + 2 * i] as number;
+      const length = this.#words[(iov >>> 2) + 2 * i + 1] as number;
+      if (at < RAM_BASE || at + length > this.#ramEnd) return -EINVAL;
+      views.push(new Uint8Array(this.#buffer, at, length));
+      total += length;
+    }
+    if (offset + total > disk.size) return -EINVAL;
+    let done = 0;
+    while (done < total) {
+      const n = write ? writevSync(disk.fd, views, offset + done) : readvSync(disk.fd, views, offset + done);
+      // The file became shorter under us: what is missing cannot be read.
+      if (n === 0) return -EIO;
+      done += n;
+      if (done < total) advance(views, n);
+    }
+    return total;
+  }
+
+  #zero(disk: OpenDisk, offset: number, length: number): number {
+    if (offset + length > disk.size) return -EINVAL;
+    const zeros = new Uint8Array(Math.min(length, 1 << 20));
+    for (let done = 0; done < length; ) done += writeSync(disk.fd, zeros, 0, Math.min(zeros.length, length - done), offset + done);
+    return length;
+  }
+}
+
+/** Drops the first `n` bytes of a list of views, in place. */
+function advance(views: Uint8Array[], n: number): void {
+  let left = n;
+  while (left > 0) {
+    const first = views[0] as Uint8Array;
+    if (first.length <= left) {
+      views.shift();
+      left -= first.length;
+    } else {
+      views[0] = first.subarray(left);
+      left = 0;
+    }
+  }
+}
