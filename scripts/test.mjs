@@ -23,6 +23,7 @@ needDebian({
   'libmpfr-dev': '/usr/include/mpfr.h',
   gdb: '/usr/bin/gdb',
   'musl-tools': '/usr/bin/musl-gcc',
+  'acpica-tools': '/usr/bin/iasl',
   'linux-libc-dev': '/usr/include/linux/kvm.h',
 });
 

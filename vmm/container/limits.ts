@@ -1,0 +1,29 @@
+import { VmmError } from '../errors.ts';
+
+/** Resource numbers of setrlimit(2) on x86-64 (asm-generic/resource.h), under Docker's --ulimit names. */
+const RLIMITS: Readonly<Record<string, number>> = {
+  cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, rss: 5, nproc: 6, nofile: 7, memlock: 8, as: 9, locks: 10, sigpending: 11, msgqueue: 12, nice: 13,
+  rtprio: 14, rttime: 15,
+};
+
+const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+
+export interface Rlimit {
+  readonly resource: number;
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** Docker's `--ulimit name=soft[:hard]`; -1 is unlimited. */
+export function parseUlimit(text: string): Rlimit {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(text);
+  const resource = match === null ? undefined : RLIMITS[match[1] as string];
+  if (match === null || resource === undefined) {
+    throw new VmmError('USAGE', `--ulimit: ${text} is not NAME=SOFT[:HARD]`, { hint: `names: ${Object.keys(RLIMITS).join(' ')}` });
+  }
+  const value = (digits: string): bigint => (BigInt(digits) < 0n ? RLIM_INFINITY : BigInt(digits));
+  const soft = value(match[2] as string);
+  const hard = match[3] === undefined ? soft : value(match[3]);
+  if (soft > hard) throw new VmmError('USAGE', `--ulimit: ${text}: the soft limit is above the hard one`, { hint: 'swap them' });
+  return { resource, soft, hard };
+}
