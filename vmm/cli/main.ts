@@ -1,0 +1,60 @@
+import { VmmError } from '../errors.ts';
+import { STATUS_VMM_ERROR } from './status.ts';
+
+const HELP = `Usage: vmm COMMAND [OPTIONS]
+
+Runs containers and kernels in virtual machines.
+
+Commands:
+  run IMAGE [CMD…]   run a container image in a machine of its own
+  boot               boot a kernel
+  image              list, import, inspect and remove stored images
+  accel              say which accelerators work here, and why not
+  version            print the version
+
+\`vmm COMMAND --help\` tells a command's options.
+`;
+
+/** Each command is loaded when it is asked for: start-up time is a feature. */
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  switch (command) {
+    case 'run':
+      return (await import('./run.ts')).runCommand(rest);
+    case 'boot':
+      return (await import('./boot.ts')).bootCommand(rest);
+    case 'image':
+    case 'images':
+      return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
+    case 'accel':
+      return (await import('./accel.ts')).accelCommand(rest);
+    case 'version':
+    case '--version':
+      process.stdout.write(`vmm ${(await import('./version.ts')).VERSION}\n`);
+      return 0;
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(HELP);
+      return 0;
+    case undefined:
+      process.stderr.write(HELP);
+      return STATUS_VMM_ERROR;
+    default:
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, accel, version' });
+  }
+}
+
+/** One clear line: what failed, why, what to do. A defect of ours keeps its stack. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof VmmError)) return `vmm: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+  const hint = error.hint === undefined ? '' : ` (${error.hint})`;
+  return `vmm: ${error.message}${hint} [${error.code}]\n`;
+}
+
+try {
+  process.exitCode = await dispatch(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(describeError(error));
+  process.exitCode = STATUS_VMM_ERROR;
+}

@@ -1,0 +1,46 @@
+import type { DiskSpec } from '../devices/disk.ts';
+
+export type AccelName = 'auto' | 'kvm' | 'wasm';
+export type CpuModel = 'host' | 'baseline' | 'x86-64-v2';
+
+/** What a machine is made of. The CLI, the library and the tests all give this. */
+export interface MachineConfig {
+  /** Guest RAM, 16 to 3072 MiB. */
+  readonly memoryMib: number;
+  /** vCPUs, 1 to 32. */
+  readonly cpus: number;
+  readonly accel: AccelName;
+  /** Default: `host` on KVM, `baseline` on the software CPU. */
+  readonly cpuModel?: CpuModel | undefined;
+  /** Path of a vmlinux, bzImage or multiboot kernel. */
+  readonly kernel: string;
+  readonly initrd?: string | undefined;
+  /** Kernel command line; the machine adds what names its devices. */
+  readonly append: string;
+  /** ACPI tables for distribution kernels instead of MP table and device parameters. `auto`: for a bzImage. */
+  readonly acpi?: 'auto' | 'on' | 'off' | undefined;
+  readonly disks?: readonly DiskSpec[] | undefined;
+  /** Empty disk slots that can be filled while the machine runs. */
+  readonly spareDisks?: number | undefined;
+  /** Where the guest's console is: COM1, virtio console, or nowhere. */
+  readonly console: 'serial' | 'hvc' | 'none';
+  readonly vsock?: boolean | undefined;
+  readonly balloon?: boolean | undefined;
+  /** A reset by the guest ends the run instead of starting it again. */
+  readonly exitOnReboot?: boolean | undefined;
+  /** A byte written to port 0xf4 ends the run. */
+  readonly exitOnPort?: boolean | undefined;
+}
+
+/** How a run ended. `code` as in docs/errors.md. */
+export type MachineResult =
+  | { readonly kind: 'poweroff' | 'reboot' | 'panic' | 'halt' | 'stopped' }
+  | { readonly kind: 'debug-exit'; readonly value: number }
+  | { readonly kind: 'triple-fault'; readonly dump: string }
+  | { readonly kind: 'accel-error'; readonly reason: string; readonly dump: string };
+
+/** A point of the time line: milliseconds since the process started. */
+export interface TimelineEntry {
+  readonly name: string;
+  readonly ms: number;
+}
