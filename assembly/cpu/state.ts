@@ -119,4 +119,31 @@ export class Cpu {
   tsc_deadline: u64;
   budget: i32; // instructions left in this cpu_run slice
   exit_reason: u32;
+  // ---- appended by the system side (mmu.ts, exception.ts, timer.ts, reset.ts) ----
+  tlb: u32; // the TLB table of the current privilege level (tlb.ts); follows cpl, see set_cpl in segment.ts
+  ram_size: u32; // bytes of guest RAM from gpa 0, a multiple of 4096
+  paging: u32; // PAGING_* of tlb.ts, follows CR0, CR4 and EFER
+  tlb_gen: u32; // bumped by each TLB flush: what was learnt about mappings before is void
+  tlb_used_user: u32; // used slots in each table's list
+  tlb_used_sys: u32;
+  large_2m: u64; // hashed set of 2 MiB regions that have pieces of large pages in the TLB
+  large_1g: u64;
+  walk_pa1: u64; walk_pte1: u64; // the entries of the last page walk, level 1 first
+  walk_pa2: u64; walk_pte2: u64;
+  walk_pa3: u64; walk_pte3: u64;
+  walk_pa4: u64; walk_pte4: u64;
+  nmi_blocked: u32; // between NMI delivery and IRET
+  sipi_vector: u32; // atomic: vector of the last start-up IPI
+  delivering: u32; // 1 + vector while an event is being delivered: a fault then may make #DF
+  profile: u32; // CPU model: PROFILE_* of cpuid.ts
+  cpus: u32; // number of vCPUs of the machine
+  time_mode: u32; // 0: TSC = host ns + tsc_offset; k: TSC = (icount + idle) × k
+  idle_ns: u64; // virtual time skipped in HLT (time_mode ≠ 0)
+  tsc_last: u64; // the TSC never runs backward
+  misc_enable: u64;
+  steal_time: u64; // KVM paravirtual MSRs, as written
+  async_pf: u64;
+  poll_control: u64;
+  pv_unhalt: u32; // atomic: a kick that arrived before HLT
+  cpu_pad: u32;
 }
