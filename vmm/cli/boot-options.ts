@@ -1,0 +1,79 @@
+import { VmmError } from '../errors.ts';
+import type { DiskSpec } from '../devices/disk.ts';
+import type { AccelName, CpuModel, MachineConfig } from '../machine/config.ts';
+import type { OptionSpec, ParsedArgs } from './args.ts';
+import { parseCpus, parseMemory } from './sizes.ts';
+
+export const BOOT_OPTIONS: readonly OptionSpec[] = [
+  { name: 'kernel', short: 'k', kind: 'value', value: 'FILE', help: 'vmlinux (PVH or 64-bit entry), bzImage or multiboot 1 kernel (default: ours)' },
+  { name: 'initrd', kind: 'value', value: 'FILE', help: 'initial RAM disk' },
+  { name: 'append', kind: 'value', value: 'TEXT', help: 'kernel command line' },
+  { name: 'disk', kind: 'list', value: 'FILE[,ro][,id=ID]', help: 'raw disk image; may be given again' },
+  { name: 'memory', short: 'm', alias: ['mem'], kind: 'value', value: 'SIZE', help: 'guest memory, a bare number is MiB (default 256m)' },
+  { name: 'cpus', kind: 'value', value: 'N', help: 'vCPUs (default 1)' },
+  { name: 'console', kind: 'value', value: 'serial|hvc|none', help: 'the guest’s console on this terminal (default serial)' },
+  { name: 'acpi', kind: 'value', value: 'auto|on|off', help: 'ACPI tables, or MP table and device parameters (auto: ACPI for a bzImage)' },
+  { name: 'accel', kind: 'value', value: 'auto|kvm|wasm', help: 'what runs the guest’s code (default auto)' },
+  { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
+  { name: 'timeout', kind: 'value', value: 'TIME', help: 'end the run after this time (status 124)' },
+  { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
+  { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
+  { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
+  { name: 'help', kind: 'flag', help: 'print this text' },
+];
+
+/** One of a fixed list of words. */
+export function choice<T extends string>(args: ParsedArgs, name: string, words: readonly T[], fallback: T): T {
+  const text = args.values.get(name);
+  if (text === undefined) return fallback;
+  const word = words.find((candidate) => candidate === text);
+  if (word === undefined) throw new VmmError('USAGE', `--${name}: ${text} is not one of ${words.join(', ')}`, { hint: `for example --${name} ${words[0]}` });
+  return word;
+}
+
+export function accelOptions(args: ParsedArgs): { accel: AccelName; cpuModel: CpuModel | undefined } {
+  return {
+    accel: choice(args, 'accel', ['auto', 'kvm', 'wasm'], 'auto'),
+    cpuModel: args.values.has('cpu') ? choice(args, 'cpu', ['host', 'baseline', 'x86-64-v2'], 'host') : undefined,
+  };
+}
+
+/** The machine that `vmm boot` is asked for. `ownKernel` is the path of the project's kernel. */
+export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineConfig {
+  if (args.positionals.length > 0) throw new VmmError('USAGE', `boot takes no argument ${args.positionals[0]}`, { hint: 'name the kernel with --kernel' });
+  const exits = args.lists.get('exit-on') ?? [];
+  for (const word of exits) {
+    if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `--exit-on: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
+  }
+  const memory = args.values.get('memory');
+  const cpus = args.values.get('cpus');
+  return {
+    ...accelOptions(args),
+    kernel: args.values.get('kernel') ?? ownKernel(),
+    initrd: args.values.get('initrd'),
+    append: args.values.get('append') ?? '',
+    memoryMib: memory === undefined ? 256 : parseMemory(memory, '--memory', 'mib'),
+    cpus: cpus === undefined ? 1 : parseCpus(cpus, '--cpus'),
+    console: choice(args, 'console', ['serial', 'hvc', 'none'], 'serial'),
+    acpi: choice(args, 'acpi', ['auto', 'on', 'off'], 'auto'),
+    disks: (args.lists.get('disk') ?? []).map(parseDisk),
+    exitOnReboot: exits.includes('reboot'),
+    exitOnPort: exits.includes('port'),
+  };
+}
+
+/** `FILE[,ro][,id=ID]`; a comma in the file's name is written twice. */
+export function parseDisk(text: string, index: number): DiskSpec {
+  const parts = text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
+  const [path, ...options] = parts;
+  if (path === undefined || path === '') throw new VmmError('USAGE', `--disk: ${text} names no file`, { hint: 'write FILE[,ro][,id=ID]' });
+  let readOnly = false;
+  let id = `disk${index}`;
+  for (const option of options) {
+    if (option === 'ro') readOnly = true;
+    else if (option === 'rw') readOnly = false;
+    else if (option.startsWith('id=')) id = option.slice(3);
+    else throw new VmmError('USAGE', `--disk: ${option} is not an option of a disk`, { hint: 'options: ro, id=ID' });
+  }
+  return { path, readOnly, id };
+}
