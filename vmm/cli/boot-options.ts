@@ -23,7 +23,7 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
 ];
 
 /** One of a fixed list of words. */
-export function choice<T extends string>(args: ParsedArgs, name: string, words: readonly T[], fallback: T): T {
+export function choice<const T extends string>(args: ParsedArgs, name: string, words: readonly T[], fallback: NoInfer<T>): T {
   const text = args.values.get(name);
   if (text === undefined) return fallback;
   const word = words.find((candidate) => candidate === text);
