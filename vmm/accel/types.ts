@@ -1,0 +1,67 @@
+import type { EntryState } from '../boot/entry.ts';
+import type { OpenDisk } from '../devices/disk.ts';
+import type { CpuModel } from '../machine/config.ts';
+import type { CoreExports } from '../machine/core.ts';
+
+/** Which thread processes a device's queues. `main`: woken by `onKick`; `io`: the block devices. */
+export type QueueOwner = 'main' | 'io';
+
+/** A virtio-mmio device that the machine put into a slot. */
+export interface DevicePlace {
+  readonly slot: number;
+  readonly owner: QueueOwner;
+  readonly queues: number;
+}
+
+/** What the machine gives an accelerator. All callbacks run on the main thread. */
+export interface AcceleratorContext {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** The main thread's instance of the core. */
+  readonly core: CoreExports;
+  readonly ramSize: number;
+  readonly cpus: number;
+  readonly cpuModel: CpuModel | undefined;
+  readonly devices: readonly DevicePlace[];
+  readonly disks: readonly OpenDisk[];
+  /** The driver rang a queue of a device that the main thread owns. */
+  onKick(slot: number, queue: number): void;
+  /** A machine event (MACHINE_EV_*) seen on another thread. */
+  onEvent(kind: number, a: number, b: bigint): void;
+  /** Bytes of COM1 written on another thread. */
+  onSerial(bytes: Uint8Array): void;
+  /** vCPUs ended on their own: once, with the first reason. */
+  onExit(exit: VcpuExit): void;
+  /** vCPU 0 is about to run its first instruction, or has just done so. */
+  onEntered(): void;
+}
+
+/** Why a vCPU stopped. `request`: machine_exit_request() says what the guest asked for. */
+export type VcpuExit =
+  | { readonly kind: 'request' }
+  | { readonly kind: 'triple-fault'; readonly vcpu: number }
+  | { readonly kind: 'error'; readonly vcpu: number; readonly reason: string };
+
+/** A vCPU's registers, for dumps and the debugger: names as in the SDM, values as bigint. */
+export type Registers = ReadonlyMap<string, bigint>;
+
+/**
+ * What runs the guest's code. Two implementations: KVM (vmm/accel/kvm.ts) and the software CPU (vmm/accel/wasm.ts).
+ * Memory, core and devices are the machine's; an accelerator owns vCPUs, their threads and interrupt delivery.
+ */
+export interface Accelerator {
+  readonly name: 'kvm' | 'wasm';
+  /** MACHINE_F_* flags that the core needs for this accelerator. */
+  readonly machineFlags: number;
+  /** Gives the guest its first instruction on vCPU 0; the others wait for INIT and SIPI. */
+  start(entry: EntryState): Promise<void>;
+  /** One pulse on GSI `line`, from the main thread. */
+  interrupt(line: number): void;
+  /** All vCPUs are out of guest code when this resolves. */
+  pause(): Promise<void>;
+  resume(): void;
+  /** Ends and joins all threads; afterwards nothing of this accelerator touches the machine's memory. Safe to call twice. */
+  stop(): Promise<void>;
+  /** Registers of a vCPU; only while paused or after an exit, before `stop`. */
+  registers(vcpu: number): Registers;
+}
