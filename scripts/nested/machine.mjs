@@ -1,0 +1,307 @@
+// One boot of the nested machine: QEMU's TCG emulates an AMD CPU with SVM, a Debian kernel in it has a real kvm_amd.
+// Jobs go in and their output comes back through virtio-serial ports (agent.sh has the other end).
+//
+// The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take about a second.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { root } from '../lib.mjs';
+import { hashOf, makeEmptyDisk, makeProjectDisk, nestedDir, prepare, shellQuote } from './image.mjs';
+
+const PORTS = ['ctl', 'out', 'err', 'in'];
+const BOOT_LIMIT_MS = 180_000;
+const CPU_MODEL = 'EPYC,+svm,-xsaves';
+
+export class NestedError extends Error {}
+
+export class NestedMachine {
+  #qemu;
+  #dir;
+  #sockets = {};
+  #lines = [];
+  #waiting;
+  #exited;
+  #job;
+  #exit = (signal) => {
+    this.#qemu.kill('SIGKILL');
+    rmSync(this.#dir, { recursive: true, force: true });
+    if (signal) process.exit(signal === 'SIGINT' ? 130 : 143);
+  };
+
+  /**
+   * @param options cpus (2), memoryMib (4096), kernel (bzImage path), take: host paths or {host, guest} to bring along,
+   *   snapshot (true): use and keep the state after boot. Resolves when the machine takes jobs.
+   */
+  static async boot(options = {}) {
+    const parts = prepare();
+    const machine = new NestedMachine();
+    try {
+      await machine.#start(parts, options);
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+    return machine;
+  }
+
+  async #start(parts, { cpus = 2, memoryMib = 4096, kernel, take = [], snapshot = false }) {
+    this.#dir = mkdtempSync(join(tmpdir(), 'nested-'));
+    const args = [
+      '-M', 'q35', '-accel', 'tcg,thread=multi', '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
+      '-no-reboot', '-nic', 'none', '-serial', `file:${join(this.#dir, 'console')}`,
+      '-kernel', kernel ?? parts.kernel, '-initrd', parts.initrd, '-append', 'console=ttyS0 quiet mitigations=off panic=-1 nokaslr',
+      '-drive', `file=${parts.rootDisk},format=raw,if=none,id=root,snapshot=on`, '-device', 'virtio-blk-pci,drive=root',
+      '-device', 'virtio-serial-pci,max_ports=8',
+    ];
+    PORTS.forEach((name, i) => {
+      args.push('-chardev', `socket,id=${name},path=${join(this.#dir, name)}`, '-device', `virtserialport,chardev=${name},name=${name},nr=${i + 1}`);
+    });
+    const state = join(nestedDir, `state-${hashOf([...args.filter((arg) => !arg.includes(this.#dir)), fileKey(parts.rootDisk), fileKey(parts.initrd), fileKey(kernel ?? parts.kernel), fileKey('/usr/bin/qemu-system-x86_64')]).slice(0, 16)}`);
+    const tops = makeProjectDisk(join(this.#dir, 'project'), take);
+    if (snapshot && !existsSync(state)) await this.#keepState(args, state);
+    this.#launch(args, 'project', snapshot ? state : undefined);
+    await this.#connected;
+    if (snapshot) await this.#qmpSession(async (qmp) => { await qmp.event('RESUME', 'running'); });
+    else await this.#expect((line) => line === 'ready', BOOT_LIMIT_MS);
+    const binds = tops.map((path) => {
+      const quoted = shellQuote(path);
+      return `if [ -d /host${quoted} ]; then mkdir -p ${quoted}; else mkdir -p ${shellQuote(dirname(path))}; touch ${quoted}; fi; mount --bind /host${quoted} ${quoted}`;
+    });
+    const done = await this.run([
+      `date -s @${Math.floor(Date.now() / 1000)} >/dev/null`, 'blockdev --flushbufs /dev/vdb', 'mkdir -p /host', 'mount -t ext4 /dev/vdb /host',
+      ...binds,
+    ].join(' && '), { cwd: '/', timeoutMs: BOOT_LIMIT_MS });
+    if (done.status !== 0) throw new NestedError(`nested machine: cannot mount the project: ${done.stderr}`);
+  }
+
+  /** Boots once with an empty project disk and writes the machine's state after "ready" to `state`. */
+  async #keepState(args, state) {
+    mkdirSync(nestedDir, { recursive: true });
+    process.stderr.write('nested machine: first boot with these options, keeping its state\n');
+    makeEmptyDisk(join(this.#dir, 'empty'));
+    this.#launch(args, 'empty');
+    await this.#connected;
+    await this.#expect((line) => line === 'ready', BOOT_LIMIT_MS);
+    const temp = `${state}.${process.pid}`;
+    await this.#qmpSession(async (qmp) => {
+      await qmp.command('stop');
+      await qmp.command('migrate-set-parameters', { 'max-bandwidth': 2 ** 40 });
+      await qmp.command('migrate', { uri: `exec:cat > ${shellQuote(temp)}` });
+      for (;;) {
+        const { status, 'error-desc': why } = await qmp.command('query-migrate');
+        if (status === 'completed') break;
+        if (status === 'failed') throw new NestedError(`nested machine: cannot keep its state: ${why ?? 'no reason given'}`);
+        await new Promise((done) => setTimeout(done, 50));
+      }
+    });
+    await this.#stop();
+    renameSync(temp, state);
+  }
+
+  #connected;
+
+  #launch(args, disk, incoming) {
+    this.#lines = [];
+    const servers = [];
+    this.#connected = Promise.all([...PORTS, 'qmp'].map((name) => new Promise((resolve) => {
+      rmSync(join(this.#dir, name), { force: true });
+      const server = createServer((socket) => {
+        server.close();
+        socket.on('error', () => {});
+        this.#sockets[name] = socket;
+        resolve();
+      });
+      server.listen(join(this.#dir, name));
+      servers.push(server);
+    }))).then(() => this.#attach());
+    const qemu = spawn('qemu-system-x86_64', [
+      ...args, '-drive', `file=${join(this.#dir, disk)},format=raw,if=none,id=project,cache=unsafe`, '-device', 'virtio-blk-pci,drive=project',
+      '-chardev', `socket,id=qmp,path=${join(this.#dir, 'qmp')}`, '-mon', 'chardev=qmp,mode=control',
+      ...(incoming ? ['-incoming', `exec:cat ${shellQuote(incoming)}`] : []),
+    ], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    this.#qemu = qemu;
+    let stderr = '';
+    qemu.stderr.on('data', (data) => { stderr = (stderr + data).slice(-4000); });
+    process.on('exit', this.#exit);
+    process.on('SIGINT', this.#exit);
+    process.on('SIGTERM', this.#exit);
+    this.#exited = new Promise((resolve) => {
+      qemu.on('error', (error) => resolve(error.message));
+      qemu.on('exit', (code, signal) => resolve(`QEMU ended (${signal ?? code})${stderr ? `: ${stderr.trim()}` : ''}`));
+    }).then((why) => {
+      for (const server of servers) server.close();
+      const error = new NestedError(`nested machine: ${why}${this.consoleTail()}`);
+      this.#waiting?.reject(error);
+      this.#job?.reject(error);
+      return error;
+    });
+    this.#connected = Promise.race([this.#connected, this.#exited.then((error) => { throw error; })]);
+    this.#connected.catch(() => {});
+  }
+
+  #attach() {
+    let text = '';
+    this.#sockets.ctl.on('data', (data) => {
+      text += data;
+      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+        this.#line(text.slice(0, end).trim());
+        text = text.slice(end + 1);
+      }
+    });
+    for (const name of ['out', 'err']) this.#sockets[name].on('data', (data) => this.#job?.data(name, data));
+  }
+
+  #line(line) {
+    if (this.#waiting?.wants(line)) this.#waiting.resolve(line);
+    else if (this.#job) this.#job.line(line);
+  }
+
+  #expect(wants, limitMs) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new NestedError(`nested machine: not ready after ${limitMs / 1000} s${this.consoleTail()}`)), limitMs);
+      const settle = (act) => (value) => { clearTimeout(timer); this.#waiting = undefined; act(value); };
+      this.#waiting = { wants, resolve: settle(resolve), reject: settle(reject) };
+    });
+  }
+
+  /** QEMU's control protocol: greeting, commands with an answer each, events in between. */
+  async #qmpSession(act) {
+    const socket = this.#sockets.qmp;
+    let text = '';
+    const seen = [];
+    let wake = () => {};
+    const onData = (data) => {
+      text += data;
+      const lines = text.split('\n');
+      text = lines.pop();
+      for (const line of lines) if (line.trim()) seen.push(JSON.parse(line));
+      wake();
+    };
+    socket.on('data', onData);
+    const take = async (wants) => {
+      for (;;) {
+        const i = seen.findIndex(wants);
+        if (i >= 0) return seen.splice(i, 1)[0];
+        const gone = await Promise.race([new Promise((done) => { wake = done; }), this.#exited]);
+        if (gone instanceof Error) throw gone;
+      }
+    };
+    const command = async (execute, args) => {
+      socket.write(`${JSON.stringify({ execute, arguments: args })}\n`);
+      const answer = await take((message) => 'return' in message || 'error' in message);
+      if (answer.error) throw new NestedError(`nested machine: QEMU's ${execute}: ${answer.error.desc}`);
+      return answer.return;
+    };
+    const event = async (name, unlessStatus) => {
+      if ((await command('query-status')).status !== unlessStatus) await take((message) => message.event === name);
+    };
+    await take((message) => 'QMP' in message);
+    await command('qmp_capabilities');
+    await act({ command, event });
+    socket.off('data', onData);
+  }
+
+  /**
+   * Runs a shell script inside. Resolves to {status, stdout, stderr}; output is handed on live to `onStdout` and
+   * `onStderr` instead when these are given. Rejects after `timeoutMs` (the machine is then lost) or when QEMU ends.
+   * Ends when every process that holds the script's output has closed it. One at a time.
+   */
+  run(script, { cwd = root, env = {}, timeoutMs = 300_000, onStdout, onStderr } = {}) {
+    if (this.#job) throw new NestedError('nested machine: one job at a time');
+    const word = randomBytes(12).toString('hex');
+    const exports = Object.entries({ VMM_ROOT: root, ...env }).map(([name, value]) => `export ${name}=${shellQuote(value)}\n`).join('');
+    const text = `${exports}cd ${shellQuote(cwd)} || exit 125\n${script}\n`;
+    return new Promise((resolve, reject) => {
+      const streams = { out: new Tokenised(word, onStdout), err: new Tokenised(word, onStderr) };
+      let status;
+      const timer = setTimeout(() => {
+        settle();
+        reject(Object.assign(new NestedError(`nested machine: the job runs longer than ${timeoutMs / 1000} s`), { code: 'TIMEOUT', stdout: streams.out.bytes(), stderr: streams.err.bytes() }));
+        this.#qemu.kill('SIGKILL');
+      }, timeoutMs);
+      const settle = () => { clearTimeout(timer); this.#job = undefined; };
+      const finish = () => {
+        if (status === undefined || !streams.out.ended || !streams.err.ended) return;
+        settle();
+        const stdout = streams.out.bytes();
+        const stderr = streams.err.bytes();
+        resolve({ status, stdout: stdout.toString(), stderr: stderr.toString(), stdoutBytes: stdout, stderrBytes: stderr });
+      };
+      this.#job = {
+        data: (name, data) => { streams[name].push(data); finish(); },
+        line: (line) => { if (line.startsWith(`${word} `)) { status = Number(line.slice(word.length + 1)); finish(); } },
+        reject: (error) => { settle(); reject(error); },
+      };
+      this.#sockets.ctl.write(`${word} ${Buffer.from(text).toString('base64')}\n`);
+    });
+  }
+
+  /** The stream that is the jobs' standard input. Its end cannot be told apart by the jobs: only bytes pass. */
+  get stdin() {
+    return this.#sockets.in;
+  }
+
+  consoleTail() {
+    const path = join(this.#dir ?? '', 'console');
+    if (!this.#dir || !existsSync(path)) return '';
+    const text = readFileSync(path, 'latin1').trim().split('\n').slice(-30).join('\n');
+    return text ? `\n--- its console ends with ---\n${text}` : '';
+  }
+
+  async #stop() {
+    this.#qemu?.kill('SIGKILL');
+    await this.#exited;
+    for (const socket of Object.values(this.#sockets)) socket.destroy();
+    this.#sockets = {};
+    process.off('exit', this.#exit);
+    process.off('SIGINT', this.#exit);
+    process.off('SIGTERM', this.#exit);
+  }
+
+  /** Ends this machine's QEMU; nothing inside is kept. */
+  async close() {
+    await this.#stop();
+    if (this.#dir) rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+}
+
+/** One output stream of a job: everything before its end token, which may arrive in pieces. */
+class Tokenised {
+  ended = false;
+  #token;
+  #sink;
+  #kept = [];
+  #tail = Buffer.alloc(0);
+
+  constructor(token, sink) {
+    this.#token = Buffer.from(token);
+    this.#sink = sink ?? ((data) => this.#kept.push(data));
+  }
+
+  push(data) {
+    if (this.ended) return;
+    const all = Buffer.concat([this.#tail, data]);
+    const at = all.indexOf(this.#token);
+    // Without the token yet, all but a possible start of it can go on.
+    const safe = at >= 0 ? at : Math.max(0, all.length - this.#token.length + 1);
+    this.ended = at >= 0;
+    if (safe > 0) this.#sink(Buffer.from(all.subarray(0, safe)));
+    this.#tail = all.subarray(safe);
+  }
+
+  bytes() {
+    return Buffer.concat(this.#kept);
+  }
+}
+
+function fileKey(path) {
+  const { size, mtimeMs } = statSync(path);
+  return `${path} ${size} ${mtimeMs}`;
+}
