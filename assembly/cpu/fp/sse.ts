@@ -1,0 +1,635 @@
+/**
+ * SSE and SSE2 (0F map): `sse_exec` runs one OP_SSE micro-op. Each prefix has its own dispatcher.
+ * Rules of entry (Intel SDM Vol. 3, Table 13-1): CR0.EM or no CR4.OSFXSR → #UD, CR0.TS → #NM.
+ */
+import { Cpu } from '../state';
+import {
+  CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, ea, faulted, gpr, mm, ptr_r, ptr_w, ptr_w_done, raise, set_flags_explicit,
+  src16, src_u, u_a, u_b, u_imm2, xmm,
+} from './env';
+import * as sf from './ssefloat';
+import { OP_ADD, OP_DIV, OP_MAX, OP_MIN, OP_MUL, OP_SQRT, OP_SUB } from './ssefloat';
+import * as ps from './ssepacked';
+import { packed_int, is_packed_int, shift_imm, shuffle32, shuffle_high16, shuffle_low16, shuffle_ps } from './packed';
+import { mmx_exec, mmx_commit, mmx_pending } from './mmx';
+import { fx_group } from './fxstate';
+import { sse_map38, sse_map3a } from './ssev2';
+import { RC_ZERO, T_FLAGS } from './softfloat';
+
+/** True when SSE instructions may run; else #UD or #NM is set. */
+export function sse_allowed(cpu: usize): bool {
+  const c = changetype<Cpu>(cpu);
+  if ((c.cr0 & CR0_EM) != 0 || !(c.cr4 & CR4_OSFXSR)) {
+    raise(cpu, VEC_UD);
+    return false;
+  }
+  if (c.cr0 & CR0_TS) {
+    raise(cpu, VEC_NM);
+    return false;
+  }
+  return true;
+}
+
+/** Executes the OP_SSE micro-op at `u`. Outcome: cpu.fault (0: committed). */
+export function sse_exec(cpu: usize, u: usize): void {
+  const i = u_imm2(u);
+  const op = i & 0xff;
+  const c = changetype<Cpu>(cpu);
+  if (i & 0xc00) {
+    if ((i >> 10) & 2) sse_map3a(cpu, u);
+    else sse_map38(cpu, u);
+    return;
+  }
+  const prefix = (i >> 8) & 3;
+  if (prefix == 0 && op >= 0x60 && op != 0xc2 && op != 0xc6) {
+    if (op == 0xae) fx_group(cpu, u);
+    else if (op == 0xc3) movnti(cpu, u);
+    else mmx_exec(cpu, u);
+    return;
+  }
+  if ((c.cr0 & (CR0_EM | CR0_TS)) != 0 || !(c.cr4 & CR4_OSFXSR)) {
+    if (!sse_allowed(cpu)) return;
+  }
+  switch (prefix) {
+    case 0: sse_np(cpu, u, op); break;
+    case 1: sse_66(cpu, u, op); break;
+    case 2: sse_f3(cpu, u, op); break;
+    default: sse_f2(cpu, u, op);
+  }
+}
+
+// ---- stores --------------------------------------------------------------------------------------------------------
+
+export function store16(cpu: usize, u: usize, v: v128, aligned: bool): void {
+  const va = ea(cpu, u);
+  if (aligned && va & 15) {
+    raise(cpu, VEC_GP);
+    return;
+  }
+  const p = ptr_w(cpu, va, 16);
+  if (!p) return;
+  v128.store(p, v);
+  ptr_w_done(cpu, p, va, 16);
+}
+
+export function store8(cpu: usize, u: usize, v: u64): void {
+  const va = ea(cpu, u);
+  const p = ptr_w(cpu, va, 8);
+  if (!p) return;
+  store<u64>(p, v);
+  ptr_w_done(cpu, p, va, 8);
+}
+
+export function store4(cpu: usize, u: usize, v: u32): void {
+  const va = ea(cpu, u);
+  const p = ptr_w(cpu, va, 4);
+  if (!p) return;
+  store<u32>(p, v);
+  ptr_w_done(cpu, p, va, 4);
+}
+
+function movnti(cpu: usize, u: usize): void {
+  const v = load<u64>(gpr(cpu, u_a(u)));
+  if (!(u_imm2(u) & SSE_MEM)) raise(cpu, VEC_UD);
+  else if (u_imm2(u) & SSE_W) store8(cpu, u, v);
+  else store4(cpu, u, <u32>v);
+}
+
+// ---- shared pieces -------------------------------------------------------------------------------------------------
+
+/** Arithmetic opcode 51, 58 … 5F to an operation of ssefloat.ts. */
+@inline
+function operation(op: u32): u32 {
+  switch (op) {
+    case 0x58: return OP_ADD;
+    case 0x59: return OP_MUL;
+    case 0x5c: return OP_SUB;
+    case 0x5d: return OP_MIN;
+    case 0x5e: return OP_DIV;
+    case 0x5f: return OP_MAX;
+    default: return OP_SQRT;
+  }
+}
+
+/** Commit, without a call when no flag came up. */
+@inline
+function done(cpu: usize): bool { return load<u32>(cpu + CPU_FPTMP, T_FLAGS) == 0 || sf.commit(cpu); }
+
+function mov_load(cpu: usize, u: usize, aligned: bool): void {
+  const s = aligned ? src16(cpu, u) : src_u(cpu, u, 16);
+  if (s) v128.store(xmm(cpu, u_a(u)), v128.load(s));
+}
+
+function mov_store(cpu: usize, u: usize, aligned: bool): void {
+  const v = v128.load(xmm(cpu, u_a(u)));
+  if (u_imm2(u) & SSE_MEM) store16(cpu, u, v, aligned);
+  else v128.store(xmm(cpu, u_b(u)), v);
+}
+
+/** 12/16 loads and 13/17 stores of one half: MOVLPx, MOVHPx, and for registers MOVHLPS, MOVLHPS (prefix 0 only). */
+function mov_half(cpu: usize, u: usize, op: u32, prefix: u32): void {
+  const d = xmm(cpu, u_a(u));
+  const high: usize = op & 4 ? 8 : 0;
+  if (!(u_imm2(u) & SSE_MEM)) {
+    if (prefix != 0 || op & 1) raise(cpu, VEC_UD);
+    else store<u64>(d + high, load<u64>(xmm(cpu, u_b(u)) + (8 - high)));
+    return;
+  }
+  if (op & 1) store8(cpu, u, load<u64>(d + high));
+  else {
+    const s = ptr_r(cpu, ea(cpu, u), 8);
+    if (s) store<u64>(d + high, load<u64>(s));
+  }
+}
+
+/** MOVNTPS, MOVNTPD, MOVNTDQ. */
+function mov_nt(cpu: usize, u: usize): void {
+  if (u_imm2(u) & SSE_MEM) store16(cpu, u, v128.load(xmm(cpu, u_a(u))), true);
+  else raise(cpu, VEC_UD);
+}
+
+/** A gpr result: 32 bits (zero-extended) or 64 with REX.W. */
+@inline
+function set_gpr(cpu: usize, r: usize, v: i64, wide: bool): void {
+  store<u64>(gpr(cpu, r), wide ? <u64>v : <u64>(<u32>v));
+}
+
+/** CVT(T)SD2SI and CVT(T)SS2SI. `op` bit 0 clear: truncate. */
+function cvt_to_gpr(cpu: usize, u: usize, op: u32, double: bool): void {
+  const s = src_u(cpu, u, double ? 8 : 4);
+  if (!s) return;
+  sf.begin(cpu);
+  const x = double ? sf.int_arg64(cpu, load<u64>(s)) : sf.int_arg32(cpu, load<u32>(s));
+  const mode = op & 1 ? sf.rc(sf.mxcsr(cpu)) : RC_ZERO;
+  const wide = (u_imm2(u) & SSE_W) != 0;
+  const v = wide ? sf.to_i64(cpu, x, mode) : <i64>sf.to_i32(cpu, x, mode);
+  if (done(cpu)) set_gpr(cpu, u_a(u), v, wide);
+}
+
+/** A gpr or memory integer operand, sign-extended. The fault, if any, is in cpu.fault. */
+function int_operand(cpu: usize, u: usize): i64 {
+  const wide = (u_imm2(u) & SSE_W) != 0;
+  if (!(u_imm2(u) & SSE_MEM)) {
+    const v = load<i64>(gpr(cpu, u_b(u)));
+    return wide ? v : <i64>(<i32>v);
+  }
+  const p = ptr_r(cpu, ea(cpu, u), wide ? 8 : 4);
+  if (!p) return 0;
+  return wide ? load<i64>(p) : <i64>load<i32>(p);
+}
+
+/** (U)COMISS, (U)COMISD: ZF PF CF, the others cleared. */
+function comi(cpu: usize, u: usize, op: u32, double: bool): void {
+  const s = src_u(cpu, u, double ? 8 : 4);
+  if (!s) return;
+  const d = xmm(cpu, u_a(u));
+  sf.begin(cpu);
+  const f = double ? sf.comi64(cpu, load<u64>(d), load<u64>(s), op == 0x2f) : sf.comi32(cpu, load<u32>(d), load<u32>(s), op == 0x2f);
+  if (done(cpu)) set_flags_explicit(cpu, f);
+}
+
+/** CVTPI2PS and CVTPI2PD (`double`). */
+function cvt_pi(cpu: usize, u: usize, double: bool): void {
+  const mem = (u_imm2(u) & SSE_MEM) != 0;
+  let s: usize;
+  if (mem) {
+    if (!double && mmx_pending(cpu)) return;
+    s = ptr_r(cpu, ea(cpu, u), 8);
+    if (!s) return;
+  } else {
+    if (mmx_pending(cpu)) return;
+    s = mm(cpu, u_b(u));
+  }
+  const lo = load<i32>(s);
+  const hi = load<i32>(s, 4);
+  const d = xmm(cpu, u_a(u));
+  if (double) {
+    store<f64>(d, <f64>lo);
+    store<f64>(d, <f64>hi, 8);
+  } else {
+    sf.begin(cpu);
+    const a = sf.i64_to_f32(cpu, <i64>lo);
+    const b = sf.i64_to_f32(cpu, <i64>hi);
+    if (!done(cpu)) return;
+    store<u32>(d, a);
+    store<u32>(d, b, 4);
+  }
+  if (!mem || !double) mmx_commit(cpu);
+}
+
+/** CVT(T)PS2PI (`double` 0) and CVT(T)PD2PI. */
+function cvt_to_pi(cpu: usize, u: usize, op: u32, double: bool): void {
+  if (mmx_pending(cpu)) return;
+  const s = double ? src16(cpu, u) : src_u(cpu, u, 8);
+  if (!s) return;
+  sf.begin(cpu);
+  const mode = op & 1 ? sf.rc(sf.mxcsr(cpu)) : RC_ZERO;
+  const lo = sf.to_i32(cpu, double ? sf.int_arg64(cpu, load<u64>(s)) : sf.int_arg32(cpu, load<u32>(s)), mode);
+  const hi = sf.to_i32(cpu, double ? sf.int_arg64(cpu, load<u64>(s, 8)) : sf.int_arg32(cpu, load<u32>(s, 4)), mode);
+  if (!done(cpu)) return;
+  const d = mm(cpu, u_a(u));
+  store<u64>(d, (<u64>(<u32>hi) << 32) | <u64>(<u32>lo));
+  store<u16>(d, 0xffff, 8);
+  mmx_commit(cpu);
+}
+
+// ---- no prefix -----------------------------------------------------------------------------------------------------
+
+function sse_np(cpu: usize, u: usize, op: u32): void {
+  const d = xmm(cpu, u_a(u));
+  switch (op) {
+    case 0x10: mov_load(cpu, u, false); return;
+    case 0x11: mov_store(cpu, u, false); return;
+    case 0x12:
+    case 0x13:
+    case 0x16:
+    case 0x17: mov_half(cpu, u, op, 0); return;
+    case 0x28: mov_load(cpu, u, true); return;
+    case 0x29: mov_store(cpu, u, true); return;
+    case 0x2a: cvt_pi(cpu, u, false); return;
+    case 0x2b: mov_nt(cpu, u); return;
+    case 0x2c:
+    case 0x2d: cvt_to_pi(cpu, u, op, false); return;
+    case 0x2e:
+    case 0x2f: comi(cpu, u, op, false); return;
+    case 0x50:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i32>(v128.load(xmm(cpu, u_b(u)))));
+      return;
+    case 0x5a: {
+      const s = src_u(cpu, u, 8);
+      if (s) ps.cvt_ps_pd(cpu, d, s);
+      return;
+    }
+  }
+  if (op != 0x14 && op != 0x15 && (op < 0x51 || (op > 0x5f && op != 0xc2 && op != 0xc6))) {
+    raise(cpu, VEC_UD);
+    return;
+  }
+  const s = src16(cpu, u);
+  if (!s) return;
+  switch (op) {
+    case 0x14: v128.store(d, packed_int(0x62, v128.load(d), v128.load(s))); return;
+    case 0x15: v128.store(d, packed_int(0x6a, v128.load(d), v128.load(s))); return;
+    case 0x52:
+    case 0x53:
+      for (let i: usize = 0; i < 16; i += 4) store<u32>(d + i, op == 0x52 ? ps.rsqrt32(load<u32>(s + i)) : ps.rcp32(load<u32>(s + i)));
+      return;
+    case 0x54:
+    case 0x55:
+    case 0x56:
+    case 0x57: v128.store(d, packed_int(op, v128.load(d), v128.load(s))); return;
+    case 0x5b: ps.cvt_dq_ps(cpu, d, s); return;
+    case 0xc2: ps.cmp_ps(cpu, u_imm2(u) >> 16, d, s); return;
+    case 0xc6: v128.store(d, shuffle_ps(v128.load(d), v128.load(s), (u_imm2(u) >> 16) & 0xff)); return;
+    default: ps.arith_ps(cpu, operation(op), d, s);
+  }
+}
+
+// ---- 66 ------------------------------------------------------------------------------------------------------------
+
+function sse_66(cpu: usize, u: usize, op: u32): void {
+  const d = xmm(cpu, u_a(u));
+  switch (op) {
+    case 0x10: mov_load(cpu, u, false); return;
+    case 0x11: mov_store(cpu, u, false); return;
+    case 0x12:
+    case 0x13:
+    case 0x16:
+    case 0x17: mov_half(cpu, u, op, 1); return;
+    case 0x28:
+    case 0x6f: {
+      const s = src16(cpu, u);
+      if (s) v128.store(d, v128.load(s));
+      return;
+    }
+    case 0x29:
+    case 0x7f: mov_store(cpu, u, true); return;
+    case 0x2a: cvt_pi(cpu, u, true); return;
+    case 0x2b:
+    case 0xe7: mov_nt(cpu, u); return;
+    case 0x2c:
+    case 0x2d: cvt_to_pi(cpu, u, op, true); return;
+    case 0x2e:
+    case 0x2f: comi(cpu, u, op, true); return;
+    case 0x50:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i64>(v128.load(xmm(cpu, u_b(u)))));
+      return;
+    case 0x6e: {
+      const v = int_operand(cpu, u);
+      if (faulted(cpu)) return;
+      store<u64>(d, u_imm2(u) & SSE_W ? <u64>v : <u64>(<u32>v));
+      store<u64>(d, 0, 8);
+      return;
+    }
+    case 0x71:
+    case 0x72:
+    case 0x73:
+      if (u_imm2(u) & SSE_MEM || !shift_imm(op, <u32>u_a(u) & 7, (u_imm2(u) >> 16) & 0xff, xmm(cpu, u_b(u)), true)) raise(cpu, VEC_UD);
+      return;
+    case 0x7e: {
+      const v = load<u64>(d);
+      const wide = (u_imm2(u) & SSE_W) != 0;
+      if (!(u_imm2(u) & SSE_MEM)) set_gpr(cpu, u_b(u), <i64>v, wide);
+      else if (wide) store8(cpu, u, v);
+      else store4(cpu, u, <u32>v);
+      return;
+    }
+    case 0xc4: {
+      let v: u32;
+      if (u_imm2(u) & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), 2);
+        if (!p) return;
+        v = load<u16>(p);
+      } else v = load<u16>(gpr(cpu, u_b(u)));
+      store<u16>(d + (<usize>((u_imm2(u) >> 16) & 7) << 1), <u16>v);
+      return;
+    }
+    case 0xc5:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else store<u64>(gpr(cpu, u_a(u)), <u64>load<u16>(xmm(cpu, u_b(u)) + (<usize>((u_imm2(u) >> 16) & 7) << 1)));
+      return;
+    case 0xd6:
+      if (u_imm2(u) & SSE_MEM) store8(cpu, u, load<u64>(d));
+      else v128.store(xmm(cpu, u_b(u)), v128.load_zero<u64>(d));
+      return;
+    case 0xd7:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i8>(v128.load(xmm(cpu, u_b(u)))));
+      return;
+    case 0xf7: masked_store(cpu, u); return;
+  }
+  if (is_packed_int(op)) {
+    const s = src16(cpu, u);
+    if (s) v128.store(d, packed_int(op, v128.load(d), v128.load(s)));
+    return;
+  }
+  sse_66_float(cpu, u, op, d);
+}
+
+function sse_66_float(cpu: usize, u: usize, op: u32, d: usize): void {
+  switch (op) {
+    case 0x14: case 0x15: case 0x51: case 0x54: case 0x55: case 0x56: case 0x57: case 0x58: case 0x59: case 0x5a: case 0x5b:
+    case 0x5c: case 0x5d: case 0x5e: case 0x5f: case 0x70: case 0x7c: case 0x7d: case 0xc2: case 0xc6: case 0xd0: case 0xe6: break;
+    default:
+      raise(cpu, VEC_UD);
+      return;
+  }
+  if ((op == 0x7c || op == 0x7d || op == 0xd0) && !has_v2(cpu)) return;
+  const s = src16(cpu, u);
+  if (!s) return;
+  switch (op) {
+    case 0x14: v128.store(d, packed_int(0x6c, v128.load(d), v128.load(s))); return;
+    case 0x15: v128.store(d, packed_int(0x6d, v128.load(d), v128.load(s))); return;
+    case 0x54:
+    case 0x55:
+    case 0x56:
+    case 0x57: v128.store(d, packed_int(op, v128.load(d), v128.load(s))); return;
+    case 0x5a: ps.cvt_pd_ps(cpu, d, s); return;
+    case 0x5b: ps.cvt_ps_dq(cpu, sf.rc(sf.mxcsr(cpu)), d, s); return;
+    case 0x70: v128.store(d, shuffle32(v128.load(s), (u_imm2(u) >> 16) & 0xff)); return;
+    case 0x7c: ps.hadd_pd(cpu, OP_ADD, d, s); return;
+    case 0x7d: ps.hadd_pd(cpu, OP_SUB, d, s); return;
+    case 0xc2: ps.cmp_pd(cpu, u_imm2(u) >> 16, d, s); return;
+    case 0xc6: {
+      const imm = u_imm2(u) >> 16;
+      const lo = load<u64>(d + ((imm & 1) << 3));
+      const hi = load<u64>(s + ((imm & 2) << 2));
+      store<u64>(d, lo);
+      store<u64>(d, hi, 8);
+      return;
+    }
+    case 0xd0: ps.addsub_pd(cpu, d, s); return;
+    case 0xe6: ps.cvt_pd_dq(cpu, RC_ZERO, d, s); return;
+    default: ps.arith_pd(cpu, operation(op), d, s);
+  }
+}
+
+/** SSE3 and later only in the x86-64-v2 model; #UD otherwise. */
+export function has_v2(cpu: usize): bool {
+  if (changetype<Cpu>(cpu).profile != 0) return true;
+  raise(cpu, VEC_UD);
+  return false;
+}
+
+/** MASKMOVDQU: the micro-op's memory operand is DS:rDI; `a` data, `b` mask. */
+function masked_store(cpu: usize, u: usize): void {
+  masked_bytes(cpu, ea(cpu, u), xmm(cpu, u_a(u)), xmm(cpu, u_b(u)), 16);
+}
+
+/** Stores the bytes of `data` whose mask byte has bit 7 set; every page written is checked before the first store. */
+export function masked_bytes(cpu: usize, va: u64, data: usize, mask: usize, n: u32): void {
+  for (let pass = 0; pass < 2; pass++) {
+    for (let i: u32 = 0; i < n; i++) {
+      if (!(load<u8>(mask + i) & 0x80)) continue;
+      const p = ptr_w(cpu, va + <u64>i, 1);
+      if (!p) return;
+      if (pass) {
+        store<u8>(p, load<u8>(data + i));
+        ptr_w_done(cpu, p, va + <u64>i, 1);
+      }
+    }
+  }
+}
+
+// ---- F3 ------------------------------------------------------------------------------------------------------------
+
+function sse_f3(cpu: usize, u: usize, op: u32): void {
+  const d = xmm(cpu, u_a(u));
+  switch (op) {
+    case 0x10:
+      if (u_imm2(u) & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), 4);
+        if (p) v128.store(d, v128.load_zero<u32>(p));
+      } else store<u32>(d, load<u32>(xmm(cpu, u_b(u))));
+      return;
+    case 0x11:
+      if (u_imm2(u) & SSE_MEM) store4(cpu, u, load<u32>(d));
+      else store<u32>(xmm(cpu, u_b(u)), load<u32>(d));
+      return;
+    case 0x12:
+    case 0x16: {
+      if (!has_v2(cpu)) return;
+      const s = src16(cpu, u);
+      if (s) v128.store(d, shuffle32(v128.load(s), op == 0x12 ? 0xa0 : 0xf5));
+      return;
+    }
+    case 0x2a: {
+      const v = int_operand(cpu, u);
+      if (faulted(cpu)) return;
+      sf.begin(cpu);
+      const r = sf.i64_to_f32(cpu, v);
+      if (done(cpu)) store<u32>(d, r);
+      return;
+    }
+    case 0x2c:
+    case 0x2d: cvt_to_gpr(cpu, u, op, false); return;
+    case 0x52:
+    case 0x53: {
+      const s = src_u(cpu, u, 4);
+      if (s) store<u32>(d, op == 0x52 ? ps.rsqrt32(load<u32>(s)) : ps.rcp32(load<u32>(s)));
+      return;
+    }
+    case 0x5a: {
+      const s = src_u(cpu, u, 4);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = sf.f32_to_f64(cpu, load<u32>(s));
+      if (done(cpu)) store<u64>(d, r);
+      return;
+    }
+    case 0x5b:
+    case 0x70: {
+      const s = src16(cpu, u);
+      if (!s) return;
+      if (op == 0x5b) ps.cvt_ps_dq(cpu, RC_ZERO, d, s);
+      else v128.store(d, shuffle_high16(v128.load(s), (u_imm2(u) >> 16) & 0xff));
+      return;
+    }
+    case 0x6f: mov_load(cpu, u, false); return;
+    case 0x7e: {
+      const s = src_u(cpu, u, 8);
+      if (s) v128.store(d, v128.load_zero<u64>(s));
+      return;
+    }
+    case 0x7f: mov_store(cpu, u, false); return;
+    case 0xc2: {
+      const s = src_u(cpu, u, 4);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = -<i32>sf.cmp32(cpu, load<u32>(d), load<u32>(s), (u_imm2(u) >> 16) & 7);
+      if (done(cpu)) store<i32>(d, r);
+      return;
+    }
+    case 0xd6:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else if (!mmx_pending(cpu)) {
+        v128.store(d, v128.load_zero<u64>(mm(cpu, u_b(u))));
+        mmx_commit(cpu);
+      }
+      return;
+    case 0xe6: {
+      const s = src_u(cpu, u, 8);
+      if (s) v128.store(d, f64x2.convert_low_i32x4_s(v128.load_zero<u64>(s)));
+      return;
+    }
+    case 0x51: case 0x58: case 0x59: case 0x5c: case 0x5d: case 0x5e: case 0x5f: {
+      const s = src_u(cpu, u, 4);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = sf.op32(cpu, operation(op), load<f32>(d), load<f32>(s));
+      if (done(cpu)) store<f32>(d, r);
+      return;
+    }
+    default: raise(cpu, VEC_UD);
+  }
+}
+
+// ---- F2 ------------------------------------------------------------------------------------------------------------
+
+function sse_f2(cpu: usize, u: usize, op: u32): void {
+  const d = xmm(cpu, u_a(u));
+  switch (op) {
+    case 0x10:
+      if (u_imm2(u) & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), 8);
+        if (p) v128.store(d, v128.load_zero<u64>(p));
+      } else store<u64>(d, load<u64>(xmm(cpu, u_b(u))));
+      return;
+    case 0x11:
+      if (u_imm2(u) & SSE_MEM) store8(cpu, u, load<u64>(d));
+      else store<u64>(xmm(cpu, u_b(u)), load<u64>(d));
+      return;
+    case 0x12: {
+      if (!has_v2(cpu)) return;
+      const s = src_u(cpu, u, 8);
+      if (s) v128.store(d, i64x2.splat(load<i64>(s)));
+      return;
+    }
+    case 0x2a: {
+      const v = int_operand(cpu, u);
+      if (faulted(cpu)) return;
+      sf.begin(cpu);
+      const r = sf.i64_to_f64(cpu, v);
+      if (done(cpu)) store<u64>(d, r);
+      return;
+    }
+    case 0x2c:
+    case 0x2d: cvt_to_gpr(cpu, u, op, true); return;
+    case 0x5a: {
+      const s = src_u(cpu, u, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = sf.f64_to_f32(cpu, load<u64>(s));
+      if (done(cpu)) store<u32>(d, r);
+      return;
+    }
+    case 0x58:
+    case 0x59:
+    case 0x5c:
+    case 0x5e: {
+      const s = src_u(cpu, u, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const a = load<f64>(d);
+      const b = load<f64>(s);
+      const r = op == 0x58 ? sf.add64(cpu, a, b) : op == 0x59 ? sf.mul64(cpu, a, b) : op == 0x5c ? sf.sub64(cpu, a, b) : sf.div64(cpu, a, b);
+      if (done(cpu)) store<f64>(d, r);
+      return;
+    }
+    case 0x51:
+    case 0x5d:
+    case 0x5f: {
+      const s = src_u(cpu, u, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = sf.op64(cpu, operation(op), load<f64>(d), load<f64>(s));
+      if (done(cpu)) store<f64>(d, r);
+      return;
+    }
+    case 0x70: {
+      const s = src16(cpu, u);
+      if (s) v128.store(d, shuffle_low16(v128.load(s), (u_imm2(u) >> 16) & 0xff));
+      return;
+    }
+    case 0x7c:
+    case 0x7d:
+    case 0xd0: {
+      if (!has_v2(cpu)) return;
+      const s = src16(cpu, u);
+      if (!s) return;
+      if (op == 0xd0) ps.addsub_ps(cpu, d, s);
+      else ps.hadd_ps(cpu, op == 0x7c ? OP_ADD : OP_SUB, d, s);
+      return;
+    }
+    case 0xc2: {
+      const s = src_u(cpu, u, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const r = -<i64>sf.cmp64(cpu, load<u64>(d), load<u64>(s), (u_imm2(u) >> 16) & 7);
+      if (done(cpu)) store<i64>(d, r);
+      return;
+    }
+    case 0xd6:
+      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
+      else if (!mmx_pending(cpu)) {
+        const m = mm(cpu, u_a(u));
+        store<u64>(m, load<u64>(xmm(cpu, u_b(u))));
+        store<u16>(m, 0xffff, 8);
+        mmx_commit(cpu);
+      }
+      return;
+    case 0xe6: {
+      const s = src16(cpu, u);
+      if (s) ps.cvt_pd_dq(cpu, sf.rc(sf.mxcsr(cpu)), d, s);
+      return;
+    }
+    case 0xf0:
+      if (!has_v2(cpu)) return;
+      if (u_imm2(u) & SSE_MEM) mov_load(cpu, u, false);
+      else raise(cpu, VEC_UD);
+      return;
+    default: raise(cpu, VEC_UD);
+  }
+}

@@ -1,0 +1,1 @@
+export { sse_exec } from './fp/sse';
