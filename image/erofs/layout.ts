@@ -69,6 +69,8 @@ export interface ImagePlan {
 export interface LayoutOptions {
   /** Tails of files up to this many bytes lie behind the inode; longer ones get a block. */
   maxInlineTail: number;
+  /** Largest image, bytes. */
+  maxSize: number;
 }
 
 /** Decides every address. Throws IMAGE_EROFS_LIMIT for what the format cannot hold. */
@@ -89,6 +91,9 @@ export function planImage(tree: DirNode, options: LayoutOptions): ImagePlan {
       inode.blockAddress = block;
       block += inode.blocks;
     }
+  }
+  if (block * BLOCK_SIZE > options.maxSize) {
+    throw new VmmError('IMAGE_LIMIT', `the image would have ${block * BLOCK_SIZE} bytes; at most ${options.maxSize} are accepted`);
   }
   if (block >= EROFS_NULL_ADDR) throw limit(`the image needs ${block} blocks of 4 KiB; EROFS addresses 2^32`);
   return {

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { type FileContent, readContent, releaseContent } from '../tree/content.ts';
 import type { DirNode, TreeNode } from '../tree/node.ts';
 import { chunkRunBlocks } from './chunks.ts';
@@ -41,6 +42,10 @@ export interface ErofsOptions {
   maxInlineTail?: number;
   /** Write through to the disk before the file gets its name; default true. */
   fsync?: boolean;
+  /** Largest image, bytes; default 256 GiB. Throws IMAGE_LIMIT beyond it, before anything is written. */
+  maxSize?: number;
+  /** Called when all is written, before the file gets its name; a throw drops the file. */
+  verify?: () => void;
   signal?: AbortSignal;
 }
 
@@ -67,7 +72,10 @@ const DEFAULT_INLINE_TAIL = 1024;
  * Throws IMAGE_EROFS_LIMIT, IMAGE_WRITE, IMAGE_SOURCE_CHANGED, or the signal's reason.
  */
 export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions = {}): ErofsResult {
-  const plan = planImage(tree, { maxInlineTail: options.maxInlineTail ?? DEFAULT_INLINE_TAIL });
+  const plan = planImage(tree, {
+    maxInlineTail: options.maxInlineTail ?? DEFAULT_INLINE_TAIL,
+    maxSize: options.maxSize ?? DEFAULT_LIMITS.maxTotalBytes,
+  });
   const hash = createHash('sha256');
   const temporary = `${outPath}.${randomBytes(6).toString('hex')}.tmp`;
   let fd: number;
@@ -81,6 +89,7 @@ export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions
       const out = new SequentialWriter(fd, hash, outPath, sealSuperblock);
       writeImage(plan, out, options);
       out.flush();
+      options.verify?.();
       if (options.fsync !== false) fsyncSync(fd);
     } finally {
       closeSync(fd);
