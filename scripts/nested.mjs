@@ -15,6 +15,7 @@ const USAGE = `usage: npm run nested -- [OPTIONS] CMD…
   --share DIR     bring DIR's content along as /share, and take /share back into DIR afterwards
   --stdin         pass standard input on
   --sh            CMD is one word, a shell script
+  --no-setup      take what is built, do not build first
   --no-snapshot   a full boot instead of the state kept after the first
 Inside: the checkout at its own path (built files, not the sources), node, npx vmm, QEMU, strace, /sys/kernel/tracing.`;
 
@@ -33,6 +34,7 @@ function parse(argv) {
     else if (name === '--share') options.share = resolve(argv[++i]);
     else if (name === '--stdin') options.stdin = true;
     else if (name === '--sh') options.sh = true;
+    else if (name === '--no-setup') options.setup = false;
     else if (name === '--no-snapshot') options.snapshot = false;
     else if (name === '--help') { process.stdout.write(`${USAGE}\n`); process.exit(0); }
     else fail(`nested: unknown option ${name}\n${USAGE}`, 125);
@@ -43,7 +45,7 @@ function parse(argv) {
 }
 
 const options = parse(process.argv.slice(2));
-await setup();
+if (options.setup !== false) await setup();
 const { NestedMachine } = await import('./nested/machine.mjs');
 const { pathsAmong, shellQuote } = await import('./nested/image.mjs');
 const take = [...options.take, ...pathsAmong(options.words, root)];

@@ -1,10 +1,10 @@
 // One boot of the nested machine: QEMU's TCG emulates an AMD CPU with SVM, a Debian kernel in it has a real kvm_amd.
 // Jobs go in and their output comes back through virtio-serial ports (agent.sh has the other end).
 //
-// The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take about a second.
+// The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take a second or two.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -47,10 +47,10 @@ export class NestedMachine {
     return machine;
   }
 
-  async #start(parts, { cpus = 2, memoryMib = 4096, kernel, take = [], snapshot = false }) {
+  async #start(parts, { cpus = 2, memoryMib = 4096, kernel, take = [], snapshot = true }) {
     this.#dir = mkdtempSync(join(tmpdir(), 'nested-'));
     const args = [
-      '-M', 'q35', '-accel', 'tcg,thread=multi', '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
+      '-M', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
       '-no-reboot', '-nic', 'none', '-serial', `file:${join(this.#dir, 'console')}`,
       '-kernel', kernel ?? parts.kernel, '-initrd', parts.initrd, '-append', 'console=ttyS0 quiet mitigations=off panic=-1 nokaslr',
       '-drive', `file=${parts.rootDisk},format=raw,if=none,id=root,snapshot=on`, '-device', 'virtio-blk-pci,drive=root',
@@ -61,10 +61,19 @@ export class NestedMachine {
     });
     const state = join(nestedDir, `state-${hashOf([...args.filter((arg) => !arg.includes(this.#dir)), fileKey(parts.rootDisk), fileKey(parts.initrd), fileKey(kernel ?? parts.kernel), fileKey('/usr/bin/qemu-system-x86_64')]).slice(0, 16)}`);
     const tops = makeProjectDisk(join(this.#dir, 'project'), take);
-    if (snapshot && !existsSync(state)) await this.#keepState(args, state);
-    this.#launch(args, 'project', snapshot ? state : undefined);
+    if (snapshot && !existsSync(state)) await this.#keepState(args, memoryMib, state);
+    // Snapshot: RAM is a private mapping of the kept file, so only pages that are touched cost anything.
+    const ram = snapshot ? `memory-backend-file,mem-path=${state}.ram,share=off` : 'memory-backend-ram';
+    this.#launch([...args, '-object', `${ram},id=ram,size=${memoryMib}M`, ...(snapshot ? ['-incoming', 'defer'] : [])], 'project');
     await this.#connected;
-    if (snapshot) await this.#qmpSession(async (qmp) => { await qmp.event('RESUME', 'running'); });
+    if (snapshot) {
+      await this.#qmpSession(async (qmp) => {
+        await qmp.command('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
+        await qmp.command('migrate-incoming', { uri: `exec:cat ${shellQuote(state)}` });
+        await qmp.until('query-status', ({ status }) => status === 'paused');
+        await qmp.command('cont');
+      });
+    }
     else await this.#expect((line) => line === 'ready', BOOT_LIMIT_MS);
     const binds = tops.map((path) => {
       const quoted = shellQuote(path);
@@ -77,33 +86,31 @@ export class NestedMachine {
     if (done.status !== 0) throw new NestedError(`nested machine: cannot mount the project: ${done.stderr}`);
   }
 
-  /** Boots once with an empty project disk and writes the machine's state after "ready" to `state`. */
-  async #keepState(args, state) {
-    mkdirSync(nestedDir, { recursive: true });
+  /** Boots once with an empty project disk and writes the machine's state after "ready" to `state`, its RAM beside it. */
+  async #keepState(args, memoryMib, state) {
     process.stderr.write('nested machine: first boot with these options, keeping its state\n');
+    const temp = `${state}.${process.pid}`;
     makeEmptyDisk(join(this.#dir, 'empty'));
-    this.#launch(args, 'empty');
+    this.#launch([...args, '-object', `memory-backend-file,mem-path=${temp}.ram,share=on,id=ram,size=${memoryMib}M`], 'empty');
     await this.#connected;
     await this.#expect((line) => line === 'ready', BOOT_LIMIT_MS);
-    const temp = `${state}.${process.pid}`;
     await this.#qmpSession(async (qmp) => {
       await qmp.command('stop');
-      await qmp.command('migrate-set-parameters', { 'max-bandwidth': 2 ** 40 });
+      await qmp.command('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] });
       await qmp.command('migrate', { uri: `exec:cat > ${shellQuote(temp)}` });
-      for (;;) {
-        const { status, 'error-desc': why } = await qmp.command('query-migrate');
-        if (status === 'completed') break;
+      await qmp.until('query-migrate', ({ status, 'error-desc': why }) => {
         if (status === 'failed') throw new NestedError(`nested machine: cannot keep its state: ${why ?? 'no reason given'}`);
-        await new Promise((done) => setTimeout(done, 50));
-      }
+        return status === 'completed';
+      });
     });
     await this.#stop();
+    renameSync(`${temp}.ram`, `${state}.ram`);
     renameSync(temp, state);
   }
 
   #connected;
 
-  #launch(args, disk, incoming) {
+  #launch(args, disk) {
     this.#lines = [];
     const servers = [];
     this.#connected = Promise.all([...PORTS, 'qmp'].map((name) => new Promise((resolve) => {
@@ -120,7 +127,6 @@ export class NestedMachine {
     const qemu = spawn('qemu-system-x86_64', [
       ...args, '-drive', `file=${join(this.#dir, disk)},format=raw,if=none,id=project,cache=unsafe`, '-device', 'virtio-blk-pci,drive=project',
       '-chardev', `socket,id=qmp,path=${join(this.#dir, 'qmp')}`, '-mon', 'chardev=qmp,mode=control',
-      ...(incoming ? ['-incoming', `exec:cat ${shellQuote(incoming)}`] : []),
     ], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#qemu = qemu;
     let stderr = '';
@@ -195,12 +201,12 @@ export class NestedMachine {
       if (answer.error) throw new NestedError(`nested machine: QEMU's ${execute}: ${answer.error.desc}`);
       return answer.return;
     };
-    const event = async (name, unlessStatus) => {
-      if ((await command('query-status')).status !== unlessStatus) await take((message) => message.event === name);
+    const until = async (name, wants) => {
+      while (!wants(await command(name))) await new Promise((done) => setTimeout(done, 20));
     };
     await take((message) => 'QMP' in message);
     await command('qmp_capabilities');
-    await act({ command, event });
+    await act({ command, until });
     socket.off('data', onData);
   }
 
