@@ -1,0 +1,27 @@
+/* Block devices by serial number, and what init mounts from them for the containers. */
+#ifndef VMM_DEVICE_H
+#define VMM_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spec.h"
+
+/* Path of a node of the block device with this serial; false: not there (yet). */
+bool find_block_device(const char *serial, char *path, uint32_t size);
+
+/*
+ * Mounts a block device or share once, in init's own mount namespace, and gives the directory.
+ * 0; -1 with f filled; ERR_DEVICE with errno ENOENT: the device is not there yet.
+ */
+int source_path(const struct mount_spec *m, bool read_only, const char **path, struct failure *f);
+/* A scratch disk: ext4, grown to the device's size. */
+int scratch_path(const char *serial, const char **path, struct failure *f);
+/* A named directory that containers share; adds it, or removes it. */
+int volume_add(const char *name, const struct mount_spec *m, struct failure *f);
+int volume_remove(const char *name, struct failure *f);
+/* Lets go of a mounted device or share. */
+int source_remove(uint32_t kind, const char *name, struct failure *f);
+void sources_unmount(void);
+
+#endif

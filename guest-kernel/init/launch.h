@@ -1,0 +1,39 @@
+/*
+ * The child's half of START and EXEC: between clone3 and execve. Everything here runs in a process
+ * of its own and reports through a pipe that a successful execve closes.
+ */
+#ifndef VMM_LAUNCH_H
+#define VMM_LAUNCH_H
+
+#include "spec.h"
+
+struct launch {
+	const struct process_spec *process;
+	const struct container_spec *container; /* NULL: EXEC into a running one */
+	int status;        /* write end: one struct failure, or its end */
+	int stdio[3];      /* pipe ends or null_fd; a terminal's slave three times */
+	bool tty;
+	int devpts;        /* a detached devpts of the container, -1: none */
+	int leader;        /* EXEC: pidfd of the container's first process */
+	int joined[NS_COUNT]; /* START: pidfds of the containers whose namespaces it joins, -1: none */
+	const char *lower, *upper; /* directories in init's mount namespace; upper NULL: tmpfs */
+};
+
+_Noreturn void launch_child(const struct launch *l);
+
+/* root.c: builds the container's root on BASE/root. */
+int build_root(const struct launch *l, struct failure *f);
+/* mounts.c: what is done before and after the change of root. */
+int prepare_mounts(const struct launch *l, struct failure *f);
+int enter_root(struct failure *f);
+int furnish_root(const struct launch *l, struct failure *f);
+/* paths.c: makes missing directories of a path that stays below `root`; an O_PATH descriptor, or -1. */
+int ensure_directory(int root, const char *path, unsigned mode);
+int ensure_file(int root, const char *path, unsigned mode);
+/* enter.c: credentials, limits and execve. */
+_Noreturn void enter_process(const struct launch *l);
+_Noreturn void launch_failed(const struct launch *l, const struct failure *f);
+/* reaper.c: PID 1 of a container with --init (child > 0), or of a sandbox (child 0). */
+_Noreturn void reaper_run(int child);
+
+#endif

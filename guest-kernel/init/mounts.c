@@ -1,0 +1,379 @@
+/* What a container finds mounted: the usual /proc, /sys and /dev, and what the host asked for. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "device.h"
+#include "init.h"
+#include "launch.h"
+#include "protocol.h"
+#include "sys.h"
+
+/* Trees that were taken from init's mounts before the change of root, one a mount or file. */
+static int *mount_trees, *file_trees;
+
+static int mount_error(struct failure *f, const char *target)
+{
+	return fail(f, ERR_MOUNT, errno, "cannot mount on '%.160s': %s", target, strerror(errno));
+}
+
+static int take_tree(const struct mount_spec *m, struct failure *f)
+{
+	const char *path;
+	int root, inner, tree;
+
+	/* Mounted by the parent already, so this only looks the path up. */
+	if (source_path(m, m->flags & MS_RDONLY, &path, f))
+		return -1;
+	root = open(path, O_PATH | O_CLOEXEC);
+	inner = root;
+	if (root >= 0 && m->subpath)
+		inner = open_in_root(root, m->subpath, O_PATH, 0);
+	tree = inner < 0 ? -1 : sys_open_tree(inner, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+					      (m->flags & MS_REC ? AT_RECURSIVE : 0));
+	if (tree < 0)
+		return fail(f, ERR_MOUNT, errno, "mount source '%.100s' of '%.100s': %s", m->source, m->target,
+			    strerror(errno));
+	close(root);
+	if (inner != root)
+		close(inner);
+	return tree;
+}
+
+/* A file's content on a tmpfs of its own: for roots that must not be written to. */
+static int take_file(const struct file_spec *file, uint32_t index, struct failure *f)
+{
+	char path[64];
+	int fd, tree;
+
+	snprintf(path, sizeof path, BASE "/work/file%u", index);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, file->content, file->size) != (ssize_t)file->size ||
+	    fchown(fd, file->uid, file->gid) || fchmod(fd, file->mode & 07777))
+		return fail(f, ERR_FILE, errno, "file '%.160s': %s", file->target, strerror(errno));
+	close(fd);
+	tree = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return tree < 0 ? mount_error(f, file->target) : tree;
+}
+
+int prepare_mounts(const struct launch *l, struct failure *f)
+{
+	const struct container_spec *c = l->container;
+
+	mount_trees = calloc(c->mount_count + 1, sizeof *mount_trees);
+	file_trees = calloc(c->file_count + 1, sizeof *file_trees);
+	if (!mount_trees || !file_trees)
+		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for the mounts");
+	for (uint32_t i = 0; i < c->mount_count; i++)
+		if (c->mounts[i].kind != SOURCE_NONE && (mount_trees[i] = take_tree(&c->mounts[i], f)) < 0)
+			return -1;
+	if (c->has_overlay || c->file_count == 0)
+		return 0;
+	if (mount("tmpfs", BASE "/work", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"))
+		return mount_error(f, "the files' tmpfs");
+	for (uint32_t i = 0; i < c->file_count; i++)
+		if ((file_trees[i] = take_file(&c->files[i], i, f)) < 0)
+			return -1;
+	return 0;
+}
+
+int enter_root(struct failure *f)
+{
+	/* pivot_root(2): with both arguments "." the old root ends up mounted above the new one */
+	if (chdir(BASE "/root") || sys_pivot_root(".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
+		return fail(f, ERR_ROOT, errno, "root file system: cannot change to it: %s", strerror(errno));
+	return 0;
+}
+
+static bool is_mounted_by_host(const struct container_spec *c, const char *target)
+{
+	for (uint32_t i = 0; i < c->mount_count; i++)
+		if (!strcmp(c->mounts[i].target, target))
+			return true;
+	return false;
+}
+
+struct standard_mount {
+	const char *target, *fstype;
+	unsigned long flags;
+	const char *data;
+	bool optional; /* the kernel may lack it */
+};
+
+#define RESTRICTED (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+static const struct standard_mount standard_mounts[] = {
+	{ "/proc", "proc", RESTRICTED, NULL, false },
+	{ "/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k", false },
+	{ "/dev/shm", "tmpfs", RESTRICTED, "mode=1777,size=65536k", false },
+	{ "/dev/mqueue", "mqueue", RESTRICTED, NULL, true },
+	{ "/sys", "sysfs", RESTRICTED | MS_RDONLY, NULL, false },
+	{ "/sys/fs/cgroup", "cgroup2", RESTRICTED | MS_RDONLY, NULL, true },
+};
+
+/* The directory must be one: /proc as a link to elsewhere would move what protects the container. */
+static int directory_for(int root, const char *target, struct failure *f)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(target, &st) == 0 && !S_ISDIR(st.st_mode))
+		return fail(f, ERR_MOUNT, ENOTDIR, "'%s' of the root file system is not a directory", target);
+	fd = ensure_directory(root, target, 0755);
+	return fd < 0 ? mount_error(f, target) : fd;
+}
+
+/* mount(2) on the directory that a descriptor names: no path is walked twice. */
+static int mount_at(int directory, const char *source, const char *fstype, unsigned long flags, const char *data)
+{
+	int err, rc = fchdir(directory) ? -1 : mount(source, ".", fstype, flags, data);
+
+	err = errno;
+	if (chdir("/") && !rc)
+		rc = -1;
+	errno = err;
+	return rc;
+}
+
+static int make_node(const char *path, unsigned type, unsigned major_number, unsigned minor_number, unsigned mode)
+{
+	return mknod(path, type | mode, makedev(major_number, minor_number));
+}
+
+static int furnish_dev(const struct launch *l, int root, struct failure *f)
+{
+	int pts = -1;
+	bool made = make_node("/dev/null", S_IFCHR, 1, 3, 0666) == 0 && make_node("/dev/zero", S_IFCHR, 1, 5, 0666) == 0 &&
+		    make_node("/dev/full", S_IFCHR, 1, 7, 0666) == 0 && make_node("/dev/random", S_IFCHR, 1, 8, 0666) == 0 &&
+		    make_node("/dev/urandom", S_IFCHR, 1, 9, 0666) == 0 && make_node("/dev/tty", S_IFCHR, 5, 0, 0666) == 0 &&
+		    symlink("/proc/self/fd", "/dev/fd") == 0 && symlink("/proc/self/fd/0", "/dev/stdin") == 0 &&
+		    symlink("/proc/self/fd/1", "/dev/stdout") == 0 && symlink("/proc/self/fd/2", "/dev/stderr") == 0 &&
+		    symlink("/proc/kcore", "/dev/core") == 0 && symlink("pts/ptmx", "/dev/ptmx") == 0;
+
+	if (!made)
+		return fail(f, ERR_MOUNT, errno, "cannot fill /dev: %s", strerror(errno));
+	if (l->devpts < 0)
+		return 0;
+	pts = directory_for(root, "/dev/pts", f);
+	if (pts < 0)
+		return -1;
+	if (sys_move_mount(l->devpts, "", pts, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+		return mount_error(f, "/dev/pts");
+	close(pts);
+	if (!l->tty)
+		return 0;
+	if (make_node("/dev/console", S_IFCHR, 5, 1, 0600) || mount("/dev/pts/0", "/dev/console", NULL, MS_BIND, NULL))
+		return mount_error(f, "/dev/console");
+	return 0;
+}
+
+static int mount_standard(const struct launch *l, int root, struct failure *f)
+{
+	for (size_t i = 0; i < sizeof standard_mounts / sizeof *standard_mounts; i++) {
+		const struct standard_mount *m = &standard_mounts[i];
+		int directory;
+
+		if (is_mounted_by_host(l->container, m->target))
+			continue;
+		directory = directory_for(root, m->target, f);
+		if (directory < 0) {
+			if (m->optional)
+				continue;
+			return -1;
+		}
+		if (mount_at(directory, m->fstype, m->fstype, m->flags, m->data) && !m->optional)
+			return mount_error(f, m->target);
+		close(directory);
+		if (!strcmp(m->target, "/dev") && furnish_dev(l, root, f))
+			return -1;
+	}
+	return 0;
+}
+
+static int write_file(int root, const struct file_spec *file, int tree, struct failure *f)
+{
+	int target, fd;
+
+	if (file->flags & FILE_IF_ABSENT && (fd = open_in_root(root, file->target, O_PATH, 0)) >= 0) {
+		close(fd);
+		return 0;
+	}
+	target = ensure_file(root, file->target, 0644);
+	if (target < 0)
+		return fail(f, ERR_FILE, errno, "file '%.160s': %s", file->target, strerror(errno));
+	if (tree > 0) {
+		if (sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+			return mount_error(f, file->target);
+		close(tree);
+		close(target);
+		return 0;
+	}
+	fd = open_in_root(root, file->target, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY, 0);
+	if (fd < 0 || write(fd, file->content, file->size) != (ssize_t)file->size ||
+	    fchown(fd, file->uid, file->gid) || fchmod(fd, file->mode & 07777))
+		return fail(f, ERR_FILE, errno, "file '%.160s': %s", file->target, strerror(errno));
+	close(fd);
+	close(target);
+	return 0;
+}
+
+static uint64_t attributes_of(uint64_t flags)
+{
+	return (flags & MS_RDONLY ? MOUNT_ATTR_RDONLY : 0) | (flags & MS_NOSUID ? MOUNT_ATTR_NOSUID : 0) |
+	       (flags & MS_NODEV ? MOUNT_ATTR_NODEV : 0) | (flags & MS_NOEXEC ? MOUNT_ATTR_NOEXEC : 0);
+}
+
+static int attach_tree(int root, const struct mount_spec *m, int tree, struct failure *f)
+{
+	struct mount_attr attr = { .attr_set = attributes_of(m->flags) };
+	struct stat st;
+	int target;
+
+	if (fstat(tree, &st))
+		return mount_error(f, m->target);
+	target = S_ISDIR(st.st_mode) ? ensure_directory(root, m->target, 0755) : ensure_file(root, m->target, 0644);
+	if (target < 0)
+		return mount_error(f, m->target);
+	if (attr.attr_set &&
+	    sys_mount_setattr(tree, "", AT_EMPTY_PATH | (m->flags & MS_REC ? AT_RECURSIVE : 0), &attr))
+		return mount_error(f, m->target);
+	if (sys_move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+		return mount_error(f, m->target);
+	close(tree);
+	close(target);
+	return 0;
+}
+
+static int mount_requested(int root, const struct mount_spec *m, struct failure *f)
+{
+	int directory = ensure_directory(root, m->target, m->has_mode ? m->mode & 07777 : 0755);
+
+	if (directory < 0)
+		return mount_error(f, m->target);
+	if (mount_at(directory, m->source ? m->source : m->fstype, m->fstype, (unsigned long)m->flags, m->data))
+		return mount_error(f, m->target);
+	close(directory);
+	return 0;
+}
+
+static int make_device(int root, const struct device_spec *d, struct failure *f)
+{
+	const char *slash = strrchr(d->target, '/');
+	unsigned type = d->type == 'c' ? S_IFCHR : d->type == 'b' ? S_IFBLK : S_IFIFO;
+	char parent[MAX_PATH + 1];
+	int directory;
+
+	memcpy(parent, d->target, (size_t)(slash - d->target));
+	parent[slash - d->target] = 0;
+	directory = ensure_directory(root, *parent ? parent : "/", 0755);
+	if (directory < 0 || !strcmp(slash + 1, "..") ||
+	    mknodat(directory, slash + 1, type | (d->mode & 07777), makedev(d->major, d->minor)) ||
+	    fchownat(directory, slash + 1, d->uid, d->gid, AT_SYMLINK_NOFOLLOW))
+		return fail(f, ERR_FILE, errno, "device '%.160s': %s", d->target, strerror(errno));
+	close(directory);
+	return 0;
+}
+
+static int set_sysctl(const char *setting, struct failure *f)
+{
+	const char *equals = strchr(setting, '=');
+	char path[MAX_PATH + 16] = "/proc/sys/";
+	size_t length = equals ? (size_t)(equals - setting) : 0;
+	int fd, rc = 0;
+
+	if (length == 0 || length > MAX_PATH || strstr(setting, "..") != NULL)
+		return fail(f, ERR_INVALID, 0, "'%.120s' is not a sysctl setting", setting);
+	memcpy(path + 10, setting, length);
+	if (!memchr(setting, '/', length))
+		for (char *p = path + 10; *p; p++)
+			if (*p == '.')
+				*p = '/';
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || write(fd, equals + 1, strlen(equals + 1)) < 0)
+		rc = fail(f, ERR_INVALID, errno, "sysctl %.160s: %s", setting, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int mask_path(const char *path, struct failure *f)
+{
+	struct stat st;
+	int rc;
+
+	if (lstat(path, &st))
+		return errno == ENOENT || errno == ENOTDIR ? 0 : mount_error(f, path);
+	rc = S_ISDIR(st.st_mode) ? mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k")
+				 : mount("/dev/null", path, NULL, MS_BIND, NULL);
+	return rc ? mount_error(f, path) : 0;
+}
+
+static int protect_path(const char *path, struct failure *f)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int tree = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (tree < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : mount_error(f, path);
+	if (sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) ||
+	    sys_move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH))
+		return mount_error(f, path);
+	close(tree);
+	return 0;
+}
+
+static int furnish_lists(const struct container_spec *c, int root, struct failure *f)
+{
+	for (uint32_t i = 0; i < c->file_count; i++)
+		if (write_file(root, &c->files[i], file_trees[i], f))
+			return -1;
+	for (uint32_t i = 0; i < c->mount_count; i++) {
+		const struct mount_spec *m = &c->mounts[i];
+
+		if (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f))
+			return -1;
+	}
+	for (uint32_t i = 0; i < c->device_count; i++)
+		if (make_device(root, &c->devices[i], f))
+			return -1;
+	for (uint32_t i = 0; i < c->sysctls.count; i++)
+		if (set_sysctl(c->sysctls.items[i], f))
+			return -1;
+	for (uint32_t i = 0; i < c->readonly.count; i++)
+		if (protect_path(c->readonly.items[i], f))
+			return -1;
+	for (uint32_t i = 0; i < c->masked.count; i++)
+		if (mask_path(c->masked.items[i], f))
+			return -1;
+	return 0;
+}
+
+int furnish_root(const struct launch *l, struct failure *f)
+{
+	const struct container_spec *c = l->container;
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int cwd;
+
+	if (root < 0)
+		return fail(f, ERR_ROOT, errno, "root file system: %s", strerror(errno));
+	if (mount_standard(l, root, f) || furnish_lists(c, root, f))
+		return -1;
+	if (c->process.cwd) {
+		cwd = ensure_directory(root, c->process.cwd, 0755);
+		if (cwd < 0)
+			return fail(f, ERR_CWD, errno, "cannot make the working directory '%.160s': %s",
+				    c->process.cwd, strerror(errno));
+		close(cwd);
+	}
+	if (c->read_only && sys_mount_setattr(AT_FDCWD, "/", 0, &attr))
+		return fail(f, ERR_ROOT, errno, "root file system: cannot make it read-only: %s", strerror(errno));
+	close(root);
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* Structures that container.c (requests) and process.c (one process from clone to EXIT) share. */
+#ifndef VMM_PROCESS_H
+#define VMM_PROCESS_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "launch.h"
+#include "loop.h"
+#include "stream.h"
+
+struct container {
+	struct container *next;
+	uint32_t id;
+	struct process *main;
+	uint32_t process_count;
+	int leader; /* pidfd of the main process */
+	int cgroup, devpts;
+	bool owns_pids, ended;
+	uint32_t stop_signal;
+	uint64_t oom_kills;
+};
+
+struct process {
+	struct process *next;
+	uint32_t id, request;
+	uint16_t request_type;
+	struct container *container;
+	pid_t pid;
+	int pidfd;
+	struct watch status;      /* the child's report; closed once it is known */
+	struct failure failure;
+	bool started, reaped, draining;
+	int wait_status;
+	struct rusage usage;
+	struct stream *streams[3]; /* a terminal's is the first */
+	bool tty;
+	int slave;                /* keeps the terminal alive between two openings by the container */
+};
+
+extern struct container *containers;
+extern struct process *processes;
+
+/*
+ * Makes the streams and the child. `pid_namespace`: a pidfd whose PID namespace it enters, -1: none.
+ * 0, or -1 with f filled; the process is freed then.
+ */
+int process_launch(struct process *p, struct launch *l, uint64_t clone_flags, int pid_namespace, struct failure *f);
+void process_ended(struct process *p, int status, const struct rusage *usage);
+/* container.c: its last process is reported. */
+void container_process_gone(struct container *c, struct process *p);
+
+#endif

@@ -1,0 +1,9 @@
+#ifndef VMM_UEVENT_H
+#define VMM_UEVENT_H
+
+#include <stdbool.h>
+
+/* From now on a block device that appears or changes calls control_retry(). */
+bool uevent_open(void);
+
+#endif

@@ -1,0 +1,268 @@
+import { VmmError } from '../errors.ts';
+import * as P from './protocol.ts';
+import type { ProcessSpec, WindowSize } from './spec.ts';
+import { stdioBits } from './spec.ts';
+import type { Stream } from './transport.ts';
+
+/** How a process ended. */
+export interface ExitStatus {
+  /** The exit code, or undefined when a signal ended it. */
+  code: number | undefined;
+  signal: number | undefined;
+  coreDumped: boolean;
+  /** The kernel killed a process of the container for lack of memory. */
+  outOfMemory: boolean;
+  /** What a container tool exits with: the code, or 128 + signal. */
+  status: number;
+  /** CPU times in microseconds, largest resident size in bytes. */
+  usage: { userUs: bigint; systemUs: bigint; maxRssBytes: bigint } | undefined;
+}
+
+/** What EXIT says, before the output has arrived. */
+export interface ExitReport {
+  status: ExitStatus;
+  /** Bytes that the guest sent on standard output (or the terminal) and standard error. */
+  stdoutBytes: bigint;
+  stderrBytes: bigint;
+}
+
+export type Consumer = (chunk: Uint8Array) => void | Promise<void>;
+
+/** Bytes from the guest. They wait, with the process behind them, until there is a consumer. */
+class Output {
+  readonly ended: Promise<void>;
+  bytes = 0n;
+  /** The host gave the stream up, so its count says nothing. */
+  abandoned = false;
+  #stream: Stream | undefined;
+  #consumer: Consumer | undefined;
+  #waiting: (() => void) | undefined;
+  #resolveEnded: () => void = () => {};
+
+  constructor() {
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  get attached(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  attach(stream: Stream): void {
+    this.#stream = stream;
+  }
+
+  consume(consumer: Consumer): void {
+    this.#consumer = consumer;
+    this.#waiting?.();
+    this.#waiting = undefined;
+  }
+
+  async deliver(chunk: Uint8Array): Promise<void> {
+    this.bytes += BigInt(chunk.length);
+    if (this.abandoned) return;
+    if (this.#consumer === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve;
+      });
+    }
+    try {
+      await this.#consumer?.(chunk);
+    } catch {
+      this.abandon();
+    }
+  }
+
+  /** The process gets EPIPE from its next write. */
+  abandon(): void {
+    this.abandoned = true;
+    this.#waiting?.();
+    this.#waiting = undefined;
+    this.#stream?.destroy();
+    this.end();
+  }
+
+  end(): void {
+    this.#resolveEnded();
+  }
+}
+
+/** Bytes to the guest. */
+export class Input {
+  #stream: Promise<Stream | undefined>;
+  #resolve: (stream: Stream | undefined) => void = () => {};
+  #closed = false;
+  #attached = false;
+
+  constructor() {
+    this.#stream = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get attached(): boolean {
+    return this.#attached;
+  }
+
+  attach(stream: Stream): void {
+    this.#attached = true;
+    this.#resolve(stream);
+  }
+
+  /** The process reads no more. */
+  close(): void {
+    this.#closed = true;
+    this.#resolve(undefined);
+  }
+
+  /** false: the process does not read any more. Resolves when the guest's credit has taken the bytes. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    const stream = await this.#stream;
+    if (stream === undefined || this.#closed) return false;
+    try {
+      await stream.write(bytes);
+      return true;
+    } catch {
+      this.#closed = true;
+      return false;
+    }
+  }
+
+  /** The process reads the end of its input. A terminal knows no such end: send ^D. */
+  async end(): Promise<void> {
+    const stream = await this.#stream;
+    if (!this.#closed) stream?.end();
+    this.#closed = true;
+  }
+}
+
+/** What a handle asks of its session. */
+export interface ProcessControl {
+  signal(process: number, signal: number): Promise<void>;
+  resize(process: number, size: WindowSize): Promise<void>;
+}
+
+/** A process of the guest. Each stream that the spec asked for must be consumed, or it holds the process up. */
+export class ProcessHandle {
+  readonly id: number;
+  readonly container: number;
+  /** The guest's PID once the command runs; rejects with an AgentError when it does not. */
+  readonly started: Promise<number>;
+  readonly stdin = new Input();
+  readonly #control: ProcessControl;
+  readonly #tty: boolean;
+  readonly #outputs = new Map<number, Output>();
+  readonly #exit: Promise<ExitStatus>;
+  #resolveStarted: (pid: number) => void = () => {};
+  #rejectStarted: (error: Error) => void = () => {};
+  #resolveExit: (status: ExitStatus) => void = () => {};
+  #rejectExit: (error: Error) => void = () => {};
+
+  constructor(id: number, container: number, spec: ProcessSpec, control: ProcessControl) {
+    this.id = id;
+    this.container = container;
+    this.#control = control;
+    const bits = stdioBits(spec);
+    this.#tty = (bits & P.STDIO_TTY) !== 0;
+    if (this.#tty) this.#outputs.set(P.STREAM_TTY, new Output());
+    if ((bits & P.STDIO_STDOUT) !== 0) this.#outputs.set(P.STREAM_STDOUT, new Output());
+    if ((bits & P.STDIO_STDERR) !== 0) this.#outputs.set(P.STREAM_STDERR, new Output());
+    if ((bits & (P.STDIO_STDIN | P.STDIO_TTY)) === 0) this.stdin.close();
+    this.started = new Promise((resolve, reject) => {
+      this.#resolveStarted = resolve;
+      this.#rejectStarted = reject;
+    });
+    this.#exit = new Promise((resolve, reject) => {
+      this.#resolveExit = resolve;
+      this.#rejectExit = reject;
+    });
+    // Whoever asks gets the rejection; nobody has to ask both.
+    this.started.catch(() => {});
+    this.#exit.catch(() => {});
+  }
+
+  /** Standard output, or the terminal's. The chunk is valid until the consumer's promise settles. */
+  onStdout(consumer: Consumer): void {
+    this.#outputs.get(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT)?.consume(consumer);
+  }
+
+  onStderr(consumer: Consumer): void {
+    this.#outputs.get(P.STREAM_STDERR)?.consume(consumer);
+  }
+
+  /** Stops reading standard output: the process's next write to it fails with EPIPE. */
+  closeStdout(): void {
+    this.#outputs.get(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT)?.abandon();
+  }
+
+  closeStderr(): void {
+    this.#outputs.get(P.STREAM_STDERR)?.abandon();
+  }
+
+  /** Resolves when the process has ended and all its output has been consumed. */
+  wait(): Promise<ExitStatus> {
+    return this.#exit;
+  }
+
+  signal(signal: number): Promise<void> {
+    return this.#control.signal(this.id, signal);
+  }
+
+  resize(size: WindowSize): Promise<void> {
+    return this.#control.resize(this.id, size);
+  }
+
+  /** For the session: a connection whose header named this process. false: it has no such stream, or has it already. */
+  attach(number: number, stream: Stream): ((chunk: Uint8Array) => Promise<void>) | undefined {
+    if (number === P.STREAM_STDIN) {
+      if (this.stdin.attached) return undefined;
+      stream.onClose(() => this.stdin.close());
+      this.stdin.attach(stream);
+      return async () => {};
+    }
+    const output = this.#outputs.get(number);
+    if (output === undefined || output.attached) return undefined;
+    if (output.abandoned) return undefined;
+    output.attach(stream);
+    stream.onEnd(() => {
+      output.end();
+      stream.end();
+    });
+    stream.onClose(() => {
+      output.end();
+      if (number === P.STREAM_TTY) this.stdin.close();
+    });
+    if (number === P.STREAM_TTY) this.stdin.attach(stream);
+    return (chunk) => output.deliver(chunk);
+  }
+
+  /** For the session: the reply to START or EXEC. */
+  hasStarted(pid: number): void {
+    this.#resolveStarted(pid);
+  }
+
+  /** For the session: the process never ran, or its fate cannot be known any more. */
+  failed(error: Error): void {
+    this.#rejectStarted(error);
+    this.#rejectExit(error);
+    this.stdin.close();
+  }
+
+  /** For the session: EXIT. */
+  async hasExited(report: ExitReport): Promise<void> {
+    await Promise.all([...this.#outputs.values()].map((output) => output.ended));
+    this.stdin.close();
+    const lost =
+      this.#check(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT, report.stdoutBytes) ??
+      this.#check(P.STREAM_STDERR, report.stderrBytes);
+    if (lost === undefined) this.#resolveExit(report.status);
+    else this.#rejectExit(lost);
+  }
+
+  #check(number: number, sent: bigint): VmmError | undefined {
+    const output = this.#outputs.get(number);
+    if (output === undefined || output.abandoned || output.bytes === sent) return undefined;
+    return new VmmError('AGENT_OUTPUT_LOST', `process ${this.id}: ${sent} bytes sent, ${output.bytes} received`);
+  }
+}

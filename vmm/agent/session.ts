@@ -1,0 +1,428 @@
+import { randomBytes } from 'node:crypto';
+import { VmmError } from '../errors.ts';
+import { AgentError, protocolError } from './errors.ts';
+import type { ExitReport } from './process.ts';
+import { ProcessHandle } from './process.ts';
+import * as P from './protocol.ts';
+import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec, WindowSize } from './spec.ts';
+import { encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
+import { StreamAcceptor } from './streams.ts';
+import type { Listener, Stream, Transport } from './transport.ts';
+import type { Field, Message } from './wire.ts';
+import {
+  encodeMessage,
+  FieldWriter,
+  isReply,
+  MessageReader,
+  rawTextOf,
+  readFields,
+  textOf,
+  u32Of,
+  u32sOf,
+  u64sOf,
+} from './wire.ts';
+
+/** What the guest's HELLO tells. */
+export interface GuestInfo {
+  version: number;
+  /** The build of init, e.g. its version. */
+  build: string;
+  /** Release of its kernel. */
+  kernel: string;
+  /** Nanoseconds between the kernel's start and init's connection. */
+  bootNs: bigint;
+}
+
+export type PowerMode = 'poweroff' | 'reboot' | 'halt';
+
+export interface SessionOptions {
+  /** init gave up; the machine stops right after. */
+  onFatal?: (reason: string) => void;
+  onLog?: (text: string) => void;
+  /** Nanoseconds since 1970, for the guest's clock; Date.now() when not given. */
+  now?: () => bigint;
+}
+
+interface Pending {
+  resolve: (fields: Field[]) => void;
+  reject: (error: Error) => void;
+}
+
+const POWER: Record<PowerMode, number> = { poweroff: P.POWER_OFF, reboot: P.POWER_REBOOT, halt: P.POWER_HALT };
+
+function find(fields: readonly Field[], tag: number): Field | undefined {
+  return fields.find((field) => field.tag === tag);
+}
+
+function need(fields: readonly Field[], tag: number): Field {
+  const field = find(fields, tag);
+  if (field === undefined) throw protocolError(`field 0x${tag.toString(16)} is missing`);
+  return field;
+}
+
+function errorOf(fields: readonly Field[]): AgentError {
+  const code = u32Of(need(fields, P.TAG_CODE));
+  return new AgentError(code, u32Of(need(fields, P.TAG_ERRNO)) | 0, textOf(need(fields, P.TAG_TEXT)));
+}
+
+function exitReportOf(fields: readonly Field[]): ExitReport {
+  const [kind, value = 0, flags = 0] = u32sOf(need(fields, P.TAG_STATUS), 3);
+  const [stdoutBytes = 0n, stderrBytes = 0n] = u64sOf(need(fields, P.TAG_BYTES), 2);
+  const usage = find(fields, P.TAG_USAGE);
+  const [userUs = 0n, systemUs = 0n, maxRssBytes = 0n] = usage === undefined ? [] : u64sOf(usage, 3);
+  const signaled = kind === P.STATUS_SIGNALED;
+  return {
+    stdoutBytes,
+    stderrBytes,
+    status: {
+      code: signaled ? undefined : value & 0xff,
+      signal: signaled ? value & 0x7f : undefined,
+      coreDumped: (flags & P.STATUS_CORE) !== 0,
+      outOfMemory: (flags & P.STATUS_OOM) !== 0,
+      status: signaled ? 128 + (value & 0x7f) : value & 0xff,
+      usage: usage === undefined ? undefined : { userUs, systemUs, maxRssBytes },
+    },
+  };
+}
+
+/**
+ * The host's half of the agent protocol (docs/agent-protocol.md): one guest, from its first
+ * connection to its last. Nothing that the guest sends makes a method throw anything but a VmmError.
+ */
+export class AgentSession {
+  readonly #options: SessionOptions;
+  readonly #token = randomBytes(P.TOKEN_SIZE);
+  readonly #listeners: Listener[] = [];
+  readonly #streams: StreamAcceptor;
+  readonly #processes = new Map<number, ProcessHandle>();
+  readonly #exiting = new Set<Promise<void>>();
+  readonly #pending = new Map<number, Pending>();
+  readonly #hello: Promise<GuestInfo>;
+  readonly #connected: Promise<Stream>;
+  readonly #closed: Promise<void>;
+  #control: Stream | undefined;
+  #resolveHello: (info: GuestInfo) => void = () => {};
+  #rejectHello: (error: Error) => void = () => {};
+  #resolveConnected: (stream: Stream) => void = () => {};
+  #rejectConnected: (error: Error) => void = () => {};
+  #resolveClosed: () => void = () => {};
+  #failure: VmmError | undefined;
+  #said = false;
+  #nextId = 1;
+  #nextContainer = 1;
+  #nextProcess = 1;
+
+  constructor(transport: Transport, options: SessionOptions = {}) {
+    this.#options = options;
+    this.#hello = new Promise((resolve, reject) => {
+      this.#resolveHello = resolve;
+      this.#rejectHello = reject;
+    });
+    this.#connected = new Promise((resolve, reject) => {
+      this.#resolveConnected = resolve;
+      this.#rejectConnected = reject;
+    });
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#hello.catch(() => {});
+    this.#connected.catch(() => {});
+    this.#streams = new StreamAcceptor(this.#token, (process) => this.#processes.get(process));
+    this.#listeners.push(transport.listen(P.PORT_CONTROL, (stream) => this.#acceptControl(stream)));
+    this.#listeners.push(transport.listen(P.PORT_STREAM, (stream) => this.#streams.accept(stream)));
+  }
+
+  /** Resolves with the guest's HELLO; rejects when the session ends before it. */
+  hello(): Promise<GuestInfo> {
+    return this.#hello;
+  }
+
+  /** Resolves when the session has ended, for whatever reason. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  /** Starts a container. The handle exists at once; `started` tells whether the command runs. */
+  start(spec: ContainerSpec): ProcessHandle {
+    const container = this.#nextContainer++;
+    return this.#launch(P.MSG_START, container, spec, (process) => encodeStart(container, process, spec));
+  }
+
+  /** Makes namespaces that other containers can join; it lasts until it gets SIGTERM. */
+  startSandbox(spec: SandboxSpec): ProcessHandle {
+    const container = this.#nextContainer++;
+    const none: ProcessSpec = { args: [], env: [], stdout: false, stderr: false };
+    return this.#launch(P.MSG_START, container, none, (process) => encodeSandbox(container, process, spec));
+  }
+
+  /** Runs another process in a running container. */
+  exec(container: number, spec: ProcessSpec): ProcessHandle {
+    return this.#launch(P.MSG_EXEC, container, spec, (process) => encodeExec(container, process, spec));
+  }
+
+  /** A signal for each process of a container. */
+  async signalContainer(container: number, signal: number): Promise<void> {
+    const w = new FieldWriter().u32(P.TAG_CONTAINER, container).u32(P.TAG_SIGNAL, signal);
+    await this.#request(P.MSG_SIGNAL, w.u32(P.TAG_SCOPE, P.SCOPE_CONTAINER));
+  }
+
+  /** Freezes all processes of a container; `resume` thaws them. */
+  async pause(container: number): Promise<void> {
+    await this.#request(P.MSG_PAUSE, new FieldWriter().u32(P.TAG_CONTAINER, container));
+  }
+
+  async resume(container: number): Promise<void> {
+    await this.#request(P.MSG_RESUME, new FieldWriter().u32(P.TAG_CONTAINER, container));
+  }
+
+  /** The kernel's own figures, by file name: of a container's cgroup, or of the machine. */
+  async stats(container?: number): Promise<Map<string, string>> {
+    const w = new FieldWriter();
+    if (container !== undefined) w.u32(P.TAG_CONTAINER, container);
+    const files = new Map<string, string>();
+    for (const field of await this.#request(P.MSG_STATS, w)) {
+      if (field.tag !== P.TAG_STAT) continue;
+      const text = rawTextOf(field);
+      const end = text.indexOf('\n');
+      files.set(text.slice(0, end), text.slice(end + 1));
+    }
+    return files;
+  }
+
+  /** Changes cgroup settings ("cpu.max=50000 100000") of a running container. */
+  async update(container: number, cgroup: readonly string[]): Promise<void> {
+    const w = new FieldWriter().u32(P.TAG_CONTAINER, container);
+    for (const setting of cgroup) w.string(P.TAG_CGROUP, setting);
+    await this.#request(P.MSG_UPDATE, w);
+  }
+
+  /** Stops the containers (stop signal, then SIGKILL after the time-out), then the machine. */
+  async shutdown(mode: PowerMode, timeoutMs = 10_000): Promise<void> {
+    const w = new FieldWriter().u32(P.TAG_POWER, POWER[mode]).u32(P.TAG_TIMEOUT, timeoutMs);
+    await this.#request(P.MSG_SHUTDOWN, w);
+    await this.#closed;
+  }
+
+  /** Sets the guest's clock; the present time of the host when none is given. */
+  async setTime(nanoseconds?: bigint): Promise<void> {
+    await this.#request(P.MSG_SET_TIME, new FieldWriter().u64(P.TAG_TIME, nanoseconds ?? this.#now()));
+  }
+
+  async ping(): Promise<void> {
+    await this.#request(P.MSG_PING, new FieldWriter());
+  }
+
+  /** Writes what the guest's file systems hold in memory to its disks. */
+  async sync(): Promise<void> {
+    await this.#request(P.MSG_SYNC, new FieldWriter());
+  }
+
+  /** Resolves when the guest sees the disk that now fills a spare slot. */
+  async diskAttached(slot: number, serial: string): Promise<void> {
+    await this.#slot(P.SLOT_DISK, slot, serial, P.ACTION_ADD);
+  }
+
+  /** The guest lets go of a disk; rejects while it is in use. */
+  async diskDetaching(slot: number, serial: string): Promise<void> {
+    await this.#slot(P.SLOT_DISK, slot, serial, P.ACTION_REMOVE);
+  }
+
+  async shareAttached(slot: number, tag: string): Promise<void> {
+    await this.#slot(P.SLOT_SHARE, slot, tag, P.ACTION_ADD);
+  }
+
+  async shareDetaching(slot: number, tag: string): Promise<void> {
+    await this.#slot(P.SLOT_SHARE, slot, tag, P.ACTION_REMOVE);
+  }
+
+  /** Makes a named directory that containers can share as a mount's source. */
+  async addVolume(name: string, mount: Omit<Mount, 'target' | 'source'> = { fstype: 'tmpfs' }): Promise<void> {
+    const w = new FieldWriter().u32(P.TAG_ACTION, P.ACTION_ADD).string(P.TAG_TARGET, name);
+    await this.#request(P.MSG_VOLUME, w.nested(P.TAG_MOUNT, encodeMount({ ...mount, target: '/' })));
+  }
+
+  async removeVolume(name: string): Promise<void> {
+    const w = new FieldWriter().u32(P.TAG_ACTION, P.ACTION_REMOVE).string(P.TAG_TARGET, name);
+    await this.#request(P.MSG_VOLUME, w);
+  }
+
+  /** Ends the session from the host's side; the guest takes that as a failure and stops. */
+  close(): void {
+    this.#end(new VmmError('AGENT_CLOSED', 'the session with the guest was closed'));
+  }
+
+  #now(): bigint {
+    return this.#options.now?.() ?? BigInt(Date.now()) * 1_000_000n;
+  }
+
+  #slot(kind: number, slot: number, name: string, action: number): Promise<Field[]> {
+    const w = new FieldWriter().u32(P.TAG_SLOT, kind, slot).string(P.TAG_SOURCE, name);
+    return this.#request(P.MSG_SLOT, w.u32(P.TAG_ACTION, action));
+  }
+
+  #launch(
+    type: number,
+    container: number,
+    spec: ProcessSpec,
+    encode: (process: number) => FieldWriter,
+  ): ProcessHandle {
+    const id = this.#nextProcess++;
+    const handle = new ProcessHandle(id, container, spec, {
+      signal: async (process, signal) => {
+        const w = new FieldWriter().u32(P.TAG_PROCESS, process).u32(P.TAG_SIGNAL, signal);
+        await this.#request(P.MSG_SIGNAL, w);
+      },
+      resize: async (process, size: WindowSize) => {
+        const w = new FieldWriter().u32(P.TAG_PROCESS, process);
+        writeWindowSize(w, size);
+        await this.#request(P.MSG_RESIZE, w);
+      },
+    });
+    if (this.#failure !== undefined) {
+      handle.failed(this.#failure);
+      return handle;
+    }
+    this.#processes.set(id, handle);
+    let fields: FieldWriter;
+    try {
+      fields = encode(id);
+    } catch (error) {
+      this.#processes.delete(id);
+      handle.failed(error as Error);
+      return handle;
+    }
+    this.#request(type, fields).then(
+      (reply) => handle.hasStarted(find(reply, P.TAG_PID) === undefined ? 0 : u32Of(need(reply, P.TAG_PID))),
+      (error: Error) => {
+        this.#processes.delete(id);
+        handle.failed(error);
+      },
+    );
+    return handle;
+  }
+
+  async #request(type: number, fields: FieldWriter): Promise<Field[]> {
+    const id = this.#nextId++;
+    const reply = new Promise<Field[]>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+    });
+    reply.catch(() => {});
+    try {
+      const message = encodeMessage(type, 0, id, fields.finish());
+      await (await this.#connected).write(message);
+    } catch (error) {
+      this.#pending.delete(id);
+      throw this.#failure ?? error;
+    }
+    return reply;
+  }
+
+  /** Only the first connection is init's: it is made before any container exists. */
+  #acceptControl(stream: Stream): void {
+    if (this.#control !== undefined || this.#failure !== undefined) {
+      stream.destroy();
+      return;
+    }
+    this.#control = stream;
+    const reader = new MessageReader(P.MAX_REPORT);
+    stream.onData((chunk) => {
+      try {
+        for (const message of reader.push(chunk)) this.#dispatch(message);
+      } catch (error) {
+        this.#end(error instanceof VmmError ? error : protocolError(String(error)));
+      }
+    });
+    stream.onClose(() => this.#end(new VmmError('AGENT_LOST', 'the guest closed its control connection')));
+    stream.onEnd(() => stream.end());
+    const hello = new FieldWriter().u16(P.TAG_VERSION, P.PROTOCOL_VERSION_MIN, P.PROTOCOL_VERSION_MAX);
+    hello.bytes(P.TAG_TOKEN, this.#token).u64(P.TAG_TIME, this.#now()).bytes(P.TAG_SEED, randomBytes(64));
+    stream.write(encodeMessage(P.MSG_HELLO, 0, this.#nextId++, hello.finish())).catch(() => {});
+    this.#resolveConnected(stream);
+  }
+
+  #dispatch(message: Message): void {
+    const fields = readFields(message.payload);
+    if (isReply(message)) {
+      const pending = this.#pending.get(message.id);
+      this.#pending.delete(message.id);
+      if ((message.flags & P.FLAG_ERROR) === 0) pending?.resolve(fields);
+      else if (message.type === P.MSG_HELLO) this.#end(errorOf(fields));
+      else pending?.reject(errorOf(fields));
+      return;
+    }
+    switch (message.type) {
+      case P.MSG_HELLO:
+        this.#greeted(fields);
+        break;
+      case P.MSG_EXIT:
+        this.#exited(fields);
+        break;
+      case P.MSG_FATAL: {
+        const reason = textOf(need(fields, P.TAG_TEXT));
+        this.#options.onFatal?.(reason);
+        this.#end(new VmmError('AGENT_FATAL', `the guest's init gave up: ${reason}`));
+        break;
+      }
+      case P.MSG_BYE:
+        this.#said = true;
+        // The guest stops when we close; output that is still under way would be lost.
+        Promise.all(this.#exiting).then(() => this.#control?.end());
+        break;
+      case P.MSG_LOG:
+        this.#options.onLog?.(textOf(need(fields, P.TAG_TEXT)));
+        break;
+      default:
+        // An event of a later version; docs/agent-protocol.md, "Unknown messages".
+        break;
+    }
+  }
+
+  #greeted(fields: Field[]): void {
+    const versions = need(fields, P.TAG_VERSION).value;
+    if (versions.length !== 4) throw protocolError('HELLO: a malformed version');
+    const view = new DataView(versions.buffer, versions.byteOffset, 4);
+    const [min, max] = [view.getUint16(0, true), view.getUint16(2, true)];
+    if (min > P.PROTOCOL_VERSION_MAX || max < P.PROTOCOL_VERSION_MIN) {
+      throw protocolError(
+        `the guest speaks versions ${min} to ${max}, this host ${P.PROTOCOL_VERSION_MIN} to ${P.PROTOCOL_VERSION_MAX}`,
+      );
+    }
+    const boot = find(fields, P.TAG_BOOT_NS);
+    const build = find(fields, P.TAG_BUILD);
+    const kernel = find(fields, P.TAG_KERNEL);
+    this.#resolveHello({
+      version: Math.min(max, P.PROTOCOL_VERSION_MAX),
+      build: build === undefined ? '' : textOf(build),
+      kernel: kernel === undefined ? '' : textOf(kernel),
+      bootNs: boot === undefined ? 0n : (u64sOf(boot, 1)[0] ?? 0n),
+    });
+  }
+
+  #exited(fields: Field[]): void {
+    const id = u32Of(need(fields, P.TAG_PROCESS));
+    const handle = this.#processes.get(id);
+    if (handle === undefined) throw protocolError(`EXIT of process ${id}, which does not exist`);
+    const report = exitReportOf(fields);
+    // It stays known until its streams, which may arrive later than this, have ended.
+    const exiting = handle.hasExited(report).finally(() => {
+      this.#processes.delete(id);
+      this.#exiting.delete(exiting);
+    });
+    this.#exiting.add(exiting);
+  }
+
+  #end(error: VmmError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    for (const listener of this.#listeners) listener.close();
+    this.#streams.close();
+    this.#rejectHello(error);
+    this.#rejectConnected(error);
+    for (const pending of this.#pending.values()) pending.reject(error);
+    this.#pending.clear();
+    for (const handle of this.#processes.values()) handle.failed(error);
+    this.#processes.clear();
+    if (!this.#said) this.#control?.destroy();
+    this.#resolveClosed();
+  }
+}

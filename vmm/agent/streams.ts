@@ -1,0 +1,68 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { ProcessHandle } from './process.ts';
+import * as P from './protocol.ts';
+import type { Stream } from './transport.ts';
+
+/** Connections that have not named their process yet; a hostile guest can make no more than this. */
+const MAX_UNNAMED = 64;
+
+/**
+ * Accepts the guest's connections for standard streams. Any process of the guest can connect, so
+ * the header must carry the token that only init knows; others are dropped.
+ */
+export class StreamAcceptor {
+  readonly #token: Uint8Array;
+  readonly #find: (process: number) => ProcessHandle | undefined;
+  readonly #open = new Set<Stream>();
+  #unnamed = 0;
+
+  constructor(token: Uint8Array, find: (process: number) => ProcessHandle | undefined) {
+    this.#token = token;
+    this.#find = find;
+  }
+
+  accept(stream: Stream): void {
+    if (this.#unnamed >= MAX_UNNAMED) {
+      stream.destroy();
+      return;
+    }
+    this.#unnamed++;
+    this.#open.add(stream);
+    const header = new Uint8Array(P.STREAM_HEADER_SIZE);
+    let length = 0;
+    let deliver: ((chunk: Uint8Array) => Promise<void>) | undefined;
+    let named = false;
+    stream.onClose(() => {
+      this.#open.delete(stream);
+      if (!named) this.#unnamed--;
+      named = true;
+    });
+    stream.onData((chunk) => {
+      if (deliver !== undefined) return deliver(chunk);
+      if (named) return;
+      const n = Math.min(header.length - length, chunk.length);
+      header.set(chunk.subarray(0, n), length);
+      length += n;
+      if (length < header.length) return;
+      named = true;
+      this.#unnamed--;
+      deliver = this.#route(header, stream);
+      if (deliver === undefined) stream.destroy();
+      else if (n < chunk.length) return deliver(chunk.subarray(n));
+    });
+  }
+
+  #route(header: Uint8Array, stream: Stream): ((chunk: Uint8Array) => Promise<void>) | undefined {
+    const view = new DataView(header.buffer);
+    if (view.getUint32(0, true) !== P.STREAM_MAGIC || view.getUint16(4, true) !== P.PROTOCOL_VERSION_MAX) {
+      return undefined;
+    }
+    if (!timingSafeEqual(header.subarray(16), this.#token)) return undefined;
+    return this.#find(view.getUint32(8, true))?.attach(view.getUint16(6, true), stream);
+  }
+
+  /** Drops all that are open. */
+  close(): void {
+    for (const stream of this.#open) stream.destroy();
+  }
+}
