@@ -31,6 +31,10 @@ export declare function host_vsock(conn: u32, event: u32, ptr: u32, len: u32): v
 @external("host", "event")
 export declare function host_event(kind: u32, a: u32, b: u64): void;
 
+/** Guest memory `gpa`..`gpa + len` (bytes, both multiples of 4096) is unused: its host pages may go (balloon, free-page reporting). It must read as zeros or as before afterwards. */
+@external("host", "discard")
+export declare function host_discard(gpa: f64, len: f64): void;
+
 /** Fills `len` bytes at `ptr` with random data (seeded in replay mode). */
 @external("host", "random")
 export declare function host_random(ptr: u32, len: u32): void;
@@ -42,5 +46,14 @@ export declare function host_now(): f64;
 /** Wall clock, nanoseconds since the epoch. */
 @external("host", "wall")
 export declare function host_wall(): f64;
+
+/** Or'ed to `op` of a write by `host_blk`: the data must be stable before it completes (RWF_DSYNC), the driver expects a write-through cache. */
+export const HOST_BLK_SYNC: u32 = 0x100;
+
+/** `queue` of `host_kick` when the device itself has something to tell (a reset, an emergency write): the owner calls `device_process(device, HOST_KICK_DEVICE)`. */
+export const HOST_KICK_DEVICE: u32 = 0xffff;
+
+/** `device` of `host_console` for COM1. */
+export const HOST_SERIAL: u32 = 0x100;
 
 export const HOST_PENDING: i32 = -0x7000_0000;

@@ -17,6 +17,7 @@
  *   0x0080_0000  software CPU state, one stride a vCPU
  *   0x0100_0000  code marks, dirty bitmap, page generations, line masks
  *   0x0200_0000  decoded blocks
+ *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
  *   0x0800_0000  guest RAM (gpa 0)
  */
 export const PAGE_SIZE: u32 = 4096;
@@ -67,6 +68,10 @@ export const LINE_MASK_BASE: u32 = 0x0180_0000;
 
 export const BLOCK_BASE: u32 = 0x0200_0000;
 export const BLOCK_SIZE: u32 = 0x0400_0000;
+
+/** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
+export const BLK_BASE: u32 = 0x0600_0000;
+export const BLK_STRIDE: u32 = 0x0008_0000;
 
 /** Linear offset of guest physical address 0. */
 export const RAM_BASE: u32 = 0x0800_0000;

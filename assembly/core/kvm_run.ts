@@ -1,0 +1,134 @@
+/**
+ * Exits of KVM: struct kvm_run (include/uapi/linux/kvm.h) of vCPU n lies at KVM_RUN_BASE + n * KVM_RUN_STRIDE, mapped
+ * there by the host. Offsets are checked against the C header by test/unit/core/kvm-run.test.ts.
+ */
+import { KVM_RUN_BASE, KVM_RUN_STRIDE, MACHINE_BASE, VCPU_MAX } from "./layout";
+import { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from "./bus";
+import { machine_exit_request } from "./machine";
+
+export const KVM_EXIT_UNKNOWN: u32 = 0;
+export const KVM_EXIT_EXCEPTION: u32 = 1;
+export const KVM_EXIT_IO: u32 = 2;
+export const KVM_EXIT_DEBUG: u32 = 4;
+export const KVM_EXIT_HLT: u32 = 5;
+export const KVM_EXIT_MMIO: u32 = 6;
+export const KVM_EXIT_IRQ_WINDOW_OPEN: u32 = 7;
+export const KVM_EXIT_SHUTDOWN: u32 = 8;
+export const KVM_EXIT_FAIL_ENTRY: u32 = 9;
+export const KVM_EXIT_INTR: u32 = 10;
+export const KVM_EXIT_INTERNAL_ERROR: u32 = 17;
+export const KVM_EXIT_SYSTEM_EVENT: u32 = 24;
+export const KVM_EXIT_IOAPIC_EOI: u32 = 26;
+
+export const KVM_EXIT_IO_IN: u32 = 0;
+export const KVM_EXIT_IO_OUT: u32 = 1;
+
+export const RUN_EXIT_REASON: usize = 8;
+export const RUN_IO_DIRECTION: usize = 32;
+export const RUN_IO_SIZE: usize = 33;
+export const RUN_IO_PORT: usize = 34;
+export const RUN_IO_COUNT: usize = 36;
+export const RUN_IO_DATA_OFFSET: usize = 40;
+export const RUN_MMIO_PHYS_ADDR: usize = 32;
+export const RUN_MMIO_DATA: usize = 40;
+export const RUN_MMIO_LEN: usize = 48;
+export const RUN_MMIO_IS_WRITE: usize = 52;
+
+// What `kvm_exit` returns.
+export const VCPU_RUN: i32 = 0; // enter the guest again
+export const VCPU_INTR: i32 = 1; // a signal: look at commands, then enter again
+export const VCPU_HLT: i32 = 2; // HLT without an in-kernel local APIC
+export const VCPU_SHUTDOWN: i32 = 3; // triple fault
+export const VCPU_FAIL_ENTRY: i32 = 4;
+export const VCPU_INTERNAL_ERROR: i32 = 5;
+export const VCPU_SYSTEM_EVENT: i32 = 6;
+export const VCPU_DEBUG: i32 = 7;
+export const VCPU_EOI: i32 = 8; // split irqchip: a level-triggered vector ended
+export const VCPU_UNKNOWN: i32 = 9;
+export const VCPU_EVENT: i32 = 16; // the machine ends: machine_exit_request() says how
+
+const EXITS: usize = <usize>MACHINE_BASE + 0xb00;
+
+// @ts-ignore: decorator
+@inline
+function run_of(vcpu: u32): usize {
+  return <usize>(KVM_RUN_BASE + vcpu * KVM_RUN_STRIDE);
+}
+
+/** Handles the exit that KVM_RUN of `vcpu` left in its page; VCPU_*. Any thread may call it that holds the vCPU. */
+export function kvm_exit(vcpu: u32): i32 {
+  if (vcpu >= VCPU_MAX) return VCPU_UNKNOWN;
+  const run = run_of(vcpu);
+  const reason = load<u32>(run, RUN_EXIT_REASON);
+  atomic.add<u32>(EXITS + (<usize>min<u32>(reason, 63) << 2), 1);
+  switch (reason) {
+    case KVM_EXIT_IO:
+      exit_io(run);
+      return machine_exit_request() != 0 ? VCPU_EVENT : VCPU_RUN;
+    case KVM_EXIT_MMIO:
+      exit_mmio(run);
+      return machine_exit_request() != 0 ? VCPU_EVENT : VCPU_RUN;
+    case KVM_EXIT_INTR: return VCPU_INTR;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: return VCPU_RUN;
+    case KVM_EXIT_HLT: return VCPU_HLT;
+    case KVM_EXIT_SHUTDOWN: return VCPU_SHUTDOWN;
+    case KVM_EXIT_FAIL_ENTRY: return VCPU_FAIL_ENTRY;
+    case KVM_EXIT_INTERNAL_ERROR: return VCPU_INTERNAL_ERROR;
+    case KVM_EXIT_SYSTEM_EVENT: return VCPU_SYSTEM_EVENT;
+    case KVM_EXIT_DEBUG: return VCPU_DEBUG;
+    case KVM_EXIT_IOAPIC_EOI: return VCPU_EOI;
+    default: return VCPU_UNKNOWN;
+  }
+}
+
+/** Ports: `count` accesses of one size to one port, data in the second page of kvm_run (string instructions: count > 1). */
+function exit_io(run: usize): void {
+  const out = load<u8>(run, RUN_IO_DIRECTION) == <u8>KVM_EXIT_IO_OUT;
+  const size = <u32>load<u8>(run, RUN_IO_SIZE);
+  const port = <u32>load<u16>(run, RUN_IO_PORT);
+  const count = load<u32>(run, RUN_IO_COUNT);
+  const offset = load<u64>(run, RUN_IO_DATA_OFFSET);
+  if (offset > KVM_RUN_STRIDE || (size != 1 && size != 2 && size != 4)) return;
+  if (<u64>count * size > <u64>KVM_RUN_STRIDE - offset) return;
+  let p = run + <usize>offset;
+  for (let i: u32 = 0; i < count; i++) {
+    if (out) {
+      const value = size == 1 ? <u32>load<u8>(p) : size == 2 ? <u32>load<u16>(p) : load<u32>(p);
+      bus_pio_write(port, size, value);
+    } else {
+      const value = bus_pio_read(port, size);
+      if (size == 1) store<u8>(p, <u8>value);
+      else if (size == 2) store<u16>(p, <u16>value);
+      else store<u32>(p, value);
+    }
+    p += size;
+  }
+}
+
+/** KVM splits accesses at pages, so that lengths other than 1, 2, 4 and 8 can come; those go byte by byte. */
+function exit_mmio(run: usize): void {
+  const gpa = load<u64>(run, RUN_MMIO_PHYS_ADDR);
+  const len = load<u32>(run, RUN_MMIO_LEN);
+  const write = load<u8>(run, RUN_MMIO_IS_WRITE) != 0;
+  const p = run + RUN_MMIO_DATA;
+  if (len == 4) {
+    if (write) bus_mmio_write(gpa, 4, load<u32>(p));
+    else store<u32>(p, <u32>bus_mmio_read(gpa, 4));
+  } else if (len == 8) {
+    if (write) bus_mmio_write(gpa, 8, load<u64>(p));
+    else store<u64>(p, bus_mmio_read(gpa, 8));
+  } else if (len == 2) {
+    if (write) bus_mmio_write(gpa, 2, load<u16>(p));
+    else store<u16>(p, <u16>bus_mmio_read(gpa, 2));
+  } else if (len < 8) {
+    for (let i: u32 = 0; i < len; i++) {
+      if (write) bus_mmio_write(gpa + i, 1, load<u8>(p + i));
+      else store<u8>(p + i, <u8>bus_mmio_read(gpa + i, 1));
+    }
+  }
+}
+
+/** How often `kvm_exit` has seen KVM_EXIT_* `reason`. */
+export function kvm_exits(reason: u32): u32 {
+  return reason < 64 ? atomic.load<u32>(EXITS + (<usize>reason << 2)) : 0;
+}

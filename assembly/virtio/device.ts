@@ -1,0 +1,205 @@
+/**
+ * A virtio device's state, at DEVICE_BASE + slot * DEVICE_STRIDE:
+ *
+ *   0x0000  class Device
+ *   0x0100  configuration space, CONFIG_MAX bytes (virtio 1.2, §2.5)
+ *   0x0200  class Queue × QUEUE_MAX (queue.ts)
+ *   0x0600  chain tables, one for even and one for odd queues: {u32 linear offset, u32 length} × QUEUE_SIZE_MAX
+ *   0x1600  the device type's own state
+ *
+ * Two kinds of threads touch it. The owner (one thread at a time) processes queues and calls the exported functions of
+ * a device type; vCPU threads reach registers. `lock` serialises whatever reads or changes queues, configuration space
+ * or status; `interrupt_status` is reached by atomics alone.
+ */
+import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE } from "../core/layout";
+import { EBUSY, EINVAL } from "../core/errno";
+import { own_fill } from "../core/guest";
+import { interrupt_pulse } from "../core/interrupt";
+import { lock, unlock } from "../core/lock";
+import { MACHINE_EV_NEEDS_RESET, machine_event } from "../core/machine";
+import { BUS_MMIO, BUS_VIRTIO, bus_add } from "../core/bus";
+import { QUEUE_MAX, QUEUE_SIZE_MAX, queue_at, queue_reset } from "./queue";
+
+export const DEVICE_STATE_VERSION: u32 = 1;
+
+export const DEV_CONFIG: usize = 0x100;
+export const CONFIG_MAX: u32 = 0x100;
+export const DEV_QUEUES: usize = 0x200;
+export const DEV_TABLES: usize = 0x600;
+export const DEV_TABLE_SIZE: usize = 0x800;
+export const DEV_PRIVATE: usize = 0x1600;
+
+// Device IDs (§5).
+export const VIRTIO_ID_BLOCK: u32 = 2;
+export const VIRTIO_ID_CONSOLE: u32 = 3;
+export const VIRTIO_ID_ENTROPY: u32 = 4;
+export const VIRTIO_ID_BALLOON: u32 = 5;
+export const VIRTIO_ID_SOCKET: u32 = 19;
+
+// Device status field (§2.1).
+export const STATUS_ACKNOWLEDGE: u32 = 1;
+export const STATUS_DRIVER: u32 = 2;
+export const STATUS_DRIVER_OK: u32 = 4;
+export const STATUS_FEATURES_OK: u32 = 8;
+export const STATUS_DEVICE_NEEDS_RESET: u32 = 64;
+export const STATUS_FAILED: u32 = 128;
+
+// Reserved feature bits (§6).
+export const VIRTIO_F_INDIRECT_DESC: u64 = 1 << 28;
+export const VIRTIO_F_EVENT_IDX: u64 = 1 << 29;
+export const VIRTIO_F_VERSION_1: u64 = 1 << 32;
+export const VIRTIO_F_IN_ORDER: u64 = 1 << 35;
+export const VIRTIO_F_RING_RESET: u64 = 1 << 40;
+
+// InterruptStatus bits (§4.2.2).
+export const INTERRUPT_USED: u32 = 1;
+export const INTERRUPT_CONFIG: u32 = 2;
+
+// Why a device needs a reset: b of MACHINE_EV_NEEDS_RESET.
+export const REASON_QUEUE_ADDRESS: u32 = 1; // a ring outside guest memory, misaligned, or of a wrong size
+export const REASON_AVAIL_INDEX: u32 = 2; // more available entries than the queue holds
+export const REASON_DESCRIPTOR: u32 = 3; // index out of range, loop, wrong order or flags
+export const REASON_ADDRESS: u32 = 4; // a buffer outside guest memory
+export const REASON_INDIRECT: u32 = 5; // a bad indirect table
+export const REASON_REQUEST: u32 = 6; // a chain the device type cannot answer
+
+@unmanaged
+export class Device {
+  kind: u32; // device ID, 0 = empty slot
+  slot: u32;
+  version: u32; // DEVICE_STATE_VERSION
+  lock: u32; // core/lock.ts
+  status: u32;
+  interrupt_status: u32; // atomic
+  features: u64; // offered
+  driver_features: u64; // accepted, fixed by FEATURES_OK
+  features_sel: u32;
+  driver_features_sel: u32;
+  queue_sel: u32;
+  queue_count: u32;
+  config_len: u32;
+  config_generation: u32;
+  generation: u32; // counts resets
+  inflight: u32; // requests the host still works on, those of before a reset too
+  quiesced: u32;
+  resetting: u32; // status before a reset whose requests in flight are not over, else 0
+  in_callback: u32; // the owner is inside an import and may call back without the lock
+  owner_pending: u32; // a vCPU reset the device or left something that only the owner may tell the host
+  line: u32;
+  reason: u32; // REASON_* of the last DEVICE_NEEDS_RESET
+  // Counters.
+  kicks: u32;
+  requests: u32;
+  interrupts: u32;
+  errors: u32;
+  ignored: u32; // register accesses that broke a rule
+}
+
+// @ts-ignore: decorator
+@inline
+export function device_at(slot: u32): Device {
+  return changetype<Device>(<usize>(DEVICE_BASE + slot * DEVICE_STRIDE));
+}
+
+/** The device in `slot` when it is of `kind`, else null: exported functions check what the host gives. */
+export function device_of(slot: u32, kind: u32): Device {
+  if (slot >= DEVICE_MAX || device_at(slot).kind != kind) return changetype<Device>(0);
+  return device_at(slot);
+}
+
+/** Where the device type's own state lies. */
+// @ts-ignore: decorator
+@inline
+export function device_private(d: Device): usize {
+  return changetype<usize>(d) + DEV_PRIVATE;
+}
+
+// @ts-ignore: decorator
+@inline
+export function device_config(d: Device): usize {
+  return changetype<usize>(d) + DEV_CONFIG;
+}
+
+/**
+ * Puts a device of `kind` into the empty `slot`: interrupt and address follow from the slot. `features` beside the
+ * common ones that every device here offers. 0, -EINVAL, -EBUSY, or what `bus_add` says.
+ */
+export function device_new(slot: u32, kind: u32, features: u64, queues: u32, queue_size: u32, config_len: u32): i32 {
+  if (slot >= VIRTIO_MMIO_SLOTS || queues > QUEUE_MAX || queue_size > QUEUE_SIZE_MAX || config_len > CONFIG_MAX) return -EINVAL;
+  const d = device_at(slot);
+  if (d.kind != 0) return -EBUSY;
+  const added = bus_add(BUS_MMIO, <u64>VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE, VIRTIO_MMIO_STRIDE, BUS_VIRTIO, slot);
+  if (added < 0) return added;
+  own_fill(changetype<usize>(d), 0, DEVICE_STRIDE);
+  d.slot = slot;
+  d.version = DEVICE_STATE_VERSION;
+  d.line = VIRTIO_MMIO_IRQ + slot;
+  d.features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_RESET;
+  d.queue_count = queues;
+  d.config_len = config_len;
+  for (let i: u32 = 0; i < queues; i++) {
+    const q = queue_at(d, i);
+    q.index = i;
+    q.max = queue_size;
+    q.table = changetype<usize>(d) + DEV_TABLES + <usize>(i & 1) * DEV_TABLE_SIZE;
+    queue_reset(q);
+  }
+  d.kind = kind;
+  return 0;
+}
+
+// ---- lock ----------------------------------------------------------------------------------------------------
+
+export function device_lock(d: Device): void {
+  lock(changetype<usize>(d) + offsetof<Device>("lock"));
+}
+
+export function device_unlock(d: Device): void {
+  unlock(changetype<usize>(d) + offsetof<Device>("lock"));
+}
+
+/**
+ * For functions that the owner may call from inside an import: takes the lock unless the owner holds it already.
+ * Returns what `device_leave` needs.
+ */
+export function device_enter(d: Device): bool {
+  if (d.in_callback != 0) return false;
+  device_lock(d);
+  return true;
+}
+
+export function device_leave(d: Device, entered: bool): void {
+  if (entered) device_unlock(d);
+}
+
+// ---- interrupts and errors -----------------------------------------------------------------------------------
+
+// @ts-ignore: decorator
+@inline
+export function device_active(d: Device): bool {
+  return (d.status & (STATUS_DRIVER_OK | STATUS_DEVICE_NEEDS_RESET)) == STATUS_DRIVER_OK;
+}
+
+/** Tells the driver: INTERRUPT_USED or INTERRUPT_CONFIG. Nothing before DRIVER_OK (§2.1.2). */
+export function interrupt_trigger(d: Device, kind: u32): void {
+  if ((d.status & STATUS_DRIVER_OK) == 0) return;
+  atomic.or<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"), kind);
+  d.interrupts++;
+  interrupt_pulse(d.line);
+}
+
+/** The driver broke the rules: this device, and only it, stops until it is reset (§2.1.2). Under the lock. */
+export function device_fail(d: Device, reason: u32): void {
+  d.errors++;
+  if ((d.status & STATUS_DEVICE_NEEDS_RESET) != 0) return;
+  d.reason = reason;
+  d.status |= STATUS_DEVICE_NEEDS_RESET;
+  machine_event(MACHINE_EV_NEEDS_RESET, d.slot, reason);
+  interrupt_trigger(d, INTERRUPT_CONFIG);
+}
+
+/** Configuration space changed (under the lock): a new generation and, once the driver is up, a notification. */
+export function device_config_changed(d: Device): void {
+  d.config_generation++;
+  if (device_active(d)) interrupt_trigger(d, INTERRUPT_CONFIG);
+}

@@ -1,0 +1,65 @@
+/** What the transport asks of a device type: one switch over the device ID for each question. */
+import { Device, VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from "./device";
+import { Queue } from "./queue";
+import { blk_activate, blk_config_write, blk_process, blk_queue_reset, blk_reset } from "./blk";
+import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from "./console";
+import { vsock_owner, vsock_process, vsock_queue_reset, vsock_reset_device } from "./vsock";
+import { rng_process } from "./rng";
+import { balloon_config_write, balloon_process, balloon_queue_reset, balloon_reset } from "./balloon";
+
+/** The driver set FEATURES_OK with `driver_features`, a subset of those offered: does the type accept it? */
+export function type_accepts(d: Device): bool {
+  return true;
+}
+
+/** The driver set DRIVER_OK. */
+export function type_activate(d: Device): void {
+  if (d.kind == VIRTIO_ID_BLOCK) blk_activate(d);
+}
+
+/** The driver reset the device; runs on a vCPU's thread under the lock, so it changes linear memory and calls nobody. */
+export function type_reset(d: Device): void {
+  switch (d.kind) {
+    case VIRTIO_ID_BLOCK: blk_reset(d); break;
+    case VIRTIO_ID_CONSOLE: console_reset(d); break;
+    case VIRTIO_ID_SOCKET: vsock_reset_device(d); break;
+    case VIRTIO_ID_BALLOON: balloon_reset(d); break;
+    default: break;
+  }
+}
+
+/** The owner tells the host what a vCPU left: connections gone by a reset, emergency output. Under the lock. */
+export function type_owner(d: Device): void {
+  if (d.kind == VIRTIO_ID_SOCKET) vsock_owner(d);
+  else if (d.kind == VIRTIO_ID_CONSOLE) console_owner(d);
+}
+
+/** One queue is reset (§2.6.1) or stopped. */
+export function type_queue_reset(d: Device, q: Queue): void {
+  if (d.kind == VIRTIO_ID_BLOCK) blk_queue_reset(d, q);
+  else if (d.kind == VIRTIO_ID_BALLOON) balloon_queue_reset(d, q);
+  else if (d.kind == VIRTIO_ID_CONSOLE) console_queue_reset(d, q);
+  else if (d.kind == VIRTIO_ID_SOCKET) vsock_queue_reset(d, q);
+}
+
+/** A write into configuration space that lies inside it. Under the lock. */
+export function type_config_write(d: Device, offset: u32, size: u32, value: u64): void {
+  switch (d.kind) {
+    case VIRTIO_ID_BLOCK: blk_config_write(d, offset, size, value); break;
+    case VIRTIO_ID_CONSOLE: console_config_write(d, offset, size, value); break;
+    case VIRTIO_ID_BALLOON: balloon_config_write(d, offset, size, value); break;
+    default: break;
+  }
+}
+
+/** Works on `q`, at most a bounded amount. True when more is left. Under the lock, the device active, the queue ready. */
+export function type_process(d: Device, q: Queue): bool {
+  switch (d.kind) {
+    case VIRTIO_ID_BLOCK: return blk_process(d, q);
+    case VIRTIO_ID_CONSOLE: return console_process(d, q);
+    case VIRTIO_ID_SOCKET: return vsock_process(d, q);
+    case VIRTIO_ID_ENTROPY: return rng_process(d, q);
+    case VIRTIO_ID_BALLOON: return balloon_process(d, q);
+    default: return false;
+  }
+}

@@ -1,0 +1,724 @@
+/**
+ * Socket device (virtio 1.2, §5.10), stream sockets. What the guest sends goes to the host straight from guest memory;
+ * what the host sends goes into the guest's receive buffers, by copy (`vsock_send`) or by the host's own readv into
+ * them (`vsock_rx_begin`, `vsock_rx_commit`). State beside class Device is at VSOCK_BASE (vsock_table.ts).
+ *
+ * The owner's thread alone calls the exported functions, from inside `host_vsock` too. A vCPU that resets the device
+ * only marks connections; the owner tells the host.
+ */
+import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from "../core/errno";
+import { host_vsock } from "../core/host";
+import { guest_copy, guest_written_at, own_put32, own_put64 } from "../core/guest";
+import {
+  Device, REASON_REQUEST, VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET, device_active, device_config, device_config_changed,
+  device_enter, device_fail, device_leave, device_new,
+} from "./device";
+import {
+  Queue, chain_read, chain_write, queue_at, queue_no_kick, queue_pop, queue_publish, queue_unpop, queue_used,
+  queue_want_kick, table_len, table_ptr, table_put,
+} from "./queue";
+import {
+  CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, CONN_MAX, CONN_REQUESTED, Conn, LISTEN, LISTEN_MAX, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE,
+  PEND_SHUTDOWN, RX_CHAINS, RX_CHAINS_MAX, RX_PIECES, RX_PIECES_MAX, RxChain, VSOCK_HDR, VsockHdr, conn_alloc,
+  conn_at, conn_by_handle, conn_find, conn_free, conn_handle, conn_post, conn_take_pending, is_listening, reply_room,
+  reply_put, reply_take, table_reset, vsock_device, vsock_state,
+} from "./vsock_table";
+
+export const VIRTIO_VSOCK_F_STREAM: u64 = 1 << 0;
+
+export const VIRTIO_VSOCK_TYPE_STREAM: u32 = 1;
+
+// Operations (§5.10.6).
+export const VIRTIO_VSOCK_OP_REQUEST: u32 = 1;
+export const VIRTIO_VSOCK_OP_RESPONSE: u32 = 2;
+export const VIRTIO_VSOCK_OP_RST: u32 = 3;
+export const VIRTIO_VSOCK_OP_SHUTDOWN: u32 = 4;
+export const VIRTIO_VSOCK_OP_RW: u32 = 5;
+export const VIRTIO_VSOCK_OP_CREDIT_UPDATE: u32 = 6;
+export const VIRTIO_VSOCK_OP_CREDIT_REQUEST: u32 = 7;
+
+export const VIRTIO_VSOCK_SHUTDOWN_RCV: u32 = 1;
+export const VIRTIO_VSOCK_SHUTDOWN_SEND: u32 = 2;
+
+/** Events of `host_vsock`. `conn` is a handle; for REQUEST `ptr` is the host's port and `len` the guest's. */
+export const VSOCK_EV_REQUEST: u32 = 1; // answer with vsock_accept or vsock_reset
+export const VSOCK_EV_CONNECTED: u32 = 2; // the guest accepted vsock_connect
+export const VSOCK_EV_DATA: u32 = 3; // bytes at ptr, only during the call; tell vsock_consumed when they are gone
+export const VSOCK_EV_SHUTDOWN: u32 = 4; // len = VIRTIO_VSOCK_SHUTDOWN_* the guest has announced so far
+export const VSOCK_EV_RESET: u32 = 5; // the connection is gone, its handle dead
+export const VSOCK_EV_WRITABLE: u32 = 6; // vsock_send took less than it was given: try again
+
+export const VSOCK_HOST_CID: u32 = 2;
+
+const RXQ: u32 = 0;
+const TXQ: u32 = 1;
+const EVENTQ: u32 = 2;
+const VSOCK_QUEUE_SIZE: u32 = 256;
+const CONFIG_LEN: u32 = 8;
+const HDR: u32 = 44;
+/** Most payload bytes of one packet to the guest: what Linux accepts (VIRTIO_VSOCK_MAX_PKT_BUF_SIZE). */
+const PACKET_MAX: u32 = 65536;
+/** Payload that one call takes from the guest before the owner looks at its other work. */
+const VSOCK_BUDGET: u32 = 4 << 20;
+
+const VIRTIO_VSOCK_EVENT_TRANSPORT_RESET: u32 = 0;
+
+// ---- set-up --------------------------------------------------------------------------------------------------
+
+/** Puts the socket device of guest `cid` into `slot`; a machine has one. */
+export function vsock_add(slot: u32, cid: u32): i32 {
+  if (cid <= VSOCK_HOST_CID || cid == 0xffff_ffff) return -EINVAL;
+  const added = device_new(slot, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_F_STREAM | VIRTIO_F_IN_ORDER, 3, VSOCK_QUEUE_SIZE, CONFIG_LEN);
+  if (added < 0) return added;
+  table_reset(true);
+  const s = vsock_state();
+  s.slot = slot + 1;
+  s.cid = cid;
+  s.next_port = 0;
+  own_put64(device_config(vsock_device()) + 0, cid);
+  return 0;
+}
+
+/** The device, or null when the machine has none: each export's first step. */
+function present(): Device {
+  return vsock_state().slot == 0 ? changetype<Device>(0) : vsock_device();
+}
+
+// ---- called by the transport ---------------------------------------------------------------------------------
+
+/** Connections die with the device; the owner tells the host (`vsock_owner`). */
+export function vsock_reset_device(d: Device): void {
+  table_reset(false);
+}
+
+/** A stopped receive queue takes back what `vsock_rx_begin` had. */
+export function vsock_queue_reset(d: Device, q: Queue): void {
+  if (q.index == RXQ) vsock_state().rx_count = 0;
+}
+
+/** Tells the host of connections that a reset ended. */
+export function vsock_owner(d: Device): void {
+  for (let i: u32 = 0; i < CONN_MAX; i++) {
+    const c = conn_at(i);
+    if (c.state != CONN_CLOSED) continue;
+    const handle = conn_handle(i);
+    conn_free(i);
+    emit(d, handle, VSOCK_EV_RESET, 0, 0);
+  }
+}
+
+function emit(d: Device, handle: u32, event: u32, ptr: u32, len: u32): void {
+  d.in_callback = 1;
+  host_vsock(handle, event, ptr, len);
+  d.in_callback = 0;
+}
+
+export function vsock_process(d: Device, q: Queue): bool {
+  let more = false;
+  if (q.index == TXQ) {
+    more = receive_from_guest(d, q);
+  } else if (q.index == RXQ) {
+    const s = vsock_state();
+    flush(d);
+    if (s.tx_stalled != 0 && reply_room()) {
+      const tx = queue_at(d, TXQ);
+      s.tx_stalled = 0;
+      if (tx.ready != 0) more = receive_from_guest(d, tx);
+    }
+    offer_room(d);
+  } else {
+    send_event(d);
+  }
+  if (device_active(d)) {
+    flush(d);
+    publish(d, RXQ);
+  }
+  return more;
+}
+
+function publish(d: Device, index: u32): void {
+  if (!device_active(d)) return;
+  const q = queue_at(d, index);
+  if (q.ready != 0) queue_publish(d, q);
+}
+
+// ---- guest to host -------------------------------------------------------------------------------------------
+
+function receive_from_guest(d: Device, q: Queue): bool {
+  const s = vsock_state();
+  let left = q.size;
+  let more = false;
+  s.moved = 0;
+  queue_no_kick(d, q);
+  for (;;) {
+    // Each packet may need an answer: without room for one the queue waits for receive buffers (§5.10.6.1.2).
+    if (!reply_room()) {
+      s.tx_stalled = 1;
+      break;
+    }
+    if (left == 0 || s.moved > VSOCK_BUDGET) {
+      more = true;
+      break;
+    }
+    const got = queue_pop(d, q);
+    if (got < 0) return false;
+    if (got == 0) {
+      if (queue_want_kick(d, q)) continue;
+      break;
+    }
+    left--;
+    const head = q.head;
+    packet(d, q);
+    if (!device_active(d) || q.ready == 0) return false;
+    queue_used(q, head, 0);
+  }
+  queue_publish(d, q);
+  return more;
+}
+
+function packet(d: Device, q: Queue): void {
+  const h = changetype<VsockHdr>(VSOCK_HDR);
+  const s = vsock_state();
+  if (chain_read(q, VSOCK_HDR, HDR) < HDR) {
+    d.errors++;
+    return;
+  }
+  const op = <u32>h.op;
+  const host_port = h.dst_port;
+  const guest_port = h.src_port;
+  if (h.src_cid != <u64>s.cid) {
+    d.errors++;
+    return;
+  }
+  if (h.dst_cid != <u64>VSOCK_HOST_CID || <u32>h.type != VIRTIO_VSOCK_TYPE_STREAM) {
+    // Nobody there, or a type we do not have (§5.10.6.4.1).
+    if (op != VIRTIO_VSOCK_OP_RST) reply_put(h.dst_cid, host_port, guest_port, <u32>h.type);
+    return;
+  }
+  const index = conn_find(host_port, guest_port);
+  if (index < 0) {
+    if (op == VIRTIO_VSOCK_OP_REQUEST && request(d, host_port, guest_port, h)) return;
+    if (op != VIRTIO_VSOCK_OP_RST) reply_put(VSOCK_HOST_CID, host_port, guest_port, VIRTIO_VSOCK_TYPE_STREAM);
+    return;
+  }
+  const c = conn_at(index);
+  const handle = conn_handle(index);
+  c.peer_buf_alloc = h.buf_alloc;
+  c.peer_fwd_cnt = h.fwd_cnt;
+  switch (op) {
+    case VIRTIO_VSOCK_OP_RESPONSE:
+      if (c.state != CONN_CONNECTING) {
+        kill(d, index, true);
+        return;
+      }
+      c.state = CONN_ESTABLISHED;
+      emit(d, handle, VSOCK_EV_CONNECTED, 0, 0);
+      return;
+    case VIRTIO_VSOCK_OP_RST: kill(d, index, false); return;
+    case VIRTIO_VSOCK_OP_SHUTDOWN:
+      c.peer_shutdown |= h.flags & (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
+      emit(d, handle, VSOCK_EV_SHUTDOWN, 0, c.peer_shutdown);
+      return;
+    case VIRTIO_VSOCK_OP_RW:
+      // The credit that we gave is a bound (§5.10.6.3.2), the chain another.
+      if (c.state != CONN_ESTABLISHED || (c.peer_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) != 0 || <u64>h.len > q.read_bytes ||
+        h.len > c.buf_alloc || c.rx_cnt + h.len - c.fwd_cnt > c.buf_alloc) {
+        kill(d, index, true);
+        return;
+      }
+      deliver(d, q, index, handle, h.len);
+      return;
+    case VIRTIO_VSOCK_OP_CREDIT_UPDATE: room(d, index); return;
+    case VIRTIO_VSOCK_OP_CREDIT_REQUEST: conn_post(index, PEND_CREDIT); return;
+    default: kill(d, index, true); return; // REQUEST on a live connection, or no operation at all
+  }
+}
+
+/** A new connection from the guest, if the host listens on that port and there is room. */
+function request(d: Device, host_port: u32, guest_port: u32, h: VsockHdr): bool {
+  if (!is_listening(host_port)) return false;
+  const index = conn_alloc(host_port, guest_port, CONN_REQUESTED);
+  if (index < 0) return false;
+  const c = conn_at(index);
+  c.peer_buf_alloc = h.buf_alloc;
+  c.peer_fwd_cnt = h.fwd_cnt;
+  emit(d, conn_handle(index), VSOCK_EV_REQUEST, host_port, guest_port);
+  return true;
+}
+
+/** Hands the payload on, piece by piece; the host may end the connection at any of them. */
+function deliver(d: Device, q: Queue, index: u32, handle: u32, length: u32): void {
+  const c = conn_at(index);
+  const s = vsock_state();
+  c.rx_cnt += length;
+  s.moved += length;
+  let left = length;
+  for (let i = q.at; i < q.nread && left != 0; i++) {
+    const n = min<u32>(table_len(q.table, i), left);
+    left -= n;
+    if ((c.local_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) != 0) c.fwd_cnt += n; // nobody reads: gone at once
+    else emit(d, handle, VSOCK_EV_DATA, <u32>table_ptr(q.table, i), n);
+    if (conn_handle(index) != handle || c.state != CONN_ESTABLISHED) return;
+  }
+}
+
+/** Ends a connection that the guest broke or reset. */
+function kill(d: Device, index: u32, reset: bool): void {
+  const c = conn_at(index);
+  const handle = conn_handle(index);
+  if (reset) reply_put(VSOCK_HOST_CID, c.host_port, c.guest_port, VIRTIO_VSOCK_TYPE_STREAM);
+  conn_free(index);
+  emit(d, handle, VSOCK_EV_RESET, 0, 0);
+}
+
+// ---- host to guest -------------------------------------------------------------------------------------------
+
+/** Bytes the guest still has room for (§5.10.6.3). */
+function credit(c: Conn): u32 {
+  const under_way = c.tx_cnt - c.peer_fwd_cnt;
+  return under_way > c.peer_buf_alloc ? 0 : c.peer_buf_alloc - under_way;
+}
+
+function header(c: Conn, op: u32, flags: u32, len: u32): void {
+  const s = vsock_state();
+  fill_header(VSOCK_HOST_CID, s.cid, c.host_port, c.guest_port, VIRTIO_VSOCK_TYPE_STREAM, op, flags, len, c.buf_alloc, c.fwd_cnt);
+  c.last_fwd_cnt = c.fwd_cnt;
+}
+
+function fill_header(src_cid: u64, dst_cid: u64, src_port: u32, dst_port: u32, type: u32, op: u32, flags: u32, len: u32, buf_alloc: u32, fwd_cnt: u32): void {
+  const h = changetype<VsockHdr>(VSOCK_HDR + 64); // apart from the one being parsed
+  h.src_cid = src_cid;
+  h.dst_cid = dst_cid;
+  h.src_port = src_port;
+  h.dst_port = dst_port;
+  h.len = len;
+  h.type = <u16>type;
+  h.op = <u16>op;
+  h.flags = flags;
+  h.buf_alloc = buf_alloc;
+  h.fwd_cnt = fwd_cnt;
+}
+
+/** The receive queue with a chain taken that holds at least a header, or false. */
+function take_rx(d: Device, q: Queue): bool {
+  if (!device_active(d) || q.ready == 0 || vsock_state().rx_count != 0) return false;
+  for (;;) {
+    const got = queue_pop(d, q);
+    if (got < 0) return false;
+    if (got == 0) {
+      if (queue_want_kick(d, q)) continue;
+      return false;
+    }
+    if (q.write_bytes < HDR) {
+      device_fail(d, REASON_REQUEST);
+      return false;
+    }
+    return true;
+  }
+}
+
+/** Sends the header prepared by `header` alone. */
+function put_header(q: Queue): void {
+  chain_write(q, 0, VSOCK_HDR + 64, HDR);
+  queue_used(q, q.head, HDR);
+}
+
+/** Sends what waits: resets, then operations of connections. False when receive buffers ran out before all were sent. */
+function flush(d: Device): bool {
+  const q = queue_at(d, RXQ);
+  const s = vsock_state();
+  while (s.reply_head != s.reply_tail) {
+    if (!take_rx(d, q)) return false;
+    const r = reply_take();
+    fill_header(r.cid, s.cid, r.host_port, r.guest_port, r.type, VIRTIO_VSOCK_OP_RST, 0, 0, 0, 0);
+    put_header(q);
+  }
+  while (s.pending_head != 0) {
+    if (!take_rx(d, q)) return false;
+    const index = s.pending_head - 1;
+    const c = conn_at(index);
+    const p = conn_take_pending(index);
+    if (p == PEND_REQUEST) header(c, VIRTIO_VSOCK_OP_REQUEST, 0, 0);
+    else if (p == PEND_RESPONSE) header(c, VIRTIO_VSOCK_OP_RESPONSE, 0, 0);
+    else if (p == PEND_SHUTDOWN) header(c, VIRTIO_VSOCK_OP_SHUTDOWN, c.local_shutdown, 0);
+    else header(c, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0);
+    put_header(q);
+  }
+  return true;
+}
+
+/** The guest told of more room: the host may send again. */
+function room(d: Device, index: u32): void {
+  const c = conn_at(index);
+  if (c.want_write == 0 || c.state != CONN_ESTABLISHED || credit(c) == 0) return;
+  c.want_write = 0;
+  emit(d, conn_handle(index), VSOCK_EV_WRITABLE, 0, 0);
+}
+
+/** Receive buffers came: connections that wait for them get their turn, starting behind the one served first last time. */
+function offer_room(d: Device): void {
+  const s = vsock_state();
+  if (s.waiting == 0) return;
+  s.waiting = 0;
+  const start = s.turn;
+  s.turn = (start + 1) % CONN_MAX;
+  for (let n: u32 = 0; n < CONN_MAX; n++) {
+    if (!device_active(d)) return;
+    const index = (start + n) % CONN_MAX;
+    if (conn_at(index).want_write != 0) room(d, index);
+  }
+}
+
+/** Tells the driver that all connections are gone (§5.10.6.7), now or when it gives an event buffer. */
+function send_event(d: Device): void {
+  const s = vsock_state();
+  const q = queue_at(d, EVENTQ);
+  if (s.event_wanted == 0 || !device_active(d) || q.ready == 0) return;
+  const got = queue_pop(d, q);
+  if (got < 0) return;
+  if (got == 0) {
+    if (queue_want_kick(d, q)) send_event(d);
+    return;
+  }
+  own_put32(VSOCK_HDR + 128, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET);
+  const n = chain_write(q, 0, VSOCK_HDR + 128, 4);
+  queue_used(q, q.head, n);
+  s.event_wanted = 0;
+  queue_publish(d, q);
+}
+
+// ---- exports -------------------------------------------------------------------------------------------------
+
+/** The guest may connect to host port `port`. 0, -ENODEV, -ENOSPC. */
+export function vsock_listen(port: u32): i32 {
+  const s = vsock_state();
+  if (s.slot == 0) return -ENODEV;
+  if (is_listening(port)) return 0;
+  if (s.listen_count >= LISTEN_MAX) return -ENOSPC;
+  own_put32(LISTEN + (s.listen_count << 2), port);
+  s.listen_count++;
+  return 0;
+}
+
+/** No more connections to `port`; those that exist stay. */
+export function vsock_unlisten(port: u32): i32 {
+  const s = vsock_state();
+  for (let i: u32 = 0; i < s.listen_count; i++) {
+    if (load<u32>(LISTEN + (i << 2)) != port) continue;
+    s.listen_count--;
+    own_put32(LISTEN + (i << 2), load<u32>(LISTEN + (s.listen_count << 2)));
+    return 0;
+  }
+  return -EINVAL;
+}
+
+/**
+ * Connects to the guest's `port`: the handle, and later VSOCK_EV_CONNECTED or VSOCK_EV_RESET. -ENODEV without a driver,
+ * -ENOSPC without a free connection.
+ */
+export function vsock_connect(port: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  let result: i32 = -ENODEV;
+  if (device_active(d)) {
+    const s = vsock_state();
+    // Host ports of the upper half, each in turn: a port is free for this guest port again long after its use.
+    let host_port = 0x8000_0000 | s.next_port;
+    while (conn_find(host_port, port) >= 0) {
+      s.next_port = (s.next_port + 1) & 0x3fff_ffff;
+      host_port = 0x8000_0000 | s.next_port;
+    }
+    s.next_port = (s.next_port + 1) & 0x3fff_ffff;
+    const index = conn_alloc(host_port, port, CONN_CONNECTING);
+    if (index < 0) {
+      result = -ENOSPC;
+    } else {
+      conn_post(index, PEND_REQUEST);
+      flush(d);
+      publish(d, RXQ);
+      result = conn_handle(index);
+    }
+  }
+  device_leave(d, entered);
+  return result;
+}
+
+/** Accepts VSOCK_EV_REQUEST. -EPIPE for a dead handle, -EINVAL when there is nothing to accept. */
+export function vsock_accept(handle: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  let result = -EPIPE;
+  const index = conn_by_handle(handle);
+  if (index >= 0) {
+    const c = conn_at(index);
+    result = -EINVAL;
+    if (c.state == CONN_REQUESTED) {
+      c.state = CONN_ESTABLISHED;
+      conn_post(index, PEND_RESPONSE);
+      flush(d);
+      publish(d, RXQ);
+      result = 0;
+    }
+  }
+  device_leave(d, entered);
+  return result;
+}
+
+/** Is `handle` a connection that may send now? The index, or -errno; `want_write` asks for VSOCK_EV_WRITABLE. */
+function sendable(d: Device, handle: u32): i32 {
+  const index = conn_by_handle(handle);
+  if (index < 0) return -EPIPE;
+  const c = conn_at(index);
+  if (c.state != CONN_ESTABLISHED) return c.state == CONN_CONNECTING ? -EAGAIN : -EPIPE;
+  if ((c.local_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) != 0 || (c.peer_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) != 0) return -EPIPE;
+  return index;
+}
+
+/**
+ * Sends `len` bytes at `ptr`, as many as the guest has credit and buffers for. Returns how many were taken (fewer:
+ * VSOCK_EV_WRITABLE follows), -EPIPE when the connection cannot send any more, -EAGAIN before it is established.
+ */
+export function vsock_send(handle: u32, ptr: u32, len: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  let done: u32 = 0;
+  const index = sendable(d, handle);
+  if (index >= 0) {
+    const c = conn_at(index);
+    const q = queue_at(d, RXQ);
+    if (d.quiesced == 0 && flush(d)) {
+      while (done < len) {
+        const available = credit(c);
+        if (available == 0 || !take_rx(d, q)) break;
+        const n = min<u32>(min<u32>(available, len - done), <u32>min<u64>(q.write_bytes - HDR, PACKET_MAX));
+        if (n == 0) { // room for a header only
+          device_fail(d, REASON_REQUEST);
+          break;
+        }
+        header(c, VIRTIO_VSOCK_OP_RW, 0, n);
+        chain_write(q, 0, VSOCK_HDR + 64, HDR);
+        chain_write(q, HDR, <usize>ptr + done, n);
+        queue_used(q, q.head, HDR + n);
+        c.tx_cnt += n;
+        done += n;
+      }
+    }
+    publish(d, RXQ);
+    if (done < len) {
+      c.want_write = 1;
+      vsock_state().waiting = 1;
+    }
+  }
+  device_leave(d, entered);
+  return index < 0 ? index : done;
+}
+
+/**
+ * Zero-copy sending, first half: takes receive buffers for up to `max` bytes. Returns how many pieces
+ * {u32 linear offset, u32 length} lie at `vsock_rx_table()`, for the host's readv; 0 when there is no credit or buffer
+ * (VSOCK_EV_WRITABLE follows) or the buffers need `vsock_send`; or -errno as `vsock_send`. `vsock_rx_commit` must
+ * follow before anything else is sent.
+ */
+export function vsock_rx_begin(handle: u32, max: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const index = sendable(d, handle);
+  let count: u32 = 0;
+  if (index >= 0) {
+    const c = conn_at(index);
+    const s = vsock_state();
+    const q = queue_at(d, RXQ);
+    const want = min<u32>(max, credit(c));
+    let have: u32 = 0;
+    let chains: u32 = 0;
+    if (d.quiesced == 0 && flush(d)) {
+      while (have < want && chains < RX_CHAINS_MAX && take_rx(d, q)) {
+        // The header must lie in one piece; other layouts are served by copy.
+        const pieces = q.nwrite;
+        if (table_len(q.table, q.nread) < HDR || q.write_bytes == HDR || count + pieces > RX_PIECES_MAX) {
+          queue_unpop(q, 1);
+          break;
+        }
+        const r = changetype<RxChain>(RX_CHAINS + (<usize>chains << 4));
+        r.head = q.head;
+        r.header = <u32>table_ptr(q.table, q.nread);
+        r.first = count;
+        let room: u32 = min<u32>(PACKET_MAX, want - have);
+        let bytes: u32 = 0;
+        for (let i: u32 = 0; i < pieces && room != 0; i++) {
+          const skip = i == 0 ? HDR : 0;
+          const n = min<u32>(table_len(q.table, q.nread + i) - skip, room);
+          if (n == 0) continue;
+          table_put(RX_PIECES, count, table_ptr(q.table, q.nread + i) + skip, n);
+          count++;
+          bytes += n;
+          room -= n;
+        }
+        r.bytes = bytes;
+        have += bytes;
+        chains++;
+      }
+    }
+    publish(d, RXQ);
+    if (device_active(d)) {
+      s.rx_count = chains;
+      s.rx_handle = handle;
+      s.rx_generation = d.generation;
+    } else {
+      count = 0;
+    }
+    if (count == 0) {
+      c.want_write = 1;
+      s.waiting = 1;
+    }
+  }
+  device_leave(d, entered);
+  return index < 0 ? index : count;
+}
+
+/** Where the pieces of `vsock_rx_begin` lie. */
+export function vsock_rx_table(): u32 {
+  return <u32>RX_PIECES;
+}
+
+/** Second half: the host has read `n` bytes (0 when none) into the pieces, from the front. Returns `n`, or -EPIPE when the device was reset meanwhile. */
+export function vsock_rx_commit(handle: u32, n: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const s = vsock_state();
+  const q = queue_at(d, RXQ);
+  const chains = s.rx_count;
+  let result: i32 = -EPIPE;
+  const index = conn_by_handle(handle);
+  if (index >= 0 && chains != 0 && s.rx_handle == handle && s.rx_generation == d.generation && q.ready != 0) {
+    const c = conn_at(index);
+    let left = n;
+    let used: u32 = 0;
+    while (used < chains && left != 0) {
+      const r = changetype<RxChain>(RX_CHAINS + (<usize>used << 4));
+      const bytes = min<u32>(r.bytes, left);
+      header(c, VIRTIO_VSOCK_OP_RW, 0, bytes);
+      guest_copy(r.header, VSOCK_HDR + 64, HDR);
+      let mark = bytes;
+      for (let i = r.first; mark != 0; i++) {
+        const len = min<u32>(table_len(RX_PIECES, i), mark);
+        guest_written_at(table_ptr(RX_PIECES, i), len);
+        mark -= len;
+      }
+      queue_used(q, r.head, HDR + bytes);
+      c.tx_cnt += bytes;
+      left -= bytes;
+      used++;
+    }
+    queue_unpop(q, chains - used);
+    s.rx_count = 0;
+    flush(d);
+    publish(d, RXQ);
+    result = n - left;
+  }
+  s.rx_count = 0;
+  device_leave(d, entered);
+  return result;
+}
+
+/** The host has consumed `n` bytes of VSOCK_EV_DATA; the guest gets a credit update once half of its window is used up. */
+export function vsock_consumed(handle: u32, n: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const index = conn_by_handle(handle);
+  if (index >= 0) {
+    const c = conn_at(index);
+    c.fwd_cnt += min<u32>(n, c.rx_cnt - c.fwd_cnt);
+    if (c.fwd_cnt - c.last_fwd_cnt >= c.buf_alloc >> 1 && c.state == CONN_ESTABLISHED) {
+      conn_post(index, PEND_CREDIT);
+      // Inside a callback the queue's own pass flushes, so that many updates share one interrupt.
+      if (entered) {
+        flush(d);
+        publish(d, RXQ);
+      }
+    }
+  }
+  device_leave(d, entered);
+  return index < 0 ? -EPIPE : 0;
+}
+
+/** The window the guest has on `handle`: bytes it may have under way. From 4096 to 16 MiB, else -EINVAL. */
+export function vsock_buffer(handle: u32, bytes: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  if (bytes < 4096 || bytes > 16 << 20) return -EINVAL;
+  const entered = device_enter(d);
+  const index = conn_by_handle(handle);
+  if (index >= 0) {
+    const c = conn_at(index);
+    // What the guest may have sent by the old window stays within bounds.
+    if (bytes > c.buf_alloc) {
+      c.buf_alloc = bytes;
+      if (c.state == CONN_ESTABLISHED) conn_post(index, PEND_CREDIT);
+    }
+  }
+  device_leave(d, entered);
+  return index < 0 ? -EPIPE : 0;
+}
+
+/** The host will not receive (1), send (2) or either (3) any more. After both the guest answers with a reset. */
+export function vsock_shutdown(handle: u32, how: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const index = conn_by_handle(handle);
+  if (index >= 0 && (how & 3) != 0) {
+    const c = conn_at(index);
+    c.local_shutdown |= how & 3;
+    if (c.state == CONN_ESTABLISHED) {
+      conn_post(index, PEND_SHUTDOWN);
+      flush(d);
+      publish(d, RXQ);
+    }
+  }
+  device_leave(d, entered);
+  return index < 0 ? -EPIPE : 0;
+}
+
+/** Ends a connection at once; no event follows. */
+export function vsock_reset(handle: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const index = conn_by_handle(handle);
+  if (index >= 0) {
+    const c = conn_at(index);
+    reply_put(VSOCK_HOST_CID, c.host_port, c.guest_port, VIRTIO_VSOCK_TYPE_STREAM);
+    conn_free(index);
+    flush(d);
+    publish(d, RXQ);
+  }
+  device_leave(d, entered);
+  return index < 0 ? -EPIPE : 0;
+}
+
+/** After a restore: all connections end, the host hears VSOCK_EV_RESET, the guest a transport reset. */
+export function vsock_transport_reset(cid: u32): i32 {
+  const d = present();
+  if (changetype<usize>(d) == 0) return -ENODEV;
+  const entered = device_enter(d);
+  const s = vsock_state();
+  table_reset(false);
+  vsock_owner(d);
+  if (cid != s.cid) {
+    s.cid = cid;
+    own_put64(device_config(d), cid);
+    device_config_changed(d);
+  }
+  s.event_wanted = 1;
+  send_event(d);
+  device_leave(d, entered);
+  return 0;
+}
+
