@@ -345,7 +345,7 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
     if (!(e == emin - 1 && carries)) {
       if (unmasked & UE) {
         flags |= UE;
-        e += 24576;
+        if (emax == 16383) e += 24576;
       } else {
         if (ftz) {
           add_flags(t, UE | PE);

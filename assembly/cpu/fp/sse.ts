@@ -188,17 +188,16 @@ function comi(cpu: usize, u: usize, op: u32, double: bool): void {
   if (done(cpu)) set_flags_explicit(cpu, f);
 }
 
-/** CVTPI2PS and CVTPI2PD (`double`). */
+/** CVTPI2PS and CVTPI2PD (`double`). Only the register form is a transition to MMX; it happens even when #XM follows. */
 function cvt_pi(cpu: usize, u: usize, double: bool): void {
-  const mem = (u_imm2(u) & SSE_MEM) != 0;
   let s: usize;
-  if (mem) {
-    if (!double && mmx_pending(cpu)) return;
+  if (u_imm2(u) & SSE_MEM) {
     s = ptr_r(cpu, ea(cpu, u), 8);
     if (!s) return;
   } else {
     if (mmx_pending(cpu)) return;
     s = mm(cpu, u_b(u));
+    mmx_commit(cpu);
   }
   const lo = load<i32>(s);
   const hi = load<i32>(s, 4);
@@ -206,18 +205,17 @@ function cvt_pi(cpu: usize, u: usize, double: bool): void {
   if (double) {
     store<f64>(d, <f64>lo);
     store<f64>(d, <f64>hi, 8);
-  } else {
-    sf.begin(cpu);
-    const a = sf.i64_to_f32(cpu, <i64>lo);
-    const b = sf.i64_to_f32(cpu, <i64>hi);
-    if (!done(cpu)) return;
-    store<u32>(d, a);
-    store<u32>(d, b, 4);
+    return;
   }
-  if (!mem || !double) mmx_commit(cpu);
+  sf.begin(cpu);
+  const a = sf.i64_to_f32(cpu, <i64>lo);
+  const b = sf.i64_to_f32(cpu, <i64>hi);
+  if (!done(cpu)) return;
+  store<u32>(d, a);
+  store<u32>(d, b, 4);
 }
 
-/** CVT(T)PS2PI (`double` 0) and CVT(T)PD2PI. */
+/** CVT(T)PS2PI and CVT(T)PD2PI (`double`). */
 function cvt_to_pi(cpu: usize, u: usize, op: u32, double: bool): void {
   if (mmx_pending(cpu)) return;
   const s = double ? src16(cpu, u) : src_u(cpu, u, 8);
@@ -226,11 +224,11 @@ function cvt_to_pi(cpu: usize, u: usize, op: u32, double: bool): void {
   const mode = op & 1 ? sf.rc(sf.mxcsr(cpu)) : RC_ZERO;
   const lo = sf.to_i32(cpu, double ? sf.int_arg64(cpu, load<u64>(s)) : sf.int_arg32(cpu, load<u32>(s)), mode);
   const hi = sf.to_i32(cpu, double ? sf.int_arg64(cpu, load<u64>(s, 8)) : sf.int_arg32(cpu, load<u32>(s, 4)), mode);
+  mmx_commit(cpu);
   if (!done(cpu)) return;
   const d = mm(cpu, u_a(u));
   store<u64>(d, (<u64>(<u32>hi) << 32) | <u64>(<u32>lo));
   store<u16>(d, 0xffff, 8);
-  mmx_commit(cpu);
 }
 
 // ---- no prefix -----------------------------------------------------------------------------------------------------

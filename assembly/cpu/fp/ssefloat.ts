@@ -268,42 +268,38 @@ export function sqrt64(cpu: usize, b: f64): f64 {
 
 /** MIN and MAX return the second operand when either is NaN or both are zero. */
 export function minmax64(cpu: usize, a: u64, b: u64, max: bool): u64 {
-  const m = mxcsr(cpu);
+  if (!(normal_or_zero64(a) && normal_or_zero64(b))) {
+    const daz = (mxcsr(cpu) & MX_DAZ) != 0;
+    const da = denormal64(a);
+    const db = denormal64(b);
+    if (daz && da) a &= sf.TOP64;
+    if (daz && db) b &= sf.TOP64;
+    if (nan64(a) || nan64(b)) {
+      flag(cpu, IE);
+      return b;
+    }
+    if (!daz && (da || db)) flag(cpu, DE);
+  }
   const fa = reinterpret<f64>(a);
   const fb = reinterpret<f64>(b);
-  if (normal_or_zero64(a) && normal_or_zero64(b)) return (max ? fa > fb : fa < fb) ? a : b;
-  if (fa != fa || fb != fb) {
-    flag(cpu, IE);
-    return b;
-  }
-  if (denormal64(a) || denormal64(b)) {
-    if (m & MX_DAZ) {
-      const za = denormal64(a) ? a & sf.TOP64 : a;
-      const zb = denormal64(b) ? b & sf.TOP64 : b;
-      return (max ? reinterpret<f64>(za) > reinterpret<f64>(zb) : reinterpret<f64>(za) < reinterpret<f64>(zb)) ? za : zb;
-    }
-    flag(cpu, DE);
-  }
   return (max ? fa > fb : fa < fb) ? a : b;
 }
 
 export function minmax32(cpu: usize, a: u32, b: u32, max: bool): u32 {
-  const m = mxcsr(cpu);
+  if (!(normal_or_zero32(a) && normal_or_zero32(b))) {
+    const daz = (mxcsr(cpu) & MX_DAZ) != 0;
+    const da = denormal32(a);
+    const db = denormal32(b);
+    if (daz && da) a &= 0x8000_0000;
+    if (daz && db) b &= 0x8000_0000;
+    if (nan32(a) || nan32(b)) {
+      flag(cpu, IE);
+      return b;
+    }
+    if (!daz && (da || db)) flag(cpu, DE);
+  }
   const fa = reinterpret<f32>(a);
   const fb = reinterpret<f32>(b);
-  if (normal_or_zero32(a) && normal_or_zero32(b)) return (max ? fa > fb : fa < fb) ? a : b;
-  if (fa != fa || fb != fb) {
-    flag(cpu, IE);
-    return b;
-  }
-  if (denormal32(a) || denormal32(b)) {
-    if (m & MX_DAZ) {
-      const za = denormal32(a) ? a & 0x8000_0000 : a;
-      const zb = denormal32(b) ? b & 0x8000_0000 : b;
-      return (max ? reinterpret<f32>(za) > reinterpret<f32>(zb) : reinterpret<f32>(za) < reinterpret<f32>(zb)) ? za : zb;
-    }
-    flag(cpu, DE);
-  }
   return (max ? fa > fb : fa < fb) ? a : b;
 }
 
