@@ -208,8 +208,11 @@ static void report_exit(struct process *p)
 	uint8_t bytes[256], status[12], totals[16], usage[24];
 	struct writer w = { bytes, 0, sizeof bytes, false };
 	bool signaled = WIFSIGNALED(p->wait_status);
-	uint32_t flags = 0;
+	uint32_t flags = 0, streams = 0;
 
+	for (int i = 0; i < 3; i++)
+		if (p->streams[i] && !p->streams[i]->lost)
+			streams |= 1u << p->streams[i]->number;
 	if (signaled && WCOREDUMP(p->wait_status))
 		flags |= STATUS_CORE;
 	if (oom_kills(p->container->cgroup) > p->container->oom_kills)
@@ -225,6 +228,7 @@ static void report_exit(struct process *p)
 	put_u32(&w, TAG_PROCESS, p->id);
 	put_bytes(&w, TAG_STATUS, status, sizeof status);
 	put_bytes(&w, TAG_BYTES, totals, sizeof totals);
+	put_u32(&w, TAG_STREAMS, streams);
 	put_bytes(&w, TAG_USAGE, usage, sizeof usage);
 	control_event(MSG_EXIT, &w);
 }

@@ -120,6 +120,7 @@
 #define TAG_STATUS 0x0080
 #define TAG_BYTES 0x0081
 #define TAG_USAGE 0x8082
+#define TAG_STREAMS 0x0083
 
 #define TAG_SIGNAL 0x0090
 #define TAG_SCOPE 0x0091

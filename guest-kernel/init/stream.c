@@ -122,6 +122,7 @@ static void stop_lingering(struct stream *s)
 static void socket_lost(struct stream *s)
 {
 	watch_close(&s->socket);
+	s->lost = s->up.active;
 	s->down.active = false;
 	watch_close(&s->local);
 	if (s->lingering)

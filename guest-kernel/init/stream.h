@@ -24,6 +24,7 @@ struct stream {
 	void *owner;
 	uint16_t number;
 	bool connecting, exited, lingering;
+	bool lost; /* the connection ended before the output did */
 	uint64_t left; /* once exited: bytes still to be taken from the process's side */
 	uint32_t head_left;
 	uint8_t head[32];

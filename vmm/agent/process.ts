@@ -24,6 +24,8 @@ export interface ExitReport {
   /** Bytes that the guest sent on standard output (or the terminal) and standard error. */
   stdoutBytes: bigint;
   stderrBytes: bigint;
+  /** Bit n: stream n was connected to its end. Of the others nothing more will come. */
+  streams: number;
 }
 
 export type Consumer = (chunk: Uint8Array) => void | Promise<void>;
@@ -251,18 +253,20 @@ export class ProcessHandle {
 
   /** For the session: EXIT. */
   async hasExited(report: ExitReport): Promise<void> {
-    await Promise.all([...this.#outputs.values()].map((output) => output.ended));
+    const coming = [...this.#outputs].filter(([number]) => (report.streams & (1 << number)) !== 0);
+    await Promise.all(coming.map(([, output]) => output.ended));
     this.stdin.close();
     const lost =
-      this.#check(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT, report.stdoutBytes) ??
-      this.#check(P.STREAM_STDERR, report.stderrBytes);
+      this.#check(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT, report.stdoutBytes, report.streams) ??
+      this.#check(P.STREAM_STDERR, report.stderrBytes, report.streams);
     if (lost === undefined) this.#resolveExit(report.status);
     else this.#rejectExit(lost);
   }
 
-  #check(number: number, sent: bigint): VmmError | undefined {
+  #check(number: number, sent: bigint, streams: number): VmmError | undefined {
     const output = this.#outputs.get(number);
-    if (output === undefined || output.abandoned || output.bytes === sent) return undefined;
+    if (output === undefined || output.abandoned) return undefined;
+    if (output.bytes === sent && (streams & (1 << number)) !== 0) return undefined;
     return new VmmError('AGENT_OUTPUT_LOST', `process ${this.id}: ${sent} bytes sent, ${output.bytes} received`);
   }
 }

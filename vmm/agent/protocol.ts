@@ -117,6 +117,7 @@ export const TAG_TEXT = 0x0072;
 export const TAG_STATUS = 0x0080;
 export const TAG_BYTES = 0x0081;
 export const TAG_USAGE = 0x8082;
+export const TAG_STREAMS = 0x0083;
 
 export const TAG_SIGNAL = 0x0090;
 export const TAG_SCOPE = 0x0091;

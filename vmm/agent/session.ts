@@ -74,6 +74,7 @@ function exitReportOf(fields: readonly Field[]): ExitReport {
   return {
     stdoutBytes,
     stderrBytes,
+    streams: u32Of(need(fields, P.TAG_STREAMS)),
     status: {
       code: signaled ? undefined : value & 0xff,
       signal: signaled ? value & 0x7f : undefined,

@@ -3,8 +3,11 @@ import type { ProcessHandle } from './process.ts';
 import * as P from './protocol.ts';
 import type { Stream } from './transport.ts';
 
-/** Connections that have not named their process yet; a hostile guest can make no more than this. */
-const MAX_UNNAMED = 64;
+/**
+ * Connections that have not named their process yet; a hostile guest can hold no more than this.
+ * Beyond it the oldest goes: init sends the header together with the connection.
+ */
+const MAX_UNNAMED = 1024;
 
 /**
  * Accepts the guest's connections for standard streams. Any process of the guest can connect, so
@@ -14,7 +17,7 @@ export class StreamAcceptor {
   readonly #token: Uint8Array;
   readonly #find: (process: number) => ProcessHandle | undefined;
   readonly #open = new Set<Stream>();
-  #unnamed = 0;
+  readonly #unnamed = new Set<Stream>();
 
   constructor(token: Uint8Array, find: (process: number) => ProcessHandle | undefined) {
     this.#token = token;
@@ -22,11 +25,14 @@ export class StreamAcceptor {
   }
 
   accept(stream: Stream): void {
-    if (this.#unnamed >= MAX_UNNAMED) {
-      stream.destroy();
-      return;
+    if (this.#unnamed.size >= MAX_UNNAMED) {
+      for (const oldest of this.#unnamed) {
+        this.#unnamed.delete(oldest);
+        oldest.destroy();
+        break;
+      }
     }
-    this.#unnamed++;
+    this.#unnamed.add(stream);
     this.#open.add(stream);
     const header = new Uint8Array(P.STREAM_HEADER_SIZE);
     let length = 0;
@@ -34,8 +40,7 @@ export class StreamAcceptor {
     let named = false;
     stream.onClose(() => {
       this.#open.delete(stream);
-      if (!named) this.#unnamed--;
-      named = true;
+      this.#unnamed.delete(stream);
     });
     stream.onData((chunk) => {
       if (deliver !== undefined) return deliver(chunk);
@@ -45,7 +50,7 @@ export class StreamAcceptor {
       length += n;
       if (length < header.length) return;
       named = true;
-      this.#unnamed--;
+      this.#unnamed.delete(stream);
       deliver = this.#route(header, stream);
       if (deliver === undefined) stream.destroy();
       else if (n < chunk.length) return deliver(chunk.subarray(n));
