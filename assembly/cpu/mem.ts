@@ -264,13 +264,13 @@ export function probe_r(cpu: usize, va: u64, size: u32): bool {
  */
 export function page_r(cpu: usize, va: u64): usize {
   const pa = mmu_pa(cpu, load<u32>(cpu, TLB), va, ACC_R);
-  return pa < changetype<Cpu>(cpu).ram_size ? RAM_BASE + <u32>pa : 0;
+  return pa < changetype<Cpu>(cpu).ram_size ? <usize>RAM_BASE + <u32>pa : <usize>0;
 }
 
 /** As page_r for writing; the caller ends with `page_w_done` for what it wrote. */
 export function page_w(cpu: usize, va: u64): usize {
   const pa = mmu_pa(cpu, load<u32>(cpu, TLB), va, ACC_W);
-  return pa < changetype<Cpu>(cpu).ram_size ? RAM_BASE + <u32>pa : 0;
+  return pa < changetype<Cpu>(cpu).ram_size ? <usize>RAM_BASE + <u32>pa : <usize>0;
 }
 
 @inline

@@ -4,7 +4,7 @@
  * SMEP, SMAP, PKE, PCIDE, LA57.
  */
 import { RAM_BASE } from '../core/layout';
-import { leave_block, raise, X_GP, X_PF, X_UD } from './fault';
+import { raise, X_GP, X_PF, X_UD } from './fault';
 import { FAULT_EXCEPTION, Cpu } from './state';
 import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_GLOBAL, tlb_slot, tlb_user } from './tlb';
 
@@ -221,7 +221,6 @@ export function update_paging(cpu: usize): void {
   if (!(c.cr0 & 0x8000_0000)) c.paging = PAGING_NONE;
   else if (c.efer & 0x400) c.paging = PAGING_4; // LMA
   else c.paging = c.cr4 & 0x20 ? PAGING_PAE : PAGING_32;
-  leave_block(cpu);
 }
 
 /** What a debugger sees: physical address of `va` by the current tables, no access bit set, no fault kept. PA_FAULT: unmapped. */

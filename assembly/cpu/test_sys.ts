@@ -1,0 +1,40 @@
+/** Entry of the tests of the CPU's system side: its functions as they are, called with `cpu` pointers from the test. */
+export { bus_add } from '../core/bus';
+export { machine_init } from '../core/machine';
+export * from './control';
+export * from './cpuid';
+export * from './exception';
+export * from './far';
+export * from './ioapic';
+export * from './ioport';
+export * from './lapic';
+export {
+  copy_in, copy_out, page_r, page_w, probe_r, probe_w, ptr_r_slow, ptr_w_slow, rd_slow, rd16_sys, rd32_sys, rd64_sys, wr_slow,
+} from './mem';
+export * from './mmu';
+export * from './msr';
+export * from './pic';
+export * from './pit';
+export * from './reset';
+export * from './segment';
+export * from './smp';
+export * from './timer';
+export { tlb_flush_all, tlb_flush_page } from './tlb';
+import { rd16, rd32, rd64, rd8, wr16, wr32, wr64, wr8 } from './mem';
+import { raise } from './fault';
+
+// The inlined ones, with their hot path.
+export function t_rd(cpu: usize, va: u64, size: u32): u64 {
+  return size == 1 ? rd8(cpu, va) : size == 2 ? rd16(cpu, va) : size == 4 ? rd32(cpu, va) : rd64(cpu, va);
+}
+
+export function t_wr(cpu: usize, va: u64, v: u64, size: u32): void {
+  if (size == 1) wr8(cpu, va, <u32>v);
+  else if (size == 2) wr16(cpu, va, <u32>v);
+  else if (size == 4) wr32(cpu, va, <u32>v);
+  else wr64(cpu, va, v);
+}
+
+export function t_raise(cpu: usize, vector: u32, error: u32): void {
+  raise(cpu, vector, error);
+}
