@@ -1,0 +1,398 @@
+/**
+ * System calls. Each checks its result and throws a HostCallError with call, arguments and errno name; those that callers
+ * want to try say so. Addresses are bigint; buffers are views, which may lie in a shared linear memory.
+ */
+import { addressOf, declareLazily, lastErrno } from './ffi.ts';
+import { HostCallError } from './errno.ts';
+import {
+  EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, SA_RESTART,
+  SEEK_DATA, SEEK_HOLE, SIG_BLOCK, SYS_gettid, SYS_tgkill, SYS_rt_sigtimedwait, epoll_event, timespec,
+} from './uapi/linux.ts';
+
+type Buffer = NodeJS.ArrayBufferView | null;
+
+const c = declareLazily<{
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): number;
+  ioctl(fd: number, request: number, argument: Buffer): number;
+  ioctlScalar(fd: number, request: number, argument: bigint | number): number;
+  mmap(address: bigint, length: number, prot: number, flags: number, fd: number, offset: number): bigint;
+  munmap(address: bigint, length: number): number;
+  madvise(address: bigint, length: number, advice: number): number;
+  eventfd(initial: number, flags: number): number;
+  memfd_create(name: string, flags: number): number;
+  ftruncate(fd: number, length: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epfd: number, op: number, fd: number, event: Buffer): number;
+  epoll_wait(epfd: number, events: Buffer, max: number, timeout: number): number;
+  read(fd: number, buffer: Buffer, length: number): number;
+  write(fd: number, buffer: Buffer, length: number): number;
+  pread(fd: number, buffer: bigint, length: number, offset: number): number;
+  pwrite(fd: number, buffer: bigint, length: number, offset: number): number;
+  preadv(fd: number, iovec: Buffer, count: number, offset: number): number;
+  pwritev2(fd: number, iovec: Buffer, count: number, offset: number, flags: number): number;
+  fallocate(fd: number, mode: number, offset: number, length: number): number;
+  fdatasync(fd: number): number;
+  lseek(fd: number, offset: number, whence: number): number;
+  flock(fd: number, operation: number): number;
+  kill(pid: number, signal: number): number;
+  pthread_sigmask(how: number, set: Buffer, old: Buffer): number;
+  sigaction(signal: number, action: Buffer, old: Buffer): number;
+  prctl(option: number, a: number, b: number, c: number, d: number): number;
+  syscall1(number: number, a: number, b: number, c: number): number;
+  syscallBuffers(number: number, a: Buffer, b: Buffer, c: Buffer, d: number): number;
+  syscallRing(number: number, a: number, b: number, c: number, d: number, e: Buffer, f: number): number;
+  syscallSetup(number: number, entries: number, params: Buffer): number;
+  dlsym(handle: bigint, name: string): bigint;
+  llistxattr(path: string, list: Buffer, size: number): number;
+  lgetxattr(path: string, name: string, value: Buffer, size: number): number;
+  lsetxattr(path: string, name: string, value: Buffer, size: number, flags: number): number;
+}>({
+  open: 'int open(const char *, int, int)',
+  close: 'int close(int)',
+  ioctl: 'int ioctl(int, unsigned long, void *)',
+  ioctlScalar: 'int ioctl(int, unsigned long, uintptr_t)',
+  mmap: 'uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)',
+  munmap: 'int munmap(uintptr_t, size_t)',
+  madvise: 'int madvise(uintptr_t, size_t, int)',
+  eventfd: 'int eventfd(unsigned int, int)',
+  memfd_create: 'int memfd_create(const char *, unsigned int)',
+  ftruncate: 'int ftruncate(int, int64_t)',
+  fcntl: 'int fcntl(int, int, int)',
+  epoll_create1: 'int epoll_create1(int)',
+  epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
+  epoll_wait: 'int epoll_wait(int, void *, int, int)',
+  read: 'intptr_t read(int, void *, size_t)',
+  write: 'intptr_t write(int, void *, size_t)',
+  pread: 'intptr_t pread(int, uintptr_t, size_t, int64_t)',
+  pwrite: 'intptr_t pwrite(int, uintptr_t, size_t, int64_t)',
+  preadv: 'intptr_t preadv(int, void *, int, int64_t)',
+  pwritev2: 'intptr_t pwritev2(int, void *, int, int64_t, int)',
+  fallocate: 'int fallocate(int, int, int64_t, int64_t)',
+  fdatasync: 'int fdatasync(int)',
+  lseek: 'int64_t lseek(int, int64_t, int)',
+  flock: 'int flock(int, int)',
+  kill: 'int kill(int, int)',
+  pthread_sigmask: 'int pthread_sigmask(int, void *, void *)',
+  sigaction: 'int sigaction(int, void *, void *)',
+  prctl: 'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
+  syscall1: 'long syscall(long, long, long, long)',
+  syscallBuffers: 'long syscall(long, void *, void *, void *, long)',
+  syscallRing: 'long syscall(long, long, long, long, long, void *, long)',
+  syscallSetup: 'long syscall(long, long, void *)',
+  dlsym: 'uintptr_t dlsym(uintptr_t, const char *)',
+  llistxattr: 'intptr_t llistxattr(const char *, void *, size_t)',
+  lgetxattr: 'intptr_t lgetxattr(const char *, const char *, void *, size_t)',
+  lsetxattr: 'int lsetxattr(const char *, const char *, void *, size_t, int)',
+});
+
+const EINTR = 4;
+const EAGAIN = 11;
+const ENXIO = 6;
+const ENODATA = 61;
+const ERANGE = 34;
+const EOPNOTSUPP = 95;
+
+function failed(call: string, args: readonly unknown[]): HostCallError {
+  return new HostCallError(call, args, lastErrno());
+}
+
+function check(result: number, call: string, args: readonly unknown[]): number {
+  if (result < 0) throw failed(call, args);
+  return result;
+}
+
+// ---- descriptors ----------------------------------------------------------------------------------------------
+
+/** `flags`: O_*; O_CLOEXEC is added. */
+export function open(path: string, flags: number, mode = 0o644): number {
+  return check(c.open(path, flags | 0x80000, mode), 'open', [path, flags]);
+}
+
+export function close(fd: number): void {
+  check(c.close(fd), 'close', [fd]);
+}
+
+/** An ioctl whose argument is a structure; `name` is for the error's text. */
+export function ioctl(fd: number, request: number, argument: Buffer, name: string): number {
+  const result = c.ioctl(fd, request, argument);
+  if (result < 0) throw failed(name, [fd]);
+  return result;
+}
+
+/** An ioctl whose argument is a number. */
+export function ioctlScalar(fd: number, request: number, argument: bigint | number, name: string): number {
+  const result = c.ioctlScalar(fd, request, argument);
+  if (result < 0) throw failed(name, [fd, argument]);
+  return result;
+}
+
+/** As `ioctlScalar`, but failure is the result -errno. The hot path of KVM_RUN. */
+export function ioctlTry(fd: number, request: number, argument: number): number {
+  const result = c.ioctlScalar(fd, request, argument);
+  return result < 0 ? -lastErrno() : result;
+}
+
+/** Runs a scalar ioctl on a thread of libuv's pool; `done` gets the raw result (-1 on failure; errno is lost). */
+export function ioctlAsync(fd: number, request: number, argument: number, done: (error: unknown, result: number) => void): void {
+  (c.ioctlScalar as unknown as { async: (...args: unknown[]) => void }).async(fd, request, argument, done);
+}
+
+export function eventfd(initial = 0): number {
+  return check(c.eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd', [initial]);
+}
+
+const one = new BigUint64Array([1n]);
+const counter = new BigUint64Array(1);
+
+/** Adds 1 to an eventfd's counter. */
+export function eventfdSignal(fd: number): void {
+  if (c.write(fd, one, 8) < 0 && lastErrno() !== EAGAIN) throw failed('write', [fd, one]);
+}
+
+/** Takes an eventfd's counter to 0; false when it was 0. */
+export function eventfdDrain(fd: number): boolean {
+  if (c.read(fd, counter, 8) === 8) return true;
+  if (lastErrno() !== EAGAIN) throw failed('read', [fd]);
+  return false;
+}
+
+export function memfdCreate(name: string, size: number, flags = 0): number {
+  const fd = check(c.memfd_create(name, MFD_CLOEXEC | flags), 'memfd_create', [name, flags]);
+  check(c.ftruncate(fd, size), 'ftruncate', [fd, size]);
+  return fd;
+}
+
+export function fcntl(fd: number, command: number, argument: number): number {
+  return check(c.fcntl(fd, command, argument), 'fcntl', [fd, command, argument]);
+}
+
+/** False when another process holds it and LOCK_NB was given. */
+export function flock(fd: number, operation: number): boolean {
+  for (;;) {
+    if (c.flock(fd, operation) === 0) return true;
+    const errno = lastErrno();
+    if (errno === EAGAIN) return false;
+    if (errno !== EINTR) throw failed('flock', [fd, operation]);
+  }
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------------
+
+/** Maps; `address` 0n lets the kernel choose. */
+export function mmap(address: bigint, length: number, prot: number, flags: number, fd: number, offset: number): bigint {
+  const result = c.mmap(address, length, prot, flags, fd, offset);
+  if (BigInt(result) === 0xffff_ffff_ffff_ffffn) throw failed('mmap', [address, length, prot, flags, fd, offset]);
+  return BigInt(result);
+}
+
+/** Replaces `length` bytes at `address` by fresh zero pages that nobody else maps. */
+export function mmapAnonymousFixed(address: bigint, length: number): void {
+  mmap(address, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+export function munmap(address: bigint, length: number): void {
+  check(c.munmap(address, length), 'munmap', [address, length]);
+}
+
+export function madvise(address: bigint, length: number, advice: number): void {
+  check(c.madvise(address, length, advice), 'madvise', [address, length, advice]);
+}
+
+// ---- waiting --------------------------------------------------------------------------------------------------
+
+export function epollCreate(): number {
+  return check(c.epoll_create1(EPOLL_CLOEXEC), 'epoll_create1', []);
+}
+
+/** `op`: EPOLL_CTL_*, `events`: EPOLL*; `data` comes back from `epollWait`. */
+export function epollCtl(epfd: number, op: number, fd: number, events: number, data: number): void {
+  const event = new DataView(new ArrayBuffer(epoll_event.sizeof));
+  event.setUint32(epoll_event.events, events, true);
+  event.setUint32(epoll_event.data, data, true);
+  check(c.epoll_ctl(epfd, op, fd, event), 'epoll_ctl', [epfd, op, fd]);
+}
+
+const EPOLL_BATCH = 64;
+const epollEvents = new DataView(new ArrayBuffer(EPOLL_BATCH * epoll_event.sizeof));
+
+/** Waits at most `timeoutMs` (-1: for ever) and calls `ready(data, events)` for each; a signal ends the wait early. Returns their number. */
+export function epollWait(epfd: number, timeoutMs: number, ready: (data: number, events: number) => void): number {
+  const n = c.epoll_wait(epfd, epollEvents, EPOLL_BATCH, timeoutMs);
+  if (n < 0) {
+    if (lastErrno() === EINTR) return 0;
+    throw failed('epoll_wait', [epfd, timeoutMs]);
+  }
+  for (let i = 0; i < n; i++) {
+    const at = i * epoll_event.sizeof;
+    ready(epollEvents.getUint32(at + epoll_event.data, true), epollEvents.getUint32(at + epoll_event.events, true));
+  }
+  return n;
+}
+
+// ---- files ----------------------------------------------------------------------------------------------------
+
+/** Reads into host memory at `address`, which the caller has range-checked. Bytes read, or -errno. */
+export function preadTry(fd: number, address: bigint, length: number, offset: number): number {
+  return retry(() => c.pread(fd, address, length, offset));
+}
+
+export function pwriteTry(fd: number, address: bigint, length: number, offset: number): number {
+  return retry(() => c.pwrite(fd, address, length, offset));
+}
+
+/** `iovec`: an array of struct iovec that the caller filled from checked ranges. Bytes moved, or -errno. */
+export function preadvTry(fd: number, iovec: NodeJS.ArrayBufferView, count: number, offset: number): number {
+  return retry(() => c.preadv(fd, iovec, count, offset));
+}
+
+/** `flags`: RWF_*. */
+export function pwritevTry(fd: number, iovec: NodeJS.ArrayBufferView, count: number, offset: number, flags = 0): number {
+  return retry(() => c.pwritev2(fd, iovec, count, offset, flags));
+}
+
+/** 0 or -errno; `mode`: FALLOC_FL_*. */
+export function fallocateTry(fd: number, mode: number, offset: number, length: number): number {
+  return retry(() => c.fallocate(fd, mode, offset, length));
+}
+
+export function fdatasyncTry(fd: number): number {
+  return retry(() => c.fdatasync(fd));
+}
+
+function retry(call: () => number): number {
+  for (;;) {
+    const result = call();
+    if (result >= 0) return result;
+    const errno = lastErrno();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/** The pieces of a file that hold data, as [start, end) pairs in order; holes are left out. One piece where the file system cannot say. */
+export function dataRanges(fd: number, size: number): [number, number][] {
+  const ranges: [number, number][] = [];
+  for (let at = 0; at < size; ) {
+    const start = c.lseek(fd, at, SEEK_DATA);
+    if (start < 0) {
+      if (lastErrno() === ENXIO) break;
+      return [[0, size]];
+    }
+    const end = c.lseek(fd, start, SEEK_HOLE);
+    if (end < 0) throw failed('lseek', [fd, start, 'SEEK_HOLE']);
+    ranges.push([start, Math.min(end, size)]);
+    at = end;
+  }
+  return ranges;
+}
+
+/** Extended attributes of a path itself, not of a link's target. Empty where the file system has none. */
+export function readXattrs(path: string): Map<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  const list = sized((buffer) => c.llistxattr(path, buffer, buffer?.byteLength ?? 0), 'llistxattr', path);
+  for (const name of Buffer.from(list ?? []).toString().split('\0')) {
+    if (name === '') continue;
+    const value = sized((buffer) => c.lgetxattr(path, name, buffer, buffer?.byteLength ?? 0), 'lgetxattr', path);
+    if (value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+/** Asks for a size, then for that much; asks again when it grew in between. undefined: there is none. */
+function sized(call: (buffer: Uint8Array | null) => number, name: string, path: string): Uint8Array | undefined {
+  for (;;) {
+    const size = call(null);
+    if (size < 0) {
+      const errno = lastErrno();
+      if (errno === ENODATA || errno === EOPNOTSUPP) return undefined;
+      throw failed(name, [path]);
+    }
+    if (size === 0) return new Uint8Array(0);
+    const buffer = new Uint8Array(size);
+    const got = call(buffer);
+    if (got >= 0) return buffer.subarray(0, got);
+    if (lastErrno() !== ERANGE) throw failed(name, [path]);
+  }
+}
+
+export function setXattr(path: string, name: string, value: Uint8Array): void {
+  check(c.lsetxattr(path, name, value.length > 0 ? value : null, value.length, 0), 'lsetxattr', [path, name]);
+}
+
+// ---- signals and threads ----------------------------------------------------------------------------------------
+
+/** glibc's SIGRTMIN: the first two real-time signals are its own. musl keeps three. */
+export const SIGRTMIN = 34;
+
+/** A kernel signal set of one signal. */
+export function signalSet(...signals: readonly number[]): BigUint64Array {
+  // glibc's sigset_t is 128 bytes; the kernel reads the first 8.
+  const set = new BigUint64Array(16);
+  for (const signal of signals) set[0] = (set[0] as bigint) | (1n << BigInt(signal - 1));
+  return set;
+}
+
+/** Blocks a signal in the calling thread. */
+export function blockSignal(signal: number): void {
+  const errno = c.pthread_sigmask(SIG_BLOCK, signalSet(signal), null);
+  if (errno !== 0) throw new HostCallError('pthread_sigmask', [signal], errno);
+}
+
+/** This thread's signal mask, the kernel's 64 bits. */
+export function signalMask(): bigint {
+  const old = new BigUint64Array(16);
+  const errno = c.pthread_sigmask(SIG_BLOCK, null, old);
+  if (errno !== 0) throw new HostCallError('pthread_sigmask', [], errno);
+  return old[0] as bigint;
+}
+
+/**
+ * Makes `signal` interrupt system calls and do nothing else: its handler is a libc function that takes no notice of its
+ * arguments. For threads that cannot block it (libuv's pool, V8's own), where it would otherwise end the process.
+ */
+export function ignoreWithEintr(signal: number): void {
+  const handler = c.dlsym(0n, 'getppid');
+  if (BigInt(handler) === 0n) throw new HostCallError('dlsym', ['getppid'], 2);
+  // struct sigaction of glibc on x86-64: handler, 128-byte mask, flags at 136, restorer
+  const action = new DataView(new ArrayBuffer(152));
+  action.setBigUint64(0, BigInt(handler), true);
+  action.setInt32(136, SA_RESTART, true);
+  check(c.sigaction(signal, action, null), 'sigaction', [signal]);
+}
+
+/** Takes one pending blocked signal if there is one; never waits. */
+export function drainSignal(signal: number): boolean {
+  const zero = new Uint8Array(timespec.sizeof);
+  return c.syscallBuffers(SYS_rt_sigtimedwait, signalSet(signal), null, zero, 8) === signal;
+}
+
+export function gettid(): number {
+  return c.syscall1(SYS_gettid, 0, 0, 0);
+}
+
+/** False when the thread is gone. */
+export function tgkill(tid: number, signal: number): boolean {
+  return c.syscall1(SYS_tgkill, process.pid, tid, signal) === 0;
+}
+
+export function kill(pid: number, signal: number): void {
+  check(c.kill(pid, signal), 'kill', [pid, signal]);
+}
+
+export function prctl(option: number, a = 0, b = 0): void {
+  check(c.prctl(option, a, b, 0, 0), 'prctl', [option, a, b]);
+}
+
+/** Raw calls of io_uring, which libc does not wrap: descriptor of the ring. `params`: struct io_uring_params, filled in. */
+export function ioUringSetup(nr: number, entries: number, params: NodeJS.ArrayBufferView): number {
+  return check(c.syscallSetup(nr, entries, params), 'io_uring_setup', [entries]);
+}
+
+/** Entries taken, or -errno (-EINTR included). */
+export function ioUringEnter(nr: number, ring: number, submit: number, wait: number, flags: number): number {
+  const result = c.syscallRing(nr, ring, submit, wait, flags, null, 0);
+  return result < 0 ? -lastErrno() : result;
+}
+
+export { addressOf };
