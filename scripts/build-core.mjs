@@ -1,0 +1,57 @@
+// Compiles assembly/ into dist/core.wasm (release) when a source that it reaches from assembly/index.ts changed.
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { cache, hashFiles, root, run, say, step } from './lib.mjs';
+
+/** The files that `entry` imports, it included: only these decide whether the module is stale. */
+function reachable(entry) {
+  const seen = new Set();
+  const visit = (path) => {
+    if (seen.has(path) || !existsSync(path)) return;
+    seen.add(path);
+    for (const [, from] of readFileSync(path, 'utf8').matchAll(/^\s*(?:import|export|\}).*?from\s+["'](\.[^"']*)["']/gm)) {
+      const target = resolve(dirname(path), from);
+      visit(existsSync(`${target}.ts`) ? `${target}.ts` : join(target, 'index.ts'));
+    }
+  };
+  visit(join(root, entry));
+  return [...seen].sort();
+}
+
+/** Test processes start at the same time: one compiles, the others wait for it. A lock of a dead process is old. */
+function locked(name, work) {
+  const lock = join(cache, `${name}.lock`);
+  mkdirSync(cache, { recursive: true });
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      const age = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
+      if (age > 180_000) rmSync(lock, { recursive: true, force: true });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** True when it compiled. */
+export function buildCore() {
+  const asc = join(root, 'node_modules', '.bin', 'asc');
+  const version = JSON.parse(readFileSync(join(root, 'node_modules', 'assemblyscript', 'package.json'), 'utf8')).version;
+  return locked('core', () => {
+    const sources = [...reachable('assembly/index.ts'), join(root, 'asconfig.json')];
+    return step('core', hashFiles(sources) + version, [join(root, 'dist', 'core.wasm')], () => {
+      say('compiling dist/core.wasm');
+      run(asc, ['assembly/index.ts', '--config', 'asconfig.json', '--target', 'release']);
+    });
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) buildCore();
