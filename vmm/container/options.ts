@@ -1,15 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import type { ImageProcessConfig } from '../../image/config.ts';
 import type { Rlimit } from './limits.ts';
-
-/** The part of an image's configuration that a run needs (OCI image-spec config.md, appc app section). */
-export interface ImageProcessConfig {
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  readonly env: readonly string[];
-  readonly workingDir: string;
-  readonly user: string;
-  readonly stopSignal: string | undefined;
-}
 
 export interface TmpfsMount {
   readonly target: string;

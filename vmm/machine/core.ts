@@ -1,17 +1,9 @@
 import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
+import type { CoreExports } from './core-exports.ts';
 
-/** Number arguments and results are u32/i32 unless said; u64 are bigint. Meaning: the docstrings in assembly/. */
-export interface CoreExports {
-  machine_init(ramBytes: number, vcpus: number, flags: number): number;
-  machine_exit_request(): number;
-  machine_exit_clear(): void;
-  machine_trace(mask: number): void;
-  machine_counter(index: number): number;
-  guest_written(gpa: number, length: number): void;
-  [name: string]: unknown;
-}
+export type { CoreExports };
 
 /** The module's imports under `host`, one function each (assembly/core/host.ts). Ranges are offsets into the linear memory. */
 export interface HostHooks {

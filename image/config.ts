@@ -1,0 +1,12 @@
+/** The part of an image's configuration that a run needs (OCI image-spec config.md, appc's app section). */
+export interface ImageProcessConfig {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly stopSignal: string | undefined;
+}
+
+/** An image without a configuration, such as a plain directory or tar archive. */
+export const EMPTY_CONFIG: ImageProcessConfig = { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined };

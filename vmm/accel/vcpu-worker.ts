@@ -1,0 +1,91 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
+import { DiskServer } from '../devices/disk.ts';
+import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { HOST_SERIAL } from '../machine/events.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
+import type { VcpuExit } from './types.ts';
+import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
+import { RUN_BUDGET, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
+
+/**
+ * Instructions of one call of cpu_run. The loop has to be left now and then, or V8 cannot exchange the first compiler's
+ * code for the optimised one.
+ */
+const SLICE = 200_000;
+/** The longest sleep in HLT; a wake-up by an interrupt or a command ends it earlier. */
+const HALT_MAX_NS = 1e9;
+
+const data = workerData as WasmWorkerData;
+const words = new SharedWords(data.words);
+const bytes = new Uint8Array(data.memory.buffer);
+const server = new DiskServer(data.memory, data.ramSize, data.disks);
+const port = parentPort;
+if (port === null) throw new Error('vcpu-worker runs as a worker thread only');
+const post = (message: WasmWorkerMessage): void => port.postMessage(message);
+
+const hooks: HostHooks = {
+  irq: () => {},
+  kick: (device, queue) => {
+    if ((data.inlineSlots & (1 << device)) === 0) {
+      words.kick(device, queue);
+      return;
+    }
+    while (core.device_process(device, queue) > 0) {
+      // the driver waits for its request, so all of it is done here
+    }
+  },
+  blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
+  console: (device, ptr, length) => {
+    if (device !== HOST_SERIAL) return length;
+    const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
+    words.ring();
+    return taken;
+  },
+  vsock: () => {},
+  event: (kind, a, b) => post({ type: 'event', kind, a, b }),
+  discard: () => {},
+};
+const core = instantiateCore(data.module, data.memory, hooks);
+
+run();
+
+function run(): void {
+  const cpu = CPU_BASE + data.index * CPU_STRIDE;
+  const cpuRun = core.cpu_run;
+  const cpuWait = core.cpu_wait;
+  let entered = false;
+  for (;;) {
+    const command = words.command(data.index);
+    if (command === COMMAND_STOP) break;
+    if (command === COMMAND_PAUSE) {
+      words.setState(data.index, STATE_PAUSED);
+      words.waitWhile(data.index, COMMAND_PAUSE);
+      if (words.command(data.index) === COMMAND_RUN) words.setState(data.index, STATE_RUNNING);
+      continue;
+    }
+    if (!entered) {
+      entered = true;
+      words.setState(data.index, STATE_RUNNING);
+      if (data.index === 0) post({ type: 'entered' });
+    }
+    const reason = cpuRun(cpu, SLICE);
+    if (reason === RUN_BUDGET || reason === RUN_KICK) continue;
+    if (reason === RUN_HALT) {
+      cpuWait(cpu, HALT_MAX_NS);
+      continue;
+    }
+    const exit: VcpuExit =
+      reason === RUN_EXIT
+        ? { kind: 'request' }
+        : reason === RUN_SHUTDOWN
+          ? { kind: 'triple-fault', vcpu: data.index }
+          : { kind: 'error', vcpu: data.index, reason: `the software CPU stopped for reason ${reason}` };
+    post({ type: 'exit', exit });
+    // Registers stay as they are until the machine is stopped.
+    words.setState(data.index, STATE_PAUSED);
+    while (words.command(data.index) !== COMMAND_STOP) words.waitWhile(data.index, words.command(data.index));
+    break;
+  }
+  words.setState(data.index, STATE_ENDED);
+}

@@ -1,0 +1,67 @@
+import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
+import type { EntryState } from '../boot/entry.ts';
+import { VmmError } from '../errors.ts';
+import type { CpuModel } from '../machine/config.ts';
+import type { CoreExports } from '../machine/core.ts';
+import type { Registers } from './types.ts';
+
+// Results of cpu_run (assembly/cpu/run.ts).
+export const RUN_BUDGET = 0;
+export const RUN_HALT = 1;
+export const RUN_KICK = 2;
+export const RUN_SHUTDOWN = 3;
+export const RUN_EXIT = 4;
+export const RUN_DEBUG = 5;
+
+// PROFILE_* of assembly/cpu/cpuid.ts.
+const PROFILE_BASELINE = 0;
+const PROFILE_V2 = 1;
+
+export function cpuAddress(index: number): number {
+  return CPU_BASE + index * CPU_STRIDE;
+}
+
+/** Power-up of interrupt controllers and all vCPUs. `timeMode`: 0, or virtual nanoseconds an instruction counts for. */
+export function resetCpus(core: CoreExports, cpus: number, model: CpuModel, timeMode = 0): void {
+  if (model === 'host') throw new VmmError('USAGE', '--cpu host needs KVM: the software CPU is its own', { hint: 'use baseline or x86-64-v2' });
+  core.irqchip_reset(cpus);
+  for (let index = 0; index < cpus; index++) {
+    const result = core.cpu_reset(index, model === 'x86-64-v2' ? PROFILE_V2 : PROFILE_BASELINE, timeMode);
+    if (result !== 0) throw new VmmError('INTERNAL', `the core refuses vCPU ${index}: ${result}`);
+  }
+}
+
+/** Puts vCPU 0 before the guest's first instruction. */
+export function setEntry(core: CoreExports, entry: EntryState): void {
+  const { base, limit } = entry.gdt;
+  if (entry.kind === 'protected32') core.enter_protected32(0, entry.eip, entry.eax, entry.ebx, base, limit);
+  else core.enter_long64(0, entry.rip, BigInt(entry.rsi), entry.cr3, base, limit);
+}
+
+const GPRS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'];
+/** Numbers of cpu_field (assembly/cpu/reset.ts) for 64-bit registers. */
+const FIELDS: readonly (readonly [string, number])[] = [
+  ['rip', 1], ['cr0', 5], ['cr2', 6], ['cr3', 7], ['cr4', 8], ['efer', 9], ['icount', 10], ['kernel_gs_base', 16], ['gdtr', 17], ['idtr', 18], ['rep_count', 23],
+];
+const FIELD_SEGS = 2;
+const FIELD_CPL = 11;
+const SEGMENT_SIZE = 32;
+const SEGMENT_SELECTOR = 16;
+
+/** Registers of a vCPU that does not run. */
+export function readRegisters(core: CoreExports, memory: WebAssembly.Memory, index: number): Registers {
+  const cpu = cpuAddress(index);
+  const view = new DataView(memory.buffer, cpu, CPU_STRIDE);
+  const registers = new Map<string, bigint>();
+  GPRS.forEach((name, i) => registers.set(name, view.getBigUint64(i * 8, true)));
+  for (const [name, field] of FIELDS) registers.set(name, view.getBigUint64(core.cpu_field(field), true));
+  registers.set('cpl', BigInt(view.getUint32(core.cpu_field(FIELD_CPL), true)));
+  registers.set('rflags', BigInt(core.cpu_flags(cpu) >>> 0));
+  const segments = core.cpu_field(FIELD_SEGS);
+  SEGMENTS.forEach((name, i) => {
+    registers.set(name, BigInt(view.getUint16(segments + i * SEGMENT_SIZE + SEGMENT_SELECTOR, true)));
+    registers.set(`${name}_base`, view.getBigUint64(segments + i * SEGMENT_SIZE, true));
+  });
+  return registers;
+}

@@ -1,0 +1,147 @@
+import { Worker } from 'node:worker_threads';
+import type { EntryState } from '../boot/entry.ts';
+import type { OpenDisk } from '../devices/disk.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
+import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
+import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
+import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
+
+/** What a vCPU's worker starts with. */
+export interface WasmWorkerData {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly words: SharedArrayBuffer;
+  readonly index: number;
+  readonly ramSize: number;
+  readonly disks: readonly OpenDisk[];
+  /** Slots whose queues the vCPU's thread processes itself: bit mask. */
+  readonly inlineSlots: number;
+}
+
+/** What a vCPU's worker posts. */
+export type WasmWorkerMessage =
+  | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
+  | { readonly type: 'entered' }
+  | { readonly type: 'exit'; readonly exit: VcpuExit };
+
+export async function createWasm(context: AcceleratorContext): Promise<Accelerator> {
+  return new WasmAccelerator(context);
+}
+
+/**
+ * The software CPU: one worker a vCPU, each with its own instance of the core over the machine's memory. Block queues
+ * are worked on by the vCPU that rang them; the main thread waits at a bell for the others.
+ */
+class WasmAccelerator implements Accelerator {
+  readonly name = 'wasm';
+  readonly machineFlags = MACHINE_F_SOFT_IRQ | MACHINE_F_THREADS;
+  readonly #context: AcceleratorContext;
+  readonly #words = new SharedWords();
+  readonly #workers: Worker[] = [];
+  readonly #joined: Promise<void>[] = [];
+  #exited = false;
+  #stopping = false;
+
+  constructor(context: AcceleratorContext) {
+    this.#context = context;
+    const inlineSlots = context.devices.reduce((mask, device) => (device.owner === 'io' ? mask | (1 << device.slot) : mask), 0);
+    for (let index = 0; index < context.cpus; index++) {
+      const workerData: WasmWorkerData = {
+        module: context.module,
+        memory: context.memory,
+        words: this.#words.buffer,
+        index,
+        ramSize: context.ramSize,
+        disks: context.disks,
+        inlineSlots,
+      };
+      // A worker waits for its command before it touches a register, so it may start while the kernel is still loaded.
+      this.#words.setCommand(index, COMMAND_PAUSE);
+      const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url), { workerData, execArgv: [], env: process.env });
+      worker.on('message', (message: WasmWorkerMessage) => this.#message(message));
+      worker.on('error', (error) => this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }));
+      this.#joined.push(new Promise((resolve) => worker.once('exit', () => resolve())));
+      this.#workers.push(worker);
+    }
+  }
+
+  async start(entry: EntryState): Promise<void> {
+    const { core, cpus, cpuModel } = this.#context;
+    resetCpus(core, cpus, cpuModel ?? 'baseline');
+    setEntry(core, entry);
+    void this.#answerBell();
+    for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+  }
+
+  interrupt(): void {
+    // Devices raise interrupts inside the core (MACHINE_F_SOFT_IRQ); the host has nothing to do.
+  }
+
+  async pause(): Promise<void> {
+    const { core, cpus } = this.#context;
+    for (let index = 0; index < cpus; index++) {
+      this.#words.setCommand(index, COMMAND_PAUSE);
+      core.cpu_kick(index);
+    }
+    for (let index = 0; index < cpus; index++) {
+      await this.#words.stateChange(index, STATE_STARTING);
+      await this.#words.stateChange(index, STATE_RUNNING);
+    }
+  }
+
+  resume(): void {
+    for (let index = 0; index < this.#context.cpus; index++) {
+      if (this.#words.state(index) === STATE_PAUSED) this.#words.setCommand(index, COMMAND_RUN);
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      for (let index = 0; index < this.#context.cpus; index++) {
+        this.#words.setCommand(index, COMMAND_STOP);
+        this.#context.core.cpu_kick(index);
+      }
+      this.#words.ring();
+    }
+    await Promise.all(this.#joined);
+  }
+
+  registers(vcpu: number): Registers {
+    return readRegisters(this.#context.core, this.#context.memory, vcpu);
+  }
+
+  /** Works on kicks and COM1's output whenever a vCPU has rung. */
+  async #answerBell(): Promise<void> {
+    while (!this.#stopping) {
+      const seen = this.#words.bell();
+      this.#serial();
+      for (const { slot, owner, queues } of this.#context.devices) {
+        if (owner !== 'main') continue;
+        const kicks = this.#words.takeKicks(slot);
+        for (let queue = 0; queue < queues; queue++) if ((kicks & (1 << queue)) !== 0) this.#context.onKick(slot, queue);
+        if (kicks < 0) this.#context.onKick(slot, 0xffff);
+      }
+      await this.#words.nextRing(seen);
+    }
+    this.#serial();
+  }
+
+  #serial(): void {
+    const bytes = this.#words.takeSerial();
+    if (bytes.length > 0) this.#context.onSerial(bytes);
+  }
+
+  #message(message: WasmWorkerMessage): void {
+    if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
+    else if (message.type === 'entered') this.#context.onEntered();
+    else this.#exit(message.exit);
+  }
+
+  #exit(exit: VcpuExit): void {
+    if (this.#exited || this.#stopping) return;
+    this.#exited = true;
+    this.#serial();
+    this.#context.onExit(exit);
+  }
+}

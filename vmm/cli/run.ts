@@ -1,0 +1,136 @@
+import { constants } from 'node:os';
+import { resolveImage } from '../../image/resolve.ts';
+import { containerEnvironment } from '../container/env.ts';
+import { ContainerRun, type ContainerResult } from '../container/run.ts';
+import { signalNumber } from '../container/signals.ts';
+import { VmmError } from '../errors.ts';
+import { Timeline } from '../machine/timeline.ts';
+import { helpText, parseArgs } from './args.ts';
+import { accelOptions } from './boot-options.ts';
+import { guestFile } from './guest-files.ts';
+import { report } from './boot.ts';
+import { RUN_OPTIONS, runSettings } from './run-options.ts';
+import { makeScratch } from './scratch.ts';
+import * as STATUS from './status.ts';
+import { attachTerminal, forwardSignals, forwardStdin, outputTo } from './stdio.ts';
+import { RawTerminal } from './terminal.ts';
+
+const SIGTERM = constants.signals.SIGTERM;
+
+/** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
+export async function runCommand(argv: readonly string[]): Promise<number> {
+  const timeline = new Timeline();
+  const args = parseArgs(argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
+  if (args.flags.get('help')) {
+    process.stdout.write(helpText('vmm run [OPTIONS] IMAGE [COMMAND [ARG…]]', 'Runs a container image in a virtual machine of its own.', RUN_OPTIONS));
+    return 0;
+  }
+  const [reference, ...command] = args.positionals;
+  if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
+  const settings = runSettings(args);
+  const flag = (name: string): boolean => args.flags.get(name) ?? false;
+  const interactive = flag('interactive');
+  const tty = flag('tty');
+  if (tty && interactive && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+  timeline.point('options read');
+
+  const image = await resolveImage(reference);
+  timeline.point('image ready');
+  const entrypoint = args.values.get('entrypoint');
+  const terminal = tty && RawTerminal.available() ? new RawTerminal() : undefined;
+  const size = terminal?.size();
+  const quiet = flag('quiet');
+  const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
+  const stdout = outputTo(process.stdout);
+  const stderr = outputTo(process.stderr);
+  const run = new ContainerRun(
+    image,
+    {
+      name: settings.name,
+      hostname: settings.hostname,
+      command,
+      entrypoint: entrypoint === undefined ? undefined : entrypoint === '' ? [] : [entrypoint],
+      env: containerEnvironment({
+        image: image.config.env,
+        envFiles: args.lists.get('env-file') ?? [],
+        env: args.lists.get('env') ?? [],
+        hostname: settings.hostname,
+        tty,
+        host: process.env,
+      }),
+      workdir: args.values.get('workdir'),
+      user: args.values.get('user'),
+      readOnly: flag('read-only'),
+      tmpfs: settings.tmpfs,
+      rlimits: settings.rlimits,
+      capabilities: settings.capabilities,
+      init: flag('init'),
+      interactive,
+      tty,
+      stopSignal: settings.stopSignal ?? (image.config.stopSignal === undefined ? SIGTERM : signalNumber(image.config.stopSignal, 'the image’s StopSignal')),
+      cpuQuota: settings.cpuQuota,
+      scratch: settings.scratch,
+    },
+    {
+      memoryMib: settings.memoryMib,
+      vcpus: settings.vcpus,
+      ...accelOptions(args),
+      kernel: guestFile('vmlinux'),
+      initrd: guestFile('initramfs.cpio'),
+      scratchPath,
+    },
+    {
+      stdout,
+      stderr,
+      size: size === undefined ? undefined : { rows: size.rows, columns: size.columns },
+      note: (text) => {
+        if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
+      },
+    },
+    timeline,
+  );
+  stdout.onBroken(() => run.process.closeStdout());
+  stderr.onBroken(() => run.process.closeStderr());
+
+  let timedOut = false;
+  const timer = settings.timeoutMs === undefined ? undefined : setTimeout(() => {
+    timedOut = true;
+    run.kill();
+  }, settings.timeoutMs);
+  const release = forwardSignals(run);
+  if (terminal) attachTerminal(terminal, run, settings.detachKeys, interactive);
+  else if (interactive) forwardStdin(run);
+  let result: ContainerResult;
+  try {
+    result = await run.run();
+  } finally {
+    clearTimeout(timer);
+    release();
+    terminal?.restore();
+    process.stdin.destroy();
+  }
+  if (flag('timeline')) process.stderr.write(timeline.text());
+  if (timedOut) {
+    process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
+    return STATUS.STATUS_TIMEOUT;
+  }
+  return statusOf(result);
+}
+
+function statusOf(result: ContainerResult): number {
+  switch (result.kind) {
+    case 'exited':
+      return result.status.status;
+    case 'failed':
+      process.stderr.write(`vmm: ${result.error.message}${result.error.hint === undefined ? '' : ` (${result.error.hint})`} [${result.error.code}]\n`);
+      return result.status;
+    case 'machine': {
+      if (result.result.kind === 'stopped') return 128 + constants.signals.SIGKILL;
+      process.stderr.write(result.console === '' ? '' : `${result.console.trimEnd()}\n`);
+      const status = report(result.result);
+      if (status !== 0 && status !== STATUS.STATUS_REBOOT) return status;
+      process.stderr.write('vmm: the machine ended before the container did\n');
+      return STATUS.STATUS_VMM_ERROR;
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { constants } from 'node:os';
+import type { Writable } from 'node:stream';
+import type { ContainerRun } from '../container/run.ts';
+import { KeySequence, type RawTerminal } from './terminal.ts';
+
+/** A consumer that writes to one of our own standard streams and waits until it has been taken. */
+export interface OutputConsumer {
+  (bytes: Uint8Array): Promise<void>;
+  /** Called once when the reader of our stream has gone away (EPIPE) or the disk behind it is full. */
+  onBroken(handler: () => void): void;
+}
+
+export function outputTo(stream: Writable): OutputConsumer {
+  let broken = false;
+  let handler = (): void => {};
+  const fail = (): void => {
+    if (broken) return;
+    broken = true;
+    handler();
+  };
+  stream.on('error', fail);
+  const consume = (bytes: Uint8Array): Promise<void> => {
+    if (broken) return Promise.resolve();
+    return new Promise((resolve) => {
+      stream.write(bytes, (error) => {
+        if (error) fail();
+        resolve();
+      });
+    });
+  };
+  return Object.assign(consume, {
+    onBroken: (h: () => void) => {
+      handler = h;
+      if (broken) h();
+    },
+  });
+}
+
+/** What Docker's client does not pass on, and what cannot be caught. */
+const NOT_FORWARDED = new Set(['SIGCHLD', 'SIGPIPE', 'SIGURG', 'SIGWINCH', 'SIGKILL', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGCONT', 'SIGPROF', 'SIGIO', 'SIGPOLL', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGIOT', 'SIGSYS', 'SIGSTKFLT', 'SIGUNUSED']);
+const KILL_PRESSES = 3;
+const KILL_WITHIN_MS = 2000;
+
+/** Passes signals on to the container's process; the third SIGINT within two seconds kills the machine. Returns how to stop that. */
+export function forwardSignals(run: ContainerRun): () => void {
+  const presses: number[] = [];
+  const handlers: [NodeJS.Signals, () => void][] = [];
+  for (const [name, number] of Object.entries(constants.signals) as [NodeJS.Signals, number][]) {
+    if (NOT_FORWARDED.has(name)) continue;
+    const handler = (): void => {
+      if (name === 'SIGINT') {
+        const now = performance.now();
+        presses.push(now);
+        if (presses.length >= KILL_PRESSES && now - (presses.at(-KILL_PRESSES) as number) < KILL_WITHIN_MS) run.kill();
+      }
+      run.process.started.then(
+        () => run.process.signal(number).catch(() => {}),
+        () => {},
+      );
+    };
+    try {
+      process.on(name, handler);
+      handlers.push([name, handler]);
+    } catch {
+      // a signal that this platform does not let us catch
+    }
+  }
+  return () => {
+    for (const [name, handler] of handlers) process.off(name, handler);
+  };
+}
+
+/** Passes our standard input on, no faster than the guest takes it, and its end. */
+export function forwardStdin(run: ContainerRun): void {
+  const { stdin } = process;
+  stdin.on('data', (chunk: Buffer) => {
+    stdin.pause();
+    void run.process.stdin.write(chunk).then((taken) => {
+      if (taken) stdin.resume();
+      else stdin.destroy();
+    });
+  });
+  stdin.on('end', () => void run.process.stdin.end());
+  stdin.on('error', () => void run.process.stdin.end());
+}
+
+/** The terminal in raw mode: keys to the container, its size after it. The detach keys leave the container to itself. */
+export function attachTerminal(terminal: RawTerminal, run: ContainerRun, detachKeys: readonly number[], interactive: boolean): void {
+  const keys = new KeySequence(detachKeys);
+  terminal.start((bytes) => {
+    if (!interactive) return;
+    const { pass, hit } = keys.feed(bytes);
+    if (pass.length > 0) void run.process.stdin.write(pass);
+    if (hit) {
+      terminal.restore();
+      process.stderr.write(`\nvmm: detached; the container goes on, output comes here (end it with: kill ${process.pid})\n`);
+    }
+  });
+  terminal.onResize((columns, rows) => void run.process.resize({ columns, rows }).catch(() => {}));
+}

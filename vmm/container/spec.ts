@@ -1,0 +1,115 @@
+import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
+import type { ImageProcessConfig } from '../../image/config.ts';
+import { VmmError } from '../errors.ts';
+import { type ContainerOptions, processArguments } from './options.ts';
+
+/** Serial numbers by which init finds its disks. */
+export const ROOT_SERIAL = 'root';
+export const SCRATCH_SERIAL = 'scratch';
+
+// mount(2)
+const MS_RDONLY = 1;
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const MS_NOEXEC = 8;
+const MS_RELATIME = 1 << 21;
+const MS_STRICTATIME = 1 << 24;
+
+/** Docker's mounts of a container without volumes (moby's oci/defaults.go lists the same targets). */
+const STANDARD_MOUNTS: readonly Mount[] = [
+  { target: '/proc', fstype: 'proc', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV },
+  { target: '/dev', fstype: 'tmpfs', flags: MS_NOSUID | MS_STRICTATIME, data: 'mode=755,size=65536k' },
+  { target: '/dev/pts', fstype: 'devpts', flags: MS_NOSUID | MS_NOEXEC, data: 'newinstance,ptmxmode=0666,mode=0620,gid=5' },
+  { target: '/sys', fstype: 'sysfs', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY },
+  { target: '/sys/fs/cgroup', fstype: 'cgroup2', device: 'cgroup', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY },
+  { target: '/dev/mqueue', fstype: 'mqueue', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV },
+  { target: '/dev/shm', fstype: 'tmpfs', device: 'shm', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV, data: 'mode=1777,size=65536k' },
+];
+
+const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+const CPU_PERIOD_US = 100_000;
+
+export interface SpecInput {
+  readonly image: ImageProcessConfig;
+  readonly options: ContainerOptions;
+  readonly size: WindowSize | undefined;
+}
+
+/** What init is asked to start. Throws USAGE when neither image nor user name a command. */
+export function containerSpec({ image, options, size }: SpecInput): ContainerSpec {
+  const args = processArguments(image, options.entrypoint, options.command);
+  if (args.length === 0 || args[0] === '') {
+    throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
+  }
+  const caps = options.capabilities;
+  const user = options.user ?? image.user;
+  const root = isRoot(user);
+  const workdir = options.workdir ?? image.workingDir;
+  const spec: ContainerSpec = {
+    args,
+    env: options.env,
+    cwd: workdir === '' ? '/' : workdir,
+    stdin: options.interactive,
+    tty: options.tty,
+    // As runc: another user's process starts without effective capabilities, its bounding set stays.
+    capabilities: root
+      ? { bounding: caps, effective: caps, permitted: caps, inheritable: 0n, ambient: 0n }
+      : { bounding: caps, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n },
+    rlimits: options.rlimits,
+    root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
+    overlay: options.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: SCRATCH_SERIAL },
+    readOnly: options.readOnly,
+    mounts: [...STANDARD_MOUNTS, ...options.tmpfs.map(tmpfsMount)],
+    files: [
+      { target: '/etc/hostname', content: `${options.hostname}\n` },
+      { target: '/etc/hosts', content: hostsFile(options.hostname) },
+    ],
+    hostname: options.hostname,
+    maskedPaths: MASKED_PATHS,
+    readonlyPaths: READONLY_PATHS,
+    cgroup: options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`],
+    init: options.init,
+    stopSignal: options.stopSignal,
+  };
+  if (user !== '') spec.user = user;
+  if (options.tty && size !== undefined) spec.size = size;
+  return spec;
+}
+
+function isRoot(user: string): boolean {
+  const name = user.split(':')[0];
+  return name === '' || name === '0' || name === 'root';
+}
+
+function hostsFile(hostname: string): string {
+  return `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t${hostname}\n`;
+}
+
+/** Flags of mount(8)'s option words; the others are tmpfs's own data. Docker's defaults are noexec, nosuid, nodev. */
+const FLAG_WORDS: Readonly<Record<string, readonly [set: number, clear: number]>> = {
+  ro: [MS_RDONLY, 0],
+  rw: [0, MS_RDONLY],
+  nosuid: [MS_NOSUID, 0],
+  suid: [0, MS_NOSUID],
+  nodev: [MS_NODEV, 0],
+  dev: [0, MS_NODEV],
+  noexec: [MS_NOEXEC, 0],
+  exec: [0, MS_NOEXEC],
+  relatime: [MS_RELATIME, 0],
+  strictatime: [MS_STRICTATIME, 0],
+};
+const TMPFS_DATA = /^(size|nr_blocks|nr_inodes|mode|uid|gid|huge|inode64|inode32)(=.*)?$/;
+
+function tmpfsMount({ target, options }: { target: string; options: string }): Mount {
+  let flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  const data: string[] = [];
+  for (const word of options.split(',').filter((w) => w !== '')) {
+    const flag = FLAG_WORDS[word];
+    if (flag !== undefined) flags = (flags | flag[0]) & ~flag[1];
+    else if (TMPFS_DATA.test(word)) data.push(word);
+    else throw new VmmError('USAGE', `--tmpfs: ${word} is not an option of tmpfs`, { hint: 'for example size=64m,mode=1777,exec' });
+  }
+  return { target, fstype: 'tmpfs', flags, data: data.join(',') };
+}

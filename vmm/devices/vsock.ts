@@ -1,0 +1,294 @@
+import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
+import type { Listener, Stream, Transport } from '../agent/transport.ts';
+import { VmmError } from '../errors.ts';
+import type { CoreExports } from '../machine/core.ts';
+
+// Events of host_vsock (assembly/virtio/vsock.ts).
+const EV_REQUEST = 1;
+const EV_CONNECTED = 2;
+const EV_DATA = 3;
+const EV_SHUTDOWN = 4;
+const EV_RESET = 5;
+const EV_WRITABLE = 6;
+
+// Flags of VIRTIO_VSOCK_OP_SHUTDOWN (virtio 1.2 §5.10.6.5).
+const SHUTDOWN_RCV = 1;
+const SHUTDOWN_SEND = 2;
+
+const EAGAIN = 11;
+/** The main thread's scratch area: bytes on their way into the guest. */
+const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
+
+/**
+ * Host side of the vsock device: listeners and connections of this process. All of it runs on the main thread, which
+ * owns the device's queues. It outlives a reset of the guest: connections close, listeners stay.
+ */
+export class VsockHost implements Transport {
+  readonly #listeners = new Map<number, (stream: Stream) => void>();
+  readonly #connections = new Map<number, Connection>();
+  #core: CoreExports | undefined;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  /** A machine with the device is there. */
+  attach(core: CoreExports, memory: WebAssembly.Memory): void {
+    this.#core = core;
+    this.#bytes = new Uint8Array(memory.buffer);
+    for (const port of this.#listeners.keys()) core.vsock_listen(port);
+  }
+
+  /** The machine is gone: every connection closes. */
+  detach(): void {
+    this.#core = undefined;
+    for (const connection of [...this.#connections.values()]) connection.gone();
+    this.#connections.clear();
+  }
+
+  listen(port: number, onConnection: (stream: Stream) => void): Listener {
+    if (this.#listeners.has(port)) throw new VmmError('VSOCK_BUSY', `vsock port ${port} has a listener already`);
+    this.#listeners.set(port, onConnection);
+    this.#core?.vsock_listen(port);
+    return {
+      close: () => {
+        this.#listeners.delete(port);
+        this.#core?.vsock_unlisten(port);
+      },
+    };
+  }
+
+  /** Connects to a port of the guest. Rejects with VSOCK_REFUSED when nobody listens there. */
+  connect(port: number): Promise<Stream> {
+    return new Promise((resolve, reject) => {
+      const handle = this.#core?.vsock_connect(port) ?? -1;
+      const refused = (): void => reject(new VmmError('VSOCK_REFUSED', `the guest refuses a connection to vsock port ${port}`));
+      if (handle < 0) {
+        refused();
+        return;
+      }
+      const connection = this.#open(handle);
+      connection.whenConnected(() => resolve(connection), refused);
+    });
+  }
+
+  /** host_vsock: called by the core, on this thread, while a queue is worked on. */
+  event(handle: number, event: number, ptr: number, length: number): void {
+    const connection = this.#connections.get(handle);
+    switch (event) {
+      case EV_REQUEST: {
+        const listener = this.#listeners.get(ptr);
+        if (listener === undefined) this.#core?.vsock_reset(handle);
+        else {
+          this.#core?.vsock_accept(handle);
+          listener(this.#open(handle));
+        }
+        break;
+      }
+      case EV_CONNECTED:
+        connection?.connected();
+        break;
+      case EV_DATA:
+        // The guest gets its buffer back after this call, so what has to wait is copied.
+        connection?.received(this.#bytes.slice(ptr, ptr + length));
+        break;
+      case EV_SHUTDOWN:
+        connection?.peerShutdown(length);
+        break;
+      case EV_RESET:
+        connection?.gone();
+        break;
+      case EV_WRITABLE:
+        connection?.writable();
+        break;
+    }
+  }
+
+  #open(handle: number): Connection {
+    const connection = new Connection({
+      send: (bytes) => {
+        if (this.#core === undefined) return -1;
+        const n = Math.min(bytes.length, SCRATCH_STRIDE);
+        this.#bytes.set(bytes.subarray(0, n), SCRATCH);
+        return this.#core.vsock_send(handle, SCRATCH, n);
+      },
+      consumed: (n) => this.#core?.vsock_consumed(handle, n),
+      shutdown: (how) => this.#core?.vsock_shutdown(handle, how),
+      reset: () => this.#core?.vsock_reset(handle),
+      forget: () => this.#connections.delete(handle),
+    });
+    this.#connections.set(handle, connection);
+    return connection;
+  }
+}
+
+/** What a connection asks of the device. */
+interface ConnectionPort {
+  /** Bytes taken, -EAGAIN, or another -errno when the connection is dead. */
+  send(bytes: Uint8Array): number;
+  consumed(n: number): void;
+  shutdown(how: number): void;
+  reset(): void;
+  forget(): void;
+}
+
+interface PendingWrite {
+  bytes: Uint8Array;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** One stream connection. The peer's window bounds what waits in `#received`. */
+class Connection implements Stream {
+  readonly #port: ConnectionPort;
+  readonly #received: Uint8Array[] = [];
+  readonly #writes: PendingWrite[] = [];
+  #consumer: ((chunk: Uint8Array) => void | Promise<void>) | undefined;
+  #onEnd: () => void = () => {};
+  #onClose: (error?: Error) => void = () => {};
+  #onConnected: () => void = () => {};
+  #onRefused: () => void = () => {};
+  #delivering = false;
+  #peerSendClosed = false;
+  #peerReceiveClosed = false;
+  #ended = false;
+  #endSent = false;
+  #endWanted = false;
+  /** The device knows it no more. */
+  #gone = false;
+  #closed = false;
+
+  constructor(port: ConnectionPort) {
+    this.#port = port;
+  }
+
+  onData(consumer: (chunk: Uint8Array) => void | Promise<void>): void {
+    this.#consumer = consumer;
+    void this.#deliver();
+  }
+
+  onEnd(callback: () => void): void {
+    this.#onEnd = callback;
+  }
+
+  onClose(callback: (error?: Error) => void): void {
+    this.#onClose = callback;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#gone || this.#endWanted) return Promise.reject(new VmmError('VSOCK_CLOSED', 'the vsock connection is closed'));
+    if (bytes.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#writes.push({ bytes, resolve, reject });
+      if (this.#writes.length === 1) this.writable();
+    });
+  }
+
+  end(): void {
+    if (this.#endWanted || this.#gone) return;
+    this.#endWanted = true;
+    if (this.#writes.length === 0) this.#sendEnd();
+  }
+
+  destroy(): void {
+    if (this.#closed) return;
+    this.#received.length = 0;
+    if (!this.#gone) this.#port.reset();
+    this.gone();
+  }
+
+  whenConnected(connected: () => void, refused: () => void): void {
+    this.#onConnected = connected;
+    this.#onRefused = refused;
+  }
+
+  connected(): void {
+    this.#onRefused = () => {};
+    this.#onConnected();
+  }
+
+  received(chunk: Uint8Array): void {
+    this.#received.push(chunk);
+    void this.#deliver();
+  }
+
+  peerShutdown(how: number): void {
+    if ((how & SHUTDOWN_SEND) !== 0) this.#peerSendClosed = true;
+    if ((how & SHUTDOWN_RCV) !== 0) this.#peerReceiveClosed = true;
+    void this.#deliver();
+  }
+
+  /** The device has no such connection any more; what was received is still delivered. */
+  gone(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#port.forget();
+    this.#onRefused();
+    for (const write of this.#writes.splice(0)) write.reject(new VmmError('VSOCK_CLOSED', 'the vsock connection was closed by the guest'));
+    void this.#deliver();
+  }
+
+  /** Sends as much as the guest takes. */
+  writable(): void {
+    for (;;) {
+      const write = this.#writes[0];
+      if (write === undefined) break;
+      const n = this.#port.send(write.bytes);
+      if (n < 0 && n !== -EAGAIN) {
+        this.#writes.shift();
+        write.reject(new VmmError('VSOCK_CLOSED', 'the guest does not read from this vsock connection any more'));
+        continue;
+      }
+      if (n <= 0) return;
+      if (n < write.bytes.length) {
+        write.bytes = write.bytes.subarray(n);
+        continue;
+      }
+      this.#writes.shift();
+      write.resolve();
+    }
+    if (this.#endWanted) this.#sendEnd();
+  }
+
+  #sendEnd(): void {
+    if (this.#endSent || this.#gone) return;
+    this.#endSent = true;
+    this.#port.shutdown(SHUTDOWN_SEND);
+    this.#finish();
+  }
+
+  /** Hands chunks to the consumer one after the other; then tells of the end and of the close. */
+  async #deliver(): Promise<void> {
+    if (this.#delivering || this.#consumer === undefined) {
+      if (this.#consumer === undefined && this.#received.length === 0) this.#finish();
+      return;
+    }
+    this.#delivering = true;
+    try {
+      for (let chunk = this.#received.shift(); chunk !== undefined; chunk = this.#received.shift()) {
+        const taken = this.#consumer(chunk);
+        if (taken !== undefined) await taken;
+        if (!this.#gone) this.#port.consumed(chunk.length);
+      }
+    } finally {
+      this.#delivering = false;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#received.length > 0 || this.#delivering) return;
+    if (this.#peerSendClosed && !this.#ended) {
+      this.#ended = true;
+      this.#onEnd();
+    }
+    // Both sides are done: the guest waits for a reset as the answer to its shutdown.
+    const done = this.#peerSendClosed && (this.#endSent || this.#peerReceiveClosed);
+    if (done && !this.#gone) {
+      this.#port.reset();
+      this.gone();
+      return;
+    }
+    if (this.#gone && !this.#closed) {
+      this.#closed = true;
+      this.#onClose();
+    }
+  }
+}

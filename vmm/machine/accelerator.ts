@@ -1,0 +1,62 @@
+import { accessSync, constants } from 'node:fs';
+import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
+import { VmmError } from '../errors.ts';
+import type { AccelName } from './config.ts';
+import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from './events.ts';
+
+export interface AccelChoice {
+  readonly name: 'kvm' | 'wasm';
+  /** One line for the user when `auto` could not take KVM. */
+  readonly note: string | undefined;
+  readonly machineFlags: number;
+  create(context: AcceleratorContext): Promise<Accelerator>;
+}
+
+export interface KvmState {
+  readonly state: 'hardware' | 'emulated' | 'missing' | 'forbidden' | 'busy';
+  /** Why, in a few words. */
+  readonly detail: string;
+  /** What to do about it. */
+  readonly hint: string;
+}
+
+/** What /dev/kvm is here. The FFI is only loaded when the device can be opened. */
+export async function kvmState(): Promise<KvmState> {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return { state: 'missing', detail: '/dev/kvm does not exist', hint: 'load kvm_intel or kvm_amd, or switch on virtualization in the firmware or the outer hypervisor' };
+    }
+    return { state: 'forbidden', detail: `/dev/kvm may not be opened: ${(error as NodeJS.ErrnoException).code}`, hint: 'add your user to the group kvm and log in again' };
+  }
+  const { selfTest } = await import('../kvm/selftest.ts');
+  return selfTest();
+}
+
+/** Picks what runs the guest's code: `auto` takes KVM where it is hardware, else the software CPU. Throws ACCEL_KVM. */
+export async function chooseAccelerator(name: AccelName): Promise<AccelChoice> {
+  if (name !== 'wasm') {
+    const kvm = await kvmState();
+    if (kvm.state === 'hardware' || (name === 'kvm' && kvm.state === 'emulated')) {
+      return {
+        name: 'kvm',
+        note: kvm.state === 'emulated' ? `KVM here is not hardware virtualization (${kvm.detail}): ring 0 is very slow` : undefined,
+        machineFlags: MACHINE_F_THREADS,
+        create: async (context) => (await import('../accel/kvm.ts')).createKvm(context),
+      };
+    }
+    if (name === 'kvm') throw new VmmError('ACCEL_KVM', `KVM cannot be used: ${kvm.detail}`, { hint: `${kvm.hint}, or use --accel wasm` });
+    return { ...wasmChoice(), note: `using the software CPU: ${kvm.detail} (for full speed: ${kvm.hint})` };
+  }
+  return wasmChoice();
+}
+
+function wasmChoice(): AccelChoice {
+  return {
+    name: 'wasm',
+    note: undefined,
+    machineFlags: MACHINE_F_SOFT_IRQ | MACHINE_F_THREADS,
+    create: async (context) => (await import('../accel/wasm.ts')).createWasm(context),
+  };
+}

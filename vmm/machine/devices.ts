@@ -1,0 +1,76 @@
+import { VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
+import type { DevicePlace } from '../accel/types.ts';
+import type { ConsolePort } from '../devices/console.ts';
+import { type OpenDisk, SECTOR } from '../devices/disk.ts';
+import { VmmError } from '../errors.ts';
+import type { MachineConfig } from './config.ts';
+import type { CoreExports } from './core.ts';
+import { HOST_SERIAL } from './events.ts';
+
+const GUEST_CID = 3;
+/** VIRTIO_BALLOON_F_DEFLATE_ON_OOM and _F_REPORTING (virtio 1.2 §5.5.3). */
+const BALLOON_FEATURES = (1 << 2) | (1 << 5);
+const BLK_READ_ONLY = 1;
+const BLK_DISCARD = 2;
+
+export interface MachineDevices {
+  readonly places: readonly DevicePlace[];
+  readonly console: ConsolePort;
+  readonly vsockSlot: number | undefined;
+  readonly resize: ((columns: number, rows: number) => void) | undefined;
+}
+
+/** Fills the slots in a fixed order: console, vsock, rng, balloon, disks, spare disks. */
+export function addDevices(core: CoreExports, config: MachineConfig, disks: readonly OpenDisk[], scratch: { readonly bytes: Uint8Array; readonly offset: number }): MachineDevices {
+  const places: DevicePlace[] = [];
+  const check = (what: string, result: number): void => {
+    if (result !== 0) throw new VmmError('INTERNAL', `the core refuses ${what}: ${result}`);
+  };
+  const place = (owner: 'main' | 'io', queues: number): number => {
+    const slot = places.length;
+    places.push({ slot, owner, queues });
+    return slot;
+  };
+
+  check('COM1', core.serial_add());
+  check('the i8042', core.i8042_add());
+  check('the RTC', core.rtc_add());
+  check('the power ports', core.power_add());
+
+  let consoleSlot: number | undefined;
+  if (config.console === 'hvc') {
+    consoleSlot = place('main', 2);
+    check('a console', core.console_add(consoleSlot, 80, 24));
+  }
+  let vsockSlot: number | undefined;
+  if (config.vsock) {
+    vsockSlot = place('main', 3);
+    check('a vsock device', core.vsock_add(vsockSlot, GUEST_CID));
+  }
+  check('an entropy device', core.rng_add(place('main', 1)));
+  if (config.balloon) check('a balloon', core.balloon_add(place('main', 3), BALLOON_FEATURES));
+  disks.forEach((disk, index) => {
+    const slot = place('io', 1);
+    check(`disk ${disk.path}`, core.blk_add(slot, index, disk.size / SECTOR, disk.readOnly ? BLK_READ_ONLY : BLK_DISCARD, SECTOR, 1));
+    scratch.bytes.fill(0, 0, 20);
+    scratch.bytes.set(Buffer.from(disk.id, 'latin1').subarray(0, 20));
+    check(`the id of ${disk.path}`, core.blk_id(slot, scratch.offset));
+  });
+  for (let i = 0; i < (config.spareDisks ?? 0); i++) check('a spare disk slot', core.blk_add(place('io', 1), disks.length + i, 0, 0, SECTOR, 1));
+
+  const slot = consoleSlot;
+  return {
+    places,
+    vsockSlot,
+    console:
+      slot === undefined
+        ? { input: (ptr, length) => core.serial_input(ptr, length), drained: () => core.console_drained(HOST_SERIAL) }
+        : { input: (ptr, length) => core.console_input(slot, ptr, length), drained: () => core.console_drained(slot) },
+    resize: slot === undefined ? undefined : (columns, rows) => core.console_resize(slot, columns, rows),
+  };
+}
+
+/** `virtio_mmio.device=` parameters (Linux, drivers/virtio/virtio_mmio.c) for the given slots. */
+export function deviceParameters(slots: readonly number[]): string[] {
+  return slots.map((slot) => `virtio_mmio.device=4K@0x${(VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE).toString(16)}:${VIRTIO_MMIO_IRQ + slot}`);
+}

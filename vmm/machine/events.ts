@@ -1,0 +1,18 @@
+/** Numbers of assembly/core/machine.ts and host.ts that the host needs; a test compares them with those files. */
+export const MACHINE_F_SOFT_IRQ = 1;
+export const MACHINE_F_THREADS = 2;
+export const MACHINE_F_DEBUG_EXIT = 4;
+
+export const MACHINE_EV_POWEROFF = 1;
+export const MACHINE_EV_REBOOT = 2;
+export const MACHINE_EV_PANIC = 3;
+export const MACHINE_EV_HALT = 4;
+export const MACHINE_EV_RESET = 5;
+export const MACHINE_EV_DEBUG_EXIT = 6;
+export const MACHINE_EV_MARK = 8;
+export const MACHINE_EV_INPUT = 9;
+export const MACHINE_EV_NEEDS_RESET = 10;
+export const MACHINE_EV_ACTIVE = 11;
+
+/** `device` of `host_console` for COM1. */
+export const HOST_SERIAL = 0x100;

@@ -1,0 +1,325 @@
+import { closeSync } from 'node:fs';
+import { RAM_BASE, SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX, VIRTIO_MMIO_SLOTS } from '../../assembly/core/layout.ts';
+import type { Accelerator, VcpuExit } from '../accel/types.ts';
+import { writeAcpi } from '../boot/acpi.ts';
+import { loadKernel } from '../boot/kernel.ts';
+import { kernelFormat } from '../boot/format.ts';
+import { writeMpTable } from '../boot/mptable.ts';
+import { HostConsole } from '../devices/console.ts';
+import { DiskServer, type OpenDisk, openDisk } from '../devices/disk.ts';
+import { VsockHost } from '../devices/vsock.ts';
+import { VmmError } from '../errors.ts';
+import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
+import type { MachineConfig, MachineResult } from './config.ts';
+import { coreModule, instantiateCore, type CoreExports } from './core.ts';
+import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
+import { dumpRegisters } from './dump.ts';
+import * as EV from './events.ts';
+import { createLinearMemory, MachineMemory } from './memory.ts';
+import { Timeline } from './timeline.ts';
+
+const MIB = 1024 ** 2;
+
+/** What a running machine tells its user. All are called on the main thread. */
+export interface MachineListener {
+  /** Bytes of the guest's console; the guest is held up while many promises are open. */
+  console?(bytes: Uint8Array): Promise<void>;
+  /** A note for the user, such as the accelerator's choice. One line without its end. */
+  note?(text: string): void;
+}
+
+/**
+ * One virtual machine. It is built by the constructor from a checked configuration, runs once (resets of the guest
+ * included), and frees everything when `run` settles or it is disposed of. Several may run in one process.
+ */
+export class Machine implements AsyncDisposable {
+  readonly timeline: Timeline;
+  readonly vsock = new VsockHost();
+  readonly #config: MachineConfig;
+  readonly #listener: MachineListener;
+  readonly #disks: OpenDisk[] = [];
+  #running: Running | undefined;
+  #started = false;
+  #ended = false;
+
+  /** Opens the disks and checks what can be checked. Throws VmmError. */
+  constructor(config: MachineConfig, listener: MachineListener = {}, timeline = new Timeline()) {
+    const count = (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + 4;
+    if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks' });
+    this.#config = config;
+    this.#listener = listener;
+    this.timeline = timeline;
+    try {
+      for (const disk of config.disks ?? []) this.#disks.push(openDisk(disk));
+    } catch (error) {
+      this.#closeDisks();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs the machine until the guest ends, or `signal` aborts it (`stopped`). A reset by the guest starts it again
+   * unless the configuration says otherwise. Rejects with VmmError when the machine cannot be built.
+   */
+  async run(options: { readonly signal?: AbortSignal } = {}): Promise<MachineResult> {
+    if (this.#started) throw new VmmError('USAGE', 'a machine runs once: make another one');
+    this.#started = true;
+    try {
+      for (;;) {
+        if (options.signal?.aborted) return { kind: 'stopped' };
+        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline);
+        this.#running = running;
+        const abort = (): void => running.requestStop();
+        options.signal?.addEventListener('abort', abort, { once: true });
+        let result: MachineResult;
+        try {
+          result = await running.run();
+        } finally {
+          options.signal?.removeEventListener('abort', abort);
+          this.#running = undefined;
+          this.vsock.detach();
+        }
+        if (result.kind !== 'reboot' || this.#config.exitOnReboot) return result;
+        this.timeline.point('reset by the guest');
+      }
+    } finally {
+      this.#ended = true;
+      this.#closeDisks();
+    }
+  }
+
+  /** Name of the accelerator in use, once the machine runs. */
+  get accelerator(): string | undefined {
+    return this.#running?.accelName;
+  }
+
+  /** Input for the guest's console. */
+  input(bytes: Uint8Array): void {
+    this.#running?.input(bytes);
+  }
+
+  /** Tells the guest the size of its (virtio) console. */
+  resize(columns: number, rows: number): void {
+    this.#running?.resize(columns, rows);
+  }
+
+  async pause(): Promise<void> {
+    await this.#running?.pause();
+  }
+
+  resume(): void {
+    this.#running?.resume();
+  }
+
+  /** Starts the guest anew, as its reset button. */
+  reset(): void {
+    this.#running?.requestReset();
+  }
+
+  /** Registers, stack and code of each vCPU as text; pauses the machine for it. */
+  async dump(): Promise<string> {
+    return (await this.#running?.dump()) ?? '';
+  }
+
+  /** Ends the run; `run` then resolves with `stopped`. */
+  stop(): void {
+    this.#running?.requestStop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#started) this.#closeDisks();
+    else if (!this.#ended) this.stop();
+  }
+
+  #closeDisks(): void {
+    for (const disk of this.#disks.splice(0)) closeSync(disk.fd);
+  }
+}
+
+/** One life of a machine, from power-on to power-off or reset. */
+class Running {
+  readonly #config: MachineConfig;
+  readonly #listener: MachineListener;
+  readonly #disks: readonly OpenDisk[];
+  readonly #vsock: VsockHost;
+  readonly #timeline: Timeline;
+  readonly #ramSize: number;
+  #core: CoreExports | undefined;
+  #memory: WebAssembly.Memory | undefined;
+  #accel: Accelerator | undefined;
+  #devices: MachineDevices | undefined;
+  #console: HostConsole | undefined;
+  #paused = false;
+  #finish: (end: VcpuExit | { kind: 'stopped' | 'reset' }) => void = () => {};
+  readonly #end: Promise<VcpuExit | { kind: 'stopped' | 'reset' }>;
+  #debugValue = 0;
+
+  constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline) {
+    this.#config = config;
+    this.#listener = listener;
+    this.#disks = disks;
+    this.#vsock = vsock;
+    this.#timeline = timeline;
+    this.#ramSize = config.memoryMib * MIB;
+    this.#end = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  get accelName(): string | undefined {
+    return this.#accel?.name;
+  }
+
+  async run(): Promise<MachineResult> {
+    const choice = await chooseAccelerator(this.#config.accel);
+    if (choice.note !== undefined) this.#listener.note?.(choice.note);
+    try {
+      await this.#powerOn(choice);
+      const end = await this.#end;
+      return await this.#result(end);
+    } finally {
+      await this.#accel?.stop();
+    }
+  }
+
+  async #powerOn(choice: AccelChoice): Promise<void> {
+    const config = this.#config;
+    const module = coreModule();
+    const memory = createLinearMemory(this.#ramSize);
+    this.#memory = memory;
+    const bytes = new Uint8Array(memory.buffer);
+    const server = new DiskServer(memory, this.#ramSize, this.#disks);
+    const core = instantiateCore(module, memory, {
+      irq: (line) => this.#accel?.interrupt(line),
+      kick: (slot, queue) => this.#process(slot, queue),
+      blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
+      console: (device, ptr, length) => this.#output(device, bytes.slice(ptr, ptr + length)),
+      vsock: (connection, event, ptr, length) => this.#vsock.event(connection, event, ptr, length),
+      event: (kind, a, b) => this.#event(kind, a, b),
+      discard: () => {},
+    });
+    this.#core = core;
+    if (core.machine_init(this.#ramSize, config.cpus, choice.machineFlags | (config.exitOnPort ? EV.MACHINE_F_DEBUG_EXIT : 0)) !== 0) {
+      throw new VmmError('INTERNAL', `the core refuses a machine of ${config.memoryMib} MiB and ${config.cpus} vCPUs`);
+    }
+    const scratchAt = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
+    const scratch = { bytes: bytes.subarray(scratchAt, scratchAt + SCRATCH_STRIDE), offset: scratchAt };
+    const devices = addDevices(core, config, this.#disks, scratch);
+    this.#devices = devices;
+    this.#console = new HostConsole(devices.console, scratch);
+    if (this.#listener.console) this.#console.setSink((output) => this.#listener.console?.(output) ?? Promise.resolve());
+    if (devices.vsockSlot !== undefined) this.#vsock.attach(core, memory);
+
+    const guest = new MachineMemory(memory, this.#ramSize, (gpa, length) => core.guest_written(gpa, length));
+    const acpi = config.acpi === 'on' || (config.acpi !== 'off' && kernelFormat(config.kernel) === 'bzimage');
+    const slots = devices.places.map((place) => place.slot);
+    const rsdp = acpi ? writeAcpi(guest, config.cpus, slots) : 0;
+    if (!acpi) writeMpTable(guest, config.cpus);
+    const append = [config.append, ...(acpi ? [] : deviceParameters(slots))].filter((part) => part !== '').join(' ');
+    const kernel = loadKernel(guest, { kernel: config.kernel, initrd: config.initrd, append, rsdp });
+    this.#timeline.point('kernel loaded');
+
+    this.#accel = await choice.create({
+      module,
+      memory,
+      core,
+      ramSize: this.#ramSize,
+      cpus: config.cpus,
+      cpuModel: config.cpuModel,
+      devices: devices.places,
+      disks: this.#disks,
+      onKick: (slot, queue) => this.#process(slot, queue),
+      onEvent: (kind, a, b) => this.#event(kind, a, b),
+      onSerial: (output) => this.#output(EV.HOST_SERIAL, output),
+      onExit: (exit) => this.#finish(exit),
+      onEntered: () => this.#timeline.point('first guest entry'),
+    });
+    await this.#accel.start(kernel.entry);
+  }
+
+  /** Works on a queue of a device that this thread owns, a bounded amount at a time so that nothing else starves. */
+  #process(slot: number, queue: number): void {
+    const more = this.#core?.device_process(slot, queue);
+    if (more !== undefined && more > 0) setImmediate(() => this.#process(slot, queue));
+  }
+
+  #output(device: number, bytes: Uint8Array): number {
+    const wanted = device === EV.HOST_SERIAL ? 'serial' : 'hvc';
+    if (this.#config.console !== wanted) return bytes.length;
+    return this.#console?.output(bytes) ?? bytes.length;
+  }
+
+  #event(kind: number, a: number, _b: bigint): void {
+    if (kind === EV.MACHINE_EV_MARK) this.#timeline.mark(a);
+    else if (kind === EV.MACHINE_EV_INPUT) this.#console?.pump();
+    else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
+    else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#listener.note?.(`device in slot ${a} needs a reset: its driver broke the rules (${_b})`);
+  }
+
+  async #result(end: VcpuExit | { kind: 'stopped' | 'reset' }): Promise<MachineResult> {
+    if (end.kind === 'stopped') return { kind: 'stopped' };
+    if (end.kind === 'reset') return { kind: 'reboot' };
+    if (end.kind === 'triple-fault') return { kind: 'triple-fault', dump: this.#dumpText() };
+    if (end.kind === 'error') return { kind: 'accel-error', reason: end.reason, dump: this.#dumpText() };
+    switch (this.#core?.machine_exit_request()) {
+      case EV.MACHINE_EV_POWEROFF:
+        return { kind: 'poweroff' };
+      case EV.MACHINE_EV_REBOOT:
+      case EV.MACHINE_EV_RESET:
+        return { kind: 'reboot' };
+      case EV.MACHINE_EV_PANIC:
+        return { kind: 'panic' };
+      case EV.MACHINE_EV_HALT:
+        return { kind: 'halt' };
+      case EV.MACHINE_EV_DEBUG_EXIT:
+        return { kind: 'debug-exit', value: this.#debugValue };
+      default:
+        return { kind: 'accel-error', reason: 'the machine stopped without a request', dump: this.#dumpText() };
+    }
+  }
+
+  input(bytes: Uint8Array): void {
+    this.#console?.write(bytes);
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#devices?.resize?.(columns, rows);
+  }
+
+  async pause(): Promise<void> {
+    if (this.#paused) return;
+    this.#paused = true;
+    await this.#accel?.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#accel?.resume();
+  }
+
+  async dump(): Promise<string> {
+    const wasPaused = this.#paused;
+    await this.pause();
+    const text = this.#dumpText();
+    if (!wasPaused) this.resume();
+    return text;
+  }
+
+  #dumpText(): string {
+    const { cpus } = this.#config;
+    if (this.#accel === undefined || this.#memory === undefined) return '';
+    const ram = new Uint8Array(this.#memory.buffer, RAM_BASE, this.#ramSize);
+    let text = '';
+    for (let i = 0; i < cpus; i++) text += dumpRegisters(i, this.#accel.registers(i), ram);
+    return text;
+  }
+
+  requestStop(): void {
+    this.#finish({ kind: 'stopped' });
+  }
+
+  requestReset(): void {
+    this.#finish({ kind: 'reset' });
+  }
+}
