@@ -345,7 +345,14 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
     if (!(e == emin - 1 && carries)) {
       if (unmasked & UE) {
         flags |= UE;
-        if (emax == 16383) e += 24576;
+        if (emax == 16383) {
+          e += 24576;
+          if (e < emin) {
+            add_flags(t, UE | PE);
+            put(r, C_ZERO, sign, 0, 0, 0);
+            return;
+          }
+        }
       } else {
         if (ftz) {
           add_flags(t, UE | PE);
@@ -388,6 +395,12 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
     if (unmasked & OE) {
       flags |= OE;
       e -= 24576;
+      if (e > emax && emax == 16383) {
+        // FSCALE can overshoot what the wrap brings back
+        add_flags(t, flags | PE | SF_UP);
+        put(r, C_INF, sign, emax + 1, TOP64, 0);
+        return;
+      }
     } else {
       flags |= OE | PE;
       const toInf = rc == RC_NEAREST || (rc != RC_ZERO && (rc == RC_DOWN) == (sign != 0));

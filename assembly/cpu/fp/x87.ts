@@ -74,7 +74,10 @@ export function x87_exec(cpu: usize, u: usize): void {
       return;
     case 5:
       switch (op) {
-        case 0: set_tag(cpu, r, 3); return;
+        case 0:
+          clear_c1(cpu);
+          set_tag(cpu, r, 3);
+          return;
         case 1: fxch(cpu, r); return;
         case 2:
         case 3: fst_register(cpu, r, op - 2); return;
@@ -89,8 +92,9 @@ export function x87_exec(cpu: usize, u: usize): void {
     default:
       switch (op) {
         case 0:
+          clear_c1(cpu);
           set_tag(cpu, r, 3);
-          set_top(cpu, top(cpu) + 1);
+          pop(cpu);
           return;
         case 1: fxch(cpu, r); return;
         case 2:
@@ -158,24 +162,23 @@ function compare_registers(cpu: usize, r: u32, quiet: bool, pops: u32): void {
   compare_status(cpu, quiet, is_empty(cpu, 0) || is_empty(cpu, r), pops);
 }
 
-/** F(U)COMI(P): ZF PF CF. */
+/** F(U)COMI(P): ZF PF CF. C1 changes only by a stack fault; an unmasked exception stops the pop, not the flags. */
 function compare_flags(cpu: usize, r: u32, quiet: bool, pops: u32): void {
-  start(cpu);
   let f: u32 = 0x45;
-  if (is_empty(cpu, 0) || is_empty(cpu, r)) {
-    if (underflow(cpu)) return;
-  } else {
+  let ok: bool;
+  if (is_empty(cpu, 0) || is_empty(cpu, r)) ok = !underflow(cpu);
+  else {
+    store<u32>(work(cpu), 0, T_FLAGS);
     unpack_st(cpu, A, 0);
     unpack_st(cpu, B, r);
     f = compare(work(cpu), quiet);
-    if (!conclude(cpu)) return;
+    ok = conclude(cpu);
   }
   set_flags_explicit(cpu, f);
-  if (pops) pop(cpu);
+  if (ok && pops) pop(cpu);
 }
 
 function fcmov(cpu: usize, op: u32, r: u32): void {
-  clear_c1(cpu);
   if (is_empty(cpu, 0) || is_empty(cpu, r)) {
     if (!underflow(cpu)) set_st(cpu, 0, NAN_SE, NAN_SIG);
     return;
@@ -226,6 +229,14 @@ function fst_register(cpu: usize, r: u32, pops: u32): void {
   if (pops) pop(cpu);
 }
 
+/** D9 D8+r: FSTP without the check for an empty register. */
+function fstp_unchecked(cpu: usize, r: u32): void {
+  const p = st(cpu, 0);
+  clear_c1(cpu);
+  if (!is_empty(cpu, 0)) set_st(cpu, r, se(p), sig(p));
+  pop(cpu);
+}
+
 /** FLD ST(r). */
 function fld_register(cpu: usize, r: u32): void {
   if (is_empty(cpu, r)) {
@@ -258,7 +269,7 @@ function group_d9(cpu: usize, op: u32, r: u32): void {
     case 0: fld_register(cpu, r); return;
     case 1: fxch(cpu, r); return;
     case 2: return; // FNOP
-    case 3: fst_register(cpu, r, 1); return;
+    case 3: fstp_unchecked(cpu, r); return;
     case 4: {
       if (r == 5) {
         fxam(cpu);
@@ -429,7 +440,7 @@ function load_form(cpu: usize, group: u32, op: u32, p: usize): void {
   push(cpu, sf.pack_ext_se(t), sf.hi_of(t, R));
 }
 
-/** FLD m32, m64 with the operand in A: SNaN is IE, a denormal DE. */
+/** FLD m32, m64 with the operand in A: SNaN is IE, a denormal DE (which loads even when unmasked). */
 function fld_float(cpu: usize): void {
   const t = work(cpu);
   if (!is_empty(cpu, 7)) {
@@ -437,7 +448,7 @@ function fld_float(cpu: usize): void {
     return;
   }
   if (!nans(t, false)) {
-    note_denormals(t, false);
+    if (sf.class_of(t, A) == C_DENORMAL) signal(cpu, DE);
     memory.copy(t + R, t + A, 32);
   }
   if (conclude(cpu)) {
@@ -493,10 +504,9 @@ function fst_float(cpu: usize, wide: bool, p: usize, pops: bool): bool {
       v = wide ? sf.pack_f64(t) : <u64>sf.pack_f32(t);
     }
     const f = load<u32>(t, T_FLAGS);
-    // an unmasked overflow or underflow leaves memory and stack alone
+    // an unmasked overflow or underflow leaves memory and stack alone, and comes without PE and C1
     if (f & unmasked & (OE | UE)) {
-      if (f & sf.SF_UP) changetype<Cpu>(cpu).fsw |= FSW_C1;
-      signal(cpu, f);
+      signal(cpu, f & (OE | UE));
       return false;
     }
     if (!conclude(cpu)) return false;

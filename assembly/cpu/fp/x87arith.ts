@@ -154,20 +154,20 @@ export function compare(t: usize, quiet: bool): u32 {
   return less != (sa != 0) ? 1 : 0;
 }
 
-/** FCOM family: A and B unpacked unless `empty`. */
+/** FCOM family: A and B unpacked unless `empty`. The condition codes change even when an exception is unmasked; the pop does not happen then. */
 export function compare_status(cpu: usize, quiet: bool, empty: bool, pops: u32): void {
   const c = changetype<Cpu>(cpu);
   start(cpu);
   let r: u32 = 0x45;
-  if (empty) {
-    if (underflow(cpu)) return;
-  } else {
+  let ok: bool;
+  if (empty) ok = !underflow(cpu);
+  else {
     r = compare(work(cpu), quiet);
-    if (!conclude(cpu)) return;
+    ok = conclude(cpu);
   }
   // C0, C2, C3 sit where CF, PF, ZF are after SAHF
   c.fsw = (c.fsw & ~(FSW_C0 | FSW_C2 | FSW_C3)) | (r << 8);
-  for (let i: u32 = 0; i < pops; i++) pop(cpu);
+  if (ok) for (let i: u32 = 0; i < pops; i++) pop(cpu);
 }
 
 export function fxam(cpu: usize): void {
@@ -340,6 +340,7 @@ export function fxtract(cpu: usize): void {
 export function fprem(cpu: usize, nearest: bool): void {
   const c = changetype<Cpu>(cpu);
   start(cpu);
+  c.fsw &= ~FSW_C2;
   if (is_empty(cpu, 0) || is_empty(cpu, 1)) {
     if (!underflow(cpu)) set_st(cpu, 0, NAN_SE, NAN_SIG);
     return;
@@ -349,11 +350,14 @@ export function fprem(cpu: usize, nearest: bool): void {
   unpack_st(cpu, B, 1);
   let q: u64 = 0;
   let partial = false;
+  // without a remainder C0 and C3 stay as they were
+  let keep = c.fsw & (FSW_C0 | FSW_C3);
   if (!nans(t, true)) {
     const ca = sf.class_of(t, A);
     const cb = sf.class_of(t, B);
     if (ca == C_INF || cb == C_ZERO) invalid(t);
     else {
+      keep = 0;
       note_denormals(t, true);
       if (ca == C_ZERO || cb == C_INF) result_from(t, A);
       else {
@@ -367,7 +371,7 @@ export function fprem(cpu: usize, nearest: bool): void {
     }
   }
   if (!conclude(cpu)) return;
-  let f: u32 = 0;
+  let f = keep;
   if (partial) f = FSW_C2;
   else {
     if (q & 1) f |= FSW_C1;
