@@ -1,7 +1,8 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, workers and library by esbuild.
 import { join } from 'node:path';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { buildCore } from './build-core.mjs';
 import { filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -26,17 +27,6 @@ export function build() {
       '--external:koffi', '--external:@koromix/*', '--chunk-names=chunk-[hash]', '--log-level=warning',
       "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     ]);
-  });
-}
-
-/** Compiles assembly/ into dist/core.wasm (release) when a source changed. */
-export function buildCore() {
-  const sources = filesBelow('assembly', (name) => name.endsWith('.ts') && !name.startsWith('test_'));
-  sources.push(join(root, 'asconfig.json'));
-  const lock = readFileSync(join(root, 'node_modules', 'assemblyscript', 'package.json'), 'utf8');
-  return step('core', hashFiles(sources) + JSON.parse(lock).version, [join(root, 'dist', 'core.wasm')], () => {
-    say('compiling dist/core.wasm');
-    run(bin('asc'), ['assembly/index.ts', '--config', 'asconfig.json', '--target', 'release']);
   });
 }
 
