@@ -91,12 +91,13 @@ int enter_root(struct failure *f)
 	return 0;
 }
 
-static bool is_mounted_by_host(const struct container_spec *c, const char *target)
+/* The host's own mount on a standard target takes the standard one's place and turn. -1: none. */
+static int32_t host_mount_on(const struct container_spec *c, const char *target)
 {
 	for (uint32_t i = 0; i < c->mount_count; i++)
 		if (!strcmp(c->mounts[i].target, target))
-			return true;
-	return false;
+			return (int32_t)i;
+	return -1;
 }
 
 struct standard_mount {
@@ -116,6 +117,7 @@ static const struct standard_mount standard_mounts[] = {
 	{ "/sys", "sysfs", RESTRICTED | MS_RDONLY, NULL, false },
 	{ "/sys/fs/cgroup", "cgroup2", RESTRICTED | MS_RDONLY, NULL, true },
 };
+#define STANDARD_MOUNTS (sizeof standard_mounts / sizeof *standard_mounts)
 
 /* The directory must be one: /proc as a link to elsewhere would move what protects the container. */
 static int directory_for(int root, const char *target, struct failure *f)
@@ -146,9 +148,8 @@ static int make_node(const char *path, unsigned type, unsigned major_number, uns
 	return mknod(path, type | mode, makedev(major_number, minor_number));
 }
 
-static int furnish_dev(const struct launch *l, int root, struct failure *f)
+static int make_nodes(struct failure *f)
 {
-	int pts = -1;
 	bool made = make_node("/dev/null", S_IFCHR, 1, 3, 0666) == 0 && make_node("/dev/zero", S_IFCHR, 1, 5, 0666) == 0 &&
 		    make_node("/dev/full", S_IFCHR, 1, 7, 0666) == 0 && make_node("/dev/random", S_IFCHR, 1, 8, 0666) == 0 &&
 		    make_node("/dev/urandom", S_IFCHR, 1, 9, 0666) == 0 && make_node("/dev/tty", S_IFCHR, 5, 0, 0666) == 0 &&
@@ -156,8 +157,13 @@ static int furnish_dev(const struct launch *l, int root, struct failure *f)
 		    symlink("/proc/self/fd/1", "/dev/stdout") == 0 && symlink("/proc/self/fd/2", "/dev/stderr") == 0 &&
 		    symlink("/proc/kcore", "/dev/core") == 0 && symlink("pts/ptmx", "/dev/ptmx") == 0;
 
-	if (!made)
-		return fail(f, ERR_MOUNT, errno, "cannot fill /dev: %s", strerror(errno));
+	return made ? 0 : fail(f, ERR_MOUNT, errno, "cannot fill /dev: %s", strerror(errno));
+}
+
+static int attach_terminals(const struct launch *l, int root, struct failure *f)
+{
+	int pts;
+
 	if (l->devpts < 0)
 		return 0;
 	pts = directory_for(root, "/dev/pts", f);
@@ -170,29 +176,6 @@ static int furnish_dev(const struct launch *l, int root, struct failure *f)
 		return 0;
 	if (make_node("/dev/console", S_IFCHR, 5, 1, 0600) || mount("/dev/pts/0", "/dev/console", NULL, MS_BIND, NULL))
 		return mount_error(f, "/dev/console");
-	return 0;
-}
-
-static int mount_standard(const struct launch *l, int root, struct failure *f)
-{
-	for (size_t i = 0; i < sizeof standard_mounts / sizeof *standard_mounts; i++) {
-		const struct standard_mount *m = &standard_mounts[i];
-		int directory;
-
-		if (is_mounted_by_host(l->container, m->target))
-			continue;
-		directory = directory_for(root, m->target, f);
-		if (directory < 0) {
-			if (m->optional)
-				continue;
-			return -1;
-		}
-		if (mount_at(directory, m->fstype, m->fstype, m->flags, m->data) && !m->optional)
-			return mount_error(f, m->target);
-		close(directory);
-		if (!strcmp(m->target, "/dev") && furnish_dev(l, root, f))
-			return -1;
-	}
 	return 0;
 }
 
@@ -328,6 +311,61 @@ static int protect_path(const char *path, struct failure *f)
 	return 0;
 }
 
+/* 1: the host mounts on this target itself, 0: it does not, -1: failed. */
+static int mount_host_choice(const struct container_spec *c, int root, const char *target, bool *own_dev,
+			     struct failure *f)
+{
+	int32_t i = host_mount_on(c, target);
+	const struct mount_spec *m = i < 0 ? NULL : &c->mounts[i];
+
+	if (!m)
+		return 0;
+	*own_dev = m->kind == SOURCE_NONE;
+	if (m->kind != SOURCE_NONE)
+		return attach_tree(root, m, mount_trees[i], f) ? -1 : 1;
+	return mount_requested(root, m, f) ? -1 : 1;
+}
+
+static int mount_standard(const struct launch *l, int root, struct failure *f)
+{
+	for (size_t i = 0; i < STANDARD_MOUNTS; i++) {
+		const struct standard_mount *m = &standard_mounts[i];
+		bool fresh = true;
+		int directory = directory_for(root, m->target, f);
+		int chosen;
+
+		if (directory < 0) {
+			/* /sys/fs/cgroup: a kernel without cgroups has no such directory */
+			if (m->optional)
+				continue;
+			return -1;
+		}
+		chosen = mount_host_choice(l->container, root, m->target, &fresh, f);
+		if (chosen < 0 && !m->optional)
+			return -1;
+		if (chosen == 0 && mount_at(directory, m->fstype, m->fstype, m->flags, m->data) && !m->optional)
+			return mount_error(f, m->target);
+		close(directory);
+		if (strcmp(m->target, "/dev") != 0)
+			continue;
+		/* A /dev of the host's that is a bind has its own nodes. */
+		if ((fresh && make_nodes(f)) || attach_terminals(l, root, f))
+			return -1;
+	}
+	return 0;
+}
+
+/* Mounted in mount_standard's turn already; a devpts is always the one whose terminals init opens. */
+static bool is_standard(const struct mount_spec *m)
+{
+	if (!strcmp(m->target, "/dev/pts") && m->kind == SOURCE_NONE)
+		return true;
+	for (size_t i = 0; i < STANDARD_MOUNTS; i++)
+		if (!strcmp(m->target, standard_mounts[i].target))
+			return true;
+	return false;
+}
+
 static int furnish_lists(const struct container_spec *c, int root, struct failure *f)
 {
 	for (uint32_t i = 0; i < c->file_count; i++)
@@ -336,6 +374,8 @@ static int furnish_lists(const struct container_spec *c, int root, struct failur
 	for (uint32_t i = 0; i < c->mount_count; i++) {
 		const struct mount_spec *m = &c->mounts[i];
 
+		if (is_standard(m))
+			continue;
 		if (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f))
 			return -1;
 	}

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { capabilities, container, finish, type Guest, reasonToSkip, run, sh, startGuest } from './harness.ts';
+import { capabilities, container, finish, type Guest, Reader, reasonToSkip, run, sh, startGuest } from './harness.ts';
 
 const skip = reasonToSkip();
 const MS_RDONLY = 1;
@@ -175,6 +175,28 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
       '/dev/tty character special file 5:0 666',
     ]);
     expect(lines.slice(6)).toEqual(['pts/ptmx', '/proc/self/fd', '/proc/self/fd/0', 'ptmx', 'tmpfs', '1777', '']);
+  });
+
+  it('standard mounts that the host lists itself: its options, the same nodes and terminals', async () => {
+    const mounts = [
+      { target: '/proc', fstype: 'proc', flags: MS_NOSUID },
+      { target: '/dev', fstype: 'tmpfs', flags: MS_NOSUID, data: 'mode=755,size=128k' },
+      { target: '/dev/pts', fstype: 'devpts', data: 'newinstance,ptmxmode=0666,mode=0620,gid=5' },
+      { target: '/dev/shm', fstype: 'tmpfs', device: 'shm', data: 'size=16k' },
+    ];
+    const process = guest.session.start(
+      container(guest, ['/bin/sh', '-c', 'tty; grep -c " /dev/pts " /proc/mounts; grep -E " /(dev|dev/shm|proc) " /proc/mounts; echo x >/dev/null'], { mounts, tty: true }),
+    );
+    const reader = new Reader(process);
+    expect((await process.wait()).status).toBe(0);
+    const lines = reader.text.split('\r\n');
+    expect(lines.slice(0, 2)).toEqual(['/dev/pts/0', '1']);
+    expect(lines.slice(2)).toEqual([
+      'proc /proc proc rw,nosuid,relatime 0 0',
+      expect.stringMatching(/^tmpfs \/dev tmpfs rw,nosuid,relatime,size=128k,mode=755/),
+      expect.stringMatching(/^shm \/dev\/shm tmpfs rw,relatime,size=16k/),
+      '',
+    ]);
   });
 
   it('/proc/mounts: nothing of init is seen', async () => {
