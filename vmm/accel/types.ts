@@ -24,6 +24,8 @@ export interface AcceleratorContext {
   readonly cpuModel: CpuModel | undefined;
   readonly devices: readonly DevicePlace[];
   readonly disks: readonly OpenDisk[];
+  /** Descriptor of the trace file, when events are traced. */
+  readonly traceFd: number | undefined;
   /** The driver rang a queue of a device that the main thread owns. */
   onKick(slot: number, queue: number): void;
   /** A machine event (MACHINE_EV_*) seen on another thread. */

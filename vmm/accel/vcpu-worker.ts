@@ -1,8 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer } from '../devices/disk.ts';
-import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_SERIAL } from '../machine/events.ts';
+import { TraceWriter } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
@@ -22,6 +23,8 @@ const bytes = new Uint8Array(data.memory.buffer);
 const server = new DiskServer(data.memory, data.ramSize, data.disks);
 const port = parentPort;
 if (port === null) throw new Error('vcpu-worker runs as a worker thread only');
+const clocks = hostClocks();
+const trace = data.traceFd === undefined ? undefined : new TraceWriter(data.traceFd, `vcpu${data.index}`, clocks.now);
 const post = (message: WasmWorkerMessage): void => port.postMessage(message);
 
 const hooks: HostHooks = {
@@ -43,10 +46,12 @@ const hooks: HostHooks = {
     return taken;
   },
   vsock: () => {},
-  event: (kind, a, b) => post({ type: 'event', kind, a, b }),
+  event: (kind, a, b) => {
+    if (!trace?.event(kind, a, b)) post({ type: 'event', kind, a, b });
+  },
   discard: () => {},
 };
-const core = instantiateCore(data.module, data.memory, hooks);
+const core = instantiateCore(data.module, data.memory, hooks, clocks);
 
 run();
 

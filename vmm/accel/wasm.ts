@@ -14,6 +14,7 @@ export interface WasmWorkerData {
   readonly index: number;
   readonly ramSize: number;
   readonly disks: readonly OpenDisk[];
+  readonly traceFd: number | undefined;
   /** Slots whose queues the vCPU's thread processes itself: bit mask. */
   readonly inlineSlots: number;
 }
@@ -53,6 +54,7 @@ class WasmAccelerator implements Accelerator {
         index,
         ramSize: context.ramSize,
         disks: context.disks,
+        traceFd: context.traceFd,
         inlineSlots,
       };
       // A worker waits for its command before it touches a register, so it may start while the kernel is still loaded.

@@ -1,6 +1,7 @@
 import { VmmError } from '../errors.ts';
 import type { DiskSpec } from '../devices/disk.ts';
 import type { AccelName, CpuModel, MachineConfig } from '../machine/config.ts';
+import { openTrace, traceMask } from '../machine/trace.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
 
@@ -17,6 +18,8 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
   { name: 'timeout', kind: 'value', value: 'TIME', help: 'end the run after this time (status 124)' },
   { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
+  { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio', help: 'write these events to the trace file' },
+  { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
   { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', kind: 'flag', help: 'print this text' },
@@ -45,6 +48,7 @@ export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineCo
   for (const word of exits) {
     if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `--exit-on: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
   }
+  const trace = args.values.get('trace');
   const memory = args.values.get('memory');
   const cpus = args.values.get('cpus');
   return {
@@ -59,6 +63,7 @@ export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineCo
     disks: (args.lists.get('disk') ?? []).map(parseDisk),
     exitOnReboot: exits.includes('reboot'),
     exitOnPort: exits.includes('port'),
+    trace: trace === undefined ? undefined : { mask: traceMask(trace), fd: openTrace(args.values.get('trace-file') ?? 'vmm-trace.txt') },
   };
 }
 

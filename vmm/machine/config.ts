@@ -3,6 +3,11 @@ import type { DiskSpec } from '../devices/disk.ts';
 export type AccelName = 'auto' | 'kvm' | 'wasm';
 export type CpuModel = 'host' | 'baseline' | 'x86-64-v2';
 
+export interface TraceConfig {
+  readonly mask: number;
+  readonly fd: number;
+}
+
 /** What a machine is made of. The CLI, the library and the tests all give this. */
 export interface MachineConfig {
   /** Guest RAM, 16 to 3072 MiB. */
@@ -30,6 +35,8 @@ export interface MachineConfig {
   readonly exitOnReboot?: boolean | undefined;
   /** A byte written to port 0xf4 ends the run. */
   readonly exitOnPort?: boolean | undefined;
+  /** Events to trace (traceMask) and the file opened for them (openTrace). */
+  readonly trace?: TraceConfig | undefined;
 }
 
 /** How a run ended. `code` as in docs/errors.md. */

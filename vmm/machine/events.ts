@@ -16,3 +16,8 @@ export const MACHINE_EV_ACTIVE = 11;
 
 /** `device` of `host_console` for COM1. */
 export const HOST_SERIAL = 0x100;
+
+export const MACHINE_EV_TRACE_PIO = 16;
+export const MACHINE_EV_TRACE_MMIO = 17;
+export const MACHINE_EV_TRACE_IRQ = 18;
+export const MACHINE_EV_TRACE_VIRTIO = 19;

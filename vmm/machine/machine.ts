@@ -11,12 +11,13 @@ import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
 import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
-import { coreModule, instantiateCore, type CoreExports } from './core.ts';
+import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
 import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import * as EV from './events.ts';
 import { createLinearMemory, MachineMemory } from './memory.ts';
 import { Timeline } from './timeline.ts';
+import { TraceWriter } from './trace.ts';
 
 const MIB = 1024 ** 2;
 
@@ -189,19 +190,24 @@ class Running {
     this.#memory = memory;
     const bytes = new Uint8Array(memory.buffer);
     const server = new DiskServer(memory, this.#ramSize, this.#disks);
+    const clocks = hostClocks();
+    const trace = config.trace === undefined ? undefined : new TraceWriter(config.trace.fd, 'main', clocks.now);
     const core = instantiateCore(module, memory, {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => this.#process(slot, queue),
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => this.#output(device, bytes.slice(ptr, ptr + length)),
       vsock: (connection, event, ptr, length) => this.#vsock.event(connection, event, ptr, length),
-      event: (kind, a, b) => this.#event(kind, a, b),
+      event: (kind, a, b) => {
+        if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
+      },
       discard: () => {},
-    });
+    }, clocks);
     this.#core = core;
     if (core.machine_init(this.#ramSize, config.cpus, choice.machineFlags | (config.exitOnPort ? EV.MACHINE_F_DEBUG_EXIT : 0)) !== 0) {
       throw new VmmError('INTERNAL', `the core refuses a machine of ${config.memoryMib} MiB and ${config.cpus} vCPUs`);
     }
+    if (config.trace !== undefined) core.machine_trace(config.trace.mask);
     const scratchAt = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
     const scratch = { bytes: bytes.subarray(scratchAt, scratchAt + SCRATCH_STRIDE), offset: scratchAt };
     const devices = addDevices(core, config, this.#disks, scratch);
@@ -228,6 +234,7 @@ class Running {
       cpuModel: config.cpuModel,
       devices: devices.places,
       disks: this.#disks,
+      traceFd: config.trace?.fd,
       onKick: (slot, queue) => this.#process(slot, queue),
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output) => this.#output(EV.HOST_SERIAL, output),

@@ -1,0 +1,70 @@
+import { openSync, writeSync } from 'node:fs';
+import { VmmError } from '../errors.ts';
+import { MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
+
+/** What can be traced, with the TRACE_* bits of assembly/core/machine.ts. */
+const TRACE_BITS: Readonly<Record<string, number>> = { pio: 1, mmio: 2, irq: 4, virtio: 8 };
+
+/** Words such as `pio,irq`; `all` names all of them. */
+export function traceMask(text: string): number {
+  let mask = 0;
+  for (const word of text.split(',')) {
+    const bits = word === 'all' ? 0xf : TRACE_BITS[word];
+    if (bits === undefined) throw new VmmError('USAGE', `--trace: ${word} cannot be traced`, { hint: `words: ${Object.keys(TRACE_BITS).join(', ')}, all` });
+    mask |= bits;
+  }
+  return mask;
+}
+
+export function openTrace(path: string): number {
+  try {
+    return openSync(path, 'a');
+  } catch (cause) {
+    throw new VmmError('TRACE_OPEN', `cannot write the trace to ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check --trace-file' });
+  }
+}
+
+const hex = (n: number | bigint): string => n.toString(16);
+
+/**
+ * Writes trace events as lines, "MICROSECONDS vTHREAD WHAT". Every thread has its own over the same descriptor; a line is
+ * one write to a file opened for appending, so lines never mix.
+ */
+export class TraceWriter {
+  readonly #fd: number;
+  readonly #who: string;
+  readonly #now: () => number;
+
+  constructor(fd: number, who: string, now: () => number) {
+    this.#fd = fd;
+    this.#who = who;
+    this.#now = now;
+  }
+
+  /** True when the event was one of tracing. */
+  event(kind: number, a: number, b: bigint): boolean {
+    const text = describe(kind, a, b);
+    if (text === undefined) return false;
+    writeSync(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who} ${text}\n`);
+    return true;
+  }
+}
+
+function describe(kind: number, a: number, b: bigint): string | undefined {
+  switch (kind) {
+    case MACHINE_EV_TRACE_PIO: {
+      const size = (a >>> 16) & 0xff;
+      return `pio ${a >>> 24 ? 'out' : 'in'} port=${hex(a & 0xffff)} size=${size} value=${hex(b)}`;
+    }
+    case MACHINE_EV_TRACE_MMIO: {
+      const top = Number(b >> 56n);
+      return `mmio ${top & 0x80 ? 'write' : 'read'} gpa=${hex(a)} size=${top & 0x7f} value=${hex(b & 0xff_ffff_ffff_ffffn)}`;
+    }
+    case MACHINE_EV_TRACE_IRQ:
+      return `irq line=${a}`;
+    case MACHINE_EV_TRACE_VIRTIO:
+      return `virtio slot=${a & 0xff} queue=${a >>> 8} head=${b}`;
+    default:
+      return undefined;
+  }
+}
