@@ -6,9 +6,10 @@
  *   +0x110 24 × u64 redirection entries
  */
 import { IRQCHIP_BASE } from '../core/layout';
+import { lock, unlock } from '../core/lock';
 import { apic_send } from './lapic';
 import { pic_set_line } from './pic';
-import { CHIP_LOCK, cpu_count, lock, unlock } from './smp';
+import { CHIP_LOCK, cpu_count } from './smp';
 
 const SELECT: usize = IRQCHIP_BASE + 0x100;
 const ID: usize = IRQCHIP_BASE + 0x104;

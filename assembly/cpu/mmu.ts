@@ -36,9 +36,6 @@ const CR4_PSE: u64 = 0x10;
 const CR4_PGE: u64 = 0x80;
 const EFER_NXE: u64 = 0x800;
 
-/** A page walk's result that mmu_walk hands to its callers in registers: 0 fault, else leaf rights. */
-const RIGHT_W: u64 = PTE_W;
-
 /** Sign extension of bit 47 holds. */
 @inline
 export function canonical(va: u64): bool {
@@ -118,7 +115,7 @@ function walk_64(cpu: usize, table: usize, va: u64, acc: u32, levels: u32): u64 
       level--;
     }
     if (user && !(rights & PTE_U)) return page_fault(cpu, va, error | PF_P);
-    const writable = (rights & RIGHT_W) != 0 || (!user && !(c.cr0 & CR0_WP));
+    const writable = (rights & PTE_W) != 0 || (!user && !(c.cr0 & CR0_WP));
     if (acc & ACC_W && !writable) return page_fault(cpu, va, error | PF_P);
     const exec = !(nx & PTE_NX) || !nxe;
     if (acc & ACC_X && !exec) return page_fault(cpu, va, error | PF_P);

@@ -3,7 +3,8 @@
  * under CHIP_LOCK, one block each at +0x200 (master) and +0x240 (slave), u32 fields.
  */
 import { IRQCHIP_BASE } from '../core/layout';
-import { CHIP_LOCK, cpu_at, cpu_signal, lock, unlock } from './smp';
+import { lock, unlock } from '../core/lock';
+import { CHIP_LOCK, cpu_at, cpu_signal } from './smp';
 import { PEND_INTR } from './state';
 
 const MASTER: usize = IRQCHIP_BASE + 0x200;

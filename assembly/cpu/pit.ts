@@ -4,9 +4,10 @@
  * block of 64 bytes a channel, port 0x61 at +0x3c0.
  */
 import { IRQCHIP_BASE } from '../core/layout';
+import { lock, unlock } from '../core/lock';
 import { set_pin } from './ioapic';
 import { pic_set_line } from './pic';
-import { CHIP_LOCK, lock, unlock } from './smp';
+import { CHIP_LOCK } from './smp';
 
 const CHANNELS: usize = IRQCHIP_BASE + 0x300;
 const PORT61: usize = IRQCHIP_BASE + 0x3c0;

@@ -38,19 +38,6 @@ export function cpu_signal(cpu: usize, bits: u32): void {
   atomic.notify(cpu + WAKE, 1);
 }
 
-/** Takes a spin lock; the holder never waits, so it is short. After 1,000 turns it sleeps 50 µs at a time. */
-export function lock(at: usize): void {
-  let turns = 0;
-  while (atomic.cmpxchg<u32>(at, 0, 1) != 0) {
-    if (++turns > 1000) atomic.wait<u32>(at, 1, 50_000);
-  }
-}
-
-export function unlock(at: usize): void {
-  atomic.store<u32>(at, 0);
-  atomic.notify(at, 1);
-}
-
 /** The vCPU's thread starts to run guest code (cpu_run's entry): waits for a pause to end first. */
 export function run_enter(cpu: usize): void {
   while (true) {
