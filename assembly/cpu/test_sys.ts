@@ -22,6 +22,7 @@ export * from './timer';
 export { tlb_flush_all, tlb_flush_page } from './tlb';
 import { rd16, rd32, rd64, rd8, wr16, wr32, wr64, wr8 } from './mem';
 import { raise } from './fault';
+import { flags_get } from './flags';
 
 // The inlined ones, with their hot path.
 export function t_rd(cpu: usize, va: u64, size: u32): u64 {
@@ -37,4 +38,8 @@ export function t_wr(cpu: usize, va: u64, v: u64, size: u32): void {
 
 export function t_raise(cpu: usize, vector: u32, error: u32): void {
   raise(cpu, vector, error);
+}
+
+export function flags_word(cpu: usize): u32 {
+  return flags_get(cpu);
 }
