@@ -1,7 +1,7 @@
 /** All exports of the module, by file. The host's view of them is vmm/machine/core.ts. */
 export { machine_counter, machine_exit_clear, machine_exit_request, machine_init, machine_trace } from "./core/machine";
-export { guest_dirty_take, guest_written } from "./core/guest";
-export { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from "./core/bus";
+export { guest_dirty_take, guest_ptr, guest_written } from "./core/guest";
+export { bus_add, bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from "./core/bus";
 export { kvm_exit, kvm_exits } from "./core/kvm_run";
 export {
   device_inflight, device_poll, device_process, device_quiesce, device_resume, device_version, devices_reset,

@@ -12,18 +12,16 @@ import { serial_read, serial_write } from "../legacy/serial";
 import { i8042_read, i8042_write } from "../legacy/i8042";
 import { rtc_read, rtc_write } from "../legacy/rtc";
 import { power_read, power_write } from "../legacy/power";
-import { soft_mmio_read, soft_mmio_write, soft_pio_read, soft_pio_write } from "./seams";
 
 export const BUS_PIO: u32 = 0;
 export const BUS_MMIO: u32 = 1;
 
-// What sits behind a range.
+// What sits behind a range. The software CPU's interrupt controllers and timers are reached before the bus (assembly/cpu/mmio.ts, ioport.ts).
 export const BUS_VIRTIO: u32 = 1; // arg = device slot
 export const BUS_SERIAL: u32 = 2;
 export const BUS_I8042: u32 = 3; // arg = 0 for port 0x60, 4 for port 0x64
 export const BUS_RTC: u32 = 4;
 export const BUS_POWER: u32 = 5; // arg = POWER_*
-export const BUS_SOFT: u32 = 6; // the core's interrupt controllers and timers; arg is theirs
 
 export const BUS_MAX: u32 = 64;
 const RANGES: usize = <usize>MACHINE_BASE + 0x200;
@@ -107,7 +105,6 @@ export function bus_pio_read(port: u32, size: u32): u32 {
       case BUS_I8042: value = i8042_read(r.arg + offset); break;
       case BUS_RTC: value = rtc_read(offset); break;
       case BUS_POWER: value = power_read(r.arg); break;
-      case BUS_SOFT: value = soft_pio_read(r.arg, offset, size); break;
       default: break;
     }
     value &= <u32>ones(size);
@@ -131,7 +128,6 @@ export function bus_pio_write(port: u32, size: u32, value: u32): void {
     case BUS_I8042: i8042_write(r.arg + offset, value); break;
     case BUS_RTC: rtc_write(offset, value); break;
     case BUS_POWER: power_write(r.arg, value); break;
-    case BUS_SOFT: soft_pio_write(r.arg, offset, size, value); break;
     default: break;
   }
 }
@@ -146,11 +142,7 @@ export function bus_mmio_read(gpa: u64, size: u32): u64 {
     count(offsetof<Machine>("mmio_unclaimed"));
   } else {
     const offset = <u32>(gpa - r.base);
-    switch (r.kind) {
-      case BUS_VIRTIO: value = virtio_mmio_read(r.arg, offset, size); break;
-      case BUS_SOFT: value = soft_mmio_read(r.arg, offset, size); break;
-      default: break;
-    }
+    if (r.kind == BUS_VIRTIO) value = virtio_mmio_read(r.arg, offset, size);
     value &= ones(size);
   }
   if ((m.trace & TRACE_MMIO) != 0) trace_mmio(gpa, size, 0, value);
@@ -167,11 +159,7 @@ export function bus_mmio_write(gpa: u64, size: u32, value: u64): void {
     return;
   }
   const offset = <u32>(gpa - r.base);
-  switch (r.kind) {
-    case BUS_VIRTIO: virtio_mmio_write(r.arg, offset, size, value & ones(size)); break;
-    case BUS_SOFT: soft_mmio_write(r.arg, offset, size, value); break;
-    default: break;
-  }
+  if (r.kind == BUS_VIRTIO) virtio_mmio_write(r.arg, offset, size, value & ones(size));
 }
 
 /** a = the low 32 bits of the address; b = the low 56 bits of the value, size and direction above. */

@@ -1,23 +1,13 @@
-/**
- * Where bus and devices meet the software CPU (assembly/cpu): interrupt controllers in the core, and decoded code that
- * a device overwrites.
- */
+/** Where devices meet the software CPU: interrupt controllers in the core, and decoded code that a device overwrites. */
+import { ioapic_set_irq } from "../cpu/ioapic";
+import { guest_written_code } from "../cpu/blocks";
 
 /** A device or the host wrote guest memory that decoded code came from. */
-export function code_written(pa: u32, len: u32): void {}
-
-/** Level of IOAPIC pin and ISA line `line` of the core's own interrupt controllers. */
-export function soft_irq(line: u32, level: u32): void {}
-
-/** Reads of the core's own interrupt controllers and timers; `arg` is what their `bus_add` gave. */
-export function soft_pio_read(arg: u32, offset: u32, size: u32): u32 {
-  return 0xffff_ffff;
+export function code_written(pa: u32, len: u32): void {
+  guest_written_code(pa, len);
 }
 
-export function soft_pio_write(arg: u32, offset: u32, size: u32, value: u32): void {}
-
-export function soft_mmio_read(arg: u32, offset: u32, size: u32): u64 {
-  return 0xffff_ffff_ffff_ffff;
+/** Level of line `line` of the core's own IOAPIC and PIC. */
+export function soft_irq(line: u32, level: u32): void {
+  ioapic_set_irq(line, level);
 }
-
-export function soft_mmio_write(arg: u32, offset: u32, size: u32, value: u64): void {}

@@ -61,9 +61,9 @@ function state(d: Device): Balloon {
 export function balloon_add(slot: u32, features: u32): i32 {
   const known = <u32>(VIRTIO_BALLOON_F_MUST_TELL_HOST | VIRTIO_BALLOON_F_STATS_VQ | VIRTIO_BALLOON_F_DEFLATE_ON_OOM | VIRTIO_BALLOON_F_PAGE_REPORTING);
   if ((features & ~known) != 0) return -EINVAL;
-  let queues: u32 = 2;
-  if ((features & <u32>VIRTIO_BALLOON_F_STATS_VQ) != 0) queues++;
-  if ((features & <u32>VIRTIO_BALLOON_F_PAGE_REPORTING) != 0) queues++;
+  // The text gives reporting_vq number 4; Linux numbers the queues that exist without gaps. All others than inflateq,
+  // deflateq and statsq take reports, so both find theirs.
+  const queues: u32 = (features & <u32>VIRTIO_BALLOON_F_PAGE_REPORTING) != 0 ? 5 : (features & <u32>VIRTIO_BALLOON_F_STATS_VQ) != 0 ? 3 : 2;
   return device_new(slot, VIRTIO_ID_BALLOON, <u64>features | VIRTIO_F_IN_ORDER, queues, BALLOON_QUEUE_SIZE, CONFIG_LEN);
 }
 
@@ -138,7 +138,6 @@ export function balloon_config_write(d: Device, offset: u32, size: u32, value: u
   else d.ignored++;
 }
 
-/** Queues follow each other without gaps, so their numbers depend on what was negotiated (as Linux numbers them). */
 function is_stats(d: Device, q: Queue): bool {
   return (d.driver_features & VIRTIO_BALLOON_F_STATS_VQ) != 0 && q.index == 2;
 }

@@ -17,7 +17,6 @@ import {
   device_new, device_of, device_private, device_unlock,
 } from "./device";
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from "./queue";
-import { queue_reset_finish } from "./transport";
 
 // Feature bits (§5.2.3).
 export const VIRTIO_BLK_F_SIZE_MAX: u64 = 1 << 1;
@@ -200,7 +199,9 @@ export function blk_set_capacity(slot: u32, sectors: f64): i32 {
 
 // ---- called by the transport ---------------------------------------------------------------------------------
 
-export function blk_activate(d: Device): void {
+/** A driver that cannot flush starts with a write-through cache (§5.2.5.2). */
+export function blk_negotiated(d: Device): void {
+  if ((d.features & VIRTIO_BLK_F_CONFIG_WCE) != 0) own_put8(device_config(d) + CONFIG_WRITEBACK, (d.driver_features & VIRTIO_BLK_F_FLUSH) != 0 ? 1 : 0);
   blk_cache_mode(d);
 }
 
@@ -430,7 +431,7 @@ function finish(d: Device, tag: u32, status: u32): void {
     queue_used(q, r.head, (reads ? r.length : 0) + 1);
   }
   q.inflight--;
-  if (q.inflight == 0 && q.resetting != 0) queue_reset_finish(q);
+  if (q.inflight == 0) q.resetting = 0;
   r.busy = 0;
   tag_free(d, tag);
   atomic_sub_inflight(d);

@@ -44,8 +44,7 @@ export class Queue {
   published: u32; // what the driver was told
   inflight: u32; // chains taken and not yet over, those of before a reset too, where a device keeps some
   epoch: u32; // counts resets and stops: a chain of another epoch is not this ring's
-  resetting: u32; // QueueReset asked for, requests in flight not over
-  reset_done: u32; // what QueueReset reads
+  resetting: u32; // QueueReset: 1 while requests in flight are not over
   // The chain taken last.
   table: usize; // {u32 linear offset, u32 length} × (nread + nwrite)
   head: u32;
@@ -100,7 +99,6 @@ export function queue_enable(d: Device, q: Queue): bool {
       q.last_avail = 0;
       q.used_idx = 0;
       q.published = 0;
-      q.reset_done = 0;
       q.ready = 1;
       return true;
     }

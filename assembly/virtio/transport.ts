@@ -8,7 +8,7 @@ import {
   device_config, device_lock, device_unlock, interrupt_trigger,
 } from "./device";
 import { Queue, queue_at, queue_enable, queue_reset } from "./queue";
-import { type_accepts, type_activate, type_config_write, type_process, type_queue_reset, type_reset, type_owner } from "./types";
+import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from "./types";
 import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from "../core/layout";
 import { HOST_KICK_DEVICE, host_kick } from "../core/host";
 import { ENODEV } from "../core/errno";
@@ -83,7 +83,7 @@ function register_read(d: Device, offset: u32): u32 {
     }
     case VIRTIO_MMIO_QUEUE_RESET: {
       const sel = d.queue_sel;
-      return sel < d.queue_count ? queue_at(d, sel).reset_done : 0;
+      return sel < d.queue_count ? queue_at(d, sel).resetting : 0;
     }
     case VIRTIO_MMIO_INTERRUPT_STATUS:
       return atomic.load<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"));
@@ -235,7 +235,7 @@ function queue_ready(d: Device, q: Queue, v: u32): void {
   queue_enable(d, q);
 }
 
-/** Queue reset (§2.6.1): at once, or when the last request of this queue that the host works on is over. */
+/** Queue reset (§2.6.1): done at once, or when the last request of this queue that the host works on is over; QueueReset reads 1 until then. */
 function queue_reset_write(d: Device, q: Queue, v: u32): void {
   if (v != 1 || (d.driver_features & VIRTIO_F_RING_RESET) == 0 || (d.status & STATUS_DRIVER_OK) == 0) {
     d.ignored++;
@@ -243,14 +243,8 @@ function queue_reset_write(d: Device, q: Queue, v: u32): void {
   }
   queue_reset(q);
   q.resetting = 1;
-  q.reset_done = 0;
   type_queue_reset(d, q);
-  if (q.inflight == 0) queue_reset_finish(q);
-}
-
-export function queue_reset_finish(q: Queue): void {
-  q.resetting = 0;
-  q.reset_done = 1;
+  if (q.inflight == 0) q.resetting = 0;
 }
 
 function queue_notify(d: Device, queue: u32): void {
@@ -276,8 +270,9 @@ function status_write(d: Device, v: u32): void {
   if ((v & STATUS_FEATURES_OK) != 0 && (old & STATUS_FEATURES_OK) == 0) {
     // Refused by leaving the bit clear (§3.1.1 step 5).
     const wanted = d.driver_features;
-    if ((wanted & ~d.features) == 0 && (wanted & VIRTIO_F_VERSION_1) != 0 && (status & STATUS_DRIVER) != 0 && type_accepts(d)) {
+    if ((wanted & ~d.features) == 0 && (wanted & VIRTIO_F_VERSION_1) != 0 && (status & STATUS_DRIVER) != 0) {
       status |= STATUS_FEATURES_OK;
+      type_negotiated(d);
     }
   }
   let started = false;
@@ -287,7 +282,6 @@ function status_write(d: Device, v: u32): void {
   }
   d.status = status;
   if (started) {
-    type_activate(d);
     // The error came before the driver could be told of it.
     if ((status & STATUS_DEVICE_NEEDS_RESET) != 0) interrupt_trigger(d, INTERRUPT_CONFIG);
   }
@@ -315,7 +309,6 @@ export function device_reset(d: Device): void {
     const q = queue_at(d, i);
     queue_reset(q);
     q.resetting = 0;
-    q.reset_done = 0;
   }
   d.resetting = d.inflight != 0 ? old : 0;
   type_reset(d);

@@ -1,20 +1,15 @@
 /** What the transport asks of a device type: one switch over the device ID for each question. */
 import { Device, VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from "./device";
 import { Queue } from "./queue";
-import { blk_activate, blk_config_write, blk_process, blk_queue_reset, blk_reset } from "./blk";
+import { blk_config_write, blk_negotiated, blk_process, blk_queue_reset, blk_reset } from "./blk";
 import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from "./console";
 import { vsock_owner, vsock_process, vsock_queue_reset, vsock_reset_device } from "./vsock";
 import { rng_process } from "./rng";
 import { balloon_config_write, balloon_process, balloon_queue_reset, balloon_reset } from "./balloon";
 
-/** The driver set FEATURES_OK with `driver_features`, a subset of those offered: does the type accept it? */
-export function type_accepts(d: Device): bool {
-  return true;
-}
-
-/** The driver set DRIVER_OK. */
-export function type_activate(d: Device): void {
-  if (d.kind == VIRTIO_ID_BLOCK) blk_activate(d);
+/** FEATURES_OK: `driver_features` are fixed. */
+export function type_negotiated(d: Device): void {
+  if (d.kind == VIRTIO_ID_BLOCK) blk_negotiated(d);
 }
 
 /** The driver reset the device; runs on a vCPU's thread under the lock, so it changes linear memory and calls nobody. */

@@ -227,6 +227,7 @@ function packet(d: Device, q: Queue): void {
         return;
       }
       deliver(d, q, index, handle, h.len);
+      if (conn_handle(index) == handle) room(d, index);
       return;
     case VIRTIO_VSOCK_OP_CREDIT_UPDATE: room(d, index); return;
     case VIRTIO_VSOCK_OP_CREDIT_REQUEST: conn_post(index, PEND_CREDIT); return;
