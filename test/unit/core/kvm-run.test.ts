@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../../assembly/core/layout.ts';
+import { loadCore } from '../../support/core.ts';
+
+const core = loadCore();
+const root = new URL('../../..', import.meta.url).pathname;
+
+/** Prints C expressions as the compiler sees them. */
+export function cValues(includes: string[], expressions: string[]): number[] {
+  const dir = mkdtempSync(join(tmpdir(), 'vmm-c-'));
+  try {
+    const lines = expressions.map((e) => `printf("%llu\\n", (unsigned long long)(${e}));`);
+    const source = ['#include <stdio.h>', '#include <stddef.h>', ...includes.map((i) => `#include <${i}>`), `int main(void) { ${lines.join(' ')} return 0; }`];
+    writeFileSync(join(dir, 'values.c'), source.join('\n'));
+    execFileSync('gcc', ['-o', join(dir, 'values'), join(dir, 'values.c')]);
+    return execFileSync(join(dir, 'values')).toString().trim().split('\n').map(Number);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+function constants(file: string, prefix: RegExp): Map<string, number> {
+  const text = readFileSync(join(root, file), 'utf8');
+  return new Map([...text.matchAll(/^(?:export )?const (\w+): \w+ = (0x[\da-f_]+|\d+);/gm)].filter(([, name]) => prefix.test(name!)).map(([, name, value]) => [name!, Number(value!.replaceAll('_', ''))]));
+}
+
+test('offsets and exit reasons are those of linux/kvm.h', () => {
+  const mine = constants('assembly/core/kvm_run.ts', /^(RUN_|KVM_EXIT_)/);
+  const expressions = [...mine.keys()].map((name) => {
+    if (name.startsWith('KVM_EXIT_')) return name;
+    const field = name.slice(4).toLowerCase().replace(/^(io|mmio)_/, '$1.');
+    return `offsetof(struct kvm_run, ${field})`;
+  });
+  expect(mine.size).toBeGreaterThan(20);
+  expect(cValues(['linux/kvm.h'], expressions)).toEqual([...mine.values()]);
+});
+
+const EXIT = { io: 2, debug: 4, hlt: 5, mmio: 6, shutdown: 8, failEntry: 9, intr: 10, internal: 17, system: 24 };
+const run = (vcpu = 0) => KVM_RUN_BASE + vcpu * KVM_RUN_STRIDE;
+
+function io(port: number, size: number, out: boolean, data: number[], vcpu = 0): void {
+  const at = run(vcpu);
+  core.view.setUint32(at + 8, EXIT.io, true);
+  core.view.setUint8(at + 32, out ? 1 : 0);
+  core.view.setUint8(at + 33, size);
+  core.view.setUint16(at + 34, port, true);
+  core.view.setUint32(at + 36, data.length / size, true);
+  core.view.setBigUint64(at + 40, 0x1000n, true);
+  core.bytes.set(data, at + 0x1000);
+}
+
+function mmio(gpa: bigint, write: boolean, data: number[]): void {
+  core.view.setUint32(run() + 8, EXIT.mmio, true);
+  core.view.setBigUint64(run() + 32, gpa, true);
+  core.bytes.set(data, run() + 40);
+  core.view.setUint32(run() + 48, data.length, true);
+  core.view.setUint8(run() + 52, write ? 1 : 0);
+}
+
+const dataOf = (n: number) => [...core.bytes.subarray(run() + 0x1000, run() + 0x1000 + n)];
+
+beforeEach(() => core.restart());
+
+test('OUT reaches the device: a byte to COM1 arrives at the console', () => {
+  core.x.serial_add!();
+  io(0x3f8, 1, true, [0x41]);
+  expect(core.x.kvm_exit!(0)).toBe(0);
+  expect(core.host.consoleText(0x100)).toBe('A');
+});
+
+test('OUTS with a count sends each element in order', () => {
+  core.x.serial_add!();
+  io(0x3f8, 1, true, [...Buffer.from('hello')]);
+  core.x.kvm_exit!(0);
+  expect(core.host.consoleText(0x100)).toBe('hello');
+});
+
+test('IN fills the data page at each size; an unclaimed port gives ones', () => {
+  core.x.power_add!();
+  io(0x600, 1, false, [0]);
+  core.x.kvm_exit!(0);
+  expect(dataOf(1)).toEqual([0x56]);
+  io(0x1234, 2, false, [0, 0]);
+  core.x.kvm_exit!(0);
+  expect(dataOf(2)).toEqual([0xff, 0xff]);
+  io(0x1234, 4, false, [0, 0, 0, 0, 0, 0, 0, 0]);
+  core.x.kvm_exit!(0);
+  expect(dataOf(8)).toEqual(Array(8).fill(0xff));
+});
+
+test('data outside the vCPU’s pages is not touched', () => {
+  io(0x1234, 4, false, [1, 2, 3, 4]);
+  core.view.setBigUint64(run() + 40, BigInt(KVM_RUN_STRIDE - 2), true);
+  core.bytes.fill(7, run(1), run(1) + 16);
+  expect(core.x.kvm_exit!(0)).toBe(0);
+  expect([...core.bytes.subarray(run(1), run(1) + 4)]).toEqual([7, 7, 7, 7]);
+});
+
+test('MMIO reads and writes go to the bus', () => {
+  core.x.rng_add!(0);
+  mmio(0xd000_0000n, false, [0, 0, 0, 0]);
+  expect(core.x.kvm_exit!(0)).toBe(0);
+  expect(Buffer.from(core.bytes.subarray(run() + 40, run() + 44)).toString()).toBe('virt');
+  mmio(0xd000_0070n, true, [1, 0, 0, 0]);
+  core.x.kvm_exit!(0);
+  expect(core.x.bus_mmio_read(0xd000_0070n, 4)).toBe(1n);
+});
+
+test('an MMIO access of 3 bytes is made of single bytes', () => {
+  mmio(0xd000_0000n, false, [0, 0, 0]);
+  core.x.kvm_exit!(0);
+  expect([...core.bytes.subarray(run() + 40, run() + 43)]).toEqual([0xff, 0xff, 0xff]);
+  expect(core.x.machine_counter!(1)).toBe(3);
+});
+
+test('a power-off write ends the run with VCPU_EVENT', () => {
+  core.x.power_add!();
+  io(0x600, 1, true, [1]);
+  expect(core.x.kvm_exit!(0)).toBe(16);
+  expect(core.x.machine_exit_request!()).toBe(1);
+});
+
+test.each([
+  ['INTR', EXIT.intr, 1],
+  ['HLT', EXIT.hlt, 2],
+  ['SHUTDOWN', EXIT.shutdown, 3],
+  ['FAIL_ENTRY', EXIT.failEntry, 4],
+  ['INTERNAL_ERROR', EXIT.internal, 5],
+  ['SYSTEM_EVENT', EXIT.system, 6],
+  ['DEBUG', EXIT.debug, 7],
+  ['a reason of the future', 1000, 9],
+])('%s is handed to the host', (_name, reason, status) => {
+  core.view.setUint32(run(3) + 8, reason, true);
+  expect(core.x.kvm_exit!(3)).toBe(status);
+  expect(core.x.kvm_exits!(Math.min(reason, 63))).toBe(1);
+});
+
+test('a vCPU number out of range is refused', () => {
+  expect(core.x.kvm_exit!(32)).toBe(9);
+});
