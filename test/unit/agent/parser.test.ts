@@ -186,7 +186,7 @@ describe.skipIf(skip !== undefined)(`init's parser, with sanitizers${skip === un
     expect(lines.length).toBe(cases.length);
     const refused = lines.filter((line) => line.startsWith('error '));
     expect(refused.length).toBeGreaterThan(500);
-    expect(lines.length - refused.length).toBeGreaterThan(100);
+    expect(lines.length - refused.length).toBeGreaterThan(20);
   }, 60_000);
 
   it('4,000 payloads of random bytes', () => {
