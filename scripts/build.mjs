@@ -12,6 +12,7 @@ const ENTRIES = {
   cli: 'vmm/cli/main.ts',
   vmm: 'vmm/api/index.ts',
   'vcpu-worker': 'vmm/accel/vcpu-worker.ts',
+  'kvm-vcpu-worker': 'vmm/accel/kvm-vcpu-worker.ts',
   'io-worker': 'vmm/devices/io-worker.ts',
 };
 

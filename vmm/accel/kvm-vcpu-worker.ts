@@ -1,0 +1,108 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
+import { SIGRTMIN, blockSignal, drainSignal, eventfdSignal, gettid } from '../host/sys.ts';
+import { kvm_run } from '../host/uapi/kvm.ts';
+import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { HOST_SERIAL } from '../machine/events.ts';
+import { errnoName } from '../host/errno.ts';
+import { KvmVcpu } from '../kvm/vcpu.ts';
+import { KvmVm } from '../kvm/vm.ts';
+import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
+import type { KvmWorkerData, KvmWorkerMessage } from './kvm.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
+import type { VcpuExit } from './types.ts';
+
+const EINTR = 4;
+const EAGAIN = 11;
+
+const data = workerData as KvmWorkerData;
+const port = parentPort;
+if (port === null) throw new Error('kvm-vcpu-worker runs as a worker thread only');
+const post = (message: KvmWorkerMessage): void => port.postMessage(message);
+const { index } = data;
+const words = new SharedWords(data.words);
+const bytes = new Uint8Array(data.memory.buffer);
+const runAt = KVM_RUN_BASE + index * KVM_RUN_STRIDE;
+const run = new DataView(data.memory.buffer, runAt, KVM_RUN_STRIDE);
+const vcpu = new KvmVcpu(data.vcpuFd);
+const vm = new KvmVm(data.vmFd);
+
+const hooks: HostHooks = {
+  irq: (line) => {
+    const fd = data.irqfds[line];
+    if (fd !== undefined && fd >= 0) eventfdSignal(fd);
+    else {
+      vm.irqLine(line, 1);
+      vm.irqLine(line, 0);
+    }
+  },
+  kick: (device, queue) => {
+    words.kick(device, queue);
+    if (data.ioCommandFd >= 0 && (data.ioSlots & (1 << device)) !== 0) eventfdSignal(data.ioCommandFd);
+  },
+  // Queues are processed by their owners, never here.
+  blk: () => -EAGAIN,
+  console: (device, ptr, length) => {
+    if (device !== HOST_SERIAL) return length;
+    const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
+    words.ring();
+    return taken;
+  },
+  vsock: () => {},
+  event: (kind, a, b) => post({ type: 'event', kind, a, b }),
+  discard: () => {},
+};
+const core = instantiateCore(data.module, data.memory, hooks);
+const kvmExit = core.kvm_exit;
+
+// The kick may come at any time from here on; it only counts inside KVM_RUN, where the signal mask lets it through.
+blockSignal(SIGRTMIN);
+Atomics.store(new Int32Array(data.threads), index, gettid());
+post({ type: 'ready', index });
+words.setState(index, STATE_RUNNING);
+loop();
+words.setState(index, STATE_ENDED);
+
+function loop(): void {
+  for (;;) {
+    // Cleared before the command is read: a kick after that read sets it again, and KVM_RUN returns at once.
+    Atomics.store(bytes, runAt + kvm_run.immediate_exit, 0);
+    const command = words.command(index);
+    if (command === COMMAND_STOP) return;
+    if (command === COMMAND_PAUSE) {
+      words.setState(index, STATE_PAUSED);
+      words.waitWhile(index, COMMAND_PAUSE);
+      if (words.command(index) === COMMAND_RUN) words.setState(index, STATE_RUNNING);
+      continue;
+    }
+    const exit = enter();
+    if (exit === undefined) continue;
+    post({ type: 'exit', exit });
+    // Registers stay as they are until the machine is stopped.
+    words.setState(index, STATE_PAUSED);
+    while (words.command(index) !== COMMAND_STOP) words.waitWhile(index, words.command(index));
+    return;
+  }
+}
+
+/** Runs the guest until a kick (undefined) or this vCPU's end. */
+function enter(): VcpuExit | undefined {
+  for (;;) {
+    const result = vcpu.run();
+    if (result < 0) {
+      if (result === -EINTR) {
+        while (drainSignal(SIGRTMIN)) {
+          // one was enough
+        }
+        return undefined;
+      }
+      // A vCPU that waits for its SIPI was woken for something else.
+      if (result === -EAGAIN) return undefined;
+      return { kind: 'error', vcpu: index, reason: `KVM_RUN: ${errnoName(-result)}` };
+    }
+    const next = kvmExit(index);
+    if (next === VCPU_RUN) continue;
+    if (next === VCPU_INTR) return undefined;
+    return vcpuExit(next, index, run);
+  }
+}
