@@ -252,7 +252,7 @@ class LayerApplier implements TarHandler {
     return dir;
   }
 
-  /** A directory that must exist; undefined when it does not. */
+  /** A directory if it exists; undefined when something is missing or is no directory. */
   #find(parts: ByteString[], entry: TarEntry): DirNode | undefined {
     return this.#descend(parts, entry, false);
   }
@@ -289,6 +289,8 @@ class LayerApplier implements TarHandler {
         if (child.target.startsWith('/')) stack.length = 1;
         const target = child.target.split('/');
         for (let i = target.length - 1; i >= 0; i--) todo.push(target[i] as ByteString);
+      } else if (!make) {
+        return undefined;
       } else {
         throw badPath(entry.path, `lies below ${quoteName(name)}, which is no directory but a ${child.type}`);
       }

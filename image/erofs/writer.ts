@@ -5,7 +5,7 @@ import { VmmError } from '../../vmm/errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { type FileContent, readContent, releaseContent } from '../tree/content.ts';
 import type { DirNode, TreeNode } from '../tree/node.ts';
-import { chunkRunBlocks } from './chunks.ts';
+import { type ChunkPlan, chunkRunBlocks } from './chunks.ts';
 import { crc32cRaw } from './crc32c.ts';
 import {
   BLOCK_BITS,
@@ -179,7 +179,7 @@ function writeInode(plan: ImagePlan, inode: InodePlan, out: SequentialWriter): v
   else encodeExtended(inode, out.zeroed(EXTENDED_INODE_SIZE));
   if (xattrs !== undefined) encodeBody(xattrs, out.zeroed(xattrs.size));
   if (inode.chunks !== undefined) {
-    encodeChunkMap(inode, out.view(inode.chunks.count * 4));
+    writeChunkMap(inode, inode.chunks, out);
     return;
   }
   if (inode.tail === 0) return;
@@ -237,14 +237,19 @@ function encodeExtended(inode: InodePlan, into: Buffer): void {
 }
 
 /** Block addresses of a sparse file's chunks, holes marked. */
-function encodeChunkMap(inode: InodePlan, into: Buffer): void {
-  const chunks = inode.chunks as NonNullable<InodePlan['chunks']>;
-  into.fill(0xff); // EROFS_NULL_ADDR
+function writeChunkMap(inode: InodePlan, chunks: ChunkPlan, out: SequentialWriter): void {
+  const holes = (count: number) => {
+    for (let left = count * 4; left > 0; left -= MAX_VIEW) out.view(Math.min(left, MAX_VIEW)).fill(0xff);
+  };
+  let done = 0;
   let block = inode.blockAddress;
   for (const run of chunks.stored) {
-    for (let i = run.first; i < run.end; i++) into.writeUInt32LE(block + (i - run.first) * 2 ** chunks.bits, i * 4);
+    holes(run.first - done);
+    for (let i = run.first; i < run.end; i++) out.view(4).writeUInt32LE(block + (i - run.first) * 2 ** chunks.bits);
     block += chunkRunBlocks(run, chunks.bits, inode.size);
+    done = run.end;
   }
+  holes(chunks.count - done);
 }
 
 /**

@@ -1,0 +1,41 @@
+import { VmmError } from '../vmm/errors.ts';
+
+/** Forms that a user may give, for messages. */
+export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, or a stored name';
+
+/** Where an image is, as `vmm run` and `vmm image import` take it. */
+export type ImageReference =
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'dir' | 'aci'; readonly path: string }
+  | { readonly kind: 'oci' | 'oci-archive' | 'docker-archive'; readonly path: string; readonly tag: string | undefined }
+  | { readonly kind: 'name'; readonly name: string };
+
+const WITH_TAG = new Set(['oci', 'oci-archive', 'docker-archive']);
+
+/**
+ * Reads an image reference: a transport prefix as in containers-transports(5), a path (starts with `/` or `.`, or
+ * `exists`), else a name of the store.
+ */
+export function parseReference(text: string, exists: (path: string) => boolean): ImageReference {
+  if (text === '') throw new VmmError('IMAGE_REFERENCE', 'the image’s name is empty', { hint: `give ${REFERENCE_FORMS}` });
+  const match = /^([a-z][a-z-]*):(.*)$/s.exec(text);
+  const transport = match?.[1];
+  const rest = match?.[2] ?? '';
+  if (transport === 'docker' && rest.startsWith('//')) {
+    throw new VmmError('IMAGE_REFERENCE', `${text}: pulling from a registry is not built yet`, { hint: 'save it elsewhere (docker save, skopeo copy) and give docker-archive:FILE or oci:DIR' });
+  }
+  if (transport === 'dir' || transport === 'aci' || (transport !== undefined && WITH_TAG.has(transport))) {
+    if (rest === '') throw new VmmError('IMAGE_REFERENCE', `${text} names no file`, { hint: `give ${REFERENCE_FORMS}` });
+    if (transport === 'dir' || transport === 'aci') return { kind: transport, path: rest };
+    return { kind: transport as 'oci', ...splitTag(rest, exists) };
+  }
+  if (text.startsWith('/') || text.startsWith('.') || exists(text)) return { kind: 'path', path: text };
+  return { kind: 'name', name: text };
+}
+
+/** `PATH[:TAG]`: the path ends at its first colon, unless the whole text exists as a path. */
+function splitTag(text: string, exists: (path: string) => boolean): { path: string; tag: string | undefined } {
+  const colon = text.indexOf(':');
+  if (colon < 0 || exists(text)) return { path: text, tag: undefined };
+  return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
+}

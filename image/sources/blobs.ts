@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { VmmError } from '../../vmm/errors.ts';
+import type { FileRange } from '../build.ts';
+import { JSON_MAX } from '../json.ts';
+import type { Archive } from './archive.ts';
+
+/** Content by digest: `blobs/` of an OCI layout in a directory or an archive, or a directory of skopeo's `dir:`. */
+export interface BlobStore {
+  readonly name: string;
+  /** A document of at most JSON_MAX bytes, its digest checked. */
+  document(digest: string): Uint8Array;
+  /** Where a layer's bytes lie; its digest is checked when it is read. */
+  layer(digest: string): FileRange;
+}
+
+/** Algorithm and hex digits of a digest (OCI image spec, descriptor.md); anything else never becomes a path. */
+export function splitDigest(digest: string, where: string): { algorithm: 'sha256' | 'sha512'; hex: string } {
+  const match = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.exec(digest);
+  if (match === null) throw new VmmError('IMAGE_BAD', `${where}: ${JSON.stringify(digest.slice(0, 80))} is not a digest`, { hint: 'sha256 and sha512 are known' });
+  const [algorithm, hex] = digest.split(':') as ['sha256' | 'sha512', string];
+  return { algorithm, hex };
+}
+
+function verified(bytes: Uint8Array, digest: string, where: string): Uint8Array {
+  const { algorithm, hex } = splitDigest(digest, where);
+  const got = createHash(algorithm).update(bytes).digest('hex');
+  if (got !== hex) throw new VmmError('IMAGE_DIGEST', `${where}: ${digest} has the digest ${algorithm}:${got}`, { hint: 'the image is damaged or was changed' });
+  return bytes;
+}
+
+/** Reads a small file of an image directory. */
+export function readSmall(path: string): Uint8Array {
+  try {
+    const size = statSync(path).size;
+    if (size > JSON_MAX) throw new VmmError('IMAGE_LIMIT', `${path} of ${size} bytes is too large`, { hint: `at most ${JSON_MAX} are read` });
+    return readFileSync(path);
+  } catch (cause) {
+    if (cause instanceof VmmError) throw cause;
+    throw new VmmError('IMAGE_OPEN', `cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'the image is incomplete' });
+  }
+}
+
+/** Blobs of a directory: `blobs/ALGORITHM/HEX` (OCI) or plain `HEX` (skopeo's dir:). */
+export function directoryBlobs(dir: string, layout: 'oci' | 'flat'): BlobStore {
+  const pathOf = (digest: string): string => {
+    const { algorithm, hex } = splitDigest(digest, dir);
+    return layout === 'oci' ? join(dir, 'blobs', algorithm, hex) : join(dir, hex);
+  };
+  return {
+    name: dir,
+    document: (digest) => verified(readSmall(pathOf(digest)), digest, dir),
+    layer: (digest) => ({ path: pathOf(digest) }),
+  };
+}
+
+export function archiveBlobs(archive: Archive): BlobStore {
+  const nameOf = (digest: string): string => {
+    const { algorithm, hex } = splitDigest(digest, archive.name);
+    return `blobs/${algorithm}/${hex}`;
+  };
+  return {
+    name: archive.name,
+    document: (digest) => verified(archive.read(nameOf(digest)), digest, archive.name),
+    layer: (digest) => archive.range(nameOf(digest)),
+  };
+}
