@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { VmmError } from '../../vmm/errors.ts';
 import type { ImageProcessConfig } from '../config.ts';
 import { JsonObject } from '../json.ts';
@@ -8,8 +7,7 @@ import type { ImageSource } from './source.ts';
 
 /** An application container image (appc spec 0.8.11, "App Container Image"): `manifest` and `rootfs/` in one tar. */
 export function aciArchive(archive: Archive): ImageSource {
-  const bytes = archive.read('manifest');
-  const manifest = JsonObject.parse(bytes, `${archive.name}: manifest`);
+  const manifest = JsonObject.parse(archive.read('manifest'), `${archive.name}: manifest`);
   const kind = manifest.string('acKind');
   if (kind !== 'ImageManifest') throw new VmmError('IMAGE_BAD', `${archive.name}: acKind is ${JSON.stringify(kind.slice(0, 40))}, not ImageManifest`, { hint: 'the archive is not an ACI' });
   const name = manifest.string('name');
@@ -27,8 +25,7 @@ export function aciArchive(archive: Archive): ImageSource {
   const whitelist = manifest.strings('pathWhitelist');
   const keep = new Set(whitelist.map((path) => byteString(path.replace(/^\/+/, ''))));
   return {
-    // Without the image's own digest (its tar is read once, for the layer) the manifest and the layer identify it.
-    id: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
+    id: `sha512:${archive.sha512()}`,
     names: [version === undefined ? name : `${name}:${version}`],
     created: manifest.objects('annotations').find((a) => a.string('name') === 'created')?.string('value'),
     config: appConfig(app, archive.name),

@@ -1,6 +1,6 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, createReadStream, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../vmm/errors.ts';
 import type { FileRange } from '../build.ts';
 import { decompress } from '../compress.ts';
@@ -96,6 +96,18 @@ export class Archive {
   /** The whole archive, decompressed. */
   whole(): FileRange {
     return { path: this.#path };
+  }
+
+  /** SHA-512 of the decompressed archive: an ACI's image ID (appc spec, "Image ID"). */
+  sha512(): string {
+    const hash = createHash('sha512');
+    const buffer = new Uint8Array(1 << 20);
+    for (let at = 0; ; ) {
+      const n = readSync(this.#fd, buffer, 0, buffer.length, at);
+      if (n === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, n));
+      at += n;
+    }
   }
 
   close(): void {

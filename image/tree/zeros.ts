@@ -10,7 +10,7 @@ export function isZeroBlock(bytes: Uint8Array): boolean {
   // Nearly all data blocks differ in their first bytes: look there before the native compare.
   if (bytes.length === 0) return true;
   if (bytes[0] !== 0 || bytes[bytes.length >> 1] !== 0) return false;
-  return ZERO_BLOCK.compare(bytes, 0, bytes.length) === 0;
+  return ZERO_BLOCK.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
 }
 
 /**

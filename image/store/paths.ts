@@ -1,0 +1,60 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { VmmError } from '../../vmm/errors.ts';
+
+/**
+ * The store's folders:
+ *
+ *   rootfs/HEX.erofs        disks, by content key; readers keep the file open, so removing one never hurts a run
+ *   images/HEX.json         one record an image (record.ts), by image id
+ *   names/ENCODED           the id that a name stands for, one file a name
+ *   sources/HEX.json        which image a file or directory held, by its stat fields: a second run reads nothing else
+ *   tmp/                    work in progress
+ *
+ * Everything appears by rename, so concurrent runs and crashes never see half of anything.
+ */
+export interface StorePaths {
+  readonly root: string;
+  readonly rootfs: string;
+  readonly images: string;
+  readonly names: string;
+  readonly sources: string;
+  readonly tmp: string;
+}
+
+/** Where images are kept: $VMM_STORE, else vmm/ below the user's data directory ($XDG_DATA_HOME). */
+export function storePaths(env: Readonly<Record<string, string | undefined>> = process.env): StorePaths {
+  const root = env['VMM_STORE'] ? resolve(env['VMM_STORE']) : join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local', 'share'), 'vmm');
+  const dir = (name: string): string => join(root, name);
+  return { root, rootfs: dir('rootfs'), images: dir('images'), names: dir('names'), sources: dir('sources'), tmp: dir('tmp') };
+}
+
+/** Makes the folders. Throws STORE_WRITE. */
+export function prepareStore(paths: StorePaths): void {
+  try {
+    for (const dir of [paths.rootfs, paths.images, paths.names, paths.sources, paths.tmp]) mkdirSync(dir, { recursive: true });
+  } catch (cause) {
+    throw storeError(paths.root, cause);
+  }
+}
+
+/** Writes a small file whole or not at all. */
+export function writeWhole(paths: StorePaths, path: string, text: string): void {
+  const temporary = join(paths.tmp, randomBytes(8).toString('hex'));
+  try {
+    writeFileSync(temporary, text, { mode: 0o644 });
+    renameSync(temporary, path);
+  } catch (cause) {
+    throw storeError(paths.root, cause);
+  }
+}
+
+function storeError(root: string, cause: unknown): VmmError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+  return new VmmError('STORE_WRITE', `cannot write the image store ${root}: ${code}`, {
+    cause,
+    hint: code === 'ENOSPC' ? 'free some space (vmm image prune) or set VMM_STORE' : 'set VMM_STORE to a directory of yours',
+  });
+}

@@ -1,0 +1,42 @@
+import type { ImageProcessConfig } from '../config.ts';
+import { JsonObject } from '../json.ts';
+
+/** What the store knows of one image; `images/HEX.json`. */
+export interface ImageRecord {
+  readonly version: 1;
+  /** `sha256:HEX` or `sha512:HEX`. */
+  readonly id: string;
+  /** File name of its disk in rootfs/, without `.erofs`. */
+  readonly rootfs: string;
+  /** Bytes of the disk. */
+  readonly size: number;
+  readonly config: ImageProcessConfig;
+  readonly created: string | undefined;
+  /** ISO 8601. */
+  readonly imported: string;
+  /** What it was imported from, as the user wrote it. */
+  readonly source: string;
+}
+
+/** Reads a record; throws IMAGE_BAD when the file is damaged. */
+export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
+  const record = JsonObject.parse(bytes, where);
+  const config = record.object('config');
+  return {
+    version: 1,
+    id: record.string('id'),
+    rootfs: record.string('rootfs'),
+    size: record.optionalNumber('size') ?? 0,
+    config: {
+      entrypoint: config?.strings('entrypoint') ?? [],
+      cmd: config?.strings('cmd') ?? [],
+      env: config?.strings('env') ?? [],
+      workingDir: config?.optionalString('workingDir') ?? '',
+      user: config?.optionalString('user') ?? '',
+      stopSignal: config?.optionalString('stopSignal'),
+    },
+    created: record.optionalString('created'),
+    imported: record.string('imported'),
+    source: record.string('source'),
+  };
+}
