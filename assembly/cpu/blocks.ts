@@ -63,12 +63,19 @@ export class BlockVars {
   step: u32; // debugger: return RUN_DEBUG after one instruction
   shadow: u32; // the next instruction runs before interrupts are looked at
   slice: i32;
+  link: u32; // a direct link that wants its target, 0 none; made by cpu_run when it has found the block
+  link_pad: u32;
+  link_from: u64;
+  link_to: u64;
 }
 
 @inline
 export function block_vars(cpu: usize): BlockVars {
   return changetype<BlockVars>(cpu + PRIVATE_VARS);
 }
+
+/** Offset of `current` from the vCPU's state. */
+export const BLOCK_CURRENT: usize = PRIVATE_VARS + offsetof<BlockVars>('current');
 
 /** Gives the vCPU its share of the block area; `cpus` ≥ 1 is the number of vCPUs of the machine. */
 export function blocks_init(cpu: usize): void {
@@ -93,6 +100,8 @@ export function blocks_flush(cpu: usize): void {
   memory.fill(v.hash, 0, (v.hash_mask + 1) * 4);
   memory.fill(cpu + JUMP_CACHE, 0, JUMP_ENTRIES * 16);
   v.next = v.first;
+  v.link = 0;
+  v.current = 0;
   v.flushes++;
 }
 
@@ -105,7 +114,7 @@ function hash_of(pa: u32, mode: u32): u32 {
 export function block_find(cpu: usize, pa: u32, mode: u32): usize {
   const v = block_vars(cpu);
   let at: usize = v.hash + ((hash_of(pa, mode) & v.hash_mask) << 2);
-  for (;;) {
+  while (true) {
     const b = <usize>load<u32>(at);
     if (b == 0) return 0;
     if (load<u32>(b, B_GEN) != load<u32>(<usize>load<u32>(b, B_GEN_AT))) {

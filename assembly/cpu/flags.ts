@@ -33,6 +33,7 @@ export const FLAG_INC: u32 = 4; // res = a + 1; b = CF before
 export const FLAG_DEC: u32 = 5; // res = a - 1; b = CF before
 export const FLAG_ADC: u32 = 6; // res = a + b + carry
 export const FLAG_SBB: u32 = 7; // res = a - b - borrow
+export const FLAG_SHIFT: u32 = 8; // res; a = CF, b = OF (shifts, multiplications)
 
 export const FLAG_RES: usize = offsetof<Cpu>('flag_res');
 export const FLAG_A: usize = offsetof<Cpu>('flag_a');
@@ -70,6 +71,7 @@ export function get_cf(cpu: usize): u32 {
     case FLAG_LOGIC: return 0;
     case FLAG_INC:
     case FLAG_DEC: return <u32>c.flag_b;
+    case FLAG_SHIFT: return <u32>c.flag_a;
     case FLAG_ADC: return (c.flag_res - c.flag_a - c.flag_b) & 1 ? u32(c.flag_res <= c.flag_a) : u32(c.flag_res < c.flag_a);
     default: return (c.flag_a - c.flag_b - c.flag_res) & 1 ? u32(c.flag_a <= c.flag_b) : u32(c.flag_a < c.flag_b);
   }
@@ -83,6 +85,7 @@ export function get_of(cpu: usize): u32 {
     case FLAG_ADD:
     case FLAG_ADC: return <u32>(((c.flag_a ^ c.flag_res) & (c.flag_b ^ c.flag_res)) >> 63);
     case FLAG_LOGIC: return 0;
+    case FLAG_SHIFT: return <u32>c.flag_b;
     case FLAG_INC: return <u32>((c.flag_res & ~c.flag_a) >> 63);
     case FLAG_DEC: return <u32>((c.flag_a & ~c.flag_res) >> 63);
     default: return <u32>(((c.flag_a ^ c.flag_b) & (c.flag_a ^ c.flag_res)) >> 63);
@@ -97,7 +100,8 @@ function compute(cpu: usize): u32 {
   if (res == 0) f |= ZF;
   if (<i64>res < 0) f |= SF;
   switch (c.flag_op) {
-    case FLAG_LOGIC: break;
+    case FLAG_LOGIC:
+    case FLAG_SHIFT: break;
     case FLAG_INC:
     case FLAG_DEC: f |= <u32>(c.flag_a ^ res ^ 1) & AF; break;
     default: f |= <u32>(c.flag_a ^ c.flag_b ^ res) & AF;

@@ -1,0 +1,160 @@
+/** cpu_run: what happens between blocks. */
+import { block_build } from './build-block';
+import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE } from './blocks';
+import { raise_step, sys_deliver, sys_pending } from './exception';
+import { raise_ud } from './fault';
+import { interp } from './generated/interp';
+import { JUMP_MASK, link_patch } from './interp_support';
+import { mmu_fetch, PA_FAULT } from './mmu';
+import { MODE_64, MODE_FLAT, MODE_STEP } from './modes';
+import { run_enter, run_leave } from './smp';
+import {
+  Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, SEG_BASE,
+  SEG_CS,
+} from './state';
+
+export const RUN_BUDGET: i32 = 0;
+export const RUN_HALT: i32 = 1;
+export const RUN_KICK: i32 = 2;
+export const RUN_SHUTDOWN: i32 = 3;
+export const RUN_EXIT: i32 = 4;
+export const RUN_DEBUG: i32 = 5;
+
+/** The dispatcher is left this often, else V8 never swaps in its optimized code. */
+const SLICE: i32 = 100_000;
+const TF: u32 = 0x100;
+const IF: u32 = 0x200;
+
+/** Fields of BlockVars that the host may set. */
+export function cpu_set_exact(cpu: usize, on: u32): void {
+  block_vars(cpu).exact = on;
+}
+
+/** Debugger: cpu_run returns RUN_DEBUG after one instruction. */
+export function cpu_set_step(cpu: usize, on: u32): void {
+  block_vars(cpu).step = on;
+}
+
+/**
+ * Runs at most `budget` instructions (to the block's end beyond it, unless cpu_set_exact). Returns RUN_*. `cpu.budget` is
+ * what is left, `cpu.icount` what has retired.
+ */
+export function cpu_run(cpu: usize, budget: i32): i32 {
+  const v = block_vars(cpu);
+  if (!v.ready) blocks_init(cpu);
+  run_enter(cpu);
+  const reason = run(cpu, budget);
+  run_leave(cpu);
+  changetype<Cpu>(cpu).exit_reason = reason;
+  return reason;
+}
+
+function run(cpu: usize, budget: i32): i32 {
+  const c = changetype<Cpu>(cpu);
+  const v = block_vars(cpu);
+  c.budget = budget;
+  while (true) {
+    let shadow = c.intr_shadow != 0;
+    const p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
+    if (c.halted | c.wait_sipi || (p != 0 && (p != PEND_INTR || c.eflags & IF))) {
+      const r = sys_pending(cpu);
+      if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
+      if (r) return r;
+      if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
+    }
+    c.intr_shadow = 0;
+    if (c.budget <= 0) return RUN_BUDGET;
+    const trap = c.eflags & TF;
+    const step = shadow || trap != 0 || v.step != 0;
+    const blk = locate(cpu, c, step);
+    if (blk == 0) {
+      if (c.fault == FAULT_EXCEPTION) sys_deliver(cpu);
+      if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
+      c.fault = FAULT_NONE;
+      v.link = 0;
+      if (v.step) return RUN_DEBUG;
+      continue;
+    }
+    const insns: i32 = load<u16>(blk, B_INSNS);
+    let grant = c.budget < SLICE ? c.budget : SLICE;
+    if (step) grant = 1;
+    else if (grant < insns) {
+      if (v.exact) {
+        if (!step_once(cpu, c)) {
+          const r = after(cpu, c);
+          if (r >= 0) return r;
+        }
+        continue;
+      }
+      grant = insns;
+    }
+    go(cpu, c, blk, grant);
+    const done = c.fault == FAULT_EXCEPTION ? false : true;
+    if (trap && done && c.fault != FAULT_SHUTDOWN) raise_step(cpu);
+    const r = after(cpu, c);
+    if (r >= 0) return r;
+    if (v.step) return RUN_DEBUG;
+  }
+}
+
+/** Runs from `blk` with `grant` instructions. */
+function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
+  const v = block_vars(cpu);
+  v.icount_end = c.icount + grant;
+  const left = interp(cpu, blk, c.rip, grant);
+  c.icount = v.icount_end - <u64>left;
+  c.budget -= grant - left;
+}
+
+/** One instruction of an exact budget's tail. True: nothing to look after. */
+function step_once(cpu: usize, c: Cpu): bool {
+  const blk = locate(cpu, c, true);
+  if (blk) go(cpu, c, blk, 1);
+  return c.fault == FAULT_NONE;
+}
+
+/** What the dispatcher came back for: delivers exceptions. -1: go on, else a RUN_* reason. */
+function after(cpu: usize, c: Cpu): i32 {
+  const f = c.fault;
+  if (f == FAULT_NONE) return -1;
+  block_vars(cpu).link = 0;
+  if (f == FAULT_EXCEPTION || f == FAULT_TRAP) {
+    sys_deliver(cpu);
+    if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
+    c.fault = FAULT_NONE;
+    return -1;
+  }
+  if (f == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
+  c.fault = FAULT_NONE;
+  if (f == FAULT_HALT) return -1; // c.halted: sys_pending decides
+  if (f == FAULT_EXIT) return RUN_EXIT;
+  return -1;
+}
+
+/** The block at rip, decoded if need be; makes the link and the jump cache entry that led here. 0: fault. */
+function locate(cpu: usize, c: Cpu, step: bool): usize {
+  const v = block_vars(cpu);
+  const mode = step ? c.mode | MODE_STEP : c.mode;
+  const va = mode & MODE_64 ? c.rip : (c.rip + load<u64>(cpu + CPU_SEGS + (SEG_CS << 5), SEG_BASE)) & 0xffff_ffff;
+  const pa = mmu_fetch(cpu, va);
+  if (pa == PA_FAULT) return 0;
+  if (pa >= c.ram_size) {
+    raise_ud(cpu); // no code in MMIO
+    return 0;
+  }
+  let blk = block_find(cpu, <u32>pa, mode);
+  if (blk == 0) {
+    blk = block_build(cpu, <u32>pa, va, mode);
+    if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
+    if (blk == 0) return 0;
+  }
+  if (!step && mode & MODE_FLAT) {
+    if (v.link != 0 && v.link_to == c.rip && mode & MODE_64) link_patch(cpu, v.link, v.link_from, v.link_to, blk);
+    const e: usize = cpu + JUMP_CACHE + (((<u32>c.rip ^ <u32>(c.rip >> 12)) & JUMP_MASK) << 4);
+    store<u64>(e, c.rip);
+    store<u32>(e, <u32>blk, 8);
+    store<u32>(e, c.tlb_gen, 12);
+  }
+  v.link = 0;
+  return blk;
+}
