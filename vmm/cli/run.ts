@@ -8,6 +8,7 @@ import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
 import { accelOptions } from './boot-options.ts';
 import { guestFile } from './guest-files.ts';
+import { hostFs } from './host-fs.ts';
 import { report } from './boot.ts';
 import { RUN_OPTIONS, runSettings } from './run-options.ts';
 import { makeScratch } from './scratch.ts';
@@ -34,7 +35,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (tty && interactive && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
   timeline.point('options read');
 
-  const image = await resolveImage(reference);
+  const image = await resolveImage(reference, { host: hostFs });
   timeline.point('image ready');
   const entrypoint = args.values.get('entrypoint');
   const terminal = tty && RawTerminal.available() ? new RawTerminal() : undefined;

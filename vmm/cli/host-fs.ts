@@ -1,0 +1,18 @@
+import type { HostFs } from '../../image/index.ts';
+
+/**
+ * What an import of a directory needs beyond Node's fs: extended attributes and the holes of sparse files, by FFI.
+ * Undefined where the FFI library does not load; such an import is still whole but for these.
+ */
+export async function hostFs(): Promise<HostFs | undefined> {
+  try {
+    const { dataRanges, readXattrs } = await import('../host/sys.ts');
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    return {
+      readXattrs: (path) => readXattrs(decoder.decode(path)),
+      dataRanges: (fd, size) => dataRanges(fd, size).map(([offset, length]) => ({ offset, length })),
+    };
+  } catch {
+    return undefined;
+  }
+}
