@@ -28,7 +28,8 @@ import {
 } from '../../../vmm/agent/index.ts';
 import { UnixTransport } from './unix-transport.ts';
 
-export const PROJECT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+/** The checkout; named in the environment where this file runs bundled. */
+export const PROJECT = process.env.VMM_TEST_PROJECT ?? join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const INITRAMFS = join(PROJECT, 'guest-kernel/artifacts/initramfs.cpio');
 const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
 

@@ -1,0 +1,41 @@
+import { copyFileSync, mkdirSync, realpathSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { PROJECT } from '../../unit/agent/harness.ts';
+
+const directory = join(PROJECT, '.cache/test-dist/agent');
+
+describe('init in a machine with cgroup v2 and all capabilities', () => {
+  let results: Record<string, unknown>;
+
+  beforeAll(async () => {
+    mkdirSync(directory, { recursive: true });
+    const bundle = join(directory, 'main.mjs');
+    await build({ entryPoints: [join(PROJECT, 'test/nested/agent/main.ts')], outfile: bundle, bundle: true, platform: 'node', format: 'esm', target: 'node20', supported: { using: false }, logLevel: 'silent' });
+    // busybox's unshare has no --kill-child, its losetup no --show.
+    copyFileSync(realpathSync('/usr/bin/unshare'), join(directory, 'unshare'));
+    const script = `PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT} modprobe -a loop erofs && exec env PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT} node ${bundle}`;
+    const args = ['scripts/nested.mjs', '--no-setup', '--timeout', '200', '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
+    const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: 280_000 });
+    expect(run.status, run.stderr + run.stdout).toBe(0);
+    results = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '');
+  }, 300_000);
+
+  it.each([
+    ['memory.max 32m, a process that takes more', { stdout: '137\n', outOfMemory: true }],
+    ['no memory limit, killed by a signal', { outOfMemory: false }],
+    ['pids.max 5, ten children', true],
+    ['cpu.max 10 %, a busy loop', { throttled: true, files: ['cpu.stat'] }],
+    ['limits above the hard ones, oom_score_adj below 0', '1048576\nunlimited\n-500\n'],
+    ['the cgroup is seen as the root, read-only', "0::/\n/sys/fs/cgroup/cgroup.procs\n1\nmkdir: can't create directory '/sys/fs/cgroup/x': Read-only file system\n"],
+    [
+      'root on EROFS, scratch seed grown to 64 GiB',
+      { megabytes: expect.toSatisfy((mb: number) => mb > 62_000), group: 'root:x:0:', moved: 'alice', sparse: true },
+    ],
+    ['scratch as a kill -9 of the VMM leaves it', expect.toSatisfy((status: number) => status <= 1)],
+  ])('%s', (name, expected) => {
+    expect(results[name]).toEqual(expected);
+  });
+});
