@@ -27,8 +27,10 @@ const CONFIG_LEN: u32 = 16;
 const INFLATEQ: u32 = 0;
 const DEFLATEQ: u32 = 1;
 const BALLOON_QUEUE_SIZE: u32 = 128;
-/** Page numbers that one buffer may carry: Linux sends 256; more than a queue's worth of a driver's array is refused work. */
+/** Page numbers taken from one buffer: Linux sends 256. */
 const BALLOON_PFNS_MAX: u32 = 4096;
+/** Ranges given to the host in one call of `balloon_process`; the owner then looks at its other work. */
+const BALLOON_BUDGET: u32 = 4096;
 
 /** Statistics tags (§5.5.6.3) that are kept, by number. */
 export const BALLOON_STATS_MAX: u32 = 16;
@@ -41,6 +43,7 @@ class Balloon {
   stats_held: u32; // 1: a statistics buffer is here, to be given back when new figures are wanted
   stats_head: u32;
   stats_count: u32; // counts arrivals
+  ranges: u32; // given to the host in this call
   stat_tag: u16; // struct virtio_balloon_stat just read
   stat_pad: u16;
   stat_pad2: u32;
@@ -144,8 +147,9 @@ function is_stats(d: Device, q: Queue): bool {
 
 export function balloon_process(d: Device, q: Queue): bool {
   let left = q.size;
+  state(d).ranges = 0;
   queue_no_kick(d, q);
-  while (left != 0) {
+  while (left != 0 && state(d).ranges < BALLOON_BUDGET) {
     const got = queue_pop(d, q);
     if (got < 0) return false;
     if (got == 0) {
@@ -185,12 +189,12 @@ function inflate(d: Device, q: Queue): void {
         s.run_count++;
         continue;
       }
-      discard(<u64>s.run_start << VIRTIO_BALLOON_PFN_SHIFT, <u64>s.run_count << VIRTIO_BALLOON_PFN_SHIFT);
+      discard(d, <u64>s.run_start << VIRTIO_BALLOON_PFN_SHIFT, <u64>s.run_count << VIRTIO_BALLOON_PFN_SHIFT);
     }
     s.run_start = pfn;
     s.run_count = 1;
   }
-  if (s.run_count != 0) discard(<u64>s.run_start << VIRTIO_BALLOON_PFN_SHIFT, <u64>s.run_count << VIRTIO_BALLOON_PFN_SHIFT);
+  if (s.run_count != 0) discard(d, <u64>s.run_start << VIRTIO_BALLOON_PFN_SHIFT, <u64>s.run_count << VIRTIO_BALLOON_PFN_SHIFT);
 }
 
 /** Free pages (§5.5.6.7): each buffer of the chain is one free range; only whole pages in it are given back. */
@@ -202,15 +206,16 @@ function report(d: Device, q: Queue): void {
     const start = (gpa + 0xfff) & ~(<u64>0xfff);
     const end = (gpa + table_len(q.table, i)) & ~(<u64>0xfff);
     if (end <= start) continue;
-    discard(start, end - start);
+    discard(d, start, end - start);
     s.reported += end - start;
   }
 }
 
 /** A range outside guest memory is not the host's to touch. */
-function discard(gpa: u64, len: u64): void {
+function discard(d: Device, gpa: u64, len: u64): void {
   const ptr = guest_ptr(gpa, len);
   if (ptr == 0) return;
+  state(d).ranges++;
   host_discard(<f64>gpa, <f64>len);
   guest_written_at(ptr, <usize>len);
 }

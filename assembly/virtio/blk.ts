@@ -11,7 +11,7 @@
 import { BLK_BASE, BLK_STRIDE } from "../core/layout";
 import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from "../core/host";
 import { EINVAL, ENODEV, EOPNOTSUPP } from "../core/errno";
-import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_put16, own_put32, own_put64, own_put8 } from "../core/guest";
+import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from "../core/guest";
 import {
   Device, REASON_REQUEST, VIRTIO_ID_BLOCK, device_active, device_config, device_config_changed, device_fail, device_lock,
   device_new, device_of, device_private, device_unlock,
@@ -171,6 +171,7 @@ export function blk_add(slot: u32, disk: u32, sectors: f64, flags: u32, block_si
     own_put32(c + CONFIG_MAX_WRITE_ZEROES_SEG, 1);
     own_put8(c + CONFIG_WRITE_ZEROES_MAY_UNMAP, 1);
   }
+  own_fill(changetype<usize>(request_at(d, 0)), 0, BLK_REQUESTS * 32);
   const b = blk(d);
   b.disk = disk;
   b.read_only = ro ? 1 : 0;

@@ -13,6 +13,7 @@ export const HOST_SERIAL = 0x100;
 const root = new URL('../..', import.meta.url).pathname;
 const CANARY = 0xa5;
 const CANARY_BYTES = 0x1_0000;
+const CANARY_PAGE = Buffer.alloc(CANARY_BYTES, CANARY);
 const WASM_PAGE = 0x1_0000;
 
 type Num = (...args: number[]) => number;
@@ -54,6 +55,8 @@ export class MockHost {
   randomByte = 0x5a;
   /** Runs the queue as soon as it is rung, as a host with one thread does. */
   inline = true;
+  /** Called before each run of a queue. */
+  onRun: (() => void) | undefined;
   onBlk: ((call: BlkCall) => number) | undefined;
   onConsole: ((device: number, bytes: Buffer) => number) | undefined;
   onVsock: ((event: VsockEvent) => void) | undefined;
@@ -117,13 +120,14 @@ export class Core {
     this.host.onConsole = undefined;
     this.host.onVsock = undefined;
     this.host.inline = true;
+    this.host.onRun = undefined;
     const result = this.x.machine_init!(this.ramBytes, vcpus, flags);
     if (result !== 0) throw new Error(`machine_init: ${result}`);
   }
 
   /** True while nothing has written outside guest memory. */
   canariesIntact(): boolean {
-    const same = (from: number) => this.bytes.subarray(from, from + CANARY_BYTES).every((byte) => byte === CANARY);
+    const same = (from: number) => Buffer.compare(this.bytes.subarray(from, from + CANARY_BYTES), CANARY_PAGE) === 0;
     return same(RAM_BASE - CANARY_BYTES) && same(RAM_BASE + this.ramBytes);
   }
 
@@ -206,7 +210,10 @@ export class Core {
 
   /** As the owner of the device does it: until nothing is left. */
   process(device: number, queue: number): void {
-    for (let i = 0; i < 1000; i++) if (this.x.device_process!(device, queue) !== 1) return;
+    for (let i = 0; i < 1000; i++) {
+      this.host.onRun?.();
+      if (this.x.device_process!(device, queue) !== 1) return;
+    }
     throw new Error(`device ${device}: queue ${queue} never ends`);
   }
 
