@@ -95,6 +95,10 @@ class KvmAccelerator implements Accelerator {
   #poolLeft: () => void = () => {};
   #poolLeaving: Promise<void> | undefined;
   #taker = false;
+  #isOver: () => void = () => {};
+  readonly #over: Promise<void> = new Promise((resolve) => {
+    this.#isOver = resolve;
+  });
   #exited = false;
   #stopped: Promise<void> | undefined;
 
@@ -268,6 +272,7 @@ class KvmAccelerator implements Accelerator {
   #handOver(): void {
     this.#leavePool('over');
     this.#words.setCommand(0, COMMAND_RUN);
+    this.#isOver();
   }
 
   /** Gets vCPU 0 out of the guest while a pool thread, whose id nobody knows, runs it. Resolves when it is out. */
@@ -318,6 +323,11 @@ class KvmAccelerator implements Accelerator {
       this.#words.setCommand(index, command);
       if (index !== 0 || this.#pool === 'over') this.#kick(index);
     }
+  }
+
+  /** Resolves once vCPU 0's worker has taken it over from the pool. */
+  takenOver(): Promise<void> {
+    return this.#over;
   }
 
   async pause(): Promise<void> {

@@ -1,0 +1,112 @@
+/** The least machine around the KVM accelerator: a test guest, the core, an entropy device in slot 0; what happened comes back. */
+import { RAM_BASE } from '../../assembly/core/layout.ts';
+import { createKvm } from '../../vmm/accel/kvm.ts';
+import type { Accelerator, DevicePlace, VcpuExit } from '../../vmm/accel/types.ts';
+import { loadKernel } from '../../vmm/boot/kernel.ts';
+import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
+import type { CpuModel } from '../../vmm/machine/config.ts';
+import { coreModule, instantiateCore } from '../../vmm/machine/core.ts';
+import { HOST_SERIAL, MACHINE_EV_MARK, MACHINE_F_THREADS } from '../../vmm/machine/events.ts';
+import { MachineMemory } from '../../vmm/machine/memory.ts';
+
+const RAM_SIZE = 16 * 1024 ** 2;
+
+export class KvmTestMachine {
+  readonly marks: number[] = [];
+  readonly kicks: string[] = [];
+  readonly events: number[] = [];
+  serial = '';
+  entered = 0;
+  readonly exit: Promise<VcpuExit>;
+  accel!: Accelerator;
+  exits: (reason: number) => number = () => 0;
+  #onMark: (mark: number) => void = () => {};
+  #finish!: (exit: VcpuExit) => void;
+  readonly #linear = acquireLinearMemory(Math.ceil((RAM_BASE + RAM_SIZE) / 65536));
+
+  private constructor() {
+    this.exit = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  /** Builds the machine and starts the guest. */
+  static async start(kernel: string, { cpus = 1, cpuModel }: { cpus?: number; cpuModel?: CpuModel } = {}): Promise<KvmTestMachine> {
+    const machine = new KvmTestMachine();
+    const { memory } = machine.#linear;
+    const bytes = new Uint8Array(memory.buffer);
+    const event = (kind: number, a: number): void => {
+      machine.events.push(kind);
+      if (kind !== MACHINE_EV_MARK) return;
+      machine.marks.push(a);
+      machine.#onMark(a);
+    };
+    const serial = (data: Uint8Array): void => {
+      machine.serial += Buffer.from(data).toString('latin1');
+    };
+    const module = coreModule();
+    const core = instantiateCore(module, memory, {
+      irq: (line) => machine.accel.interrupt(line),
+      kick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
+      blk: () => -5,
+      console: (device, ptr, length) => {
+        if (device === HOST_SERIAL) serial(bytes.slice(ptr, ptr + length));
+        return length;
+      },
+      vsock: () => {},
+      event,
+      discard: () => {},
+    });
+    machine.exits = (reason) => (core as unknown as { kvm_exits(reason: number): number }).kvm_exits(reason);
+    if (core.machine_init(RAM_SIZE, cpus, MACHINE_F_THREADS) !== 0) throw new Error('machine_init');
+    for (const [name, ...args] of [['rng_add', 0], ['serial_add'], ['power_add']] as const) {
+      const result = (core[name] as (...numbers: number[]) => number)(...args);
+      if (result !== 0) throw new Error(`${name}: ${result}`);
+    }
+    const devices: DevicePlace[] = [{ slot: 0, owner: 'main', queues: 1 }];
+    const guest = new MachineMemory(memory, RAM_SIZE, () => {});
+    const { entry } = loadKernel(guest, { kernel, append: '', rsdp: 0 });
+    machine.accel = await createKvm({
+      module,
+      memory,
+      core,
+      ramSize: RAM_SIZE,
+      cpus,
+      cpuModel,
+      devices,
+      disks: [],
+      onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
+      onEvent: event,
+      onSerial: serial,
+      onExit: machine.#finish,
+      onEntered: () => {
+        machine.entered++;
+      },
+    });
+    await machine.accel.start(entry);
+    return machine;
+  }
+
+  /** Resolves when the guest has written `mark` to port 0x601, however long ago. */
+  async marked(mark: number): Promise<void> {
+    while (!this.marks.includes(mark)) {
+      await new Promise<void>((resolve) => {
+        this.#onMark = () => resolve();
+      });
+    }
+  }
+
+  /** Resolves when vCPU 0's worker has taken it over from the pool: it is then the worker's thread that is in KVM_RUN. */
+  async workersRun(): Promise<void> {
+    await (this.accel as unknown as { takenOver(): Promise<void> }).takenOver();
+  }
+
+  /** Stops the machine; milliseconds it took. */
+  async stop(): Promise<number> {
+    const start = performance.now();
+    await this.accel.stop();
+    const took = performance.now() - start;
+    releaseLinearMemory(this.#linear);
+    return took;
+  }
+}

@@ -1,0 +1,148 @@
+/** Program of kvm.test.ts, run where KVM is: `node main.js GUESTS-DIR SCENARIO…` prints one line of JSON a scenario. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { KvmTestMachine } from './kvm-machine.ts';
+import { selfTest } from '../../vmm/kvm/selftest.ts';
+
+const [dir = '', ...names] = process.argv.slice(2);
+const guest = (name: string): string => join(dir, `${name}.elf`);
+const hex = (value: bigint | undefined): string => (value ?? -1n).toString(16);
+
+const scenarios: Record<string, () => Promise<unknown>> = {
+  async ports() {
+    const machine = await KvmTestMachine.start(guest('ports'));
+    const exit = await machine.exit;
+    await machine.stop();
+    return { exit, marks: machine.marks, serial: machine.serial, entered: machine.entered };
+  },
+
+  async mmio() {
+    const machine = await KvmTestMachine.start(guest('mmio'));
+    const exit = await machine.exit;
+    await machine.stop();
+    return { exit, marks: machine.marks, mmio: machine.exits(6), kicks: machine.kicks };
+  },
+
+  async irq() {
+    const machine = await KvmTestMachine.start(guest('irq'));
+    await machine.marked(0x10);
+    machine.accel.interrupt(5);
+    const exit = await machine.exit;
+    await machine.stop();
+    return { exit, marks: machine.marks };
+  },
+
+  async smp() {
+    const machine = await KvmTestMachine.start(guest('smp'), { cpus: 4 });
+    const exit = await machine.exit;
+    const stopped = await machine.stop();
+    return { exit, marks: [...machine.marks].sort(), stopped };
+  },
+
+  async triple() {
+    const machine = await KvmTestMachine.start(guest('triple'), { cpus: 2 });
+    const exit = await machine.exit;
+    const registers = machine.accel.registers(0);
+    const other = machine.accel.registers(1);
+    await machine.stop();
+    return { exit, rbx: hex(registers.get('rbx')), cr0: hex(registers.get('cr0')), cs: hex(registers.get('cs')), other: other.size };
+  },
+
+  async badinsn() {
+    const machine = await KvmTestMachine.start(guest('badinsn'));
+    const exit = await machine.exit;
+    await machine.stop();
+    return { exit };
+  },
+
+  /** Stop at once (the pool still runs vCPU 0) and after the hand-over to the worker. */
+  async stops() {
+    const results: Record<string, number[]> = {};
+    for (const name of ['spin', 'halt', 'flood']) {
+      results[name] = [];
+      for (const later of [false, true]) {
+        const machine = await KvmTestMachine.start(guest(name), { cpus: 2 });
+        await machine.marked(0x10);
+        if (later) await machine.workersRun();
+        results[name].push(await machine.stop());
+      }
+    }
+    return results;
+  },
+
+  async pause() {
+    const machine = await KvmTestMachine.start(guest('flood'));
+    await machine.marked(0x10);
+    await machine.workersRun();
+    const counts: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      await machine.accel.pause();
+      const before = machine.exits(2);
+      await new Promise((done) => setTimeout(done, 50));
+      counts.push(machine.exits(2) - before);
+      machine.accel.resume();
+      // Resumed: the guest makes exits again.
+      while (machine.exits(2) === before) await new Promise((done) => setTimeout(done, 1));
+    }
+    await machine.stop();
+    return { counts };
+  },
+
+  async models() {
+    const marks: Record<string, number[]> = {};
+    for (const cpuModel of ['host', 'baseline', 'x86-64-v2'] as const) {
+      const machine = await KvmTestMachine.start(guest('cpuid'), { cpus: 2, cpuModel });
+      await machine.exit;
+      await machine.stop();
+      marks[cpuModel] = machine.marks;
+    }
+    return marks;
+  },
+
+  async selftest() {
+    return { real: selfTest(), missing: selfTest('/dev/no-kvm'), bare: selfTest('/dev/kvm', '/nowhere') };
+  },
+
+  /** Creates and destroys machines; what the process and KVM hold before and after. */
+  async churn() {
+    const count = Number(process.env.CHURN ?? '100');
+    const look = (): Record<string, number> => ({
+      fds: readdirSync('/proc/self/fd').length,
+      threads: readdirSync('/proc/self/task').length,
+      mappings: readFileSync('/proc/self/maps', 'utf8').split('\n').length,
+      vms: kvmVms(),
+      rssMib: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    });
+    const one = async (): Promise<void> => {
+      const machine = await KvmTestMachine.start(guest('ports'));
+      await machine.exit;
+      await machine.stop();
+    };
+    for (let i = 0; i < 10; i++) await one();
+    const before = look();
+    for (let i = 0; i < count; i++) await one();
+    return { before, after: look() };
+  },
+};
+
+/** VMs that KVM knows of on this host, -1 where debugfs does not say: one directory each beside the counters. */
+function kvmVms(): number {
+  try {
+    return readdirSync('/sys/kernel/debug/kvm', { withFileTypes: true }).filter((entry) => entry.isDirectory()).length;
+  } catch {
+    return -1;
+  }
+}
+
+for (const name of names) {
+  const scenario = scenarios[name];
+  if (scenario === undefined) throw new Error(`no scenario ${name}`);
+  const start = performance.now();
+  const limit = setTimeout(() => {
+    process.stderr.write(`scenario ${name} does not end\n`);
+    process.kill(process.pid, 'SIGKILL');
+  }, Number(process.env.LIMIT_MS ?? '60000'));
+  const result = await scenario();
+  clearTimeout(limit);
+  process.stdout.write(`${JSON.stringify({ name, ms: Math.round(performance.now() - start), result })}\n`);
+}
