@@ -8,6 +8,7 @@ import { JUMP_MASK, link_patch } from './interp_support';
 import { mmu_fetch, PA_FAULT } from './mmu';
 import { MODE_64, MODE_FLAT, MODE_STEP } from './modes';
 import { run_enter, run_leave } from './smp';
+import { timer_poll } from './timer';
 import {
   Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, SEG_BASE,
   SEG_CS,
@@ -21,7 +22,9 @@ export const RUN_EXIT: i32 = 4;
 export const RUN_DEBUG: i32 = 5;
 
 /** The dispatcher is left this often, else V8 never swaps in its optimized code. */
-const SLICE: i32 = 100_000;
+const SLICE: i32 = 50_000;
+/** Timers are looked at this often: reading the host's clock costs as much as some ten instructions. */
+const TIMER_INSNS: u32 = 10_000;
 const TF: u32 = 0x100;
 const IF: u32 = 0x200;
 
@@ -43,6 +46,7 @@ export function cpu_run(cpu: usize, budget: i32): i32 {
   const v = block_vars(cpu);
   if (!v.ready) blocks_init(cpu);
   run_enter(cpu);
+  timer_poll(cpu);
   const reason = run(cpu, budget);
   run_leave(cpu);
   changetype<Cpu>(cpu).exit_reason = reason;
@@ -104,6 +108,11 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
   const left = interp(cpu, blk, c.rip, grant);
   c.icount = v.icount_end - <u64>left;
   c.budget -= grant - left;
+  const now = <u32>c.icount;
+  if (now - c.poll_at >= TIMER_INSNS) {
+    c.poll_at = now;
+    timer_poll(cpu);
+  }
 }
 
 /** One instruction of an exact budget's tail. True: nothing to look after. */

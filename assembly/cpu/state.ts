@@ -145,5 +145,5 @@ export class Cpu {
   async_pf: u64;
   poll_control: u64;
   pv_unhalt: u32; // atomic: a kick that arrived before HLT
-  cpu_pad: u32;
+  poll_at: u32; // low bits of icount when timers were looked at last (run.ts)
 }
