@@ -10,7 +10,7 @@
 import { Cpu } from '../state';
 import * as fx from './fixed128';
 import * as sf from './softfloat';
-import { A, B, C_INF, C_NORMAL, C_ZERO, DE, IE, PE, R, TOP64, ZE, mulhi } from './softfloat';
+import { A, B, C_INF, C_NORMAL, C_ZERO, DE, IE, PE, R, SF_UP, TOP64, UE, ZE, mulhi } from './softfloat';
 import {
   FSW_C1, FSW_C2, FSW_SF, NAN_SE, NAN_SIG, clear_c1, conclude, invalid, is_empty, nans, note_denormals, pop, result_from, result_inf,
   result_zero, round_ext, se, set_st, set_top, sig, signal, st, start, top, underflow, unpack_st, work, write_result,
@@ -81,7 +81,11 @@ export function f2xm1(cpu: usize): void {
       if (sign) sf.put(t + R, C_NORMAL, 1, 0, TOP64, 0);
       else result_inf(t, 0);
     } else if (e == 0 && sf.hi_of(t, A) == TOP64) sf.put(t + R, C_NORMAL, sign, sign ? -1 : 0, TOP64, 0);
-    else if (e >= 0) result_from(t, A); // outside −1 … +1: undefined
+    else if (e >= 0) {
+      // outside −1 … +1, undefined: the operand stays, as on AMD
+      result_from(t, A);
+      sf.add_flags(t, PE);
+    }
     else {
       note_denormals(t, false);
       exp_minus_one(cpu, sf.hi_of(t, A), e, sign);
@@ -304,22 +308,25 @@ export function fptan(cpu: usize): void {
   else {
     note_denormals(t, false);
     const r = reduce(t);
-    sine_cosine(t, r >> 8);
-    const sign = sf.sign_of(t, A) ^ (<u32>(r >> 2) & 1) ^ (r & 1);
-    const se_ = load<i32>(t + SIN_E);
-    const ce = load<i32>(t + COS_E);
-    if (r & 1) {
-      const d = fx.divide(t + V, t + COS, t + SIN);
-      result(cpu, t + V, sign, ce - se_ + d);
-    } else {
-      const d = fx.divide(t + V, t + SIN, t + COS);
-      result(cpu, t + V, sign, se_ - ce + d);
-    }
+    if (sf.exp_of(t, A) < -60) {
+      // x + x³/3: beyond the value itself only stickiness is left, upwards
+      fx.set(t + V, sf.hi_of(t, A), 0);
+      result(cpu, t + V, sf.sign_of(t, A), r >> 8);
+    } else tangent(cpu, r);
   }
   if (!conclude(cpu)) return;
   write_result(cpu, 0);
   set_top(cpu, top(cpu) + 7);
   set_st(cpu, 0, one_se, one_sig);
+}
+
+function tangent(cpu: usize, r: i32): void {
+  const t = work(cpu);
+  sine_cosine(t, r >> 8);
+  const sign = sf.sign_of(t, A) ^ (<u32>(r >> 2) & 1) ^ (r & 1);
+  const e = load<i32>(t + SIN_E) - load<i32>(t + COS_E);
+  if (r & 1) result(cpu, t + V, sign, fx.divide(t + V, t + COS, t + SIN) - e);
+  else result(cpu, t + V, sign, fx.divide(t + V, t + SIN, t + COS) + e);
 }
 
 // ---- FPATAN --------------------------------------------------------------------------------------------------------
@@ -534,6 +541,8 @@ function times_y(cpu: usize, y: usize, l: i32): void {
     }
     sf.put(t + R, C_NORMAL, sign, e, ph, pl);
     round_ext(cpu, 64);
+    // reported as inexact even when it is not, as CPUs do
+    sf.add_flags(t, sf.hi_of(t, R) & TOP64 ? PE : PE | UE);
     return;
   }
   fx.mul64(t + V, t + V, h);
@@ -631,11 +640,9 @@ function log_plus_one(cpu: usize): void {
   }
   let l: i32;
   if (sx && e >= 0) {
-    // 1 + x ≤ 0: outside the instruction's range, undefined
-    if (e == 0 && h == TOP64) {
-      sf.add_flags(t, ZE);
-      result_inf(t, sy ^ 1);
-    } else invalid(t);
+    // 1 + x ≤ 0, outside the instruction's range, undefined: x is the result, as on AMD
+    result_from(t, A);
+    sf.add_flags(t, PE);
     return;
   }
   if (e >= -2) {
