@@ -80,8 +80,10 @@ export function f2xm1(cpu: usize): void {
     else if (ca == C_INF) {
       if (sign) sf.put(t + R, C_NORMAL, 1, 0, TOP64, 0);
       else result_inf(t, 0);
-    } else if (e == 0 && sf.hi_of(t, A) == TOP64) sf.put(t + R, C_NORMAL, sign, sign ? -1 : 0, TOP64, 0);
-    else if (e >= 0) {
+    } else if (e == 0 && sf.hi_of(t, A) == TOP64) {
+      sf.put(t + R, C_NORMAL, sign, sign ? -1 : 0, TOP64, 0);
+      sf.add_flags(t, sign ? PE : PE | SF_UP);
+    } else if (e >= 0) {
       // outside −1 … +1, undefined: the operand stays, as on AMD
       result_from(t, A);
       sf.add_flags(t, PE);
