@@ -63,7 +63,7 @@ function entry(row) {
   else if (k === 'BSF' || k === 'BSR') { sub = k === 'BSR' ? 1 : 0; k = 'BSX'; }
 
   let flags = 0;
-  if (row.digit >= 0 || ops.some((o) => 'EGMRSCDUN'.includes(o[0]) && !['ES', 'GS', 'DS', 'CS', 'SS', 'CL', 'DX'].includes(o))) flags |= FLAG.MODRM;
+  if (row.digit >= 0 || ops.some((o) => 'EGMRSCDUN'.includes(o[0]) && !['ES', 'GS', 'DS', 'CS', 'SS', 'CL', 'DX', 'Ub'].includes(o))) flags |= FLAG.MODRM;
   if (ops.some((o) => o[0] === 'M')) flags |= FLAG.MEM;
   if (/^([EGOZ]b|AL|b)$/.test(o0) || (k === 'MOVOFFS' && o1 === 'AL') || (o0 === 'DX' && o1 === 'AL') || (o0 === 'Ub' && o1 === 'AL')) flags |= FLAG.BYTE;
   for (const a of row.attributes) flags |= FLAG[a.toUpperCase()] ?? bad(row, a);
@@ -120,7 +120,7 @@ function makeOptab(rows) {
       if (row.map === '2') { two[row.lo * 2] = 2; two[row.lo * 2 + 1] = row.operands.length > 0 ? FLAG.MODRM : 0; }
       continue;
     }
-    if (row.map !== '1' && row.map !== '2') continue; // MOVBE: by hand
+    if (row.map !== '1' && row.map !== '2') continue; // CRC32: by hand
     const t = row.map === '1' ? one : two;
     const { w0, w1 } = entry(row);
     for (let op = row.lo; op <= row.hi; op++) {
