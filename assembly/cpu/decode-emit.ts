@@ -711,13 +711,15 @@ function emit_rare(d: Dec, kind: u32, sub: u32, size: u32): u32 {
       put_mem(d, O.OP_MISC, d.reg << 3, 0, M.M_BOUND | (d.opsize << 8));
       return EMIT_ON;
     case K.K_MOVFROMSEG:
-      if (d.reg > 5 || d.rex & 4) return undefined_op(d);
+      d.reg &= 7; // REX.R is ignored
+      if (d.reg > 5) return undefined_op(d);
       if (d.mem) {
         prepare(d, 2, true);
         put_mem(d, O.OP_MISC, 0, d.reg, M.M_SEG_M);
       } else put_op(d, O.OP_MISC, d.rm << 3, d.reg, 0, M.M_SEG_R | (d.opsize << 8));
       return EMIT_ON;
     case K.K_MOVTOSEG: {
+      d.reg &= 7;
       if (d.reg > 5 || d.reg == SEG_CS) return undefined_op(d);
       const r = rm_value(d, 1);
       return sys(d, S.S_MOVSEG, d.reg, r, 0, 0);
@@ -770,7 +772,7 @@ function emit_rare(d: Dec, kind: u32, sub: u32, size: u32): u32 {
     case K.K_GRP7: return group7(d);
     case K.K_GRP9: return group9(d);
     case K.K_GRP15: {
-      if (no_map(d)) return undefined_op(d);
+      if (no_map(d) || (d.mem ? (d.reg & 7) >= 4 && (d.reg & 7) != 7 : (d.reg & 7) < 5)) return undefined_op(d);
       const imm = 0xae | (d.mem ? 0x1000 : 0) | (d.rex & 8 ? 0x2000 : 0);
       if (d.mem) {
         prepare(d, 1, false);

@@ -1,4 +1,4 @@
-/** SSE and MMX rows: which prefix and operand kind exist, then one OP_SSE. Also MOVBE and CRC32, which live in map 0F 38. */
+/** SSE and MMX rows: which prefix and operand kind exist, then one OP_SSE. Also CRC32, which lives in map 0F 38. */
 import { PROFILE_V2 } from './cpuid';
 import { Dec, parse_imm8 } from './decode';
 import { EMIT_ON, prepare, put_mem, put_op, TMP0, undefined_op } from './decode-emit';

@@ -3,7 +3,7 @@ import { aad, aam, decimal_adjust, double_shift, get_sx, put, put_reg } from './
 import { raise, X_BR } from './fault';
 import { AF, CF, cond, DF, flags_materialize, get_cf, PF, SF, ZF } from './flags';
 import { x87_fwait } from './fpu_link';
-import { ptr_r, ptr_rw, ptr_w_done, rd16, rd32, rd8, wr16, wr8 } from './mem';
+import { ptr_rw, ptr_w_done, rd16, rd32, rd8, wr16, wr8 } from './mem';
 import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_SELECTOR } from './state';
 import { linear } from './string';
 import { ea, U_A, U_B, U_DISP, U_IMM } from './uop';
@@ -33,10 +33,8 @@ export const M_MOVSX16: u32 = 21;
 export const M_BOUND: u32 = 22; // size << 8
 export const M_SEG_R: u32 = 23; // size << 8; b = segment
 export const M_SEG_M: u32 = 24;
-export const M_MOVBE_LD: u32 = 25; // size << 8
-export const M_MOVBE_ST: u32 = 26;
-export const M_CRC32: u32 = 27; // size of the source << 8, bit 12: 64-bit destination
-export const M_FWAIT: u32 = 28;
+export const M_CRC32: u32 = 25; // size of the source << 8, bit 12: 64-bit destination
+export const M_FWAIT: u32 = 26;
 
 /** CRC-32C (reversed polynomial 0x82f63b78) of `bytes` low bytes of v, bit by bit from the low end. */
 function crc32c(crc: u32, v: u64, bytes: u32): u32 {
@@ -115,24 +113,7 @@ export function misc_op(cpu: usize, u: usize): void {
       break;
     }
     case M_SEG_M: wr16(cpu, ea(cpu, u), load<u16>(cpu + CPU_SEGS + (<u32>load<u8>(u, U_B) << 5), SEG_SELECTOR)); break;
-    case M_MOVBE_LD: {
-      const p = ptr_r(cpu, ea(cpu, u), 1 << size);
-      if (p) put_reg(a, size, reversed(get_sx(p, size), size));
-      break;
-    }
-    case M_MOVBE_ST: {
-      const va = ea(cpu, u);
-      const p = ptr_rw(cpu, va, 1 << size);
-      if (p == 0) return;
-      put(p, size, reversed(get_sx(a, size), size));
-      ptr_w_done(cpu, p, va, 1 << size);
-      break;
-    }
     case M_FWAIT: x87_fwait(cpu); break;
     default: store<u64>(a, crc32c(load<u32>(a), load<u64>(b), 1 << size)); // M_CRC32
   }
-}
-
-function reversed(v: u64, size: u32): u64 {
-  return size == 1 ? <u64>bswap<u16>(<u16>v) : size == 2 ? <u64>bswap<u32>(<u32>v) : bswap<u64>(v);
 }

@@ -122,6 +122,22 @@ function step_once(cpu: usize, c: Cpu): bool {
   return c.fault == FAULT_NONE;
 }
 
+/**
+ * For tests: runs without delivering anything until an exception comes up or `limit` blocks have run; `step`: one
+ * instruction a block. Returns cpu.fault, which the caller clears.
+ */
+export function cpu_run_raw(cpu: usize, step: bool, limit: u32): u32 {
+  const c = changetype<Cpu>(cpu);
+  if (!block_vars(cpu).ready) blocks_init(cpu);
+  for (let i: u32 = 0; i < limit; i++) {
+    const blk = locate(cpu, c, step);
+    if (blk) go(cpu, c, blk, step ? 1 : 64);
+    if (c.fault == FAULT_EXCEPTION || c.fault == FAULT_TRAP) return c.fault;
+    c.fault = FAULT_NONE;
+  }
+  return FAULT_NONE;
+}
+
 /** What the dispatcher came back for: delivers exceptions. -1: go on, else a RUN_* reason. */
 function after(cpu: usize, c: Cpu): i32 {
   const f = c.fault;

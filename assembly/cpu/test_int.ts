@@ -8,3 +8,5 @@ export { cpu_reset } from './reset';
 export { cpu_run, cpu_set_exact, cpu_set_step } from './run';
 export { tlb_init, tlb_flush_all } from './tlb';
 export { cpu_field, enter_long64, irqchip_reset } from './reset';
+export * from './test_decode';
+export * from './test_diff';

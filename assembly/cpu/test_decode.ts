@@ -1,0 +1,43 @@
+/** For the decoder's tests: one instruction, parsed. */
+import { block_vars, blocks_init } from './blocks';
+import { dec_of, parse } from './decode';
+import { emit } from './decode-emit';
+import { OP_SYS } from './generated/ops';
+import { S_UD } from './sysops';
+import { Cpu } from './state';
+import { U_IMM, U_OP } from './uop';
+
+/** Offset of the parsed fields: see class Dec. */
+export function t_dec(cpu: usize): usize {
+  return changetype<usize>(dec_of(cpu));
+}
+
+/** Length of the instruction at linear offset `p` in `mode`, 0 when undefined, 255 when longer than allowed. */
+export function t_parse(cpu: usize, mode: u32, p: usize, avail: u32): u32 {
+  const v = block_vars(cpu);
+  if (!v.ready) blocks_init(cpu);
+  const d = dec_of(cpu);
+  d.cpu = <u32>cpu;
+  d.mode = mode;
+  d.off = 0;
+  d.p = <u32>p;
+  d.avail = avail;
+  d.out = v.next;
+  parse(d);
+  if (d.long | d.short) return 255;
+  const base = d.base;
+  const index = d.index;
+  const disp = d.disp;
+  emit(d, 0, 0);
+  d.base = base;
+  d.index = index;
+  d.disp = disp;
+  if (d.long | d.short) return 255;
+  if (load<u16>(d.last, U_OP) == OP_SYS && (load<u32>(d.last, U_IMM) & 0xff) == S_UD) return 0;
+  return d.pos;
+}
+
+/** CPU model of the vCPU. */
+export function t_profile(cpu: usize, profile: u32): void {
+  changetype<Cpu>(cpu).profile = profile;
+}
