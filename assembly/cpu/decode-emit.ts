@@ -640,7 +640,8 @@ export function emit(d: Dec, prev: u32, prev_flags: u32): u32 {
     case K.K_X87:
       if (d.mem) {
         prepare(d, 1, false);
-        put_mem(d, O.OP_X87, 0, 0, ((d.opcode & 7) << 8) | d.modrm);
+        // bit 11: 16-bit operand size, the short environment of FLDENV and kin
+        put_mem(d, O.OP_X87, 0, 0, ((d.opcode & 7) << 8) | d.modrm | (d.opsize == 1 ? 0x800 : 0));
       } else put_op(d, O.OP_X87, 0, 0, 0, ((d.opcode & 7) << 8) | d.modrm);
       return EMIT_ON;
     case K.K_NOPL:

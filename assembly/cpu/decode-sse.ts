@@ -1,11 +1,12 @@
 /** SSE and MMX rows: which prefix and operand kind exist, then one OP_SSE. Also CRC32, which lives in map 0F 38. */
 import { PROFILE_V2 } from './cpuid';
-import { Dec, parse_imm8 } from './decode';
+import { Dec, PLACE_ZERO, parse_imm8 } from './decode';
 import { EMIT_ON, prepare, put_mem, put_op, TMP0, undefined_op } from './decode-emit';
 import { SSE_0F, SSE_38, SSE_3A, SSE_SHIFTS } from './generated/optab';
 import { OP_LD32, OP_LD64, OP_LDZX16, OP_LDZX8, OP_MISC, OP_MOVZX8, OP_SSE } from './generated/ops';
 import { M_CRC32 } from './misc';
 import { Cpu } from './state';
+import { INDEX_ADDR32 } from './uop';
 
 /** CRC32 (F2 0F 38 F0/F1), x86-64-v2 only. */
 function crc32(d: Dec): u32 {
@@ -46,7 +47,14 @@ export function emit_sse(d: Dec): u32 {
   }
   const map: u32 = d.map == 2 ? 0 : d.map == 0x38 ? 1 : 2;
   const imm = op | (prefix << 8) | (map << 10) | (d.mem ? 0x1000 : 0) | (d.rex & 8 ? 0x2000 : 0) | (imm8 << 16);
-  if (d.mem) {
+  if (d.map == 2 && op == 0xf7) {
+    // MASKMOVQ and MASKMOVDQU: the memory operand is DS:rDI, both modrm operands are registers
+    d.base = 7 << 3;
+    d.index = PLACE_ZERO | (d.adsize == 4 ? INDEX_ADDR32 : 0);
+    d.disp = 0;
+    prepare(d, 1, true);
+    put_mem(d, OP_SSE, d.reg, d.rm, imm);
+  } else if (d.mem) {
     prepare(d, 1, false);
     put_mem(d, OP_SSE, d.reg, 0, imm);
   } else put_op(d, OP_SSE, d.reg, d.rm, 0, imm);
