@@ -11,6 +11,7 @@
 
 struct options {
 	const char *test_directory;   /* unix sockets instead of vsock, no machine set-up */
+	bool test_vsock;              /* but vsock all the same: the kernel's loopback */
 	const char *cgroup;           /* the cgroup2 directory that holds the containers' */
 };
 extern struct options options;

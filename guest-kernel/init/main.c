@@ -116,11 +116,15 @@ static void set_own_limits(void)
 static void parse_arguments(int argc, char **argv)
 {
 	/* The kernel passes words of its command line that it does not know; none of them is for us. */
-	for (int i = 1; i + 1 < argc; i++) {
+	for (int i = 1; i < argc; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
 		if (!strcmp(argv[i], "--test-socket"))
-			options.test_directory = argv[++i];
+			options.test_directory = value;
 		else if (!strcmp(argv[i], "--test-cgroup"))
-			options.cgroup = argv[++i];
+			options.cgroup = value;
+		else if (!strcmp(argv[i], "--test-vsock"))
+			options.test_vsock = true;
 	}
 }
 

@@ -20,7 +20,7 @@ int host_connect(uint32_t port)
 	socklen_t length;
 	int fd;
 
-	if (options.test_directory) {
+	if (options.test_directory && !options.test_vsock) {
 		address.un.sun_family = AF_UNIX;
 		snprintf(address.un.sun_path, sizeof address.un.sun_path, "%s/%u", options.test_directory, port);
 		length = sizeof address.un;

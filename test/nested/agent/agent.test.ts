@@ -1,5 +1,5 @@
 import { copyFileSync, mkdirSync, realpathSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -7,20 +7,30 @@ import { PROJECT } from '../../unit/agent/harness.ts';
 
 const directory = join(PROJECT, '.cache/test-dist/agent');
 
+/** Runs main.ts in the nested machine behind `prepare` and returns its results. */
+function runNested(prepare: string): Record<string, unknown> {
+  const env = `export PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT}`;
+  const script = `${env}; modprobe -a loop erofs vsock_loopback && ${prepare} node ${join(directory, 'main.mjs')}`;
+  const args = ['scripts/nested.mjs', '--no-setup', '--timeout', '200', '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
+  const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: 280_000 });
+  expect(run.status, run.stderr + run.stdout).toBe(0);
+  return JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '');
+}
+
+beforeAll(async () => {
+  mkdirSync(directory, { recursive: true });
+  const outfile = join(directory, 'main.mjs');
+  await build({ entryPoints: [join(PROJECT, 'test/nested/agent/main.ts')], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', supported: { using: false }, logLevel: 'silent' });
+  // busybox's unshare has no --kill-child.
+  copyFileSync(realpathSync('/usr/bin/unshare'), join(directory, 'unshare'));
+  execFileSync('gcc', ['-static', '-O1', '-o', join(directory, 'vsock-relay'), join(PROJECT, 'test/nested/agent/vsock-relay.c')]);
+});
+
 describe('init in a machine with cgroup v2 and all capabilities', () => {
   let results: Record<string, unknown>;
 
-  beforeAll(async () => {
-    mkdirSync(directory, { recursive: true });
-    const bundle = join(directory, 'main.mjs');
-    await build({ entryPoints: [join(PROJECT, 'test/nested/agent/main.ts')], outfile: bundle, bundle: true, platform: 'node', format: 'esm', target: 'node20', supported: { using: false }, logLevel: 'silent' });
-    // busybox's unshare has no --kill-child, its losetup no --show.
-    copyFileSync(realpathSync('/usr/bin/unshare'), join(directory, 'unshare'));
-    const script = `PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT} modprobe -a loop erofs && exec env PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT} node ${bundle}`;
-    const args = ['scripts/nested.mjs', '--no-setup', '--timeout', '200', '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
-    const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: 280_000 });
-    expect(run.status, run.stderr + run.stdout).toBe(0);
-    results = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '');
+  beforeAll(() => {
+    results = runNested('');
   }, 300_000);
 
   it.each([
@@ -35,6 +45,25 @@ describe('init in a machine with cgroup v2 and all capabilities', () => {
       { megabytes: expect.toSatisfy((mb: number) => mb > 62_000), group: 'root:x:0:', moved: 'alice', sparse: true },
     ],
     ['scratch as a kill -9 of the VMM leaves it', expect.toSatisfy((status: number) => status <= 1)],
+  ])('%s', (name, expected) => {
+    expect(results[name]).toEqual(expected);
+  });
+});
+
+describe('init over the kernel\'s own vsock (loopback)', () => {
+  let results: Record<string, unknown>;
+
+  beforeAll(() => {
+    results = runNested('vsock-relay /tmp/current && VMM_TEST_VSOCK=/tmp/current');
+  }, 300_000);
+
+  it.each([
+    ['output apart, status', { stdout: 'out\n', stderr: 'err\n', status: 3 }],
+    ['20 MB through stdout, a slow reader', { status: 7, bytes: 20 * 2 ** 20 }],
+    ['8 MB of input through cat, its end passed on', { status: 0, bytes: 8 * 2 ** 20 }],
+    ['the host closes stdout', true],
+    ['a terminal', 'typed\r\n<typed>\r\n9 10\r\n'],
+    ['50 processes at once, then an orderly end', { good: true, exit: 0 }],
   ])('%s', (name, expected) => {
     expect(results[name]).toEqual(expected);
   });

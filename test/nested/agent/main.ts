@@ -95,11 +95,68 @@ const cases: Record<string, (guest: Guest) => Promise<unknown>> = {
   },
 };
 
+/** The same streams as in test/unit/agent, over the kernel's own vsock. */
+const vsockCases: typeof cases = {
+  async 'output apart, status'(guest) {
+    const { stdout, stderr, status } = await sh(guest, 'echo out; echo err >&2; exit 3');
+    return { stdout, stderr, status: status.status };
+  },
+  async '20 MB through stdout, a slow reader'(guest) {
+    const process = guest.session.start(container(guest, ['/bin/sh', '-c', 'dd if=/dev/zero bs=1M count=20 2>/dev/null; exit 7']));
+    let bytes = 0;
+    let chunks = 0;
+    process.onStdout(async (chunk) => {
+      bytes += chunk.length;
+      if (++chunks % 64 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    });
+    process.onStderr(() => {});
+    return { status: (await process.wait()).status, bytes };
+  },
+  async '8 MB of input through cat, its end passed on'(guest) {
+    const process = guest.session.start(container(guest, ['cat'], { stdin: true }));
+    let bytes = 0;
+    process.onStdout((chunk) => {
+      bytes += chunk.length;
+    });
+    process.onStderr(() => {});
+    for (let i = 0; i < 128; i++) await process.stdin.write(new Uint8Array(65536).fill(i));
+    await process.stdin.end();
+    return { status: (await process.wait()).status, bytes };
+  },
+  async 'the host closes stdout'(guest) {
+    const process = guest.session.start(container(guest, ['/bin/sh', '-c', 'yes; echo "status $?" >&2']));
+    process.onStdout(() => process.closeStdout());
+    let stderr = '';
+    process.onStderr((chunk) => {
+      stderr += Buffer.from(chunk).toString();
+    });
+    await process.wait();
+    return stderr.includes('status 141');
+  },
+  async 'a terminal'(guest) {
+    const process = guest.session.start(container(guest, ['/bin/sh', '-c', 'read line; echo "<$line>"; stty size'], { tty: true, size: { rows: 9, columns: 10 } }));
+    const reader = new Reader(process);
+    await process.stdin.write(Buffer.from('typed\n'));
+    await process.wait();
+    return reader.text;
+  },
+  async '50 processes at once, then an orderly end'(guest) {
+    const main = guest.session.start(container(guest, ['sleep', '100000']));
+    await main.started;
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => finish(guest.session.exec(main.container, { args: ['/bin/sh', '-c', `echo ${i}; exit ${i}`], env: ['PATH=/bin'] }))),
+    );
+    const good = all.every((result, i) => result.stdout === `${i}\n` && result.status.status === i);
+    await Promise.all([guest.session.shutdown('poweroff', 0), finish(main)]);
+    return { good, exit: await guest.exited };
+  },
+};
+
 // The cgroup that a test's init gets is a child of the root; a real machine's init has the root itself.
 writeFileSync('/sys/fs/cgroup/cgroup.subtree_control', '+cpu +memory +pids +io');
 
 const results: Record<string, unknown> = {};
-for (const [name, body] of Object.entries(cases)) {
+for (const [name, body] of Object.entries(process.env.VMM_TEST_VSOCK === undefined ? cases : vsockCases)) {
   const guest = startGuest();
   try {
     await guest.session.hello();
