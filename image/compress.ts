@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { VmmError } from '../vmm/errors.ts';
+import { bunzip2 } from './bunzip2.ts';
 import { DEFAULT_LIMITS, type ImportLimits } from './limits.ts';
 import { ZstdFrames } from './zstd-frames.ts';
 
@@ -49,12 +50,18 @@ export async function decompress(
   const all = { ...DEFAULT_LIMITS, ...limits };
   const { start, rest } = await peek(source, MAGIC_LENGTH);
   const compression = recognise(start);
-  const counter = { input: 0 };
-  const counted = count(rest, counter);
-  return { compression, stream: bounded(undo(compression, counted), compression, counter, all) };
+  const input: Input = { bytes: 0, error: undefined };
+  return { compression, stream: bounded(undo(compression, rest, input), compression, input, all) };
 }
 
-async function* undo(compression: Compression, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** What came from the source. */
+interface Input {
+  bytes: number;
+  error: unknown;
+}
+
+async function* undo(compression: Compression, rest: AsyncIterable<Uint8Array>, input: Input): AsyncGenerator<Uint8Array> {
+  const source = observed(rest, input);
   try {
     switch (compression) {
       case 'plain':
@@ -70,13 +77,12 @@ async function* undo(compression: Compression, source: AsyncIterable<Uint8Array>
         yield* unxz(source);
         return;
       default:
-        throw new VmmError('IMAGE_COMPRESSED', 'bzip2 data is not supported', {
-          hint: 'recompress it with gzip, zstd or xz',
-        });
+        yield* bunzip2(source);
     }
   } catch (cause) {
-    if (cause instanceof VmmError || (cause as NodeJS.ErrnoException).syscall !== undefined) throw cause;
-    if (compression === 'plain' || (cause as Error).name === 'AbortError') throw cause;
+    // A failing source is no damaged data.
+    if (input.error !== undefined) throw input.error;
+    if (cause instanceof VmmError) throw cause;
     throw new VmmError('IMAGE_COMPRESSED', `${compression} data is damaged or incomplete`, {
       cause,
       hint: 'fetch or build the image again',
@@ -147,17 +153,23 @@ async function loadXz(): Promise<XzModule> {
   return module.default ?? module;
 }
 
-async function* count(source: AsyncIterable<Uint8Array>, counter: { input: number }): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    counter.input += chunk.length;
-    yield chunk;
+/** Counts what a source gives and remembers how it failed. */
+async function* observed(source: AsyncIterable<Uint8Array>, input: Input): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of source) {
+      input.bytes += chunk.length;
+      yield chunk;
+    }
+  } catch (error) {
+    input.error = error;
+    throw error;
   }
 }
 
 async function* bounded(
   source: AsyncIterable<Uint8Array>,
   compression: Compression,
-  counter: { input: number },
+  input: Input,
   limits: ImportLimits,
 ): AsyncGenerator<Uint8Array> {
   let output = 0;
@@ -166,8 +178,8 @@ async function* bounded(
     if (output > limits.maxTotalBytes) {
       throw new VmmError('IMAGE_LIMIT', `the data is larger than ${limits.maxTotalBytes} bytes`);
     }
-    if (output > limits.ratioFloor && output > counter.input * limits.maxRatio) {
-      throw new VmmError('IMAGE_LIMIT', `${compression} data expands more than ${limits.maxRatio} times (${counter.input} bytes to over ${output})`, {
+    if (output > limits.ratioFloor && output > input.bytes * limits.maxRatio) {
+      throw new VmmError('IMAGE_LIMIT', `${compression} data expands more than ${limits.maxRatio} times (${input.bytes} bytes to over ${output})`, {
         hint: 'it looks like a decompression bomb; unpack it yourself if you trust it',
       });
     }

@@ -38,7 +38,7 @@ export interface ErofsOptions {
   contentKey?: string;
   /** Volume name, at most 16 bytes of UTF-8; default "vmm". */
   volumeName?: string;
-  /** Longest file tail kept behind its inode, bytes, 0..4032; default 1024. */
+  /** Longest file tail kept behind its inode, bytes, 0..4032; default 512. */
   maxInlineTail?: number;
   /** Write through to the disk before the file gets its name; default true. */
   fsync?: boolean;
@@ -60,9 +60,10 @@ export interface ErofsResult {
 
 /**
  * Tails up to here lie behind their inode. Linux reads inodes one block at a time without
- * read-ahead, so long tails between them make a walk of the tree slow; short ones save a read.
+ * read-ahead, so long tails between them make a walk of the tree slow; short ones save a read
+ * of the file (docs/measurements.md, "Image import").
  */
-const DEFAULT_INLINE_TAIL = 1024;
+const DEFAULT_INLINE_TAIL = 512;
 
 /**
  * Writes `tree` as an EROFS file system to `outPath`. The file appears whole or not at all:

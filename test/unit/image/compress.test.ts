@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Compression, decompress, type ImportLimits, recognise } from '../../../image/index.ts';
-import { collect, hasTool, pattern, stream } from './support.ts';
+import { hasTool, pattern, stream } from './support.ts';
 
 function compressed(tool: string, bytes: Buffer, ...args: string[]): Buffer {
   const run = spawnSync(tool, ['-c', ...args], { input: bytes, maxBuffer: 1 << 28 });
@@ -26,6 +26,7 @@ const TOOLS = ([
   ['gzip', ['-6']],
   ['zstd', ['-3']],
   ['xz', ['-1']],
+  ['bzip2', ['-9']],
 ] as [Compression, string[]][]).filter(([tool]) => hasTool(tool));
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted });
@@ -41,11 +42,10 @@ describe.each(TOOLS)('%s', (tool, args) => {
     }
   });
 
-  it('several in a row are one stream, or an error: never cut short in silence', async () => {
+  it('several in a row are one stream', async () => {
     const second = compressed(tool, Buffer.from('second'), ...args);
-    const outcome = await undo(Buffer.concat([bytes, second])).then(({ data }) => data, (error: unknown) => error);
-    if (tool === 'xz' && outcome instanceof Error) expect(outcome).toEqual(code('IMAGE_COMPRESSED'));
-    else expect((outcome as Buffer).equals(Buffer.concat([DATA, Buffer.from('second')]))).toBe(true);
+    const { data } = await undo(Buffer.concat([bytes, second]));
+    expect(data.equals(Buffer.concat([DATA, Buffer.from('second')]))).toBe(true);
   });
 
   it('an empty file is empty', async () => {
@@ -78,6 +78,19 @@ describe.each(TOOLS)('%s', (tool, args) => {
     await expect(undo(bomb, { limits: { ratioFloor: 1 << 20, maxRatio: 100 } })).rejects.toEqual(code('IMAGE_LIMIT'));
     await expect(undo(bomb, { limits: { maxTotalBytes: 1 << 20 } })).rejects.toEqual(code('IMAGE_LIMIT'));
     expect((await undo(bomb)).data.length).toBe(32 << 20);
+  });
+});
+
+describe.runIf(hasTool('bzip2'))('bzip2 blocks', () => {
+  it('every block size, several blocks, and data of long runs are read', async () => {
+    const runs = Buffer.concat([Buffer.alloc(400_000, 'ab'), Buffer.alloc(1_500_000, 7), pattern(700_000), Buffer.from('aaaa'), Buffer.alloc(259, 'b')]);
+    for (const level of ['-1', '-5', '-9']) {
+      expect((await undo(compressed('bzip2', runs, level))).data.equals(runs)).toBe(true);
+    }
+    for (const length of [1, 3, 4, 5, 258, 259, 260]) {
+      const bytes = Buffer.alloc(length, 'z');
+      expect((await undo(compressed('bzip2', bytes))).data.equals(bytes)).toBe(true);
+    }
   });
 });
 
@@ -127,17 +140,15 @@ describe('recognise', () => {
     expect((await undo(pattern(100_000), { chunk: 1 })).data.equals(pattern(100_000))).toBe(true);
   });
 
-  it('bzip2 is recognised and refused with advice', async () => {
-    await expect(undo(Buffer.from('BZh91AY&SY'))).rejects.toEqual(expect.objectContaining({ code: 'IMAGE_COMPRESSED', hint: expect.stringContaining('gzip') }));
-  });
-
   it('an error of the source passes through as it is', async () => {
-    async function* failing(): AsyncGenerator<Uint8Array> {
-      yield gzipSync(DATA).subarray(0, 1000);
-      throw new TypeError('source broke');
+    for (const bytes of [gzipSync(DATA), DATA, ...TOOLS.map(([tool, args]) => compressed(tool, DATA, ...args))]) {
+      async function* failing(): AsyncGenerator<Uint8Array> {
+        yield bytes.subarray(0, 1000);
+        throw new TypeError('source broke');
+      }
+      const { stream: output } = await decompress(failing());
+      await expect(toArray(output)).rejects.toThrow(new TypeError('source broke'));
     }
-    const { stream: output } = await decompress(failing());
-    await expect((async () => collect(await toArray(output)))()).rejects.toThrow(/source broke|damaged/);
   });
 });
 
