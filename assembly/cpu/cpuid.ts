@@ -44,7 +44,9 @@ const F1_ECX_V2: u32 =
   (1 << 20) | // SSE4.2
   (1 << 23); // POPCNT
 const F7_EBX: u32 = 1 << 9; // ERMS
-const F7_EDX: u32 = 1 << 4; // FSRM
+const F7_EDX: u32 =
+  (1 << 4) | // FSRM
+  (1 << 29); // ARCH_CAPABILITIES: says that nothing here speculates, so stock kernels spare page-table isolation and the like
 const E1_EDX: u32 =
   (1 << 11) | // SYSCALL
   (1 << 20) | // NX

@@ -20,6 +20,7 @@ const IA32_FEATURE_CONTROL: u32 = 0x3a;
 const IA32_BIOS_UPDT_TRIG: u32 = 0x79;
 const IA32_BIOS_SIGN_ID: u32 = 0x8b;
 const MSR_PLATFORM_INFO: u32 = 0xce;
+const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
 const MSR_BBL_CR_CTL: u32 = 0x119;
 const MSR_MISC_FEATURES_ENABLES: u32 = 0x140;
 const IA32_SYSENTER_CS: u32 = 0x174;
@@ -47,6 +48,12 @@ const CR0_PG: u64 = 0x8000_0000;
 
 /** Fast strings on; no BTS, no PEBS. Linux drops REP MOVSB when the first bit is 0. */
 export const MISC_ENABLE_RESET: u64 = 0x1801;
+
+/**
+ * RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, GDS_NO,
+ * RFDS_NO, ITS_NO: an interpreter has none of these flaws.
+ */
+const ARCH_CAPABILITIES: u64 = 0x4000_0000_0c10_e179;
 
 function unknown(cpu: usize, msr: u32): u64 {
   count_msr(cpu, msr);
@@ -76,6 +83,7 @@ export function msr_read(cpu: usize, msr: u32): u64 {
     case IA32_KERNEL_GS_BASE: return c.kernel_gs_base;
     case IA32_TSC_AUX: return c.tsc_aux;
     case IA32_FEATURE_CONTROL: return 1; // locked: no VMX
+    case IA32_ARCH_CAPABILITIES: return ARCH_CAPABILITIES;
     case IA32_BIOS_SIGN_ID: return 0x1_0000_0000; // microcode revision 1
     case IA32_PLATFORM_ID:
     case MSR_PLATFORM_INFO:

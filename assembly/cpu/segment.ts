@@ -398,7 +398,7 @@ export function lar(cpu: usize, selector: u32): u64 {
     const mask: u32 = long_mode(cpu) ? 0x1a04 : 0x1a3e;
     if (!((mask >> (attr & 15)) & 1)) return 0;
   }
-  return (<u64>1 << 32) | ((d >> 32) & 0x00ff_ff00);
+  return (<u64>1 << 32) | ((d >> 32) & 0x00f0_ff00);
 }
 
 /** LSL: limit in bytes in bits 0..31, bit 32 = ZF. */

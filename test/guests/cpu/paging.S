@@ -263,7 +263,7 @@ user_code:
 16:
   mov %cr0, %rax
 17:
-  int $0x81                           # gate of DPL 0
+  cli                                 # IOPL 0
 user_code_end:
 
   .bss

@@ -305,7 +305,7 @@ describe('segments', () => {
 
   it('LAR, LSL, VERR, VERW answer by ZF', () => {
     const lar = m.call('lar', m.cpu(), 0x18) as bigint;
-    expect([lar >> 32n, lar & 0xffff_ffffn]).toEqual([1n, 0x00cf_9200n]);
+    expect([lar >> 32n, lar & 0xffff_ffffn]).toEqual([1n, 0x00c0_9200n]);
     expect((m.call('lsl', m.cpu(), 0x28) as bigint) & 0xffff_ffffn).toBe(0xfffn);
     expect((m.call('lsl', m.cpu(), 0x18) as bigint) & 0xffff_ffffn).toBe(0xffff_ffffn);
     expect(m.call('lar', m.cpu(), 0)).toBe(0n);
