@@ -7,6 +7,7 @@ const APPLETS = ['sh', 'cat', 'echo', 'ls', 'ps', 'mount', 'free', 'uname', 'id'
 /** A root file system with Debian's static busybox; returns its directory. */
 export function busyboxImage(dir = mkdtempSync(join(tmpdir(), 'vmm-busybox-'))): string {
   for (const sub of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'root']) mkdirSync(join(dir, sub), { recursive: true });
+  chmodSync(dir, 0o755); // mkdtemp's 0700 would keep other users out
   chmodSync(join(dir, 'tmp'), 0o1777);
   copyFileSync('/bin/busybox', join(dir, 'bin', 'busybox'));
   chmodSync(join(dir, 'bin', 'busybox'), 0o755);

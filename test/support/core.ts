@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
+import { root } from '../../scripts/lib.mjs';
 
 export const HOST_PENDING = -0x7000_0000;
 export const HOST_KICK_DEVICE = 0xffff;
 export const HOST_SERIAL = 0x100;
-const root = new URL('../..', import.meta.url).pathname;
 const CANARY = 0xa5;
 const CANARY_BYTES = 0x1_0000;
 const CANARY_PAGE = Buffer.alloc(CANARY_BYTES, CANARY);
@@ -73,10 +73,12 @@ export class MockHost {
 
 let compiled: WebAssembly.Module | undefined;
 
+/** VMM_CORE_WASM names a module that is built already: for work on tests while the sources change. */
 function moduleOf(): WebAssembly.Module {
   if (!compiled) {
-    buildCore();
-    compiled = new WebAssembly.Module(readFileSync(join(root, 'dist', 'core.wasm')));
+    const built = process.env.VMM_CORE_WASM;
+    if (built === undefined) buildCore();
+    compiled = new WebAssembly.Module(readFileSync(built ?? join(root, 'dist', 'core.wasm')));
   }
   return compiled;
 }
@@ -111,6 +113,11 @@ export class Core {
   /** A new machine in the same memory: memories of this size are not collected in time when each test makes one. */
   restart(vcpus = 1, flags = 0): void {
     this.bytes.fill(0, 0, 0x0010_0000);
+    this.restartKeeping(vcpus, flags);
+  }
+
+  /** As `restart` for callers that have cleared the states of the devices they use. */
+  restartKeeping(vcpus = 1, flags = 0): void {
     this.bytes.fill(0, RAM_BASE, RAM_BASE + this.ramBytes);
     this.bytes.fill(0, 0x0110_0000, 0x0110_0000 + 0x2_0000);
     this.bytes.fill(CANARY, RAM_BASE - CANARY_BYTES, RAM_BASE);

@@ -3,7 +3,7 @@
  * calls against one device. Whatever it does, the core must not trap, reach outside guest memory, change another
  * device, or work without bound.
  */
-import { DEVICE_BASE, DEVICE_STRIDE, RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
+import { DEVICE_BASE, DEVICE_STRIDE, IRQCHIP_BASE, IRQCHIP_SIZE, RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_STRIDE, VSOCK_BASE, VSOCK_SIZE } from '../../assembly/core/layout.ts';
 import { type Core, HOST_PENDING, loadCore } from './core.ts';
 
 export const DEVICES = ['blk', 'console', 'vsock', 'rng', 'balloon'] as const;
@@ -31,7 +31,8 @@ export class Hostile {
   private calls = 0;
   private tags: number[] = [];
   private conns: number[] = [];
-  private baseline = Buffer.alloc(0);
+  private readonly baseline: Uint8Array[];
+  private sizes: number[] = [];
 
   constructor(name: DeviceName) {
     this.name = name;
@@ -40,6 +41,9 @@ export class Hostile {
       this.scribble();
     };
     this.core = loadCore({ ramMib: RAM_MIB });
+    this.core.restart();
+    this.add();
+    this.baseline = this.others().map((part) => Uint8Array.from(part));
     const { host } = this.core;
     // The guest writes to its rings while the device works: each call of the host is a moment for it.
     this.onHost = () => {
@@ -93,6 +97,12 @@ export class Hostile {
     }
   }
 
+  /** Where a buffer of `len` bytes fits; now and then anywhere. */
+  private place(len: number): bigint {
+    const n = this.next();
+    return n % 24 === 0 ? this.address() : BigInt(0x8000 + ((n >>> 5) % Math.max(ALL - 0x8000 - len, 1)));
+  }
+
   private length(): number {
     const n = this.next();
     switch (n % 8) {
@@ -132,6 +142,7 @@ export class Hostile {
   private setUp(): void {
     const n = this.next();
     this.register(STATUS, 0);
+    this.core.bytes.fill(0, RAM_BASE + RING_AREA, RAM_BASE + RING_AREA + RING_BYTES);
     this.register(STATUS, 3);
     this.register(0x24, 0);
     this.register(0x20, n % 5 === 0 ? this.next() : n % 3 === 0 ? 0x3000_ffff & this.offered(0) : this.offered(0) & (n | 0x3000_0000));
@@ -140,7 +151,8 @@ export class Hostile {
     this.register(STATUS, 11);
     for (let queue = 0; queue < QUEUES[this.name]; queue++) {
       const bad = this.next() % 16 === 1;
-      const size = bad ? this.next() % 1000 : 1 << (1 + (n >>> queue) % 6);
+      const size = bad ? this.next() % 1000 : 1 << ((n >>> queue) % 4 === 0 ? 1 + (n >>> 8) % 6 : 5);
+      this.sizes[queue] = size;
       this.register(0x30, queue);
       this.register(0x38, size);
       const at = this.ring(queue);
@@ -165,82 +177,146 @@ export class Hostile {
     const n = this.next();
     const queue = (n >>> 8) % QUEUES[this.name];
     const ring = this.ring(queue);
-    switch (n % 16) {
+    if (core.x.bus_mmio_read(BigInt(VIRTIO_MMIO_GPA + SLOT * VIRTIO_MMIO_STRIDE + STATUS), 4) !== 15n && n & 0x8000_0000) {
+      this.setUp();
+      return;
+    }
+    switch (n % 24) {
       case 0:
-        this.register(REGISTERS[(n >>> 4) % REGISTERS.length]!, this.next());
+        this.register(REGISTERS[(n >>> 5) % REGISTERS.length]!, this.next());
         break;
       case 1:
-        this.register((n >>> 4) % 0x140, this.next(), [1, 2, 4, 8][(n >>> 12) % 4]!);
+        this.register((n >>> 5) % 0x140, this.next(), [1, 2, 4, 8][(n >>> 14) % 4]!);
         break;
       case 2:
-        this.setUp();
+        this.descriptor(queue, (n >>> 12) % 32);
         break;
-      case 3:
-      case 4:
-      case 5:
-      case 6: {
-        const index = (n >>> 12) % 32;
-        const { view } = core;
-        const at = RAM_BASE + ring + index * 16;
-        view.setBigUint64(at, this.address(), true);
-        view.setUint32(at + 8, this.length(), true);
-        const flags = this.next();
-        view.setUint16(at + 12, flags % 7 === 0 ? flags >>> 16 : [0, 1, 2, 3, 4, 1, 3][flags % 7]!, true);
-        view.setUint16(at + 14, flags % 5 === 0 ? flags >>> 8 : (index + 1) % 32, true);
-        break;
-      }
-      case 7:
-      case 8: {
+      case 3: {
         const at = RAM_BASE + ring + 0x400;
-        const size = 1 + ((n >>> 12) % 8);
         const idx = core.view.getUint16(at + 2, true);
-        for (let i = 0; i < size; i++) core.view.setUint16(at + 4 + ((idx + i) % 64) * 2, (n >>> (i + 4)) % 33, true);
-        core.view.setUint16(at + 2, n % 11 === 0 ? n >>> 16 : (idx + size) & 0xffff, true);
+        core.view.setUint16(at + 4 + (idx % 64) * 2, (n >>> 12) % 33, true);
+        core.view.setUint16(at + 2, n & 0x100_0000 ? n >>> 16 : (idx + 1) & 0xffff, true);
         this.register(NOTIFY, queue);
         break;
       }
-      case 9:
+      case 4:
         this.register(NOTIFY, queue);
         break;
-      case 10:
-        this.header(queue);
-        break;
-      case 11:
+      case 5:
         core.x.device_quiesce!(SLOT);
-        if (n & 0x100) core.x.device_resume!(SLOT);
+        core.x.device_resume!(SLOT);
+        break;
+      case 6:
+        core.view.setUint16(RAM_BASE + ring + 0x400, n >>> 16, true); // flags of the available ring
+        core.view.setUint16(RAM_BASE + ring + 0x404 + 2 * this.sizes[queue]!, n >>> 12, true); // used_event
+        break;
+      case 7:
+      case 8:
+      case 9:
+      case 10:
+      case 11:
+      case 12:
+        this.hostCall(n);
         break;
       default:
-        this.hostCall(n);
+        this.request(queue, n);
     }
   }
 
-  /** A request header of the device in a buffer that the first descriptor names. */
-  private header(queue: number): void {
+  /** A descriptor of any content. */
+  private descriptor(queue: number, index: number): void {
     const { view } = this.core;
-    const gpa = 0x6000 + (this.next() % 64) * 64;
-    const at = RAM_BASE + gpa;
-    if (this.name === 'vsock') {
-      const n = this.next();
-      view.setBigUint64(at, n % 9 === 0 ? BigInt(n) : 3n, true);
-      view.setBigUint64(at + 8, n % 8 === 0 ? BigInt(n) : 2n, true);
-      view.setUint32(at + 16, n % 4, true);
-      view.setUint32(at + 20, 1024 + ((n >>> 4) % 2), true);
-      view.setUint32(at + 24, this.length(), true);
-      view.setUint16(at + 28, n % 7 === 0 ? n : 1, true);
-      view.setUint16(at + 30, (n >>> 6) % 9, true);
-      view.setUint32(at + 32, n >>> 3, true);
-      view.setUint32(at + 36, n % 5 === 0 ? n : 65536, true);
-      view.setUint32(at + 40, n % 6 === 0 ? n : 0, true);
-    } else {
-      const n = this.next();
-      view.setUint32(at, n % 6 === 0 ? n : [0, 1, 4, 8, 11, 13][(n >>> 4) % 6]!, true);
-      view.setBigUint64(at + 8, n % 5 === 0 ? BigInt(n) << 20n : BigInt(n % 4096), true);
+    const at = RAM_BASE + this.ring(queue) + index * 16;
+    view.setBigUint64(at, this.address(), true);
+    view.setUint32(at + 8, this.length(), true);
+    const flags = this.next();
+    view.setUint16(at + 12, flags % 7 === 0 ? flags >>> 16 : [0, 1, 2, 3, 4, 1, 3][flags % 7]!, true);
+    view.setUint16(at + 14, flags % 5 === 0 ? flags >>> 8 : (index + 1) % 32, true);
+  }
+
+  /** What a chain of this device and queue should look like: pieces that are readable (false) or writable. */
+  private pieces(queue: number, n: number): { gpa: bigint; len: number; write: boolean }[] {
+    const buffer = (len: number, write: boolean) => ({ gpa: this.place(len), len, write });
+    const small = 1 + (n >>> 12) % 5000;
+    switch (this.name) {
+      case 'blk': {
+        const head = { gpa: BigInt(this.header()), len: 16, write: false };
+        const status = buffer(1, true);
+        const write = (this.core.view.getUint32(RAM_BASE + Number(head.gpa), true) & 0xd) === 0 || (n & 0x40_0000) !== 0;
+        const data = buffer(n & 0x10_0000 ? 512 * ((n >>> 12) % 20) : n & 0x20_0000 ? 16 : small, write);
+        return n & 0x80_0000 ? [head, data, buffer(512, write), status] : [head, data, status];
+      }
+      case 'console':
+        return [buffer(small, queue === 0), buffer(small, queue === 0)];
+      case 'vsock': {
+        if (queue !== 1) return [buffer(n & 0x10_0000 ? small : 44 + small, true)];
+        const gpa = this.header();
+        return [{ gpa: BigInt(gpa), len: 44, write: false }, buffer(Math.max(this.core.view.getUint32(RAM_BASE + gpa + 24, true) % 70_000, 1), false)];
+      }
+      case 'rng':
+        return [buffer(small, true)];
+      default:
+        if (queue >= 3) return [buffer(small * 16, true), buffer(small, true)];
+        return [buffer(queue === 2 ? 10 * (small % 30) : 4 * (small % 1100), false)];
     }
-    const desc = RAM_BASE + this.ring(queue) + (this.next() % 4) * 16;
-    view.setBigUint64(desc, BigInt(gpa), true);
-    view.setUint32(desc + 8, this.name === 'vsock' ? 44 : 16, true);
-    view.setUint16(desc + 12, 1, true);
-    view.setUint16(desc + 14, this.next() % 8, true);
+  }
+
+  /** A good request, in one of four cases with one thing wrong. */
+  private request(queue: number, n: number): void {
+    const { view } = this.core;
+    const ring = this.ring(queue);
+    const size = Math.max(this.sizes[queue] ?? 1, 1);
+    const at = RAM_BASE + ring + 0x400;
+    const idx = view.getUint16(at + 2, true);
+    const pieces = this.pieces(queue, n);
+    const indirect = (n & 0x4000_0000) !== 0;
+    const head = (idx * 4) % size;
+    const table = indirect ? RAM_BASE + 0x5000 + (idx % 16) * 128 : RAM_BASE + ring;
+    const index = (i: number) => (indirect ? i : (head + i) % size);
+    for (const [i, { gpa, len, write }] of pieces.entries()) {
+      const d = table + index(i) * 16;
+      view.setBigUint64(d, gpa, true);
+      view.setUint32(d + 8, len, true);
+      view.setUint16(d + 12, (write ? 2 : 0) | (i + 1 < pieces.length ? 1 : 0), true);
+      view.setUint16(d + 14, index(i + 1), true);
+    }
+    if (indirect) {
+      const d = RAM_BASE + ring + head * 16;
+      view.setBigUint64(d, BigInt(table - RAM_BASE), true);
+      view.setUint32(d + 8, pieces.length * 16, true);
+      view.setUint16(d + 12, 4, true);
+    }
+    if (n % 4 === 1) this.descriptor(queue, index((n >>> 5) % pieces.length));
+    view.setUint16(at + 4 + (idx % size) * 2, head, true);
+    view.setUint16(at + 2, (idx + 1) & 0xffff, true);
+    if (n % 3 !== 0) this.register(NOTIFY, queue);
+  }
+
+  /** Writes a request header of the device, mostly a sensible one; where it lies. */
+  private header(): number {
+    const { view } = this.core;
+    const n = this.next();
+    const gpa = 0x6000 + (n % 64) * 64;
+    const at = RAM_BASE + gpa;
+    const wild = (every: number) => (n >>> 7) % every === 0;
+    if (this.name === 'vsock') {
+      const op = [1, 5, 5, 5, 5, 4, 6, 7, 3, 2, 0, 9][(n >>> 10) % 12]!;
+      view.setBigUint64(at, wild(31) ? BigInt(n) : 3n, true);
+      view.setBigUint64(at + 8, wild(29) ? BigInt(n) : 2n, true);
+      view.setUint32(at + 16, (n >>> 14) % 3, true);
+      view.setUint32(at + 20, wild(13) ? 0x8000_0000 + (n % 4) : 1024, true);
+      view.setUint32(at + 24, op === 5 ? (wild(9) ? this.length() : this.next() % 20_000) : 0, true);
+      view.setUint16(at + 28, wild(23) ? n : 1, true);
+      view.setUint16(at + 30, op, true);
+      view.setUint32(at + 32, n >>> 3, true);
+      view.setUint32(at + 36, wild(5) ? n : 65536, true);
+      view.setUint32(at + 40, wild(6) ? n : 0, true);
+    } else {
+      view.setUint32(at, wild(12) ? n : [0, 1, 4, 8, 11, 13][(n >>> 10) % 6]!, true);
+      view.setBigUint64(at + 8, wild(9) ? BigInt(n) << 20n : BigInt(n % 4200), true);
+      view.setUint32(at + 16, n % 4096, true); // a range of DISCARD and WRITE_ZEROES, when the data begins here
+    }
+    return gpa;
   }
 
   private hostCall(n: number): void {
@@ -323,7 +399,9 @@ export class Hostile {
   /** Runs one program; throws when the core did anything it must not. */
   run(program: readonly number[]): void {
     const { core } = this;
-    core.restart();
+    for (const slot of [SLOT, WITNESS]) core.bytes.fill(0, DEVICE_BASE + slot * DEVICE_STRIDE, DEVICE_BASE + (slot + 1) * DEVICE_STRIDE);
+    core.bytes.fill(0, VSOCK_BASE, VSOCK_BASE + VSOCK_SIZE);
+    core.restartKeeping();
     this.program = program;
     this.at = 0;
     this.calls = 0;
@@ -334,21 +412,19 @@ export class Hostile {
     core.host.onRun = () => {
       this.calls = 0;
     };
-    this.baseline = this.others();
     this.setUp();
-    for (let i = 0; i < 200 && !this.done(); i++) this.step();
+    for (let i = 0; i < 400 && !this.done(); i++) this.step();
     if (core.host.violations.length > 0) throw new Error(`outside guest memory: ${core.host.violations[0]}`);
     if (!core.canariesIntact()) throw new Error('a canary beside guest memory changed');
-    if (!this.others().equals(this.baseline)) throw new Error('the state of another device changed');
+    for (const [i, part] of this.others().entries()) {
+      if (Buffer.compare(part, this.baseline[i]!) !== 0) throw new Error('the state of another device changed');
+    }
   }
 
-  /** The states of all other devices, and what lies behind the socket table. */
-  private others(): Buffer {
+  /** The states of all other devices, the witness with them, and of what has nothing to do with this one. */
+  private others(): Uint8Array[] {
     const mine = DEVICE_BASE + SLOT * DEVICE_STRIDE;
-    return Buffer.concat([
-      this.core.bytes.subarray(DEVICE_BASE, mine),
-      this.core.bytes.subarray(mine + DEVICE_STRIDE, 0x9_0000),
-      this.core.bytes.subarray(0xb_0000, 0x10_0000),
-    ]);
+    const { bytes } = this.core;
+    return [bytes.subarray(DEVICE_BASE, mine), bytes.subarray(mine + DEVICE_STRIDE, VSOCK_BASE), bytes.subarray(VSOCK_BASE + VSOCK_SIZE, IRQCHIP_BASE + IRQCHIP_SIZE)];
   }
 }
