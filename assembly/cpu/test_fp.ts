@@ -1,6 +1,6 @@
 /**
  * Test entry of the floating-point part: runs recorded instructions (test/unit/cpu/fp/vectors.c) against it.
- * A record is 448 bytes: state before at 0, state after on the real CPU at 224.
+ * A record is 480 bytes: state before at 0, state after on the real CPU at 240.
  */
 import { CPU_FPR, CPU_XMM, Cpu, CPU_PRIVATE } from './state';
 import { abridged_tags, fsw_load } from './fp/fxstate';
@@ -31,7 +31,9 @@ const S_XMM1: usize = 48;
 const S_XMM2: usize = 64;
 const S_MEM: usize = 80;
 const S_ST: usize = 96;
-const OUT: usize = 224;
+const S_XMM0: usize = 224;
+const STATE: usize = 240;
+const RECORD: usize = 480;
 
 /** Guest address of the memory operand in all cases. */
 const MEM: u32 = 0x2000;
@@ -61,6 +63,7 @@ function load_state(cpu: usize, s: usize): void {
   c.fault = 0;
   c.fault_vector = 0;
   c.mxcsr = load<u32>(s, S_MXCSR);
+  c.r0 = load<u64>(s, S_RCX);
   c.r1 = load<u64>(s, S_RCX);
   c.r2 = load<u64>(s, S_RDX);
   c.r7 = MEM;
@@ -75,6 +78,7 @@ function load_state(cpu: usize, s: usize): void {
     memory.copy(cpu + CPU_FPR + (((top + i) & 7) << 4), s + S_ST + (i << 4), 16);
   }
   c.ftw = ftw;
+  v128.store(cpu + CPU_XMM, v128.load(s + S_XMM2));
   v128.store(cpu + CPU_XMM + 16, v128.load(s + S_XMM1));
   v128.store(cpu + CPU_XMM + 32, v128.load(s + S_XMM2));
   v128.store(RAM_BASE + MEM, v128.load(s + S_MEM));
@@ -90,7 +94,7 @@ function vector_of(signal: u32): u32 {
 
 /**
  * Runs the record at `r` and compares. 0: equal; else bits: 1 fault, 2 MXCSR, 4 gprs, 8 flags, 16 xmm1, 32 xmm2, 64 memory,
- * 128 x87 control, status or tags, 256 x87 registers. The state that came out replaces the input state's place at `r` + 448.
+ * 128 x87 control, status or tags, 256 x87 registers, 512 xmm0. The state that came out replaces the input state's place at `r` + 480.
  */
 export function fp_test(cpu: usize, r: usize): u32 {
   const c = changetype<Cpu>(cpu);
@@ -108,8 +112,8 @@ export function fp_test(cpu: usize, r: usize): u32 {
   if (load<u8>(r, S_KIND)) x87_exec(cpu, u);
   else sse_exec(cpu, u);
 
-  const o = r + 448;
-  memory.fill(o, 0, 224);
+  const o = r + RECORD;
+  memory.fill(o, 0, STATE);
   store<u32>(o, c.fault == 1 ? c.fault_vector : 0);
   store<u32>(o, c.mxcsr, S_MXCSR);
   store<u64>(o, c.r1, S_RCX);
@@ -118,6 +122,7 @@ export function fp_test(cpu: usize, r: usize): u32 {
   store<u16>(o, <u16>c.fcw, S_FCW);
   store<u16>(o, <u16>c.fsw, S_FSW);
   store<u8>(o, <u8>abridged_tags(c.ftw), S_FTW);
+  v128.store(o + S_XMM0, v128.load(cpu + CPU_XMM));
   memory.copy(o + S_XMM1, cpu + CPU_XMM + 16, 32);
   memory.copy(o + S_MEM, RAM_BASE + MEM, 16);
   const top = (c.fsw >> 11) & 7;
@@ -126,7 +131,7 @@ export function fp_test(cpu: usize, r: usize): u32 {
     store<u64>(o + (i << 4), load<u64>(from), S_ST);
     store<u64>(o + (i << 4), <u64>load<u16>(from, 8), S_ST + 8);
   }
-  const w = r + OUT;
+  const w = r + STATE;
   let d: u32 = 0;
   const sig = load<u32>(w);
   const vec = load<u32>(o);
@@ -136,18 +141,9 @@ export function fp_test(cpu: usize, r: usize): u32 {
   if (load<u32>(o, S_EFLAGS) != load<u32>(w, S_EFLAGS)) d |= 8;
   if (differs16(o + S_XMM1, w + S_XMM1)) d |= 16;
   if (differs16(o + S_XMM2, w + S_XMM2)) d |= 32;
+  if (differs16(o + S_XMM0, w + S_XMM0)) d |= 512;
   if (differs16(o + S_MEM, w + S_MEM)) d |= 64;
   if (load<u32>(o, S_FCW) != load<u32>(w, S_FCW) || load<u8>(o, S_FTW) != load<u8>(w, S_FTW)) d |= 128;
   for (let i: usize = 0; i < 128; i += 16) if (differs16(o + S_ST + i, w + S_ST + i)) d |= 256;
   return d;
-}
-
-/** Runs `n` records; returns the index of the first that differs, or n. */
-export function fp_test_many(cpu: usize, r: usize, n: u32): u32 {
-  for (let i: u32 = 0; i < n; i++) {
-    // the record's result goes behind the last one
-    memory.copy(r + n * 448, r + i * 448, 448);
-    if (fp_test(cpu, r + n * 448)) return i;
-  }
-  return n;
 }

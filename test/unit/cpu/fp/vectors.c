@@ -3,9 +3,9 @@
  * the truth for the software CPU's floating-point part.
  *
  *   cc -O2 -o vectors vectors.c && ./vectors sse sse-forms.txt SEED CASES > out
- *   ./vectors x87 - SEED CASES > out;   ./vectors cpu   prints the CPU's name
+ *   ./vectors x87 - SEED CASES [OPCODE MODRM] > out, D9 0: the transcendentals;   ./vectors cpu   prints the CPU's name
  *
- * Output: records of 448 bytes, input at 0, output at 224 (struct state in both; see fp-record.ts).
+ * Output: records of 480 bytes, input at 0, output at 240 (struct state in both; test/support/fp.ts).
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -33,9 +33,10 @@ struct state {
   u32 pad[2];
   u8 xmm1[16], xmm2[16], mem[16];
   u8 st[8][16];
+  u8 xmm0[16];   /* output only: before, it is xmm2 */
 };
 struct record { struct state in, out; };
-_Static_assert(sizeof(struct record) == 448, "record size");
+_Static_assert(sizeof(struct record) == 480, "record size");
 
 struct ctx {
   u8 in[512] __attribute__((aligned(16)));
@@ -54,7 +55,7 @@ __asm__(
   "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
   "mov %rdi,%rbx\n"
   "fxrstor64 (%rbx)\n"
-  "mov 1024(%rbx),%rcx; mov 1032(%rbx),%rdx\n"
+  "mov 1024(%rbx),%rcx; mov 1032(%rbx),%rdx; mov %rcx,%rax\n"
   "lea 1056(%rbx),%rdi\n"
   "pushq 1040(%rbx); popfq\n"
   "jmp *1072(%rbx)\n"
@@ -130,11 +131,13 @@ static void fill(u8 *p, char data, const u8 *other) {
         if (below(2)) v = (v & 0x8000000000000000ull) | (u64)(1023 - 155 + below(290)) << 52 | (v & 0xfffffffffffffull & (below(2) ? ~0ull : ~0ull << 28));
         break;
       case 'q': if (below(4)) { double d = (double)(int64_t)any_int(); v = to_bits64(below(2) ? d + (below(5) - 2.0) / 2 : d); }
-        else v = any_float(52, 11, o); break;
+        else v = any_float(52, 11, o);
+        break;
       case 'r': { u32 h[2]; for (int k = 0; k < 2; k++) {
           if (below(4)) { float f = (float)(int64_t)any_int(); h[k] = to_bits32(below(2) ? f + (below(5) - 2.0f) / 2 : f); }
           else h[k] = (u32)any_float(23, 8, o & 0xffffffff); }
         v = h[0] | (u64)h[1] << 32; break; }
+      case 'y': { u8 h[8]; for (int k = 0; k < 8; k++) h[k] = below(12) ? below(3) + 0x7f : below(2) ? 0 : (u8)rnd(); memcpy(&v, h, 8); break; }
       case 'c': v = below(8) ? below(70) : any_int(); break;
       case 'n': v = below(2) ? any_int() : (any_int() & 0xffffffff) | any_int() << 32; break;
       default: v = below(3) ? rnd() : any_int(); if (!below(8)) v = o; break;
@@ -192,6 +195,9 @@ static void x87_state(struct state *s) {
   for (int i = 0; i < 8; i++) any_ext(s->st[i]);
 }
 
+/* Lean records (LEAN=1): operands that the instruction does not name are nothing, so that a stored file stays small. */
+static int lean;
+
 static void execute(struct record *r, const u8 *code, int len) {
   static u8 *page;
   if (!page) page = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -210,6 +216,7 @@ static void execute(struct record *r, const u8 *code, int len) {
   ctx.in[4] = i->ftw;
   memcpy(ctx.in + 24, &i->mxcsr, 4);
   for (int k = 0; k < 8; k++) memcpy(ctx.in + 32 + 16 * k, i->st[k], 10);
+  memcpy(ctx.in + 160, i->xmm2, 16); /* XMM0, the mask of BLENDV */
   memcpy(ctx.in + 160 + 16, i->xmm1, 16);
   memcpy(ctx.in + 160 + 32, i->xmm2, 16);
   memcpy(ctx.mem, i->mem, 16);
@@ -228,6 +235,7 @@ static void execute(struct record *r, const u8 *code, int len) {
   for (int k = 0; k < 8; k++) memcpy(o->st[k], ctx.out + 32 + 16 * k, 10);
   memcpy(o->xmm1, ctx.out + 160 + 16, 16);
   memcpy(o->xmm2, ctx.out + 160 + 32, 16);
+  memcpy(o->xmm0, ctx.out + 160, 16);
   memcpy(o->mem, ctx.mem, 16);
   o->rcx = ctx.rcx;
   o->rdx = ctx.rdx;
@@ -269,6 +277,10 @@ static void sse(const char *file, u64 cases) {
     fill(s->mem, q->data, s->xmm1);
     s->rcx = any_int();
     s->rdx = any_int();
+    if (q->data == 'y') {
+      s->rcx = below(8) ? (u64)below(40) - 20 : any_int();
+      s->rdx = below(8) ? (u64)below(40) - 20 : any_int();
+    }
     s->fcw = 0x37f;
     s->ftw = 0;
     if (q->a == 'm' || q->b == 'm') {
@@ -283,6 +295,16 @@ static void sse(const char *file, u64 cases) {
       fill(t, 'i', s->xmm1); memcpy(s->st[(1 - top) & 7], t, 8);
       fill(t, q->data == 'c' || q->data == 'n' ? q->data : 'i', t); memcpy(s->st[(2 - top) & 7], t, 8);
       (void)v;
+    }
+    if (lean) {
+      if ((mem && q->map != 1) || q->b == 'g' || q->b == 'm') memset(s->xmm2, 0, 16);
+      if (!mem) memset(s->mem, 0, 16);
+      if (q->a == 'm') memset(s->xmm1, 0, 16);
+      if (q->a != 'g' && q->data != 'y') s->rcx = 0;
+      if ((q->b != 'g' || mem) && q->data != 'y') s->rdx = 0;
+      if (q->a != 'm' && q->b != 'm') s->fsw = 0;
+      u32 top = s->fsw >> 11 & 7;
+      for (u32 i = 0; i < 8; i++) if (i != ((1 - top) & 7) && i != ((2 - top) & 7)) memset(s->st[i], 0, 16);
     }
     s->kind = 0;
     s->a = q->ext >= 0 ? (u8)q->ext : 1;
@@ -330,6 +352,9 @@ static int x87_skip(int op, int modrm) {
   return 0;
 }
 
+/* The transcendentals: compared but for the last bits of their results. */
+static const int transcendental[] = {0xf0, 0xf1, 0xf2, 0xf3, 0xf9, 0xfb, 0xfe, 0xff};
+
 static void x87(u64 cases, int only_op, int only_modrm) {
   int op[600], modrm[600], n = 0;
   for (int o = 0xd8; o <= 0xdf; o++) {
@@ -343,6 +368,7 @@ static void x87(u64 cases, int only_op, int only_modrm) {
     struct state *s = &r.in;
     s->mxcsr = 0x1f80;
     int o = only_op ? only_op : op[k], m = only_op ? only_modrm : modrm[k];
+    if (only_op == 0xd9 && !only_modrm) m = transcendental[c % 8];
     s->head = (u32)k | (u32)(m < 0xc0) << 24;
     s->eflags = (u32)rnd() & 0x8d5;
     s->rcx = any_int();
@@ -354,6 +380,12 @@ static void x87(u64 cases, int only_op, int only_modrm) {
       long double d = (long double)(int64_t)any_int();
       if (below(2)) d += ((int)below(5) - 2) / 2.0L;
       memcpy(s->st[0], &d, 10);
+    }
+    if (lean) {
+      int named = m >= 0xc0 ? m & 7 : 0;
+      for (int i = 0; i < 8; i++) if (i > 1 && i != named) memset(s->st[i], 0, 16);
+      if (m >= 0xc0) memset(s->mem, 0, 16);
+      s->rcx = s->rdx = 0;
     }
     s->kind = 1;
     s->imm2 = (u32)(o & 7) << 8 | (u32)m;
@@ -373,6 +405,7 @@ int main(int argc, char **argv) {
     }
     return 0;
   }
+  lean = getenv("LEAN") != 0;
   struct sigaction sa = {0};
   sa.sa_sigaction = on_signal;
   sa.sa_flags = SA_SIGINFO | SA_NODEFER;
