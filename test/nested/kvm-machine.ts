@@ -2,6 +2,7 @@
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { createKvm } from '../../vmm/accel/kvm.ts';
 import type { Accelerator, DevicePlace, VcpuExit } from '../../vmm/accel/types.ts';
+import type { EntryState } from '../../vmm/boot/entry.ts';
 import { loadKernel } from '../../vmm/boot/kernel.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
 import type { CpuModel } from '../../vmm/machine/config.ts';
@@ -21,6 +22,7 @@ export class KvmTestMachine {
   accel!: Accelerator;
   exits: (reason: number) => number = () => 0;
   #onMark: (mark: number) => void = () => {};
+  #entry!: EntryState;
   #finish!: (exit: VcpuExit) => void;
   readonly #linear = acquireLinearMemory(Math.ceil((RAM_BASE + RAM_SIZE) / 65536));
 
@@ -31,7 +33,14 @@ export class KvmTestMachine {
   }
 
   /** Builds the machine and starts the guest. */
-  static async start(kernel: string, { cpus = 1, cpuModel }: { cpus?: number; cpuModel?: CpuModel } = {}): Promise<KvmTestMachine> {
+  static async start(kernel: string, options: { cpus?: number; cpuModel?: CpuModel } = {}): Promise<KvmTestMachine> {
+    const machine = await KvmTestMachine.build(kernel, options);
+    await machine.accel.start(machine.#entry);
+    return machine;
+  }
+
+  /** Builds the machine: VM, vCPUs, memory, descriptors, but no thread. */
+  static async build(kernel: string, { cpus = 1, cpuModel }: { cpus?: number; cpuModel?: CpuModel } = {}): Promise<KvmTestMachine> {
     const machine = new KvmTestMachine();
     const { memory } = machine.#linear;
     const bytes = new Uint8Array(memory.buffer);
@@ -75,6 +84,7 @@ export class KvmTestMachine {
       cpuModel,
       devices,
       disks: [],
+      traceFd: undefined,
       onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
       onEvent: event,
       onSerial: serial,
@@ -83,7 +93,7 @@ export class KvmTestMachine {
         machine.entered++;
       },
     });
-    await machine.accel.start(entry);
+    machine.#entry = entry;
     return machine;
   }
 

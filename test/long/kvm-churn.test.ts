@@ -1,0 +1,23 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { buildGuest, root } from '../support/guests.ts';
+import { bundleProgram, kvmPlace } from '../support/nested.ts';
+
+const MACHINES = 1000;
+
+test(`${MACHINES} machines created and destroyed in one process leave everything flat`, async () => {
+  buildGuest('ports');
+  const program = bundleProgram(join(root, 'test/nested/kvm-scenarios.ts'));
+  const place = await kvmPlace();
+  try {
+    const run = place.nested ? 50 : MACHINES;
+    const done = await place.run(`node ${program} ${root}/.cache/guests churn`, { env: { LIMIT_MS: '1500000', CHURN: `${MACHINES}`, CHURN_RUN: `${run}` }, timeoutMs: 1_500_000 });
+    expect(done.status, done.stderr).toBe(0);
+    const { before, after } = JSON.parse(done.stdout).result;
+    expect({ fds: after.fds, threads: after.threads, vms: after.vms }).toEqual({ fds: before.fds, threads: before.threads, vms: before.vms });
+    expect(after.mappings - before.mappings).toBeLessThan(100);
+    expect(after.rssMib - before.rssMib).toBeLessThan(60);
+  } finally {
+    await place.close();
+  }
+}, 1_800_000);
