@@ -6,7 +6,7 @@
  */
 import { get_sx, put, put_reg, sx } from './alu';
 import { faulted } from './fault';
-import { DF, FLAG_SUB, flags_lazy } from './flags';
+import { DF, FLAG_SUB, flags_lazy, TF } from './flags';
 import { seg_linear } from './interp_support';
 import { io_allowed, io_in, io_out } from './ioport';
 import { page_r, page_w, page_w_done, probe_w, rd16, rd32, rd64, rd8, wr16, wr32, wr64, wr8 } from './mem';
@@ -85,7 +85,8 @@ export function string_op(cpu: usize, u: usize): u32 {
     element(cpu, c, kind, size, bytes, mask, seg);
     return STRING_DONE;
   }
-  const quick = !(c.eflags & DF) && (c.mode & MODE_64 || (c.mode & MODE_FLAT && seg < SEG_FS && bytes == 4)) ? true : false;
+  const stepping = (c.eflags & TF) != 0; // a debug trap follows each element
+  const quick = !(c.eflags & (DF | TF)) && (c.mode & MODE_64 || (c.mode & MODE_FLAT && seg < SEG_FS && bytes == 4)) ? true : false;
   let patience: u32 = 0;
   let first = true;
   while (c.r1 & mask) {
@@ -112,7 +113,7 @@ export function string_op(cpu: usize, u: usize): u32 {
       return STRING_DONE;
     }
     patience += n > 64 ? 256 : <u32>n;
-    if (interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
+    if (stepping || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
   }
   return STRING_DONE;
 }
