@@ -79,7 +79,8 @@ export function makeInterp(head) {
         store<u64>(cpu, sp + 8 + load<u32>(u, U_IMM), RSP); target = v; how = 1; break; }`);
   op('JMP_R', FAULTS, `{ target = load<u64>(${A}); if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }`);
   op('JMP_M', FAULTS, `{ ${read('u64', 8, 'ea(cpu, u)', false)} target = v; if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }`);
-  const callTo = `if (!canonical(to)) { raise_gp(cpu); break; }
+  // the stack is written before a bad target is noticed
+  const callTo = `if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
         wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
@@ -278,7 +279,7 @@ import { raise_gp } from '../fault';
 import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, get_cf } from '../flags';
 import { misc_op } from '../misc';
 import { sse_exec, x87_exec } from '../fpu_link';
-import { ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
+import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
 import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../state';
 import { canonical } from '../mmu';

@@ -88,6 +88,9 @@ export function t_diff_setup(cpu: usize): void {
 /** Runs `count` cases at linear offset `cases`; results to `results`. `step`: instruction by instruction. */
 export function t_diff(cpu: usize, cases: usize, results: usize, count: u32, step: bool): void {
   const c = changetype<Cpu>(cpu);
+  memory.fill(RAM_BASE + PA_DATA, 0, 8192);
+  memory.fill(RAM_BASE + PA_CODE, 6, 8192);
+  guest_written_code(PA_CODE, 8192);
   for (let i: u32 = 0; i < count; i++) {
     const k = cases + i * K_SIZE;
     const r = results + i * R_SIZE;

@@ -7,7 +7,7 @@ import { raise_gp } from '../fault';
 import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, get_cf } from '../flags';
 import { misc_op } from '../misc';
 import { sse_exec, x87_exec } from '../fpu_link';
-import { ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
+import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
 import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../state';
 import { canonical } from '../mmu';
@@ -74,7 +74,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } target = v; if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }
       // CALL_R
-      case 9: { const to = load<u64>(cpu + load<u8>(u, U_A)); if (!canonical(to)) { raise_gp(cpu); break; }
+      case 9: { const to = load<u64>(cpu + load<u8>(u, U_A)); if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
         wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
@@ -82,7 +82,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       // CALL_M
       case 10: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
         if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
-        else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const to = v; if (!canonical(to)) { raise_gp(cpu); break; }
+        else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const to = v; if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
         wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
