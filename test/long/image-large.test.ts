@@ -11,7 +11,7 @@ const folder = scratch();
 const OUT = join(folder, 'out.erofs');
 const GIB = 2 ** 30;
 
-/** A prime length, so that no two blocks of a file below 4 GiB times it are aligned alike. */
+/** A prime length, so that a block in the wrong place is noticed. */
 const PERIOD = 1_048_573;
 const TEMPLATE = pattern(PERIOD);
 
