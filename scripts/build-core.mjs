@@ -49,7 +49,7 @@ export function buildCore() {
     const sources = [...reachable('assembly/index.ts'), join(root, 'asconfig.json')];
     return step('core', hashFiles(sources) + version, [join(root, 'dist', 'core.wasm')], () => {
       say('compiling dist/core.wasm');
-      run(asc, ['assembly/index.ts', '--config', 'asconfig.json', '--target', 'release']);
+      run(asc, ['assembly/index.ts', '--config', 'asconfig.json', '--target', 'release', '--disableWarning', '112']);
     });
   });
 }

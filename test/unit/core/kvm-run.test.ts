@@ -1,32 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../../assembly/core/layout.ts';
+import { cValues, constants } from '../../support/c-values.ts';
 import { loadCore } from '../../support/core.ts';
 
 const core = loadCore();
-const root = new URL('../../..', import.meta.url).pathname;
-
-/** Prints C expressions as the compiler sees them. */
-export function cValues(includes: string[], expressions: string[]): number[] {
-  const dir = mkdtempSync(join(tmpdir(), 'vmm-c-'));
-  try {
-    const lines = expressions.map((e) => `printf("%llu\\n", (unsigned long long)(${e}));`);
-    const source = ['#include <stdio.h>', '#include <stddef.h>', ...includes.map((i) => `#include <${i}>`), `int main(void) { ${lines.join(' ')} return 0; }`];
-    writeFileSync(join(dir, 'values.c'), source.join('\n'));
-    execFileSync('gcc', ['-o', join(dir, 'values'), join(dir, 'values.c')]);
-    return execFileSync(join(dir, 'values')).toString().trim().split('\n').map(Number);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
-}
-
-function constants(file: string, prefix: RegExp): Map<string, number> {
-  const text = readFileSync(join(root, file), 'utf8');
-  return new Map([...text.matchAll(/^(?:export )?const (\w+): \w+ = (0x[\da-f_]+|\d+);/gm)].filter(([, name]) => prefix.test(name!)).map(([, name, value]) => [name!, Number(value!.replaceAll('_', ''))]));
-}
 
 test('offsets and exit reasons are those of linux/kvm.h', () => {
   const mine = constants('assembly/core/kvm_run.ts', /^(RUN_|KVM_EXIT_)/);
