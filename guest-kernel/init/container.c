@@ -73,7 +73,8 @@ static int make_devpts(struct container *c, struct failure *f)
 {
 	int fs = sys_fsopen("devpts", FSOPEN_CLOEXEC);
 
-	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_SET_FLAG, "newinstance", NULL, 0) ||
+	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "devpts", 0) ||
+	    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "newinstance", NULL, 0) ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0620", 0) ||
 	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "gid", "5", 0) ||

@@ -5,6 +5,7 @@
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -33,6 +34,12 @@ int host_connect(uint32_t port)
 	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
+	if (address.any.sa_family == AF_VSOCK) {
+		/* The kernel's 2 s are too few for a host under load, or a machine that is emulated. */
+		struct timeval timeout = { .tv_sec = 60 };
+
+		setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &timeout, sizeof timeout);
+	}
 	if (connect(fd, &address.any, length) && errno != EINPROGRESS) {
 		int err = errno;
 

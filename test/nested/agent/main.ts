@@ -101,8 +101,8 @@ const vsockCases: typeof cases = {
     const { stdout, stderr, status } = await sh(guest, 'echo out; echo err >&2; exit 3');
     return { stdout, stderr, status: status.status };
   },
-  async '20 MB through stdout, a slow reader'(guest) {
-    const process = guest.session.start(container(guest, ['/bin/sh', '-c', 'dd if=/dev/zero bs=1M count=20 2>/dev/null; exit 7']));
+  async '5 MB through stdout, a slow reader'(guest) {
+    const process = guest.session.start(container(guest, ['/bin/sh', '-c', 'dd if=/dev/zero bs=1M count=5 2>/dev/null; exit 7']));
     let bytes = 0;
     let chunks = 0;
     process.onStdout(async (chunk) => {
@@ -112,14 +112,14 @@ const vsockCases: typeof cases = {
     process.onStderr(() => {});
     return { status: (await process.wait()).status, bytes };
   },
-  async '8 MB of input through cat, its end passed on'(guest) {
+  async '2 MB of input through cat, its end passed on'(guest) {
     const process = guest.session.start(container(guest, ['cat'], { stdin: true }));
     let bytes = 0;
     process.onStdout((chunk) => {
       bytes += chunk.length;
     });
     process.onStderr(() => {});
-    for (let i = 0; i < 128; i++) await process.stdin.write(new Uint8Array(65536).fill(i));
+    for (let i = 0; i < 32; i++) await process.stdin.write(new Uint8Array(65536).fill(i));
     await process.stdin.end();
     return { status: (await process.wait()).status, bytes };
   },
@@ -140,11 +140,11 @@ const vsockCases: typeof cases = {
     await process.wait();
     return reader.text;
   },
-  async '50 processes at once, then an orderly end'(guest) {
+  async '20 processes at once, then an orderly end'(guest) {
     const main = guest.session.start(container(guest, ['sleep', '100000']));
     await main.started;
     const all = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => finish(guest.session.exec(main.container, { args: ['/bin/sh', '-c', `echo ${i}; exit ${i}`], env: ['PATH=/bin'] }))),
+      Array.from({ length: 20 }, (_, i) => finish(guest.session.exec(main.container, { args: ['/bin/sh', '-c', `echo ${i}; exit ${i}`], env: ['PATH=/bin'] }))),
     );
     const good = all.every((result, i) => result.stdout === `${i}\n` && result.status.status === i);
     await Promise.all([guest.session.shutdown('poweroff', 0), finish(main)]);

@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
@@ -158,18 +159,26 @@ export function startGuest(options: SessionOptions = {}): Guest {
       session.close();
       child.kill('SIGKILL');
       await exited;
-      if (cgroup !== undefined) removeCgroup(cgroup);
+      if (cgroup !== undefined) await removeCgroup(cgroup);
       rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
-function removeCgroup(path: string): void {
-  for (let id = 1; id < 64; id++) {
-    const child = join(path, `c${id}`);
-    if (existsSync(child)) rmdirSync(child);
+/** Processes of a killed init are gone only a moment after it. */
+async function removeCgroup(path: string): Promise<void> {
+  const directories = readdirSync(path).filter((name) => /^c\d+$/.test(name));
+  for (const directory of [...directories.map((name) => join(path, name)), path]) {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        rmdirSync(directory);
+        break;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || attempt === 500) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
-  rmdirSync(path);
 }
 
 /** A container of the test's root, as `vmm run` would ask for it. */
