@@ -195,23 +195,26 @@ static void x87_state(struct state *s) {
   for (int i = 0; i < 8; i++) any_ext(s->st[i]);
 }
 
-/* Lean records (LEAN=1): operands that the instruction does not name are nothing, so that a stored file stays small. */
-static int lean;
+/* INPUTS=1: the cases only, without running them; their outcome is left zero. */
+static int inputs_only;
 
 static void execute(struct record *r, const u8 *code, int len) {
   static u8 *page;
+  struct state *i = &r->in, *o = &r->out;
+  u16 w = i->fsw; /* ES and B follow from the flags, as FXRSTOR expects of a saved image */
+  i->fsw = w = w & ~i->fcw & 0x3f ? w | 0x8080 : w & 0x7f7f;
+  if (inputs_only) {
+    fwrite(r, sizeof *r, 1, stdout);
+    return;
+  }
   if (!page) page = mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   memcpy(page, code, len);
   u8 *q = page + len; /* jmp *[rip+0] */
   memcpy(q, "\xff\x25\0\0\0\0", 6);
   void *to = after_instruction;
   memcpy(q + 6, &to, 8);
-  struct state *i = &r->in, *o = &r->out;
   memset(ctx.in, 0, 512);
   memcpy(ctx.in, &i->fcw, 2);
-  u16 w = i->fsw; /* ES and B follow from the flags, as FXRSTOR expects of a saved image */
-  w = w & ~i->fcw & 0x3f ? w | 0x8080 : w & 0x7f7f;
-  i->fsw = w;
   memcpy(ctx.in + 2, &w, 2);
   ctx.in[4] = i->ftw;
   memcpy(ctx.in + 24, &i->mxcsr, 4);
@@ -296,16 +299,6 @@ static void sse(const char *file, u64 cases) {
       fill(t, q->data == 'c' || q->data == 'n' ? q->data : 'i', t); memcpy(s->st[(2 - top) & 7], t, 8);
       (void)v;
     }
-    if (lean) {
-      if ((mem && q->map != 1) || q->b == 'g' || q->b == 'm') memset(s->xmm2, 0, 16);
-      if (!mem) memset(s->mem, 0, 16);
-      if (q->a == 'm') memset(s->xmm1, 0, 16);
-      if (q->a != 'g' && q->data != 'y') s->rcx = 0;
-      if ((q->b != 'g' || mem) && q->data != 'y') s->rdx = 0;
-      if (q->a != 'm' && q->b != 'm') s->fsw = 0;
-      u32 top = s->fsw >> 11 & 7;
-      for (u32 i = 0; i < 8; i++) if (i != ((1 - top) & 7) && i != ((2 - top) & 7)) memset(s->st[i], 0, 16);
-    }
     s->kind = 0;
     s->a = q->ext >= 0 ? (u8)q->ext : 1;
     s->b = 2;
@@ -381,12 +374,6 @@ static void x87(u64 cases, int only_op, int only_modrm) {
       if (below(2)) d += ((int)below(5) - 2) / 2.0L;
       memcpy(s->st[0], &d, 10);
     }
-    if (lean) {
-      int named = m >= 0xc0 ? m & 7 : 0;
-      for (int i = 0; i < 8; i++) if (i > 1 && i != named) memset(s->st[i], 0, 16);
-      if (m >= 0xc0) memset(s->mem, 0, 16);
-      s->rcx = s->rdx = 0;
-    }
     s->kind = 1;
     s->imm2 = (u32)(o & 7) << 8 | (u32)m;
     u8 code[2] = {(u8)o, (u8)m};
@@ -405,7 +392,7 @@ int main(int argc, char **argv) {
     }
     return 0;
   }
-  lean = getenv("LEAN") != 0;
+  inputs_only = getenv("INPUTS") != 0;
   struct sigaction sa = {0};
   sa.sa_sigaction = on_signal;
   sa.sa_flags = SA_SIGINFO | SA_NODEFER;
