@@ -96,9 +96,14 @@ static int load_filter(const struct process_spec *p, struct failure *f)
 
 static int drop_bounding(uint64_t kept, struct failure *f)
 {
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (!(kept >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
-			return fail(f, ERR_SECURITY, errno, "cannot drop capability %d: %s", cap, strerror(errno));
+	for (int cap = 0; cap < 64; cap++) {
+		if (kept >> cap & 1 || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		/* EINVAL: the kernel knows no more of them */
+		if (errno == EINVAL)
+			break;
+		return fail(f, ERR_SECURITY, errno, "cannot drop capability %d: %s", cap, strerror(errno));
+	}
 	return 0;
 }
 
@@ -214,14 +219,12 @@ static char **environment(const struct process_spec *p, const struct identity *i
 	return env;
 }
 
-/* No ignored signal and no mask of init's may reach the command. */
+/* What survives execve: the mask, and ignored signals, of which init has one. */
 static void reset_signals(void)
 {
-	struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	for (int signal = 1; signal < 65; signal++)
-		sigaction(signal, &action, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

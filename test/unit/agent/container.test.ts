@@ -73,6 +73,11 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
     expect(result.stdout).toBe(`CapEff:\t${netBind.toString(16).padStart(16, '0')}\n`);
   });
 
+  it('signals: none is blocked or ignored', async () => {
+    const result = await sh(guest, 'exec grep -E "^Sig(Blk|Ign)" /proc/self/status');
+    expect(result.stdout).toBe(`SigBlk:\t${'0'.repeat(16)}\nSigIgn:\t${'0'.repeat(16)}\n`);
+  });
+
   it('no_new_privs: set only when asked for', async () => {
     const show = 'grep NoNewPrivs /proc/self/status';
     expect((await sh(guest, show)).stdout).toBe('NoNewPrivs:\t0\n');
