@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { assemble, hasAssembler, hasQemu, prepareCore, runGuest, runGuestThreads, runQemu } from '../../support/cpu-guest.ts';
+
+const dir = new URL('../../guests/cpu/', import.meta.url).pathname;
+
+/** What the guest prints under QEMU 7.2 TCG; kept in the tree, and compared anew where QEMU is installed. */
+function expected(name: string): string {
+  return readFileSync(join(dir, `${name}.txt`), 'latin1');
+}
+
+beforeAll(() => prepareCore());
+
+const guests: [string, number][] = [['paging', 1], ['smc', 1], ['strings', 1], ['traps', 1], ['smp4', 4]];
+
+describe.skipIf(!hasAssembler)('test guests print what they print under QEMU', () => {
+  for (const [name, cpus] of guests) {
+    it(`${name}, vCPUs in turns on one thread`, () => {
+      const run = runGuest(assemble(name), { cpus });
+      expect(run.output).toBe(expected(name));
+      expect(run.end).toBe(0);
+    });
+  }
+
+  it('smp4, four vCPUs at the same time', async () => {
+    const run = await runGuestThreads(assemble('smp4'), { cpus: 4, seconds: 50 });
+    expect(run.output).toBe(expected('smp4'));
+    expect(run.end).toBe(0);
+  });
+
+  // Odd slices cut blocks and repeated strings at every place
+  for (const slice of [1, 7, 61]) {
+    it(`traps in slices of ${slice} instructions`, () => {
+      expect(runGuest(assemble('traps'), { slice }).output).toBe(expected('traps'));
+    });
+  }
+
+  it('counted time: two runs of smp4 retire the same instructions', () => {
+    const elf = assemble('smp4');
+    const runs = [0, 1].map(() => runGuest(elf, { cpus: 4, timeMode: 1 }));
+    expect(runs[0]?.output).toBe(expected('smp4'));
+    expect(runs[1]).toEqual(runs[0]);
+  });
+
+  it('a triple fault ends the run', () => {
+    expect(runGuest(assemble('triple'))).toMatchObject({ output: 'before\n', end: 'shutdown' });
+  });
+});
+
+describe.skipIf(!hasAssembler || !hasQemu)('the kept output is QEMU\'s', () => {
+  for (const [name, cpus] of guests) {
+    it(name, () => {
+      expect(runQemu(assemble(name), cpus)).toBe(expected(name));
+    });
+  }
+});
