@@ -509,8 +509,11 @@ function atomic_add_inflight(d: Device): void {
   atomic.add<u32>(changetype<usize>(d) + offsetof<Device>("inflight"), 1);
 }
 
-/** A vCPU may wait in `device_reset` for the last one. */
+/** A vCPU may wait in `device_reset` for the last one; a notification costs more than the request itself. */
 function atomic_sub_inflight(d: Device): void {
   const p = changetype<usize>(d) + offsetof<Device>("inflight");
-  if (atomic.sub<u32>(p, 1) == 1) atomic.notify(p, -1);
+  if (atomic.sub<u32>(p, 1) == 1 && d.resetting != 0) {
+    d.resetting = 0;
+    atomic.notify(p, -1);
+  }
 }

@@ -7,7 +7,7 @@ import {
   STATUS_DRIVER_OK, STATUS_FAILED, STATUS_FEATURES_OK, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, device_active, device_at,
   device_config, device_lock, device_unlock, interrupt_trigger,
 } from "./device";
-import { Queue, queue_at, queue_enable, queue_reset } from "./queue";
+import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from "./queue";
 import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from "./types";
 import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from "../core/layout";
 import { HOST_KICK_DEVICE, host_kick } from "../core/host";
@@ -286,7 +286,13 @@ function status_write(d: Device, v: u32): void {
     if ((status & STATUS_DEVICE_NEEDS_RESET) != 0) interrupt_trigger(d, INTERRUPT_CONFIG);
   }
   device_unlock(d);
-  if (started) machine_event(MACHINE_EV_ACTIVE, d.slot, 0);
+  if (!started) return;
+  machine_event(MACHINE_EV_ACTIVE, d.slot, 0);
+  // Linux's balloon rings before DRIVER_OK, which is ignored; what it offered then must not wait for the next time.
+  for (let i: u32 = 0; i < d.queue_count; i++) {
+    const q = queue_at(d, i);
+    if (q.ready != 0 && queue_pending(q) != 0) host_kick(d.slot, i);
+  }
 }
 
 /**
@@ -310,7 +316,9 @@ export function device_reset(d: Device): void {
     queue_reset(q);
     q.resetting = 0;
   }
-  d.resetting = d.inflight != 0 ? old : 0;
+  // A second reset before the first is over must not make it look over.
+  if (d.inflight == 0) d.resetting = 0;
+  else if (old != 0) d.resetting = old;
   type_reset(d);
   const tell = old != 0;
   if (tell) d.owner_pending = 1;

@@ -411,6 +411,8 @@ describe('requests in flight', () => {
     q.kick();
     d.write(REG.status, 0);
     expect(d.status).toBe(15);
+    d.write(REG.status, 0);
+    expect(d.status).toBe(15);
     core.x.blk_complete!(SLOT, tags()[0]!, 512);
     expect(d.status).toBe(0);
   });
