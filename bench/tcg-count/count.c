@@ -119,12 +119,13 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	}
 }
 
-/* The machine ended without reaching user mode: status 1 is QEMU's to give; the counts still tell how far it came. */
+/* The machine ended without reaching user mode: a panic and a reset, say. The counts still tell how far it came. */
 static void on_exit_without_user(qemu_plugin_id_t id, void *unused)
 {
 	(void)id, (void)unused;
 	fprintf(stderr, "count: user mode was not reached\n");
 	write_counts();
+	_exit(1);
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc, char **argv)

@@ -60,7 +60,7 @@ function boot(plugin, symbols, disk, counts) {
   const started = addressOf(symbols, 'start_kernel');
   const root = values.initramfs ? '' : ' root=/dev/vda ro init=/init';
   run('qemu-system-x86_64', [
-    '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on', '-accel', 'tcg,thread=single', '-cpu', 'qemu64',
+    '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,ioapic2=off,acpi=off,auto-kernel-cmdline=on', '-accel', 'tcg,thread=single', '-cpu', 'qemu64',
     '-smp', '1', '-m', values.memory, '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
     '-kernel', values.kernel, ...(values.initramfs ? ['-initrd', values.initramfs] : []),
     '-append', `${COMMAND_LINE}${root} ${values.append}`.trim(),

@@ -14,6 +14,7 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
+exec </dev/console >/dev/console 2>&1
 mount -t cgroup2 cgroup2 /sys/fs/cgroup && echo mounted cgroup2
 echo cpus $(nproc)
 echo release $(uname -r)
@@ -59,8 +60,8 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 /** Boots the kernel; its console's lines once it has reset itself. */
 async function boot(cpus: number): Promise<string[]> {
   const qemu = spawn('qemu-system-x86_64', [
-    '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,auto-kernel-cmdline=on', '-accel', 'tcg,thread=multi', '-cpu', 'qemu64',
-    '-smp', String(cpus), '-m', '256', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+    '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,ioapic2=off,acpi=off,auto-kernel-cmdline=on', '-accel', 'tcg,thread=multi', '-cpu', 'qemu64',
+    '-smp', String(cpus), '-m', '640', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
     '-kernel', join(cache, 'guest/vmlinux'), '-initrd', join(work, 'initramfs.cpio'),
     '-append', 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable',
     '-device', 'virtio-serial-device', '-chardev', 'stdio,id=console', '-device', 'virtconsole,chardev=console',
