@@ -57,10 +57,10 @@ let status = 125;
 let machine;
 try {
   machine = await NestedMachine.boot({ cpus: options.cpus, memoryMib: options.memoryMib, kernel: options.kernel, snapshot: options.snapshot, take });
-  if (options.stdin) process.stdin.pipe(machine.stdin, { end: false });
+  if (options.stdin) process.stdin.pipe(machine.stdin);
   const script = options.sh ? options.words.join(' ') : options.words.map(shellQuote).join(' ');
   const write = (stream) => (data) => stream.write(data);
-  ({ status } = await machine.run(script, { timeoutMs: options.timeout * 1000, onStdout: write(process.stdout), onStderr: write(process.stderr) }));
+  ({ status } = await machine.run(script, { timeoutMs: options.timeout * 1000, stdin: Boolean(options.stdin), onStdout: write(process.stdout), onStderr: write(process.stderr) }));
   if (options.share) {
     const { stdoutBytes } = await machine.run('tar -C /share -cf - .', { timeoutMs: 300_000 });
     const result = spawnSync('tar', ['-C', options.share, '-xf', '-'], { input: stdoutBytes, stdio: ['pipe', 2, 2] });

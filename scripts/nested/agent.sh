@@ -1,5 +1,6 @@
 #!/bin/sh
-# PID 1 of the nested machine. Reads jobs from the virtio-serial port "ctl", one a line: TOKEN SCRIPT(base64).
+# PID 1 of the nested machine. Reads jobs from the virtio-serial port "ctl", one a line: TOKEN STDIN SCRIPT(base64);
+# STDIN is "none" (the job gets /dev/null) or "port" (what comes through the port "in", until the host closes that).
 # A job's output goes to the ports "out" and "err"; each gets TOKEN when the job's last writer has closed it, then
 # "TOKEN STATUS" goes back on "ctl". A port takes one opener only, so jobs get pipes and `cat` pumps.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8 VMM_NESTED=1
@@ -20,14 +21,21 @@ exec 3<>$port_ctl 4>$port_out 5>$port_err 6<$port_in
 # Warm the page cache with what nearly every job needs: the snapshot of this moment then holds it.
 cat /usr/bin/node >/dev/null
 node -e 0
-sh -c 'exec 3>&- ; mkfifo /run/out /run/err'
+mkfifo /run/in /run/out /run/err
 echo ready >&3
-while read -r token script <&3; do
+while read -r token stdin script <&3; do
   echo "$script" | base64 -d >/run/job
-  cat </run/out >&4 3>&- 5>&- & out=$!
-  cat </run/err >&5 3>&- 4>&- & err=$!
-  sh /run/job >/run/out 2>/run/err <&6 3>&- 4>&- 5>&- 6<&-
+  cat </run/out >&4 3>&- 5>&- 6<&- & out=$!
+  cat </run/err >&5 3>&- 4>&- 6<&- & err=$!
+  input=/dev/null pump=
+  if [ "$stdin" = port ]; then
+    # A job whose input were the port itself could not end while a read of it waits.
+    input=/run/in
+    cat <&6 >/run/in 3>&- 4>&- 5>&- & pump=$!
+  fi
+  sh /run/job >/run/out 2>/run/err <$input 3>&- 4>&- 5>&- 6<&-
   status=$?
+  [ -n "$pump" ] && kill $pump
   wait $out $err
   printf %s "$token" >&4
   printf %s "$token" >&5

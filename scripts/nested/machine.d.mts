@@ -15,6 +15,8 @@ export interface JobOptions {
   cwd?: string;
   env?: Readonly<Record<string, string>>;
   timeoutMs?: number;
+  /** The script reads `NestedMachine.stdin`; else it has no input. */
+  stdin?: boolean;
   onStdout?(data: Buffer): void;
   onStderr?(data: Buffer): void;
 }

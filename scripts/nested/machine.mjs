@@ -4,7 +4,7 @@
 // The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take a second or two.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -104,6 +104,12 @@ export class NestedMachine {
       });
     });
     await this.#stop();
+    // What an older root disk or kernel left behind.
+    const oldest = statSync(join(nestedDir, 'root.ext4')).mtimeMs;
+    for (const name of readdirSync(nestedDir)) {
+      const path = join(nestedDir, name);
+      if (/^state-[0-9a-f]+(\.ram)?$/.test(name) && statSync(path).mtimeMs < oldest) rmSync(path);
+    }
     renameSync(`${temp}.ram`, `${state}.ram`);
     renameSync(temp, state);
   }
@@ -213,9 +219,10 @@ export class NestedMachine {
   /**
    * Runs a shell script inside. Resolves to {status, stdout, stderr}; output is handed on live to `onStdout` and
    * `onStderr` instead when these are given. Rejects after `timeoutMs` (the machine is then lost) or when QEMU ends.
-   * Ends when every process that holds the script's output has closed it. One at a time.
+   * Ends when every process that holds the script's output has closed it. One at a time. `stdin`: the script reads what
+   * is written to `this.stdin`, to its end; else it has no input.
    */
-  run(script, { cwd = root, env = {}, timeoutMs = 300_000, onStdout, onStderr } = {}) {
+  run(script, { cwd = root, env = {}, timeoutMs = 300_000, onStdout, onStderr, stdin = false } = {}) {
     if (this.#job) throw new NestedError('nested machine: one job at a time');
     const word = randomBytes(12).toString('hex');
     const exports = Object.entries({ VMM_ROOT: root, ...env }).map(([name, value]) => `export ${name}=${shellQuote(value)}\n`).join('');
@@ -241,11 +248,11 @@ export class NestedMachine {
         line: (line) => { if (line.startsWith(`${word} `)) { status = Number(line.slice(word.length + 1)); finish(); } },
         reject: (error) => { settle(); reject(error); },
       };
-      this.#sockets.ctl.write(`${word} ${Buffer.from(text).toString('base64')}\n`);
+      this.#sockets.ctl.write(`${word} ${stdin ? 'port' : 'none'} ${Buffer.from(text).toString('base64')}\n`);
     });
   }
 
-  /** The stream that is the jobs' standard input. Its end cannot be told apart by the jobs: only bytes pass. */
+  /** The standard input of the job that was run with `stdin`; ending it ends the job's input, for one job in a machine. */
   get stdin() {
     return this.#sockets.in;
   }
