@@ -13,7 +13,8 @@ import { block_vars, B_UOPS } from './blocks';
 import { RAM_BASE } from '../core/layout';
 
 export { sse_exec } from './fp/sse';
-export { x87_exec } from './fp/x87';
+export { x87_exec, x87_fwait } from './fp/x87';
+export { fninit } from './fp/x87env';
 
 const S_HEAD: usize = 0;
 const S_MXCSR: usize = 4;
@@ -58,7 +59,8 @@ export function fp_test_uop(cpu: usize): usize {
   return <usize>block_vars(cpu).current + B_UOPS;
 }
 
-function load_state(cpu: usize, s: usize): void {
+/** Registers and the memory operand from the state at `s`. */
+export function fp_test_load(cpu: usize, s: usize): void {
   const c = changetype<Cpu>(cpu);
   c.fault = 0;
   c.fault_vector = 0;
@@ -84,35 +86,9 @@ function load_state(cpu: usize, s: usize): void {
   v128.store(RAM_BASE + MEM, v128.load(s + S_MEM));
 }
 
-function differs16(a: usize, b: usize): bool {
-  return !v128.all_true<u8>(i8x16.eq(v128.load(a), v128.load(b)));
-}
-
-function vector_of(signal: u32): u32 {
-  return signal == 4 ? 6 : signal == 11 ? 13 : 0;
-}
-
-/**
- * Runs the record at `r` and compares. 0: equal; else bits: 1 fault, 2 MXCSR, 4 gprs, 8 flags, 16 xmm1, 32 xmm2, 64 memory,
- * 128 x87 control, status or tags, 256 x87 registers, 512 xmm0. The state that came out replaces the input state's place at `r` + 480.
- */
-export function fp_test(cpu: usize, r: usize): u32 {
+/** The registers as a state at `o`; its first word is the exception's vector. */
+export function fp_test_save(cpu: usize, o: usize): void {
   const c = changetype<Cpu>(cpu);
-  load_state(cpu, r);
-  const u = fp_test_uop(cpu);
-  const mem = (load<u32>(r, S_HEAD) >> 24) != 0 || (load<u32>(r, S_IMM2) & 0xff) == 0xf7;
-  store<u16>(u, 0);
-  store<u16>(u, 4, 2);
-  store<u8>(u, load<u8>(r, S_A), 4);
-  store<u8>(u, load<u8>(r, S_B), 5);
-  store<u8>(u, mem ? 7 << 3 : 16 << 3, 6);
-  store<u8>(u, 16 << 3, 7);
-  store<i32>(u, 0, 8);
-  store<u32>(u, load<u32>(r, S_IMM2), 12);
-  if (load<u8>(r, S_KIND)) x87_exec(cpu, u);
-  else sse_exec(cpu, u);
-
-  const o = r + RECORD;
   memory.fill(o, 0, STATE);
   store<u32>(o, c.fault == 1 ? c.fault_vector : 0);
   store<u32>(o, c.mxcsr, S_MXCSR);
@@ -131,6 +107,46 @@ export function fp_test(cpu: usize, r: usize): u32 {
     store<u64>(o + (i << 4), load<u64>(from), S_ST);
     store<u64>(o + (i << 4), <u64>load<u16>(from, 8), S_ST + 8);
   }
+}
+
+/** CR0 and CR4, and 64-bit mode or not. */
+export function fp_test_control(cpu: usize, cr0: u32, cr4: u32, mode: u32): void {
+  const c = changetype<Cpu>(cpu);
+  c.cr0 = cr0;
+  c.cr4 = cr4;
+  c.mode = mode;
+}
+
+function differs16(a: usize, b: usize): bool {
+  return !v128.all_true<u8>(i8x16.eq(v128.load(a), v128.load(b)));
+}
+
+function vector_of(signal: u32): u32 {
+  return signal == 4 ? 6 : signal == 11 ? 13 : 0;
+}
+
+/**
+ * Runs the record at `r` and compares. 0: equal; else bits: 1 fault, 2 MXCSR, 4 gprs, 8 flags, 16 xmm1, 32 xmm2, 64 memory,
+ * 128 x87 control, status or tags, 256 x87 registers, 512 xmm0. The state that came out replaces the input state's place at `r` + 480.
+ */
+export function fp_test(cpu: usize, r: usize): u32 {
+  const c = changetype<Cpu>(cpu);
+  fp_test_load(cpu, r);
+  const u = fp_test_uop(cpu);
+  const mem = (load<u32>(r, S_HEAD) >> 24) != 0 || (load<u32>(r, S_IMM2) & 0xff) == 0xf7;
+  store<u16>(u, 0);
+  store<u16>(u, 4, 2);
+  store<u8>(u, load<u8>(r, S_A), 4);
+  store<u8>(u, load<u8>(r, S_B), 5);
+  store<u8>(u, mem ? 7 << 3 : 16 << 3, 6);
+  store<u8>(u, 16 << 3, 7);
+  store<i32>(u, 0, 8);
+  store<u32>(u, load<u32>(r, S_IMM2), 12);
+  if (load<u8>(r, S_KIND)) x87_exec(cpu, u);
+  else sse_exec(cpu, u);
+
+  const o = r + RECORD;
+  fp_test_save(cpu, o);
   const w = r + STATE;
   let d: u32 = 0;
   const sig = load<u32>(w);
@@ -146,4 +162,14 @@ export function fp_test(cpu: usize, r: usize): u32 {
   if (load<u32>(o, S_FCW) != load<u32>(w, S_FCW) || load<u8>(o, S_FTW) != load<u8>(w, S_FTW)) d |= 128;
   for (let i: usize = 0; i < 128; i += 16) if (differs16(o + S_ST + i, w + S_ST + i)) d |= 256;
   return d;
+}
+
+/** Runs the micro-op `n` times: for measurements. */
+export function fp_test_repeat(cpu: usize, n: u32): void {
+  const u = fp_test_uop(cpu);
+  const x87 = load<u16>(u) != 0;
+  for (let i: u32 = 0; i < n; i++) {
+    if (x87) x87_exec(cpu, u);
+    else sse_exec(cpu, u);
+  }
 }

@@ -50,8 +50,14 @@ function sadbw(a: v128, b: v128): v128 {
   return i64x2.add(v128.and(s, i64x2.splat(0xffff_ffff)), i64x2.shr_u(s, 32));
 }
 
-/** a = destination, b = source. `op` is one of the opcodes below (the callers have sorted out the others). */
+/** For callers off the hot path. */
 export function packed_int(op: u32, a: v128, b: v128): v128 {
+  return packed_inline(op, a, b);
+}
+
+/** a = destination, b = source. `op` is one of the opcodes below (the callers have sorted out the others). */
+@inline
+export function packed_inline(op: u32, a: v128, b: v128): v128 {
   switch (op) {
     case 0x60: return v128.shuffle<i8>(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     case 0x61: return v128.shuffle<i16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);

@@ -10,7 +10,7 @@ import {
 import * as sf from './ssefloat';
 import { OP_ADD, OP_DIV, OP_MAX, OP_MIN, OP_MUL, OP_SQRT, OP_SUB } from './ssefloat';
 import * as ps from './ssepacked';
-import { packed_int, is_packed_int, shift_imm, shuffle32, shuffle_high16, shuffle_low16, shuffle_ps } from './packed';
+import { packed_inline, packed_int, shift_imm, shuffle32, shuffle_high16, shuffle_low16, shuffle_ps } from './packed';
 import { mmx_exec, mmx_commit, mmx_pending } from './mmx';
 import { fx_group } from './fxstate';
 import { sse_map38, sse_map3a } from './ssev2';
@@ -30,11 +30,223 @@ export function sse_allowed(cpu: usize): bool {
   return true;
 }
 
+/**
+ * What the hot path of `sse_exec` does with prefix << 8 | opcode, 0: nothing, the dispatchers below do. Numbers: the
+ * cases of `hot`.
+ */
+const HOT = memory.data<u8>([
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 23, 24, 0, 0, 23, 24, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 3, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 27, 0, 0, 1, 1, 1, 1, 27, 27, 0, 0, 27, 27, 27, 27,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 23, 24, 0, 0, 23, 24, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 3, 5, 0, 0, 0, 0, 19, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 1, 1, 1, 1, 28, 28, 0, 0, 28, 28, 28, 28,
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 3, 22, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 13, 5,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 11, 14, 1, 1, 1, 1, 1, 1, 1, 1,
+  1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 26, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 4,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 16, 0, 0, 17, 0, 18, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+]);
+
 /** Executes the OP_SSE micro-op at `u`. Outcome: cpu.fault (0: committed). */
 export function sse_exec(cpu: usize, u: usize): void {
   const i = u_imm2(u);
-  const op = i & 0xff;
   const c = changetype<Cpu>(cpu);
+  if (!(i & 0xc00)) {
+    const h: u32 = load<u8>(HOT + (i & 0x3ff));
+    if (h != 0 && !(c.cr0 & (CR0_EM | CR0_TS)) && c.cr4 & CR4_OSFXSR) {
+      hot(cpu, u, i, h);
+      return;
+    }
+  }
+  cold(cpu, u, i);
+}
+
+/** A 16-byte source, aligned. */
+@inline
+function hot_source(cpu: usize, u: usize, i: u32): usize {
+  if (!(i & SSE_MEM)) return xmm(cpu, u_b(u));
+  const va = ea(cpu, u);
+  if (va & 15) return misaligned(cpu);
+  return ptr_r(cpu, va, 16);
+}
+
+/** A source of `size` bytes. */
+@inline
+function hot_source_u(cpu: usize, u: usize, i: u32, size: u32): usize {
+  return i & SSE_MEM ? ptr_r(cpu, ea(cpu, u), size) : xmm(cpu, u_b(u));
+}
+
+function misaligned(cpu: usize): usize {
+  raise(cpu, VEC_GP);
+  return 0;
+}
+
+function hot(cpu: usize, u: usize, i: u32, h: u32): void {
+  const d = xmm(cpu, u_a(u));
+  switch (h) {
+    case 1: {
+      const s = hot_source(cpu, u, i);
+      if (s) v128.store(d, packed_inline(i & 0xff, v128.load(d), v128.load(s)));
+      return;
+    }
+    case 2: {
+      const s = hot_source_u(cpu, u, i, 16);
+      if (s) v128.store(d, v128.load(s));
+      return;
+    }
+    case 3: {
+      const s = hot_source(cpu, u, i);
+      if (s) v128.store(d, v128.load(s));
+      return;
+    }
+    case 4:
+    case 5: {
+      if (!(i & SSE_MEM)) {
+        v128.store(xmm(cpu, u_b(u)), v128.load(d));
+        return;
+      }
+      const va = ea(cpu, u);
+      if (h == 5 && va & 15) {
+        misaligned(cpu);
+        return;
+      }
+      const p = ptr_w(cpu, va, 16);
+      if (!p) return;
+      v128.store(p, v128.load(d));
+      ptr_w_done(cpu, p, va, 16);
+      return;
+    }
+    case 6: // MOVSD, MOVSS: a load clears the rest, a register move keeps it
+      if (i & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), 8);
+        if (p) v128.store(d, v128.load_zero<u64>(p));
+      } else store<u64>(d, load<u64>(xmm(cpu, u_b(u))));
+      return;
+    case 7:
+      if (i & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), 4);
+        if (p) v128.store(d, v128.load_zero<u32>(p));
+      } else store<u32>(d, load<u32>(xmm(cpu, u_b(u))));
+      return;
+    case 8: {
+      const s = hot_source_u(cpu, u, i, 8);
+      if (s) v128.store(d, v128.load_zero<u64>(s));
+      return;
+    }
+    case 9:
+      if (i & SSE_MEM) store8(cpu, u, load<u64>(d));
+      else store<u64>(xmm(cpu, u_b(u)), load<u64>(d));
+      return;
+    case 10:
+      if (i & SSE_MEM) store4(cpu, u, load<u32>(d));
+      else store<u32>(xmm(cpu, u_b(u)), load<u32>(d));
+      return;
+    case 11:
+      if (i & SSE_MEM) store8(cpu, u, load<u64>(d));
+      else v128.store(xmm(cpu, u_b(u)), v128.load_zero<u64>(d));
+      return;
+    case 12:
+      if (i & SSE_MEM) {
+        const p = ptr_r(cpu, ea(cpu, u), i & SSE_W ? 8 : 4);
+        if (p) v128.store(d, i & SSE_W ? v128.load_zero<u64>(p) : v128.load_zero<u32>(p));
+      } else {
+        const p = gpr(cpu, u_b(u));
+        v128.store(d, i & SSE_W ? v128.load_zero<u64>(p) : v128.load_zero<u32>(p));
+      }
+      return;
+    case 13: {
+      const v = load<u64>(d);
+      if (!(i & SSE_MEM)) store<u64>(gpr(cpu, u_b(u)), i & SSE_W ? v : <u64>(<u32>v));
+      else if (i & SSE_W) store8(cpu, u, v);
+      else store4(cpu, u, <u32>v);
+      return;
+    }
+    case 14:
+      if (i & SSE_MEM) raise(cpu, VEC_UD);
+      else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i8>(v128.load(xmm(cpu, u_b(u)))));
+      return;
+    case 15:
+    case 16:
+    case 17:
+    case 18: {
+      const s = hot_source_u(cpu, u, i, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const a = load<f64>(d);
+      const b = load<f64>(s);
+      const r = h == 15 ? sf.add64(cpu, a, b) : h == 16 ? sf.mul64(cpu, a, b) : h == 17 ? sf.sub64(cpu, a, b) : sf.div64(cpu, a, b);
+      if (done(cpu)) store<f64>(d, r);
+      return;
+    }
+    case 19: {
+      const s = hot_source_u(cpu, u, i, 8);
+      if (!s) return;
+      sf.begin(cpu);
+      const f = sf.comi64(cpu, load<u64>(d), load<u64>(s), (i & 0xff) == 0x2f);
+      if (done(cpu)) set_flags_explicit(cpu, f);
+      return;
+    }
+    case 20: {
+      const v = int_operand(cpu, u);
+      if (faulted(cpu)) return;
+      sf.begin(cpu);
+      const r = sf.i64_to_f64(cpu, v);
+      if (done(cpu)) store<u64>(d, r);
+      return;
+    }
+    case 21: cvt_to_gpr(cpu, u, 0x2c, true); return;
+    case 22: {
+      const s = hot_source(cpu, u, i);
+      if (s) v128.store(d, shuffle32(v128.load(s), (i >> 16) & 0xff));
+      return;
+    }
+    case 23:
+    case 24: mov_half(cpu, u, i & 0xff, (i >> 8) & 3); return;
+    case 27:
+    case 28: {
+      const s = hot_source(cpu, u, i);
+      if (!s) return;
+      if (h == 27) ps.arith_ps(cpu, operation(i & 0xff), d, s);
+      else ps.arith_pd(cpu, operation(i & 0xff), d, s);
+      return;
+    }
+    default: {
+      const s = hot_source_u(cpu, u, i, 4);
+      if (!s) return;
+      sf.begin(cpu);
+      const a = load<f32>(d);
+      const b = load<f32>(s);
+      const r = h == 25 ? sf.add32(cpu, a, b) : sf.mul32(cpu, a, b);
+      if (done(cpu)) store<f32>(d, r);
+    }
+  }
+}
+
+/** Everything else, and the exceptions of instructions that may not run now. */
+function cold(cpu: usize, u: usize, i: u32): void {
+  const op = i & 0xff;
   if (i & 0xc00) {
     if ((i >> 10) & 2) sse_map3a(cpu, u);
     else sse_map38(cpu, u);
@@ -47,9 +259,7 @@ export function sse_exec(cpu: usize, u: usize): void {
     else mmx_exec(cpu, u);
     return;
   }
-  if ((c.cr0 & (CR0_EM | CR0_TS)) != 0 || !(c.cr4 & CR4_OSFXSR)) {
-    if (!sse_allowed(cpu)) return;
-  }
+  if (!sse_allowed(cpu)) return;
   switch (prefix) {
     case 0: sse_np(cpu, u, op); break;
     case 1: sse_66(cpu, u, op); break;
@@ -115,17 +325,6 @@ function operation(op: u32): u32 {
 @inline
 function done(cpu: usize): bool { return load<u32>(cpu + CPU_FPTMP, T_FLAGS) == 0 || sf.commit(cpu); }
 
-function mov_load(cpu: usize, u: usize, aligned: bool): void {
-  const s = aligned ? src16(cpu, u) : src_u(cpu, u, 16);
-  if (s) v128.store(xmm(cpu, u_a(u)), v128.load(s));
-}
-
-function mov_store(cpu: usize, u: usize, aligned: bool): void {
-  const v = v128.load(xmm(cpu, u_a(u)));
-  if (u_imm2(u) & SSE_MEM) store16(cpu, u, v, aligned);
-  else v128.store(xmm(cpu, u_b(u)), v);
-}
-
 /** 12/16 loads and 13/17 stores of one half: MOVLPx, MOVHPx, and for registers MOVHLPS, MOVLHPS (prefix 0 only). */
 function mov_half(cpu: usize, u: usize, op: u32, prefix: u32): void {
   const d = xmm(cpu, u_a(u));
@@ -178,13 +377,12 @@ function int_operand(cpu: usize, u: usize): i64 {
   return wide ? load<i64>(p) : <i64>load<i32>(p);
 }
 
-/** (U)COMISS, (U)COMISD: ZF PF CF, the others cleared. */
-function comi(cpu: usize, u: usize, op: u32, double: bool): void {
-  const s = src_u(cpu, u, double ? 8 : 4);
+/** (U)COMISS: ZF PF CF, the others cleared. */
+function comi(cpu: usize, u: usize, op: u32): void {
+  const s = src_u(cpu, u, 4);
   if (!s) return;
-  const d = xmm(cpu, u_a(u));
   sf.begin(cpu);
-  const f = double ? sf.comi64(cpu, load<u64>(d), load<u64>(s), op == 0x2f) : sf.comi32(cpu, load<u32>(d), load<u32>(s), op == 0x2f);
+  const f = sf.comi32(cpu, load<u32>(xmm(cpu, u_a(u))), load<u32>(s), op == 0x2f);
   if (done(cpu)) set_flags_explicit(cpu, f);
 }
 
@@ -236,20 +434,12 @@ function cvt_to_pi(cpu: usize, u: usize, op: u32, double: bool): void {
 function sse_np(cpu: usize, u: usize, op: u32): void {
   const d = xmm(cpu, u_a(u));
   switch (op) {
-    case 0x10: mov_load(cpu, u, false); return;
-    case 0x11: mov_store(cpu, u, false); return;
-    case 0x12:
-    case 0x13:
-    case 0x16:
-    case 0x17: mov_half(cpu, u, op, 0); return;
-    case 0x28: mov_load(cpu, u, true); return;
-    case 0x29: mov_store(cpu, u, true); return;
     case 0x2a: cvt_pi(cpu, u, false); return;
     case 0x2b: mov_nt(cpu, u); return;
     case 0x2c:
     case 0x2d: cvt_to_pi(cpu, u, op, false); return;
     case 0x2e:
-    case 0x2f: comi(cpu, u, op, false); return;
+    case 0x2f: comi(cpu, u, op); return;
     case 0x50:
       if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
       else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i32>(v128.load(xmm(cpu, u_b(u)))));
@@ -259,10 +449,10 @@ function sse_np(cpu: usize, u: usize, op: u32): void {
       if (s) ps.cvt_ps_pd(cpu, d, s);
       return;
     }
-  }
-  if (op != 0x14 && op != 0x15 && (op < 0x51 || (op > 0x5f && op != 0xc2 && op != 0xc6))) {
-    raise(cpu, VEC_UD);
-    return;
+    case 0x14: case 0x15: case 0x52: case 0x53: case 0x5b: case 0xc2: case 0xc6: break;
+    default:
+      raise(cpu, VEC_UD);
+      return;
   }
   const s = src16(cpu, u);
   if (!s) return;
@@ -273,14 +463,9 @@ function sse_np(cpu: usize, u: usize, op: u32): void {
     case 0x53:
       for (let i: usize = 0; i < 16; i += 4) store<u32>(d + i, op == 0x52 ? ps.rsqrt32(load<u32>(s + i)) : ps.rcp32(load<u32>(s + i)));
       return;
-    case 0x54:
-    case 0x55:
-    case 0x56:
-    case 0x57: v128.store(d, packed_int(op, v128.load(d), v128.load(s))); return;
     case 0x5b: ps.cvt_dq_ps(cpu, d, s); return;
     case 0xc2: ps.cmp_ps(cpu, u_imm2(u) >> 16, d, s); return;
-    case 0xc6: v128.store(d, shuffle_ps(v128.load(d), v128.load(s), (u_imm2(u) >> 16) & 0xff)); return;
-    default: ps.arith_ps(cpu, operation(op), d, s);
+    default: v128.store(d, shuffle_ps(v128.load(d), v128.load(s), (u_imm2(u) >> 16) & 0xff));
   }
 }
 
@@ -289,51 +474,20 @@ function sse_np(cpu: usize, u: usize, op: u32): void {
 function sse_66(cpu: usize, u: usize, op: u32): void {
   const d = xmm(cpu, u_a(u));
   switch (op) {
-    case 0x10: mov_load(cpu, u, false); return;
-    case 0x11: mov_store(cpu, u, false); return;
-    case 0x12:
-    case 0x13:
-    case 0x16:
-    case 0x17: mov_half(cpu, u, op, 1); return;
-    case 0x28:
-    case 0x6f: {
-      const s = src16(cpu, u);
-      if (s) v128.store(d, v128.load(s));
-      return;
-    }
-    case 0x29:
-    case 0x7f: mov_store(cpu, u, true); return;
     case 0x2a: cvt_pi(cpu, u, true); return;
     case 0x2b:
     case 0xe7: mov_nt(cpu, u); return;
     case 0x2c:
     case 0x2d: cvt_to_pi(cpu, u, op, true); return;
-    case 0x2e:
-    case 0x2f: comi(cpu, u, op, true); return;
     case 0x50:
       if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
       else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i64>(v128.load(xmm(cpu, u_b(u)))));
       return;
-    case 0x6e: {
-      const v = int_operand(cpu, u);
-      if (faulted(cpu)) return;
-      store<u64>(d, u_imm2(u) & SSE_W ? <u64>v : <u64>(<u32>v));
-      store<u64>(d, 0, 8);
-      return;
-    }
     case 0x71:
     case 0x72:
     case 0x73:
       if (u_imm2(u) & SSE_MEM || !shift_imm(op, <u32>u_a(u) & 7, (u_imm2(u) >> 16) & 0xff, xmm(cpu, u_b(u)), true)) raise(cpu, VEC_UD);
       return;
-    case 0x7e: {
-      const v = load<u64>(d);
-      const wide = (u_imm2(u) & SSE_W) != 0;
-      if (!(u_imm2(u) & SSE_MEM)) set_gpr(cpu, u_b(u), <i64>v, wide);
-      else if (wide) store8(cpu, u, v);
-      else store4(cpu, u, <u32>v);
-      return;
-    }
     case 0xc4: {
       let v: u32;
       if (u_imm2(u) & SSE_MEM) {
@@ -348,45 +502,22 @@ function sse_66(cpu: usize, u: usize, op: u32): void {
       if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
       else store<u64>(gpr(cpu, u_a(u)), <u64>load<u16>(xmm(cpu, u_b(u)) + (<usize>((u_imm2(u) >> 16) & 7) << 1)));
       return;
-    case 0xd6:
-      if (u_imm2(u) & SSE_MEM) store8(cpu, u, load<u64>(d));
-      else v128.store(xmm(cpu, u_b(u)), v128.load_zero<u64>(d));
-      return;
-    case 0xd7:
-      if (u_imm2(u) & SSE_MEM) raise(cpu, VEC_UD);
-      else store<u64>(gpr(cpu, u_a(u)), <u64>v128.bitmask<i8>(v128.load(xmm(cpu, u_b(u)))));
-      return;
     case 0xf7: masked_store(cpu, u); return;
-  }
-  if (is_packed_int(op)) {
-    const s = src16(cpu, u);
-    if (s) v128.store(d, packed_int(op, v128.load(d), v128.load(s)));
-    return;
-  }
-  sse_66_float(cpu, u, op, d);
-}
-
-function sse_66_float(cpu: usize, u: usize, op: u32, d: usize): void {
-  switch (op) {
-    case 0x14: case 0x15: case 0x51: case 0x54: case 0x55: case 0x56: case 0x57: case 0x58: case 0x59: case 0x5a: case 0x5b:
-    case 0x5c: case 0x5d: case 0x5e: case 0x5f: case 0x70: case 0x7c: case 0x7d: case 0xc2: case 0xc6: case 0xd0: case 0xe6: break;
+    case 0x7c: case 0x7d: case 0xd0:
+      if (!has_v2(cpu)) return;
+      break;
+    case 0x14: case 0x15: case 0x5a: case 0x5b: case 0xc2: case 0xc6: case 0xe6: break;
     default:
       raise(cpu, VEC_UD);
       return;
   }
-  if ((op == 0x7c || op == 0x7d || op == 0xd0) && !has_v2(cpu)) return;
   const s = src16(cpu, u);
   if (!s) return;
   switch (op) {
     case 0x14: v128.store(d, packed_int(0x6c, v128.load(d), v128.load(s))); return;
     case 0x15: v128.store(d, packed_int(0x6d, v128.load(d), v128.load(s))); return;
-    case 0x54:
-    case 0x55:
-    case 0x56:
-    case 0x57: v128.store(d, packed_int(op, v128.load(d), v128.load(s))); return;
     case 0x5a: ps.cvt_pd_ps(cpu, d, s); return;
     case 0x5b: ps.cvt_ps_dq(cpu, sf.rc(sf.mxcsr(cpu)), d, s); return;
-    case 0x70: v128.store(d, shuffle32(v128.load(s), (u_imm2(u) >> 16) & 0xff)); return;
     case 0x7c: ps.hadd_pd(cpu, OP_ADD, d, s); return;
     case 0x7d: ps.hadd_pd(cpu, OP_SUB, d, s); return;
     case 0xc2: ps.cmp_pd(cpu, u_imm2(u) >> 16, d, s); return;
@@ -399,8 +530,7 @@ function sse_66_float(cpu: usize, u: usize, op: u32, d: usize): void {
       return;
     }
     case 0xd0: ps.addsub_pd(cpu, d, s); return;
-    case 0xe6: ps.cvt_pd_dq(cpu, RC_ZERO, d, s); return;
-    default: ps.arith_pd(cpu, operation(op), d, s);
+    default: ps.cvt_pd_dq(cpu, RC_ZERO, d, s);
   }
 }
 
@@ -436,16 +566,6 @@ export function masked_bytes(cpu: usize, va: u64, data: usize, mask: usize, n: u
 function sse_f3(cpu: usize, u: usize, op: u32): void {
   const d = xmm(cpu, u_a(u));
   switch (op) {
-    case 0x10:
-      if (u_imm2(u) & SSE_MEM) {
-        const p = ptr_r(cpu, ea(cpu, u), 4);
-        if (p) v128.store(d, v128.load_zero<u32>(p));
-      } else store<u32>(d, load<u32>(xmm(cpu, u_b(u))));
-      return;
-    case 0x11:
-      if (u_imm2(u) & SSE_MEM) store4(cpu, u, load<u32>(d));
-      else store<u32>(xmm(cpu, u_b(u)), load<u32>(d));
-      return;
     case 0x12:
     case 0x16: {
       if (!has_v2(cpu)) return;
@@ -485,13 +605,6 @@ function sse_f3(cpu: usize, u: usize, op: u32): void {
       else v128.store(d, shuffle_high16(v128.load(s), (u_imm2(u) >> 16) & 0xff));
       return;
     }
-    case 0x6f: mov_load(cpu, u, false); return;
-    case 0x7e: {
-      const s = src_u(cpu, u, 8);
-      if (s) v128.store(d, v128.load_zero<u64>(s));
-      return;
-    }
-    case 0x7f: mov_store(cpu, u, false); return;
     case 0xc2: {
       const s = src_u(cpu, u, 4);
       if (!s) return;
@@ -529,28 +642,10 @@ function sse_f3(cpu: usize, u: usize, op: u32): void {
 function sse_f2(cpu: usize, u: usize, op: u32): void {
   const d = xmm(cpu, u_a(u));
   switch (op) {
-    case 0x10:
-      if (u_imm2(u) & SSE_MEM) {
-        const p = ptr_r(cpu, ea(cpu, u), 8);
-        if (p) v128.store(d, v128.load_zero<u64>(p));
-      } else store<u64>(d, load<u64>(xmm(cpu, u_b(u))));
-      return;
-    case 0x11:
-      if (u_imm2(u) & SSE_MEM) store8(cpu, u, load<u64>(d));
-      else store<u64>(xmm(cpu, u_b(u)), load<u64>(d));
-      return;
     case 0x12: {
       if (!has_v2(cpu)) return;
       const s = src_u(cpu, u, 8);
       if (s) v128.store(d, i64x2.splat(load<i64>(s)));
-      return;
-    }
-    case 0x2a: {
-      const v = int_operand(cpu, u);
-      if (faulted(cpu)) return;
-      sf.begin(cpu);
-      const r = sf.i64_to_f64(cpu, v);
-      if (done(cpu)) store<u64>(d, r);
       return;
     }
     case 0x2c:
@@ -561,19 +656,6 @@ function sse_f2(cpu: usize, u: usize, op: u32): void {
       sf.begin(cpu);
       const r = sf.f64_to_f32(cpu, load<u64>(s));
       if (done(cpu)) store<u32>(d, r);
-      return;
-    }
-    case 0x58:
-    case 0x59:
-    case 0x5c:
-    case 0x5e: {
-      const s = src_u(cpu, u, 8);
-      if (!s) return;
-      sf.begin(cpu);
-      const a = load<f64>(d);
-      const b = load<f64>(s);
-      const r = op == 0x58 ? sf.add64(cpu, a, b) : op == 0x59 ? sf.mul64(cpu, a, b) : op == 0x5c ? sf.sub64(cpu, a, b) : sf.div64(cpu, a, b);
-      if (done(cpu)) store<f64>(d, r);
       return;
     }
     case 0x51:
@@ -625,8 +707,10 @@ function sse_f2(cpu: usize, u: usize, op: u32): void {
     }
     case 0xf0:
       if (!has_v2(cpu)) return;
-      if (u_imm2(u) & SSE_MEM) mov_load(cpu, u, false);
-      else raise(cpu, VEC_UD);
+      if (u_imm2(u) & SSE_MEM) {
+        const s = src_u(cpu, u, 16);
+        if (s) v128.store(d, v128.load(s));
+      } else raise(cpu, VEC_UD);
       return;
     default: raise(cpu, VEC_UD);
   }
