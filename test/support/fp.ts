@@ -114,7 +114,43 @@ interface Exports {
   fp_test: (cpu: number, record: number) => number;
   sse_exec: (cpu: number, uop: number) => void;
   x87_exec: (cpu: number, uop: number) => void;
+  x87_fwait: (cpu: number) => void;
+  fninit: (cpu: number) => void;
+  fp_test_load: (cpu: number, state: number) => void;
+  fp_test_save: (cpu: number, state: number) => void;
+  fp_test_control: (cpu: number, cr0: number, cr4: number, mode: number) => void;
 }
+
+/** Registers of a test of one instruction; what is left out is 0 (MXCSR and FCW: their reset values, tags: empty). */
+export interface Registers {
+  mxcsr?: number;
+  fcw?: number;
+  fsw?: number;
+  ftw?: number;
+  rcx?: bigint;
+  rdx?: bigint;
+  xmm1?: bigint;
+  xmm2?: bigint;
+  /** ST0 … as sign and exponent, significand. */
+  st?: [number, bigint][];
+}
+
+export interface Outcome {
+  fault: number;
+  mxcsr: number;
+  fcw: number;
+  fsw: number;
+  /** One bit a physical register, 1: in use. */
+  ftw: number;
+  rcx: bigint;
+  xmm1: bigint;
+  xmm2: bigint;
+  st: [number, bigint][];
+}
+
+/** Sub-operations for `exec`. */
+export const MEM = 0x1000;
+export const REX_W = 0x2000;
 
 /** One CPU with nothing but registers and a little memory. */
 export class FpMachine {
@@ -171,6 +207,70 @@ export class FpMachine {
     const hex = (from: number, n: number) => Buffer.from(this.bytes.slice(at + from, at + from + n)).reverse().toString('hex');
     const st = Array.from({ length: 8 }, (_, i) => `${hex(S.st + 16 * i + 8, 2)}:${hex(S.st + 16 * i, 8)}`).join(' ');
     return `head ${hex(S.head, 4)} op ${hex(S.imm2, 4)} mxcsr ${hex(S.mxcsr, 4)} rcx ${hex(S.rcx, 8)} rdx ${hex(S.rdx, 8)} flags ${hex(S.eflags, 4)} fcw ${hex(S.fcw, 2)} fsw ${hex(S.fsw, 2)} ftw ${hex(S.ftw, 1)} xmm1 ${hex(S.xmm1, 16)} xmm2 ${hex(S.xmm2, 16)} mem ${hex(S.mem, 16)} st ${st}`;
+  }
+
+  /** CR0, CR4 and the mode for `exec`; without arguments 64-bit mode with SSE on. */
+  control(cr0 = 0x21, cr4 = 0x600, mode = 2 | 32): void {
+    this.x.fp_test_control(CPU_BASE, cr0, cr4, mode);
+  }
+
+  /** Loads registers. Guest memory keeps its contents. */
+  load(r: Registers): void {
+    const state = Buffer.alloc(STATE);
+    state.writeUInt32LE(r.mxcsr ?? 0x1f80, S.mxcsr);
+    state.writeUInt16LE(r.fcw ?? 0x37f, S.fcw);
+    state.writeUInt16LE(r.fsw ?? 0, S.fsw);
+    state[S.ftw] = r.ftw ?? 0;
+    state.writeBigUInt64LE(r.rcx ?? 0n, S.rcx);
+    state.writeBigUInt64LE(r.rdx ?? 0n, S.rdx);
+    for (const [v, at] of [[r.xmm1 ?? 0n, S.xmm1], [r.xmm2 ?? 0n, S.xmm2]] as const) {
+      state.writeBigUInt64LE(v & 0xffff_ffff_ffff_ffffn, at);
+      state.writeBigUInt64LE(v >> 64n, at + 8);
+    }
+    r.st?.forEach(([se, sig], i) => {
+      state.writeBigUInt64LE(sig, S.st + 16 * i);
+      state.writeUInt16LE(se, S.st + 16 * i + 8);
+    });
+    const kept = Buffer.from(this.guest(0x2000, 16).toString('hex'), 'hex');
+    this.bytes.set(state, REC);
+    this.x.fp_test_load(CPU_BASE, REC);
+    this.guest(0x2000, 16).set(kept);
+  }
+
+  /** Guest memory. */
+  guest(gpa: number, len: number): Buffer {
+    return Buffer.from(this.memory.buffer as unknown as ArrayBuffer, RAM_BASE + gpa, len);
+  }
+
+  /** Runs one micro-op on the loaded registers; its memory operand is at `gpa`. */
+  exec(kind: 'sse' | 'x87', imm2: number, gpa = 0x2000, a = 1, b = 2): Outcome {
+    const u = this.x.fp_test_uop(CPU_BASE);
+    this.view.setUint32(u, 0x0004_0000, true);
+    this.view.setUint8(u + 4, a);
+    this.view.setUint8(u + 5, b);
+    this.view.setUint16(u + 6, 0x8080, true); // no base, no index
+    this.view.setInt32(u + 8, gpa, true);
+    this.view.setUint32(u + 12, imm2, true);
+    if (kind === 'x87') this.x.x87_exec(CPU_BASE, u);
+    else this.x.sse_exec(CPU_BASE, u);
+    return this.outcome();
+  }
+
+  outcome(): Outcome {
+    const o = REC + RECORD;
+    this.x.fp_test_save(CPU_BASE, o);
+    const wide = (at: number) => this.view.getBigUint64(at, true) | (this.view.getBigUint64(at + 8, true) << 64n);
+    return {
+      fault: this.view.getUint32(o, true),
+      mxcsr: this.view.getUint32(o + S.mxcsr, true),
+      fcw: this.view.getUint16(o + S.fcw, true),
+      fsw: this.view.getUint16(o + S.fsw, true),
+      ftw: this.view.getUint8(o + S.ftw),
+      rcx: this.view.getBigUint64(o + S.rcx, true),
+      xmm1: wide(o + S.xmm1),
+      xmm2: wide(o + S.xmm2),
+      st: Array.from({ length: 8 }, (_, i) => [this.view.getUint16(o + S.st + 16 * i + 8, true), this.view.getBigUint64(o + S.st + 16 * i, true)]),
+    };
   }
 
   /** Runs x87 instruction `opcode` `modrm` (register form) on ST0 and ST1 with default control word; the registers afterwards, ST0 first. */
