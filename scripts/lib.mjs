@@ -59,6 +59,16 @@ export function step(name, key, outputs, make) {
   return true;
 }
 
+/** As `step`, for work that is asynchronous; `key` is asked again after it, so it may depend on the outputs. */
+export async function stepAsync(name, key, outputs, make) {
+  const stamp = join(cache, 'stamps', name);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key() && outputs.every((path) => existsSync(path))) return false;
+  await make();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, key());
+  return true;
+}
+
 let aptUpdated = false;
 
 /** Installs Debian packages of which a witness file is missing: {package: witness path}. */

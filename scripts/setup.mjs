@@ -1,9 +1,9 @@
 // `npm run setup`: everything `npx vmm` needs: packages, dist/, the guest's kernel and init. Safe to run again; a second run does nothing.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { cache, fail, root, run, say, step } from './lib.mjs';
+import { cache, fail, root, run, say, step, stepAsync } from './lib.mjs';
 
 export async function setup() {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
@@ -16,30 +16,49 @@ export async function setup() {
   await unpackGuest();
 }
 
-/** Unpacks guest-kernel/artifacts/*.zst into .cache/guest/, checked against the manifests. */
+/** What goes where: file of .cache/guest → {artifact, digest of what comes out}. */
+function guestFiles() {
+  const artifacts = join(root, 'guest-kernel', 'artifacts');
+  const kernel = JSON.parse(readFileSync(join(artifacts, 'manifest.json'), 'utf8'));
+  const init = JSON.parse(readFileSync(join(artifacts, 'manifest-init.json'), 'utf8'));
+  return {
+    vmlinux: { source: 'vmlinux.zst', sha256: kernel.unpack.vmlinux.sha256 },
+    'initramfs.cpio': { source: 'initramfs.cpio', sha256: init.files['initramfs.cpio'].sha256 },
+    'scratch.ext4': { source: 'scratch.ext4.zst', sha256: init.unpacked['scratch.ext4'].sha256 },
+  };
+}
+
+/** Unpacks guest-kernel/artifacts into .cache/guest/, checked against the manifests. */
 async function unpackGuest() {
-  const from = join(root, 'guest-kernel', 'artifacts');
   const to = join(cache, 'guest');
-  for (const manifest of ['manifest.json', 'manifest-init.json']) {
-    const path = join(from, manifest);
-    if (!existsSync(path)) continue;
-    const text = readFileSync(path, 'utf8');
-    const { unpack } = JSON.parse(text);
-    const names = Object.keys(unpack);
-    const { decompress } = await import(pathToFileURL(join(root, 'node_modules', 'fzstd', 'esm', 'index.mjs')).href);
-    step(`guest-${manifest}`, text, names.map((name) => join(to, name)), () => {
+  for (const [name, { source, sha256 }] of Object.entries(guestFiles())) {
+    const path = join(to, name);
+    await stepAsync(`guest-${name}`, () => `${sha256} ${existsSync(path) ? statSync(path).mtimeMs : 'none'}`, [path], async () => {
       mkdirSync(to, { recursive: true });
-      for (const name of names) {
-        const { source, sha256 } = unpack[name];
-        let bytes = readFileSync(join(from, source));
-        if (source.endsWith('.zst')) bytes = decompress(bytes);
-        const got = createHash('sha256').update(bytes).digest('hex');
-        if (got !== sha256) fail(`guest-kernel/artifacts/${source}: sha256 of the unpacked file is ${got}, the manifest says ${sha256}`);
-        writeFileSync(join(to, `${name}.tmp`), bytes);
-        renameSync(join(to, `${name}.tmp`), join(to, name));
+      let bytes = readFileSync(join(root, 'guest-kernel', 'artifacts', source));
+      if (source.endsWith('.zst')) {
+        const { decompress } = await import(pathToFileURL(join(root, 'node_modules', 'fzstd', 'esm', 'index.mjs')).href);
+        bytes = decompress(bytes);
       }
+      const got = createHash('sha256').update(bytes).digest('hex');
+      if (got !== sha256) fail(`guest-kernel/artifacts/${source}: sha256 of its content is ${got}, the manifest says ${sha256}`);
+      writeSparse(`${path}.tmp`, bytes);
+      renameSync(`${path}.tmp`, path);
     });
   }
+}
+
+/** Writes a file whose zero pages stay holes: the scratch seed is 64 MiB of almost nothing. */
+function writeSparse(path, bytes) {
+  const PAGE = 65536;
+  const zeros = Buffer.alloc(PAGE);
+  const fd = openSync(path, 'w');
+  for (let at = 0; at < bytes.length; at += PAGE) {
+    const piece = bytes.subarray(at, at + PAGE);
+    if (zeros.compare(piece, 0, piece.length, 0, piece.length) !== 0) writeSync(fd, piece, 0, piece.length, at);
+  }
+  ftruncateSync(fd, bytes.length);
+  closeSync(fd);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await setup();
