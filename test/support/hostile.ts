@@ -47,7 +47,10 @@ export class Hostile {
     const { host } = this.core;
     // The guest writes to its rings while the device works: each call of the host is a moment for it.
     this.onHost = () => {
-      host.onConsole = (_device, bytes) => (count(), this.next() % (bytes.length + 1));
+      host.onConsole = (_device, bytes) => {
+        count();
+        return this.next() % (bytes.length + 1);
+      };
       host.onVsock = ({ conn, event, len }) => {
         count();
         if (event === 1) this.conns.push(conn);
