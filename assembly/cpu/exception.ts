@@ -433,6 +433,8 @@ export function sys_pending(cpu: usize): i32 {
     p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
   }
   if (c.wait_sipi) return RUN_HALT;
+  // A paravirtual kick ends HLT without an interrupt; one that comes first ends the next HLT
+  if (c.halted && atomic.xchg<u32>(cpu + offsetof<Cpu>('pv_unhalt'), 0)) c.halted = 0;
   if (c.intr_shadow) {
     c.intr_shadow = 0;
     if (!c.halted) return RUN_GO_ON;

@@ -211,6 +211,36 @@ describe('inter-processor interrupts', () => {
   });
 });
 
+describe('paravirtual kick', () => {
+  function kick(apic: bigint): void {
+    m.setGpr(0, 5n);
+    m.setGpr(3, 0n);
+    m.setGpr(1, apic);
+    m.call('vmcall', m.cpu());
+  }
+
+  it('ends HLT with interrupts off', () => {
+    m.call('hlt', m.cpu());
+    m.takeFault();
+    expect(m.call('sys_pending', m.cpu())).toBe(1);
+    kick(0n);
+    expect(m.call('cpu_wait', m.cpu(), 1e9)).toBe(1);
+    expect(m.call('sys_pending', m.cpu())).toBe(0);
+    expect(m.get32(FIELD.halted)).toBe(0);
+  });
+
+  it('that comes before HLT ends it at once, and only once', () => {
+    kick(0n);
+    expect(m.call('sys_pending', m.cpu())).toBe(0);
+    m.call('hlt', m.cpu());
+    m.takeFault();
+    expect(m.call('sys_pending', m.cpu())).toBe(0);
+    m.call('hlt', m.cpu());
+    m.takeFault();
+    expect(m.call('sys_pending', m.cpu())).toBe(1);
+  });
+});
+
 describe('APIC timer', () => {
   const at = (ns: number): void => {
     m.now = 1_000_000 + ns;
