@@ -297,8 +297,10 @@ export class FpMachine {
     record[S.a] = 1;
     record[S.b] = 2;
     record.writeUInt32LE(imm2, S.imm2);
-    xmm1.forEach((v, i) => record.writeUInt32LE(v >>> 0, S.xmm1 + 4 * i));
-    xmm2.forEach((v, i) => record.writeUInt32LE(v >>> 0, S.xmm2 + 4 * i));
+    for (let i = 0; i < 4; i++) {
+      record.writeUInt32LE(xmm1[i]! >>> 0, S.xmm1 + 4 * i);
+      record.writeUInt32LE(xmm2[i]! >>> 0, S.xmm2 + 4 * i);
+    }
     this.run(record, 0);
     const at = REC + RECORD;
     return {

@@ -9,7 +9,7 @@ import { MODE_64 } from '../modes';
 import {
   CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, copy_in, copy_out, ea, ptr_r, raise, u_a, u_imm2,
 } from './env';
-import { sse_allowed, store4 } from './sse';
+import { sse_allowed, store4 } from './ssebase';
 
 /** A word of the work area that nothing else uses. */
 const T_FENCE: usize = 1020;

@@ -7,7 +7,7 @@ import {
   CR0_EM, CR0_TS, SSE_MEM, SSE_W, VEC_MF, VEC_NM, VEC_UD, ea, faulted, gpr, mm, ptr_r, raise, src_mm, u_a, u_b, u_imm2,
 } from './env';
 import { is_packed_int, packed_int, shift_imm, shuffle_low16 } from './packed';
-import { masked_bytes, store4, store8 } from './sse';
+import { masked_bytes, store4, store8 } from './ssebase';
 
 const FSW_ES: u32 = 0x80;
 

@@ -1,9 +1,7 @@
 /** Packed float operations: the vector unit of the host where all lanes are harmless, else lane by lane (ssefloat.ts). */
 import { CPU_FPTMP } from './env';
-import {
-  MX_FAST, MX_FAST_MASK, OP_ADD, OP_SQRT, OP_SUB, begin, cmp32, cmp64, commit, f32_to_f64,
-  f64_to_f32, i64_to_f32, int_arg32, int_arg64, mxcsr, op32, op64, round32, round64, to_i32,
-} from './ssefloat';
+import { cmp32, cmp64, f32_to_f64, f64_to_f32, i64_to_f32, int_arg32, int_arg64, round32, round64, to_i32 } from './sseconvert';
+import { MX_FAST, MX_FAST_MASK, OP_ADD, OP_SQRT, OP_SUB, begin, commit, mxcsr, op32, op64 } from './ssefloat';
 
 /** Lanes are collected here before the destination is touched. */
 const T_OUT: usize = 128;

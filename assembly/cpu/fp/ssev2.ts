@@ -9,7 +9,8 @@ import {
 } from './env';
 import { iota } from './packed';
 import { mmx_commit, mmx_pending } from './mmx';
-import { has_v2, sse_allowed, store4, store8 } from './sse';
+import { has_v2, sse_allowed, store4, store8 } from './ssebase';
+import * as sc from './sseconvert';
 import * as sf from './ssefloat';
 import * as ps from './ssepacked';
 import { string_compare } from './ssestring';
@@ -274,10 +275,10 @@ function round_scalar(cpu: usize, u: usize, op: u32, imm: u32, d: usize): void {
   if (!s) return;
   sf.begin(cpu);
   if (op == 0x0a) {
-    const r = sf.round32(cpu, load<u32>(s), imm);
+    const r = sc.round32(cpu, load<u32>(s), imm);
     if (sf.commit(cpu)) store<u32>(d, r);
   } else {
-    const r = sf.round64(cpu, load<u64>(s), imm);
+    const r = sc.round64(cpu, load<u64>(s), imm);
     if (sf.commit(cpu)) store<u64>(d, r);
   }
 }
