@@ -10,7 +10,7 @@ export async function hostFs(): Promise<HostFs | undefined> {
     const decoder = new TextDecoder('utf-8', { fatal: true });
     return {
       readXattrs: (path) => readXattrs(decoder.decode(path)),
-      dataRanges: (fd, size) => dataRanges(fd, size).map(([offset, length]) => ({ offset, length })),
+      dataRanges: (fd, size) => dataRanges(fd, size).map(([start, end]) => ({ offset: start, length: end - start })),
     };
   } catch {
     return undefined;

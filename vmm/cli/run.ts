@@ -90,7 +90,13 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     },
     timeline,
   );
-  stdout.onBroken(() => run.process.closeStdout());
+  // Nobody can see the output any more, and there is no daemon to keep the container for: the run ends as a pipeline's
+  // other commands do.
+  let broken: string | undefined;
+  stdout.onBroken((code) => {
+    broken = code;
+    run.kill();
+  });
   stderr.onBroken(() => run.process.closeStderr());
 
   let timedOut = false;
@@ -114,6 +120,11 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
     return STATUS.STATUS_TIMEOUT;
+  }
+  if (broken === 'EPIPE' && result.kind !== 'exited') return 128 + constants.signals.SIGPIPE;
+  if (broken !== undefined && broken !== 'EPIPE') {
+    process.stderr.write(`vmm: standard output cannot be written: ${broken} (the container was ended)\n`);
+    return STATUS.STATUS_VMM_ERROR;
   }
   return statusOf(result);
 }

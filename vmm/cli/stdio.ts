@@ -6,32 +6,32 @@ import { KeySequence, type RawTerminal } from './terminal.ts';
 /** A consumer that writes to one of our own standard streams and waits until it has been taken. */
 export interface OutputConsumer {
   (bytes: Uint8Array): Promise<void>;
-  /** Called once when the reader of our stream has gone away (EPIPE) or the disk behind it is full. */
-  onBroken(handler: () => void): void;
+  /** Called once with the error's code when the reader of our stream has gone away (EPIPE) or its disk is full (ENOSPC). */
+  onBroken(handler: (code: string) => void): void;
 }
 
 export function outputTo(stream: Writable): OutputConsumer {
-  let broken = false;
-  let handler = (): void => {};
-  const fail = (): void => {
-    if (broken) return;
-    broken = true;
-    handler();
+  let broken: string | undefined;
+  let handler = (_code: string): void => {};
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (broken !== undefined) return;
+    broken = error.code ?? 'error';
+    handler(broken);
   };
   stream.on('error', fail);
   const consume = (bytes: Uint8Array): Promise<void> => {
-    if (broken) return Promise.resolve();
+    if (broken !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
       stream.write(bytes, (error) => {
-        if (error) fail();
+        if (error) fail(error);
         resolve();
       });
     });
   };
   return Object.assign(consume, {
-    onBroken: (h: () => void) => {
+    onBroken: (h: (code: string) => void) => {
       handler = h;
-      if (broken) h();
+      if (broken !== undefined) h(broken);
     },
   });
 }
