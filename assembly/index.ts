@@ -24,6 +24,10 @@ export { cpu_run, cpu_set_exact, cpu_set_step } from "./cpu/run";
 export { cpu_wait } from "./cpu/timer";
 export { flags_get as cpu_flags } from "./cpu/flags";
 export { cpu_field, cpu_kick, cpu_reset, enter_long64, enter_protected32, enter_real, irqchip_reset } from "./cpu/reset";
+export {
+  debug_address, debug_apply, debug_break, debug_clear, debug_clock_back, debug_reason, debug_registers_set, debug_translate,
+  debug_watch,
+} from "./cpu/debug";
 export { guest_written_code } from "./cpu/blocks";
 export { ioapic_set_irq } from "./cpu/ioapic";
 export { mmu_peek } from "./cpu/mmu";

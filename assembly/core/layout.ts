@@ -7,6 +7,7 @@
  *
  *   0x0000_0000  null page, never used
  *   0x0000_1000  machine header (assembly/core/machine.ts)
+ *   0x0000_2000  breakpoints and watchpoints of the software CPU (assembly/cpu/debug.ts)
  *   0x0001_0000  device states, DEVICE_STRIDE each
  *   0x0009_0000  vsock connection table and buffers
  *   0x000d_0000  legacy devices
@@ -24,6 +25,9 @@ export const PAGE_SIZE: u32 = 4096;
 
 export const MACHINE_BASE: u32 = 0x1000;
 export const MACHINE_SIZE: u32 = 0x1000;
+
+export const DEBUG_BASE: u32 = 0x2000;
+export const DEBUG_SIZE: u32 = 0x1000;
 
 /** Device states: slot n at DEVICE_BASE + n * DEVICE_STRIDE. */
 export const DEVICE_BASE: u32 = 0x0001_0000;

@@ -67,6 +67,11 @@ export class BlockVars {
   link_pad: u32;
   link_from: u64;
   link_to: u64;
+  debug: u32; // DEBUG_* bits of debug.ts, 0 without a debugger
+  watch_raise: u32; // a watched access takes its instruction back
+  watch_redo: u32; // the next instruction was taken back: it runs alone
+  watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
+  watch_at: u64;
 }
 
 @inline

@@ -4,6 +4,7 @@ import {
   B_BYTES, B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, BLOCK_INSNS, BLOCK_ROOM, block_insert, block_vars,
   blocks_flush, code_mark, gen_at, NO_PAGE,
 } from './blocks';
+import { debug_low } from './debug';
 import { Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit, EMIT_END, EMIT_ON, put_link, put_op } from './decode-emit';
 import { ATTR_FAULTS, ATTR_LAZY, ATTR_READS, ATTR_SUB, ATTR_UNKNOWN, ATTR_WRITES, OP_ATTR, OP_CHECK_PAGE2, OP_END, OP_END_SLOW, OP_NF, OP_SYS } from './generated/ops';
@@ -71,7 +72,7 @@ export function block_build(cpu: usize, pa: u32, va: u64, mode: u32): usize {
   let ended = false;
   while (insns < max) {
     const left = room - d.off;
-    if (left == 0) break;
+    if (left == 0 || (v.debug && insns && debug_low(pa + d.off))) break;
     d.avail = left < INSN_MAX ? left : INSN_MAX;
     d.p = RAM_BASE + pa + d.off;
     code_mark(pa + d.off, d.avail);
@@ -151,12 +152,13 @@ function drop_dead_flags(first: usize, end: usize): void {
   for (let u = end; u > first; ) {
     u -= UOP_SIZE;
     const op: u32 = load<u16>(u, U_OP);
-    const attr: u32 = load<u8>(changetype<usize>(OP_ATTR) + op);
-    if (attr & ATTR_WRITES) {
-      const nf: u32 = load<u16>(changetype<usize>(OP_NF) + (op << 1));
-      if (!live && nf) store<u16>(u, <u16>nf, U_OP);
-      live = false;
+    let attr: u32 = load<u8>(changetype<usize>(OP_ATTR) + op);
+    const nf: u32 = load<u16>(changetype<usize>(OP_NF) + (op << 1));
+    if (!live && nf) {
+      store<u16>(u, <u16>nf, U_OP);
+      attr = load<u8>(changetype<usize>(OP_ATTR) + nf);
     }
+    if (attr & ATTR_WRITES) live = false;
     if (attr & (ATTR_READS | ATTR_FAULTS)) live = true;
   }
 }

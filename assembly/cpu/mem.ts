@@ -7,7 +7,8 @@
  * this vCPU exactly, for others as soon as they look at the page's generation.
  */
 import { CODE_MARK_BASE, RAM_BASE } from '../core/layout';
-import { code_write } from './blocks';
+import { block_vars, code_write } from './blocks';
+import { DEBUG_WATCH, watch_access, watch_page } from './debug';
 import { mmio_read, mmio_write, phys_read } from './mmio';
 import { ACC_R, ACC_W, mmu_pa, PA_FAULT } from './mmu';
 import { Cpu, CPU_BOUNCE } from './state';
@@ -22,6 +23,21 @@ const BOUNCE_R: u32 = CPU_BOUNCE;
 const BOUNCE_W: u32 = CPU_BOUNCE + 64;
 /** Most bytes of an operand that ptr_* may have to bounce. */
 export const BOUNCE_MAX: u32 = 64;
+
+const READ: u32 = 1;
+const WRITE: u32 = 2;
+
+/** A debugger watches [va, va + size) for such an access, and the instruction is taken back: as after a fault. */
+@inline
+function watched(cpu: usize, va: u64, size: u32, accesses: u32): bool {
+  return (block_vars(cpu).debug & DEBUG_WATCH) != 0 && watch_access(cpu, va, size, accesses);
+}
+
+/** As `watched`, for direct pointers: some watchpoint lies in the page, so the access goes piece by piece. */
+@inline
+function watched_page(cpu: usize, va: u64): bool {
+  return (block_vars(cpu).debug & DEBUG_WATCH) != 0 && watch_page(va & PAGE);
+}
 
 // ---- single values ----------------------------------------------------------------------------------------------
 
@@ -95,6 +111,7 @@ export function wr64(cpu: usize, va: u64, v: u64): void {
 
 /** Reads `size` ≤ 8 bytes with the privilege of `table`, page crossings and MMIO included. */
 export function rd_slow(cpu: usize, table: usize, va: u64, size: u32): u64 {
+  if (watched(cpu, va, size, READ)) return 0;
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return 0;
   const room: u32 = 4096 - (<u32>va & 0xfff);
@@ -124,6 +141,7 @@ export function phys_write(cpu: usize, pa: u64, v: u64, size: u32): void {
 
 /** Writes `size` ≤ 8 bytes with the privilege of `table`; both pages of a crossing are checked before either changes. */
 export function wr_slow(cpu: usize, table: usize, va: u64, v: u64, size: u32): void {
+  if (watched(cpu, va, size, WRITE)) return;
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return;
   const room: u32 = 4096 - (<u32>va & 0xfff);
@@ -216,6 +234,7 @@ export function ptr_direct(ptr: usize): bool {
 }
 
 export function ptr_r_slow(cpu: usize, va: u64, size: u32): usize {
+  if (watched(cpu, va, size, READ)) return 0;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return 0;
@@ -227,6 +246,7 @@ export function ptr_r_slow(cpu: usize, va: u64, size: u32): usize {
 }
 
 export function ptr_w_slow(cpu: usize, va: u64, size: u32, fill: bool): usize {
+  if (watched(cpu, va, size, fill ? READ | WRITE : WRITE)) return 0;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return 0;
@@ -264,13 +284,13 @@ export function probe_r(cpu: usize, va: u64, size: u32): bool {
  */
 export function page_r(cpu: usize, va: u64): usize {
   const pa = mmu_pa(cpu, load<u32>(cpu, TLB), va, ACC_R);
-  return pa < changetype<Cpu>(cpu).ram_size ? <usize>RAM_BASE + <u32>pa : <usize>0;
+  return pa < changetype<Cpu>(cpu).ram_size && !watched_page(cpu, va) ? <usize>RAM_BASE + <u32>pa : <usize>0;
 }
 
 /** As page_r for writing; the caller ends with `page_w_done` for what it wrote. */
 export function page_w(cpu: usize, va: u64): usize {
   const pa = mmu_pa(cpu, load<u32>(cpu, TLB), va, ACC_W);
-  return pa < changetype<Cpu>(cpu).ram_size ? <usize>RAM_BASE + <u32>pa : <usize>0;
+  return pa < changetype<Cpu>(cpu).ram_size && !watched_page(cpu, va) ? <usize>RAM_BASE + <u32>pa : <usize>0;
 }
 
 @inline
@@ -282,6 +302,7 @@ export function page_w_done(cpu: usize, ptr: usize, size: u32): void {
 
 /** Copies `size` ≤ 4096 guest bytes to linear-memory offset `to`. False: fault, contents of `to` undefined. */
 export function copy_in(cpu: usize, va: u64, to: usize, size: u32): bool {
+  if (watched(cpu, va, size, READ)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return false;
@@ -299,6 +320,7 @@ export function copy_in(cpu: usize, va: u64, to: usize, size: u32): bool {
 
 /** Copies `size` ≤ 4096 bytes from `from` to the guest. False: fault, and nothing was written. */
 export function copy_out(cpu: usize, va: u64, from: usize, size: u32): bool {
+  if (watched(cpu, va, size, WRITE)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return false;

@@ -4,6 +4,8 @@
  * SMEP, SMAP, PKE, PCIDE, LA57.
  */
 import { RAM_BASE } from '../core/layout';
+import { block_vars } from './blocks';
+import { DEBUG_WATCH, watch_page } from './debug';
 import { raise, X_GP, X_PF, X_UD } from './fault';
 import { FAULT_EXCEPTION, Cpu } from './state';
 import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_GLOBAL, tlb_slot, tlb_user } from './tlb';
@@ -63,11 +65,11 @@ function set_bits32(pa: u64, old: u64, bits: u64): bool {
   return atomic.cmpxchg<u32>(RAM_BASE + <u32>pa, <u32>old, <u32>(old | bits)) == <u32>old;
 }
 
-/** A translated page enters the TLB, if it is RAM. Returns the physical address of `va`. */
+/** A translated page enters the TLB, if it is RAM and not watched. Returns the physical address of `va`. */
 function finish(cpu: usize, table: usize, va: u64, pa: u64, write: bool, exec: bool, flags: u32): u64 {
   const c = changetype<Cpu>(cpu);
-  if (pa < c.ram_size) {
-    const page = va & ~0xfff;
+  const page = va & ~0xfff;
+  if (pa < c.ram_size && !(block_vars(cpu).debug & DEBUG_WATCH && watch_page(page))) {
     tlb_enter(cpu, table, page, RAM_BASE + <u32>(pa & ~0xfff) - <u32>page, write, exec, flags);
   }
   return pa;

@@ -1,8 +1,9 @@
 /** cpu_run: what happens between blocks. */
 import { block_build } from './build-block';
 import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE } from './blocks';
+import { debug_at, DEBUG_BREAK, debug_low, DEBUG_WATCH, watch_taken_back } from './debug';
 import { raise_step, sys_deliver, sys_pending } from './exception';
-import { raise_ud } from './fault';
+import { raise_gp, raise_ud } from './fault';
 import { interp } from './generated/interp';
 import { JUMP_MASK, link_patch } from './interp_support';
 import { mmu_fetch, PA_FAULT } from './mmu';
@@ -11,7 +12,7 @@ import { run_enter, run_leave } from './smp';
 import { timer_poll } from './timer';
 import {
   Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, SEG_BASE,
-  SEG_CS,
+  SEG_CS, SEG_LIMIT,
 } from './state';
 
 export const RUN_BUDGET: i32 = 0;
@@ -58,6 +59,8 @@ function run(cpu: usize, budget: i32): i32 {
   const v = block_vars(cpu);
   c.budget = budget;
   while (true) {
+    if (v.watch_hit) return RUN_DEBUG;
+    if (v.step) c.intr_shadow = 1; // a debugger's step is the next instruction, not the interrupt that waits
     let shadow = c.intr_shadow != 0;
     const p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
     if (c.halted | c.wait_sipi || (p != 0 && (p != PEND_INTR || c.eflags & IF))) {
@@ -68,8 +71,9 @@ function run(cpu: usize, budget: i32): i32 {
     }
     c.intr_shadow = 0;
     if (c.budget <= 0) return RUN_BUDGET;
+    if (v.debug & DEBUG_BREAK && debug_at(cpu)) return RUN_DEBUG;
     const trap = c.eflags & TF;
-    const step = shadow || trap != 0 || v.step != 0;
+    const step = shadow || trap != 0 || (v.step | v.watch_redo) != 0;
     const blk = locate(cpu, c, step);
     if (blk == 0) {
       if (c.fault == FAULT_EXCEPTION) sys_deliver(cpu);
@@ -92,7 +96,13 @@ function run(cpu: usize, budget: i32): i32 {
       }
       grant = insns;
     }
-    go(cpu, c, blk, grant);
+    if (v.debug & DEBUG_WATCH && !step) {
+      v.watch_raise = 1;
+      go(cpu, c, blk, grant);
+      if (watch_taken_back(c, v)) continue;
+    } else go(cpu, c, blk, grant);
+    v.watch_redo = 0;
+    if (c.fault == FAULT_EXCEPTION) v.watch_hit = 0; // the instruction did not happen
     const done = c.fault == FAULT_EXCEPTION ? false : true;
     if (trap && done && c.fault != FAULT_SHUTDOWN) raise_step(cpu);
     const r = after(cpu, c);
@@ -160,6 +170,10 @@ function after(cpu: usize, c: Cpu): i32 {
 function locate(cpu: usize, c: Cpu, step: bool): usize {
   const v = block_vars(cpu);
   const mode = step ? c.mode | MODE_STEP : c.mode;
+  if (!(mode & (MODE_64 | MODE_FLAT)) && c.rip > load<u32>(cpu + CPU_SEGS + (SEG_CS << 5), SEG_LIMIT)) {
+    raise_gp(cpu);
+    return 0;
+  }
   const va = mode & MODE_64 ? c.rip : (c.rip + load<u64>(cpu + CPU_SEGS + (SEG_CS << 5), SEG_BASE)) & 0xffff_ffff;
   const pa = mmu_fetch(cpu, va);
   if (pa == PA_FAULT) return 0;
@@ -173,7 +187,7 @@ function locate(cpu: usize, c: Cpu, step: bool): usize {
     if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
     if (blk == 0) return 0;
   }
-  if (!step && mode & MODE_FLAT) {
+  if (!step && mode & MODE_FLAT && !(v.debug && debug_low(<u32>va))) {
     if (v.link != 0 && v.link_to == c.rip && mode & MODE_64) link_patch(cpu, v.link, v.link_from, v.link_to, blk);
     const e: usize = cpu + JUMP_CACHE + (((<u32>c.rip ^ <u32>(c.rip >> 12)) & JUMP_MASK) << 4);
     store<u64>(e, c.rip);
