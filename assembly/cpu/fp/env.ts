@@ -10,7 +10,7 @@ import { ea, U_A, U_B, U_IMM, U_IP, UOP_SIZE } from '../uop';
 
 export { faulted } from '../fault';
 export { flags_get, set_flags_explicit } from '../flags';
-export { copy_in, copy_out, ptr_r, ptr_w, ptr_w_done } from '../mem';
+export { copy_in, copy_out, probe_w, ptr_r, ptr_w, ptr_w_done } from '../mem';
 export { ea } from '../uop';
 
 /** Linear address of the first byte of the instruction that micro-op `u` belongs to. */

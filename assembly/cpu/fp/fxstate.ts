@@ -7,7 +7,7 @@
 import { CPU_FPR, CPU_SCRATCH, CPU_XMM, Cpu } from '../state';
 import { MODE_64 } from '../modes';
 import {
-  CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, copy_in, copy_out, ea, ptr_r, raise, u_a, u_imm2,
+  CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, copy_in, copy_out, ea, probe_w, ptr_r, raise, u_a, u_imm2,
 } from './env';
 import { sse_allowed, store4 } from './ssebase';
 
@@ -81,7 +81,7 @@ export function fxsave(cpu: usize, u: usize): void {
   const p = cpu + CPU_SCRATCH;
   const c = changetype<Cpu>(cpu);
   // bytes 464 … 511 and what the mode leaves out stay as they are in memory
-  if (!copy_in(cpu, va, p, 512)) return;
+  if (!probe_w(cpu, va, 512) || !copy_in(cpu, va, p, 512)) return;
   fx_store(cpu, p, (u_imm2(u) & SSE_W) != 0);
   const n = xmm_count(cpu);
   // without CR4.OSFXSR the XMM part need not be saved; it is, as real CPUs do
