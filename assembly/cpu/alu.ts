@@ -5,8 +5,8 @@
  */
 import { raise, X_DE } from './fault';
 import {
-  AF, CF, FLAG_ADC, FLAG_ADD, FLAG_DEC, FLAG_INC, FLAG_SBB, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_materialize,
-  get_cf, OF, PF, SF, set_flags_explicit, ZF,
+  AF, CF, FLAG_ADC, FLAG_ADD, FLAG_DEC, FLAG_INC, FLAG_SBB, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_materialize, flags_over,
+  get_cf, get_of, PF, SF, set_flags_explicit, ZF,
 } from './flags';
 import { ptr_direct, ptr_r, ptr_rw, ptr_w_done } from './mem';
 import { MODE_64 } from './modes';
@@ -313,8 +313,7 @@ function shift_value(cpu: usize, op: u32, size: u32, a: u64, n: u32): u64 {
 
 /** Rotates change CF and OF only. */
 function rotate_flags(cpu: usize, cf: u32, ov: u32): void {
-  const f = flags_materialize(cpu);
-  changetype<Cpu>(cpu).eflags = (f & ~(CF | OF)) | cf | (ov << 11);
+  flags_over(cpu, cf, ov);
 }
 
 export function shift_generic(cpu: usize, u: usize): void {
@@ -559,8 +558,7 @@ export function bit_generic(cpu: usize, u: usize): void {
     v = get_sx(dst, size);
     if (op != BIT_BT) put_reg(dst, size, bit_value(op, v, bit));
   }
-  const f = flags_materialize(cpu) & ~CF;
-  changetype<Cpu>(cpu).eflags = v & bit ? f | CF : f;
+  flags_over(cpu, u32((v & bit) != 0), get_of(cpu));
 }
 
 /** BSF, BSR (a zero source leaves the destination alone), POPCNT. */

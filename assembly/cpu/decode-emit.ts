@@ -282,6 +282,10 @@ function shift(d: Dec, op: u32, form: u32, size: u32): u32 {
     put_op(d, first + w * (O.OP_SHL_RI64 - O.OP_SHL_RI32), d.rm << 3, 0, <i32>masked, 0);
     return EMIT_ON;
   }
+  if (!d.mem && !cl && size >= 2 && op < 2 && masked != 0) {
+    put_op(d, (op == 0 ? O.OP_ROL_RI32 : O.OP_ROR_RI32) + (size - 2) * (O.OP_ROL_RI64 - O.OP_ROL_RI32), d.rm << 3, 0, <i32>masked, 0);
+    return EMIT_ON;
+  }
   const desc = op | (size << 3) | (d.mem ? 0x20 : 0) | (cl ? 0x40 : 0);
   if (d.mem) {
     prepare(d, 1 << size, true);
@@ -295,7 +299,7 @@ function unary(d: Dec, op: u32, form: u32, size: u32): u32 {
   if (!d.mem && size >= 2) {
     const w = size - 2;
     const step = O.OP_INC_R64 - O.OP_INC_R32;
-    put_op(d, (op == 0 ? O.OP_INC_R32 : op == 1 ? O.OP_DEC_R32 : op == 2 ? O.OP_NOT_R32 : O.OP_NEG_R32) + w * step, r, 0, 0, 0);
+    put_op(d, (op == 0 ? O.OP_INC_R32 : op == 1 ? O.OP_DEC_R32 : op == 2 ? O.OP_NOT_R32 : O.OP_NEG_R32) + w * step, r, 0, op == 1 ? -1 : 1, 0);
     return EMIT_ON;
   }
   const desc = op | (size << 2) | (d.mem ? 0x10 : 0) | (d.lock ? 0x20 : 0);
@@ -608,9 +612,9 @@ export function emit(d: Dec, prev: u32, prev_flags: u32): u32 {
     case K.K_SETCC: return setcc(d, prev_flags);
     case K.K_CMOV: {
       const src = rm_value(d, d.opsize);
-      const cc = <i32>(d.opcode & 15);
-      if (d.opsize == 1) put_op(d, O.OP_MISC, d.reg << 3, src, cc, M.M_CMOV16);
-      else put_op(d, d.opsize == 3 ? O.OP_CMOV_RR64 : O.OP_CMOV_RR32, d.reg << 3, src, cc, 0);
+      const cc = d.opcode & 15;
+      if (d.opsize == 1) put_op(d, O.OP_MISC, d.reg << 3, src, <i32>cc, M.M_CMOV16);
+      else put_op(d, cmov_op(cc, d.opsize - 2, prev_flags), d.reg << 3, src, <i32>cc, 0);
       return EMIT_ON;
     }
     case K.K_BT: return bits(d, sub, d.opcode == 0xba);
@@ -652,6 +656,19 @@ export function emit(d: Dec, prev: u32, prev_flags: u32): u32 {
   }
 }
 
+/** The quickest CMOVcc that what is known of the flags allows; wide: 1 for 64 bits. */
+function cmov_op(cc: u32, wide: u32, prev_flags: u32): u32 {
+  if (prev_flags & (O.ATTR_LAZY | O.ATTR_SUB)) {
+    if (cc == 4) return wide ? O.OP_CMOV_RES_Z64 : O.OP_CMOV_RES_Z32;
+    if (cc == 5) return wide ? O.OP_CMOV_RES_NZ64 : O.OP_CMOV_RES_NZ32;
+  }
+  if (prev_flags & O.ATTR_SUB) {
+    const sub: u32 = load<u16>(changetype<usize>(O.OP_CMOV_SUB) + (((wide << 4) + cc) << 1));
+    if (sub) return sub;
+  }
+  return wide ? O.OP_CMOV_RR64 : O.OP_CMOV_RR32;
+}
+
 function mov_nti(d: Dec): u32 {
   const size: u32 = d.rex & 8 ? 3 : 2;
   prepare(d, 1 << size, true);
@@ -670,6 +687,10 @@ function setcc(d: Dec, prev_flags: u32): u32 {
   if (prev_flags & (O.ATTR_LAZY | O.ATTR_SUB)) {
     if (cc == 4) op = O.OP_SETCC_Z;
     else if (cc == 5) op = O.OP_SETCC_NZ;
+  }
+  if (prev_flags & O.ATTR_SUB && op == O.OP_SETCC_R) {
+    const sub: u32 = load<u16>(changetype<usize>(O.OP_SETCC_SUB) + (cc << 1));
+    if (sub) op = sub;
   }
   put_op(d, op, place(d, d.rm, 0), cc, 0, 0);
   return EMIT_ON;

@@ -1,7 +1,8 @@
 /**
  * Lazy arithmetic flags. An operation leaves its operands and result, all sign-extended from the operand size to 64
  * bits: then sign, carry and overflow formulas are the same for every size. `flag_op` says which formula.
- * FLAG_EXPLICIT: the six bits are in `eflags` itself.
+ * FLAG_EXPLICIT: the six bits are in `eflags` itself. FLAG_OVER, or-ed to one of them: CF and OF (only) come from bits
+ * 9 and 10 of `flag_op` instead, which is how rotates and bit tests leave the other four alone without computing them.
  */
 import { Cpu } from './state';
 
@@ -35,6 +36,10 @@ export const FLAG_ADC: u32 = 6; // res = a + b + carry
 export const FLAG_SBB: u32 = 7; // res = a - b - borrow
 export const FLAG_SHIFT: u32 = 8; // res; a = CF, b = OF (shifts, multiplications)
 
+export const FLAG_OVER: u32 = 0x100;
+export const FLAG_OVER_CF: u32 = 9; // shift counts
+export const FLAG_OVER_OF: u32 = 10;
+
 export const FLAG_RES: usize = offsetof<Cpu>('flag_res');
 export const FLAG_A: usize = offsetof<Cpu>('flag_a');
 export const FLAG_B: usize = offsetof<Cpu>('flag_b');
@@ -55,6 +60,12 @@ export function flags_logic(cpu: usize, res: u64): void {
   store<u32>(cpu, FLAG_LOGIC, FLAG_OP);
 }
 
+/** Rotates and bit tests: new CF and OF (0 or 1 each), the rest as it was. */
+@inline
+export function flags_over(cpu: usize, cf: u32, ov: u32): void {
+  store<u32>(cpu, (load<u32>(cpu, FLAG_OP) & 0xff) | FLAG_OVER | (cf << FLAG_OVER_CF) | (ov << FLAG_OVER_OF), FLAG_OP);
+}
+
 /** PF of a result: set when its low byte has an even number of ones. */
 @inline
 export function parity(res: u64): u32 {
@@ -64,6 +75,7 @@ export function parity(res: u64): u32 {
 /** CF as 0 or 1. */
 export function get_cf(cpu: usize): u32 {
   const c = changetype<Cpu>(cpu);
+  if (c.flag_op & FLAG_OVER) return (c.flag_op >> FLAG_OVER_CF) & 1;
   switch (c.flag_op) {
     case FLAG_EXPLICIT: return c.eflags & 1;
     case FLAG_ADD: return u32(c.flag_res < c.flag_a);
@@ -80,6 +92,7 @@ export function get_cf(cpu: usize): u32 {
 /** OF as 0 or 1. */
 export function get_of(cpu: usize): u32 {
   const c = changetype<Cpu>(cpu);
+  if (c.flag_op & FLAG_OVER) return (c.flag_op >> FLAG_OVER_OF) & 1;
   switch (c.flag_op) {
     case FLAG_EXPLICIT: return (c.eflags >> 11) & 1;
     case FLAG_ADD:
@@ -95,11 +108,14 @@ export function get_of(cpu: usize): u32 {
 /** The six arithmetic bits of a lazy state. */
 function compute(cpu: usize): u32 {
   const c = changetype<Cpu>(cpu);
+  const op = c.flag_op & 0xff;
+  let f = get_cf(cpu) | (get_of(cpu) << 11);
+  if (op == FLAG_EXPLICIT) return f | (c.eflags & (PF | AF | ZF | SF));
   const res = c.flag_res;
-  let f = parity(res) | get_cf(cpu) | (get_of(cpu) << 11);
+  f |= parity(res);
   if (res == 0) f |= ZF;
   if (<i64>res < 0) f |= SF;
-  switch (c.flag_op) {
+  switch (op) {
     case FLAG_LOGIC:
     case FLAG_SHIFT: break;
     case FLAG_INC:
@@ -161,6 +177,7 @@ export function cond(cpu: usize, cc: u32): bool {
   const c = changetype<Cpu>(cpu);
   const op = c.flag_op;
   if (op == FLAG_EXPLICIT) return cond_flags(c.eflags, cc);
+  if ((op & 0xff) == FLAG_EXPLICIT) return cond_flags(flags_get(cpu), cc);
   let r: bool;
   const res = c.flag_res;
   switch (cc >> 1) {

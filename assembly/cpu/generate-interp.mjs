@@ -203,8 +203,10 @@ export function makeInterp(head) {
   for (const w of W) {
     const sx = w.bits === 64 ? '' : '<i64>';
     op(`INC_R${w.bits}`, WRITES | READS, `{ const a = load<${w.t}>(${A}); const r = a + 1; flags_lazy(cpu, FLAG_INC, ${sx}r, ${sx}a, get_cf(cpu)); ${setA(w)} ${NEXT} }`);
+    nfPairs.push([`INC_R${w.bits}`, `ADD_RI${w.bits}_NF`], [`DEC_R${w.bits}`, `ADD_RI${w.bits}_NF`], [`NEG_R${w.bits}`, `NEG_R${w.bits}_NF`]);
     op(`DEC_R${w.bits}`, WRITES | READS, `{ const a = load<${w.t}>(${A}); const r = a - 1; flags_lazy(cpu, FLAG_DEC, ${sx}r, ${sx}a, get_cf(cpu)); ${setA(w)} ${NEXT} }`);
     op(`NEG_R${w.bits}`, WRITES, `{ const a: ${w.t} = 0; const b = load<${w.t}>(${A}); const r = -b; flags_lazy(cpu, FLAG_SUB, ${sx}r, 0, ${sx}b); ${setA(w)} ${NEXT} }`);
+    op(`NEG_R${w.bits}_NF`, 0, `{ const r = -load<${w.t}>(${A}); ${setA(w)} ${NEXT} }`);
     op(`NOT_R${w.bits}`, 0, `{ const r = ~load<${w.t}>(${A}); ${setA(w)} ${NEXT} }`);
     // shifts by an immediate count of 1 … size - 1
     const n = `load<u32>(u, U_DISP)`;
@@ -217,6 +219,10 @@ export function makeInterp(head) {
     sh('SHL', 'a << n', `(a >> (${w.bits} - n)) & 1`, `((a >> (${w.bits} - n)) ^ (<${w.u}>r >> ${w.bits - 1})) & 1`);
     sh('SHR', 'a >> n', '(a >> (n - 1)) & 1', `a >> ${w.bits - 1}`);
     sh('SAR', `<${w.t}>a >> <${w.t}>n`, `(<${w.t}>a >> <${w.t}>(n - 1)) & 1`, '0');
+    op(`ROL_RI${w.bits}`, READS, `{ const r = <${w.t}>rotl<${w.u}>(load<${w.u}>(${A}), ${n}); const cf = <u32>r & 1; flags_over(cpu, cf, <u32>(<${w.u}>r >> ${w.bits - 1}) ^ cf); ${setA(w)} ${NEXT} }`);
+    op(`ROR_RI${w.bits}`, READS, `{ const r = <${w.t}>rotr<${w.u}>(load<${w.u}>(${A}), ${n}); const cf = <u32>(<${w.u}>r >> ${w.bits - 1}); flags_over(cpu, cf, cf ^ (<u32>(<${w.u}>r >> ${w.bits - 2}) & 1)); ${setA(w)} ${NEXT} }`);
+    op(`ROR_RI${w.bits}_NF`, 0, `{ const r = <${w.t}>rotr<${w.u}>(load<${w.u}>(${A}), ${n}); ${setA(w)} ${NEXT} }`);
+    nfPairs.push([`ROL_RI${w.bits}`, `ROL_RI${w.bits}_NF`], [`ROR_RI${w.bits}`, `ROR_RI${w.bits}_NF`]);
     op(`ROL_RI${w.bits}_NF`, 0, `{ const r = <${w.t}>rotl<${w.u}>(load<${w.u}>(${A}), ${n}); ${setA(w)} ${NEXT} }`);
   }
   op('IMUL_RR32', WRITES, `{ const p = <i64>load<i32>(${A}) * <i64>load<i32>(${B}); const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(${A}, <u64><u32>r); ${NEXT} }`);
@@ -230,9 +236,17 @@ export function makeInterp(head) {
   }
   // conditions
   op('SETCC_R', READS, `store<u8>(${A}, cond(cpu, load<u8>(u, U_B)) ? 1 : 0); ${NEXT}`);
+  for (const [c, [t, o]] of Object.entries(subs)) op(`SETCC_SUB_${c}`, READS, `store<u8>(${A}, load<${t}>(cpu, FLAG_A) ${o} load<${t}>(cpu, FLAG_B) ? 1 : 0); ${NEXT}`);
   op('SETCC_Z', READS, `store<u8>(${A}, load<u64>(cpu, FLAG_RES) == 0 ? 1 : 0); ${NEXT}`);
   op('SETCC_NZ', READS, `store<u8>(${A}, load<u64>(cpu, FLAG_RES) != 0 ? 1 : 0); ${NEXT}`);
   op('CMOV_RR32', READS, `store<u64>(${A}, <u64>(cond(cpu, load<u8>(u, U_DISP)) ? load<u32>(${B}) : load<u32>(${A}))); ${NEXT}`);
+  for (const w of W) {
+    // 32 bits clear the upper half even when nothing moves
+    const move = (c) => (w.bits === 64 ? `if (${c}) store<u64>(${A}, load<u64>(${B})); ${NEXT}` : `store<u64>(${A}, <u64>(${c} ? load<u32>(${B}) : load<u32>(${A}))); ${NEXT}`);
+    op(`CMOV_RES_Z${w.bits}`, READS, move('load<u64>(cpu, FLAG_RES) == 0'));
+    op(`CMOV_RES_NZ${w.bits}`, READS, move('load<u64>(cpu, FLAG_RES) != 0'));
+    for (const [c, [t, o]] of Object.entries(subs)) op(`CMOV_SUB_${c}${w.bits}`, READS, move(`load<${t}>(cpu, FLAG_A) ${o} load<${t}>(cpu, FLAG_B)`));
+  }
   op('CMOV_RR64', READS, `if (cond(cpu, load<u8>(u, U_DISP))) store<u64>(${A}, load<u64>(${B})); ${NEXT}`);
 
   // ---- out of line ----
@@ -256,7 +270,7 @@ export function makeInterp(head) {
   for (const o of list) {
     if (/^(CMP|SUB|NEG)_/.test(o.name) && o.attr & WRITES) o.attr |= SUB;
     else if (o.attr & WRITES && o.name !== 'UNARY_G') o.attr |= LAZY;
-    if (/^(UNARY_G|SHIFT_G|MULDIV|BIT_G|XCHG_G|MISC|STACK_G|SSE|X87|STRING|SYS)$/.test(o.name)) o.attr |= UNKNOWN;
+    if (/^(UNARY_G|SHIFT_G|MULDIV|BIT_G|XCHG_G|MISC|STACK_G|SSE|X87|STRING|SYS|RO[LR]_RI..)$/.test(o.name)) o.attr |= UNKNOWN;
   }
   const index = new Map(list.map((o, i) => [o.name, i]));
   const nf = list.map(() => 0);
@@ -264,23 +278,28 @@ export function makeInterp(head) {
   const fused = [];
   for (const form of ['RR', 'RI']) for (const w of W) for (const k of ['CMP', 'TEST']) for (const cc of CC) fused.push(index.get(`${k}_${form}${w.bits}_J${cc}`) ?? 0);
   const FUSED = `/** Fused compare and branch: [RR RI][32 64][CMP TEST][condition], 0: none. */\nexport const OP_FUSED: StaticArray<u16> = [${fused.join(', ')}];\n`;
+  const byCc = (prefix, suffix) => CC.map((cc) => index.get(`${prefix}${cc}${suffix}`) ?? 0).join(', ');
+  const CONDS = `/** Conditions on the operands of a compare, by condition code; 0: ask the general form. */
+export const OP_SETCC_SUB: StaticArray<u16> = [${byCc('SETCC_SUB_', '')}];
+export const OP_CMOV_SUB: StaticArray<u16> = [${byCc('CMOV_SUB_', '32')}, ${byCc('CMOV_SUB_', '64')}];
+`;
   let ops = `${head}\n`;
   list.forEach((o, i) => { ops += `export const OP_${o.name}: u32 = ${i};\n`; });
   ops += `export const OP_COUNT: u32 = ${list.length};\n`;
   ops += '\nexport const ATTR_READS: u32 = 1; // needs the arithmetic flags\nexport const ATTR_WRITES: u32 = 2; // sets all six\nexport const ATTR_FAULTS: u32 = 4; // may fault, which shows them\nexport const ATTR_LAZY: u32 = 8; // flag_res is valid afterwards\nexport const ATTR_SUB: u32 = 16; // and flag_a, flag_b hold what was compared\nexport const ATTR_UNKNOWN: u32 = 32; // may change some flags\n';
   ops += `export const OP_ATTR: StaticArray<u8> = [${list.map((o) => o.attr).join(', ')}];\n`;
-  ops += `${FUSED}/** The same micro-op without flags, or 0. */\nexport const OP_NF: StaticArray<u16> = [${nf.join(', ')}];\n`;
+  ops += `${FUSED}${CONDS}/** The same micro-op without flags, or 0. */\nexport const OP_NF: StaticArray<u16> = [${nf.join(', ')}];\n`;
 
   const interp = `${head}
 import { RAM_BASE } from '../../core/layout';
 import { alu_carry, alu_generic, bit_generic, imul64, imul_generic, muldiv, shift_generic, unary_generic, xchg_generic } from '../alu';
 import { B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JUMP_CACHE } from '../blocks';
 import { raise_gp } from '../fault';
-import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, get_cf } from '../flags';
+import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_over, get_cf } from '../flags';
 import { misc_op } from '../misc';
 import { sse_exec, x87_exec } from '../fpu_link';
 import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
-import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
+import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, link_wanted, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../state';
 import { canonical } from '../mmu';
 import { stack_op } from '../stackops';
@@ -304,7 +323,10 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
   let tlb: usize = 0;
   while (true) {
     // enter blk, whose first byte is at target
-    if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) break;
+    if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) {
+      if (link) link_wanted(cpu, link, target);
+      break;
+    }
     const insns: i32 = load<u16>(blk, B_INSNS);
     if (left < insns) break;
     const pending = atomic.load<u32>(cpu, PENDING);

@@ -194,15 +194,20 @@ export function loop_taken(cpu: usize, u: usize): bool {
 export function jump_cached(cpu: usize, target: u64, link: usize): usize {
   const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
   const b: usize = load<u32>(e, 8);
-  const v = block_vars(cpu);
   if (load<u64>(e) == target && b != 0 && load<u32>(e, 12) == load<u32>(cpu, TLB_GEN) && load<u32>(b, 8) == load<u32>(cpu, MODE)) {
     link_patch(cpu, link, load<u64>(cpu, BLOCK), target, b);
     return b;
   }
+  link_wanted(cpu, link, target);
+  return 0;
+}
+
+/** Asks cpu_run to make the link at `link` once it has the block at `target`. */
+export function link_wanted(cpu: usize, link: usize, target: u64): void {
+  const v = block_vars(cpu);
   v.link = <u32>link;
   v.link_from = load<u64>(cpu, BLOCK);
   v.link_to = target;
-  return 0;
 }
 
 /** Points the link record at `link` of the block that runs at `from` to block `b` at `to`. */

@@ -12,7 +12,7 @@ import { cpuid } from './cpuid';
 import { int_n } from './exception';
 import { far_call, far_jmp, far_ret, iret } from './far';
 import { leave_block, raise, raise_gp, raise_ud, X_UD } from './fault';
-import { CF, cond, flags_materialize, get_of, set_flags_explicit, ZF } from './flags';
+import { CF, flags_materialize, get_of, set_flags_explicit, TF, ZF } from './flags';
 import { io_in, io_out } from './ioport';
 import { ptr_r, rd16, rd32, rd64, wr16 } from './mem';
 import { MODE_32, MODE_64, MODE_FLAT } from './modes';
@@ -191,7 +191,7 @@ export function sys_op(cpu: usize, u: usize): void {
       if (c.fault == FAULT_EXCEPTION) return;
       popf(cpu, <u32>v, bytes);
       if (c.fault != FAULT_EXCEPTION) set_sp(cpu, c.r4 + bytes, mask);
-      leave_block(cpu); // TF or AC may have changed
+      if (c.eflags & TF) leave_block(cpu); // the next instruction is stepped
       break;
     }
     case S_POPSEG: {

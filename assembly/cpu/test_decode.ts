@@ -7,9 +7,17 @@ import { S_UD } from './sysops';
 import { Cpu } from './state';
 import { U_IMM, U_OP } from './uop';
 
-/** Offset of the parsed fields: see class Dec. */
-export function t_dec(cpu: usize): usize {
-  return changetype<usize>(dec_of(cpu));
+/** What the last t_parse found: 0 memory operand, 1 base, 2 index (16 none, 17 RIP), 3 scale, 4 displacement, 5 immediate. */
+export function t_operand(cpu: usize, what: u32): i64 {
+  const d = dec_of(cpu);
+  switch (what) {
+    case 0: return d.mem;
+    case 1: return d.base >> 3;
+    case 2: return d.index >> 3;
+    case 3: return d.index >> 3 == 16 ? 0 : 1 << (d.index & 3);
+    case 4: return d.disp;
+    default: return <i64>d.imm;
+  }
 }
 
 /** Length of the instruction at linear offset `p` in `mode`, 0 when undefined, 255 when longer than allowed. */

@@ -181,7 +181,7 @@ export class CaseMaker {
         out.push(0xf7, 0xc0 | (r.pick([2, 3]) << 3) | (b & 7));
       } else if (k === 9) { // SHL, SHR, SAR, ROL, RCL by one
         rexed(wide, 0, b, false);
-        out.push(0xd1, 0xc0 | (r.pick([0, 2, 4, 5, 7]) << 3) | (b & 7));
+        out.push(0xd1, 0xc0 | (r.pick([0, 1, 2, 4, 5, 7]) << 3) | (b & 7));
       } else if (k === 10) { // SETcc
         rexed(false, 0, b, true);
         out.push(0x0f, 0x90 | r.pick([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), 0xc0 | (b & 7));
@@ -215,7 +215,7 @@ export class CaseMaker {
     const memory = modrm && (row.operands.some((o) => o[0] === 'M') || r.chance(55)) && !row.operands.some((o) => o[0] === 'R');
 
     // prefixes
-    const data16 = !branch && row.mnemonic !== 'BSWAP' && r.chance(22);
+    const data16 = !branch && row.mnemonic !== 'BSWAP' && row.mnemonic !== 'MOVSXD' && r.chance(22);
     const address32 = r.chance(6);
     const gs = r.chance(6);
     const lock = row.attributes.includes('lock') && memory ? r.chance(25) : r.chance(1);

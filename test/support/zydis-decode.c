@@ -42,7 +42,8 @@ int main(int argc, char **argv) {
     if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, p + at, left, &in, ops))) {
       r.length = in.length;
       r.address = in.address_width / 8;
-      strncpy(r.isa, ZydisISASetGetString(in.meta.isa_set), 8);
+      const char *isa = ZydisISASetGetString(in.meta.isa_set);
+      for (int i = 0; i < 8 && isa[i]; i++) r.isa[i] = isa[i];
       for (int i = 0; i < in.operand_count_visible; i++) {
         if (ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY && in.raw.modrm.offset && ops[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
           r.memory = 1;

@@ -4,11 +4,11 @@ import { RAM_BASE } from '../../core/layout';
 import { alu_carry, alu_generic, bit_generic, imul64, imul_generic, muldiv, shift_generic, unary_generic, xchg_generic } from '../alu';
 import { B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JUMP_CACHE } from '../blocks';
 import { raise_gp } from '../fault';
-import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, get_cf } from '../flags';
+import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_over, get_cf } from '../flags';
 import { misc_op } from '../misc';
 import { sse_exec, x87_exec } from '../fpu_link';
 import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../mem';
-import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
+import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, link_wanted, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../state';
 import { canonical } from '../mmu';
 import { stack_op } from '../stackops';
@@ -18,7 +18,7 @@ import { tlb_slot } from '../tlb';
 import { ea, ea_bd, U_A, U_B, U_DISP, U_IMM, U_IP, U_OP, UOP_SIZE } from '../uop';
 
 const PAGE: u64 = ~0xfff;
-const FIRST_PRE_OP: u32 = 347;
+const FIRST_PRE_OP: u32 = 383;
 
 /**
  * Runs from block `blk` at rip `target` until something needs the caller. `left`: instructions of the budget; returns what
@@ -32,7 +32,10 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
   let tlb: usize = 0;
   while (true) {
     // enter blk, whose first byte is at target
-    if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) break;
+    if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) {
+      if (link) link_wanted(cpu, link, target);
+      break;
+    }
     const insns: i32 = load<u16>(blk, B_INSNS);
     if (left < insns) break;
     const pending = atomic.load<u32>(cpu, PENDING);
@@ -901,98 +904,170 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 301: { const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a - 1; flags_lazy(cpu, FLAG_DEC, <i64>r, <i64>a, get_cf(cpu)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // NEG_R32
       case 302: { const a: i32 = 0; const b = load<i32>(cpu + load<u8>(u, U_A)); const r = -b; flags_lazy(cpu, FLAG_SUB, <i64>r, 0, <i64>b); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      // NEG_R32_NF
+      case 303: { const r = -load<i32>(cpu + load<u8>(u, U_A)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // NOT_R32
-      case 303: { const r = ~load<i32>(cpu + load<u8>(u, U_A)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 304: { const r = ~load<i32>(cpu + load<u8>(u, U_A)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SHL_RI32
-      case 304: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a << n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((a >> (32 - n)) & 1), <u64>(((a >> (32 - n)) ^ (<u32>r >> 31)) & 1)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 305: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a << n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((a >> (32 - n)) & 1), <u64>(((a >> (32 - n)) ^ (<u32>r >> 31)) & 1)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SHL_RI32_NF
-      case 305: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a << n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 306: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a << n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SHR_RI32
-      case 306: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a >> n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((a >> (n - 1)) & 1), <u64>(a >> 31)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 307: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a >> n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((a >> (n - 1)) & 1), <u64>(a >> 31)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SHR_RI32_NF
-      case 307: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a >> n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 308: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(a >> n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SAR_RI32
-      case 308: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(<i32>a >> <i32>n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((<i32>a >> <i32>(n - 1)) & 1), <u64>(0)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 309: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(<i32>a >> <i32>n); flags_lazy(cpu, FLAG_SHIFT, <i64>r, <u64>((<i32>a >> <i32>(n - 1)) & 1), <u64>(0)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SAR_RI32_NF
-      case 309: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(<i32>a >> <i32>n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 310: { const a = load<u32>(cpu + load<u8>(u, U_A)); const n: u32 = load<u32>(u, U_DISP); const r = <i32>(<i32>a >> <i32>n);  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      // ROL_RI32
+      case 311: { const r = <i32>rotl<u32>(load<u32>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); const cf = <u32>r & 1; flags_over(cpu, cf, <u32>(<u32>r >> 31) ^ cf); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      // ROR_RI32
+      case 312: { const r = <i32>rotr<u32>(load<u32>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); const cf = <u32>(<u32>r >> 31); flags_over(cpu, cf, cf ^ (<u32>(<u32>r >> 30) & 1)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      // ROR_RI32_NF
+      case 313: { const r = <i32>rotr<u32>(load<u32>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // ROL_RI32_NF
-      case 310: { const r = <i32>rotl<u32>(load<u32>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 314: { const r = <i32>rotl<u32>(load<u32>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // INC_R64
-      case 311: { const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a + 1; flags_lazy(cpu, FLAG_INC, r, a, get_cf(cpu)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 315: { const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a + 1; flags_lazy(cpu, FLAG_INC, r, a, get_cf(cpu)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // DEC_R64
-      case 312: { const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a - 1; flags_lazy(cpu, FLAG_DEC, r, a, get_cf(cpu)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 316: { const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a - 1; flags_lazy(cpu, FLAG_DEC, r, a, get_cf(cpu)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // NEG_R64
-      case 313: { const a: i64 = 0; const b = load<i64>(cpu + load<u8>(u, U_A)); const r = -b; flags_lazy(cpu, FLAG_SUB, r, 0, b); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 317: { const a: i64 = 0; const b = load<i64>(cpu + load<u8>(u, U_A)); const r = -b; flags_lazy(cpu, FLAG_SUB, r, 0, b); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      // NEG_R64_NF
+      case 318: { const r = -load<i64>(cpu + load<u8>(u, U_A)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // NOT_R64
-      case 314: { const r = ~load<i64>(cpu + load<u8>(u, U_A)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 319: { const r = ~load<i64>(cpu + load<u8>(u, U_A)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SHL_RI64
-      case 315: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a << n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((a >> (64 - n)) & 1), <u64>(((a >> (64 - n)) ^ (<u64>r >> 63)) & 1)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 320: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a << n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((a >> (64 - n)) & 1), <u64>(((a >> (64 - n)) ^ (<u64>r >> 63)) & 1)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SHL_RI64_NF
-      case 316: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a << n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 321: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a << n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SHR_RI64
-      case 317: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a >> n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((a >> (n - 1)) & 1), <u64>(a >> 63)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 322: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a >> n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((a >> (n - 1)) & 1), <u64>(a >> 63)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SHR_RI64_NF
-      case 318: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a >> n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 323: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(a >> n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SAR_RI64
-      case 319: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(<i64>a >> <i64>n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((<i64>a >> <i64>(n - 1)) & 1), <u64>(0)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 324: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(<i64>a >> <i64>n); flags_lazy(cpu, FLAG_SHIFT, r, <u64>((<i64>a >> <i64>(n - 1)) & 1), <u64>(0)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SAR_RI64_NF
-      case 320: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(<i64>a >> <i64>n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 325: { const a = load<u64>(cpu + load<u8>(u, U_A)); const n: u64 = load<u32>(u, U_DISP); const r = <i64>(<i64>a >> <i64>n);  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      // ROL_RI64
+      case 326: { const r = <i64>rotl<u64>(load<u64>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); const cf = <u32>r & 1; flags_over(cpu, cf, <u32>(<u64>r >> 63) ^ cf); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      // ROR_RI64
+      case 327: { const r = <i64>rotr<u64>(load<u64>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); const cf = <u32>(<u64>r >> 63); flags_over(cpu, cf, cf ^ (<u32>(<u64>r >> 62) & 1)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      // ROR_RI64_NF
+      case 328: { const r = <i64>rotr<u64>(load<u64>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // ROL_RI64_NF
-      case 321: { const r = <i64>rotl<u64>(load<u64>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 329: { const r = <i64>rotl<u64>(load<u64>(cpu + load<u8>(u, U_A)), load<u32>(u, U_DISP)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // IMUL_RR32
-      case 322: { const p = <i64>load<i32>(cpu + load<u8>(u, U_A)) * <i64>load<i32>(cpu + load<u8>(u, U_B)); const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 330: { const p = <i64>load<i32>(cpu + load<u8>(u, U_A)) * <i64>load<i32>(cpu + load<u8>(u, U_B)); const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // IMUL_RR64
-      case 323: imul64(cpu, cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_A)), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      case 331: imul64(cpu, cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_A)), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
       // IMUL_RI32
-      case 324: { const p = <i64>load<i32>(cpu + load<u8>(u, U_B)) * <i64>load<i32>(u, U_DISP); const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 332: { const p = <i64>load<i32>(cpu + load<u8>(u, U_B)) * <i64>load<i32>(u, U_DISP); const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // IMUL_RI64
-      case 325: imul64(cpu, cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B)), <i64>load<i32>(u, U_DISP)); u += UOP_SIZE; continue;
+      case 333: imul64(cpu, cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B)), <i64>load<i32>(u, U_DISP)); u += UOP_SIZE; continue;
       // IMUL_RR32_NF
-      case 326: { const r = load<i32>(cpu + load<u8>(u, U_A)) * load<i32>(cpu + load<u8>(u, U_B)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 334: { const r = load<i32>(cpu + load<u8>(u, U_A)) * load<i32>(cpu + load<u8>(u, U_B)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // IMUL_RI32_NF
-      case 327: { const r = load<i32>(cpu + load<u8>(u, U_B)) * <i32>load<i32>(u, U_DISP); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
+      case 335: { const r = load<i32>(cpu + load<u8>(u, U_B)) * <i32>load<i32>(u, U_DISP); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // IMUL_RR64_NF
-      case 328: { const r = load<i64>(cpu + load<u8>(u, U_A)) * load<i64>(cpu + load<u8>(u, U_B)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 336: { const r = load<i64>(cpu + load<u8>(u, U_A)) * load<i64>(cpu + load<u8>(u, U_B)); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // IMUL_RI64_NF
-      case 329: { const r = load<i64>(cpu + load<u8>(u, U_B)) * <i64>load<i32>(u, U_DISP); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
+      case 337: { const r = load<i64>(cpu + load<u8>(u, U_B)) * <i64>load<i32>(u, U_DISP); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SETCC_R
-      case 330: store<u8>(cpu + load<u8>(u, U_A), cond(cpu, load<u8>(u, U_B)) ? 1 : 0); u += UOP_SIZE; continue;
+      case 338: store<u8>(cpu + load<u8>(u, U_A), cond(cpu, load<u8>(u, U_B)) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_B
+      case 339: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_A) < load<u64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_NB
+      case 340: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_A) >= load<u64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_BE
+      case 341: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_A) <= load<u64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_NBE
+      case 342: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_A) > load<u64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_L
+      case 343: store<u8>(cpu + load<u8>(u, U_A), load<i64>(cpu, FLAG_A) < load<i64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_NL
+      case 344: store<u8>(cpu + load<u8>(u, U_A), load<i64>(cpu, FLAG_A) >= load<i64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_LE
+      case 345: store<u8>(cpu + load<u8>(u, U_A), load<i64>(cpu, FLAG_A) <= load<i64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
+      // SETCC_SUB_NLE
+      case 346: store<u8>(cpu + load<u8>(u, U_A), load<i64>(cpu, FLAG_A) > load<i64>(cpu, FLAG_B) ? 1 : 0); u += UOP_SIZE; continue;
       // SETCC_Z
-      case 331: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_RES) == 0 ? 1 : 0); u += UOP_SIZE; continue;
+      case 347: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_RES) == 0 ? 1 : 0); u += UOP_SIZE; continue;
       // SETCC_NZ
-      case 332: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_RES) != 0 ? 1 : 0); u += UOP_SIZE; continue;
+      case 348: store<u8>(cpu + load<u8>(u, U_A), load<u64>(cpu, FLAG_RES) != 0 ? 1 : 0); u += UOP_SIZE; continue;
       // CMOV_RR32
-      case 333: store<u64>(cpu + load<u8>(u, U_A), <u64>(cond(cpu, load<u8>(u, U_DISP)) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      case 349: store<u64>(cpu + load<u8>(u, U_A), <u64>(cond(cpu, load<u8>(u, U_DISP)) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_RES_Z32
+      case 350: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_RES) == 0 ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_RES_NZ32
+      case 351: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_RES) != 0 ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_B32
+      case 352: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_A) < load<u64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NB32
+      case 353: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_A) >= load<u64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_BE32
+      case 354: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_A) <= load<u64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NBE32
+      case 355: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<u64>(cpu, FLAG_A) > load<u64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_L32
+      case 356: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<i64>(cpu, FLAG_A) < load<i64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NL32
+      case 357: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<i64>(cpu, FLAG_A) >= load<i64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_LE32
+      case 358: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<i64>(cpu, FLAG_A) <= load<i64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NLE32
+      case 359: store<u64>(cpu + load<u8>(u, U_A), <u64>(load<i64>(cpu, FLAG_A) > load<i64>(cpu, FLAG_B) ? load<u32>(cpu + load<u8>(u, U_B)) : load<u32>(cpu + load<u8>(u, U_A)))); u += UOP_SIZE; continue;
+      // CMOV_RES_Z64
+      case 360: if (load<u64>(cpu, FLAG_RES) == 0) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_RES_NZ64
+      case 361: if (load<u64>(cpu, FLAG_RES) != 0) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_B64
+      case 362: if (load<u64>(cpu, FLAG_A) < load<u64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NB64
+      case 363: if (load<u64>(cpu, FLAG_A) >= load<u64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_BE64
+      case 364: if (load<u64>(cpu, FLAG_A) <= load<u64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NBE64
+      case 365: if (load<u64>(cpu, FLAG_A) > load<u64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_L64
+      case 366: if (load<i64>(cpu, FLAG_A) < load<i64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NL64
+      case 367: if (load<i64>(cpu, FLAG_A) >= load<i64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_LE64
+      case 368: if (load<i64>(cpu, FLAG_A) <= load<i64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      // CMOV_SUB_NLE64
+      case 369: if (load<i64>(cpu, FLAG_A) > load<i64>(cpu, FLAG_B)) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
       // CMOV_RR64
-      case 334: if (cond(cpu, load<u8>(u, U_DISP))) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
+      case 370: if (cond(cpu, load<u8>(u, U_DISP))) store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
       // ALU_G
-      case 335: alu_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 371: alu_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // UNARY_G
-      case 336: unary_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 372: unary_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // SHIFT_G
-      case 337: shift_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 373: shift_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // MULDIV
-      case 338: muldiv(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 374: muldiv(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // IMUL_G
-      case 339: imul_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 375: imul_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // BIT_G
-      case 340: bit_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 376: bit_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // XCHG_G
-      case 341: xchg_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 377: xchg_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // MISC
-      case 342: misc_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 378: misc_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // STACK_G
-      case 343: stack_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 379: stack_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // SSE
-      case 344: sse_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 380: sse_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // X87
-      case 345: x87_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 381: x87_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // STRING
-      case 346: { const s = string_op(cpu, u); if (s == STRING_AGAIN) { changetype<Cpu>(cpu).rip = start_rip(cpu, blk, u); how = 4; break; } if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
+      case 382: { const s = string_op(cpu, u); if (s == STRING_AGAIN) { changetype<Cpu>(cpu).rip = start_rip(cpu, blk, u); how = 4; break; } if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
       // EA_SEG
-      case 347: ea_segmented(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 383: ea_segmented(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // CHECK_PAGE2
-      case 348: { const s = check_page2(cpu, blk); if (s == 1) { u += UOP_SIZE; continue; } if (s == 2) { changetype<Cpu>(cpu).rip = target; how = 4; } break; }
+      case 384: { const s = check_page2(cpu, blk); if (s == 1) { u += UOP_SIZE; continue; } if (s == 2) { changetype<Cpu>(cpu).rip = target; how = 4; } break; }
         default: unreachable();
       }
       if (link) {
