@@ -21,7 +21,6 @@ export class NestedMachine {
   #qemu;
   #dir;
   #sockets = {};
-  #lines = [];
   #waiting;
   #exited;
   #job;
@@ -117,7 +116,6 @@ export class NestedMachine {
   #connected;
 
   #launch(args, disk) {
-    this.#lines = [];
     const servers = [];
     this.#connected = Promise.all([...PORTS, 'qmp'].map((name) => new Promise((resolve) => {
       rmSync(join(this.#dir, name), { force: true });

@@ -6,6 +6,7 @@ import {
 import type { EntryState } from '../boot/entry.ts';
 import type { IoWorkerData } from '../devices/io-worker.ts';
 import { VmmError } from '../errors.ts';
+import { HostCallError } from '../host/errno.ts';
 import { type Watch, watchReadable } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, ignoreWithEintr, tgkill } from '../host/sys.ts';
@@ -116,7 +117,7 @@ class KvmAccelerator implements Accelerator {
     for (const [capability, name] of [[KVM_CAP_IRQCHIP, 'IRQCHIP'], [KVM_CAP_IRQFD, 'IRQFD'], [KVM_CAP_IOEVENTFD, 'IOEVENTFD'], [KVM_CAP_IMMEDIATE_EXIT, 'IMMEDIATE_EXIT']] as const) {
       if (system.extension(capability) <= 0) throw new VmmError('ACCEL_KVM', `this kernel's KVM has no KVM_CAP_${name}`, { hint: 'use Linux 4.11 or newer, or --accel wasm' });
     }
-    const vm = system.createVm();
+    const vm = createVm(system);
     this.#vm = vm;
     vm.setTssAddress(KVM_TSS_GPA);
     vm.setIdentityMapAddress(KVM_IDENTITY_MAP_GPA);
@@ -435,6 +436,16 @@ class KvmAccelerator implements Accelerator {
 
   #run(index: number): DataView {
     return new DataView(this.#context.memory.buffer, KVM_RUN_BASE + index * KVM_RUN_STRIDE, KVM_RUN_STRIDE);
+  }
+}
+
+function createVm(system: KvmSystem): KvmVm {
+  try {
+    return system.createVm();
+  } catch (cause) {
+    const name = cause instanceof HostCallError ? cause.errnoName : 'error';
+    const hint = name === 'EBUSY' ? 'another hypervisor holds the processor: end it, or use --accel wasm' : 'use --accel wasm';
+    throw new VmmError('ACCEL_KVM', `KVM gives no virtual machine: ${name}`, { cause, hint });
   }
 }
 

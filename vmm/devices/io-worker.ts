@@ -52,7 +52,7 @@ const core = instantiateCore(data.module, data.memory, hooks);
 
 const epoll = epollCreate();
 epollCtl(epoll, EPOLL_CTL_ADD, data.commandFd, EPOLLIN, COMMAND);
-data.queues.forEach((queue, i) => epollCtl(epoll, EPOLL_CTL_ADD, queue.fd, EPOLLIN, i));
+for (const [i, queue] of data.queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, queue.fd, EPOLLIN, i);
 
 /** Devices with more to do than one call takes: they go round with the others. */
 const unfinished = new Set<number>();

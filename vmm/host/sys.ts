@@ -2,7 +2,7 @@
  * System calls. Each checks its result and throws a HostCallError with call, arguments and errno name; those that callers
  * want to try say so. Addresses are bigint; buffers are views, which may lie in a shared linear memory.
  */
-import { addressOf, declareLazily, lastErrno } from './ffi.ts';
+import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
   EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, SA_RESTART,
@@ -39,6 +39,7 @@ const c = declareLazily<{
   kill(pid: number, signal: number): number;
   pthread_sigmask(how: number, set: Buffer, old: Buffer): number;
   sigaction(signal: number, action: Buffer, old: Buffer): number;
+  _exit(status: number): void;
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   syscall1(number: number, a: number, b: number, c: number): number;
   syscallBuffers(number: number, a: Buffer, b: Buffer, c: Buffer, d: number): number;
@@ -76,6 +77,7 @@ const c = declareLazily<{
   kill: 'int kill(int, int)',
   pthread_sigmask: 'int pthread_sigmask(int, void *, void *)',
   sigaction: 'int sigaction(int, void *, void *)',
+  _exit: 'void _exit(int)',
   prctl: 'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
   syscall1: 'long syscall(long, long, long, long)',
   syscallBuffers: 'long syscall(long, void *, void *, void *, long)',
@@ -380,6 +382,15 @@ export function kill(pid: number, signal: number): void {
   check(c.kill(pid, signal), 'kill', [pid, signal]);
 }
 
+/**
+ * Ends the process at once, without waiting for threads: `process.exit` would wait for a thread that is in a guest.
+ * For fatal errors only, after the terminal is restored; output still in Node's buffers is lost.
+ */
+export function exitNow(status: number): never {
+  c._exit(status);
+  throw new Error('unreachable');
+}
+
 export function prctl(option: number, a = 0, b = 0): void {
   check(c.prctl(option, a, b, 0, 0), 'prctl', [option, a, b]);
 }
@@ -394,5 +405,3 @@ export function ioUringEnter(nr: number, ring: number, submit: number, wait: num
   const result = c.syscallRing(nr, ring, submit, wait, flags, null, 0);
   return result < 0 ? -lastErrno() : result;
 }
-
-export { addressOf };

@@ -145,7 +145,9 @@ export class KvmVcpu {
   setGuestDebug(control: number, breakpoints: readonly bigint[] = [], dr7 = 0n): void {
     const debug = new DataView(new ArrayBuffer(kvm_guest_debug.sizeof));
     debug.setUint32(kvm_guest_debug.control, control === 0 ? 0 : (control | KVM_GUESTDBG_ENABLE) >>> 0, true);
-    breakpoints.slice(0, 4).forEach((address, i) => debug.setBigUint64(kvm_guest_debug.arch_debugreg + 8 * i, address, true));
+    breakpoints.slice(0, 4).forEach((address, i) => {
+      debug.setBigUint64(kvm_guest_debug.arch_debugreg + 8 * i, address, true);
+    });
     debug.setBigUint64(kvm_guest_debug.arch_debugreg + 8 * 7, dr7, true);
     ioctl(this.fd, KVM_SET_GUEST_DEBUG, debug, 'KVM_SET_GUEST_DEBUG');
   }

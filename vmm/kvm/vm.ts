@@ -148,7 +148,9 @@ export class KvmVm {
   enableCapability(capability: number, ...args: readonly bigint[]): void {
     const request = structure(kvm_enable_cap.sizeof);
     request.setUint32(kvm_enable_cap.cap, capability, true);
-    args.forEach((value, i) => request.setBigUint64(kvm_enable_cap.args + 8 * i, value, true));
+    args.forEach((value, i) => {
+      request.setBigUint64(kvm_enable_cap.args + 8 * i, value, true);
+    });
     ioctl(this.fd, KVM_ENABLE_CAP, request, 'KVM_ENABLE_CAP');
   }
 

@@ -1,0 +1,2 @@
+/** Those of a command's words that name host files which the nested root would not have, as absolute paths. */
+export function pathsAmong(words: readonly string[], cwd?: string): string[];
