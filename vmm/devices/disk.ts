@@ -1,6 +1,7 @@
-import { closeSync, fdatasyncSync, fstatSync, openSync, readvSync, statSync, writevSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, readvSync, type Stats, statSync, writevSync, writeSync } from 'node:fs';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../errors.ts';
+import { flock } from '../host/sys.ts';
 
 /** A raw disk image as the user named it. */
 export interface DiskSpec {
@@ -25,13 +26,20 @@ const VIRTIO_BLK_T_OUT = 1;
 const VIRTIO_BLK_T_FLUSH = 4;
 const VIRTIO_BLK_T_DISCARD = 11;
 const VIRTIO_BLK_T_WRITE_ZEROES = 13;
+/** Or'ed to a write: it must be stable before it completes (assembly/core/host.ts). */
+const HOST_BLK_SYNC = 0x100;
 
 const EIO = 5;
 const EINVAL = 22;
 const EROFS = 30;
 const EOPNOTSUPP = 95;
 
-/** Opens a raw image or block device. Throws DISK_OPEN, DISK_SIZE. */
+// flock(2), the same on all architectures
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {
   const fail = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('DISK_OPEN', `disk ${spec.path}: ${what}`, { hint, cause });
   if (Buffer.byteLength(spec.id) > 20) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than 20 bytes`, { hint: 'shorten id=' });
@@ -50,12 +58,41 @@ export function openDisk(spec: DiskSpec): OpenDisk {
     closeSync(fd);
     throw fail('is neither a file nor a block device', 'give a raw image file or a block device');
   }
-  const size = Math.floor(stat.size / SECTOR) * SECTOR;
-  if (stat.isFile() && size === 0) {
+  const bytes = stat.isFile() ? stat.size : deviceSize(stat);
+  const size = Math.floor(bytes / SECTOR) * SECTOR;
+  if (size === 0) {
     closeSync(fd);
-    throw new VmmError('DISK_SIZE', `disk ${spec.path}: ${stat.size} bytes are less than one sector of ${SECTOR}`, { hint: 'grow the image, for example with truncate -s' });
+    throw new VmmError('DISK_SIZE', `disk ${spec.path}: ${bytes} bytes are less than one sector of ${SECTOR}`, { hint: 'grow the image, for example with truncate -s' });
+  }
+  if (!lock(fd, spec.readOnly)) {
+    closeSync(fd);
+    throw new VmmError('DISK_BUSY', `disk ${spec.path}: another machine has it open${spec.readOnly ? ' for writing' : ''}`, {
+      hint: spec.readOnly ? 'stop that machine first' : 'stop that machine first, or open it `,ro` in both',
+    });
   }
   return { ...spec, fd, size };
+}
+
+/** False when somebody else's lock is in the way. A file system without locks, or a missing FFI library, is no obstacle. */
+function lock(fd: number, shared: boolean): boolean {
+  try {
+    return flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
+  } catch (error) {
+    if (error instanceof VmmError) return true;
+    throw error;
+  }
+}
+
+/** Bytes of a block device, for which stat has no size: Linux shows it in sectors of 512 bytes in sysfs. */
+function deviceSize(stat: Stats): number {
+  // gnu_dev_major and gnu_dev_minor of glibc, for the 32 bits that Linux uses
+  const major = (stat.rdev >>> 8) & 0xfff;
+  const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);
+  try {
+    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1')) * SECTOR;
+  } catch {
+    return 0;
+  }
 }
 
 /**
@@ -88,11 +125,17 @@ export class DiskServer {
         case VIRTIO_BLK_T_FLUSH:
           if (!target.readOnly) fdatasyncSync(target.fd);
           return 0;
+        case VIRTIO_BLK_T_OUT | HOST_BLK_SYNC: {
+          if (target.readOnly) return -EROFS;
+          const moved = this.#move(target, offset, iov, count, true);
+          if (moved >= 0) fdatasyncSync(target.fd);
+          return moved;
+        }
         case VIRTIO_BLK_T_DISCARD:
           return target.readOnly ? -EROFS : 0; // a hint: the data may stay (virtio 1.2 §5.2.6.2)
         case VIRTIO_BLK_T_WRITE_ZEROES:
-          // `count` holds the length in sectors here
-          return target.readOnly ? -EROFS : this.#zero(target, offset, count * SECTOR);
+          // The table's one entry is {flags, bytes}
+          return target.readOnly ? -EROFS : this.#zero(target, offset, this.#words[(iov >>> 2) + 1] as number);
         default:
           return -EOPNOTSUPP;
       }
