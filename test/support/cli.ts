@@ -30,7 +30,7 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.stdin.on('error', () => {});
     child.stdin.end(options.stdin ?? '');
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 50_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 100_000);
     child.on('error', reject);
     child.on('close', (status, signal) => {
       clearTimeout(timer);
