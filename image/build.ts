@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { VmmError } from '../vmm/errors.ts';
 import { decompress } from './compress.ts';
@@ -196,9 +196,13 @@ class OpenRange {
   constructor(range: FileRange) {
     this.#path = range.path;
     try {
-      this.#fd = openSync(range.path, 'r');
+      // Without waiting: a FIFO in the file's place would hold us until somebody writes to it.
+      this.#fd = openSync(range.path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (cause) {
-      throw new VmmError('IMAGE_OPEN', `cannot open ${JSON.stringify(range.path)}`, { cause });
+      throw new VmmError('IMAGE_OPEN', `cannot open ${JSON.stringify(range.path)}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, {
+        cause,
+        hint: 'the image is incomplete, or not yours to read',
+      });
     }
     this.#stat = fstatSync(this.#fd, { bigint: true });
     this.#start = range.offset ?? 0;

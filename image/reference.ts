@@ -10,11 +10,14 @@ export type ImageReference =
   | { readonly kind: 'oci' | 'oci-archive' | 'docker-archive'; readonly path: string; readonly tag: string | undefined }
   | { readonly kind: 'name'; readonly name: string };
 
+/** A reference to something in the file system. */
+export type PathReference = Exclude<ImageReference, { kind: 'name' }>;
+
 const WITH_TAG = new Set(['oci', 'oci-archive', 'docker-archive']);
 
 /**
  * Reads an image reference: a transport prefix as in containers-transports(5), a path (starts with `/` or `.`, or
- * `exists`), else a name of the store.
+ * `exists`), else a name of the store. Throws IMAGE_REFERENCE.
  */
 export function parseReference(text: string, exists: (path: string) => boolean): ImageReference {
   if (text === '') throw new VmmError('IMAGE_REFERENCE', 'the image’s name is empty', { hint: `give ${REFERENCE_FORMS}` });
@@ -27,15 +30,21 @@ export function parseReference(text: string, exists: (path: string) => boolean):
   if (transport === 'dir' || transport === 'aci' || (transport !== undefined && WITH_TAG.has(transport))) {
     if (rest === '') throw new VmmError('IMAGE_REFERENCE', `${text} names no file`, { hint: `give ${REFERENCE_FORMS}` });
     if (transport === 'dir' || transport === 'aci') return { kind: transport, path: rest };
-    return { kind: transport as 'oci', ...splitTag(rest, exists) };
+    const { path, tag } = splitTag(rest, exists);
+    if (path === '' || tag === '') throw new VmmError('IMAGE_REFERENCE', `${text} has an empty ${path === '' ? 'path' : 'tag'}`, { hint: `give ${REFERENCE_FORMS}` });
+    return { kind: transport as 'oci', path, tag };
   }
   if (text.startsWith('/') || text.startsWith('.') || exists(text)) return { kind: 'path', path: text };
   return { kind: 'name', name: text };
 }
 
-/** `PATH[:TAG]`: the path ends at its first colon, unless the whole text exists as a path. */
+/** `PATH[:TAG]`: the path is the longest beginning that exists and ends at a colon or the text's end; else it ends at the first colon. */
 function splitTag(text: string, exists: (path: string) => boolean): { path: string; tag: string | undefined } {
-  const colon = text.indexOf(':');
-  if (colon < 0 || exists(text)) return { path: text, tag: undefined };
-  return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
+  if (exists(text)) return { path: text, tag: undefined };
+  const cut = (colon: number): { path: string; tag: string } => ({ path: text.slice(0, colon), tag: text.slice(colon + 1) });
+  for (let colon = text.lastIndexOf(':'); colon > 0; colon = text.lastIndexOf(':', colon - 1)) {
+    if (exists(text.slice(0, colon))) return cut(colon);
+  }
+  const first = text.indexOf(':');
+  return first < 0 ? { path: text, tag: undefined } : cut(first);
 }

@@ -1,11 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../vmm/errors.ts';
 import type { ImageProcessConfig } from './config.ts';
 import type { HostFs } from './dir.ts';
-import { type ImageReference, parseReference, REFERENCE_FORMS } from './reference.ts';
-import { ImageStore } from './store/store.ts';
+import { type PathReference, parseReference, REFERENCE_FORMS } from './reference.ts';
 import type { ImageRecord } from './store/record.ts';
+import { ImageStore } from './store/store.ts';
 
 /** An image that is ready to run. */
 export interface ResolvedImage {
@@ -18,6 +19,8 @@ export interface ResolveOptions {
   readonly store?: ImageStore;
   /** What Node cannot do: extended attributes, sparse files (vmm/host). */
   readonly host?: () => Promise<HostFs | undefined>;
+  /** Gets a line about what was left out or found odd in an import. */
+  readonly note?: (text: string) => void;
 }
 
 /**
@@ -27,7 +30,7 @@ export interface ResolveOptions {
 export async function resolveImage(reference: string, options: ResolveOptions = {}): Promise<ResolvedImage> {
   const store = options.store ?? new ImageStore();
   const parsed = parseReference(reference, existsSync);
-  const record = parsed.kind === 'name' ? byName(store, parsed.name) : (knownSource(store, parsed) ?? (await importImage(reference, options)).record);
+  const record = parsed.kind === 'name' ? byName(store, parsed.name) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config };
 }
@@ -38,37 +41,74 @@ function byName(store: ImageStore, name: string): ImageRecord {
   return record;
 }
 
-/** Imports what a reference names and records it under its own names and `names`. */
+/** Imports what a reference names and records it under `names`, or without them under its own. */
 export async function importImage(reference: string, options: ResolveOptions = {}, names: readonly string[] = []): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const store = options.store ?? new ImageStore();
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'name') throw new VmmError('IMAGE_NOT_FOUND', `${reference} is not a path`, { hint: `give ${REFERENCE_FORMS}` });
+  return importParsed(store, parsed, reference, options, names);
+}
+
+/**
+ * `names`: what to call it; an empty list: what it calls itself; 'free': that too, but no name that another image has. A
+ * run of some archive must not change what a name of the store stands for.
+ */
+async function importParsed(
+  store: ImageStore,
+  parsed: PathReference,
+  text: string,
+  options: ResolveOptions,
+  names: readonly string[] | 'free',
+): Promise<{ record: ImageRecord; names: readonly string[] }> {
   store.prepare();
+  const before = sourceIdentity(parsed)?.key;
   const { importSource } = await import('./import.ts');
-  const imported = await importSource(store, parsed, reference, options.host);
-  const all = names.length > 0 ? names : imported.names;
-  for (const name of all) store.setName(name, imported.record.id);
-  const identity = sourceIdentity(parsed);
-  // A directory's identity needs a walk of it; importSource does that itself.
-  if (identity !== undefined) store.setSource(identity, imported.record.id);
-  return { record: imported.record, names: all };
+  const imported = await importSource(store, parsed, text, options.host);
+  for (const note of imported.notes) options.note?.(note);
+  let given = names === 'free' || names.length === 0 ? imported.names : names;
+  if (names === 'free') given = given.filter((name) => !store.hasName(name));
+  for (const name of given) store.setName(name, imported.record.id);
+  if (imported.layered && before !== undefined && before === (await settledIdentity(parsed))) store.setSource(before, imported.record.id);
+  return { record: imported.record, names: given };
 }
 
-function knownSource(store: ImageStore, reference: Exclude<ImageReference, { kind: 'name' }>): ImageRecord | undefined {
+function knownSource(store: ImageStore, reference: PathReference): ImageRecord | undefined {
   const identity = sourceIdentity(reference);
-  return identity === undefined ? undefined : store.sourceImage(identity);
+  return identity === undefined ? undefined : store.sourceImage(identity.key);
 }
 
-/** What tells whether a file, or an OCI layout by its index, is still the same; undefined for a plain directory. */
-function sourceIdentity(reference: Exclude<ImageReference, { kind: 'name' }>): string | undefined {
-  let path = resolve(reference.path);
-  let stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  if (stat?.isDirectory()) {
-    path = ['index.json', 'manifest.json'].map((name) => join(path, name)).find((file) => existsSync(file)) ?? '';
-    if (path === '' || !(existsSync(join(path, '..', 'oci-layout')) || existsSync(join(path, '..', 'version')))) return undefined;
-    stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+/** Time stamps move in ticks of up to 10 ms: a change within the last tick might not show in them. */
+const TICK_MS = 20;
+
+/** The identity now, once any later change would show in it. */
+async function settledIdentity(reference: PathReference): Promise<string | undefined> {
+  const identity = sourceIdentity(reference);
+  if (identity === undefined || Date.now() - identity.changedMs >= TICK_MS) return identity?.key;
+  await sleep(TICK_MS);
+  return sourceIdentity(reference)?.key;
+}
+
+/**
+ * What tells whether a file is still the same, or an OCI layout or skopeo directory by the document at its top. A plain
+ * directory has to be walked: its import sets no source, whatever this says. Errors are left to the import.
+ */
+function sourceIdentity(reference: PathReference): { key: string; changedMs: number } | undefined {
+  const path = resolve(reference.path);
+  try {
+    let file = path;
+    let stat = statSync(path, { bigint: true });
+    if (stat.isDirectory()) {
+      file = join(path, existsSync(join(path, 'oci-layout')) && reference.kind !== 'dir' ? 'index.json' : 'manifest.json');
+      if (!existsSync(file)) return undefined;
+      stat = statSync(file, { bigint: true });
+    }
+    if (!stat.isFile()) return undefined;
+    const tag = 'tag' in reference ? (reference.tag ?? '') : '';
+    return {
+      key: JSON.stringify([reference.kind, file, tag, stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].map(String)),
+      changedMs: Number(stat.ctimeNs / 1_000_000n),
+    };
+  } catch {
+    return undefined;
   }
-  if (stat === undefined) return undefined;
-  const tag = 'tag' in reference ? (reference.tag ?? '') : '';
-  return JSON.stringify([reference.kind, path, tag, stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].map(String));
 }

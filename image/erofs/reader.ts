@@ -70,6 +70,7 @@ export class ErofsImage {
   readonly #epochNsec: number;
   readonly #rootNid: number;
   readonly #inodes: number;
+  readonly #blocks: number;
 
   /** Opens `path`; `close` it after use. Throws IMAGE_OPEN. */
   constructor(path: string) {
@@ -96,6 +97,7 @@ export class ErofsImage {
       this.#epochNsec = sb.readUInt32LE(SB.build_time_nsec);
       this.#rootNid = sb.readUInt16LE(SB.root_nid);
       this.#inodes = Number(sb.readBigUInt64LE(SB.inos));
+      this.#blocks = sb.readUInt32LE(SB.blocks);
     } catch (error) {
       closeSync(this.#fd);
       throw error;
@@ -104,6 +106,11 @@ export class ErofsImage {
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  /** True when the file is as long as its superblock says. */
+  get whole(): boolean {
+    return this.#fileSize >= this.#blocks * 2 ** this.#blockBits;
   }
 
   /** Inodes that the superblock counts. */

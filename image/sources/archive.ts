@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, createReadStream, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
 import type { FileRange } from '../build.ts';
 import { decompress } from '../compress.ts';
 import { JSON_MAX } from '../json.ts';
-import { DEFAULT_LIMITS } from '../limits.ts';
+import { DEFAULT_LIMITS, type ImportLimits } from '../limits.ts';
 import { TarReader } from '../tar/reader.ts';
+import { byteString } from '../tree/names.ts';
 
 interface Member {
   readonly offset: number;
@@ -15,62 +16,56 @@ interface Member {
   readonly link: string | undefined;
 }
 
+/** Members of image archives lie this deep at most (`blobs/sha256/HEX`); what lies deeper is a root file system's. */
+const MAX_COMPONENTS = 3;
+const MAX_LINKS = 8;
+
 /**
- * A tar archive whose members are read in any order: OCI and docker archives, ACIs. A compressed one is unpacked to a
- * nameless temporary file first. Close it when its ranges are no longer read.
+ * A tar archive whose members are read in any order: OCI and docker archives, ACIs. The file is opened once and all
+ * reads go through that descriptor; a compressed one is unpacked to a nameless temporary file first. Close it when its
+ * ranges are no longer read.
  */
 export class Archive {
   readonly name: string;
-  readonly #path: string;
   readonly #fd: number;
-  readonly #members: ReadonlyMap<string, Member>;
+  readonly #contents: Contents;
 
-  private constructor(name: string, path: string, fd: number, members: ReadonlyMap<string, Member>) {
+  private constructor(name: string, fd: number, contents: Contents) {
     this.name = name;
-    this.#path = path;
     this.#fd = fd;
-    this.#members = members;
+    this.#contents = contents;
   }
 
-  /** Reads the whole archive once, for its table of contents. Throws IMAGE_OPEN, IMAGE_TAR_*, IMAGE_COMPRESSED, IMAGE_LIMIT. */
-  static async open(file: string, tempDir: string): Promise<Archive> {
-    const members = new Map<string, Member>();
-    const reader = new TarReader(
-      {
-        entry: (entry) => {
-          const link = entry.type === 'symlink' || entry.type === 'hardlink' ? linkTarget(entry.path, entry.linkTarget, entry.type) : undefined;
-          if (entry.type === 'file' || link !== undefined) members.set(cleanName(entry.path), { offset: entry.dataOffset, size: entry.dataSize, link });
-        },
-        data: () => {},
-        end: () => {},
-      },
-      DEFAULT_LIMITS,
-    );
-    const { compression, stream } = await decompress(openStream(file));
-    if (compression === 'plain') {
-      for await (const chunk of stream) reader.push(chunk);
-      reader.end();
-      return new Archive(file, file, openSync(file, 'r'), members);
-    }
-    const temporary = join(tempDir, `archive-${randomBytes(6).toString('hex')}`);
-    const fd = openSync(temporary, 'wx+', 0o600);
+  /** Reads the whole archive once, for its table of contents. Throws IMAGE_OPEN, IMAGE_BAD, IMAGE_TAR_*, IMAGE_COMPRESSED, IMAGE_LIMIT, IMAGE_WRITE. */
+  static async open(file: string, tempDir: string, limits: ImportLimits = DEFAULT_LIMITS): Promise<Archive> {
+    const input = openFile(file);
+    let unpacked: number | undefined;
     try {
-      // Nameless at once, reached through its descriptor: a crash leaves nothing behind.
-      unlinkSync(temporary);
+      const contents = new Contents(limits);
+      const reader = new TarReader({ entry: (entry) => contents.add(entry), data: () => {}, end: () => {} }, limits);
+      const { compression, stream } = await decompress(readStream(input, file), limits);
+      if (compression !== 'plain') unpacked = openTemporary(tempDir);
       for await (const chunk of stream) {
         reader.push(chunk);
-        for (let done = 0; done < chunk.length; ) done += writeSync(fd, chunk, done);
+        if (unpacked !== undefined) writeAll(unpacked, chunk);
       }
-      reader.end();
+      if (reader.end().entries === 0) throw new VmmError('IMAGE_BAD', `image ${file} is an archive without a single member`, { hint: 'give an archive of an image or of a root file system' });
+      if (unpacked !== undefined) closeSync(input);
+      return new Archive(file, unpacked ?? input, contents);
     } catch (error) {
-      closeSync(fd);
-      throw error;
+      if (unpacked !== undefined) closeSync(unpacked);
+      closeSync(input);
+      throw inFile(file, error);
     }
-    return new Archive(file, `/proc/self/fd/${fd}`, fd, members);
   }
 
   has(name: string): boolean {
-    return this.#members.has(name);
+    return this.#contents.members.has(name);
+  }
+
+  /** True when something lies at or below a name of the archive's top. */
+  hasTop(name: string): boolean {
+    return this.#contents.tops.has(name);
   }
 
   /** Where a member's bytes lie, links followed. Throws IMAGE_BAD when it is missing. */
@@ -87,7 +82,7 @@ export class Archive {
     let done = 0;
     while (done < bytes.length) {
       const n = readSync(this.#fd, bytes, done, bytes.length - done, member.offset + done);
-      if (n === 0) throw new VmmError('IMAGE_OPEN', `${this.name}: became shorter while it was read`);
+      if (n === 0) throw new VmmError('IMAGE_SOURCE_CHANGED', `${this.name}: became shorter while it was read`, { hint: 'stop what writes to it and import it again' });
       done += n;
     }
     return bytes;
@@ -98,7 +93,7 @@ export class Archive {
     return { path: this.#path };
   }
 
-  /** SHA-512 of the decompressed archive: an ACI's image ID (appc spec, "Image ID"). */
+  /** SHA-512 of the decompressed archive, hexadecimal: an ACI's image ID (appc spec, "Image ID"). */
   sha512(): string {
     const hash = createHash('sha512');
     const buffer = new Uint8Array(1 << 20);
@@ -114,30 +109,120 @@ export class Archive {
     closeSync(this.#fd);
   }
 
+  /** Through our descriptor: the file of that name may be another by now, a temporary one has none. */
+  get #path(): string {
+    return `/proc/self/fd/${this.#fd}`;
+  }
+
   #find(name: string): Member {
-    let member = this.#members.get(name);
-    for (let hops = 0; member?.link !== undefined && hops < 8; hops++) member = this.#members.get(member.link);
-    if (member === undefined || member.link !== undefined) throw new VmmError('IMAGE_BAD', `${this.name}: ${name} is missing`, { hint: 'the archive is damaged or not an image' });
+    const { members } = this.#contents;
+    let member = members.get(byteString(name));
+    for (let hops = 0; member?.link !== undefined && hops < MAX_LINKS; hops++) member = members.get(member.link);
+    if (member === undefined || member.link !== undefined) throw new VmmError('IMAGE_BAD', `${this.name}: ${JSON.stringify(name.slice(0, 200))} is missing`, { hint: 'the archive is damaged or not an image' });
     return member;
   }
 }
 
-async function* openStream(file: string): AsyncIterable<Uint8Array> {
-  try {
-    yield* createReadStream(file, { highWaterMark: 1 << 20 });
-  } catch (cause) {
-    throw new VmmError('IMAGE_OPEN', `cannot read ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path' });
+/** The table of contents, bounded as a layer is. */
+class Contents {
+  readonly members = new Map<string, Member>();
+  readonly tops = new Set<string>();
+  readonly #limits: ImportLimits;
+  #bytes = 0;
+
+  constructor(limits: ImportLimits) {
+    this.#limits = limits;
+  }
+
+  add(entry: { type: string; path: string; linkTarget: string; dataOffset: number; dataSize: number }): void {
+    const path = cleanName(entry.path);
+    const parts = path.split('/');
+    this.tops.add(parts[0] as string);
+    if (parts.length <= MAX_COMPONENTS) {
+      if (entry.type === 'file') this.members.set(path, { offset: entry.dataOffset, size: entry.dataSize, link: undefined });
+      else if (entry.type === 'hardlink') this.members.set(path, { offset: 0, size: 0, link: cleanName(entry.linkTarget) });
+      else if (entry.type === 'symlink') {
+        const link = symlinkTarget(parts.slice(0, -1), entry.linkTarget);
+        if (link !== undefined) this.members.set(path, { offset: 0, size: 0, link });
+      }
+      this.#bytes += path.length + entry.linkTarget.length;
+    }
+    if (this.members.size + this.tops.size > this.#limits.maxEntries || this.#bytes > this.#limits.maxMetadataBytes) {
+      throw new VmmError('IMAGE_LIMIT', `the archive has more than ${this.#limits.maxEntries} members, or too long names`);
+    }
   }
 }
 
+/** Never waits: a FIFO would, until somebody writes to it. */
+function openFile(file: string): number {
+  let fd: number;
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    throw cannotRead(file, cause);
+  }
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new VmmError('IMAGE_OPEN', `image ${file} is neither a file nor a directory`, { hint: 'give an archive or a directory' });
+}
+
+async function* readStream(fd: number, file: string): AsyncIterable<Uint8Array> {
+  try {
+    yield* createReadStream(file, { fd, autoClose: false, start: 0, highWaterMark: 1 << 20 });
+  } catch (cause) {
+    throw cannotRead(file, cause);
+  }
+}
+
+function cannotRead(file: string, cause: unknown): VmmError {
+  return new VmmError('IMAGE_OPEN', `cannot read ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path and its permissions' });
+}
+
+/** Nameless at once, reached through its descriptor: a crash leaves nothing behind. */
+function openTemporary(dir: string): number {
+  const path = join(dir, `archive-${randomBytes(6).toString('hex')}`);
+  try {
+    const fd = openSync(path, 'wx+', 0o600);
+    unlinkSync(path);
+    return fd;
+  } catch (cause) {
+    throw cannotWrite(cause);
+  }
+}
+
+function writeAll(fd: number, chunk: Uint8Array): void {
+  try {
+    for (let done = 0; done < chunk.length; ) done += writeSync(fd, chunk, done);
+  } catch (cause) {
+    throw cannotWrite(cause);
+  }
+}
+
+function cannotWrite(cause: unknown): VmmError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+  return new VmmError('IMAGE_WRITE', `cannot unpack it to the store: ${code}`, {
+    cause,
+    hint: code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space (vmm image prune) or set VMM_STORE' : 'set VMM_STORE to a directory of yours',
+  });
+}
+
+/** Errors of the tar reader and the decompressor do not know the file. */
+function inFile(file: string, error: unknown): unknown {
+  if (!(error instanceof VmmError) || error.message.includes(file)) return error;
+  const hint = error.hint ?? (error.code === 'IMAGE_TAR_HEADER' ? 'images are tar archives (plain, gzip, zstd, xz, bzip2) or directories' : undefined);
+  return new VmmError(error.code, `image ${file}: ${error.message}`, { cause: error.cause, ...(hint === undefined ? {} : { hint }) });
+}
+
 function cleanName(path: string): string {
-  return path.replace(/^(\.?\/)+/, '');
+  return path
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+    .join('/');
 }
 
 /** A link's target as a member's name; undefined when it leaves the archive. */
-function linkTarget(from: string, target: string, type: 'symlink' | 'hardlink'): string | undefined {
-  if (type === 'hardlink') return cleanName(target);
-  const parts = cleanName(from).split('/').slice(0, -1);
+function symlinkTarget(dir: readonly string[], target: string): string | undefined {
+  const parts = target.startsWith('/') ? [] : [...dir];
   for (const part of target.split('/')) {
     if (part === '..') {
       if (parts.pop() === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
 import type { FileRange } from '../build.ts';
@@ -9,8 +9,8 @@ import type { Archive } from './archive.ts';
 /** Content by digest: `blobs/` of an OCI layout in a directory or an archive, or a directory of skopeo's `dir:`. */
 export interface BlobStore {
   readonly name: string;
-  /** A document of at most JSON_MAX bytes, its digest checked. */
-  document(digest: string): Uint8Array;
+  /** A document of at most JSON_MAX bytes, its digest checked. `suffix` follows the file's usual name. */
+  document(digest: string, suffix?: string): Uint8Array;
   /** Where a layer's bytes lie; its digest is checked when it is read. */
   layer(digest: string): FileRange;
 }
@@ -30,15 +30,24 @@ function verified(bytes: Uint8Array, digest: string, where: string): Uint8Array 
   return bytes;
 }
 
-/** Reads a small file of an image directory. */
+/** Reads a document of an image directory, at most JSON_MAX bytes. Never waits: what is no file (a FIFO) is refused. */
 export function readSmall(path: string): Uint8Array {
+  let fd: number;
   try {
-    const size = statSync(path).size;
-    if (size > JSON_MAX) throw new VmmError('IMAGE_LIMIT', `${path} of ${size} bytes is too large`, { hint: `at most ${JSON_MAX} are read` });
-    return readFileSync(path);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    if (cause instanceof VmmError) throw cause;
-    throw new VmmError('IMAGE_OPEN', `cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'the image is incomplete' });
+    throw new VmmError('IMAGE_OPEN', `cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'the image is incomplete, or not yours to read' });
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new VmmError('IMAGE_BAD', `${path} is not a file`, { hint: 'the image is damaged' });
+    if (stat.size > JSON_MAX) throw new VmmError('IMAGE_LIMIT', `${path} of ${stat.size} bytes is too large`, { hint: `at most ${JSON_MAX} are read` });
+    const bytes = new Uint8Array(stat.size);
+    let done = 0;
+    for (let n = 1; n > 0 && done < bytes.length; done += n) n = readSync(fd, bytes, done, bytes.length - done, done);
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -50,7 +59,7 @@ export function directoryBlobs(dir: string, layout: 'oci' | 'flat'): BlobStore {
   };
   return {
     name: dir,
-    document: (digest) => verified(readSmall(pathOf(digest)), digest, dir),
+    document: (digest, suffix = '') => verified(readSmall(pathOf(digest) + suffix), digest, dir),
     layer: (digest) => ({ path: pathOf(digest) }),
   };
 }
@@ -62,7 +71,7 @@ export function archiveBlobs(archive: Archive): BlobStore {
   };
   return {
     name: archive.name,
-    document: (digest) => verified(archive.read(nameOf(digest)), digest, archive.name),
+    document: (digest, suffix = '') => verified(archive.read(nameOf(digest) + suffix), digest, archive.name),
     layer: (digest) => archive.range(nameOf(digest)),
   };
 }

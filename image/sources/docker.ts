@@ -3,37 +3,54 @@ import { VmmError } from '../../vmm/errors.ts';
 import { chainIdOf } from '../build.ts';
 import { JsonObject, parseJson } from '../json.ts';
 import type { Archive } from './archive.ts';
-import { readConfig } from './oci.ts';
-import type { ImageSource } from './source.ts';
+import { readConfig } from './image-config.ts';
+import { checkLayerCount, type ImageSource } from './source.ts';
 
-/** An archive of `docker save` or `podman save`: manifest.json lists configuration, names and layers. */
+/** True when manifest.json is a docker archive's: a root file system may have a file of that name too, but then no list in it. */
+export function isDockerArchive(archive: Archive): boolean {
+  if (!archive.has('manifest.json')) return false;
+  const rootfs = ['bin', 'etc', 'usr'].some((dir) => archive.hasTop(dir));
+  return !rootfs || Array.isArray(parseJson(archive.read('manifest.json'), `${archive.name}: manifest.json`));
+}
+
+/**
+ * An archive of `docker save` or `podman save`: manifest.json lists configuration, names and layers. `name` is one of its
+ * names, or `@N` for the Nth image (containers-transports(5)).
+ */
 export function dockerArchive(archive: Archive, name: string | undefined): ImageSource {
   const where = `${archive.name}: manifest.json`;
   const list = parseJson(archive.read('manifest.json'), where);
   if (!Array.isArray(list) || list.length === 0) throw new VmmError('IMAGE_BAD', `${where} lists no image`, { hint: 'the archive is damaged' });
   const entries = list.map((entry, i) => new JsonObject(entry, `${where}[${i}]`));
-  const entry = name === undefined ? onlyOne(entries, archive.name) : entries.find((e) => e.strings('RepoTags').some((tag) => tag === name || tag === `${name}:latest`));
-  if (entry === undefined) {
-    throw new VmmError('IMAGE_NOT_FOUND', `${archive.name}: no image ${name}`, { hint: `it has ${entries.flatMap((e) => e.strings('RepoTags')).join(', ')}` });
-  }
+  const entry = choose(entries, name, archive.name);
   const configBytes = archive.read(entry.string('Config'));
   const { diffIds, process, created } = readConfig(JsonObject.parse(configBytes, `${archive.name}: configuration`), archive.name);
   const layers = entry.strings('Layers');
-  if (diffIds.length !== layers.length) throw new VmmError('IMAGE_BAD', `${archive.name}: ${layers.length} layers, but ${diffIds.length} diff ids`);
+  checkLayerCount(layers.length, diffIds.length, archive.name);
   return {
     id: `sha256:${createHash('sha256').update(configBytes).digest('hex')}`,
     names: entry.strings('RepoTags'),
     created,
     config: process,
     chainId: chainIdOf(diffIds),
-    layers: layers.map((layer, i) => ({ name: `layer ${i + 1} of ${archive.name}`, data: archive.range(layer), diffId: diffIds[i] as string })),
+    layers: layers.map((layer, i) => ({ name: `${i + 1} of ${archive.name}`, data: archive.range(layer), diffId: diffIds[i] as string })),
     close: () => archive.close(),
   };
 }
 
-function onlyOne(entries: readonly JsonObject[], where: string): JsonObject {
-  if (entries.length > 1) {
-    throw new VmmError('IMAGE_AMBIGUOUS', `${where}: holds ${entries.length} images`, { hint: `add one of :${entries.flatMap((e) => e.strings('RepoTags')).join(' :')}` });
+function choose(entries: readonly JsonObject[], name: string | undefined, where: string): JsonObject {
+  const names = entries.flatMap((entry, i) => {
+    const tags = entry.strings('RepoTags');
+    return tags.length > 0 ? tags : [`@${i}`];
+  });
+  const shown = names.length > 10 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ');
+  if (name === undefined) {
+    if (entries.length > 1) throw new VmmError('IMAGE_AMBIGUOUS', `${where}: holds ${entries.length} images`, { hint: `write docker-archive:FILE:NAME; names: ${shown}` });
+    return entries[0] as JsonObject;
   }
-  return entries[0] as JsonObject;
+  const index = /^@(\d{1,6})$/.exec(name)?.[1];
+  const forms = new Set([name, `${name}:latest`].flatMap((form) => [form, `docker.io/library/${form}`, `docker.io/${form}`, `localhost/${form}`]));
+  const entry = index === undefined ? entries.find((e) => e.strings('RepoTags').some((tag) => forms.has(tag))) : entries[Number(index)];
+  if (entry === undefined) throw new VmmError('IMAGE_NOT_FOUND', `${where}: no image ${name}`, { hint: `it has ${shown}` });
+  return entry;
 }

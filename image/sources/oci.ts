@@ -1,20 +1,22 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
 import { chainIdOf } from '../build.ts';
-import type { ImageProcessConfig } from '../config.ts';
 import { JsonObject } from '../json.ts';
 import type { Archive } from './archive.ts';
 import { archiveBlobs, type BlobStore, directoryBlobs, readSmall } from './blobs.ts';
-import type { ImageSource } from './source.ts';
+import { readConfig } from './image-config.ts';
+import { checkLayerCount, type ImageSource } from './source.ts';
 
 const INDEX_TYPES = new Set(['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json']);
 const MANIFEST_TYPES = new Set(['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json']);
+const CONFIG_TYPES = new Set(['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json']);
 const LAYER_TYPE = /^application\/vnd\.(oci\.image\.layer(\.nondistributable)?\.v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.gzip|\.zstd)?)$/;
 const REF_NAME = 'org.opencontainers.image.ref.name';
+/** The whole name where REF_NAME has the tag alone (containerd, newer Docker). */
+const CONTAINERD_NAME = 'io.containerd.image.name';
 /** Indexes may name indexes; real ones are at most two deep. */
 const MAX_DEPTH = 4;
-const MAX_LAYERS = 1024;
 
 /** True for a directory that is an OCI image layout (image-layout.md). */
 export function isOciLayout(dir: string): boolean {
@@ -22,38 +24,68 @@ export function isOciLayout(dir: string): boolean {
 }
 
 export function ociDirectory(dir: string, tag: string | undefined): ImageSource {
-  return fromIndex(JsonObject.parse(readSmall(join(dir, 'index.json')), `${dir}: index.json`), directoryBlobs(dir, 'oci'), tag, () => {});
+  const index = JsonObject.parse(readSmall(join(dir, 'index.json')), `${dir}: index.json`);
+  return fromIndex(index, { blobs: directoryBlobs(dir, 'oci'), manifest: undefined, base: basename(dir), close: () => {} }, tag);
 }
 
 export function ociArchive(archive: Archive, tag: string | undefined): ImageSource {
-  return fromIndex(JsonObject.parse(archive.read('index.json'), `${archive.name}: index.json`), archiveBlobs(archive), tag, () => archive.close());
+  const index = JsonObject.parse(archive.read('index.json'), `${archive.name}: index.json`);
+  const base = basename(archive.name).replace(/(\.(tar|oci|gz|tgz|zst|xz|bz2))+$/, '');
+  return fromIndex(index, { blobs: archiveBlobs(archive), manifest: undefined, base, close: () => archive.close() }, tag);
 }
 
-/** True for a directory that skopeo's `dir:` transport wrote. */
+/** True for a directory that skopeo's `dir:` transport wrote: its `version` says so. */
 export function isSkopeoDir(dir: string): boolean {
-  return existsSync(join(dir, 'version')) && existsSync(join(dir, 'manifest.json'));
+  const version = join(dir, 'version');
+  return existsSync(version) && existsSync(join(dir, 'manifest.json')) && Buffer.from(readSmall(version)).toString('latin1').startsWith('Directory Transport Version:');
 }
 
 export function skopeoDirectory(dir: string): ImageSource {
-  return fromManifest(JsonObject.parse(readSmall(join(dir, 'manifest.json')), `${dir}: manifest.json`), directoryBlobs(dir, 'flat'), [], () => {});
+  const blobs = directoryBlobs(dir, 'flat');
+  const from: Origin = { blobs, manifest: (digest) => blobs.document(digest, '.manifest.json'), base: '', close: () => {} };
+  return fromDocument(JsonObject.parse(readSmall(join(dir, 'manifest.json')), `${dir}: manifest.json`), undefined, from, [], 0);
 }
 
-function fromIndex(index: JsonObject, blobs: BlobStore, tag: string | undefined, close: () => void): ImageSource {
+/** Where an image's documents come from. */
+interface Origin {
+  readonly blobs: BlobStore;
+  /** How manifests below an index are found, where not as other blobs. */
+  readonly manifest: ((digest: string) => Uint8Array) | undefined;
+  /** Name for images that have a tag only. */
+  readonly base: string;
+  readonly close: () => void;
+}
+
+function fromIndex(index: JsonObject, from: Origin, tag: string | undefined): ImageSource {
+  const where = from.blobs.name;
   const all = index.objects('manifests');
-  const named = all.filter((entry) => tag === undefined || entry.object('annotations')?.optionalString(REF_NAME) === tag);
+  const tags = [...new Set(all.flatMap((entry) => tagsOf(entry)))];
+  const named = tag === undefined ? all : all.filter((entry) => tagsOf(entry).includes(tag));
   if (named.length === 0) {
-    const tags = all.map((entry) => entry.object('annotations')?.optionalString(REF_NAME)).filter((name) => name !== undefined);
-    throw new VmmError('IMAGE_NOT_FOUND', `${blobs.name}: no image ${tag ?? ''}`.trimEnd(), { hint: tags.length > 0 ? `it has ${tags.join(', ')}` : 'the index is empty' });
+    throw new VmmError('IMAGE_NOT_FOUND', tag === undefined ? `${where}: the index is empty` : `${where}: no image ${tag}`, { hint: tags.length > 0 ? `it has ${list(tags)}` : 'give an image that has a manifest' });
   }
-  const ours = named.filter((entry) => isOurs(entry));
-  const candidates = ours.length > 0 ? ours : named;
-  if (candidates.length > 1 && tag === undefined && new Set(candidates.map((c) => c.string('digest'))).size > 1) {
-    const tags = candidates.map((entry) => entry.object('annotations')?.optionalString(REF_NAME) ?? '?');
-    throw new VmmError('IMAGE_AMBIGUOUS', `${blobs.name}: holds ${candidates.length} images`, { hint: `add one of :${tags.join(' :')}` });
+  const ours = named.filter(isOurs);
+  const digests = new Set(ours.map((entry) => entry.string('digest')));
+  // Without a tag, variants of one image are no ambiguity; images of their own names are.
+  if (digests.size > 1 && new Set(ours.map((entry) => tagsOf(entry).join())).size > 1) {
+    throw new VmmError('IMAGE_AMBIGUOUS', `${where}: holds ${digests.size} images`, { hint: `add one of ${list(tags.map((name) => `:${name}`))}` });
   }
-  const chosen = candidates[0] as JsonObject;
-  const name = chosen.object('annotations')?.optionalString(REF_NAME);
-  return follow(chosen, blobs, name === undefined ? [] : [name], close, 0);
+  const chosen = best(ours);
+  if (chosen === undefined) throw notOurs(where);
+  return follow(chosen, from, namesOf(chosen, from.base), 0);
+}
+
+function tagsOf(descriptor: JsonObject): string[] {
+  const annotations = descriptor.object('annotations');
+  return [annotations?.optionalString(REF_NAME), annotations?.optionalString(CONTAINERD_NAME)].filter((name) => name !== undefined);
+}
+
+/** A bare tag (`latest`) becomes a name with the layout's own. */
+function namesOf(descriptor: JsonObject, base: string): string[] {
+  const annotations = descriptor.object('annotations');
+  const name = annotations?.optionalString(CONTAINERD_NAME) ?? annotations?.optionalString(REF_NAME);
+  if (name === undefined) return [];
+  return [/[:/]/.test(name) ? name : `${base}:${name}`];
 }
 
 function isOurs(descriptor: JsonObject): boolean {
@@ -62,27 +94,39 @@ function isOurs(descriptor: JsonObject): boolean {
   return platform.optionalString('os') === 'linux' && platform.optionalString('architecture') === 'amd64';
 }
 
-function follow(descriptor: JsonObject, blobs: BlobStore, names: readonly string[], close: () => void, depth: number): ImageSource {
-  const digest = descriptor.string('digest');
-  const document = JsonObject.parse(blobs.document(digest), `${blobs.name}: ${digest}`);
-  const type = descriptor.optionalString('mediaType') ?? document.optionalString('mediaType') ?? '';
-  if (INDEX_TYPES.has(type) || (!MANIFEST_TYPES.has(type) && document.has('manifests'))) {
-    if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_BAD', `${blobs.name}: indexes are nested more than ${MAX_DEPTH} deep`);
-    const next = document.objects('manifests').find(isOurs);
-    if (next === undefined) throw new VmmError('IMAGE_PLATFORM', `${blobs.name}: no image for linux/amd64`, { hint: 'save the amd64 variant' });
-    return follow(next, blobs, names, close, depth + 1);
-  }
-  return fromManifest(document, blobs, names, close);
+/** Of several variants of amd64 the one that asks least of the CPU. */
+function best(descriptors: readonly JsonObject[]): JsonObject | undefined {
+  const level = (descriptor: JsonObject): number => Number(/^v(\d)$/.exec(descriptor.object('platform')?.optionalString('variant') ?? 'v1')?.[1] ?? 9);
+  return [...descriptors].sort((a, b) => level(a) - level(b))[0];
 }
 
-function fromManifest(manifest: JsonObject, blobs: BlobStore, names: readonly string[], close: () => void): ImageSource {
-  const configDigest = manifest.object('config')?.string('digest');
-  if (configDigest === undefined) throw new VmmError('IMAGE_BAD', `${blobs.name}: the manifest names no configuration`, { hint: 'schema 1 manifests are too old' });
-  const config = JsonObject.parse(blobs.document(configDigest), `${blobs.name}: configuration`);
+function follow(descriptor: JsonObject, from: Origin, names: readonly string[], depth: number): ImageSource {
+  const digest = descriptor.string('digest');
+  const bytes = from.manifest?.(digest) ?? from.blobs.document(digest);
+  return fromDocument(JsonObject.parse(bytes, `${from.blobs.name}: ${digest}`), descriptor.optionalString('mediaType'), from, names, depth);
+}
+
+/** A manifest, or an index that leads to one. */
+function fromDocument(document: JsonObject, mediaType: string | undefined, from: Origin, names: readonly string[], depth: number): ImageSource {
+  const type = mediaType ?? document.optionalString('mediaType') ?? '';
+  if (INDEX_TYPES.has(type) || (!MANIFEST_TYPES.has(type) && document.has('manifests'))) {
+    if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_LIMIT', `${from.blobs.name}: indexes are nested more than ${MAX_DEPTH} deep`, { hint: 'the image is damaged' });
+    const next = best(document.objects('manifests').filter(isOurs));
+    if (next === undefined) throw notOurs(from.blobs.name);
+    return follow(next, from, names, depth + 1);
+  }
+  return fromManifest(document, from, names);
+}
+
+function fromManifest(manifest: JsonObject, { blobs, close }: Origin, names: readonly string[]): ImageSource {
+  const descriptor = manifest.object('config');
+  if (descriptor === undefined) throw new VmmError('IMAGE_BAD', `${blobs.name}: the manifest names no configuration`, { hint: 'schema 1 manifests are too old' });
+  const type = descriptor.optionalString('mediaType');
+  if (type !== undefined && !CONFIG_TYPES.has(type)) throw new VmmError('IMAGE_UNSUPPORTED', `${blobs.name}: a configuration of type ${type}`, { hint: 'it is not a container image' });
+  const configDigest = descriptor.string('digest');
+  const { diffIds, process, created } = readConfig(JsonObject.parse(blobs.document(configDigest), `${blobs.name}: configuration`), blobs.name);
   const layers = manifest.objects('layers');
-  const { diffIds, process, created } = readConfig(config, blobs.name);
-  if (layers.length > MAX_LAYERS) throw new VmmError('IMAGE_LIMIT', `${blobs.name}: ${layers.length} layers, at most ${MAX_LAYERS} are read`);
-  if (diffIds.length !== layers.length) throw new VmmError('IMAGE_BAD', `${blobs.name}: ${layers.length} layers, but ${diffIds.length} diff ids`);
+  checkLayerCount(layers.length, diffIds.length, blobs.name);
   return {
     id: configDigest,
     names,
@@ -91,32 +135,20 @@ function fromManifest(manifest: JsonObject, blobs: BlobStore, names: readonly st
     chainId: chainIdOf(diffIds),
     layers: layers.map((layer, i) => {
       const digest = layer.string('digest');
-      const type = layer.optionalString('mediaType');
-      if (type !== undefined && !LAYER_TYPE.test(type)) throw new VmmError('IMAGE_UNSUPPORTED', `${blobs.name}: layer ${i + 1} is of type ${type}`, { hint: 'it is not a container image, or it is encrypted' });
-      return { name: `layer ${i + 1} of ${blobs.name}`, data: blobs.layer(digest), digest, diffId: diffIds[i] as string };
+      const layerType = layer.optionalString('mediaType');
+      if (layerType !== undefined && !LAYER_TYPE.test(layerType)) {
+        throw new VmmError('IMAGE_UNSUPPORTED', `${blobs.name}: layer ${i + 1} is of type ${layerType}`, { hint: 'it is not a container image, or it is encrypted' });
+      }
+      return { name: `${i + 1} of ${blobs.name}`, data: blobs.layer(digest), digest, diffId: diffIds[i] as string };
     }),
     close,
   };
 }
 
-/** The image configuration (OCI config.md; docker's is the same in these fields). Throws IMAGE_PLATFORM. */
-export function readConfig(config: JsonObject, where: string): { diffIds: string[]; process: ImageProcessConfig; created: string | undefined } {
-  const os = config.optionalString('os') ?? 'linux';
-  const architecture = config.optionalString('architecture') ?? 'amd64';
-  if (os !== 'linux' || architecture !== 'amd64') {
-    throw new VmmError('IMAGE_PLATFORM', `${where}: made for ${os}/${architecture}`, { hint: 'the machine is linux/amd64' });
-  }
-  const run = config.object('config');
-  return {
-    diffIds: config.object('rootfs')?.strings('diff_ids') ?? [],
-    created: config.optionalString('created'),
-    process: {
-      entrypoint: run?.strings('Entrypoint') ?? [],
-      cmd: run?.strings('Cmd') ?? [],
-      env: run?.strings('Env') ?? [],
-      workingDir: run?.optionalString('WorkingDir') ?? '',
-      user: run?.optionalString('User') ?? '',
-      stopSignal: run?.optionalString('StopSignal') || undefined,
-    },
-  };
+function notOurs(where: string): VmmError {
+  return new VmmError('IMAGE_PLATFORM', `${where}: no image for linux/amd64`, { hint: 'save the amd64 variant' });
+}
+
+function list(names: readonly string[]): string {
+  return names.length > 10 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ');
 }

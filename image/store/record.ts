@@ -1,4 +1,5 @@
 import type { ImageProcessConfig } from '../config.ts';
+import { VmmError } from '../../vmm/errors.ts';
 import { JsonObject } from '../json.ts';
 
 /** What the store knows of one image; `images/HEX.json`. */
@@ -22,10 +23,13 @@ export interface ImageRecord {
 export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
   const record = JsonObject.parse(bytes, where);
   const config = record.object('config');
+  const id = record.string('id');
+  const rootfs = record.string('rootfs');
+  if (!/^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id) || !/^[0-9a-f]{64}$/.test(rootfs)) throw new VmmError('IMAGE_BAD', `${where} names no image`, { hint: 'import it again' });
   return {
     version: 1,
-    id: record.string('id'),
-    rootfs: record.string('rootfs'),
+    id,
+    rootfs,
     size: record.optionalNumber('size') ?? 0,
     config: {
       entrypoint: config?.strings('entrypoint') ?? [],

@@ -1,21 +1,28 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
-import { prepareStore, type StorePaths, storePaths, writeWhole } from './paths.ts';
+import { candidateNames, normalName } from './names.ts';
+import { changing, prepareStore, reading, type StorePaths, storePaths, writeWhole } from './paths.ts';
 import { type ImageRecord, parseRecord } from './record.ts';
 
-const DAY_MS = 86_400_000;
+export { isImageName, normalName } from './names.ts';
+
+/** A file that nobody has written to for this long is no work in progress. */
+const STALE_MS = 3_600_000;
 
 /** An image of the store with its names. */
 export interface StoredImage {
   readonly record: ImageRecord;
   readonly names: readonly string[];
-  /** Time of the last run. */
+  /** Time of the last run, or of the import. */
   readonly lastUsed: Date;
 }
 
-/** The local image store. Reading needs no lock: see paths.ts. */
+/**
+ * The local image store. Reading needs no lock: see paths.ts. A record or name that cannot be understood counts as absent,
+ * an import writes it anew. Throws STORE_READ and STORE_WRITE.
+ */
 export class ImageStore {
   readonly paths: StorePaths;
 
@@ -31,36 +38,45 @@ export class ImageStore {
     return join(this.paths.rootfs, `${key}.erofs`);
   }
 
-  /** The record of an id; undefined when it, or its disk, is not there. */
+  /** The record of an id; undefined when it, or its whole disk, is not there. */
   get(id: string): ImageRecord | undefined {
-    const path = this.#recordPath(id);
-    if (!existsSync(path)) return undefined;
-    const record = parseRecord(readFileSync(path), path);
-    return existsSync(this.rootfsPath(record.rootfs)) ? record : undefined;
+    const record = this.#read(this.#recordPath(id));
+    return record?.id === id ? record : undefined;
   }
 
   put(record: ImageRecord): void {
     writeWhole(this.paths, this.#recordPath(record.id), JSON.stringify(record));
   }
 
+  /** Throws USAGE for what cannot be a name. */
   setName(name: string, id: string): void {
-    writeWhole(this.paths, this.#namePath(normalName(name)), id);
+    const normal = normalName(name);
+    writeWhole(this.paths, this.#namePath(normal), `${id}\n${normal}`);
   }
 
-  /** What a user's text names: a name (`:latest` and Docker Hub's prefixes may be left out) or the beginning of an id. */
+  /** True when the name, as `setName` takes it, stands for an image that is there. */
+  hasName(name: string): boolean {
+    return this.#named(normalName(name)) !== undefined;
+  }
+
+  /** What a user's text names: a name or the beginning of an id, at least four digits. Throws IMAGE_AMBIGUOUS. */
   find(text: string): ImageRecord | undefined {
     for (const name of candidateNames(text)) {
-      const path = this.#namePath(name);
-      if (existsSync(path)) return this.get(readFileSync(path, 'utf8'));
+      const record = this.#named(name);
+      if (record !== undefined) return record;
     }
-    const hex = text.replace(/^sha(256|512):/, '');
-    if (!/^[0-9a-f]{4,128}$/.test(hex) || !existsSync(this.paths.images)) return undefined;
-    const matches = readdirSync(this.paths.images).filter((file) => file.startsWith(hex));
-    if (matches.length > 1) throw new VmmError('IMAGE_AMBIGUOUS', `${text} begins the id of ${matches.length} images`, { hint: 'give more digits' });
-    return matches.length === 1 ? this.get(`sha256:${(matches[0] as string).replace(/\.json$/, '')}`) : undefined;
+    const match = /^(?:(sha256|sha512):)?([0-9a-f]{4,128})$/.exec(text);
+    if (match === null) return undefined;
+    const [, algorithm = '', hex = ''] = match;
+    const found = this.#files(this.paths.images)
+      .filter((file) => file.startsWith(hex))
+      .map((file) => this.#read(join(this.paths.images, file)))
+      .filter((record) => record?.id.startsWith(algorithm));
+    if (found.length > 1) throw new VmmError('IMAGE_AMBIGUOUS', `${text} begins the id of ${found.length} images`, { hint: 'give more digits' });
+    return found[0];
   }
 
-  /** Notes a run: `prune` goes by it. */
+  /** Notes a run. */
   touch(record: ImageRecord): void {
     const now = new Date();
     try {
@@ -70,29 +86,28 @@ export class ImageStore {
     }
   }
 
+  /** All images, the last imported first. */
   list(): StoredImage[] {
-    if (!existsSync(this.paths.images)) return [];
     const names = this.#names();
     const images: StoredImage[] = [];
-    for (const file of readdirSync(this.paths.images)) {
-      const path = join(this.paths.images, file);
-      const record = parseRecord(readFileSync(path), path);
-      const disk = this.rootfsPath(record.rootfs);
-      if (!existsSync(disk)) continue;
-      images.push({ record, names: names.filter(([, id]) => id === record.id).map(([name]) => name), lastUsed: statSync(disk).atime });
+    for (const file of this.#files(this.paths.images)) {
+      const record = this.#read(join(this.paths.images, file));
+      const disk = record === undefined ? undefined : reading(this.paths, () => statSync(this.rootfsPath(record.rootfs)));
+      if (record === undefined || disk === undefined) continue;
+      images.push({ record, names: names.filter(({ id }) => id === record.id).map(({ name }) => name), lastUsed: disk.mtime });
     }
     return images.sort((a, b) => (a.record.imported < b.record.imported ? 1 : -1));
   }
 
-  /** Takes a name away, or the image when an id is given or it was its last name. Returns what went. */
+  /** Takes a name away, and the image when it was its last; an id takes the image with all its names. Returns what went. Throws IMAGE_NOT_FOUND. */
   remove(text: string): string[] {
     const record = this.find(text);
     if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${text} in the store`, { hint: 'see `vmm image ls`' });
-    const names = this.#names().filter(([, id]) => id === record.id).map(([name]) => name);
-    const asked = candidateNames(text).find((name) => names.includes(name));
+    const names = this.#names().filter(({ id }) => id === record.id);
+    const asked = candidateNames(text).flatMap((name) => names.filter((entry) => entry.name === name))[0];
     const gone: string[] = [];
-    for (const name of asked === undefined ? names : [asked]) {
-      rmSync(this.#namePath(name), { force: true });
+    for (const { file, name } of asked === undefined ? names : [asked]) {
+      this.#delete(file);
       gone.push(name);
     }
     if (asked === undefined || names.length === 1) {
@@ -102,80 +117,107 @@ export class ImageStore {
     return gone;
   }
 
-  /** Removes images without a name (all of them with `all`), disks that no image has, and old leavings. Returns the bytes freed. */
+  /**
+   * Removes images without a name (all of them with `all`), disks that no image has, what crashes left, and names and
+   * sources of images that are gone. Returns the bytes freed.
+   */
   prune(all: boolean): number {
     let freed = 0;
     for (const { record, names } of this.list()) {
-      if (!all && names.length > 0) continue;
-      for (const name of names) rmSync(this.#namePath(name), { force: true });
-      freed += record.size;
-      this.#drop(record);
+      if (all || names.length === 0) freed += this.#drop(record);
     }
-    const used = new Set(this.list().map(({ record }) => `${record.rootfs}.erofs`));
-    freed += this.#sweep(this.paths.rootfs, (file) => !used.has(file));
-    freed += this.#sweep(this.paths.tmp, () => true);
-    const ids = new Set(this.list().map(({ record }) => record.id));
-    this.#sweep(this.paths.sources, () => ids.size === 0, 0);
+    const images = this.list();
+    const ids = new Set(images.map(({ record }) => record.id));
+    const disks = new Set(images.map(({ record }) => `${record.rootfs}.erofs`));
+    freed += this.#sweep(this.paths.rootfs, (file) => !disks.has(file), STALE_MS);
+    freed += this.#sweep(this.paths.tmp, () => true, STALE_MS);
+    freed += this.#sweep(this.paths.images, (file) => this.#read(join(this.paths.images, file)) === undefined, STALE_MS);
+    for (const dir of [this.paths.names, this.paths.sources]) this.#sweep(dir, (file) => !ids.has(this.#lines(join(dir, file))[0] ?? ''), 0);
     return freed;
   }
 
   /** The image that a source held when it looked like `identity`. */
   sourceImage(identity: string): ImageRecord | undefined {
-    const path = this.#sourcePath(identity);
-    return existsSync(path) ? this.get(readFileSync(path, 'utf8')) : undefined;
+    const [id] = this.#lines(this.#sourcePath(identity));
+    return id === undefined ? undefined : this.get(id);
   }
 
   setSource(identity: string, id: string): void {
     writeWhole(this.paths, this.#sourcePath(identity), id);
   }
 
-  /** A disk that another record still needs stays. */
-  #drop(record: ImageRecord): void {
-    rmSync(this.#recordPath(record.id), { force: true });
-    if (!this.list().some((other) => other.record.rootfs === record.rootfs)) rmSync(this.rootfsPath(record.rootfs), { force: true });
+  #named(name: string): ImageRecord | undefined {
+    const [id, stored] = this.#lines(this.#namePath(name));
+    return id !== undefined && stored === name ? this.get(id) : undefined;
   }
 
-  /** Deletes files of `dir` older than `ageMs`; younger ones may be work in progress. */
-  #sweep(dir: string, wanted: (file: string) => boolean, ageMs = DAY_MS): number {
-    if (!existsSync(dir)) return 0;
+  #read(path: string): ImageRecord | undefined {
+    const bytes = reading(this.paths, () => readFileSync(path));
+    if (bytes === undefined) return undefined;
+    let record: ImageRecord;
+    try {
+      record = parseRecord(bytes, path);
+    } catch {
+      return undefined;
+    }
+    // A disk that lost its end (a full disk, a power cut) is none.
+    return reading(this.paths, () => statSync(this.rootfsPath(record.rootfs)))?.size === record.size ? record : undefined;
+  }
+
+  /** Removes an image; a disk that another one has stays. Returns the bytes freed. */
+  #drop(record: ImageRecord): number {
+    this.#delete(this.#recordPath(record.id));
+    if (this.list().some((other) => other.record.rootfs === record.rootfs)) return 0;
+    this.#delete(this.rootfsPath(record.rootfs));
+    return record.size;
+  }
+
+  #delete(path: string): void {
+    changing(this.paths, () => rmSync(path, { force: true, recursive: true }));
+  }
+
+  /** Deletes the wanted files of `dir` that nobody has written to for `ageMs`. Returns their bytes. */
+  #sweep(dir: string, wanted: (file: string) => boolean, ageMs: number): number {
     let freed = 0;
-    for (const file of readdirSync(dir)) {
-      if (!wanted(file)) continue;
+    for (const file of this.#files(dir)) {
       const path = join(dir, file);
-      const stat = statSync(path, { throwIfNoEntry: false });
-      if (stat === undefined || Date.now() - stat.mtimeMs < ageMs) continue;
+      const stat = reading(this.paths, () => statSync(path));
+      if (stat === undefined || Date.now() - stat.mtimeMs < ageMs || !wanted(file)) continue;
       freed += stat.size;
-      rmSync(path, { force: true, recursive: true });
+      this.#delete(path);
     }
     return freed;
   }
 
-  #names(): [string, string][] {
-    if (!existsSync(this.paths.names)) return [];
-    return readdirSync(this.paths.names).map((file) => [decodeURIComponent(file), readFileSync(join(this.paths.names, file), 'utf8')]);
+  #files(dir: string): string[] {
+    return reading(this.paths, () => readdirSync(dir)) ?? [];
+  }
+
+  #lines(path: string): string[] {
+    return reading(this.paths, () => readFileSync(path, 'utf8'))?.split('\n') ?? [];
+  }
+
+  #names(): { file: string; name: string; id: string }[] {
+    return this.#files(this.paths.names).flatMap((entry) => {
+      const file = join(this.paths.names, entry);
+      const [id, name] = this.#lines(file);
+      return id === undefined || name === undefined || file !== this.#namePath(name) ? [] : [{ file, name, id }];
+    });
   }
 
   #recordPath(id: string): string {
-    return join(this.paths.images, `${id.replace(/^sha(256|512):/, '').slice(0, 64)}.json`);
+    return join(this.paths.images, `${id.replace(/^sha(256|512):/, '')}.json`);
   }
 
   #namePath(name: string): string {
-    return join(this.paths.names, encodeURIComponent(name));
+    return join(this.paths.names, sha256(name));
   }
 
   #sourcePath(identity: string): string {
-    return join(this.paths.sources, createHash('sha256').update(identity).digest('hex'));
+    return join(this.paths.sources, sha256(identity));
   }
 }
 
-/** Names are kept with their tag. */
-export function normalName(name: string): string {
-  if (name === '' || name.length > 255 || /[\0-\x20\x7f]/.test(name)) throw new VmmError('USAGE', `${JSON.stringify(name)} is not an image name`, { hint: 'for example debian:12' });
-  return /:[^/]*$/.test(name) ? name : `${name}:latest`;
-}
-
-function candidateNames(text: string): string[] {
-  if (text === '' || text.length > 255 || /[\0-\x20\x7f]/.test(text)) return [];
-  const name = normalName(text);
-  return [name, `docker.io/library/${name}`, `docker.io/${name}`, `localhost/${name}`, ...(name.startsWith('docker.io/library/') ? [name.slice(18)] : [])];
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

@@ -1,0 +1,51 @@
+import { VmmError } from '../../vmm/errors.ts';
+import type { ImageProcessConfig } from '../config.ts';
+import type { JsonObject } from '../json.ts';
+
+/** What an image's configuration says. */
+export interface ImageConfig {
+  /** `sha256:HEX` of each layer, decompressed; checked in form. */
+  readonly diffIds: string[];
+  readonly process: ImageProcessConfig;
+  /** As the image says it. */
+  readonly created: string | undefined;
+}
+
+/** The image configuration (OCI image spec, config.md; Docker's is the same in these fields). Throws IMAGE_BAD, IMAGE_PLATFORM, IMAGE_UNSUPPORTED. */
+export function readConfig(config: JsonObject, where: string): ImageConfig {
+  const os = config.optionalString('os') ?? 'linux';
+  const architecture = config.optionalString('architecture') ?? 'amd64';
+  if (os !== 'linux' || architecture !== 'amd64') {
+    throw new VmmError('IMAGE_PLATFORM', `${where}: made for ${os}/${architecture}`, { hint: 'the machine is linux/amd64' });
+  }
+  const run = config.object('config');
+  return {
+    diffIds: (config.object('rootfs')?.strings('diff_ids') ?? []).map((diffId) => checkDiffId(diffId, where)),
+    created: config.optionalString('created'),
+    process: checkProcess(
+      {
+        entrypoint: run?.strings('Entrypoint') ?? [],
+        cmd: run?.strings('Cmd') ?? [],
+        env: run?.strings('Env') ?? [],
+        workingDir: run?.optionalString('WorkingDir') ?? '',
+        user: run?.optionalString('User') ?? '',
+        stopSignal: run?.optionalString('StopSignal') || undefined,
+      },
+      where,
+    ),
+  };
+}
+
+/** A diff id becomes a chain ID and with that a file name of the store: nothing but a digest may pass. */
+function checkDiffId(diffId: string, where: string): string {
+  if (/^sha256:[0-9a-f]{64}$/.test(diffId)) return diffId;
+  if (/^sha512:[0-9a-f]{128}$/.test(diffId)) throw new VmmError('IMAGE_UNSUPPORTED', `${where}: diff ids by sha512`, { hint: 'convert the image with sha256, as every tool does by default' });
+  throw new VmmError('IMAGE_BAD', `${where}: ${JSON.stringify(diffId.slice(0, 80))} is not a diff id`, { hint: 'the image is damaged' });
+}
+
+/** Strings of a process end at a NUL byte, so none may hold one. */
+export function checkProcess(config: ImageProcessConfig, where: string): ImageProcessConfig {
+  const all = [...config.entrypoint, ...config.cmd, ...config.env, config.workingDir, config.user, config.stopSignal ?? ''];
+  if (all.some((text) => text.includes('\0'))) throw new VmmError('IMAGE_BAD', `${where}: a NUL byte in its configuration`, { hint: 'the image is damaged' });
+  return config;
+}

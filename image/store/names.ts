@@ -1,0 +1,19 @@
+import { VmmError } from '../../vmm/errors.ts';
+
+/** True for what can name an image: 1 to 255 characters, none of them white space, a control or a formatting character. */
+export function isImageName(name: string): boolean {
+  return name.length > 0 && name.length <= 255 && !/[\s\p{C}]/u.test(name);
+}
+
+/** Names are kept with their tag. Throws USAGE. */
+export function normalName(name: string): string {
+  if (!isImageName(name)) throw new VmmError('USAGE', `${JSON.stringify(name.slice(0, 300))} is not an image name`, { hint: 'for example debian:12' });
+  return /:[^/]*$/.test(name) ? name : `${name}:latest`;
+}
+
+/** The stored names that a user's text may mean, best first: the tag `latest` and Docker Hub's prefixes may be left out. */
+export function candidateNames(text: string): string[] {
+  if (!isImageName(text)) return [];
+  const name = normalName(text);
+  return [name, `docker.io/library/${name}`, `docker.io/${name}`, `localhost/${name}`, ...(name.startsWith('docker.io/library/') ? [name.slice(18)] : [])];
+}
