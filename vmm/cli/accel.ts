@@ -1,9 +1,17 @@
 import { kvmState } from '../machine/accelerator.ts';
-import { parseArgs } from './args.ts';
+import { VmmError } from '../errors.ts';
+import { helpText, type OptionSpec, parseArgs } from './args.ts';
+
+const HELP: OptionSpec = { name: 'help', short: 'h', kind: 'flag', help: 'print this text' };
 
 /** `vmm accel`: what runs guests here, and why. */
 export async function accelCommand(argv: readonly string[]): Promise<number> {
-  parseArgs(argv, [], { stopAtPositional: false, command: 'accel' });
+  const args = parseArgs(argv, [HELP], { stopAtPositional: false, command: 'accel' });
+  if (args.flags.get('help')) {
+    process.stdout.write(helpText('vmm accel', 'Says which accelerators work here, and why not.', [HELP]));
+    return 0;
+  }
+  if (args.positionals.length > 0) throw new VmmError('USAGE', `accel takes no argument ${args.positionals[0]}`, { hint: 'see `vmm accel --help`' });
   const kvm = await kvmState();
   const usable = kvm.state === 'hardware';
   process.stdout.write(`kvm   ${kvm.state}: ${kvm.detail}${usable ? '' : ` (${kvm.hint})`}\n`);

@@ -22,7 +22,7 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
   { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
-  { name: 'help', kind: 'flag', help: 'print this text' },
+  { name: 'help', short: 'h', kind: 'flag', help: 'print this text' },
 ];
 
 /** One of a fixed list of words. */

@@ -1,66 +1,89 @@
 import { importImage } from '../../image/resolve.ts';
-import { ImageStore } from '../../image/store/store.ts';
+import { ImageStore, isImageName } from '../../image/store/store.ts';
 import { VmmError } from '../errors.ts';
-import { type OptionSpec, parseArgs } from './args.ts';
+import { type OptionSpec, type ParsedArgs, parseArgs } from './args.ts';
+import { oneLine } from './describe.ts';
 import { hostFs } from './host-fs.ts';
 
 const HELP = `Usage: vmm image COMMAND
 
 Commands:
-  ls                        list the images of the local store
-  import IMAGE [NAME]       import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:) under its own name or NAME
+  ls [-q]                   list the images of the local store (-q: ids only)
+  import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:) under its own name or NAME
+                            (-q: no notes)
   inspect IMAGE             print what the store knows of an image, as JSON
   rm IMAGE…                 remove names or images
-  prune [--all]             remove images without a name (--all: every image) and leavings
+  prune [-a, --all]         remove images without a name (--all: every image) and leavings
 
 The store is $VMM_STORE, else vmm/ below $XDG_DATA_HOME or ~/.local/share.
 `;
 
 const ALL: OptionSpec = { name: 'all', short: 'a', kind: 'flag', help: 'every image' };
-const QUIET: OptionSpec = { name: 'quiet', short: 'q', kind: 'flag', help: 'ids only' };
+const QUIET: OptionSpec = { name: 'quiet', short: 'q', kind: 'flag', help: 'less output' };
+const HELP_OPTION: OptionSpec = { name: 'help', short: 'h', kind: 'flag', help: 'print this text' };
+
+interface ImageCommand {
+  readonly options: readonly OptionSpec[];
+  /** Least and most arguments, and what they are. */
+  readonly takes: readonly [least: number, most: number, what: string];
+  run(store: ImageStore, names: readonly string[], args: ParsedArgs): void | Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, ImageCommand>> = {
+  ls: { options: [QUIET], takes: [0, 0, 'no argument'], run: (store, _, args) => list(store, args.flags.get('quiet') ?? false) },
+  import: { options: [QUIET], takes: [1, 2, 'an image and perhaps a name'], run: importOne },
+  inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
+  rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
+  prune: {
+    options: [ALL],
+    takes: [0, 0, 'no argument'],
+    run: (store, _, args) => {
+      process.stdout.write(`freed ${size(store.prune(args.flags.get('all') ?? false))}\n`);
+    },
+  },
+};
 
 /** `vmm image`. */
 export async function imageCommand(argv: readonly string[]): Promise<number> {
-  const [command, ...rest] = argv;
-  const store = new ImageStore();
-  const args = parseArgs(rest, command === 'prune' ? [ALL] : command === 'ls' ? [QUIET] : [], { stopAtPositional: false, command: 'image' });
-  const names = args.positionals;
-  const need = (least: number, most: number, what: string): void => {
-    if (names.length < least || names.length > most) throw new VmmError('USAGE', `image ${command} takes ${what}`, { hint: 'see `vmm image --help`' });
-  };
-  switch (command) {
-    case 'ls':
-      need(0, 0, 'no argument');
-      list(store, args.flags.get('quiet') ?? false);
-      return 0;
-    case 'import': {
-      need(1, 2, 'an image and perhaps a name');
-      const { record, names: given } = await importImage(names[0] as string, { store, host: hostFs }, names.slice(1));
-      process.stdout.write(`${record.id}${given.length > 0 ? ` ${given.join(' ')}` : ''}\n`);
-      return 0;
-    }
-    case 'inspect': {
-      need(1, 1, 'one image');
-      const record = store.find(names[0] as string);
-      if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${names[0]} in the store`, { hint: 'see `vmm image ls`' });
-      process.stdout.write(`${JSON.stringify({ ...record, path: store.rootfsPath(record.rootfs) }, null, 2)}\n`);
-      return 0;
-    }
-    case 'rm':
-      need(1, 1000, 'one image or more');
-      for (const name of names) for (const gone of store.remove(name)) process.stdout.write(`removed ${gone}\n`);
-      return 0;
-    case 'prune':
-      need(0, 0, 'no argument');
-      process.stdout.write(`freed ${size(store.prune(args.flags.get('all') ?? false))}\n`);
-      return 0;
-    case '--help':
-    case 'help':
-      process.stdout.write(HELP);
-      return 0;
-    default:
-      throw new VmmError('USAGE', command === undefined ? 'image needs a command' : `unknown image command ${command}`, { hint: 'ls, import, inspect, rm, prune' });
+  const [name, ...rest] = argv;
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(HELP);
+    return 0;
   }
+  const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: Object.keys(COMMANDS).join(', ') });
+  }
+  const args = parseArgs(rest, [...command.options, HELP_OPTION], { stopAtPositional: false, command: 'image' });
+  if (args.flags.get('help')) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const [least, most, what] = command.takes;
+  if (args.positionals.length < least || args.positionals.length > most) throw new VmmError('USAGE', `image ${name} takes ${what}`, { hint: 'see `vmm image --help`' });
+  await command.run(new ImageStore(), args.positionals, args);
+  return 0;
+}
+
+async function importOne(store: ImageStore, [image = '', ...given]: readonly string[], args: ParsedArgs): Promise<void> {
+  // Before the work, not after it.
+  for (const name of given) if (!isImageName(name)) throw new VmmError('USAGE', `${JSON.stringify(name.slice(0, 300))} is not an image name`, { hint: 'for example debian:12' });
+  const quiet = args.flags.get('quiet') ?? false;
+  const note = (text: string): void => {
+    if (!quiet) process.stderr.write(`vmm: ${oneLine(text)}\n`);
+  };
+  const { record, names } = await importImage(image, { store, host: hostFs, note }, given);
+  process.stdout.write(`${[record.id, ...names].join(' ')}\n`);
+}
+
+function inspect(store: ImageStore, [name = '']: readonly string[]): void {
+  const record = store.find(name);
+  if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${name} in the store`, { hint: 'see `vmm image ls`' });
+  process.stdout.write(`${JSON.stringify({ ...record, path: store.rootfsPath(record.rootfs) }, null, 2)}\n`);
+}
+
+function remove(store: ImageStore, names: readonly string[]): void {
+  for (const name of names) for (const gone of store.remove(name)) process.stdout.write(`removed ${gone}\n`);
 }
 
 function list(store: ImageStore, quiet: boolean): void {
@@ -68,7 +91,7 @@ function list(store: ImageStore, quiet: boolean): void {
   for (const { record, names, lastUsed } of store.list()) {
     const id = record.id.replace(/^sha\d+:/, '').slice(0, 12);
     if (quiet) rows.push([id]);
-    else for (const name of names.length > 0 ? names : ['<none>']) rows.push([name, id, size(record.size), lastUsed.toISOString().slice(0, 16).replace('T', ' '), record.source]);
+    else for (const name of names.length > 0 ? names : ['<none>']) rows.push([name, id, size(record.size), lastUsed.toISOString().slice(0, 16).replace('T', ' '), oneLine(record.source)]);
   }
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   for (const row of rows) process.stdout.write(`${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 2))).join('')}\n`);

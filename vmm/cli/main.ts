@@ -1,4 +1,5 @@
 import { VmmError } from '../errors.ts';
+import { describeError } from './describe.ts';
 import { STATUS_VMM_ERROR } from './status.ts';
 
 const HELP = `Usage: vmm COMMAND [OPTIONS]
@@ -43,13 +44,6 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     default:
       throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, accel, version' });
   }
-}
-
-/** One clear line: what failed, why, what to do. A defect of ours keeps its stack. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof VmmError)) return `vmm: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
-  const hint = error.hint === undefined ? '' : ` (${error.hint})`;
-  return `vmm: ${error.message}${hint} [${error.code}]\n`;
 }
 
 try {

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { VmmError } from '../errors.ts';
 import { capabilitySet } from '../container/capabilities.ts';
 import { parseUlimit } from '../container/limits.ts';
@@ -91,7 +92,8 @@ export function runSettings(args: ParsedArgs): RunSettings {
 
 function parseTmpfs(text: string): TmpfsMount {
   const colon = text.indexOf(':');
-  const target = colon < 0 ? text : text.slice(0, colon);
+  const target = posix.normalize(colon < 0 ? text : text.slice(0, colon));
+  if (target === '/') throw new VmmError('USAGE', `--tmpfs: ${text} would hide the image`, { hint: 'for example /run:size=64m' });
   if (!target.startsWith('/')) throw new VmmError('USAGE', `--tmpfs: ${text} is not an absolute path`, { hint: 'for example /run:size=64m' });
   return { target, options: colon < 0 ? '' : text.slice(colon + 1) };
 }

@@ -7,6 +7,7 @@ import { VmmError } from '../errors.ts';
 import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
 import { accelOptions } from './boot-options.ts';
+import { describeError, oneLine } from './describe.ts';
 import { guestFile } from './guest-files.ts';
 import { hostFs } from './host-fs.ts';
 import { report } from './boot.ts';
@@ -21,7 +22,8 @@ const SIGTERM = constants.signals.SIGTERM;
 /** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const timeline = new Timeline();
-  const args = parseArgs(argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
+  // `-h` is Docker's --hostname; alone it can only ask for help.
+  const args = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
   if (args.flags.get('help')) {
     process.stdout.write(helpText('vmm run [OPTIONS] IMAGE [COMMAND [ARG…]]', 'Runs a container image in a virtual machine of its own.', RUN_OPTIONS));
     return 0;
@@ -35,12 +37,17 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (tty && interactive && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
   timeline.point('options read');
 
-  const image = await resolveImage(reference, { host: hostFs });
+  const quiet = flag('quiet');
+  const image = await resolveImage(reference, {
+    host: hostFs,
+    note: (text) => {
+      if (!quiet) process.stderr.write(`vmm: ${oneLine(text)}\n`);
+    },
+  });
   timeline.point('image ready');
   const entrypoint = args.values.get('entrypoint');
   const terminal = tty && RawTerminal.available() ? new RawTerminal() : undefined;
   const size = terminal?.size();
-  const quiet = flag('quiet');
   const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
   const stdout = outputTo(process.stdout);
   const stderr = outputTo(process.stderr);
@@ -134,7 +141,7 @@ function statusOf(result: ContainerResult): number {
     case 'exited':
       return result.status.status;
     case 'failed':
-      process.stderr.write(`vmm: ${result.error.message}${result.error.hint === undefined ? '' : ` (${result.error.hint})`} [${result.error.code}]\n`);
+      process.stderr.write(describeError(result.error));
       return result.status;
     case 'machine': {
       if (result.result.kind === 'stopped') return 128 + constants.signals.SIGKILL;

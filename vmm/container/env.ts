@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 
+/** Longest file of variables, bytes: execve(2) takes less. */
+const ENV_FILE_MAX = 4 << 20;
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Docker's environment: PATH, HOSTNAME (TERM with a terminal), the image's list, then -e in order; later ones win. HOME is init's to fill from passwd. */
@@ -17,33 +19,64 @@ export function containerEnvironment(options: {
     ['HOSTNAME', options.hostname],
   ]);
   if (options.tty) result.set('TERM', 'xterm');
-  const put = (entry: string): void => {
+  const put = (entry: string, where: string): void => {
     const eq = entry.indexOf('=');
     if (eq > 0) {
       result.set(entry.slice(0, eq), entry.slice(eq + 1));
       return;
     }
-    if (eq === 0 || entry === '') throw new VmmError('USAGE', `-e: ${entry} has no name`, { hint: 'write NAME=VALUE' });
+    if (eq === 0 || entry === '') throw new VmmError('USAGE', `${where}: ${entry} has no name`, { hint: 'write NAME=VALUE' });
     // A bare name takes the host's value, and without one removes the variable.
     const value = options.host[entry];
     if (value === undefined) result.delete(entry);
     else result.set(entry, value);
   };
-  for (const entry of options.image) if (entry.includes('=')) put(entry);
-  for (const path of options.envFiles) for (const line of envFile(path)) put(line);
-  for (const entry of options.env) put(entry);
+  for (const entry of options.image) if (entry.indexOf('=') > 0) put(entry, 'the image');
+  for (const path of options.envFiles) for (const line of envFile(path)) put(line, `--env-file ${path}`);
+  for (const entry of options.env) put(entry, '-e');
   return [...result].map(([name, value]) => `${name}=${value}`);
 }
 
+/** The lines of a file of variables that are neither empty nor comments. */
 function envFile(path: string): string[] {
+  const bad = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('USAGE', `--env-file: ${what}`, { cause, hint });
+  let bytes: Uint8Array;
+  try {
+    bytes = readBounded(path, ENV_FILE_MAX + 1);
+  } catch (cause) {
+    throw bad(`cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, 'check the path', cause);
+  }
+  if (bytes.length > ENV_FILE_MAX) throw bad(`${path} is larger than ${ENV_FILE_MAX} bytes`, 'give a text file of NAME=VALUE lines');
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new VmmError('USAGE', `--env-file: cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path' });
+    throw bad(`${path} is not UTF-8`, 'give a text file of NAME=VALUE lines', cause);
   }
-  return text
+  const lines = text
     .split('\n')
     .map((line) => line.replace(/\r$/, '').trimStart())
     .filter((line) => line !== '' && !line.startsWith('#'));
+  for (const line of lines) {
+    const [name] = line.split('=', 1) as [string];
+    if (/\s/.test(name) || line.includes('\0')) throw bad(`${path}: ${JSON.stringify(line.slice(0, 80))} is not NAME=VALUE`, 'names have no white space');
+  }
+  return lines;
+}
+
+/** The first `most` bytes of a file, which may be a pipe. */
+function readBounded(path: string, most: number): Uint8Array {
+  const fd = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(64 << 10);
+    const parts: Buffer[] = [];
+    let length = 0;
+    for (let n = 1; n > 0 && length < most; length += n) {
+      n = readSync(fd, buffer, 0, Math.min(buffer.length, most - length), null);
+      parts.push(Buffer.from(buffer.subarray(0, n)));
+    }
+    return Buffer.concat(parts);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -1,0 +1,17 @@
+import { VmmError } from '../errors.ts';
+
+/** Longest line of an error, characters: texts of a hostile image may be in it. */
+const MAX_LINE = 2000;
+
+/** One clear line: what failed, why, what to do. A defect of ours keeps its stack. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof VmmError)) return `vmm: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+  const hint = error.hint === undefined ? '' : ` (${error.hint})`;
+  return `${oneLine(`vmm: ${error.message}${hint}`)} [${error.code}]\n`;
+}
+
+/** Text from a user, an image or a guest for a line on the terminal: control and formatting characters are shown, not sent. */
+export function oneLine(text: string): string {
+  const shown = text.length > MAX_LINE ? `${text.slice(0, MAX_LINE)}…` : text;
+  return shown.replace(/[\p{C}\u2028\u2029]/gu, (c) => (c === '\n' ? '\\n' : `\\u{${(c.codePointAt(0) as number).toString(16)}}`));
+}
