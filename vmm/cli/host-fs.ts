@@ -6,10 +6,11 @@ import type { HostFs } from '../../image/index.ts';
  */
 export async function hostFs(): Promise<HostFs | undefined> {
   try {
+    const { ffi } = await import('../host/ffi.ts');
+    ffi();
     const { dataRanges, readXattrs } = await import('../host/sys.ts');
-    const decoder = new TextDecoder('utf-8', { fatal: true });
     return {
-      readXattrs: (path) => readXattrs(decoder.decode(path)),
+      readXattrs,
       dataRanges: (fd, size) => dataRanges(fd, size).map(([start, end]) => ({ offset: start, length: end - start })),
     };
   } catch {

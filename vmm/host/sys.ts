@@ -46,8 +46,8 @@ const c = declareLazily<{
   syscallRing(number: number, a: number, b: number, c: number, d: number, e: Buffer, f: number): number;
   syscallSetup(number: number, entries: number, params: Buffer): number;
   dlsym(handle: bigint, name: string): bigint;
-  llistxattr(path: string, list: Buffer, size: number): number;
-  lgetxattr(path: string, name: string, value: Buffer, size: number): number;
+  llistxattr(path: Buffer, list: Buffer, size: number): number;
+  lgetxattr(path: Buffer, name: Buffer, value: Buffer, size: number): number;
   lsetxattr(path: string, name: string, value: Buffer, size: number, flags: number): number;
 }>({
   open: 'int open(const char *, int, int)',
@@ -84,14 +84,15 @@ const c = declareLazily<{
   syscallRing: 'long syscall(long, long, long, long, long, void *, long)',
   syscallSetup: 'long syscall(long, long, void *)',
   dlsym: 'uintptr_t dlsym(uintptr_t, const char *)',
-  llistxattr: 'intptr_t llistxattr(const char *, void *, size_t)',
-  lgetxattr: 'intptr_t lgetxattr(const char *, const char *, void *, size_t)',
+  llistxattr: 'intptr_t llistxattr(const void *, void *, size_t)',
+  lgetxattr: 'intptr_t lgetxattr(const void *, const void *, void *, size_t)',
   lsetxattr: 'int lsetxattr(const char *, const char *, void *, size_t, int)',
 });
 
 const EINTR = 4;
 const EAGAIN = 11;
 const ENXIO = 6;
+const EINVAL = 22;
 const ENODATA = 61;
 const ERANGE = 34;
 const EOPNOTSUPP = 95;
@@ -289,16 +290,29 @@ export function dataRanges(fd: number, size: number): [number, number][] {
   return ranges;
 }
 
-/** Extended attributes of a path itself, not of a link's target. Empty where the file system has none. */
-export function readXattrs(path: string): Map<string, Uint8Array> {
+/**
+ * Extended attributes of a path itself, not of a link's target; the path as text or as its bytes. Names are byte strings
+ * (a character a byte). Empty where the file system has none.
+ */
+export function readXattrs(path: string | Uint8Array): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
-  const list = sized((buffer) => c.llistxattr(path, buffer, buffer?.byteLength ?? 0), 'llistxattr', path);
-  for (const name of Buffer.from(list ?? []).toString().split('\0')) {
+  const bytes = cString(path);
+  const shown = typeof path === 'string' ? path : Buffer.from(path).toString();
+  const list = sized((buffer) => c.llistxattr(bytes, buffer, buffer?.byteLength ?? 0), 'llistxattr', shown);
+  for (const name of Buffer.from(list ?? []).toString('latin1').split('\0')) {
     if (name === '') continue;
-    const value = sized((buffer) => c.lgetxattr(path, name, buffer, buffer?.byteLength ?? 0), 'lgetxattr', path);
+    const nameBytes = cString(Buffer.from(name, 'latin1'));
+    const value = sized((buffer) => c.lgetxattr(bytes, nameBytes, buffer, buffer?.byteLength ?? 0), 'lgetxattr', shown);
     if (value !== undefined) found.set(name, value);
   }
   return found;
+}
+
+/** A C string; a path with a NUL byte in it would name another file. */
+function cString(text: string | Uint8Array): Uint8Array {
+  const bytes = Buffer.from(text as Uint8Array);
+  if (bytes.includes(0)) throw new HostCallError('a path or name with a NUL byte', [], EINVAL);
+  return Buffer.concat([bytes, Buffer.alloc(1)]);
 }
 
 /** Asks for a size, then for that much; asks again when it grew in between. undefined: there is none. */

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync, ftruncateSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync, writeSync, ftruncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -135,6 +135,15 @@ describe('files', () => {
     expect([...sys.readXattrs(path)].sort()).toEqual([['user.empty', new Uint8Array(0)], ['user.vmm', new Uint8Array([0, 255, 10])]]);
     symlinkSync(path, join(dir, 'link'));
     expect(sys.readXattrs(join(dir, 'link')).size).toBe(0);
+  });
+
+  test('extended attributes of a file whose name is not UTF-8', () => {
+    const path = temporary('named');
+    sys.setXattr(path, 'user.vmm', new Uint8Array([1]));
+    const bytes = Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff, 0xfe, 0x41])]);
+    renameSync(path, bytes);
+    expect([...sys.readXattrs(bytes)]).toEqual([['user.vmm', new Uint8Array([1])]]);
+    expect(() => sys.readXattrs(Buffer.concat([bytes, Buffer.from([0])]))).toThrow(/NUL/);
   });
 
   test('a lock is refused to a second opener until it is let go', () => {
