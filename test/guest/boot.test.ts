@@ -1,0 +1,118 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type * as Library from '../../vmm/api/index.ts';
+import { vmm } from '../support/cli.ts';
+import { buildGuest } from '../support/guests.ts';
+
+// The built library, as its users import it.
+const { Machine } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-boot-'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const boot = (guest: string, ...options: string[]) => vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', buildGuest(guest), ...options]);
+
+/** A multiboot 1 kernel by hand: header, then `out 0xf4, al` with AL = 33. */
+function multibootKernel(): string {
+  const code = [0xb0, 33, 0xe6, 0xf4, 0xf4];
+  const LOAD = 0x10_0000;
+  const image = new DataView(new ArrayBuffer(64));
+  const flags = 0x10000;
+  const words = [0x1badb002, flags, -(0x1badb002 + flags), LOAD, LOAD, LOAD + 64, 0, LOAD + 32];
+  words.forEach((word, i) => image.setUint32(i * 4, word >>> 0, true));
+  code.forEach((byte, i) => image.setUint8(32 + i, byte));
+  const path = join(dir, 'multiboot.bin');
+  writeFileSync(path, new Uint8Array(image.buffer));
+  return path;
+}
+
+describe('vmm boot on the software CPU', () => {
+  it('power-off gives 0, and COM1 is on standard output', async () => {
+    const result = await boot('ports');
+    expect(result).toMatchObject({ status: 0, stderr: '' });
+    expect(result.stdout.toString()).toBe('through COM1\n');
+  });
+
+  it('a byte to port 0xf4 gives (v << 1) | 1, with --exit-on port alone', async () => {
+    const kernel = multibootKernel();
+    const result = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', kernel, '--exit-on', 'port']);
+    expect(result.status, result.stderr).toBe(67);
+    const without = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', kernel, '--timeout', '1s']);
+    expect(without.status).toBe(124);
+  });
+
+  it('a triple fault gives 133 with registers and code', async () => {
+    const result = await boot('triple');
+    expect(result.status).toBe(133);
+    expect(result.stderr).toMatch(/triple fault/);
+    expect(result.stderr).toMatch(/rbx=000000001234abcd/);
+    expect(result.stderr).toMatch(/code: cc /);
+  });
+
+  it.each(['spin', 'halt', 'flood'])('a guest that does nothing but %s ends at its time-out', async (guest) => {
+    const result = await boot(guest, '--timeout', '1s');
+    expect(result.status).toBe(124);
+    expect(result.stderr).toMatch(/the time of 1s is over/);
+  });
+
+  it('--trace writes each port access to the file', async () => {
+    const file = join(dir, 'trace.txt');
+    const result = await boot('ports', '--trace', 'pio', '--trace-file', file);
+    expect(result.status, result.stderr).toBe(0);
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    expect(lines.some((line) => / vcpu0 pio in port=600 size=1 value=56$/.test(line))).toBe(true);
+    expect(lines.some((line) => / pio in port=7777 size=2 value=ffff$/.test(line))).toBe(true);
+  });
+
+  it('--timeline names the phases in order', async () => {
+    const result = await boot('ports', '--timeline');
+    const names = result.stderr.split('\n').map((line) => line.replace(/^.*ms\s+\+\s*[\d.]+\s+/, ''));
+    expect(names.slice(0, 3)).toEqual(['options read', 'kernel loaded', 'first guest entry']);
+  });
+});
+
+describe('the library', () => {
+  const config = (guest: string) => ({ kernel: buildGuest(guest), append: '', memoryMib: 32, cpus: 1, accel: 'wasm', console: 'serial' }) as const;
+
+  it('several machines run in one process, each with its own result', async () => {
+    const results = await Promise.all(['ports', 'triple', 'ports'].map(async (guest) => {
+      await using machine = new Machine(config(guest));
+      return (await machine.run()).kind;
+    }));
+    expect(results).toEqual(['poweroff', 'triple-fault', 'poweroff']);
+  });
+
+  it('an aborted run resolves with stopped, whatever the guest does', async () => {
+    for (const guest of ['spin', 'halt', 'flood']) {
+      const abort = new AbortController();
+      const machine = new Machine(config(guest));
+      const run = machine.run({ signal: abort.signal });
+      while (!machine.timeline.entries().some((entry) => entry.name === 'first guest entry')) await new Promise((resolve) => setImmediate(resolve));
+      abort.abort();
+      expect(await run).toEqual({ kind: 'stopped' });
+    }
+  });
+
+  it('a paused guest stands still until it is resumed, and its registers can be read', async () => {
+    const machine = new Machine(config('spin'));
+    const run = machine.run();
+    while (!machine.timeline.entries().some((entry) => entry.name === 'first guest entry')) await new Promise((resolve) => setImmediate(resolve));
+    await machine.pause();
+    const first = await machine.dump();
+    expect(first).toMatch(/^vCPU 0:\n.*rax=/);
+    expect(await machine.dump()).toBe(first);
+    machine.resume();
+    machine.stop();
+    expect(await run).toEqual({ kind: 'stopped' });
+  });
+
+  it('a machine that cannot be built rejects with a code', async () => {
+    await expect(new Machine({ ...config('ports'), kernel: '/nonexistent' }).run()).rejects.toMatchObject({ code: 'KERNEL_OPEN' });
+    expect(() => new Machine({ ...config('ports'), disks: [{ path: '/nonexistent', readOnly: true, id: 'x' }] })).toThrow(/disk \/nonexistent/);
+  });
+});
