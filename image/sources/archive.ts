@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
 import type { FileRange } from '../build.ts';
@@ -19,6 +19,7 @@ interface Member {
 /** Members of image archives lie this deep at most (`blobs/sha256/HEX`); what lies deeper is a root file system's. */
 const MAX_COMPONENTS = 3;
 const MAX_LINKS = 8;
+const READ_CHUNK = 1 << 20;
 
 /**
  * A tar archive whose members are read in any order: OCI and docker archives, ACIs. The file is opened once and all
@@ -166,11 +167,20 @@ function openFile(file: string): number {
   throw new VmmError('IMAGE_OPEN', `image ${file} is neither a file nor a directory`, { hint: 'give an archive or a directory' });
 }
 
-async function* readStream(fd: number, file: string): AsyncIterable<Uint8Array> {
-  try {
-    yield* createReadStream(file, { fd, autoClose: false, start: 0, highWaterMark: 1 << 20 });
-  } catch (cause) {
-    throw cannotRead(file, cause);
+/** Not a stream of Node's: that would close the descriptor when its reader stops early. */
+async function* readStream(fd: number, file: string): AsyncGenerator<Uint8Array> {
+  for (let at = 0; ; ) {
+    // A new buffer each time: a decompressor keeps it for a while.
+    const buffer = Buffer.allocUnsafeSlow(READ_CHUNK);
+    let n: number;
+    try {
+      n = readSync(fd, buffer, 0, buffer.length, at);
+    } catch (cause) {
+      throw cannotRead(file, cause);
+    }
+    if (n === 0) return;
+    at += n;
+    yield buffer.subarray(0, n);
   }
 }
 
