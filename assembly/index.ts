@@ -22,7 +22,7 @@ export { rtc_add } from "./legacy/rtc";
 export { power_add } from "./legacy/power";
 export { cpu_run, cpu_set_exact, cpu_set_step } from "./cpu/run";
 export { cpu_wait } from "./cpu/timer";
-export { flags_get as cpu_flags } from "./cpu/flags";
+export { flags_get as cpu_flags, flags_set as cpu_set_flags } from "./cpu/flags";
 export { cpu_field, cpu_kick, cpu_reset, enter_long64, enter_protected32, enter_real, irqchip_reset } from "./cpu/reset";
 export {
   debug_address, debug_apply, debug_break, debug_clear, debug_clock_back, debug_reason, debug_registers_set, debug_translate,

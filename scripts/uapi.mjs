@@ -32,7 +32,7 @@ export const FILES = {
       KVM_INTERNAL_ERROR_EMULATION KVM_INTERNAL_ERROR_SIMUL_EX KVM_INTERNAL_ERROR_DELIVERY_EV KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON
       KVM_MP_STATE_RUNNABLE KVM_MP_STATE_UNINITIALIZED KVM_MP_STATE_INIT_RECEIVED KVM_MP_STATE_HALTED KVM_MP_STATE_SIPI_RECEIVED
       KVM_SYNC_X86_REGS KVM_SYNC_X86_SREGS KVM_SYNC_X86_EVENTS
-      KVM_GUESTDBG_ENABLE KVM_GUESTDBG_SINGLESTEP KVM_GUESTDBG_USE_SW_BP KVM_GUESTDBG_USE_HW_BP
+      KVM_GUESTDBG_ENABLE KVM_GUESTDBG_SINGLESTEP KVM_GUESTDBG_USE_SW_BP KVM_GUESTDBG_USE_HW_BP KVM_GUESTDBG_INJECT_DB KVM_GUESTDBG_INJECT_BP KVM_GUESTDBG_BLOCKIRQ KVM_CAP_SET_GUEST_DEBUG2
       KVM_CPUID_FLAG_SIGNIFCANT_INDEX KVM_PIT_SPEAKER_DUMMY
       KVM_IRQCHIP_PIC_MASTER KVM_IRQCHIP_PIC_SLAVE KVM_IRQCHIP_IOAPIC
       KVM_CPUID_SIGNATURE KVM_CPUID_FEATURES KVM_FEATURE_CLOCKSOURCE KVM_FEATURE_CLOCKSOURCE2 KVM_FEATURE_CLOCKSOURCE_STABLE_BIT KVM_FEATURE_STEAL_TIME KVM_FEATURE_PV_EOI
@@ -46,7 +46,7 @@ export const FILES = {
       'struct kvm_sregs': 'cs ds es fs gs ss tr ldt gdt.base gdt.limit idt.base idt.limit cr0 cr2 cr3 cr4 cr8 efer apic_base interrupt_bitmap',
       'struct kvm_run': `request_interrupt_window immediate_exit exit_reason ready_for_interrupt_injection if_flag flags cr8 apic_base hw.hardware_exit_reason
         fail_entry.hardware_entry_failure_reason fail_entry.cpu io.direction io.size io.port io.count io.data_offset mmio.phys_addr mmio.data mmio.len mmio.is_write
-        internal.suberror internal.ndata internal.data emulation_failure.flags emulation_failure.insn_size emulation_failure.insn_bytes system_event.type kvm_valid_regs kvm_dirty_regs s.regs.regs s.regs.sregs`,
+        internal.suberror internal.ndata internal.data emulation_failure.flags emulation_failure.insn_size emulation_failure.insn_bytes system_event.type debug.arch.exception debug.arch.pc debug.arch.dr6 kvm_valid_regs kvm_dirty_regs s.regs.regs s.regs.sregs`,
       'struct kvm_cpuid_entry2': 'function index flags eax ebx ecx edx',
       'struct kvm_cpuid2': 'nent entries',
       'struct kvm_msr_entry': 'index data',

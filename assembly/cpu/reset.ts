@@ -15,7 +15,7 @@ import { pit_reset } from './pit';
 import { seg_set, set_cpl } from './segment';
 import { CHIP_CPUS, CHIP_LOCK, CHIP_TIME, cpu_at, cpu_signal } from './smp';
 import {
-  Cpu, CPU_SEGS, PEND_KICK, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR,
+  Cpu, CPU_LAPIC, CPU_SEGS, PEND_KICK, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR,
 } from './state';
 import { IRQCHIP_SIZE, VCPU_MAX } from '../core/layout';
 import { tlb_flush_all, tlb_init } from './tlb';
@@ -234,6 +234,8 @@ export const FIELD_FCW: u32 = 20; // u32, then FSW, FTW
 export const FIELD_DR: u32 = 21; // DR0..DR3, DR6, DR7
 export const FIELD_FAULT: u32 = 22; // u32 fault, vector, error
 export const FIELD_REP: u32 = 23; // REP iterations
+export const FIELD_LAPIC: u32 = 24; // registers at their architectural offsets
+export const FIELD_WAIT_SIPI: u32 = 25; // u32
 
 /** Offset of field `id` from the vCPU's state, for the host's own loads and stores; 0xffffffff for none. */
 export function cpu_field(id: u32): u32 {
@@ -262,6 +264,8 @@ export function cpu_field(id: u32): u32 {
     case FIELD_DR: return <u32>offsetof<Cpu>('dr0');
     case FIELD_FAULT: return <u32>offsetof<Cpu>('fault');
     case FIELD_REP: return <u32>offsetof<Cpu>('rep_count');
+    case FIELD_LAPIC: return CPU_LAPIC;
+    case FIELD_WAIT_SIPI: return <u32>offsetof<Cpu>('wait_sipi');
     default: return 0xffff_ffff;
   }
 }

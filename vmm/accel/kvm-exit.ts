@@ -10,6 +10,7 @@ import type { VcpuExit } from './types.ts';
 export const VCPU_RUN = 0;
 export const VCPU_INTR = 1;
 export const VCPU_SHUTDOWN = 3;
+export const VCPU_DEBUG = 7;
 export const VCPU_EVENT = 16;
 
 const SUBERRORS = new Map<number, string>([

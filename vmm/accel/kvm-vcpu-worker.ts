@@ -7,7 +7,7 @@ import { HOST_SERIAL } from '../machine/events.ts';
 import { errnoName } from '../host/errno.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import { KvmVm } from '../kvm/vm.ts';
-import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
+import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
 import type { KvmWorkerData, KvmWorkerMessage } from './kvm.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
@@ -103,6 +103,14 @@ function enter(): VcpuExit | undefined {
     const next = kvmExit(index);
     if (next === VCPU_RUN) continue;
     if (next === VCPU_INTR) return undefined;
+    if (next === VCPU_DEBUG) {
+      post({
+        type: 'debug', index, exception: run.getUint32(kvm_run.debug_arch_exception, true), pc: run.getBigUint64(kvm_run.debug_arch_pc, true),
+        dr6: run.getBigUint64(kvm_run.debug_arch_dr6, true),
+      });
+      words.pauseSelf(index);
+      return undefined;
+    }
     return vcpuExit(next, index, run);
   }
 }

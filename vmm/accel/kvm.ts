@@ -10,7 +10,7 @@ import { HostCallError } from '../host/errno.ts';
 import { type Watch, watchReadable } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, ignoreWithEintr, tgkill } from '../host/sys.ts';
-import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_TSC_DEADLINE_TIMER, kvm_run } from '../host/uapi/kvm.ts';
+import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
 import { cpuidFor } from '../kvm/cpuid.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
 import { readRegisters, setEntryState } from '../kvm/state.ts';
@@ -18,6 +18,8 @@ import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
 import { MACHINE_F_THREADS } from '../machine/events.ts';
+import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import type { KvmDebug } from './kvm-debug.ts';
 import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
@@ -41,6 +43,8 @@ export interface KvmWorkerData {
 
 export type KvmWorkerMessage =
   | { readonly type: 'ready'; readonly index: number }
+  /** A debug exit; the vCPU stands. `exception`: 1 or 3, `dr6`: of exception 1. */
+  | { readonly type: 'debug'; readonly index: number; readonly exception: number; readonly pc: bigint; readonly dr6: bigint }
   | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
   | { readonly type: 'exit'; readonly exit: VcpuExit };
 
@@ -101,6 +105,7 @@ class KvmAccelerator implements Accelerator {
     this.#isOver = resolve;
   });
   #exited = false;
+  #debug: KvmDebug | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(context: AcceleratorContext) {
@@ -178,10 +183,15 @@ class KvmAccelerator implements Accelerator {
     );
   }
 
-  async start(entry: EntryState): Promise<void> {
+  async start(entry: EntryState, held = false): Promise<void> {
     setEntryState(this.#vcpu(0), entry);
     this.#context.onEntered();
-    this.#enterFromPool();
+    if (held) {
+      // The workers run all vCPUs from the start: a debug exit is theirs.
+      this.#wanted = 'pause';
+      this.#pool = 'over';
+      this.#isOver();
+    } else this.#enterFromPool();
     for (let index = 0; index < this.#context.cpus; index++) this.#startWorker(index);
     if (this.#ioQueues.length > 0) this.#startIo();
     void this.#answerBell();
@@ -190,7 +200,7 @@ class KvmAccelerator implements Accelerator {
   #startWorker(index: number): void {
     const { module, memory, cpus } = this.#context;
     // vCPU 0's worker waits until the pool has let go of it.
-    this.#words.setCommand(index, index === 0 ? COMMAND_PAUSE : COMMAND_RUN);
+    this.#words.setCommand(index, index === 0 || this.#wanted === 'pause' ? COMMAND_PAUSE : COMMAND_RUN);
     const workerData: KvmWorkerData = {
       module,
       memory,
@@ -300,6 +310,7 @@ class KvmAccelerator implements Accelerator {
 
   #message(message: KvmWorkerMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
+    else if (message.type === 'debug') this.#debug?.exited(message);
     else if (message.type === 'exit') void this.#exit(message.exit);
     else if (message.index === 0) {
       this.#taker = true;
@@ -341,6 +352,7 @@ class KvmAccelerator implements Accelerator {
       await this.#words.stateChange(index, STATE_STARTING);
       await this.#words.stateChange(index, STATE_RUNNING);
     }
+    this.#debug?.stopped();
   }
 
   resume(): void {
@@ -395,6 +407,25 @@ class KvmAccelerator implements Accelerator {
 
   registers(vcpu: number): Registers {
     return readRegisters(this.#vcpu(vcpu));
+  }
+
+  async debug(onStop: (stop: DebugStop) => void): Promise<AcceleratorDebug> {
+    const { KvmDebug } = await import('./kvm-debug.ts');
+    const blockIrq = (this.#system?.extension(KVM_CAP_SET_GUEST_DEBUG2) ?? 0) & KVM_GUESTDBG_BLOCKIRQ;
+    this.#debug = new KvmDebug({
+      context: this.#context,
+      vcpu: (index) => this.#vcpu(index),
+      vm: () => this.#vm,
+      stepFlags: blockIrq,
+      onStop,
+      running: () => this.#wanted === 'run',
+      run: (index) => {
+        if (this.#wanted === 'stop' || this.#exited) return;
+        this.#wanted = 'run';
+        this.#words.setCommand(index, COMMAND_RUN);
+      },
+    });
+    return this.#debug;
   }
 
   // ---- what workers tell --------------------------------------------------------------------------------------

@@ -45,6 +45,11 @@ export class SharedWords {
     Atomics.notify(this.#words, COMMANDS + vcpu);
   }
 
+  /** A vCPU's own wish to stand still, unless it was told something else meanwhile. */
+  pauseSelf(vcpu: number): void {
+    Atomics.compareExchange(this.#words, COMMANDS + vcpu, COMMAND_RUN, COMMAND_PAUSE);
+  }
+
   /** Blocks while the command of `vcpu` is `command`. */
   waitWhile(vcpu: number, command: number): void {
     while (this.command(vcpu) === command) Atomics.wait(this.#words, COMMANDS + vcpu, command);

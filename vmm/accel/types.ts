@@ -2,6 +2,7 @@ import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import type { CpuModel } from '../machine/config.ts';
 import type { CoreExports } from '../machine/core.ts';
+import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 
 /** Which thread processes a device's queues. `main`: woken by `onKick`; `io`: the block devices. */
 export type QueueOwner = 'main' | 'io';
@@ -55,8 +56,8 @@ export interface Accelerator {
   readonly name: 'kvm' | 'wasm';
   /** MACHINE_F_* flags that the core needs for this accelerator. */
   readonly machineFlags: number;
-  /** Gives the guest its first instruction on vCPU 0; the others wait for INIT and SIPI. */
-  start(entry: EntryState): Promise<void>;
+  /** Gives the guest its first instruction on vCPU 0; the others wait for INIT and SIPI. `held`: all wait for a resume. */
+  start(entry: EntryState, held?: boolean): Promise<void>;
   /** One pulse on GSI `line`, from the main thread. */
   interrupt(line: number): void;
   /** All vCPUs are out of guest code when this resolves. */
@@ -66,4 +67,6 @@ export interface Accelerator {
   stop(): Promise<void>;
   /** Registers of a vCPU; only while paused or after an exit, before `stop`. */
   registers(vcpu: number): Registers;
+  /** The debugger's face; `onStop` is called when a vCPU stopped for it, on the main thread, others may still run. */
+  debug(onStop: (stop: DebugStop) => void): Promise<AcceleratorDebug>;
 }

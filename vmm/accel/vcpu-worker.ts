@@ -7,7 +7,7 @@ import { TraceWriter } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
-import { RUN_BUDGET, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
+import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
 
 /**
  * Instructions of one call of cpu_run. The loop has to be left now and then, or V8 cannot exchange the first compiler's
@@ -78,6 +78,11 @@ function run(): void {
     if (reason === RUN_BUDGET || reason === RUN_KICK) continue;
     if (reason === RUN_HALT) {
       cpuWait(cpu, HALT_MAX_NS);
+      continue;
+    }
+    if (reason === RUN_DEBUG) {
+      post({ type: 'debug', vcpu: data.index, reason: core.debug_reason(cpu), address: core.debug_address(cpu) });
+      words.pauseSelf(data.index);
       continue;
     }
     const exit: VcpuExit =

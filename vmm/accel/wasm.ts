@@ -3,7 +3,9 @@ import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
+import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
+import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 
 /** What a vCPU's worker starts with. */
@@ -23,6 +25,8 @@ export interface WasmWorkerData {
 export type WasmWorkerMessage =
   | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
   | { readonly type: 'entered' }
+  /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug.ts). */
+  | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
   | { readonly type: 'exit'; readonly exit: VcpuExit };
 
 export async function createWasm(context: AcceleratorContext): Promise<Accelerator> {
@@ -42,6 +46,8 @@ class WasmAccelerator implements Accelerator {
   readonly #joined: Promise<void>[] = [];
   #exited = false;
   #stopping = false;
+  #debug: WasmDebug | undefined;
+  #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
 
   constructor(context: AcceleratorContext) {
     this.#context = context;
@@ -67,12 +73,12 @@ class WasmAccelerator implements Accelerator {
     }
   }
 
-  async start(entry: EntryState): Promise<void> {
+  async start(entry: EntryState, held = false): Promise<void> {
     const { core, cpus, cpuModel } = this.#context;
     resetCpus(core, cpus, cpuModel ?? 'baseline');
     setEntry(core, entry);
     void this.#answerBell();
-    for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+    if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
   }
 
   interrupt(): void {
@@ -89,6 +95,7 @@ class WasmAccelerator implements Accelerator {
       await this.#words.stateChange(index, STATE_STARTING);
       await this.#words.stateChange(index, STATE_RUNNING);
     }
+    this.#debug?.stopped();
   }
 
   resume(): void {
@@ -111,6 +118,13 @@ class WasmAccelerator implements Accelerator {
 
   registers(vcpu: number): Registers {
     return readRegisters(this.#context.core, this.#context.memory, vcpu);
+  }
+
+  async debug(onStop: (stop: DebugStop) => void): Promise<AcceleratorDebug> {
+    const { debugStop, WasmDebug } = await import('./wasm-debug.ts');
+    this.#debug = new WasmDebug(this.#context, this.#words);
+    this.#onDebug = (vcpu, reason, address) => onStop(debugStop(vcpu, reason, address));
+    return this.#debug;
   }
 
   /** Works on kicks and COM1's output whenever a vCPU has rung. */
@@ -137,6 +151,7 @@ class WasmAccelerator implements Accelerator {
   #message(message: WasmWorkerMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
     else if (message.type === 'entered') this.#context.onEntered();
+    else if (message.type === 'debug') this.#onDebug(message.vcpu, message.reason, message.address);
     else this.#exit(message.exit);
   }
 

@@ -20,6 +20,8 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
   { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio', help: 'write these events to the trace file' },
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
+  { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
+  { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
   { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', short: 'h', kind: 'flag', help: 'print this text' },

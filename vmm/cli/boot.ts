@@ -3,6 +3,7 @@ import { Machine } from '../machine/machine.ts';
 import { VmmError } from '../errors.ts';
 import { helpText, parseArgs } from './args.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot-options.ts';
+import { debuggerFor } from './gdb.ts';
 import { guestFile } from './guest-files.ts';
 import { parseDuration } from './sizes.ts';
 import * as STATUS from './status.ts';
@@ -26,7 +27,8 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   const note = (text: string): void => {
     if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
   };
-  await using machine = new Machine(config, { console: writeOut, note });
+  await using gdb = await debuggerFor(args, true, note);
+  await using machine = new Machine({ ...config, debugger: gdb }, { console: writeOut, note });
   machine.timeline.point('options read');
 
   const stop = new AbortController();

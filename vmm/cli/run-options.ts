@@ -33,6 +33,8 @@ export const RUN_OPTIONS: readonly OptionSpec[] = [
   { name: 'detach-keys', kind: 'value', value: 'KEYS', help: 'keys that detach the terminal (default ctrl-p,ctrl-q)' },
   { name: 'accel', kind: 'value', value: 'auto|kvm|wasm', help: 'what runs the guest’s code (default auto)' },
   { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
+  { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
+  { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
   { name: 'timeline', kind: 'flag', help: 'print each phase of the start with its time to stderr' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', kind: 'flag', help: 'print this text' },

@@ -8,6 +8,7 @@ import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
 import { accelOptions } from './boot-options.ts';
 import { describeError, oneLine } from './describe.ts';
+import { debuggerFor } from './gdb.ts';
 import { guestFile } from './guest-files.ts';
 import { hostFs } from './host-fs.ts';
 import { report } from './boot.ts';
@@ -38,6 +39,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   timeline.point('options read');
 
   const quiet = flag('quiet');
+  const note = (text: string): void => {
+    if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
+  };
+  await using gdb = await debuggerFor(args, false, note);
   const image = await resolveImage(reference, {
     host: hostFs,
     note: (text) => {
@@ -86,14 +91,13 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       kernel: guestFile('vmlinux'),
       initrd: guestFile('initramfs.cpio'),
       scratchPath,
+      debugger: gdb,
     },
     {
       stdout,
       stderr,
       size: size === undefined ? undefined : { rows: size.rows, columns: size.columns },
-      note: (text) => {
-        if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
-      },
+      note,
     },
     timeline,
   );

@@ -5,6 +5,7 @@ import { AgentSession } from '../agent/session.ts';
 import type { WindowSize } from '../agent/spec.ts';
 import { VmmError } from '../errors.ts';
 import type { AccelName, CpuModel, MachineResult } from '../machine/config.ts';
+import type { MachineDebugger } from '../machine/debugger.ts';
 import { Machine } from '../machine/machine.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { ContainerOptions } from './options.ts';
@@ -20,6 +21,7 @@ export interface ContainerMachine {
   readonly initrd: string;
   /** A sparse ext4 image for the overlay's upper layer, deleted by the caller. */
   readonly scratchPath?: string | undefined;
+  readonly debugger?: MachineDebugger | undefined;
 }
 
 /** A container's streams on the host. Chunks are valid until the promise settles. */
@@ -71,6 +73,7 @@ export class ContainerRun {
         vsock: true,
         balloon: true,
         exitOnReboot: true,
+        debugger: machine.debugger,
       },
       {
         console: async (bytes) => {

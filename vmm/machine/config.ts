@@ -1,4 +1,5 @@
 import type { DiskSpec } from '../devices/disk.ts';
+import type { MachineDebugger } from './debugger.ts';
 
 export type AccelName = 'auto' | 'kvm' | 'wasm';
 export type CpuModel = 'host' | 'baseline' | 'x86-64-v2';
@@ -37,6 +38,8 @@ export interface MachineConfig {
   readonly exitOnPort?: boolean | undefined;
   /** Events to trace (traceMask) and the file opened for them (openTrace). */
   readonly trace?: TraceConfig | undefined;
+  /** Holds the guest before its first instruction until this lets it go. */
+  readonly debugger?: MachineDebugger | undefined;
 }
 
 /** How a run ended. `code` as in docs/errors.md. */

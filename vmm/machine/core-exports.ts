@@ -45,9 +45,20 @@ export interface CoreExports {
   cpu_wait(cpu: number, maxNs: number): number;
   cpu_kick(index: number): void;
   cpu_flags(cpu: number): number;
+  cpu_set_flags(cpu: number, value: number): void;
+  cpu_set_step(cpu: number, on: number): void;
   cpu_field(id: number): number;
   cpu_reset(index: number, profile: number, timeMode: number): number;
   irqchip_reset(cpus: number): void;
   enter_protected32(index: number, eip: number, eax: number, ebx: number, gdtBase: number, gdtLimit: number): void;
+  debug_clear(): void;
+  debug_break(address: bigint): number;
+  debug_watch(address: bigint, length: number, accesses: number): number;
+  debug_apply(): void;
+  debug_reason(cpu: number): number;
+  debug_address(cpu: number): bigint;
+  debug_registers_set(cpu: number): void;
+  debug_translate(cpu: number, address: bigint): bigint;
+  debug_clock_back(ns: number): void;
   enter_long64(index: number, rip: bigint, rsi: bigint, cr3: number, gdtBase: number, gdtLimit: number): void;
 }

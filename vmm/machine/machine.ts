@@ -12,6 +12,7 @@ import { VmmError } from '../errors.ts';
 import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
+import type { MachineDebugger } from './debugger.ts';
 import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import * as EV from './events.ts';
@@ -80,7 +81,9 @@ export class Machine implements AsyncDisposable {
           this.#running = undefined;
           this.vsock.detach();
         }
-        if (result.kind !== 'reboot' || this.#config.exitOnReboot) return result;
+        const again = result.kind === 'reboot' && (running.resetAsked || !this.#config.exitOnReboot);
+        this.#config.debugger?.ended(result, again);
+        if (!again) return result;
         this.timeline.point('reset by the guest');
       }
     } finally {
@@ -151,6 +154,8 @@ class Running {
   #devices: MachineDevices | undefined;
   #console: HostConsole | undefined;
   #paused = false;
+  /** The debugger has stopped the guest: only it lets it go on. */
+  #held = false;
   #finish: (end: VcpuExit | { kind: 'stopped' | 'reset' }) => void = () => {};
   readonly #end: Promise<VcpuExit | { kind: 'stopped' | 'reset' }>;
   #debugValue = 0;
@@ -166,6 +171,9 @@ class Running {
       this.#finish = resolve;
     });
   }
+
+  /** The reset that ended this life was asked for from outside. */
+  resetAsked = false;
 
   get accelName(): string | undefined {
     return this.#accel?.name;
@@ -241,7 +249,41 @@ class Running {
       onExit: (exit) => this.#finish(exit),
       onEntered: () => this.#timeline.point('first guest entry'),
     });
-    await this.#accel.start(kernel.entry);
+    await this.#accel.start(kernel.entry, config.debugger !== undefined);
+    if (config.debugger !== undefined) await this.#attachDebugger(this.#accel, core, config.debugger);
+  }
+
+  async #attachDebugger(accel: Accelerator, core: CoreExports, attached: MachineDebugger): Promise<void> {
+    const face = await accel.debug((stop) => attached.stopped(stop));
+    this.#paused = true;
+    this.#held = true;
+    await accel.pause();
+    attached.attach({
+      accelerator: accel.name,
+      cpus: this.#config.cpus,
+      ram: new Uint8Array((this.#memory as WebAssembly.Memory).buffer, RAM_BASE, this.#ramSize),
+      written: (gpa, length) => core.guest_written(gpa, length),
+      pause: async () => {
+        this.#held = true;
+        await this.pause();
+      },
+      resume: (actions) => {
+        this.#held = false;
+        this.#paused = false;
+        face.resume(actions);
+      },
+      dump: () => this.dump(),
+      reset: () => this.requestReset(true),
+      stop: () => this.requestStop(),
+      registers: (vcpu) => face.registers(vcpu),
+      setRegister: (vcpu, name, value) => face.setRegister(vcpu, name, value),
+      translate: (vcpu, address) => face.translate(vcpu, address),
+      refusal: (list) => face.refusal(list),
+      setBreakpoints: (list) => face.setBreakpoints(list),
+      waiting: (vcpu) => face.waiting(vcpu),
+      lapic: (vcpu) => face.lapic(vcpu),
+      ioapic: () => face.ioapic(),
+    });
   }
 
   /** Works on a queue of a device that this thread owns, a bounded amount at a time so that nothing else starves. */
@@ -300,7 +342,7 @@ class Running {
   }
 
   resume(): void {
-    if (!this.#paused) return;
+    if (!this.#paused || this.#held) return;
     this.#paused = false;
     this.#accel?.resume();
   }
@@ -326,7 +368,9 @@ class Running {
     this.#finish({ kind: 'stopped' });
   }
 
-  requestReset(): void {
+  /** `always`: also where a reset by the guest would end the run. */
+  requestReset(always = false): void {
+    this.resetAsked = always;
     this.#finish({ kind: 'reset' });
   }
 }

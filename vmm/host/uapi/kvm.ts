@@ -128,6 +128,10 @@ export const KVM_GUESTDBG_ENABLE = 1;
 export const KVM_GUESTDBG_SINGLESTEP = 2;
 export const KVM_GUESTDBG_USE_SW_BP = 0x10000;
 export const KVM_GUESTDBG_USE_HW_BP = 0x20000;
+export const KVM_GUESTDBG_INJECT_DB = 0x40000;
+export const KVM_GUESTDBG_INJECT_BP = 0x80000;
+export const KVM_GUESTDBG_BLOCKIRQ = 0x100000;
+export const KVM_CAP_SET_GUEST_DEBUG2 = 195;
 export const KVM_CPUID_FLAG_SIGNIFCANT_INDEX = 1;
 export const KVM_PIT_SPEAKER_DUMMY = 1;
 export const KVM_IRQCHIP_PIC_MASTER = 0;
@@ -257,6 +261,9 @@ export const kvm_run = {
   emulation_failure_insn_size: 48,
   emulation_failure_insn_bytes: 49,
   system_event_type: 32,
+  debug_arch_exception: 32,
+  debug_arch_pc: 40,
+  debug_arch_dr6: 48,
   kvm_valid_regs: 288,
   kvm_dirty_regs: 296,
   s_regs_regs: 304,

@@ -1,0 +1,156 @@
+import { CPU_STRIDE, IRQCHIP_BASE } from '../../assembly/core/layout.ts';
+import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
+import { COMMAND_RUN, type SharedWords } from './shared.ts';
+import type { AcceleratorContext, Registers } from './types.ts';
+import { cpuAddress, readRegisters } from './wasm-registers.ts';
+
+// DEBUG_* of assembly/cpu/debug.ts.
+const DEBUG_AT_BREAK = 1;
+const DEBUG_READ = 2;
+const DEBUG_WRITE = 3;
+const BREAK_MAX = 256;
+const WATCH_MAX = 32;
+const ACCESSES = { read: 1, write: 2, access: 3 } as const;
+
+// Numbers of cpu_field (assembly/cpu/reset.ts).
+const FIELD_SEGS = 2;
+const FIELD_XMM = 3;
+const FIELD_FPR = 4;
+const FIELD_HALTED = 15;
+const FIELD_MXCSR = 19;
+const FIELD_FPU = 20;
+const FIELD_LAPIC = 24;
+const FIELD_WAIT_SIPI = 25;
+const UNMAPPED = (1n << 64n) - 1n;
+
+const TPR = 0x80;
+const IOAPIC_ENTRIES = IRQCHIP_BASE + 0x110;
+const GENERAL = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
+const SETTABLE: Readonly<Record<string, number>> = { rip: 1, cr0: 5, cr2: 6, cr3: 7, cr4: 8, efer: 9, kernel_gs_base: 16 };
+const SEGMENT_BASES = ['es_base', 'cs_base', 'ss_base', 'ds_base', 'fs_base', 'gs_base'];
+/** Offsets from FCW in the vCPU's state: x87's environment, u32 each. */
+const FPU_WORDS: Readonly<Record<string, number>> = { fctrl: 0, fstat: 4, ftag: 8, fop: 12, fiseg: 16, foseg: 20, fioff: 28, fooff: 36 };
+
+/** The stop that a vCPU's worker saw: `reason` and `address` as debug_reason and debug_address gave them. */
+export function debugStop(vcpu: number, reason: number, address: bigint): DebugStop {
+  if (reason === DEBUG_READ || reason === DEBUG_WRITE) return { vcpu, reason: 'watchpoint', access: reason === DEBUG_READ ? 'read' : 'write', address };
+  return { vcpu, reason: reason === DEBUG_AT_BREAK ? 'breakpoint' : 'step' };
+}
+
+/** The software CPU's debugger: breakpoints are the core's, registers are words of the linear memory. */
+export class WasmDebug implements AcceleratorDebug {
+  readonly #context: AcceleratorContext;
+  readonly #words: SharedWords;
+  #stoppedAt: number | undefined;
+
+  constructor(context: AcceleratorContext, words: SharedWords) {
+    this.#context = context;
+    this.#words = words;
+  }
+
+  /** All vCPUs stand: the guest's clock does too, from here to `resume`. */
+  stopped(): void {
+    this.#stoppedAt ??= performance.now();
+  }
+
+  registers(vcpu: number): Registers {
+    const { core, memory } = this.#context;
+    const found = new Map(readRegisters(core, memory, vcpu));
+    const view = this.#view(vcpu);
+    const fpu = core.cpu_field(FIELD_FPU);
+    for (const [name, at] of Object.entries(FPU_WORDS)) found.set(name, BigInt(view.getUint32(fpu + at, true)));
+    found.set('mxcsr', BigInt(view.getUint32(core.cpu_field(FIELD_MXCSR), true)));
+    for (let i = 0; i < 8; i++) found.set(`st${i}`, wide(view, this.#st(view, i)) & ((1n << 80n) - 1n));
+    for (let i = 0; i < 16; i++) found.set(`xmm${i}`, wide(view, core.cpu_field(FIELD_XMM) + 16 * i));
+    found.set('cr8', BigInt(view.getUint32(core.cpu_field(FIELD_LAPIC) + TPR, true) >>> 4));
+    return found;
+  }
+
+  setRegister(vcpu: number, name: string, value: bigint): boolean {
+    const { core } = this.#context;
+    const view = this.#view(vcpu);
+    const general = GENERAL.indexOf(name);
+    if (general >= 0) view.setBigUint64(general * 8, value, true);
+    else if (name === 'rflags') core.cpu_set_flags(cpuAddress(vcpu), Number(value & 0xffff_ffffn) | 0);
+    else if (SETTABLE[name] !== undefined) {
+      view.setBigUint64(core.cpu_field(SETTABLE[name]), value, true);
+      if (name !== 'rip' && name !== 'cr2') core.debug_registers_set(cpuAddress(vcpu));
+    } else if (SEGMENT_BASES.includes(name)) {
+      view.setBigUint64(core.cpu_field(FIELD_SEGS) + SEGMENT_BASES.indexOf(name) * 32, value, true);
+      core.debug_registers_set(cpuAddress(vcpu));
+    } else if (FPU_WORDS[name] !== undefined) view.setUint32(core.cpu_field(FIELD_FPU) + FPU_WORDS[name], Number(value & 0xffffn), true);
+    else if (name === 'mxcsr') view.setUint32(core.cpu_field(FIELD_MXCSR), Number(value & 0xffffn), true);
+    else if (/^st[0-7]$/.test(name)) {
+      const at = this.#st(view, Number(name.slice(2)));
+      view.setBigUint64(at, value & UNMAPPED, true);
+      view.setUint16(at + 8, Number((value >> 64n) & 0xffffn), true);
+    } else if (/^xmm([0-9]|1[0-5])$/.test(name)) {
+      const at = core.cpu_field(FIELD_XMM) + 16 * Number(name.slice(3));
+      view.setBigUint64(at, value & UNMAPPED, true);
+      view.setBigUint64(at + 8, (value >> 64n) & UNMAPPED, true);
+    } else return false;
+    return true;
+  }
+
+  translate(vcpu: number, address: bigint): bigint | undefined {
+    const found = BigInt.asUintN(64, this.#context.core.debug_translate(cpuAddress(vcpu), address));
+    return found === UNMAPPED ? undefined : found;
+  }
+
+  refusal(list: readonly Breakpoint[]): string | undefined {
+    const breaks = list.filter((point) => point.kind === 'execute').length;
+    if (breaks > BREAK_MAX) return `at most ${BREAK_MAX} breakpoints`;
+    return list.length - breaks > WATCH_MAX ? `at most ${WATCH_MAX} watchpoints` : undefined;
+  }
+
+  setBreakpoints(list: readonly Breakpoint[]): void {
+    const { core } = this.#context;
+    core.debug_clear();
+    for (const { kind, address, length } of list) {
+      if (kind === 'execute') core.debug_break(address);
+      else core.debug_watch(address, length, ACCESSES[kind]);
+    }
+    core.debug_apply();
+  }
+
+  resume(actions: readonly ResumeAction[]): void {
+    const { core } = this.#context;
+    if (this.#stoppedAt !== undefined) core.debug_clock_back((performance.now() - this.#stoppedAt) * 1e6);
+    this.#stoppedAt = undefined;
+    actions.forEach((action, vcpu) => {
+      core.cpu_set_step(cpuAddress(vcpu), action === 'step' ? 1 : 0);
+      if (action !== 'hold') this.#words.setCommand(vcpu, COMMAND_RUN);
+    });
+  }
+
+  waiting(vcpu: number): 'halted' | 'not started' | undefined {
+    const { core } = this.#context;
+    const view = this.#view(vcpu);
+    if (view.getUint32(core.cpu_field(FIELD_WAIT_SIPI), true) !== 0) return 'not started';
+    return view.getUint32(core.cpu_field(FIELD_HALTED), true) !== 0 ? 'halted' : undefined;
+  }
+
+  lapic(vcpu: number): Uint8Array {
+    return new Uint8Array(this.#context.memory.buffer, cpuAddress(vcpu) + this.#context.core.cpu_field(FIELD_LAPIC), 1024).slice();
+  }
+
+  ioapic(): readonly bigint[] {
+    const view = new DataView(this.#context.memory.buffer, IOAPIC_ENTRIES, 24 * 8);
+    return Array.from({ length: 24 }, (_, pin) => view.getBigUint64(pin * 8, true));
+  }
+
+  #view(vcpu: number): DataView {
+    return new DataView(this.#context.memory.buffer, cpuAddress(vcpu), CPU_STRIDE);
+  }
+
+  /** Offset of ST(i): registers lie by number, TOP is in bits 11 to 13 of the status word. */
+  #st(view: DataView, i: number): number {
+    const { core } = this.#context;
+    const top = (view.getUint32(core.cpu_field(FIELD_FPU) + 4, true) >>> 11) & 7;
+    return core.cpu_field(FIELD_FPR) + 16 * ((top + i) & 7);
+  }
+}
+
+function wide(view: DataView, at: number): bigint {
+  return view.getBigUint64(at, true) | (view.getBigUint64(at + 8, true) << 64n);
+}
