@@ -236,4 +236,3 @@ export function hashOf(parts) {
 }
 
 export const nestedDir = at;
-export const nameOf = basename;
