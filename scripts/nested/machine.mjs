@@ -4,7 +4,7 @@
 // The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take a second or two.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -60,7 +60,9 @@ export class NestedMachine {
     });
     const state = join(nestedDir, `state-${hashOf([...args.filter((arg) => !arg.includes(this.#dir)), fileKey(parts.rootDisk), fileKey(parts.initrd), fileKey(kernel ?? parts.kernel), fileKey('/usr/bin/qemu-system-x86_64')]).slice(0, 16)}`);
     const tops = makeProjectDisk(join(this.#dir, 'project'), take);
-    if (snapshot && !existsSync(state)) await this.#keepState(args, memoryMib, state);
+    if (snapshot && !existsSync(state)) await onlyOne(`${state}.lock`, async () => {
+      if (!existsSync(state)) await this.#keepState(args, memoryMib, state);
+    });
     // Snapshot: RAM is a private mapping of the kept file, so only pages that are touched cost anything.
     const ram = snapshot ? `memory-backend-file,mem-path=${state}.ram,share=off` : 'memory-backend-ram';
     this.#launch([...args, '-object', `${ram},id=ram,size=${memoryMib}M`, ...(snapshot ? ['-incoming', 'defer'] : [])], 'project');
@@ -107,7 +109,7 @@ export class NestedMachine {
     const oldest = statSync(join(nestedDir, 'root.ext4')).mtimeMs;
     for (const name of readdirSync(nestedDir)) {
       const path = join(nestedDir, name);
-      if (/^state-[0-9a-f]+(\.ram)?$/.test(name) && statSync(path).mtimeMs < oldest) rmSync(path);
+      if (/^state-[0-9a-f]+(\.[0-9]+)?(\.ram)?$/.test(name) && statSync(path).mtimeMs < oldest) rmSync(path);
     }
     renameSync(`${temp}.ram`, `${state}.ram`);
     renameSync(temp, state);
@@ -128,8 +130,10 @@ export class NestedMachine {
       server.listen(join(this.#dir, name));
       servers.push(server);
     }))).then(() => this.#attach());
-    const qemu = spawn('qemu-system-x86_64', [
-      ...args, '-drive', `file=${join(this.#dir, disk)},format=raw,if=none,id=project,cache=unsafe`, '-device', 'virtio-blk-pci,drive=project',
+    // QEMU ends with this process even when that is killed and can do nothing about it.
+    const [command, ...before] = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64'] : ['qemu-system-x86_64'];
+    const qemu = spawn(command, [
+      ...before, ...args, '-drive', `file=${join(this.#dir, disk)},format=raw,if=none,id=project,cache=unsafe`, '-device', 'virtio-blk-pci,drive=project',
       '-chardev', `socket,id=qmp,path=${join(this.#dir, 'qmp')}`, '-mon', 'chardev=qmp,mode=control',
     ], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#qemu = qemu;
@@ -309,6 +313,31 @@ class Tokenised {
 
   bytes() {
     return Buffer.concat(this.#kept);
+  }
+}
+
+/** Runs `act` while no other process does so under the same lock; one whose holder has died is taken over. */
+async function onlyOne(lock, act) {
+  for (;;) {
+    try {
+      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      let holder = 0;
+      try {
+        holder = Number(readFileSync(lock, 'utf8'));
+      } catch {
+        continue;
+      }
+      if (holder > 0 && !existsSync(`/proc/${holder}`)) rmSync(lock, { force: true });
+      else await new Promise((done) => setTimeout(done, 200));
+    }
+  }
+  try {
+    return await act();
+  } finally {
+    rmSync(lock, { force: true });
   }
 }
 
