@@ -79,6 +79,7 @@ function run(cpu: usize, budget: i32): i32 {
       if (c.fault == FAULT_EXCEPTION) sys_deliver(cpu);
       if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
       c.fault = FAULT_NONE;
+      c.budget--; // a handler that itself faults at its first byte must not go on for ever
       v.link = 0;
       if (v.step) return RUN_DEBUG;
       continue;
@@ -157,6 +158,7 @@ function after(cpu: usize, c: Cpu): i32 {
     sys_deliver(cpu);
     if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
     c.fault = FAULT_NONE;
+    c.budget--;
     return -1;
   }
   if (f == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
