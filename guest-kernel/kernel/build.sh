@@ -94,6 +94,7 @@ done < <(cat "${fragments[@]}")
 [ $config_only = 0 ] || exit 0
 
 "${make[@]}" vmlinux
+grep -q ' vmm_power_init$' "$objects/System.map" || { echo "build.sh: vmm_power is not in the kernel" >&2; exit 1; }
 mkdir -p "$out" "$guest"
 if [ $debug_info = 1 ]; then
 	cp "$objects/vmlinux" "$guest/vmlinux.debug"
