@@ -1,4 +1,4 @@
-import { type GdtPlace, type GuestMemory } from './entry.ts';
+import type { GdtPlace, GuestMemory } from './entry.ts';
 import { GDT_GPA, PD_GPA, PDPT_GPA, PML4_GPA } from './places.ts';
 
 /** Flat descriptors at the selectors of entry.ts: null, unused, code, data, TSS. */

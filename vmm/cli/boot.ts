@@ -77,7 +77,7 @@ function writeOut(bytes: Uint8Array): Promise<void> {
 }
 
 function attachTerminal(terminal: RawTerminal, machine: Machine, stop: AbortController): void {
-  const escape = new KeySequence([ESCAPE_KEY]);
+  const escapeKey = new KeySequence([ESCAPE_KEY]);
   let inMonitor = false;
   let paused = false;
   const command = (key: string): void => {
@@ -98,7 +98,7 @@ function attachTerminal(terminal: RawTerminal, machine: Machine, stop: AbortCont
       feed(bytes.subarray(1));
       return;
     }
-    const { pass, hit, rest } = escape.feed(bytes);
+    const { pass, hit, rest } = escapeKey.feed(bytes);
     if (pass.length > 0) machine.input(pass);
     if (!hit) return;
     inMonitor = true;
