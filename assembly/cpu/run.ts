@@ -119,6 +119,12 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
   const left = interp(cpu, blk, c.rip, grant);
   c.icount = v.icount_end - <u64>left;
   c.budget -= grant - left;
+  if (left == grant) {
+    // Nothing retired: a fault, or a long REP that paused. Both cost budget, or they might go on for ever; a REP has taken
+    // milliseconds, so timers are due for a look
+    c.budget -= c.fault != FAULT_NONE || v.exact ? 1 : <i32>TIMER_INSNS;
+    if (c.fault == FAULT_NONE) c.poll_at -= TIMER_INSNS;
+  }
   const now = <u32>c.icount;
   if (now - c.poll_at >= TIMER_INSNS) {
     c.poll_at = now;
@@ -158,7 +164,6 @@ function after(cpu: usize, c: Cpu): i32 {
     sys_deliver(cpu);
     if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
     c.fault = FAULT_NONE;
-    c.budget--;
     return -1;
   }
   if (f == FAULT_SHUTDOWN) return RUN_SHUTDOWN;

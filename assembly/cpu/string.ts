@@ -112,7 +112,7 @@ export function string_op(cpu: usize, u: usize): u32 {
       if (!faulted(cpu)) return STRING_AGAIN;
       return STRING_DONE;
     }
-    patience += n > 64 ? 256 : <u32>n;
+    patience += n > 64 ? 256 : kind >= S_INS ? 64 : <u32>n; // a port takes as long as many elements
     if (stepping || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
   }
   return STRING_DONE;
