@@ -5,7 +5,7 @@ import {
   blocks_flush, code_mark, gen_at, NO_PAGE,
 } from './blocks';
 import { debug_low } from './debug';
-import { Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
+import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit, EMIT_END, EMIT_ON, put_link, put_op } from './decode-emit';
 import { ATTR_FAULTS, ATTR_LAZY, ATTR_READS, ATTR_SUB, ATTR_UNKNOWN, ATTR_WRITES, OP_ATTR, OP_CHECK_PAGE2, OP_END, OP_END_SLOW, OP_NF, OP_SYS } from './generated/ops';
 import { F_START } from './generated/optab';
@@ -48,8 +48,24 @@ function seal(d: Dec, u: usize, end: u32): void {
 /**
  * Decodes the block at guest physical address `pa`, linear address `va`. 0: a fault on the second page of an instruction
  * that crosses pages (cpu.fault). `pa` lies in RAM.
+ *
+ * With several vCPUs the bytes are copied, decoded from the copy and compared afterwards: a store of another vCPU that was
+ * still on its way to memory when its CODE_MARK was looked at shows up by then.
  */
 export function block_build(cpu: usize, pa: u32, va: u64, mode: u32): usize {
+  if (changetype<Cpu>(cpu).cpus <= 1) return build(cpu, pa, va, mode, 0);
+  const copy = code_copy(cpu);
+  let blk: usize = 0;
+  for (let tries = 0; tries < 8; tries++) {
+    blk = build(cpu, pa, va, mode, copy);
+    if (blk == 0 || load<u32>(blk, B_PA2) != NO_PAGE || memory.compare(copy, RAM_BASE + pa, load<u16>(blk, B_BYTES)) == 0) break;
+    store<u32>(blk, load<u32>(blk, B_GEN) - 1, B_GEN); // dead at once
+  }
+  return blk;
+}
+
+/** `copy`: where to put the bytes before they are decoded, 0: decode in place. */
+function build(cpu: usize, pa: u32, va: u64, mode: u32, copy: usize): usize {
   const v = block_vars(cpu);
   if (v.next + BLOCK_ROOM > v.end) blocks_flush(cpu);
   const d = dec_of(cpu);
@@ -76,6 +92,10 @@ export function block_build(cpu: usize, pa: u32, va: u64, mode: u32): usize {
     d.avail = left < INSN_MAX ? left : INSN_MAX;
     d.p = RAM_BASE + pa + d.off;
     code_mark(pa + d.off, d.avail);
+    if (copy) {
+      memory.copy(copy + d.off, d.p, d.avail);
+      d.p = <u32>copy + d.off;
+    }
     const start: usize = d.out;
     if (one(d, prev, flags) == IS_SHORT) {
       if (insns) break;

@@ -72,6 +72,12 @@ export function dec_buffer(cpu: usize): usize {
   return cpu + PRIVATE_VARS + 0x300;
 }
 
+/** Copy of a block's bytes, 1 KiB. */
+@inline
+export function code_copy(cpu: usize): usize {
+  return cpu + PRIVATE_VARS + 0x4000;
+}
+
 function next8(d: Dec): u32 {
   if (d.pos >= INSN_MAX) {
     d.long = 1;

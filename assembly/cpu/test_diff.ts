@@ -21,6 +21,7 @@ const PA_READONLY: u32 = 0x2_4000;
 const PA_WINDOW: u32 = PA_DATA + 4096 - 256;
 
 const K_LENGTH: usize = 0;
+const K_NARROW: usize = 1;
 const K_OFFSET: usize = 8;
 const K_CODE: usize = 16;
 const K_REGS: usize = 64;
@@ -67,7 +68,7 @@ export function t_diff_setup(cpu: usize): void {
   page(DATA, PA_DATA, 7 | NX);
   page(DATA + 4096, PA_DATA + 4096, 7 | NX);
   page(READONLY, PA_READONLY, 5 | NX);
-  memory.fill(RAM_BASE + PA_CODE, 6, 8192);
+  memory.fill(RAM_BASE + PA_CODE, 0xf4, 8192);
   guest_written_code(PA_CODE, 8192);
   fill(RAM_BASE + PA_READONLY, 77, 512);
   c.efer |= 0x800;
@@ -75,8 +76,10 @@ export function t_diff_setup(cpu: usize): void {
   c.cr4 |= 0x600;
   seg_set(cpu, SEG_CS, 0x33, 0, 0xffff_ffff, 0xa0fb);
   seg_set(cpu, SEG_SS, 0x2b, 0, 0xffff_ffff, 0xc0f3);
-  for (let s = SEG_DS; s <= SEG_GS; s++) seg_set(cpu, s, 0, 0, 0, 0);
-  seg_set(cpu, SEG_ES, 0, 0, 0, 0);
+  seg_set(cpu, SEG_DS, 0x2b, 0, 0xffff_ffff, 0xc0f3);
+  seg_set(cpu, SEG_ES, 0x2b, 0, 0xffff_ffff, 0xc0f3);
+  seg_set(cpu, SEG_FS, 0, 0, 0, 0);
+  seg_set(cpu, SEG_GS, 0, 0, 0, 0);
   store<u64>(cpu + CPU_SEGS + (SEG_GS << 5), GS_AT, SEG_BASE);
   store<u64>(cpu + CPU_SEGS + (SEG_FS << 5), 0, SEG_BASE);
   set_cpl(cpu, 3);
@@ -89,7 +92,7 @@ export function t_diff_setup(cpu: usize): void {
 export function t_diff(cpu: usize, cases: usize, results: usize, count: u32, step: bool): void {
   const c = changetype<Cpu>(cpu);
   memory.fill(RAM_BASE + PA_DATA, 0, 8192);
-  memory.fill(RAM_BASE + PA_CODE, 6, 8192);
+  memory.fill(RAM_BASE + PA_CODE, 0xf4, 8192);
   guest_written_code(PA_CODE, 8192);
   for (let i: u32 = 0; i < count; i++) {
     const k = cases + i * K_SIZE;
@@ -99,6 +102,9 @@ export function t_diff(cpu: usize, cases: usize, results: usize, count: u32, ste
     guest_written_code(PA_CODE + off, 48);
     fill(RAM_BASE + PA_WINDOW, load<u64>(k, K_SEED), 64);
     memory.copy(cpu, k + K_REGS, 128);
+    if (load<u8>(k, K_NARROW)) seg_set(cpu, SEG_CS, 7, 0, 0xffff_ffff, 0xc0fb);
+    else seg_set(cpu, SEG_CS, 0x33, 0, 0xffff_ffff, 0xa0fb);
+    update_mode(cpu);
     flags_set(cpu, load<u32>(k, K_FLAGS));
     c.rip = CODE + off;
     c.fault = 0;
@@ -113,7 +119,7 @@ export function t_diff(cpu: usize, cases: usize, results: usize, count: u32, ste
     store<u64>(r, c.cr2, R_CR2);
     memory.copy(r + R_WINDOW, RAM_BASE + PA_WINDOW, 512);
     c.fault = 0;
-    memory.fill(RAM_BASE + PA_CODE + off, 6, 48);
+    memory.fill(RAM_BASE + PA_CODE + off, 0xf4, 48);
     guest_written_code(PA_CODE + off, 48);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Random cases for the integer instructions, made from the opcode map: every row, operand size, prefix and operand kind,
- * edge values, and addresses that fault. For 64-bit ring 3; the layout is test/support/cpudiff.c's.
+ * edge values, and addresses that fault. For ring 3, 64-bit and 32-bit; the layout is test/support/cpudiff.c's.
  */
 import { type OpmapRow, readOpmap } from '../../assembly/cpu/generate.mjs';
 
@@ -12,6 +12,7 @@ const WINDOW = DATA + 4096n - 256n;
 const READONLY = 0x2001_0000n;
 const GS_BASE = DATA + 3584n;
 const M64 = (1n << 64n) - 1n;
+const M32 = 0xffff_ffffn;
 
 export const FLAGS = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, DF: 0x400, OF: 0x800 } as const;
 const ARITH = 0x8d5;
@@ -110,9 +111,16 @@ export class CaseMaker {
   private readonly bytes: number[] = [];
   readonly regs = new BigUint64Array(16);
 
-  constructor(private readonly r: Rng) {
+  constructor(
+    private readonly r: Rng,
+    private readonly bits: 32 | 64 = 64,
+  ) {
+    const other = bits === 64 ? 'i64' : 'o64';
     this.rows = readOpmap().filter(
-      (w) => w.prefix === '-' && (w.map === '1' || w.map === '2') && !LEFT_OUT.has(w.mnemonic) && !w.attributes.includes('i64'),
+      (w) =>
+        w.prefix === '-' && (w.map === '1' || w.map === '2') && !w.attributes.includes(other) &&
+        // ARPL, and what differs only in segment loads
+        (!LEFT_OUT.has(w.mnemonic) || (bits === 32 && w.mnemonic === 'PUSHSEG')) && !(bits === 32 && w.mnemonic === 'MOVSXD'),
     );
     // CMPXCHG8B and CMPXCHG16B share their row with RDRAND
     this.rows.push({ map: '2', prefix: '-', lo: 0xc7, hi: 0xc7, digit: 1, mnemonic: 'CMPXCHG8B', operands: ['M'], attributes: ['lock'] });
@@ -122,8 +130,13 @@ export class CaseMaker {
     return [...new Set(this.rows.map((w) => w.mnemonic))];
   }
 
+  private address(): bigint {
+    const a = address(this.r);
+    return this.bits === 64 || a <= M32 ? a : WINDOW + 64n;
+  }
+
   private reset(): void {
-    for (let i = 0; i < 16; i++) this.regs[i] = value(this.r);
+    for (let i = 0; i < 16; i++) this.regs[i] = this.bits === 64 ? value(this.r) : i < 8 ? value(this.r) & M32 : 0n;
     this.regs[4] = WINDOW + 128n + BigInt(8 * this.r.below(32));
   }
 
@@ -198,9 +211,10 @@ export class CaseMaker {
   private write(to: Buffer, offset: number, extraFlags: number): void {
     to.fill(0);
     to[0] = this.bytes.length;
+    to[1] = this.bits === 32 ? 1 : 0;
     to.writeBigUInt64LE(BigInt(offset), 8);
     Buffer.from(this.bytes).copy(to, 16);
-    for (let i = 0; i < 16; i++) to.writeBigUInt64LE(this.regs[i] as bigint, 64 + i * 8);
+    for (let i = 0; i < 16; i++) to.writeBigUInt64LE((this.regs[i] as bigint) & (this.bits === 32 ? M32 : M64), 64 + i * 8);
     to.writeBigUInt64LE(BigInt((this.r.next() & ARITH) | 0x202 | extraFlags), 192);
     to.writeBigUInt64LE(this.r.big(), 200);
   }
@@ -234,13 +248,13 @@ export class CaseMaker {
     if (r.chance(1)) legacy.push(r.pick([0x2e, 0x36, 0x3e, 0x26]));
     out.push(...legacy);
     let rex = 0;
-    if (r.chance(55)) rex = 0x40 | r.below(16);
-    if (row.mnemonic === 'POPCNT' && rex === 0 && r.chance(50)) rex = 0x48;
+    if (this.bits === 64 && r.chance(55)) rex = 0x40 | r.below(16);
+    if (row.mnemonic === 'POPCNT' && this.bits === 64 && rex === 0 && r.chance(50)) rex = 0x48;
     if (rex) out.push(rex);
     const wide = (rex & 8) !== 0;
     const byte = /^([EGOZ]b|AL|b)$/.test(row.operands[0] ?? '') || row.operands[1] === 'AL';
     const d64 = row.attributes.includes('d64') || row.attributes.includes('f64');
-    const size = byte ? 1 : wide ? 8 : data16 ? 2 : d64 ? 8 : 4;
+    const size = byte ? 1 : wide ? 8 : data16 ? 2 : d64 && this.bits === 64 ? 8 : 4;
 
     if (row.map === '2') out.push(0x0f);
     out.push(opcode);
@@ -257,11 +271,19 @@ export class CaseMaker {
     if (memory) {
       // the kernel cannot return to a non-canonical RSP, so as a base it stays near what it points to
       const sp = (rex & 1) === 0;
-      let target = address(r);
+      let target = this.address();
       if ((sp || bitOffset) && target >= 0x7fff_ffff_0000n) target = WINDOW + 64n;
-      const goal = BigInt.asUintN(64, target - (gs ? GS_BASE : 0n));
+      const goal = BigInt.asUintN(64, target - (gs && this.bits === 64 ? GS_BASE : 0n));
       const form = r.below(10);
-      if (form === 0 && !gs) {
+      if (this.bits === 32 && address32) {
+        // 16-bit addressing: nothing is mapped there, so only CR2 and LEA tell
+        const mod = r.below(3);
+        const rm = r.below(8);
+        out.push((mod << 6) | (reg << 3) | rm);
+        if (mod === 1) out.push(r.below(256));
+        else if (mod === 2 || rm === 6) out.push(r.below(256), r.below(256));
+      } else
+      if (form === 0 && !gs && this.bits === 64) {
         // RIP-relative: only near
         out.push((reg << 3) | 5);
         ripFixup = out.length;
@@ -328,8 +350,8 @@ export class CaseMaker {
       } else if (o === 'Iz') writeImmediate(out, r, size === 2 ? 2 : 4);
       else if (o === 'Iv') writeImmediate(out, r, size);
       else if (o === 'Ob' || o === 'Ov') {
-        let a = BigInt.asUintN(64, address(r) - (gs ? GS_BASE : 0n));
-        for (let i = 0; i < (address32 ? 4 : 8); i++) {
+        let a = BigInt.asUintN(64, this.address() - (gs ? GS_BASE : 0n));
+        for (let i = 0; i < (this.bits === 32 ? (address32 ? 2 : 4) : address32 ? 4 : 8); i++) {
           out.push(Number(a & 0xffn));
           a >>= 8n;
         }
@@ -357,7 +379,7 @@ export class CaseMaker {
     const r = this.r;
     const g = this.regs;
     const place = (segmented: boolean): bigint => {
-      let at = address(r);
+      let at = this.address();
       // an element over the canonical border: CPUs differ in which fault they see first
       if (at >= 0x7fff_ffff_0000n && at <= 0x8000_0000_ffffn) at = WINDOW + 200n;
       const a = BigInt.asUintN(64, at - (segmented && gs ? GS_BASE : 0n));
@@ -375,16 +397,16 @@ export class CaseMaker {
         break;
       }
       case 'XLAT': {
-        const a = BigInt.asUintN(64, address(r) - (gs ? GS_BASE : 0n) - ((g[0] as bigint) & 0xffn));
+        const a = BigInt.asUintN(64, this.address() - (gs ? GS_BASE : 0n) - ((g[0] as bigint) & 0xffn));
         g[3] = address32 ? (a & 0xffff_ffffn) | (r.big() & ~0xffff_ffffn & M64) : a;
         break;
       }
       case 'PUSH': case 'POP': case 'PUSHM': case 'POPM': case 'PUSHF': case 'CALL': case 'RET':
-        if (r.chance(30)) g[4] = address(r);
+        if (r.chance(30)) g[4] = this.address();
         if ((g[4] as bigint) >= 0x7fff_ffff_0000n) g[4] = WINDOW + 256n;
         break;
       case 'ENTER': case 'LEAVE':
-        g[5] = r.chance(80) ? WINDOW + 128n + BigInt(r.below(200)) : address(r);
+        g[5] = r.chance(80) ? WINDOW + 128n + BigInt(r.below(200)) : this.address();
         if ((g[5] as bigint) >= 0x7fff_ffff_0000n) g[5] = WINDOW + 256n;
         break;
       case 'MULDIV': case 'DIV': case 'IDIV':
@@ -412,6 +434,9 @@ export class CaseMaker {
     n &= size === 8 ? 63 : 31;
     switch (row.mnemonic) {
       case 'AND': case 'OR': case 'XOR': case 'TEST': return AF;
+      case 'AAA': case 'AAS': return OF | SF | ZF | PF;
+      case 'AAD': case 'AAM': return OF | AF | CF;
+      case 'DAA': case 'DAS': return OF;
       case 'MUL': case 'IMUL1': case 'IMUL2': case 'IMUL3': return SF | ZF | AF | PF;
       case 'DIV': case 'IDIV': return CF | PF | AF | ZF | SF | OF;
       case 'BT': case 'BTS': case 'BTR': case 'BTC': return OF | SF | AF | PF;

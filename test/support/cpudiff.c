@@ -1,9 +1,9 @@
 /* Runs instructions natively in ring 3 and tells what they did: the truth for the software CPU's differential tests.
-   cpudiff < cases > results. A case, 208 bytes: u8 length, 7 unused, u64 offset in the code pages, u8 code[48], u64 registers[16]
+   cpudiff < cases > results. A case, 208 bytes: u8 length, u8 1: 32-bit code (unicorn-diff.py only), 6 unused, u64 offset in the code pages, u8 code[48], u64 registers[16]
    (encoding order), u64 rflags, u64 seed of the data window. A result, 672 bytes: registers, rip, rflags, u32 vector, u32 error
    code, u64 CR2, u8 window[512].
 
-   Memory: two code pages full of 06 (undefined in 64-bit mode, so every case ends with an exception), two data pages of which the
+   Memory: two code pages full of F4 (HLT: every case ends with an exception), two data pages of which the
    512 bytes around their border are the window, unmapped pages around them, one read-only page; GS base in the window. Each
    exception's handler stores what it sees and sets up the next case, so a case costs one signal. */
 #define _GNU_SOURCE
@@ -72,7 +72,7 @@ static void handler(int sig, siginfo_t *info, void *context) {
     r->error = g[REG_ERR];
     r->cr2 = g[REG_CR2];
     memcpy(r->window, (void *)WINDOW, 512);
-    memset((void *)(CODE + cases[at].offset), 6, 48);
+    memset((void *)(CODE + cases[at].offset), 0xf4, 48);
     at++;
   }
   running = 1;
@@ -102,11 +102,12 @@ int main(void) {
   cases = (struct kase *)in;
   count = size / sizeof *cases;
   results = calloc(count, sizeof *results);
-  memset(map(CODE, 8192, PROT_READ | PROT_WRITE | PROT_EXEC), 6, 8192);
+  memset(map(CODE, 8192, PROT_READ | PROT_WRITE | PROT_EXEC), 0xf4, 8192);
   map(DATA, 8192, PROT_READ | PROT_WRITE);
   fill(map(READONLY, 4096, PROT_READ | PROT_WRITE), 77, 512);
   mprotect((void *)READONLY, 4096, PROT_READ);
   syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
+  __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(0x2b));
   stack_t alt = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
   sigaltstack(&alt, 0);
   struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
