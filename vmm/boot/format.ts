@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { isBzImage } from './bzimage.ts';
 import { isElf } from './elf.ts';
 
@@ -6,7 +6,7 @@ import { isElf } from './elf.ts';
 export function kernelFormat(path: string): 'elf' | 'bzimage' | 'other' {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return 'other';
   }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import type { GuestMemory } from './entry.ts';
 
@@ -14,7 +14,7 @@ export interface InitrdPlace {
 export function loadInitrd(memory: GuestMemory, path: string, floor: number, limit = 0xffff_ffff): InitrdPlace {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw new VmmError('INITRD_OPEN', `cannot open initrd ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path of --initrd' });
   }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import { writeBootParams } from './bootparams.ts';
 import { isBzImage, parseBzImage } from './bzimage.ts';
@@ -33,7 +33,8 @@ export function loadKernel(memory: GuestMemory, request: KernelRequest): LoadedK
   const path = request.kernel;
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // Without waiting: a FIFO would hold us.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw new VmmError('KERNEL_OPEN', `cannot open kernel ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path of --kernel' });
   }
