@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
+// The `--`: Node 20 and later look for their own options (--env-file) among the program's too.
 // The CLI's door: the program itself is dist/cli.js, built by `npm start`, `npm test` or `npm run setup`.
 import { existsSync } from 'node:fs';
 

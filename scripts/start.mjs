@@ -13,7 +13,7 @@ if (args.length === 0) {
   needDebian({ 'busybox-static': '/bin/busybox' });
   args.push(demoImage(), '/bin/sh', '/show');
 }
-const result = spawnSync(process.execPath, [join(root, 'bin', 'vmm.js'), 'run', ...args], { stdio: 'inherit' });
+const result = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', ...args], { stdio: 'inherit' });
 if (result.signal) process.kill(process.pid, result.signal);
 process.exit(result.status ?? 125);
 

@@ -83,7 +83,10 @@ export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions
   try {
     fd = openSync(temporary, 'wx', 0o644);
   } catch (cause) {
-    throw new VmmError('IMAGE_WRITE', `cannot create ${temporary}`, { cause });
+    throw new VmmError('IMAGE_WRITE', `cannot create ${temporary}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, {
+      cause,
+      hint: 'the folder has to be writable and have space',
+    });
   }
   try {
     try {

@@ -27,7 +27,10 @@ export class Spool {
       // Without a name it is gone with the process, however that ends.
       unlinkSync(path);
     } catch (cause) {
-      throw new VmmError('IMAGE_WRITE', `cannot create a temporary file in ${folder}`, { cause });
+      throw new VmmError('IMAGE_WRITE', `cannot create a temporary file in ${folder}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, {
+        cause,
+        hint: 'the folder has to be writable and have space',
+      });
     }
     const file = new FdSource(this.#fd, 'the temporary file');
     this.source = {
