@@ -18,12 +18,15 @@ export interface CliOptions {
   readonly limit?: number;
 }
 
+/** VMM_BIN names another build of the CLI: for work on tests while the sources change. */
+const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
+
 /** Runs the built CLI. A run that takes longer than its limit is killed and gives status null. */
 export function vmm(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const env: Record<string, string | undefined> = { ...process.env, ...options.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
-    const child = spawn(process.execPath, [join(ROOT, 'bin', 'vmm.js'), ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const child = spawn(process.execPath, ['--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

@@ -1,0 +1,225 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeError, oneLine } from '../../../vmm/cli/describe.ts';
+import { openDisk } from '../../../vmm/devices/disk.ts';
+import { VmmError } from '../../../vmm/errors.ts';
+import * as sys from '../../../vmm/host/sys.ts';
+import { ROOT, vmm } from '../../support/cli.ts';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-bad-'));
+const env = { VMM_STORE: join(FOLDER, 'store') };
+const at = (name: string): string => join(FOLDER, name);
+
+beforeAll(() => {
+  const kernel = readFileSync(join(ROOT, '.cache/guest/vmlinux'));
+  writeFileSync(at('kernel'), kernel);
+  for (const [name, size] of [['head', 40], ['cut', 100_000], ['half', kernel.length >> 1]] as const) writeFileSync(at(name), kernel.subarray(0, size));
+  const wrong = Buffer.from(kernel.subarray(0, 4096));
+  wrong.writeUInt16LE(0xb7, 18); // e_machine: AArch64
+  writeFileSync(at('arm'), wrong);
+  const phdrs = Buffer.from(kernel.subarray(0, 4096));
+  phdrs.writeBigUInt64LE(0xffff_ffff_ffff_f000n, 32); // e_phoff
+  writeFileSync(at('phoff'), phdrs);
+  writeFileSync(at('text'), 'hello\n'.repeat(1000));
+  writeFileSync(at('empty'), '');
+  writeFileSync(at('disk'), '');
+  truncateSync(at('disk'), 1 << 20);
+  writeFileSync(at('tiny'), 'x'.repeat(511));
+  mkdirSync(at('dir'));
+  mkdirSync(at('root'));
+  execFileSync('mkfifo', [at('fifo')]);
+  writeFileSync(at('env'), 'GOOD=1\nno name=2\n');
+  writeFileSync(at('latin1'), Buffer.from([0x41, 0x3d, 0xff, 0x0a]));
+});
+afterAll(() => rmSync(FOLDER, { recursive: true }));
+
+/** Arguments (`@x` is a file of the folder), code, and what the line must say. */
+type Case = readonly [args: readonly string[], code: string, says: RegExp];
+
+const KERNELS: readonly Case[] = [
+  [['boot', '--kernel', '@missing'], 'KERNEL_OPEN', /ENOENT.*--kernel/],
+  [['boot', '--kernel', '@dir'], 'KERNEL_OPEN', /dir/],
+  [['boot', '--kernel', '@fifo'], 'KERNEL_OPEN', /regular file/],
+  [['boot', '--kernel', '@empty'], 'KERNEL_BAD', /empty/],
+  [['boot', '--kernel', '@text'], 'KERNEL_BAD', /known format/],
+  [['boot', '--kernel', '@head'], 'KERNEL_BAD', /head/],
+  [['boot', '--kernel', '@cut'], 'KERNEL_BAD', /cut/],
+  [['boot', '--kernel', '@half'], 'KERNEL_BAD', /half/],
+  [['boot', '--kernel', '@arm'], 'KERNEL_(BAD|UNSUPPORTED)', /arm/],
+  [['boot', '--kernel', '@phoff'], 'KERNEL_BAD', /phoff/],
+  [['boot', '--kernel', '@kernel', '--initrd', '@missing'], 'INITRD_OPEN', /ENOENT.*--initrd/],
+  [['boot', '--kernel', '@kernel', '--initrd', '@dir'], 'INITRD_OPEN', /dir/],
+  [['boot', '--kernel', '@kernel', '--initrd', '@empty'], 'INITRD_BAD', /empty/],
+  [['boot', '--kernel', '@kernel', '--append', 'x'.repeat(70_000)], 'CMDLINE_LONG', /--append/],
+  [['boot', '--kernel', '@kernel', '--memory', '16m'], 'MEMORY_SMALL', /--memory/],
+];
+
+const DISKS: readonly Case[] = [
+  [['boot', '--disk', '@missing'], 'DISK_OPEN', /ENOENT/],
+  [['boot', '--disk', '@dir'], 'DISK_OPEN', /directory/],
+  [['boot', '--disk', '/dev/null'], 'DISK_OPEN', /neither/],
+  [['boot', '--disk', '@empty'], 'DISK_SIZE', /0 bytes.*truncate/],
+  [['boot', '--disk', '@tiny'], 'DISK_SIZE', /511 bytes/],
+  [['boot', '--disk', '@disk', '--disk', '@disk'], 'DISK_BUSY', /,ro/],
+  [['boot', '--disk', '@disk,ro', '--disk', '@disk'], 'DISK_BUSY', /another machine/],
+  [['boot', '--disk', ''], 'USAGE', /names no file/],
+  [['boot', '--disk', '@disk,cache=none'], 'USAGE', /options: ro, id=/],
+  [['boot', '--disk', `@disk,id=${'x'.repeat(21)}`], 'USAGE', /20 bytes/],
+  [['boot', ...Array.from({ length: 20 }, () => ['--disk', '@disk,ro']).flat()], 'USAGE', /slots/],
+];
+
+const OPTIONS: readonly Case[] = [
+  [['boot', '--memory', '0'], 'USAGE', /too little/],
+  [['boot', '--memory', '15m'], 'USAGE', /16m/],
+  [['boot', '--memory', '3073m'], 'USAGE', /3072m/],
+  [['boot', '--memory', '99999999999t'], 'USAGE', /3072m/],
+  [['boot', '--mem', '-5'], 'USAGE', /not a size/],
+  [['boot', '--memory', '1e3'], 'USAGE', /not a size/],
+  [['boot', '--memory'], 'USAGE', /needs a value/],
+  [['boot', '--cpus', '0'], 'USAGE', /1 to 32/],
+  [['boot', '--cpus', '33'], 'USAGE', /1 to 32/],
+  [['boot', '--cpus', '1.5'], 'USAGE', /1 to 32/],
+  [['boot', '--console', 'vga'], 'USAGE', /serial, hvc, none/],
+  [['boot', '--accel', 'hvf'], 'USAGE', /auto, kvm, wasm/],
+  [['boot', '--cpu', 'pentium'], 'USAGE', /baseline/],
+  [['boot', '--timeout', '0'], 'USAGE', /not a time/],
+  [['boot', '--timeout', '99999999h'], 'USAGE', /not a time/],
+  [['boot', '--exit-on', 'sunrise'], 'USAGE', /reboot or port/],
+  [['boot', '--trace', 'everything'], 'USAGE', /pio, mmio, irq, virtio/],
+  [['boot', '--trace', 'pio', '--trace-file', '/nonexistent/x'], 'TRACE_OPEN', /ENOENT.*--trace-file/],
+  [['boot', '--trace', 'pio', '--trace-file', '@dir'], 'TRACE_OPEN', /EISDIR/],
+  [['boot', '--timelnie'], 'USAGE', /did you mean --timeline/],
+  [['boot', '-Z'], 'USAGE', /unknown option -Z/],
+  [['boot', 'vmlinux'], 'USAGE', /--kernel/],
+  [['run'], 'USAGE', /needs an image/],
+  [['run', '--memory', '512', '@root', 'x'], 'USAGE', /no unit.*512m/],
+  [['run', '--memory', '4g', '@root', 'x'], 'USAGE', /3072m/],
+  [['run', '--cpus', '0', '@root', 'x'], 'USAGE', /0\.01 to 32/],
+  [['run', '--cpus', '64', '@root', 'x'], 'USAGE', /0\.01 to 32/],
+  [['run', '--name', '../x', '@root', 'x'], 'USAGE', /--name/],
+  [['run', '--name', '', '@root', 'x'], 'USAGE', /--name/],
+  [['run', '--hostname', '-x', '@root', 'x'], 'USAGE', /--hostname/],
+  [['run', '-h', 'x'.repeat(65), '@root', 'x'], 'USAGE', /at most 64/],
+  [['run', '--ulimit', 'nofile', '@root', 'x'], 'USAGE', /SOFT/],
+  [['run', '--ulimit', 'nofile=2:1', '@root', 'x'], 'USAGE', /above the hard/],
+  [['run', '--cap-add', 'SYS_ROOT', '@root', 'x'], 'USAGE', /capabilities\(7\)/],
+  [['run', '--stop-signal', 'SIGFOO', '@root', 'x'], 'USAGE', /not a signal/],
+  [['run', '--detach-keys', 'ctrl-', '@root', 'x'], 'USAGE', /detach-keys/],
+  [['run', '--tmpfs', 'run', '@root', 'x'], 'USAGE', /absolute/],
+  [['run', '--tmpfs', '/a/..', '@root', 'x'], 'USAGE', /hide the image/],
+  [['run', '--tmpfs', '/run:colour=red', '@root', 'x'], 'USAGE', /colour=red/],
+  [['run', '--scratch', '1m', '@root', 'x'], 'USAGE', /16m/],
+  [['run', '-e', '=x', '@root', 'x'], 'USAGE', /no name/],
+  [['run', '--env-file', '@missing', '@root', 'x'], 'USAGE', /ENOENT/],
+  [['run', '--env-file', '@dir', '@root', 'x'], 'USAGE', /EISDIR/],
+  [['run', '--env-file', '/dev/zero', '@root', 'x'], 'USAGE', /larger than/],
+  [['run', '--env-file', '@env', '@root', 'x'], 'USAGE', /white space/],
+  [['run', '--env-file', '@latin1', '@root', 'x'], 'USAGE', /UTF-8/],
+  [['run', '-it', '@root', 'x'], 'USAGE', /not a terminal/],
+  [['run', '@root'], 'USAGE', /no command/],
+];
+
+const IMAGES: readonly Case[] = [
+  [['run', 'docker://debian', 'x'], 'IMAGE_REFERENCE', /registry.*docker-archive:/],
+  [['run', 'no-such-image', 'x'], 'IMAGE_NOT_FOUND', /oci:DIR/],
+  [['run', '', 'x'], 'IMAGE_REFERENCE', /empty/],
+  [['run', '@missing', 'x'], 'IMAGE_OPEN', /does not exist/],
+  [['run', '@text', 'x'], 'IMAGE_TAR_HEADER', /not a tar/],
+  [['run', '@empty', 'x'], 'IMAGE_BAD', /empty/],
+  [['run', '@kernel', 'x'], 'IMAGE_BAD', /vmm boot --kernel/],
+  [['run', '@fifo', 'x'], 'IMAGE_OPEN', /neither/],
+  [['run', 'oci:@dir', 'x'], 'IMAGE_BAD', /not an OCI layout/],
+  [['image'], 'USAGE', /ls, import/],
+  [['image', 'pull', 'debian'], 'USAGE', /unknown image command pull/],
+  [['image', 'constructor'], 'USAGE', /unknown image command/],
+  [['image', 'ls', 'x'], 'USAGE', /no argument/],
+  [['image', 'import'], 'USAGE', /an image/],
+  [['image', 'import', '@root', 'bad name'], 'USAGE', /not an image name/],
+  [['image', 'import', 'debian'], 'IMAGE_NOT_FOUND', /not a path/],
+  [['image', 'inspect', 'x'], 'IMAGE_NOT_FOUND', /vmm image ls/],
+  [['image', 'rm'], 'USAGE', /one image or more/],
+  [['image', 'rm', 'x'], 'IMAGE_NOT_FOUND', /vmm image ls/],
+  [['image', 'prune', '--al'], 'USAGE', /did you mean --all/],
+  [['accel', 'x'], 'USAGE', /no argument/],
+  [['brew'], 'USAGE', /commands: run, boot/],
+];
+
+async function check([args, code, says]: Case): Promise<void> {
+  const given = args.map((arg) => arg.replace(/^((?:oci:)?)@/, `$1${FOLDER}/`));
+  const { status, stdout, stderr } = await vmm(given, { env });
+  const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('vmm: using the software CPU'));
+  expect(lines, stderr).toHaveLength(1);
+  expect(lines[0]).toMatch(new RegExp(`^vmm: .+ \\(.+\\) \\[${code}\\]$`));
+  expect(lines[0]).toMatch(says);
+  expect(status).toBe(125);
+  expect(stdout.length).toBe(0);
+}
+
+/** Two at a time: each is a process. */
+async function checkAll(cases: readonly Case[]): Promise<void> {
+  const failures: string[] = [];
+  const todo = [...cases];
+  const work = async (): Promise<void> => {
+    for (let next = todo.shift(); next !== undefined; next = todo.shift()) {
+      await check(next).catch((error: Error) => failures.push(`vmm ${next?.[0].join(' ').slice(0, 200)}: ${error.message}`));
+    }
+  };
+  await Promise.all([work(), work()]);
+  expect(failures).toEqual([]);
+}
+
+describe('bad input gives status 125 and one line with hint and code', () => {
+  const limit = 300_000;
+  it('kernels, initrds, command lines', () => checkAll(KERNELS), limit);
+  it('disks', () => checkAll(DISKS), limit);
+  it('options', () => checkAll(OPTIONS), limit);
+  it('images', () => checkAll(IMAGES), limit);
+});
+
+describe('help', () => {
+  it.each([['--help'], ['-h'], ['help'], ['run', '--help'], ['run', '-h'], ['boot', '--help'], ['boot', '-h'], ['image', '--help'], ['image', '-h'], ['image', 'ls', '--help'], ['accel', '-h']])('vmm %s %s', async (...args) => {
+    const { status, stdout, stderr } = await vmm(args.filter((arg) => arg !== undefined), { env });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout.toString()).toMatch(/^Usage: vmm /);
+  });
+});
+
+describe('disks are locked', () => {
+  it('one may write, or many may read', () => {
+    const path = at('disk');
+    const open = (readOnly: boolean): (() => void) => {
+      const { fd } = openDisk({ path, readOnly, id: 'x' });
+      return () => closeSync(fd);
+    };
+    const readers = [open(true), open(true)];
+    expect(() => open(false)).toThrow(expect.objectContaining({ code: 'DISK_BUSY' }));
+    for (const close of readers) close();
+    const writer = open(false);
+    for (const readOnly of [true, false]) expect(() => open(readOnly)).toThrow(expect.objectContaining({ code: 'DISK_BUSY' }));
+    writer();
+    open(false)();
+  });
+
+  it('against other processes', async () => {
+    const fd = openSync(at('disk'), 'r');
+    try {
+      expect(sys.flock(fd, 2 | 4)).toBe(true);
+      await check([['boot', '--disk', '@disk'], 'DISK_BUSY', /stop that machine/]);
+    } finally {
+      closeSync(fd);
+    }
+  });
+});
+
+describe('lines of errors', () => {
+  it('show control characters instead of sending them', () => {
+    expect(describeError(new VmmError('X', 'a\u001b[31mb\nc\u009bd\u202e', { hint: 'e\r' }))).toBe('vmm: a\\u{1b}[31mb\\nc\\u{9b}d\\u{202e} (e\\u{d}) [X]\n');
+  });
+
+  it('are bounded', () => {
+    expect(oneLine('x'.repeat(100_000)).length).toBeLessThan(3000);
+  });
+});
