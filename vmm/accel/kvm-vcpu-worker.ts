@@ -65,8 +65,6 @@ words.setState(index, STATE_ENDED);
 
 function loop(): void {
   for (;;) {
-    // Cleared before the command is read: a kick after that read sets it again, and KVM_RUN returns at once.
-    Atomics.store(bytes, runAt + kvm_run.immediate_exit, 0);
     const command = words.command(index);
     if (command === COMMAND_STOP) return;
     if (command === COMMAND_PAUSE) {
@@ -75,6 +73,10 @@ function loop(): void {
       if (words.command(index) === COMMAND_RUN) words.setState(index, STATE_RUNNING);
       continue;
     }
+    // Only now the vCPU is this thread's. A command that came meanwhile is seen below; the kick of a later one sets the
+    // byte again, and KVM_RUN returns at once.
+    Atomics.store(bytes, runAt + kvm_run.immediate_exit, 0);
+    if (words.command(index) !== COMMAND_RUN) continue;
     const exit = enter();
     if (exit === undefined) continue;
     post({ type: 'exit', exit });

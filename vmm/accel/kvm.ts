@@ -21,7 +21,7 @@ import { MACHINE_F_THREADS } from '../machine/events.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
 
 /** What a vCPU's worker starts with. Descriptors are the process's. */
@@ -54,7 +54,7 @@ const GSI_MAX = 24;
 /** All signals but the kick. */
 const RUN_MASK = BigInt.asUintN(64, ~(1n << BigInt(SIGRTMIN - 1)));
 /** How often a pool thread is kicked again until it is out of the guest, ms. */
-const POOL_KICK_MS = 1;
+const POOL_KICK_MS = 5;
 /** RAM's memory slot. */
 const RAM_SLOT = 0;
 
@@ -263,6 +263,8 @@ class KvmAccelerator implements Accelerator {
   #poolExit(result: number): VcpuExit | undefined {
     const { core } = this.#context;
     if (result < 0) {
+      if (this.#poolLeaving !== undefined) return undefined;
+      // Nobody but the pool's loop touches the byte before the hand-over, so this call cannot stay in the guest.
       this.#setImmediateExit(0, 1);
       const again = this.#vcpu(0).run();
       this.#setImmediateExit(0, 0);
@@ -362,7 +364,7 @@ class KvmAccelerator implements Accelerator {
       if (index === 0 && this.#pool !== 'over') {
         if (this.#taker) this.#handOver();
         else this.#enterFromPool();
-      } else if (this.#words.state(index) === STATE_PAUSED || this.#words.state(index) === STATE_STARTING) this.#words.setCommand(index, COMMAND_RUN);
+      } else this.#words.setCommand(index, COMMAND_RUN);
     }
   }
 
