@@ -33,7 +33,7 @@ const FPU_WORDS: Readonly<Record<string, number>> = { fctrl: 0, fstat: 4, ftag: 
 
 /** The stop that a vCPU's worker saw: `reason` and `address` as debug_reason and debug_address gave them. */
 export function debugStop(vcpu: number, reason: number, address: bigint): DebugStop {
-  if (reason === DEBUG_READ || reason === DEBUG_WRITE) return { vcpu, reason: 'watchpoint', access: reason === DEBUG_READ ? 'read' : 'write', address };
+  if (reason === DEBUG_READ || reason === DEBUG_WRITE) return { vcpu, reason: 'watchpoint', access: reason === DEBUG_READ ? 'read' : 'write', address: BigInt.asUintN(64, address) };
   return { vcpu, reason: reason === DEBUG_AT_BREAK ? 'breakpoint' : 'step' };
 }
 
