@@ -17,10 +17,10 @@ export function archiveOf(files: Readonly<Record<string, Uint8Array | string>>, 
   const member = (name: string, type: string, data: Buffer, link: string): Buffer[] => {
     const header = Buffer.alloc(512);
     header.write(name, 0, 100);
-    header.write('0000644\0000000000\0000000000\0', 100);
+    header.write('0000644\x000000000\x000000000\x00', 100);
     header.write(`${data.length.toString(8).padStart(11, '0')}\0${'0'.repeat(11)}\0        ${type}`, 124);
     header.write(link, 157, 100);
-    header.write('ustar\00000', 257);
+    header.write('ustar\x0000', 257);
     header.write(`${header.reduce((sum, byte) => sum + byte, 0).toString(8).padStart(6, '0')}\0 `, 148);
     return [header, data, Buffer.alloc((512 - (data.length % 512)) % 512)];
   };
