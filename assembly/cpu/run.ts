@@ -11,7 +11,7 @@ import { MODE_64, MODE_FLAT, MODE_STEP } from './modes';
 import { run_enter, run_leave } from './smp';
 import { timer_poll } from './timer';
 import {
-  Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, SEG_BASE,
+  Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_BASE,
   SEG_CS, SEG_LIMIT,
 } from './state';
 
@@ -27,6 +27,8 @@ const SLICE: i32 = 50_000;
 /** Timers are looked at this often: reading the host's clock costs as much as some ten instructions. */
 const TIMER_INSNS: u32 = 10_000;
 const TF: u32 = 0x100;
+/** Pending events that STI's and MOV SS's shadow holds back. */
+const SHADOWED: u32 = PEND_INTR | PEND_NMI;
 const IF: u32 = 0x200;
 
 /** Fields of BlockVars that the host may set. */
@@ -97,11 +99,21 @@ function run(cpu: usize, budget: i32): i32 {
       }
       grant = insns;
     }
+    // The dispatcher starts no block while an interrupt is pending: what the shadow holds back is put aside meanwhile.
+    const held = shadow ? atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~SHADOWED) & SHADOWED : 0;
+    const start = c.icount;
     if (v.debug & DEBUG_WATCH && !step) {
       v.watch_raise = 1;
       go(cpu, c, blk, grant);
       if (watch_taken_back(c, v)) continue;
     } else go(cpu, c, blk, grant);
+    if (held) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), held);
+    if (step && c.icount == start && c.fault == FAULT_NONE) {
+      // Something else came up before the instruction began: it is still to be done
+      if (shadow) c.intr_shadow = 1;
+      v.link = 0;
+      continue;
+    }
     v.watch_redo = 0;
     if (c.fault == FAULT_EXCEPTION) v.watch_hit = 0; // the instruction did not happen
     const done = c.fault == FAULT_EXCEPTION ? false : true;
