@@ -134,7 +134,7 @@ const root = new URL('../../..', import.meta.url).pathname;
 const programs = [
   ['libc', '/lib/x86_64-linux-gnu/libc.so.6'],
   ['libcrypto', '/usr/lib/x86_64-linux-gnu/libcrypto.so.3'],
-  ['vmlinux', join(root, 'guest-kernel/artifacts/vmlinux')],
+  ['vmlinux', join(root, '.cache/guest/vmlinux')],
 ].filter(([, path]) => existsSync(path as string)) as [string, string][];
 
 beforeAll(() => void intMachine(1), 400_000);
