@@ -9,6 +9,9 @@ start:
     shr $16, %eax
     mov %ax, gate + 6
     lidt idtr
+    mov $0xff, %al              /* the PICs would deliver the line a second time, as vector 5 */
+    out %al, $0x21
+    out %al, $0xa1
     movl $0x1ff, LAPIC + 0xf0   /* spurious vector register: enable */
     movl $(0x10 + 2 * GSI + 1), IOAPIC
     movl $0, IOAPIC + 0x10      /* destination: local APIC 0 */
