@@ -102,14 +102,15 @@ function run(cpu: usize, budget: i32): i32 {
     // The dispatcher starts no block while an interrupt is pending: what the shadow holds back is put aside meanwhile.
     const held = shadow ? atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~SHADOWED) & SHADOWED : 0;
     const start = c.icount;
+    const count = c.r1;
     if (v.debug & DEBUG_WATCH && !step) {
       v.watch_raise = 1;
       go(cpu, c, blk, grant);
       if (watch_taken_back(c, v)) continue;
     } else go(cpu, c, blk, grant);
     if (held) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), held);
-    if (step && c.icount == start && c.fault == FAULT_NONE) {
-      // Something else came up before the instruction began: it is still to be done
+    if (step && c.icount == start && c.r1 == count && c.fault == FAULT_NONE) {
+      // Something else came up before the instruction began: it is still to be done (an element of a REP counts RCX down)
       if (shadow) c.intr_shadow = 1;
       v.link = 0;
       continue;

@@ -23,7 +23,8 @@ export const hasAssembler = spawnSync('gcc', ['--version'], { stdio: 'ignore' })
 export const hasQemu = spawnSync('qemu-system-x86_64', ['--version'], { stdio: 'ignore' }).status === 0;
 
 let module: WebAssembly.Module | undefined;
-function coreModule(): WebAssembly.Module {
+/** The compiled core, built once a process. */
+export function coreModule(): WebAssembly.Module {
   if (!module) {
     buildCore();
     module = new WebAssembly.Module(readFileSync(join(root, 'dist', 'core.wasm')));
@@ -187,13 +188,8 @@ export function runQemu(elf: string, cpus = 1): string {
   const log = `${elf}.qemu.${process.pid}`;
   const machine = ['-accel', 'tcg', '-M', 'pc', '-cpu', 'qemu64', '-m', '64', '-smp', String(cpus)];
   const plain = ['-nodefaults', '-display', 'none', '-serial', `file:${log}`, '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4'];
-  spawnSync('qemu-system-x86_64', [...machine, ...plain, '-kernel', elf], { timeout: 60_000 });
+  spawnSync('qemu-system-x86_64', [...machine, ...plain, '-kernel', elf], { timeout: 100_000 });
   const output = readFileSync(log, 'latin1');
   rmSync(log);
   return output;
-}
-
-/** Compiles the core if need be, so that the first test does not wait for it. */
-export function prepareCore(): void {
-  coreModule();
 }
