@@ -111,10 +111,12 @@ export class CaseMaker {
   private readonly bytes: number[] = [];
   readonly regs = new BigUint64Array(16);
 
-  constructor(
-    private readonly r: Rng,
-    private readonly bits: 32 | 64 = 64,
-  ) {
+  private readonly r: Rng;
+  private readonly bits: 32 | 64;
+
+  constructor(r: Rng, bits: 32 | 64 = 64) {
+    this.r = r;
+    this.bits = bits;
     const other = bits === 64 ? 'i64' : 'o64';
     this.rows = readOpmap().filter(
       (w) =>
