@@ -82,7 +82,7 @@ describe('gdb on the software CPU', () => {
     ]);
     expect(text).toMatch(/Breakpoint 1, inner \(a=2, b=4\)/);
     expect(text).toMatch(/#0 {2}inner \(a=2, b=4\).*\n#1 .* in outer \(n=4\).*\n#2 .* in main \(\)/);
-    const [, before, after] = /\$1 = (0x\w+)[^]*?\$2 = (0x\w+)/.exec(text) ?? [];
+    const [, before, after] = /\$1 = (0x\w+)[\s\S]*?\$2 = (0x\w+)/.exec(text) ?? [];
     expect(Number(after)).toBeGreaterThan(Number(before));
     expect(text).toContain('$3 = 6');
     expect(text).toContain('Value returned is $4 = 18');
@@ -125,7 +125,7 @@ describe('gdb on the software CPU', () => {
       'monitor help', 'monitor info mem', 'monitor info irq', 'monitor dump', 'set var go_on = 0', 'detach',
     ]);
     expect(text).toMatch(/Breakpoint 1, wait_for_gdb \(\)/);
-    expect(text).toMatch(/received signal SIGINT[^]*#0 .*wait_for_gdb \(\)[^]*#1 .*main \(\)/);
+    expect(text).toMatch(/received signal SIGINT[\s\S]*#0 .*wait_for_gdb \(\)[\s\S]*#1 .*main \(\)/);
     expect(text).toContain('0000000000000000-0000000100000000 0000000100000000 -wx');
     expect(text).toContain('IOAPIC:');
     expect(text).toMatch(/vCPU 0:\n {2} +rax=/);
@@ -139,7 +139,7 @@ describe('gdb on the software CPU', () => {
     ]);
     expect(text).toMatch(/\* 1 +Thread 1 \(vCPU 0\) wait_for_gdb/);
     expect(text).toMatch(/ 2 +Thread 2 \(vCPU 1\) .*second/);
-    expect(text).toMatch(/Thread 2 hit Hardware watchpoint 2[^]*New value = \d+[05]00\n.*second/);
+    expect(text).toMatch(/Thread 2 hit Hardware watchpoint 2[\s\S]*New value = \d+[05]00\n.*second/);
     expect(code, text).toBe(GOOD);
   });
 

@@ -424,7 +424,7 @@ class KvmAccelerator implements Accelerator {
       run: (index) => {
         if (this.#wanted === 'stop' || this.#exited) return;
         this.#wanted = 'run';
-        this.#words.setCommand(index, COMMAND_RUN);
+        this.#words.release(index);
       },
     });
     return this.#debug;

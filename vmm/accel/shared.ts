@@ -50,6 +50,12 @@ export class SharedWords {
     Atomics.compareExchange(this.#words, COMMANDS + vcpu, COMMAND_RUN, COMMAND_PAUSE);
   }
 
+  /** Lets a vCPU that stands run again; one that was told to stop meanwhile stays told so. */
+  release(vcpu: number): void {
+    Atomics.compareExchange(this.#words, COMMANDS + vcpu, COMMAND_PAUSE, COMMAND_RUN);
+    Atomics.notify(this.#words, COMMANDS + vcpu);
+  }
+
   /** Blocks while the command of `vcpu` is `command`. */
   waitWhile(vcpu: number, command: number): void {
     while (this.command(vcpu) === command) Atomics.wait(this.#words, COMMANDS + vcpu, command);

@@ -1,6 +1,6 @@
 import { CPU_STRIDE, IRQCHIP_BASE } from '../../assembly/core/layout.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
-import { COMMAND_RUN, type SharedWords } from './shared.ts';
+import type { SharedWords } from './shared.ts';
 import type { AcceleratorContext, Registers } from './types.ts';
 import { cpuAddress, readRegisters } from './wasm-registers.ts';
 
@@ -119,7 +119,7 @@ export class WasmDebug implements AcceleratorDebug {
     this.#stoppedAt = undefined;
     actions.forEach((action, vcpu) => {
       core.cpu_set_step(cpuAddress(vcpu), action === 'step' ? 1 : 0);
-      if (action !== 'hold') this.#words.setCommand(vcpu, COMMAND_RUN);
+      if (action !== 'hold') this.#words.release(vcpu);
     });
   }
 

@@ -100,7 +100,7 @@ class WasmAccelerator implements Accelerator {
 
   resume(): void {
     for (let index = 0; index < this.#context.cpus; index++) {
-      if (this.#words.state(index) === STATE_PAUSED) this.#words.setCommand(index, COMMAND_RUN);
+      if (this.#words.state(index) === STATE_PAUSED) this.#words.release(index);
     }
   }
 

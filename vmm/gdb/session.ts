@@ -55,6 +55,7 @@ export class GdbSession {
   #swbreak = false;
   #onLife: (() => void) | undefined;
   #over = false;
+  #killed = false;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -137,7 +138,7 @@ export class GdbSession {
     this.#over = true;
     this.#breakpoints.clear();
     const machine = this.#machine;
-    if (machine === undefined) return;
+    if (machine === undefined || this.#killed) return;
     await machine.pause();
     if (this.#machine !== machine) return;
     machine.setBreakpoints([]);
@@ -357,6 +358,7 @@ export class GdbSession {
   }
 
   #kill(): undefined {
+    this.#killed = true;
     this.#machine?.stop();
     return undefined;
   }

@@ -306,6 +306,9 @@ describe('leaving', () => {
     expect(gdb.machine.noted).toEqual(['stop']);
     expect(await gdb.ask('vKill;1')).toBe('OK');
     expect(gdb.machine.noted).toEqual(['stop', 'stop']);
+    // the connection ends while the machine is being stopped: it must not run again
+    await gdb.session.finish();
+    expect(gdb.machine.noted).toEqual(['stop', 'stop']);
   });
 });
 
