@@ -17,6 +17,9 @@ const tool = (label, command, args) => {
 tool('types (tsc)', 'tsc', ['-p', '.']);
 tool('lint (biome)', 'biome', ['lint', '--error-on-warnings', 'vmm', 'image', 'scripts', 'test', 'bench', 'bin'].filter((p) => !/^[a-z]+$/.test(p) || p === 'lint' || existsSync(join(root, p))));
 
+const artifacts = spawnSync(process.execPath, [join(root, 'guest-kernel', 'check.mjs')], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+if (artifacts.status !== 0) report('check: guest artifacts do not match their sources');
+
 // Imports go one way. Key: top-level area; value: what it may import beside itself.
 const MAY_IMPORT = {
   assembly: [],

@@ -193,3 +193,8 @@ export function runQemu(elf: string, cpus = 1): string {
   rmSync(log);
   return output;
 }
+
+/** For `beforeAll`: compiles the core if need be, so that the first test does not wait for it. */
+export function prepareCore(): void {
+  coreModule();
+}

@@ -33,7 +33,7 @@ export function compileEntry(name: string): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(out));
 }
 
-type Fn = (...args: (number | bigint)[]) => number & bigint;
+type Fn = (...args: (number | bigint)[]) => number | bigint;
 
 export const FIELD = {
   gpr: 0, rip: 1, segs: 2, cr0: 5, cr2: 6, cr3: 7, cr4: 8, efer: 9, icount: 10, cpl: 11, pending: 12, wake: 13, stats: 14,
@@ -70,10 +70,10 @@ export class SysMachine {
     for (let i = 0; i < cpus; i++) this.call('cpu_reset', i, profile, timeMode);
   }
 
-  call(name: string, ...args: (number | bigint)[]): number & bigint {
+  call<R extends number | bigint = number>(name: string, ...args: (number | bigint)[]): R {
     const f = this.x[name];
     if (!f) throw new Error(`no export ${name}`);
-    return f(...args);
+    return f(...args) as unknown as R;
   }
 
   cpu(index = 0): number {
@@ -190,7 +190,7 @@ export class SysMachine {
   }
 
   read(va: bigint, size = 8): bigint {
-    return BigInt.asUintN(64, this.call('t_rd', this.cpu(), va, size));
+    return BigInt.asUintN(64, this.call64('t_rd', this.cpu(), va, size));
   }
 
   write(va: bigint, v: bigint, size = 8): void {
@@ -198,6 +198,6 @@ export class SysMachine {
   }
 
   fetch(va: bigint): bigint {
-    return BigInt.asUintN(64, this.call('mmu_fetch', this.cpu(), va));
+    return BigInt.asUintN(64, this.call64('mmu_fetch', this.cpu(), va));
   }
 }

@@ -3,7 +3,7 @@ import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import { AgentSession } from '../agent/session.ts';
 import type { WindowSize } from '../agent/spec.ts';
-import { VmmError } from '../errors.ts';
+import type { VmmError } from '../errors.ts';
 import type { AccelName, CpuModel, MachineResult } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
 import { Machine } from '../machine/machine.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hasAssembler, prepareCore, runGuest } from '../../support/cpu-guest.ts';
+import { hasAssembler, coreModule, runGuest } from '../../support/cpu-guest.ts';
 
 const root = new URL('../../..', import.meta.url).pathname;
 const source = join(root, 'test', 'guests', 'cpu');
@@ -28,7 +28,7 @@ function guest(name: string, flags: string[]): string {
 
 beforeAll(() => {
   mkdirSync(out, { recursive: true });
-  prepareCore();
+  coreModule();
 }, 600_000);
 
 describe.skipIf(!hasAssembler)('fpmath.c gives its native output', () => {

@@ -295,17 +295,17 @@ describe('APIC timer', () => {
 
   it('TSC deadline: by MSR, cleared when it fires, at once when it is past', () => {
     m.call('msr_write', m.cpu(), 0x6e0, 5000n);
-    expect(m.call('msr_read', m.cpu(), 0x6e0)).toBe(0n); // not in deadline mode
+    expect(m.call64('msr_read', m.cpu(), 0x6e0)).toBe(0n); // not in deadline mode
     wr(0, LVT_TIMER, 0x4_0032);
-    const tsc = m.call('msr_read', m.cpu(), 0x10) as bigint;
+    const tsc = m.call64('msr_read', m.cpu(), 0x10);
     m.call('msr_write', m.cpu(), 0x6e0, tsc + 5000n);
-    expect(m.call('msr_read', m.cpu(), 0x6e0)).toBe(tsc + 5000n);
+    expect(m.call64('msr_read', m.cpu(), 0x6e0)).toBe(tsc + 5000n);
     wr(0, TMICT, 77); // ignored in this mode
     at(5000);
     m.call('timer_poll', m.cpu());
     expect(ack()).toBe(0x32);
     wr(0, EOI, 0);
-    expect(m.call('msr_read', m.cpu(), 0x6e0)).toBe(0n);
+    expect(m.call64('msr_read', m.cpu(), 0x6e0)).toBe(0n);
     m.call('msr_write', m.cpu(), 0x6e0, 1n);
     expect(ack()).toBe(0x32);
   });
@@ -324,24 +324,24 @@ describe('APIC timer', () => {
     m = new SysMachine(module, 1, 0, 2);
     m.set64(FIELD.icount, 1000n);
     wr(0, SVR, 0x1ff);
-    expect(m.call('msr_read', m.cpu(), 0x10)).toBe(2000n);
+    expect(m.call64('msr_read', m.cpu(), 0x10)).toBe(2000n);
     wr(0, TDCR, 0xb);
     wr(0, LVT_TIMER, 0x31);
     wr(0, TMICT, 7_000);
     expect(m.call('cpu_wait', m.cpu(), 1_000)).toBe(0);
     expect(m.call('cpu_wait', m.cpu(), 1e9)).toBe(1);
-    expect(m.call('msr_read', m.cpu(), 0x10)).toBe(9000n);
+    expect(m.call64('msr_read', m.cpu(), 0x10)).toBe(9000n);
     expect(irr(0)).toEqual([0x31]);
   });
 
   it('the TSC never runs backward', () => {
     at(500);
-    const a = m.call('msr_read', m.cpu(), 0x10) as bigint;
+    const a = m.call64('msr_read', m.cpu(), 0x10);
     at(400);
-    expect(m.call('msr_read', m.cpu(), 0x10)).toBe(a);
+    expect(m.call64('msr_read', m.cpu(), 0x10)).toBe(a);
     m.call('msr_write', m.cpu(), 0x10, 123_456_789_012n);
     at(600);
-    expect(m.call('msr_read', m.cpu(), 0x10)).toBe(123_456_789_112n);
+    expect(m.call64('msr_read', m.cpu(), 0x10)).toBe(123_456_789_112n);
   });
 });
 

@@ -41,7 +41,6 @@ beforeEach(() => {
   m.w64(GDT + 0x40, 0x0000_8900_0000_0067n | (BigInt(TSS) << 16n));
   m.w64(GDT + 0x48, 0n);
   m.w64(GDT + 0x50, 0x00cf_9800_0000_ffffn); // 32-bit code: not for long mode gates
-  m.view.setUint16(m.cpu() + 0x800, 0, true);
   m.set64(FIELD.gdtr, BigInt(GDT));
   m.set64(FIELD.idtr, BigInt(IDT));
   idtLimit(0xfff);
@@ -130,7 +129,7 @@ describe('delivery in 64-bit mode', () => {
     m.call('raise_step', m.cpu());
     m.call('sys_deliver', m.cpu());
     expect(m.r64(0xb000 - 24)).toBe(0x246n);
-    expect(m.call('dr_read', m.cpu(), 6)).toBe(0xffff_4ff0n);
+    expect(m.call64('dr_read', m.cpu(), 6)).toBe(0xffff_4ff0n);
   });
 });
 

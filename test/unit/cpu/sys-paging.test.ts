@@ -309,9 +309,9 @@ describe('without paging, and outside RAM', () => {
 
   it('a debugger translates without setting bits or faults', () => {
     const leaf = m.map(VA, PA, P | W);
-    expect(m.call('mmu_peek', m.cpu(), VA + 3n)).toBe(BigInt(PA + 3));
+    expect(m.call64('mmu_peek', m.cpu(), VA + 3n)).toBe(BigInt(PA + 3));
     expect(m.r64(leaf) & A).toBe(0n);
-    expect(BigInt.asUintN(64, m.call('mmu_peek', m.cpu(), VA + 0x1000n))).toBe(0xffff_ffff_ffff_ffffn);
+    expect(BigInt.asUintN(64, m.call64('mmu_peek', m.cpu(), VA + 0x1000n))).toBe(0xffff_ffff_ffff_ffffn);
     expect(m.takeFault()).toBeUndefined();
   });
 });

@@ -86,7 +86,7 @@ describe('CPUID', () => {
 });
 
 describe('MSRs', () => {
-  const read = (n: number): bigint => BigInt.asUintN(64, m.call('msr_read', m.cpu(), n));
+  const read = (n: number): bigint => BigInt.asUintN(64, m.call64('msr_read', m.cpu(), n));
   const write = (n: number, v: bigint): boolean => m.call('msr_write', m.cpu(), n, v) === 1;
 
   it('an unknown one is #GP(0), read and written, and counted by number', () => {
@@ -163,15 +163,15 @@ describe('control registers', () => {
   ];
   for (const [name, n, v] of refused) {
     it(`${name}: #GP(0), unchanged`, () => {
-      const before = m.call('cr_read', m.cpu(), n);
+      const before = m.call64('cr_read', m.cpu(), n);
       expect(write(n, v)).toBe(false);
       expect(m.takeFault()).toEqual(GP0);
-      expect(m.call('cr_read', m.cpu(), n)).toBe(before);
+      expect(m.call64('cr_read', m.cpu(), n)).toBe(before);
     });
   }
 
   it('CR1 and CR5 are #UD; user code gets #GP', () => {
-    m.call('cr_read', m.cpu(), 1);
+    m.call64('cr_read', m.cpu(), 1);
     expect(m.takeFault()?.vector).toBe(VECTOR.UD);
     m.setCpl(3);
     expect(write(0, 0x8001_0011n)).toBe(false);
@@ -213,13 +213,13 @@ describe('control registers', () => {
 
   it('debug registers: DR4 aliases DR6, #UD with CR4.DE, DR7.GD traps', () => {
     m.call('dr_write', m.cpu(), 6, 0xfn);
-    expect(m.call('dr_read', m.cpu(), 4)).toBe(0xffff_0fffn);
+    expect(m.call64('dr_read', m.cpu(), 4)).toBe(0xffff_0fffn);
     write(4, 0xb8n);
     m.takeFault();
-    m.call('dr_read', m.cpu(), 4);
+    m.call64('dr_read', m.cpu(), 4);
     expect(m.takeFault()?.vector).toBe(VECTOR.UD);
     m.call('dr_write', m.cpu(), 7, 0x2000n);
-    m.call('dr_read', m.cpu(), 0);
+    m.call64('dr_read', m.cpu(), 0);
     expect(m.takeFault()?.vector).toBe(VECTOR.DB);
   });
 
@@ -304,15 +304,15 @@ describe('segments', () => {
   });
 
   it('LAR, LSL, VERR, VERW answer by ZF', () => {
-    const lar = m.call('lar', m.cpu(), 0x18) as bigint;
+    const lar = m.call64('lar', m.cpu(), 0x18);
     expect([lar >> 32n, lar & 0xffff_ffffn]).toEqual([1n, 0x00c0_9200n]);
-    expect((m.call('lsl', m.cpu(), 0x28) as bigint) & 0xffff_ffffn).toBe(0xfffn);
-    expect((m.call('lsl', m.cpu(), 0x18) as bigint) & 0xffff_ffffn).toBe(0xffff_ffffn);
-    expect(m.call('lar', m.cpu(), 0)).toBe(0n);
+    expect((m.call64('lsl', m.cpu(), 0x28)) & 0xffff_ffffn).toBe(0xfffn);
+    expect((m.call64('lsl', m.cpu(), 0x18)) & 0xffff_ffffn).toBe(0xffff_ffffn);
+    expect(m.call64('lar', m.cpu(), 0)).toBe(0n);
     expect([m.call('verr', m.cpu(), 0x28), m.call('verw', m.cpu(), 0x28)]).toEqual([1, 0]);
     expect([m.call('verr', m.cpu(), 0x38), m.call('verw', m.cpu(), 0x18)]).toEqual([0, 1]);
     m.setCpl(3);
-    expect(m.call('lar', m.cpu(), 0x18)).toBe(0n);
+    expect(m.call64('lar', m.cpu(), 0x18)).toBe(0n);
     expect(m.call('verr', m.cpu(), 0x23)).toBe(1);
     expect(m.takeFault()).toBeUndefined();
   });
