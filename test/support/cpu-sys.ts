@@ -76,6 +76,11 @@ export class SysMachine {
     return f(...args) as unknown as R;
   }
 
+  /** Calls an export whose result is a u64. */
+  call64(name: string, ...args: (number | bigint)[]): bigint {
+    return this.call<bigint>(name, ...args);
+  }
+
   cpu(index = 0): number {
     return CPU_BASE + index * CPU_STRIDE;
   }
