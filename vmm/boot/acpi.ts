@@ -1,5 +1,6 @@
 import { COM1_IRQ, COM1_PORT, IOAPIC_GPA, LAPIC_GPA, POWER_PORT, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
 import * as aml from './aml.ts';
+import { checksum } from './checksum.ts';
 import type { GuestMemory } from './entry.ts';
 import { ACPI_TABLES_GPA, ACPI_TABLES_MAX, RSDP_GPA } from './places.ts';
 
@@ -121,10 +122,4 @@ function dsdtBody(virtioSlots: readonly number[]): number[] {
     ),
   );
   return [...aml.name('_S5_', aml.pkg(aml.integer(S5_SLEEP_TYPE), aml.integer(0), aml.integer(0), aml.integer(0))), ...aml.scope('_SB_', serial, ...virtio)];
-}
-
-function checksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (const byte of bytes) sum += byte;
-  return (256 - (sum & 255)) & 255;
 }

@@ -1,4 +1,5 @@
 import { IOAPIC_GPA, LAPIC_GPA } from '../../assembly/core/layout.ts';
+import { checksum } from './checksum.ts';
 import type { GuestMemory } from './entry.ts';
 import { MPTABLE_GPA, MPTABLE_MAX } from './places.ts';
 
@@ -85,11 +86,4 @@ export function writeMpTable(memory: GuestMemory, cpus: number): void {
   view.setUint8(9, 4);
   view.setUint8(10, checksum(bytes.subarray(0, 16)));
   memory.write(MPTABLE_GPA, bytes.subarray(0, at));
-}
-
-/** The byte that makes all bytes of a structure add up to 0 modulo 256. */
-function checksum(bytes: Uint8Array): number {
-  let sum = 0;
-  for (const byte of bytes) sum += byte;
-  return (256 - (sum & 255)) & 255;
 }
