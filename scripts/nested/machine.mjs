@@ -4,7 +4,7 @@
 // The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take a second or two.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -35,7 +35,9 @@ export class NestedMachine {
    *   snapshot (true): use and keep the state after boot. Resolves when the machine takes jobs.
    */
   static async boot(options = {}) {
-    const parts = prepare();
+    // One process at a time: a root disk replaced under a kept state would be another one than that state's kernel has mounted.
+    mkdirSync(nestedDir, { recursive: true });
+    const parts = await onlyOne(join(nestedDir, 'prepare.lock'), prepare);
     const machine = new NestedMachine();
     try {
       await machine.#start(parts, options);
