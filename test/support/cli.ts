@@ -14,6 +14,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly stdin?: string | Uint8Array | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  /** Options for Node itself. */
+  readonly node?: readonly string[];
   /** Milliseconds before the run counts as hanging. */
   readonly limit?: number;
 }
@@ -26,7 +28,7 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const env: Record<string, string | undefined> = { ...process.env, ...options.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
-    const child = spawn(process.execPath, ['--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const child = spawn(process.execPath, [...(options.node ?? []), '--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
