@@ -403,7 +403,7 @@ function clear_pending(cpu: usize, bits: u32): void {
 
 /**
  * Between blocks, when `pending`, `halted` or `wait_sipi` is not 0: handles what is due. 0: run on at `cpu.rip`; else a
- * RUN_* reason. An interrupt shadow lasts for the block that follows it.
+ * RUN_* reason. An interrupt shadow is left alone: cpu_run ends it with the instruction it covers.
  */
 export function sys_pending(cpu: usize): i32 {
   const c = changetype<Cpu>(cpu);
@@ -436,8 +436,8 @@ export function sys_pending(cpu: usize): i32 {
   // A paravirtual kick ends HLT without an interrupt; one that comes first ends the next HLT
   if (c.halted && atomic.xchg<u32>(cpu + offsetof<Cpu>('pv_unhalt'), 0)) c.halted = 0;
   if (c.intr_shadow) {
-    c.intr_shadow = 0;
     if (!c.halted) return RUN_GO_ON;
+    c.intr_shadow = 0;
   }
   if (p & PEND_NMI) {
     clear_pending(cpu, PEND_NMI);

@@ -63,7 +63,6 @@ function run(cpu: usize, budget: i32): i32 {
   while (true) {
     if (v.watch_hit) return RUN_DEBUG;
     if (v.step) c.intr_shadow = 1; // a debugger's step is the next instruction, not the interrupt that waits
-    let shadow = c.intr_shadow != 0;
     const p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
     if (c.halted | c.wait_sipi || (p != 0 && (p != PEND_INTR || c.eflags & IF))) {
       const r = sys_pending(cpu);
@@ -71,9 +70,10 @@ function run(cpu: usize, budget: i32): i32 {
       if (r) return r;
       if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
     }
-    c.intr_shadow = 0;
-    if (c.budget <= 0) return RUN_BUDGET;
+    if (c.budget <= 0) return RUN_BUDGET; // a shadow stays for the next call
     if (v.debug & DEBUG_BREAK && debug_at(cpu)) return RUN_DEBUG;
+    const shadow = c.intr_shadow != 0;
+    c.intr_shadow = 0;
     const trap = c.eflags & TF;
     const step = shadow || trap != 0 || (v.step | v.watch_redo) != 0;
     const blk = locate(cpu, c, step);

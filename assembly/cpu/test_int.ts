@@ -10,3 +10,4 @@ export { tlb_init, tlb_flush_all } from './tlb';
 export { cpu_field, enter_long64, irqchip_reset } from './reset';
 export * from './test_decode';
 export * from './test_diff';
+export { lapic_set_irr, lapic_write } from './lapic';
