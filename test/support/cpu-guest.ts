@@ -10,7 +10,7 @@ import { loadKernel } from '../../vmm/boot/kernel.ts';
 import { writeMpTable } from '../../vmm/boot/mptable.ts';
 import { cpuAddress, RUN_BUDGET, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, resetCpus, setEntry } from '../../vmm/accel/wasm-registers.ts';
 import { type CoreExports, instantiateCore } from '../../vmm/machine/core.ts';
-import { createLinearMemory, MachineMemory } from '../../vmm/machine/memory.ts';
+import { acquireMemory, MachineMemory } from '../../vmm/machine/memory.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -71,7 +71,7 @@ interface Guest {
 /** A machine with the guest before its first instruction. */
 function load(elf: string, options: GuestOptions): Guest {
   const cpus = options.cpus ?? 1;
-  const memory = createLinearMemory(RAM);
+  const { memory } = acquireMemory(RAM);
   const bytes = new Uint8Array(memory.buffer);
   const lines: Buffer[] = [];
   const hooks = {

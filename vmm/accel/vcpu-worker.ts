@@ -1,8 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer } from '../devices/disk.ts';
+import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_SERIAL } from '../machine/events.ts';
+import { Discarder } from '../machine/memory.ts';
 import { TraceWriter } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
@@ -49,7 +51,7 @@ const hooks: HostHooks = {
   event: (kind, a, b) => {
     if (!trace?.event(kind, a, b)) post({ type: 'event', kind, a, b });
   },
-  discard: () => {},
+  discard: new Discarder(new LinearMemory(data.memory), data.ramSize).discard,
 };
 const core = instantiateCore(data.module, data.memory, hooks, clocks);
 

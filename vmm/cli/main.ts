@@ -46,6 +46,9 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   }
 }
 
+// A defect: Node's own way out would wait for a thread that is in a guest.
+process.on('uncaughtException', (error) => void import('./fatal.ts').then(({ dieOf }) => dieOf(error)));
+
 try {
   process.exitCode = await dispatch(process.argv.slice(2));
 } catch (error) {

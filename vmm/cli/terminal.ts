@@ -1,5 +1,12 @@
 import { isatty } from 'node:tty';
 
+const raw = new Set<RawTerminal>();
+
+/** For a way out that runs none of Node's own: `_exit`. */
+export function restoreTerminals(): void {
+  for (const terminal of raw) terminal.restore();
+}
+
 /**
  * The user's terminal in raw mode. Raw mode is left again whatever ends the process: libuv resets the terminal at
  * exit, and `restore` does so earlier. Input goes to `onInput` after escapes are taken out.
@@ -20,6 +27,7 @@ export class RawTerminal {
   start(onInput: (bytes: Uint8Array) => void): void {
     process.stdin.setRawMode(true);
     this.#raw = true;
+    raw.add(this);
     this.#onData = onInput;
     process.stdin.on('data', onInput);
     process.stdin.resume();
@@ -37,6 +45,7 @@ export class RawTerminal {
     this.#onData = undefined;
     if (this.#raw) process.stdin.setRawMode(false);
     this.#raw = false;
+    raw.delete(this);
     process.stdin.pause();
     process.stdin.unref();
   }

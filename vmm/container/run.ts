@@ -68,7 +68,6 @@ export class ContainerRun {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks,
-        spareDisks: 0,
         console: 'hvc',
         vsock: true,
         balloon: true,

@@ -13,13 +13,18 @@ const PAGE = 4096;
 export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   readonly byteLength: number;
-  readonly #base: bigint;
+  #address: bigint | undefined;
 
   constructor(memory: WebAssembly.Memory) {
     if (!(memory.buffer instanceof SharedArrayBuffer)) throw new VmmError('INTERNAL', 'a machine needs a shared WebAssembly.Memory');
     this.memory = memory;
     this.byteLength = memory.buffer.byteLength;
-    this.#base = addressOf(new Uint8Array(memory.buffer));
+  }
+
+  /** Asked for late: a machine on the software CPU may never need it, nor the FFI library. */
+  get #base(): bigint {
+    this.#address ??= addressOf(new Uint8Array(this.memory.buffer));
+    return this.#address;
   }
 
   /** Host address of `length` bytes at linear offset `offset`. Throws RANGE when they are not inside. */
@@ -40,7 +45,10 @@ export class LinearMemory {
     mmapAnonymousFixed(this.#pages(offset, length), length);
   }
 
-  /** Gives private anonymous pages back to the host; they read as zeros afterwards. */
+  /**
+   * Gives private anonymous pages back to the host; they read as zeros afterwards. Safe while a guest uses the memory: a
+   * write that comes later finds a fresh page, one that comes at the same time is lost or kept, and both are the guest's own.
+   */
   discard(offset: number, length: number): void {
     madvise(this.#pages(offset, length), length, MADV_DONTNEED);
   }

@@ -26,8 +26,6 @@ export interface MachineConfig {
   /** ACPI tables for distribution kernels instead of MP table and device parameters. `auto`: for a bzImage. */
   readonly acpi?: 'auto' | 'on' | 'off' | undefined;
   readonly disks?: readonly DiskSpec[] | undefined;
-  /** Empty disk slots that can be filled while the machine runs. */
-  readonly spareDisks?: number | undefined;
   /** Where the guest's console is: COM1, virtio console, or nowhere. */
   readonly console: 'serial' | 'hvc' | 'none';
   readonly vsock?: boolean | undefined;

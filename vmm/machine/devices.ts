@@ -10,6 +10,8 @@ import { HOST_SERIAL } from './events.ts';
 const GUEST_CID = 3;
 /** VIRTIO_BALLOON_F_DEFLATE_ON_OOM and _F_REPORTING (virtio 1.2 §5.5.3). */
 const BALLOON_FEATURES = (1 << 2) | (1 << 5);
+/** inflateq, deflateq and reporting_vq, which the text numbers 4 and Linux 2 (assembly/virtio/balloon.ts). */
+const BALLOON_QUEUES = 5;
 const BLK_READ_ONLY = 1;
 const BLK_DISCARD = 2;
 
@@ -20,7 +22,7 @@ export interface MachineDevices {
   readonly resize: ((columns: number, rows: number) => void) | undefined;
 }
 
-/** Fills the slots in a fixed order: console, vsock, rng, balloon, disks, spare disks. */
+/** Fills the slots in a fixed order: console, vsock, rng, balloon, disks. */
 export function addDevices(core: CoreExports, config: MachineConfig, disks: readonly OpenDisk[], scratch: { readonly bytes: Uint8Array; readonly offset: number }): MachineDevices {
   const places: DevicePlace[] = [];
   const check = (what: string, result: number): void => {
@@ -48,7 +50,7 @@ export function addDevices(core: CoreExports, config: MachineConfig, disks: read
     check('a vsock device', core.vsock_add(vsockSlot, GUEST_CID));
   }
   check('an entropy device', core.rng_add(place('main', 1)));
-  if (config.balloon) check('a balloon', core.balloon_add(place('main', 3), BALLOON_FEATURES));
+  if (config.balloon) check('a balloon', core.balloon_add(place('main', BALLOON_QUEUES), BALLOON_FEATURES));
   disks.forEach((disk, index) => {
     const slot = place('io', 1);
     check(`disk ${disk.path}`, core.blk_add(slot, index, disk.size / SECTOR, disk.readOnly ? BLK_READ_ONLY : BLK_DISCARD, SECTOR, 1));
@@ -56,7 +58,6 @@ export function addDevices(core: CoreExports, config: MachineConfig, disks: read
     scratch.bytes.set(Buffer.from(disk.id, 'latin1').subarray(0, 20));
     check(`the id of ${disk.path}`, core.blk_id(slot, scratch.offset));
   });
-  for (let i = 0; i < (config.spareDisks ?? 0); i++) check('a spare disk slot', core.blk_add(place('io', 1), disks.length + i, 0, 0, SECTOR, 1));
 
   const slot = consoleSlot;
   return {

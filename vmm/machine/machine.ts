@@ -9,6 +9,7 @@ import { HostConsole } from '../devices/console.ts';
 import { DiskServer, type OpenDisk, openDisk } from '../devices/disk.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
+import type { LinearMemory } from '../host/linear-memory.ts';
 import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
@@ -16,7 +17,7 @@ import type { MachineDebugger } from './debugger.ts';
 import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import * as EV from './events.ts';
-import { createLinearMemory, MachineMemory } from './memory.ts';
+import { acquireMemory, Discarder, MachineMemory, releaseMemory } from './memory.ts';
 import { Timeline } from './timeline.ts';
 import { TraceWriter } from './trace.ts';
 
@@ -41,12 +42,13 @@ export class Machine implements AsyncDisposable {
   readonly #listener: MachineListener;
   readonly #disks: OpenDisk[] = [];
   #running: Running | undefined;
+  #discardedBefore = 0;
   #started = false;
   #ended = false;
 
   /** Opens the disks and checks what can be checked. Throws VmmError. */
   constructor(config: MachineConfig, listener: MachineListener = {}, timeline = new Timeline()) {
-    const count = (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + 4;
+    const count = (config.disks?.length ?? 0) + 4;
     if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks' });
     this.#config = config;
     this.#listener = listener;
@@ -76,13 +78,18 @@ export class Machine implements AsyncDisposable {
         let result: MachineResult;
         try {
           result = await running.run();
+        } catch (error) {
+          running.release();
+          throw error;
         } finally {
           options.signal?.removeEventListener('abort', abort);
           this.#running = undefined;
+          this.#discardedBefore += running.discarded;
           this.vsock.detach();
         }
         const again = result.kind === 'reboot' && (running.resetAsked || !this.#config.exitOnReboot);
         this.#config.debugger?.ended(result, again);
+        running.release();
         if (!again) return result;
         this.timeline.point('reset by the guest');
       }
@@ -95,6 +102,11 @@ export class Machine implements AsyncDisposable {
   /** Name of the accelerator in use, once the machine runs. */
   get accelerator(): string | undefined {
     return this.#running?.accelName;
+  }
+
+  /** Bytes of guest memory that the guest gave up and the host has back, resets included. 0 without the FFI. */
+  get discardedBytes(): number {
+    return this.#discardedBefore + (this.#running?.discarded ?? 0);
   }
 
   /** Input for the guest's console. */
@@ -149,7 +161,10 @@ class Running {
   readonly #timeline: Timeline;
   readonly #ramSize: number;
   #core: CoreExports | undefined;
-  #memory: WebAssembly.Memory | undefined;
+  #linear: LinearMemory | undefined;
+  #discarder: Discarder | undefined;
+  /** The memory is, or may soon be, another machine's: what still comes late is not ours to answer. */
+  #over = false;
   #accel: Accelerator | undefined;
   #devices: MachineDevices | undefined;
   #console: HostConsole | undefined;
@@ -170,6 +185,17 @@ class Running {
     this.#end = new Promise((resolve) => {
       this.#finish = resolve;
     });
+  }
+
+  get discarded(): number {
+    return this.#discarder?.bytes ?? 0;
+  }
+
+  /** Gives the memory back; after `run` alone, and no more calls then. */
+  release(): void {
+    this.#over = true;
+    if (this.#linear !== undefined) releaseMemory(this.#linear);
+    this.#linear = undefined;
   }
 
   /** The reset that ended this life was asked for from outside. */
@@ -194,8 +220,11 @@ class Running {
   async #powerOn(choice: AccelChoice): Promise<void> {
     const config = this.#config;
     const module = coreModule();
-    const memory = createLinearMemory(this.#ramSize);
-    this.#memory = memory;
+    const linear = acquireMemory(this.#ramSize);
+    this.#linear = linear;
+    const { memory } = linear;
+    const discarder = new Discarder(linear, this.#ramSize);
+    this.#discarder = discarder;
     const bytes = new Uint8Array(memory.buffer);
     const server = new DiskServer(memory, this.#ramSize, this.#disks);
     const clocks = hostClocks();
@@ -209,7 +238,7 @@ class Running {
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
       },
-      discard: () => {},
+      discard: discarder.discard,
     }, clocks);
     this.#core = core;
     if (core.machine_init(this.#ramSize, config.cpus, choice.machineFlags | (config.exitOnPort ? EV.MACHINE_F_DEBUG_EXIT : 0)) !== 0) {
@@ -220,7 +249,8 @@ class Running {
     const scratch = { bytes: bytes.subarray(scratchAt, scratchAt + SCRATCH_STRIDE), offset: scratchAt };
     const devices = addDevices(core, config, this.#disks, scratch);
     this.#devices = devices;
-    this.#console = new HostConsole(devices.console, scratch);
+    const { input, drained } = devices.console;
+    this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => (this.#over ? undefined : drained()) }, scratch);
     if (this.#listener.console) this.#console.setSink((output) => this.#listener.console?.(output) ?? Promise.resolve());
     if (devices.vsockSlot !== undefined) this.#vsock.attach(core, memory);
 
@@ -261,7 +291,7 @@ class Running {
     attached.attach({
       accelerator: accel.name,
       cpus: this.#config.cpus,
-      ram: new Uint8Array((this.#memory as WebAssembly.Memory).buffer, RAM_BASE, this.#ramSize),
+      ram: new Uint8Array((this.#linear as LinearMemory).memory.buffer, RAM_BASE, this.#ramSize),
       written: (gpa, length) => core.guest_written(gpa, length),
       pause: async () => {
         this.#held = true;
@@ -288,6 +318,7 @@ class Running {
 
   /** Works on a queue of a device that this thread owns, a bounded amount at a time so that nothing else starves. */
   #process(slot: number, queue: number): void {
+    if (this.#over) return;
     const more = this.#core?.device_process(slot, queue);
     if (more !== undefined && more > 0) setImmediate(() => this.#process(slot, queue));
   }
