@@ -22,6 +22,9 @@ export { rtc_add } from "./legacy/rtc";
 export { power_add } from "./legacy/power";
 export { cpu_run, cpu_set_exact, cpu_set_step } from "./cpu/run";
 export { cpu_wait } from "./cpu/timer";
+export {
+  count_clear, count_clock, count_fold, count_left, count_set_clock, count_timer, count_trace,
+} from "./cpu/count";
 export { flags_get as cpu_flags, flags_set as cpu_set_flags } from "./cpu/flags";
 export { cpu_field, cpu_kick, cpu_reset, enter_long64, enter_protected32, enter_real, irqchip_reset } from "./cpu/reset";
 export {

@@ -8,6 +8,7 @@
  *   0x0000_0000  null page, never used
  *   0x0000_1000  machine header (assembly/core/machine.ts)
  *   0x0000_2000  breakpoints and watchpoints of the software CPU (assembly/cpu/debug.ts)
+ *   0x0000_3000  counted runs (assembly/cpu/count.ts)
  *   0x0001_0000  device states, DEVICE_STRIDE each
  *   0x0009_0000  vsock connection table and buffers
  *   0x000d_0000  legacy devices
@@ -19,6 +20,7 @@
  *   0x0100_0000  code marks, dirty bitmap, page generations, line masks
  *   0x0200_0000  decoded blocks
  *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
+ *   0x0700_0000  log of executed blocks (assembly/cpu/count.ts)
  *   0x0800_0000  guest RAM (gpa 0)
  */
 export const PAGE_SIZE: u32 = 4096;
@@ -28,6 +30,9 @@ export const MACHINE_SIZE: u32 = 0x1000;
 
 export const DEBUG_BASE: u32 = 0x2000;
 export const DEBUG_SIZE: u32 = 0x1000;
+
+export const COUNT_BASE: u32 = 0x3000;
+export const COUNT_SIZE: u32 = 0x1000;
 
 /** Device states: slot n at DEVICE_BASE + n * DEVICE_STRIDE. */
 export const DEVICE_BASE: u32 = 0x0001_0000;
@@ -76,6 +81,11 @@ export const BLOCK_SIZE: u32 = 0x0400_0000;
 /** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
 export const BLK_BASE: u32 = 0x0600_0000;
 export const BLK_STRIDE: u32 = 0x0008_0000;
+
+/** Executed blocks of the running slice: EXEC_LOG_ENTRY bytes each (assembly/cpu/count.ts). */
+export const EXEC_LOG_BASE: u32 = 0x0700_0000;
+export const EXEC_LOG_ENTRY: u32 = 16;
+export const EXEC_LOG_MAX: u32 = 0x1_0000;
 
 /** Linear offset of guest physical address 0. */
 export const RAM_BASE: u32 = 0x0800_0000;

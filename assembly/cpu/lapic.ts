@@ -10,7 +10,7 @@ import { pic_ack, pic_intr } from './pic';
 import { cpu_at, cpu_count, cpu_signal } from './smp';
 import { Cpu, CPU_LAPIC, PEND_INIT, PEND_INTR, PEND_NMI, PEND_SIPI } from './state';
 import { count_stat, STAT_IPIS, STAT_TIMERS } from './stats';
-import { tsc_now } from './timer';
+import { timer_armed, tsc_now } from './timer';
 
 export const APIC_ID: u32 = 0x20;
 export const APIC_VERSION: u32 = 0x30;
@@ -262,6 +262,7 @@ function timer_start(cpu: usize, count: u32): void {
   const span = <u64>count * divisor(cpu); // the APIC's clock is 1 GHz, as the TSC
   store<u64>(cpu + TIMER_EXPIRY, count ? tsc_now(cpu) + span : 0);
   store<u64>(cpu + TIMER_PERIOD, timer_mode(cpu) == TIMER_PERIODIC ? span : 0);
+  timer_armed(cpu);
 }
 
 function timer_left(cpu: usize): u32 {
@@ -278,6 +279,7 @@ export function lapic_deadline(cpu: usize, value: u64): void {
   store<u64>(cpu + TIMER_EXPIRY, value);
   store<u64>(cpu + TIMER_PERIOD, 0);
   if (value != 0) lapic_timer_poll(cpu, tsc_now(cpu));
+  timer_armed(cpu);
 }
 
 /** TSC value at which this vCPU's APIC timer fires, 0 when it is stopped. */

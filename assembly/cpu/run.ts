@@ -9,7 +9,7 @@ import { JUMP_MASK, link_patch } from './interp_support';
 import { mmu_fetch, PA_FAULT } from './mmu';
 import { MODE_64, MODE_FLAT, MODE_STEP } from './modes';
 import { run_enter, run_leave } from './smp';
-import { timer_poll } from './timer';
+import { timer_insns, timer_poll } from './timer';
 import {
   Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_BASE,
   SEG_CS, SEG_LIMIT,
@@ -63,6 +63,15 @@ function run(cpu: usize, budget: i32): i32 {
   while (true) {
     if (v.watch_hit) return RUN_DEBUG;
     if (v.step) c.intr_shadow = 1; // a debugger's step is the next instruction, not the interrupt that waits
+    let most: i32 = SLICE;
+    if (c.time_mode != 0) {
+      // Counted time: a timer fires before the first instruction that is not earlier than it
+      most = timer_insns(cpu, SLICE);
+      if (most == 0) {
+        timer_poll(cpu);
+        most = timer_insns(cpu, SLICE);
+      }
+    }
     const p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
     if (c.halted | c.wait_sipi || (p != 0 && (p != PEND_INTR || c.eflags & IF))) {
       const r = sys_pending(cpu);
@@ -87,7 +96,7 @@ function run(cpu: usize, budget: i32): i32 {
       continue;
     }
     const insns: i32 = load<u16>(blk, B_INSNS);
-    let grant = c.budget < SLICE ? c.budget : SLICE;
+    let grant = c.budget < most ? c.budget : most;
     if (step) grant = 1;
     else if (grant < insns) {
       if (v.exact) {
@@ -135,7 +144,7 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
   if (left == grant) {
     // Nothing retired: a fault, or a long REP that paused. Both cost budget, or they might go on for ever; a REP has taken
     // milliseconds, so timers are due for a look
-    c.budget -= c.fault != FAULT_NONE || v.exact ? 1 : <i32>TIMER_INSNS;
+    c.budget -= c.fault != FAULT_NONE || (v.exact && c.time_mode == 0) ? 1 : <i32>TIMER_INSNS;
     if (c.fault == FAULT_NONE) c.poll_at -= TIMER_INSNS;
   }
   const now = <u32>c.icount;

@@ -137,8 +137,8 @@ export class Cpu {
   delivering: u32; // 1 + vector while an event is being delivered: a fault then may make #DF
   profile: u32; // CPU model: PROFILE_* of cpuid.ts
   cpus: u32; // number of vCPUs of the machine
-  time_mode: u32; // 0: TSC = host ns + tsc_offset; k: TSC = (icount + idle) × k
-  idle_ns: u64; // virtual time skipped in HLT (time_mode ≠ 0)
+  time_mode: u32; // 0: TSC = host ns + tsc_offset; k: TSC = icount × k + idle_ns + tsc_offset
+  idle_ns: u64; // virtual time in which this vCPU retired nothing: in HLT, or while others had their turn (time_mode ≠ 0)
   tsc_last: u64; // the TSC never runs backward
   misc_enable: u64;
   steal_time: u64; // KVM paravirtual MSRs, as written
@@ -146,4 +146,7 @@ export class Cpu {
   poll_control: u64;
   pv_unhalt: u32; // atomic: a kick that arrived before HLT
   poll_at: u32; // low bits of icount when timers were looked at last (run.ts)
+  trace: u32; // TRACE_* of count.ts: what is done at each block's entry
+  trace_pad: u32;
+  trace_hash: u64; // running hash of the blocks entered
 }

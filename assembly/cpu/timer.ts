@@ -1,10 +1,11 @@
 /**
  * Time of a vCPU. The TSC and the local APIC's clock both tick once a nanosecond.
  *
- * `time_mode` 0: TSC = host's monotonic clock + tsc_offset. Else TSC = (retired instructions) × time_mode + the time
- * skipped in HLT, so that equal runs have equal clocks. Neither ever runs backward.
+ * `time_mode` 0: TSC = host's monotonic clock + tsc_offset. Else TSC = (retired instructions) × time_mode + the time in
+ * which this vCPU did not run, so that equal runs have equal clocks (count.ts). Neither ever runs backward.
  */
 import { host_now } from '../core/host';
+import { leave_block } from './fault';
 import { lapic_timer_expiry, lapic_timer_poll } from './lapic';
 import { pit_expiry, pit_poll } from './pit';
 import { Cpu, PEND_INIT, PEND_INTR, PEND_KICK, PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER } from './state';
@@ -53,6 +54,22 @@ export function timer_left(cpu: usize): f64 {
   if (next == 0) return NEVER;
   const now = tsc_now(cpu);
   return now >= next ? 0 : <f64>(next - now);
+}
+
+/** Counted time: instructions until the vCPU's next timer event, at most `most`; 0 when one is due. */
+export function timer_insns(cpu: usize, most: i32): i32 {
+  const next = next_event(cpu);
+  if (next == 0) return most;
+  const now = tsc_now(cpu);
+  if (now >= next) return 0;
+  const k: u64 = changetype<Cpu>(cpu).time_mode;
+  const n = (next - now + k - 1) / k;
+  return n < <u64>most ? <i32>n : most;
+}
+
+/** A timer was set: with counted time cpu_run looks at it before the next instruction, so that it fires at its very time. */
+export function timer_armed(cpu: usize): void {
+  if (changetype<Cpu>(cpu).time_mode != 0) leave_block(cpu);
 }
 
 /** Host time (nanoseconds of `host_now`) of the vCPU's next timer event, NEVER when none is set. */

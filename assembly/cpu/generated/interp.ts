@@ -3,6 +3,7 @@
 import { RAM_BASE } from '../../core/layout';
 import { alu_carry, alu_generic, bit_generic, imul64, imul_generic, muldiv, shift_generic, unary_generic, xchg_generic } from '../alu';
 import { B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JUMP_CACHE } from '../blocks';
+import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../fault';
 import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_over, get_cf } from '../flags';
 import { misc_op } from '../misc';
@@ -30,6 +31,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
   let off: i32 = 0;
   let how: u32 = 0;
   let tlb: usize = 0;
+  const traced = load<u32>(cpu, TRACE_AT);
   while (true) {
     // enter blk, whose first byte is at target
     if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) {
@@ -41,6 +43,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
     const pending = atomic.load<u32>(cpu, PENDING);
     if (pending != 0 && (pending != PEND_INTR || load<u32>(cpu, EFLAGS_AT) & IF_MASK)) break;
     left -= insns;
+    if (traced) count_block(cpu, target, insns, left);
     store<u64>(cpu, target, BLOCK);
     store<u32>(cpu, <u32>blk, BLOCK_CURRENT);
     tlb = load<u32>(cpu, TLB);
