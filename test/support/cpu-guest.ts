@@ -32,13 +32,15 @@ export function coreModule(): WebAssembly.Module {
   return module;
 }
 
-/** Path of the assembled guest. */
-export function assemble(name: string): string {
+/** Path of the assembled guest; `symbols` are defined for it. */
+export function assemble(name: string, symbols: Record<string, number> = {}): string {
   const dir = join(root, '.cache', 'test', 'guests');
   mkdirSync(dir, { recursive: true });
-  const out = join(dir, name);
+  const defined = Object.entries(symbols);
+  const out = join(dir, [name, ...defined.map(([symbol, value]) => `${symbol}${value}`)].join('-'));
   const temp = `${out}.${process.pid}`;
-  execFileSync('gcc', ['-c', '-m64', '-o', `${temp}.o`, `${name}.S`], { cwd: guests });
+  const defsym = defined.map(([symbol, value]) => `-Wa,--defsym,${symbol}=${value}`);
+  execFileSync('gcc', ['-c', '-m64', ...defsym, '-o', `${temp}.o`, `${name}.S`], { cwd: guests });
   execFileSync('ld', ['-n', '--no-warn-rwx-segments', '-T', 'guest.ld', '-o', temp, `${temp}.o`], { cwd: guests });
   renameSync(temp, out);
   return out;

@@ -1,38 +1,16 @@
 # Four vCPUs: start-up, locked operations aligned and not, shoot-down of mappings and of code, IPIs, NMIs, HLT and wake.
-  .include "common.inc"
   .set CPUS, 4
-  .set LAPIC, 0xfee00000
-  .set TRAMPOLINE, 0x8000
+  .include "common.inc"
+  .include "smp.inc"
   .set ROUNDS, 20000
   .set SLOW_ROUNDS, 150
   .set SHOTS, 40
 
 
 main:
-  # the APIC's page lies in the identity map
-  mov $LAPIC, %r15d
-  movl $0x1ff, 0xf0(%r15)
   lea hook_ipi(%rip), %rax
   mov %rax, hook(%rip)
-  lea trampoline(%rip), %rsi
-  mov $TRAMPOLINE, %edi
-  mov $trampoline_end - trampoline, %ecx
-  rep movsb
-  movl $0xc4500, 0x300(%r15)          # INIT, all but self
-  mov $100000, %ecx
-1:
-  pause
-  loop 1b
-  movl $0xc4600 + (TRAMPOLINE >> 12), 0x300(%r15)
-  mov $100000, %ecx
-1:
-  pause
-  loop 1b
-  movl $0xc4600 + (TRAMPOLINE >> 12), 0x300(%r15)
-1:
-  pause
-  cmpl $CPUS - 1, done
-  jne 1b
+  call start_aps
   SAY "ids "
   mov ids, %eax
   HEX %rax
@@ -192,16 +170,6 @@ main:
   movq $0, hook
   ret
 
-# EAX: the phase; the others run it, and wait_phase waits for their end
-start_phase:
-  movl $0, done
-  mov %eax, phase
-  ret
-wait_phase:
-  pause
-  cmpl $CPUS - 1, done
-  jne wait_phase
-  ret
 wait_acks:
   pause
   cmpl $CPUS - 1, acks
@@ -338,55 +306,6 @@ hook_ipi:
   cmp %eax, %eax
   ret
 
-ap_start64:
-  mov $1, %eax
-  lock xadd %eax, ap_number
-  shl $12, %eax
-  lea ap_stacks + 4096(%rax), %rsp
-  lidt idt_pointer
-  mov $LAPIC, %r15d
-  movl $0x1ff, 0xf0(%r15)
-  mov 0x20(%r15), %ecx
-  shr $24, %ecx
-  mov $1, %eax
-  shl %cl, %eax
-  lock or %eax, ids
-  sti
-  lock incl done
-  xor %r14d, %r14d
-1:
-  pause
-  mov phase, %eax
-  cmp %eax, %r14d
-  je 1b
-  mov %eax, %r14d
-  lea phases(%rip), %rdx
-  call *(%rdx, %rax, 8)
-  lock incl done
-  jmp 1b
-
-  .code16
-trampoline:
-  cli
-  lgdtl %cs:trampoline_gdt - trampoline
-  mov $0x11, %eax
-  mov %eax, %cr0
-  ljmpl $CODE32, $ap_start32
-  .balign 4
-trampoline_gdt:
-  .word gdt_end - gdt - 1
-  .long gdt
-trampoline_end:
-  .code32
-ap_start32:
-  mov $KDATA, %eax
-  mov %eax, %ds
-  mov %eax, %ss
-  # one stack for all of them: nothing but a return address that nobody needs
-  mov $ap_stack32, %esp
-  jmp enter_long32
-  .code64
-
   .data
   .balign 64
 counter: .quad 0
@@ -395,22 +314,14 @@ counter3: .quad 0
 sum: .quad 0
 guarded: .quad 0
 spin: .long 0
-phase: .long 0
-done: .long 0
 acks: .long 0
 nmis: .long 0
 woken: .long 0
 stale: .long 0
 stop: .long 0
-ids: .long 0
-ap_number: .long 0
 expected: .quad 0
 sequence: .long 0
 phases: .quad 0, phase_inc, phase_line, phase_page, phase_spin, phase_xadd, phase_map, phase_code, phase_halt, phase_cmpxchg8b
   .balign 64
 lines: .skip 128
-  .bss
-ap_stacks: .skip 4096 * CPUS
-  .skip 16
-ap_stack32:
   .text
