@@ -23,6 +23,7 @@ function guestFiles() {
   const init = JSON.parse(readFileSync(join(artifacts, 'manifest-init.json'), 'utf8'));
   return {
     vmlinux: { source: 'vmlinux.zst', sha256: kernel.unpack.vmlinux.sha256 },
+    'System.map': { source: 'System.map.zst', sha256: kernel.unpack['System.map'].sha256 },
     'initramfs.cpio': { source: 'initramfs.cpio', sha256: init.files['initramfs.cpio'].sha256 },
     'scratch.ext4': { source: 'scratch.ext4.zst', sha256: init.unpacked['scratch.ext4'].sha256 },
   };

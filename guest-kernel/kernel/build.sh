@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the guest's kernel from Debian's source package, the same bytes from the same inputs and tools:
 #   artifacts/vmlinux.zst    stripped ELF with a PVH note, zstd -19
+#   artifacts/System.map.zst its symbols: the kernel has no names in it, an oops is read with them
 #   artifacts/kernel.config  the whole configuration
 #   artifacts/COPYING        licence and where the source is
 #   artifacts/manifest.json  digests of the files, of the kernel unpacked and of each input; tool versions
@@ -102,13 +103,14 @@ if [ $debug_info = 1 ]; then
 fi
 strip --strip-all --remove-section=.comment -o "$objects/vmlinux.stripped" "$objects/vmlinux"
 zstd -q -19 -f "$objects/vmlinux.stripped" -o "$out/vmlinux.zst"
+zstd -q -19 -f "$objects/System.map" -o "$out/System.map.zst"
 # Without the lines that name tools: they are in the manifest.
 grep -v -e '^CONFIG_CC_VERSION_TEXT' "$objects/.config" >"$out/kernel.config"
 {
 	sed "s/@VERSION@/$version/" "$here/COPYING.head"
 	cat "$source/COPYING" "$source/LICENSES/preferred/GPL-2.0" "$source/LICENSES/exceptions/Linux-syscall-note"
 } >"$out/COPYING"
-node "$here/manifest.mjs" "$out" "$objects/vmlinux.stripped" "$package" "$version"
+node "$here/manifest.mjs" "$out" "$objects/vmlinux.stripped" "$objects/System.map" "$package" "$version"
 for pair in vmlinux.stripped:vmlinux vmlinux:vmlinux.debug System.map:System.map; do
 	cp "$objects/${pair%%:*}" "$guest/${pair##*:}.tmp"
 	mv "$guest/${pair##*:}.tmp" "$guest/${pair##*:}"

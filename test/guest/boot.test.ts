@@ -51,7 +51,26 @@ describe('vmm boot on the software CPU', () => {
     expect(result.status).toBe(133);
     expect(result.stderr).toMatch(/triple fault/);
     expect(result.stderr).toMatch(/rbx=000000001234abcd/);
+    expect(result.stderr).toMatch(/^ {2}in start\+0x[0-9a-f]+$/m);
     expect(result.stderr).toMatch(/code: cc /);
+  });
+
+  it('a panic gives 132, and the functions of its call trace have names although the kernel has none', async () => {
+    const result = await vmm(['boot', '-q', '--accel', 'wasm', '--append', 'panic=-1']);
+    expect(result.status).toBe(132);
+    expect(result.stdout.toString()).toMatch(/Kernel panic - not syncing: VFS: Unable to mount root fs/);
+    expect(result.stderr).toMatch(/\? 0x[0-9a-f]{16} \(mount_root_generic\+0x[0-9a-f]+\)$/m);
+  });
+
+  it('--symbols takes names from elsewhere, and a file without them is refused before the start', async () => {
+    const map = join(dir, 'System.map');
+    writeFileSync(map, '0000000000100000 T elsewhere\n');
+    const result = await boot('triple', '--symbols', map);
+    expect(result.status).toBe(133);
+    expect(result.stderr).toMatch(/^ {2}in elsewhere\+0x[0-9a-f]+$/m);
+    const refused = await boot('triple', '--symbols', join(dir, 'multiboot.bin'));
+    expect(refused.status).toBe(125);
+    expect(refused.stderr).toMatch(/\[SYMBOLS_(BAD|OPEN)\]/);
   });
 
   it.each(['spin', 'halt', 'flood'])('a guest that does nothing but %s ends at its time-out', async (guest) => {

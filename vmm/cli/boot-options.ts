@@ -1,9 +1,11 @@
+import { readSymbols, type SymbolNames } from '../boot/symbols.ts';
 import { VmmError } from '../errors.ts';
 import type { DiskSpec } from '../devices/disk.ts';
 import type { AccelName, CpuModel, MachineConfig } from '../machine/config.ts';
 import { openTrace, traceMask } from '../machine/trace.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
+import { ownSymbols, symbolsFrom } from './symbols.ts';
 
 export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'kernel', short: 'k', kind: 'value', value: 'FILE', help: 'vmlinux (PVH or 64-bit entry), bzImage or multiboot 1 kernel (default: ours)' },
@@ -22,6 +24,7 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
   { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
   { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
+  { name: 'symbols', kind: 'value', value: 'FILE', help: 'System.map or vmlinux that names addresses (default: the kernel’s own)' },
   { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', short: 'h', kind: 'flag', help: 'print this text' },
@@ -65,8 +68,17 @@ export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineCo
     disks: (args.lists.get('disk') ?? []).map(parseDisk),
     exitOnReboot: exits.includes('reboot'),
     exitOnPort: exits.includes('port'),
+    symbols: symbolsFor(args.values.get('symbols'), args.values.get('kernel')),
     trace: trace === undefined ? undefined : { mask: traceMask(trace), fd: openTrace(args.values.get('trace-file') ?? 'vmm-trace.txt') },
   };
+}
+
+/** A file that is asked for must have names; a kernel may be stripped. */
+function symbolsFor(asked: string | undefined, kernel: string | undefined): () => SymbolNames | undefined {
+  if (asked === undefined) return kernel === undefined ? ownSymbols : symbolsFrom(() => kernel);
+  const symbols = readSymbols(asked);
+  if (symbols === undefined) throw new VmmError('SYMBOLS_BAD', `${asked} has no symbols`, { hint: 'name a System.map or a vmlinux that is not stripped' });
+  return () => symbols;
 }
 
 /** `FILE[,ro][,id=ID]`; a comma in the file's name is written twice. */

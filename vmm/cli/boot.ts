@@ -6,10 +6,13 @@ import { BOOT_OPTIONS, bootConfig } from './boot-options.ts';
 import { debuggerFor } from './gdb.ts';
 import { guestFile } from './guest-files.ts';
 import { parseDuration } from './sizes.ts';
+import { namedLines } from './symbols.ts';
 import * as STATUS from './status.ts';
 import { KeySequence, RawTerminal } from './terminal.ts';
 
 const ESCAPE_KEY = 0x1d; // Ctrl-]
+/** Characters of the console's output that are looked at for an oops. */
+const MESSAGES_KEPT = 16384;
 const ESCAPE_HELP = '\r\nvmm: q quit, r reset, p pause or go on, d dump, any other key goes back\r\n';
 
 /** `vmm boot`. Returns the exit status of docs/errors.md. */
@@ -27,8 +30,18 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   const note = (text: string): void => {
     if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
   };
+  let messages = '';
   await using gdb = await debuggerFor(args, true, note);
-  await using machine = new Machine({ ...config, debugger: gdb }, { console: writeOut, note });
+  await using machine = new Machine(
+    { ...config, debugger: gdb },
+    {
+      console: (bytes) => {
+        messages = (messages + Buffer.from(bytes).toString('latin1')).slice(-MESSAGES_KEPT);
+        return writeOut(bytes);
+      },
+      note,
+    },
+  );
   machine.timeline.point('options read');
 
   const stop = new AbortController();
@@ -60,7 +73,16 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
     process.stderr.write(`vmm: the time of ${timeoutText} is over\n`);
     return STATUS.STATUS_TIMEOUT;
   }
-  return report(result);
+  const status = report(result);
+  if (/Call Trace:|\bRIP: /.test(messages)) explain(messages, config);
+  return status;
+}
+
+/** An oops of a kernel without symbol names has bare addresses: says what they are. */
+function explain(messages: string, config: MachineConfig): void {
+  const symbols = config.symbols?.();
+  const lines = symbols === undefined ? [] : namedLines(messages, symbols);
+  if (lines.length > 0) process.stderr.write(`vmm: addresses in the kernel's messages:\n${lines.join('\n')}\n`);
 }
 
 /** A console parameter is added unless the user's command line has one. */

@@ -3,6 +3,7 @@ import { resolveImage } from '../../image/resolve.ts';
 import { containerEnvironment } from '../container/env.ts';
 import { ContainerRun, type ContainerResult } from '../container/run.ts';
 import { signalNumber } from '../container/signals.ts';
+import { nameAddresses } from '../boot/symbols.ts';
 import { VmmError } from '../errors.ts';
 import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
@@ -15,6 +16,7 @@ import { report } from './boot.ts';
 import { RUN_OPTIONS, runSettings } from './run-options.ts';
 import { makeScratch } from './scratch.ts';
 import * as STATUS from './status.ts';
+import { ownSymbols } from './symbols.ts';
 import { attachTerminal, forwardSignals, forwardStdin, outputTo } from './stdio.ts';
 import { RawTerminal } from './terminal.ts';
 
@@ -140,6 +142,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   return statusOf(result);
 }
 
+/** The kernel's messages with the names of its addresses, where our set-up has them. */
+function named(messages: string): string {
+  const symbols = ownSymbols();
+  return symbols === undefined ? messages : nameAddresses(messages, symbols);
+}
+
 function statusOf(result: ContainerResult): number {
   switch (result.kind) {
     case 'exited':
@@ -149,7 +157,7 @@ function statusOf(result: ContainerResult): number {
       return result.status;
     case 'machine': {
       if (result.result.kind === 'stopped') return 128 + constants.signals.SIGKILL;
-      process.stderr.write(result.console === '' ? '' : `${result.console.trimEnd()}\n`);
+      process.stderr.write(result.console === '' ? '' : `${named(result.console.trimEnd())}\n`);
       const status = report(result.result);
       if (status !== 0 && status !== STATUS.STATUS_REBOOT) return status;
       process.stderr.write('vmm: the machine ended before the container did\n');

@@ -1,4 +1,5 @@
 import type { DiskSpec } from '../devices/disk.ts';
+import type { SymbolNames } from '../boot/symbols.ts';
 import type { MachineDebugger } from './debugger.ts';
 
 export type AccelName = 'auto' | 'kvm' | 'wasm';
@@ -36,6 +37,8 @@ export interface MachineConfig {
   readonly exitOnPort?: boolean | undefined;
   /** Events to trace (traceMask) and the file opened for them (openTrace). */
   readonly trace?: TraceConfig | undefined;
+  /** Names for addresses in dumps; asked for when a dump is made. */
+  readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** Holds the guest before its first instruction until this lets it go. */
   readonly debugger?: MachineDebugger | undefined;
 }

@@ -1,3 +1,4 @@
+import type { SymbolNames } from '../boot/symbols.ts';
 import type { Registers } from '../accel/types.ts';
 
 const ROWS: readonly (readonly string[])[] = [
@@ -11,10 +12,16 @@ const ROWS: readonly (readonly string[])[] = [
   ['fs_base', 'gs_base', 'kernel_gs_base', 'cpl'],
 ];
 const PAGE = 4096;
+/** A kernel stack is 16 KiB; the newest calls are in its first part. */
+const STACK_SEARCH = 2048;
+const STACK_NAMES = 24;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 
-/** Registers of one vCPU, the bytes at RIP and the top of its stack, as text. `ram` is guest memory from address 0. */
-export function dumpRegisters(index: number, registers: Registers, ram: Uint8Array): string {
+/**
+ * Registers of one vCPU, the bytes at RIP and the top of its stack, as text. `ram` is guest memory from address 0. With
+ * `symbols`, the functions of the kernel that RIP and the stack's words point into.
+ */
+export function dumpRegisters(index: number, registers: Registers, ram: Uint8Array, symbols?: SymbolNames): string {
   const lines = [`vCPU ${index}:`];
   for (const row of ROWS) {
     const cells = row.flatMap((name) => {
@@ -24,6 +31,8 @@ export function dumpRegisters(index: number, registers: Registers, ram: Uint8Arr
     if (cells.length > 0) lines.push(`  ${cells.join(' ')}`);
   }
   const rip = (registers.get('cs_base') ?? 0n) + (registers.get('rip') ?? 0n);
+  const where = symbols?.nameOf(BigInt.asUintN(64, rip));
+  if (where !== undefined) lines.push(`  in ${where}`);
   const code = readLinear(registers, ram, rip, 16);
   lines.push(code === undefined ? '  code: not mapped' : `  code: ${hex(code)}`);
   const rsp = registers.get('rsp') ?? 0n;
@@ -37,7 +46,21 @@ export function dumpRegisters(index: number, registers: Registers, ram: Uint8Arr
       lines.push(`  stack+${at.toString(16).padStart(2, '0')}: ${words.join(' ')}`);
     }
   }
+  if (symbols !== undefined) lines.push(...stackNames(registers, ram, rsp, symbols));
   return `${lines.join('\n')}\n`;
+}
+
+/** Words of the stack that point into the kernel's text: return addresses, with some that are left from earlier calls. */
+function stackNames(registers: Registers, ram: Uint8Array, rsp: bigint, symbols: SymbolNames): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < STACK_SEARCH && lines.length < STACK_NAMES; at += 8) {
+    const word = readLinear(registers, ram, rsp + BigInt(at), 8);
+    if (word === undefined || word.length < 8) break;
+    const value = new DataView(word.buffer, word.byteOffset, 8).getBigUint64(0, true);
+    const name = symbols.nameOf(value);
+    if (name !== undefined) lines.push(`  stack+${at.toString(16).padStart(2, '0')}: ${value.toString(16)} ${name}`);
+  }
+  return lines;
 }
 
 function hex(bytes: Uint8Array): string {

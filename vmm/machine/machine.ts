@@ -388,10 +388,11 @@ class Running {
 
   #dumpText(): string {
     const { cpus } = this.#config;
-    if (this.#accel === undefined || this.#memory === undefined) return '';
-    const ram = new Uint8Array(this.#memory.buffer, RAM_BASE, this.#ramSize);
+    if (this.#accel === undefined || this.#linear === undefined) return '';
+    const ram = new Uint8Array(this.#linear.memory.buffer, RAM_BASE, this.#ramSize);
+    const symbols = this.#config.symbols?.();
     let text = '';
-    for (let i = 0; i < cpus; i++) text += dumpRegisters(i, this.#accel.registers(i), ram);
+    for (let i = 0; i < cpus; i++) text += dumpRegisters(i, this.#accel.registers(i), ram, symbols);
     return text;
   }
 
