@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import type { ContainerRun } from '../container/run.ts';
+import { isForeground, toBackground } from './job.ts';
 import { KeySequence, type RawTerminal } from './terminal.ts';
 
 /** A consumer that writes to one of our own standard streams and waits until it has been taken. */
@@ -84,17 +85,29 @@ export function forwardStdin(run: ContainerRun): void {
   stdin.on('error', () => void run.process.stdin.end());
 }
 
-/** The terminal in raw mode: keys to the container, its size after it. The detach keys leave the container to itself. */
+/**
+ * The terminal in raw mode: keys to the container, its size after it. The detach keys leave the container to itself, in the
+ * background; brought to the foreground and continued (Ctrl-Z, `fg`), it takes the terminal again.
+ */
 export function attachTerminal(terminal: RawTerminal, run: ContainerRun, detachKeys: readonly number[], interactive: boolean): void {
   const keys = new KeySequence(detachKeys);
-  terminal.start((bytes) => {
+  const onInput = (bytes: Uint8Array): void => {
     if (!interactive) return;
     const { pass, hit } = keys.feed(bytes);
     if (pass.length > 0) void run.process.stdin.write(pass);
-    if (hit) {
-      terminal.restore();
-      process.stderr.write(`\nvmm: detached; the container goes on, output comes here (end it with: kill ${process.pid})\n`);
-    }
-  });
+    if (!hit) return;
+    terminal.restore();
+    process.stderr.write(`\nvmm: detached; the container goes on, output comes here (again: fg, Ctrl-Z, fg; its end: kill ${process.pid})\n`);
+    process.on('SIGCONT', attachAgain);
+    toBackground();
+  };
+  const attachAgain = (): void => {
+    if (!isForeground()) return;
+    process.off('SIGCONT', attachAgain);
+    terminal.start(onInput);
+    const size = terminal.size();
+    void run.process.resize(size).catch(() => {});
+  };
+  terminal.start(onInput);
   terminal.onResize((columns, rows) => void run.process.resize({ columns, rows }).catch(() => {}));
 }

@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/busybox-image.ts';
+import { Terminal } from '../support/terminal.ts';
+
+let image: string;
+let store: string;
+let shell: Terminal;
+beforeAll(() => {
+  image = busyboxImage();
+  store = mkdtempSync(join(tmpdir(), 'vmm-store-'));
+});
+afterAll(() => {
+  shell?.kill();
+  rmSync(image, { recursive: true });
+  rmSync(store, { recursive: true });
+});
+
+describe('detach keys in a shell with job control', () => {
+  it('give the prompt back, the container goes on in the background; Ctrl-Z and fg attach it again', async () => {
+    shell = new Terminal("PS1='host> ' exec bash --norc --noprofile -i", { VMM_STORE: store });
+    await shell.until(/host> $/);
+    shell.type(`${process.execPath} bin/vmm.js run -q -i -t --accel wasm -m 128m ${image} sh\n`);
+    await shell.until(/\/ # /);
+    // Output in the background shows that the container goes on.
+    shell.type('(while sleep 1; do echo tick-$((6 * 7)); done) &\n');
+    await shell.until(/\/ # /);
+    shell.type('\x10\x11');
+    await shell.until(/vmm: detached.*host> /s);
+    shell.type('until jobs | grep -q Running; do sleep 0.1; done; echo bg-$((1 + 1))\n');
+    await shell.until(/bg-2/);
+    await shell.until(/tick-42/);
+    shell.type('fg\n');
+    await shell.until(/vmm\.js run/);
+    shell.type('\x1a');
+    await shell.until(/Stopped.*host> /s);
+    shell.type('fg\n');
+    await shell.until(/vmm\.js run/);
+    shell.type('\n');
+    await shell.until(/\/ # /);
+    shell.type('echo again-$((40 + 2))\n');
+    await shell.until(/again-42/);
+    shell.type('exit 3\n');
+    await shell.until(/host> $/);
+    shell.type('echo status-$?; exit\n');
+    await shell.until(/status-3/);
+    expect(await shell.status).toBe(0);
+  });
+});
