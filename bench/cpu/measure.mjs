@@ -4,11 +4,11 @@
 // work on the machine weighs little. QEMU has the CPU that vmm offers: qemu64 without SSE3 and CMPXCHG16B. `--limits`: status 1
 // when a ratio is above issue 4's targets. Needs gcc and qemu-system-x86.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { geometricMean, median } from './statistics.mjs';
+import { cpuTime, geometricMean, median } from './statistics.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = join(root, 'bench', 'cpu');
@@ -63,19 +63,6 @@ function build() {
 function tool(command, args) {
   const done = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   if (done.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${done.error?.message ?? `status ${done.status}`}`);
-}
-
-/** CPU time of all threads of a process, ns. */
-function cpuTime(pid) {
-  let sum = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    try {
-      sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]);
-    } catch {
-      // the thread has ended meanwhile
-    }
-  }
-  return sum;
 }
 
 /** Runs the guest to its end: [{ name, result, time }], time in ns. */

@@ -1,4 +1,5 @@
-// Middle and mean of ratios.
+// What both benchmarks measure with: CPU time of a process, middle and mean of ratios.
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** @param {number[]} list not empty */
 export function median(list) {
@@ -10,4 +11,17 @@ export function median(list) {
 /** @param {number[]} list positive numbers, not empty */
 export function geometricMean(list) {
   return Math.exp(list.reduce((sum, v) => sum + Math.log(v), 0) / list.length);
+}
+
+/** CPU time of all living threads of a process, ns. */
+export function cpuTime(pid) {
+  let sum = 0;
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'latin1').split(' ')[0]);
+    } catch {
+      // the thread has ended meanwhile
+    }
+  }
+  return sum;
 }
