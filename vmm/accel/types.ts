@@ -1,7 +1,10 @@
 import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import type { CpuModel } from '../machine/config.ts';
+import type { SymbolNames } from '../boot/symbols.ts';
+import type { VmmError } from '../errors.ts';
 import type { CoreExports } from '../machine/core.ts';
+import type { CountedRun } from '../machine/counted.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 
 /** Which thread processes a device's queues. `main`: woken by `onKick`; `io`: the block devices. */
@@ -27,6 +30,11 @@ export interface AcceleratorContext {
   readonly disks: readonly OpenDisk[];
   /** Descriptor of the trace file, when events are traced. */
   readonly traceFd: number | undefined;
+  /** In a counted run: its settings and state. */
+  readonly counted?: CountedRun | undefined;
+  /** Executed blocks are traced, too; counted runs only. */
+  readonly traceExec?: boolean | undefined;
+  readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** The driver rang a queue of a device that the main thread owns. */
   onKick(slot: number, queue: number): void;
   /** A machine event (MACHINE_EV_*) seen on another thread. */
@@ -43,6 +51,10 @@ export interface AcceleratorContext {
 export type VcpuExit =
   | { readonly kind: 'request' }
   | { readonly kind: 'triple-fault'; readonly vcpu: number }
+  /** A counted run has come to the instruction where it shall end. */
+  | { readonly kind: 'stop-at' }
+  /** The run itself is not possible any more. */
+  | { readonly kind: 'failed'; readonly error: VmmError }
   | { readonly kind: 'error'; readonly vcpu: number; readonly reason: string };
 
 /** A vCPU's registers, for dumps and the debugger: names as in the SDM, values as bigint. */
@@ -60,6 +72,8 @@ export interface Accelerator {
   start(entry: EntryState, held?: boolean): Promise<void>;
   /** One pulse on GSI `line`, from the main thread. */
   interrupt(line: number): void;
+  /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */
+  kick?(slot: number, queue: number): void;
   /** All vCPUs are out of guest code when this resolves. */
   pause(): Promise<void>;
   resume(): void;

@@ -1,6 +1,5 @@
 import { CPU_STRIDE, IRQCHIP_BASE } from '../../assembly/core/layout.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
-import type { SharedWords } from './shared.ts';
 import type { AcceleratorContext, Registers } from './types.ts';
 import { cpuAddress, readRegisters } from './wasm-registers.ts';
 
@@ -40,10 +39,10 @@ export function debugStop(vcpu: number, reason: number, address: bigint): DebugS
 /** The software CPU's debugger: breakpoints are the core's, registers are words of the linear memory. */
 export class WasmDebug implements AcceleratorDebug {
   readonly #context: AcceleratorContext;
-  readonly #words: SharedWords;
+  readonly #words: { release(vcpu: number): void };
   #stoppedAt: number | undefined;
 
-  constructor(context: AcceleratorContext, words: SharedWords) {
+  constructor(context: AcceleratorContext, words: { release(vcpu: number): void }) {
     this.#context = context;
     this.#words = words;
   }

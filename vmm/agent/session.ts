@@ -41,6 +41,8 @@ export interface SessionOptions {
   onLog?: (text: string) => void;
   /** Nanoseconds since 1970, for the guest's clock; Date.now() when not given. */
   now?: () => bigint;
+  /** Bytes for the token and the guest's entropy pool; the host's when not given. */
+  random?: (length: number) => Uint8Array;
 }
 
 interface Pending {
@@ -92,7 +94,7 @@ function exitReportOf(fields: readonly Field[]): ExitReport {
  */
 export class AgentSession {
   readonly #options: SessionOptions;
-  readonly #token = randomBytes(P.TOKEN_SIZE);
+  readonly #token: Uint8Array;
   readonly #listeners: Listener[] = [];
   readonly #streams: StreamAcceptor;
   readonly #processes = new Map<number, ProcessHandle>();
@@ -115,6 +117,7 @@ export class AgentSession {
 
   constructor(transport: Transport, options: SessionOptions = {}) {
     this.#options = options;
+    this.#token = this.#random(P.TOKEN_SIZE);
     this.#hello = new Promise((resolve, reject) => {
       this.#resolveHello = resolve;
       this.#rejectHello = reject;
@@ -256,6 +259,10 @@ export class AgentSession {
     return this.#options.now?.() ?? BigInt(Date.now()) * 1_000_000n;
   }
 
+  #random(length: number): Uint8Array {
+    return this.#options.random?.(length) ?? randomBytes(length);
+  }
+
   #slot(kind: number, slot: number, name: string, action: number): Promise<Field[]> {
     const w = new FieldWriter().u32(P.TAG_SLOT, kind, slot).string(P.TAG_SOURCE, name);
     return this.#request(P.MSG_SLOT, w.u32(P.TAG_ACTION, action));
@@ -336,7 +343,7 @@ export class AgentSession {
     stream.onClose(() => this.#end(new VmmError('AGENT_LOST', 'the guest closed its control connection')));
     stream.onEnd(() => stream.end());
     const hello = new FieldWriter().u16(P.TAG_VERSION, P.PROTOCOL_VERSION_MIN, P.PROTOCOL_VERSION_MAX);
-    hello.bytes(P.TAG_TOKEN, this.#token).u64(P.TAG_TIME, this.#now()).bytes(P.TAG_SEED, randomBytes(64));
+    hello.bytes(P.TAG_TOKEN, this.#token).u64(P.TAG_TIME, this.#now()).bytes(P.TAG_SEED, this.#random(64));
     stream.write(encodeMessage(P.MSG_HELLO, 0, this.#nextId++, hello.finish())).catch(() => {});
     this.#resolveConnected(stream);
   }

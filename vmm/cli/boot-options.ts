@@ -4,6 +4,7 @@ import type { DiskSpec } from '../devices/disk.ts';
 import type { AccelName, CpuModel, MachineConfig } from '../machine/config.ts';
 import { openTrace, traceMask } from '../machine/trace.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
+import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
 import { ownSymbols, symbolsFrom } from './symbols.ts';
 
@@ -20,12 +21,14 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
   { name: 'timeout', kind: 'value', value: 'TIME', help: 'end the run after this time (status 124)' },
   { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
-  { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio', help: 'write these events to the trace file' },
+  { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio,exec', help: 'write these events to the trace file; exec (executed blocks) with --icount' },
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
   { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
   { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
   { name: 'symbols', kind: 'value', value: 'FILE', help: 'System.map or vmlinux that names addresses (default: the kernel’s own)' },
-  { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr' },
+  ...COUNTED_OPTIONS,
+  STOP_AT_OPTION,
+  { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr; with --icount, counts and trace hash' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', short: 'h', kind: 'flag', help: 'print this text' },
 ];

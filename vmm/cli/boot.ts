@@ -1,8 +1,11 @@
+import { statSync } from 'node:fs';
 import type { MachineConfig, MachineResult } from '../machine/config.ts';
+import { type RunIdentity, sizeData } from '../machine/input-log.ts';
 import { Machine } from '../machine/machine.ts';
 import { VmmError } from '../errors.ts';
 import { helpText, parseArgs } from './args.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot-options.ts';
+import { CountedSession, countedOptions, fileDigest, inputRefused, refuseConsoleInput } from './counted.ts';
 import { debuggerFor } from './gdb.ts';
 import { guestFile } from './guest-files.ts';
 import { parseDuration } from './sizes.ts';
@@ -24,16 +27,19 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   }
   const timeoutText = args.values.get('timeout');
   const timeoutMs = timeoutText === undefined ? undefined : parseDuration(timeoutText, '--timeout');
+  const options = countedOptions(args);
   const config = withConsole(bootConfig(args, () => guestFile('vmlinux')));
   const quiet = args.flags.get('quiet') ?? false;
-  const terminal = RawTerminal.available() && config.console !== 'none' ? new RawTerminal() : undefined;
+  const terminal = RawTerminal.available() && config.console !== 'none' && options?.replay === undefined ? new RawTerminal() : undefined;
   const note = (text: string): void => {
     if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
   };
   let messages = '';
+  const counted = options === undefined ? undefined : new CountedSession(options);
+  const watch = counted !== undefined && !counted.recording && !counted.replaying && config.console !== 'none' && refuseConsoleInput() === 'watch';
   await using gdb = await debuggerFor(args, true, note);
   await using machine = new Machine(
-    { ...config, debugger: gdb },
+    { ...config, debugger: gdb, counted: await counted?.config(() => identity(config)) },
     {
       console: (bytes) => {
         messages = (messages + Buffer.from(bytes).toString('latin1')).slice(-MESSAGES_KEPT);
@@ -53,11 +59,23 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   const onSignal = (): void => stop.abort();
   process.on('SIGTERM', onSignal);
   process.on('SIGHUP', onSignal);
-  if (terminal) attachTerminal(terminal, machine, stop);
-  else process.on('SIGINT', onSignal);
-  if (!terminal && config.console !== 'none') {
-    process.stdin.on('data', (bytes: Buffer) => machine.input(bytes));
+  let refused: VmmError | undefined;
+  if (terminal) {
+    counted?.recorder?.sources(1);
+    attachTerminal(terminal, consoleOf(machine, counted), stop);
+  } else process.on('SIGINT', onSignal);
+  if (!terminal && config.console !== 'none' && (counted === undefined || counted.recording)) {
+    const { input } = consoleOf(machine, counted);
+    counted?.recorder?.sources(1);
+    process.stdin.on('data', input);
+    process.stdin.on('end', () => counted?.recorder?.sources(-1));
     process.stdin.on('error', () => {});
+  } else if (watch) {
+    process.stdin.on('error', () => {});
+    process.stdin.once('data', () => {
+      refused = inputRefused('something came on standard input');
+      stop.abort();
+    });
   }
   let result: MachineResult;
   try {
@@ -69,6 +87,8 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
     for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.off(name, onSignal);
   }
   if (args.flags.get('timeline')) process.stderr.write(machine.timeline.text());
+  if (refused !== undefined) throw refused;
+  counted?.finish(machine.counted, result.kind !== 'stopped');
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${timeoutText} is over\n`);
     return STATUS.STATUS_TIMEOUT;
@@ -98,14 +118,53 @@ function writeOut(bytes: Uint8Array): Promise<void> {
   });
 }
 
-function attachTerminal(terminal: RawTerminal, machine: Machine, stop: AbortController): void {
+/** What the terminal does to a machine. In a counted run its input has a place in the run. */
+interface ConsoleTarget {
+  readonly input: (bytes: Uint8Array) => void;
+  readonly resize: (columns: number, rows: number) => void;
+  /** Absent where a reset from outside could not be repeated. */
+  readonly reset: (() => void) | undefined;
+  readonly pause: () => Promise<void>;
+  readonly resume: () => void;
+  readonly dump: () => Promise<string>;
+}
+
+function consoleOf(machine: Machine, counted: CountedSession | undefined): ConsoleTarget {
+  const submit = counted?.input();
+  return {
+    input: submit === undefined ? (bytes) => machine.input(bytes) : (bytes) => void submit('console', bytes),
+    resize: submit === undefined ? (columns, rows) => machine.resize(columns, rows) : (columns, rows) => void submit('resize', sizeData(columns, rows)),
+    reset: counted === undefined ? () => machine.reset() : undefined,
+    pause: () => machine.pause(),
+    resume: () => machine.resume(),
+    dump: () => machine.dump(),
+  };
+}
+
+/** What a recorded run is made of, beside the options of every counted run. */
+async function identity(config: MachineConfig): Promise<RunIdentity> {
+  const disks = (config.disks ?? []).map((disk, index) => [`disk ${index}`, `${disk.id},${disk.readOnly},${statSync(disk.path, { throwIfNoEntry: false })?.size ?? 0}`] as const);
+  return {
+    memory: config.memoryMib,
+    cpus: config.cpus,
+    cpu: config.cpuModel ?? 'baseline',
+    console: config.console,
+    acpi: config.acpi ?? 'auto',
+    append: config.append,
+    kernel: await fileDigest(config.kernel),
+    initrd: await fileDigest(config.initrd),
+    ...Object.fromEntries(disks),
+  };
+}
+
+function attachTerminal(terminal: RawTerminal, machine: ConsoleTarget, stop: AbortController): void {
   const escapeKey = new KeySequence([ESCAPE_KEY]);
   let inMonitor = false;
   let paused = false;
   const command = (key: string): void => {
     inMonitor = false;
     if (key === 'q') stop.abort();
-    else if (key === 'r') machine.reset();
+    else if (key === 'r') machine.reset?.();
     else if (key === 'p') {
       paused = !paused;
       if (paused) void machine.pause().then(() => process.stdout.write('\r\nvmm: paused\r\n'));
@@ -148,6 +207,9 @@ export function report(result: MachineResult): number {
       return STATUS.STATUS_PANIC;
     case 'stopped':
       return STATUS.STATUS_OK;
+    case 'stop-at':
+      process.stderr.write(`vmm: stopped at the count that --stop-at names\n${result.dump}`);
+      return STATUS.STATUS_STOP_AT;
     case 'triple-fault':
       process.stderr.write(`vmm: triple fault: an exception while the CPU delivered a double fault\n${result.dump}`);
       return STATUS.STATUS_TRIPLE_FAULT;

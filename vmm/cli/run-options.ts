@@ -5,6 +5,7 @@ import { parseUlimit } from '../container/limits.ts';
 import { randomId, type TmpfsMount } from '../container/options.ts';
 import { signalNumber } from '../container/signals.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
+import { COUNTED_OPTIONS } from './counted.ts';
 import { parseCpuShare, parseDuration, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
@@ -35,7 +36,8 @@ export const RUN_OPTIONS: readonly OptionSpec[] = [
   { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
   { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
   { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
-  { name: 'timeline', kind: 'flag', help: 'print each phase of the start with its time to stderr' },
+  ...COUNTED_OPTIONS,
+  { name: 'timeline', kind: 'flag', help: 'print each phase of the start with its time to stderr; with --icount, counts and trace hash' },
   { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
   { name: 'help', kind: 'flag', help: 'print this text' },
 ];
@@ -56,8 +58,8 @@ export interface RunSettings {
   readonly scratch: number | undefined;
 }
 
-/** Checks all values before anything is started. */
-export function runSettings(args: ParsedArgs): RunSettings {
+/** Checks all values before anything is started. `id` gives names that the user does not. */
+export function runSettings(args: ParsedArgs, id: () => string = randomId): RunSettings {
   const value = (name: string): string | undefined => args.values.get(name);
   const list = (name: string): readonly string[] => args.lists.get(name) ?? [];
   const cpus = value('cpus');
@@ -65,9 +67,9 @@ export function runSettings(args: ParsedArgs): RunSettings {
   const keysText = value('detach-keys') ?? 'ctrl-p,ctrl-q';
   const detachKeys = parseDetachKeys(keysText);
   if (detachKeys === undefined) throw new VmmError('USAGE', `--detach-keys: ${keysText} cannot be read`, { hint: 'for example ctrl-p,ctrl-q' });
-  const name = value('name') ?? randomId();
+  const name = value('name') ?? id();
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) throw new VmmError('USAGE', `--name: ${name} is not a name`, { hint: 'letters, digits, _ . -' });
-  const hostname = value('hostname') ?? randomId();
+  const hostname = value('hostname') ?? id();
   if (hostname.length > 64 || !/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(hostname)) {
     throw new VmmError('USAGE', `--hostname: ${hostname} is not a host name`, { hint: 'letters, digits, dots and hyphens, at most 64' });
   }

@@ -1,14 +1,17 @@
 import { constants } from 'node:os';
 import { resolveImage } from '../../image/resolve.ts';
 import { containerEnvironment } from '../container/env.ts';
+import type { ContainerOptions } from '../container/options.ts';
 import { ContainerRun, type ContainerResult } from '../container/run.ts';
 import { signalNumber } from '../container/signals.ts';
 import { nameAddresses } from '../boot/symbols.ts';
 import { VmmError } from '../errors.ts';
+import { sizeData } from '../machine/input-log.ts';
 import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
 import { accelOptions } from './boot-options.ts';
 import { describeError, oneLine } from './describe.ts';
+import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
 import { debuggerFor } from './gdb.ts';
 import { guestFile } from './guest-files.ts';
 import { hostFs } from './host-fs.ts';
@@ -17,7 +20,7 @@ import { RUN_OPTIONS, runSettings } from './run-options.ts';
 import { makeScratch } from './scratch.ts';
 import * as STATUS from './status.ts';
 import { ownSymbols } from './symbols.ts';
-import { attachTerminal, forwardSignals, forwardStdin, outputTo } from './stdio.ts';
+import { attachTerminal, forwardSignals, forwardStdin, type InputTarget, outputTo } from './stdio.ts';
 import { RawTerminal } from './terminal.ts';
 
 const SIGTERM = constants.signals.SIGTERM;
@@ -33,11 +36,14 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
   const [reference, ...command] = args.positionals;
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
-  const settings = runSettings(args);
+  const options = countedOptions(args);
+  const counted = options === undefined ? undefined : new CountedSession(options);
+  const settings = runSettings(args, counted?.id);
   const flag = (name: string): boolean => args.flags.get(name) ?? false;
   const interactive = flag('interactive');
   const tty = flag('tty');
-  if (tty && interactive && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+  if ((tty || interactive) && counted !== undefined && !counted.recording && !counted.replaying) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
+  if (tty && interactive && counted?.replaying !== true && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
   timeline.point('options read');
 
   const quiet = flag('quiet');
@@ -53,47 +59,59 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   });
   timeline.point('image ready');
   const entrypoint = args.values.get('entrypoint');
-  const terminal = tty && RawTerminal.available() ? new RawTerminal() : undefined;
-  const size = terminal?.size();
+  const terminal = tty && counted?.replaying !== true && RawTerminal.available() ? new RawTerminal() : undefined;
+  const size = counted?.recordedSize() ?? terminal?.size();
   const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
   const stdout = outputTo(process.stdout);
   const stderr = outputTo(process.stderr);
+  const accel = accelOptions(args);
+  const container: ContainerOptions = {
+    name: settings.name,
+    hostname: settings.hostname,
+    command,
+    entrypoint: entrypoint === undefined ? undefined : entrypoint === '' ? [] : [entrypoint],
+    env: containerEnvironment({
+      image: image.config.env,
+      envFiles: args.lists.get('env-file') ?? [],
+      env: args.lists.get('env') ?? [],
+      hostname: settings.hostname,
+      tty,
+      host: process.env,
+    }),
+    workdir: args.values.get('workdir'),
+    user: args.values.get('user'),
+    readOnly: flag('read-only'),
+    tmpfs: settings.tmpfs,
+    rlimits: settings.rlimits,
+    capabilities: settings.capabilities,
+    init: flag('init'),
+    interactive,
+    tty,
+    stopSignal: settings.stopSignal ?? (image.config.stopSignal === undefined ? SIGTERM : signalNumber(image.config.stopSignal, 'the image’s StopSignal')),
+    cpuQuota: settings.cpuQuota,
+    scratch: settings.scratch,
+  };
   const run = new ContainerRun(
     image,
-    {
-      name: settings.name,
-      hostname: settings.hostname,
-      command,
-      entrypoint: entrypoint === undefined ? undefined : entrypoint === '' ? [] : [entrypoint],
-      env: containerEnvironment({
-        image: image.config.env,
-        envFiles: args.lists.get('env-file') ?? [],
-        env: args.lists.get('env') ?? [],
-        hostname: settings.hostname,
-        tty,
-        host: process.env,
-      }),
-      workdir: args.values.get('workdir'),
-      user: args.values.get('user'),
-      readOnly: flag('read-only'),
-      tmpfs: settings.tmpfs,
-      rlimits: settings.rlimits,
-      capabilities: settings.capabilities,
-      init: flag('init'),
-      interactive,
-      tty,
-      stopSignal: settings.stopSignal ?? (image.config.stopSignal === undefined ? SIGTERM : signalNumber(image.config.stopSignal, 'the image’s StopSignal')),
-      cpuQuota: settings.cpuQuota,
-      scratch: settings.scratch,
-    },
+    container,
     {
       memoryMib: settings.memoryMib,
       vcpus: settings.vcpus,
-      ...accelOptions(args),
+      ...accel,
       kernel: guestFile('vmlinux'),
       initrd: guestFile('initramfs.cpio'),
       scratchPath,
       debugger: gdb,
+      counted: await counted?.config(async () => ({
+        memory: settings.memoryMib,
+        cpus: settings.vcpus,
+        cpu: accel.cpuModel ?? 'baseline',
+        kernel: await fileDigest(guestFile('vmlinux')),
+        initrd: await fileDigest(guestFile('initramfs.cpio')),
+        image: await fileDigest(image.rootfs),
+        container: textDigest(JSON.stringify({ ...container, capabilities: container.capabilities.toString(), image: image.config })),
+        terminal: size === undefined ? '' : `${size.columns}x${size.rows}`,
+      })),
     },
     {
       stdout,
@@ -117,9 +135,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     timedOut = true;
     run.kill();
   }, settings.timeoutMs);
-  const release = forwardSignals(run);
-  if (terminal) attachTerminal(terminal, run, settings.detachKeys, interactive);
-  else if (interactive) forwardStdin(run);
+  const target = counted === undefined ? run : recordedTarget(run, counted, interactive);
+  const release = forwardSignals(target);
+  if (terminal) attachTerminal(terminal, target, settings.detachKeys, interactive);
+  else if (interactive && counted?.replaying !== true) forwardStdin(target);
   let result: ContainerResult;
   try {
     result = await run.run();
@@ -130,6 +149,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     process.stdin.destroy();
   }
   if (flag('timeline')) process.stderr.write(timeline.text());
+  counted?.finish(run.machine.counted, result.kind === 'exited' || result.kind === 'failed');
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
     return STATUS.STATUS_TIMEOUT;
@@ -140,6 +160,38 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     return STATUS.STATUS_VMM_ERROR;
   }
   return statusOf(result);
+}
+
+/**
+ * Input of a counted run goes into its record, which gives it to the guest at a place that a replay finds again. Without a
+ * record a signal can only end the run.
+ */
+function recordedTarget(run: ContainerRun, counted: CountedSession, interactive: boolean): InputTarget {
+  const kill = (): void => run.kill();
+  const submit = counted.input();
+  const { started } = run.process;
+  if (submit === undefined) {
+    const nothing = async (): Promise<void> => {};
+    return { kill, process: { started, signal: async () => kill(), resize: nothing, stdin: { write: async () => false, end: nothing } } };
+  }
+  let open = interactive;
+  if (open) counted.recorder?.sources(1);
+  return {
+    kill,
+    process: {
+      started,
+      signal: async (signal) => void (await submit('signal', Uint8Array.of(signal))),
+      resize: async ({ columns, rows }) => void (await submit('resize', sizeData(columns, rows))),
+      stdin: {
+        write: async (bytes) => (await submit('stdin', bytes)) === true,
+        end: async () => {
+          if (open) counted.recorder?.sources(-1);
+          open = false;
+          await submit('stdin-end', new Uint8Array(0));
+        },
+      },
+    },
+  };
 }
 
 /** The kernel's messages with the names of its addresses, where our set-up has them. */

@@ -6,3 +6,4 @@ export const STATUS_REBOOT = 129;
 export const STATUS_PANIC = 132;
 export const STATUS_TRIPLE_FAULT = 133;
 export const STATUS_KVM_ERROR = 134;
+export const STATUS_STOP_AT = 135;

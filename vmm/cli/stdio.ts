@@ -1,6 +1,5 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
-import type { ContainerRun } from '../container/run.ts';
 import { isForeground, toBackground } from './job.ts';
 import { KeySequence, type RawTerminal } from './terminal.ts';
 
@@ -37,13 +36,24 @@ export function outputTo(stream: Writable): OutputConsumer {
   });
 }
 
+/** What our own input goes to: a ContainerRun, or a counted run's record. */
+export interface InputTarget {
+  kill(): void;
+  readonly process: {
+    readonly started: Promise<number>;
+    signal(signal: number): Promise<void>;
+    resize(size: { readonly columns: number; readonly rows: number }): Promise<void>;
+    readonly stdin: { write(bytes: Uint8Array): Promise<boolean>; end(): Promise<void> };
+  };
+}
+
 /** What Docker's client does not pass on, and what cannot be caught. */
 const NOT_FORWARDED = new Set(['SIGCHLD', 'SIGPIPE', 'SIGURG', 'SIGWINCH', 'SIGKILL', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGCONT', 'SIGPROF', 'SIGIO', 'SIGPOLL', 'SIGBUS', 'SIGFPE', 'SIGSEGV', 'SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGIOT', 'SIGSYS', 'SIGSTKFLT', 'SIGUNUSED']);
 const KILL_PRESSES = 3;
 const KILL_WITHIN_MS = 2000;
 
 /** Passes signals on to the container's process; the third SIGINT within two seconds kills the machine. Returns how to stop that. */
-export function forwardSignals(run: ContainerRun): () => void {
+export function forwardSignals(run: InputTarget): () => void {
   const presses: number[] = [];
   const handlers: [NodeJS.Signals, () => void][] = [];
   for (const [name, number] of Object.entries(constants.signals) as [NodeJS.Signals, number][]) {
@@ -72,7 +82,7 @@ export function forwardSignals(run: ContainerRun): () => void {
 }
 
 /** Passes our standard input on, no faster than the guest takes it, and its end. */
-export function forwardStdin(run: ContainerRun): void {
+export function forwardStdin(run: InputTarget): void {
   const { stdin } = process;
   stdin.on('data', (chunk: Buffer) => {
     stdin.pause();
@@ -89,7 +99,7 @@ export function forwardStdin(run: ContainerRun): void {
  * The terminal in raw mode: keys to the container, its size after it. The detach keys leave the container to itself, in the
  * background; brought to the foreground and continued (Ctrl-Z, `fg`), it takes the terminal again.
  */
-export function attachTerminal(terminal: RawTerminal, run: ContainerRun, detachKeys: readonly number[], interactive: boolean): void {
+export function attachTerminal(terminal: RawTerminal, run: InputTarget, detachKeys: readonly number[], interactive: boolean): void {
   const keys = new KeySequence(detachKeys);
   const onInput = (bytes: Uint8Array): void => {
     if (!interactive) return;

@@ -5,8 +5,11 @@ import { AgentSession } from '../agent/session.ts';
 import type { WindowSize } from '../agent/spec.ts';
 import type { VmmError } from '../errors.ts';
 import type { AccelName, CpuModel, MachineResult } from '../machine/config.ts';
+import type { CountedConfig, CountedRun } from '../machine/counted.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
+import { sizeOf } from '../machine/input-log.ts';
 import { Machine } from '../machine/machine.ts';
+import { SeededStream } from '../machine/seeded.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { ContainerOptions } from './options.ts';
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
@@ -22,6 +25,8 @@ export interface ContainerMachine {
   /** A sparse ext4 image for the overlay's upper layer, deleted by the caller. */
   readonly scratchPath?: string | undefined;
   readonly debugger?: MachineDebugger | undefined;
+  /** A run in virtual time that repeats. */
+  readonly counted?: CountedConfig | undefined;
 }
 
 /** A container's streams on the host. Chunks are valid until the promise settles. */
@@ -42,6 +47,20 @@ export type ContainerResult =
 
 const CONSOLE_TAIL = 16384;
 const KERNEL_PARAMETERS = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable';
+
+/** What a session takes from the host otherwise. */
+function deterministic(counted: CountedRun): { now: () => bigint; random: (length: number) => Uint8Array } {
+  const stream = new SeededStream(counted.config.seed, 'agent');
+  return { now: () => counted.wallNs(), random: (length) => stream.bytes(length) };
+}
+
+/** Input of a counted run comes at its places (machine/input-log.ts). */
+function takeInput(counted: CountedRun, process: ProcessHandle): void {
+  counted.onInput('stdin', (data) => process.stdin.write(data));
+  counted.onInput('stdin-end', () => process.stdin.end());
+  counted.onInput('resize', (data) => process.resize(sizeOf(data)).catch(() => {}));
+  counted.onInput('signal', ([signal = 0]) => process.started.then(() => process.signal(signal)).catch(() => {}));
+}
 
 /** One container in a machine of its own: `start`, then `result`. Stopping the machine loses nothing: its root is read-only and its changes are temporary. */
 export class ContainerRun {
@@ -73,6 +92,7 @@ export class ContainerRun {
         balloon: true,
         exitOnReboot: true,
         debugger: machine.debugger,
+        counted: machine.counted,
       },
       {
         console: async (bytes) => {
@@ -82,15 +102,25 @@ export class ContainerRun {
       },
       timeline,
     );
-    this.#session = new AgentSession(this.machine.vsock, { onFatal: (reason) => io.note(`the guest's init gave up: ${reason}`) });
+    const { counted } = this.machine;
+    this.#session = new AgentSession(this.machine.vsock, {
+      onFatal: (reason) => io.note(`the guest's init gave up: ${reason}`),
+      ...(counted === undefined ? {} : deterministic(counted)),
+    });
     this.process = this.#session.start(spec);
+    if (counted !== undefined) takeInput(counted, this.process);
+    // A counted run does not tell the guest when the host has taken its output: it waits for the host instead.
+    const taken = (work: void | Promise<void>): void | Promise<void> => {
+      if (counted === undefined || work === undefined) return work;
+      counted.hold(work);
+    };
     let first = true;
     this.process.onStdout((bytes) => {
       if (first) timeline.point('first output');
       first = false;
-      return io.stdout(bytes);
+      return taken(io.stdout(bytes));
     });
-    this.process.onStderr((bytes) => io.stderr(bytes));
+    this.process.onStderr((bytes) => taken(io.stderr(bytes)));
   }
 
   /** Runs to the end. Rejects with VmmError when the machine cannot be built. */

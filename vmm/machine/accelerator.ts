@@ -35,7 +35,11 @@ export async function kvmState(): Promise<KvmState> {
 }
 
 /** Picks what runs the guest's code: `auto` takes KVM where it is hardware, else the software CPU. Throws ACCEL_KVM. */
-export async function chooseAccelerator(name: AccelName): Promise<AccelChoice> {
+export async function chooseAccelerator(name: AccelName, counted = false): Promise<AccelChoice> {
+  if (counted) {
+    if (name === 'kvm') throw new VmmError('USAGE', 'a counted run (--icount) needs the software CPU: KVM does not stop at a given instruction', { hint: 'leave --accel kvm away' });
+    return { name: 'wasm', note: undefined, machineFlags: MACHINE_F_SOFT_IRQ, create: async (context) => (await import('../accel/counted.ts')).createCounted(context) };
+  }
   if (name !== 'wasm') {
     const kvm = await kvmState();
     if (kvm.state === 'hardware' || (name === 'kvm' && kvm.state === 'emulated')) {

@@ -1,5 +1,6 @@
 import type { DiskSpec } from '../devices/disk.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
+import type { CountedConfig, Counts } from './counted.ts';
 import type { MachineDebugger } from './debugger.ts';
 
 export type AccelName = 'auto' | 'kvm' | 'wasm';
@@ -37,6 +38,8 @@ export interface MachineConfig {
   readonly exitOnPort?: boolean | undefined;
   /** Events to trace (traceMask) and the file opened for them (openTrace). */
   readonly trace?: TraceConfig | undefined;
+  /** The software CPU in virtual time: the same inputs give the same run. */
+  readonly counted?: CountedConfig | undefined;
   /** Names for addresses in dumps; asked for when a dump is made. */
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** Holds the guest before its first instruction until this lets it go. */
@@ -48,10 +51,14 @@ export type MachineResult =
   | { readonly kind: 'poweroff' | 'reboot' | 'panic' | 'halt' | 'stopped' }
   | { readonly kind: 'debug-exit'; readonly value: number }
   | { readonly kind: 'triple-fault'; readonly dump: string }
+  /** A counted run came to its `stopAt`. */
+  | { readonly kind: 'stop-at'; readonly dump: string }
   | { readonly kind: 'accel-error'; readonly reason: string; readonly dump: string };
 
 /** A point of the time line: milliseconds since the process started. */
 export interface TimelineEntry {
   readonly name: string;
   readonly ms: number;
+  /** In a counted run, where it was. */
+  readonly counts?: Counts | undefined;
 }

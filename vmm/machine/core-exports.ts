@@ -31,6 +31,7 @@ export interface CoreExports {
   blk_id(slot: number, ptr: number): number;
   blk_set_capacity(slot: number, sectors: number): number;
   blk_complete(slot: number, tag: number, result: number): number;
+  blk_complete_many(slot: number, ptr: number, count: number): number;
   vsock_add(slot: number, cid: number): number;
   vsock_listen(port: number): number;
   vsock_unlisten(port: number): number;
@@ -43,6 +44,14 @@ export interface CoreExports {
   // assembly/cpu
   cpu_run(cpu: number, budget: number): number;
   cpu_wait(cpu: number, maxNs: number): number;
+  cpu_set_exact(cpu: number, on: number): void;
+  count_clear(): void;
+  count_clock(cpu: number): bigint;
+  count_fold(cpu: number): bigint;
+  count_left(cpu: number): number;
+  count_set_clock(cpu: number, ns: bigint): void;
+  count_timer(cpu: number): number;
+  count_trace(cpu: number, flags: number): void;
   cpu_kick(index: number): void;
   cpu_flags(cpu: number): number;
   cpu_set_flags(cpu: number, value: number): void;

@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import type { CoreExports } from './core-exports.ts';
@@ -16,7 +16,7 @@ export interface HostHooks {
   discard(gpa: number, length: number): void;
 }
 
-/** What each kind of clock says; replaced in replay mode. */
+/** What each kind of clock says; virtual in a counted run. */
 export interface Clocks {
   /** Monotonic nanoseconds, the same in all threads. */
   now(): number;
@@ -49,7 +49,7 @@ export function coreModule(): WebAssembly.Module {
 }
 
 /** Makes this thread's instance of the core over a machine's memory. State is in the memory, so instances are interchangeable. */
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, hooks: HostHooks, clocks: Clocks = hostClocks()): CoreExports {
+export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, hooks: HostHooks, clocks: Clocks = hostClocks(), random: (length: number) => Uint8Array = randomBytes): CoreExports {
   const bytes = new Uint8Array(memory.buffer);
   const u32 = (n: number): number => n >>> 0;
   const instance = new WebAssembly.Instance(module, {
@@ -68,10 +68,10 @@ export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.
       event: (kind: number, a: number, b: bigint) => hooks.event(u32(kind), u32(a), BigInt.asUintN(64, b)),
       discard: (gpa: number, length: number) => hooks.discard(gpa, length),
       random: (ptr: number, length: number) => {
-        randomFillSync(bytes, u32(ptr), u32(length));
+        bytes.set(random(u32(length)), u32(ptr));
       },
-      now: clocks.now,
-      wall: clocks.wall,
+      now: () => clocks.now(),
+      wall: () => clocks.wall(),
     },
   });
   return instance.exports as unknown as CoreExports;

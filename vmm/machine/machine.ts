@@ -12,14 +12,16 @@ import { VmmError } from '../errors.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
 import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
+import { CountedRun } from './counted.ts';
 import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
 import type { MachineDebugger } from './debugger.ts';
 import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import * as EV from './events.ts';
+import { sizeOf } from './input-log.ts';
 import { acquireMemory, Discarder, MachineMemory, releaseMemory } from './memory.ts';
 import { Timeline } from './timeline.ts';
-import { TraceWriter } from './trace.ts';
+import { TRACE_EXEC, TraceWriter } from './trace.ts';
 
 const MIB = 1024 ** 2;
 
@@ -38,6 +40,8 @@ export interface MachineListener {
 export class Machine implements AsyncDisposable {
   readonly timeline: Timeline;
   readonly vsock = new VsockHost();
+  /** Of a counted run: clock, counts, input by its kind. */
+  readonly counted: CountedRun | undefined;
   readonly #config: MachineConfig;
   readonly #listener: MachineListener;
   readonly #disks: OpenDisk[] = [];
@@ -53,6 +57,16 @@ export class Machine implements AsyncDisposable {
     this.#config = config;
     this.#listener = listener;
     this.timeline = timeline;
+    const counted = config.counted === undefined ? undefined : new CountedRun(config.counted);
+    this.counted = counted;
+    if (counted !== undefined) {
+      timeline.counts = () => counted.counts();
+      counted.onInput('console', (data) => this.#running?.input(data));
+      counted.onInput('resize', (data) => {
+        const { columns, rows } = sizeOf(data);
+        this.#running?.resize(columns, rows);
+      });
+    }
     try {
       for (const disk of config.disks ?? []) this.#disks.push(openDisk(disk));
     } catch (error) {
@@ -71,7 +85,7 @@ export class Machine implements AsyncDisposable {
     try {
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
-        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline);
+        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline, this.counted);
         this.#running = running;
         const abort = (): void => running.requestStop();
         options.signal?.addEventListener('abort', abort, { once: true });
@@ -159,6 +173,7 @@ class Running {
   readonly #disks: readonly OpenDisk[];
   readonly #vsock: VsockHost;
   readonly #timeline: Timeline;
+  readonly #counted: CountedRun | undefined;
   readonly #ramSize: number;
   #core: CoreExports | undefined;
   #linear: LinearMemory | undefined;
@@ -175,8 +190,9 @@ class Running {
   readonly #end: Promise<VcpuExit | { kind: 'stopped' | 'reset' }>;
   #debugValue = 0;
 
-  constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline) {
+  constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline, counted: CountedRun | undefined) {
     this.#config = config;
+    this.#counted = counted;
     this.#listener = listener;
     this.#disks = disks;
     this.#vsock = vsock;
@@ -206,7 +222,7 @@ class Running {
   }
 
   async run(): Promise<MachineResult> {
-    const choice = await chooseAccelerator(this.#config.accel);
+    const choice = await chooseAccelerator(this.#config.accel, this.#counted !== undefined);
     if (choice.note !== undefined) this.#listener.note?.(choice.note);
     try {
       await this.#powerOn(choice);
@@ -227,31 +243,39 @@ class Running {
     this.#discarder = discarder;
     const bytes = new Uint8Array(memory.buffer);
     const server = new DiskServer(memory, this.#ramSize, this.#disks);
-    const clocks = hostClocks();
-    const trace = config.trace === undefined ? undefined : new TraceWriter(config.trace.fd, 'main', clocks.now);
+    const counted = this.#counted;
+    const clocks = counted ?? hostClocks();
+    const trace = config.trace === undefined ? undefined : new TraceWriter(config.trace.fd, 'main', () => clocks.now());
     const core = instantiateCore(module, memory, {
       irq: (line) => this.#accel?.interrupt(line),
-      kick: (slot, queue) => this.#process(slot, queue),
+      kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => this.#output(device, bytes.slice(ptr, ptr + length)),
       vsock: (connection, event, ptr, length) => this.#vsock.event(connection, event, ptr, length),
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
       },
-      discard: discarder.discard,
-    }, clocks);
+      // What discarded memory reads as depends on the host.
+      discard: counted === undefined ? discarder.discard : () => {},
+    }, clocks, counted === undefined ? undefined : (length) => counted.guestRandom.bytes(length));
     this.#core = core;
     if (core.machine_init(this.#ramSize, config.cpus, choice.machineFlags | (config.exitOnPort ? EV.MACHINE_F_DEBUG_EXIT : 0)) !== 0) {
       throw new VmmError('INTERNAL', `the core refuses a machine of ${config.memoryMib} MiB and ${config.cpus} vCPUs`);
     }
-    if (config.trace !== undefined) core.machine_trace(config.trace.mask);
+    if (config.trace !== undefined) core.machine_trace(config.trace.mask & ~TRACE_EXEC);
     const scratchAt = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
     const scratch = { bytes: bytes.subarray(scratchAt, scratchAt + SCRATCH_STRIDE), offset: scratchAt };
     const devices = addDevices(core, config, this.#disks, scratch);
     this.#devices = devices;
     const { input, drained } = devices.console;
     this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => (this.#over ? undefined : drained()) }, scratch);
-    if (this.#listener.console) this.#console.setSink((output) => this.#listener.console?.(output) ?? Promise.resolve());
+    if (this.#listener.console) {
+      this.#console.setSink((output) => {
+        const taken = this.#listener.console?.(output) ?? Promise.resolve();
+        counted?.hold(taken);
+        return counted === undefined ? taken : Promise.resolve();
+      });
+    }
     if (devices.vsockSlot !== undefined) this.#vsock.attach(core, memory);
 
     const guest = new MachineMemory(memory, this.#ramSize, (gpa, length) => core.guest_written(gpa, length));
@@ -273,6 +297,9 @@ class Running {
       devices: devices.places,
       disks: this.#disks,
       traceFd: config.trace?.fd,
+      counted,
+      traceExec: ((config.trace?.mask ?? 0) & TRACE_EXEC) !== 0,
+      symbols: () => config.symbols?.(),
       onKick: (slot, queue) => this.#process(slot, queue),
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output) => this.#output(EV.HOST_SERIAL, output),
@@ -339,6 +366,8 @@ class Running {
   async #result(end: VcpuExit | { kind: 'stopped' | 'reset' }): Promise<MachineResult> {
     if (end.kind === 'stopped') return { kind: 'stopped' };
     if (end.kind === 'reset') return { kind: 'reboot' };
+    if (end.kind === 'failed') throw end.error;
+    if (end.kind === 'stop-at') return { kind: 'stop-at', dump: this.#dumpText() };
     if (end.kind === 'triple-fault') return { kind: 'triple-fault', dump: this.#dumpText() };
     if (end.kind === 'error') return { kind: 'accel-error', reason: end.reason, dump: this.#dumpText() };
     switch (this.#core?.machine_exit_request()) {

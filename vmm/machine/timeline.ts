@@ -1,4 +1,5 @@
 import type { TimelineEntry } from './config.ts';
+import type { Counts } from './counted.ts';
 
 /** Marks of port 0x601 (assembly/core/layout.ts MARK_PORT). */
 const MARK_NAMES: Readonly<Record<number, string>> = {
@@ -14,9 +15,11 @@ const MARK_NAMES: Readonly<Record<number, string>> = {
  */
 export class Timeline {
   readonly #entries: TimelineEntry[] = [];
+  /** In a counted run: where it is. */
+  counts: (() => Counts) | undefined;
 
   point(name: string): void {
-    this.#entries.push({ name, ms: performance.now() });
+    this.#entries.push({ name, ms: performance.now(), counts: this.counts?.() });
   }
 
   mark(value: number): void {
@@ -29,6 +32,7 @@ export class Timeline {
 
   /** A table: time since process start, and since the point before. */
   text(): string {
+    if (this.counts !== undefined) return this.#counted(this.counts());
     let previous = 0;
     return this.#entries
       .map(({ name, ms }) => {
@@ -37,5 +41,17 @@ export class Timeline {
         return line;
       })
       .join('');
+  }
+
+  /** A table: instructions since the guest's first and since the point before, REP iterations likewise, virtual time. */
+  #counted(end: Counts): string {
+    let [count, repetitions] = [0n, 0n];
+    const lines = this.#entries.map(({ name, counts }) => {
+      const at = counts ?? { count: 0n, repetitions: 0n, ns: 0n };
+      const line = `${at.count.toString().padStart(14)}  +${(at.count - count).toString().padStart(12)}  REP +${(at.repetitions - repetitions).toString().padStart(10)}  ${(Number(at.ns) / 1e6).toFixed(3).padStart(11)} ms  ${name}\n`;
+      [count, repetitions] = [at.count, at.repetitions];
+      return line;
+    });
+    return `${'instructions'.padStart(14)}${' '.repeat(34)}virtual time\n${lines.join('')}${end.count} instructions, ${end.repetitions} REP iterations beyond the first; trace hash ${end.hash.toString(16).padStart(16, '0')}\n`;
   }
 }

@@ -3,13 +3,16 @@ import { VmmError } from '../errors.ts';
 import { MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
 
 /** What can be traced, with the TRACE_* bits of assembly/core/machine.ts. */
-const TRACE_BITS: Readonly<Record<string, number>> = { pio: 1, mmio: 2, irq: 4, virtio: 8 };
+const TRACE_BITS: Readonly<Record<string, number>> = { pio: 1, mmio: 2, irq: 4, virtio: 8, exec: 16 };
+const TRACE_EVENTS = 0xf;
+/** Executed blocks (vmm/machine/exec-trace.ts): in counted runs only. */
+export const TRACE_EXEC = 16;
 
-/** Words such as `pio,irq`; `all` names all of them. */
+/** Words such as `pio,irq`; `all` names all but `exec`. */
 export function traceMask(text: string): number {
   let mask = 0;
   for (const word of text.split(',')) {
-    const bits = word === 'all' ? 0xf : TRACE_BITS[word];
+    const bits = word === 'all' ? TRACE_EVENTS : TRACE_BITS[word];
     if (bits === undefined) throw new VmmError('USAGE', `--trace: ${word} cannot be traced`, { hint: `words: ${Object.keys(TRACE_BITS).join(', ')}, all` });
     mask |= bits;
   }
@@ -32,12 +35,12 @@ const hex = (n: number | bigint): string => n.toString(16);
  */
 export class TraceWriter {
   readonly #fd: number;
-  readonly #who: string;
+  readonly #who: () => string;
   readonly #now: () => number;
 
-  constructor(fd: number, who: string, now: () => number) {
+  constructor(fd: number, who: string | (() => string), now: () => number) {
     this.#fd = fd;
-    this.#who = who;
+    this.#who = typeof who === 'string' ? () => who : who;
     this.#now = now;
   }
 
@@ -45,7 +48,7 @@ export class TraceWriter {
   event(kind: number, a: number, b: bigint): boolean {
     const text = describe(kind, a, b);
     if (text === undefined) return false;
-    writeSync(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who} ${text}\n`);
+    writeSync(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
     return true;
   }
 }

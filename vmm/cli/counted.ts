@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { VmmError } from '../errors.ts';
+import { COUNT_SHIFT_MAX, type CountedConfig, type CountedRun, RTC_MAX } from '../machine/counted.ts';
+import { type InputKind, InputRecorder, InputReplay, type RunIdentity } from '../machine/input-log.ts';
+import { SeededStream } from '../machine/seeded.ts';
+import type { OptionSpec, ParsedArgs } from './args.ts';
+
+/** Options of `vmm boot` and `vmm run` for runs that repeat. */
+export const COUNTED_OPTIONS: readonly OptionSpec[] = [
+  { name: 'icount', kind: 'optional', value: 'N', help: 'virtual time from retired instructions, 2^N ns each (default 0): the same inputs give the same run' },
+  { name: 'seed', kind: 'value', value: 'NUMBER', help: 'with --icount: what all random numbers come from (default 0)' },
+  { name: 'rtc', kind: 'value', value: 'TIME', help: 'with --icount: wall clock at the start, seconds since 1970 or YYYY-MM-DDThh:mm:ssZ (default 0)' },
+  { name: 'record', kind: 'value', value: 'FILE', help: 'with --icount: take input, and write it with its place in the run to a file' },
+  { name: 'replay', kind: 'value', value: 'FILE', help: 'with --icount: give recorded input back at its places' },
+];
+export const STOP_AT_OPTION: OptionSpec = { name: 'stop-at', kind: 'value', value: 'COUNT', help: 'with --icount: end before this instruction, counted from 0, with a dump (status 135)' };
+
+const U64_MAX = (1n << 64n) - 1n;
+const COUNT_MAX = (1n << 62n) - 1n;
+
+/** A counted run as its options describe it. */
+export interface CountedOptions {
+  readonly shift: number;
+  readonly seed: bigint;
+  readonly rtc: number;
+  readonly stopAt: bigint | undefined;
+  readonly record: string | undefined;
+  readonly replay: string | undefined;
+}
+
+/** Undefined without --icount. Throws USAGE. */
+export function countedOptions(args: ParsedArgs): CountedOptions | undefined {
+  const value = (name: string): string | undefined => args.values.get(name);
+  const icount = value('icount');
+  if (icount === undefined) {
+    for (const name of ['seed', 'rtc', 'record', 'replay', 'stop-at']) if (args.values.has(name)) throw new VmmError('USAGE', `--${name} needs --icount`, { hint: 'add --icount' });
+    if ((value('trace') ?? '').split(',').includes('exec')) throw new VmmError('USAGE', '--trace exec needs --icount', { hint: 'add --icount' });
+    return undefined;
+  }
+  if (icount !== '' && (!/^\d{1,2}$/.test(icount) || Number(icount) > COUNT_SHIFT_MAX)) {
+    throw new VmmError('USAGE', `--icount: ${icount} is not a number from 0 to ${COUNT_SHIFT_MAX}`, { hint: 'an instruction takes 2^N virtual nanoseconds: --icount=0 is 10^9 a second' });
+  }
+  if (value('accel') === 'kvm') throw new VmmError('USAGE', '--icount needs the software CPU: KVM does not count instructions', { hint: 'leave --accel kvm away' });
+  const [record, replay] = [value('record'), value('replay')];
+  if (record !== undefined && replay !== undefined) throw new VmmError('USAGE', '--record and --replay exclude each other', { hint: 'give one of them' });
+  const stopAt = value('stop-at');
+  return {
+    shift: Number(icount),
+    seed: parseWhole(value('seed') ?? '0', '--seed', U64_MAX),
+    rtc: parseRtc(value('rtc') ?? '0'),
+    stopAt: stopAt === undefined ? undefined : parseWhole(stopAt, '--stop-at', COUNT_MAX),
+    record,
+    replay,
+  };
+}
+
+/** A whole number, decimal or with 0x. */
+function parseWhole(text: string, option: string, most: bigint): bigint {
+  if (/^(\d{1,20}|0x[0-9a-fA-F]{1,16})$/.test(text)) {
+    const n = BigInt(text);
+    if (n <= most) return n;
+  }
+  throw new VmmError('USAGE', `${option}: ${text} is not a whole number from 0 to ${most}`, { hint: `for example ${option} 42` });
+}
+
+/** Seconds since 1970, from such a number or from UTC. */
+function parseRtc(text: string): number {
+  const seconds = /^\d{1,10}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) / 1000 : Number.NaN;
+  if (!(seconds >= 0 && seconds <= RTC_MAX)) throw new VmmError('USAGE', `--rtc: ${text} is not a time from 1970 to 2106`, { hint: 'for example 2026-01-31T12:00:00Z, or seconds since 1970' });
+  return seconds;
+}
+
+/** The host's side of a counted run: its input, recorded or replayed, and names that would be random else. */
+export class CountedSession {
+  readonly options: CountedOptions;
+  readonly #names: SeededStream;
+  #recorder: InputRecorder | undefined;
+  #replay: InputReplay | undefined;
+
+  constructor(options: CountedOptions) {
+    this.options = options;
+    this.#names = new SeededStream(options.seed, 'names');
+    if (options.replay !== undefined) this.#replay = new InputReplay(options.replay);
+  }
+
+  get recorder(): InputRecorder | undefined {
+    return this.#recorder;
+  }
+
+  /** Twelve hex digits, as container/options.ts gives at random. */
+  readonly id = (): string => this.#names.bytes(6).toString('hex');
+
+  /** The size that the terminal had when the replayed run was recorded. */
+  recordedSize(): { columns: number; rows: number } | undefined {
+    const match = /^(\d{1,5})x(\d{1,5})$/.exec(String(this.#replay?.identity['terminal'] ?? ''));
+    return match === null ? undefined : { columns: Number(match[1]) & 0xffff, rows: Number(match[2]) & 0xffff };
+  }
+
+  get replaying(): boolean {
+    return this.#replay !== undefined;
+  }
+
+  get recording(): boolean {
+    return this.options.record !== undefined;
+  }
+
+  /** Opens the record or compares it; `identity` is what the run is made of beside the options here. */
+  async config(identity: () => Promise<RunIdentity>): Promise<CountedConfig> {
+    const { shift, seed, rtc, stopAt, record } = this.options;
+    if (record !== undefined || this.#replay !== undefined) {
+      const whole = { icount: shift, seed: seed.toString(), rtc, ...(await identity()) };
+      this.#replay?.compare(whole);
+      if (record !== undefined) this.#recorder = new InputRecorder(record, whole);
+    }
+    return { shift, seed, rtc, stopAt, input: this.#recorder ?? this.#replay };
+  }
+
+  /** The run is over; `whole`: it was not broken off from outside. Throws REPLAY_DIVERGED. */
+  finish(run: CountedRun | undefined, whole: boolean): void {
+    const counts = run === undefined || !whole ? undefined : run.counts();
+    this.#recorder?.finish(counts);
+    this.#recorder = undefined;
+    if (counts !== undefined) this.#replay?.finish(counts);
+  }
+
+  /** Input for the guest while recording; undefined when the run takes none. */
+  input(): ((kind: InputKind, data: Uint8Array) => Promise<unknown>) | undefined {
+    const recorder = this.#recorder;
+    return recorder === undefined ? undefined : (kind, data) => recorder.submit(kind, data);
+  }
+}
+
+/** Standard input that would reach the guest's console although nothing records it: refused at once, or watched. */
+export function refuseConsoleInput(): 'nothing' | 'watch' {
+  if (isatty(0)) throw inputRefused('standard input is a terminal');
+  try {
+    const stat = fstatSync(0);
+    if (stat.isFile()) {
+      if (stat.size > 0) throw inputRefused('standard input is a file with something in it');
+      return 'nothing';
+    }
+    return stat.isFIFO() || stat.isSocket() ? 'watch' : 'nothing';
+  } catch (error) {
+    if (error instanceof VmmError) throw error;
+    return 'nothing'; // closed
+  }
+}
+
+export function inputRefused(why: string): VmmError {
+  return new VmmError('ICOUNT_INPUT', `--icount takes no interactive input: ${why}`, { hint: 'record it with --record FILE, or redirect standard input from /dev/null' });
+}
+
+export function textDigest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** SHA-256 of a file, for a record's configuration; "" when it cannot be read, which whoever opens it will tell. */
+export async function fileDigest(path: string | undefined): Promise<string> {
+  if (path === undefined) return '';
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch {
+    return '';
+  }
+  return hash.digest('hex');
+}
