@@ -6,7 +6,8 @@ import {
 } from './blocks';
 import { debug_low } from './debug';
 import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
-import { emit, EMIT_END, EMIT_ON, put_link, put_op } from './decode-emit';
+import { emit } from './decode-emit';
+import { EMIT_END, EMIT_ON, put_link, put_op } from './emit-uop';
 import { ATTR_FAULTS, ATTR_LAZY, ATTR_READS, ATTR_SUB, ATTR_UNKNOWN, ATTR_WRITES, OP_ATTR, OP_CHECK_PAGE2, OP_END, OP_END_SLOW, OP_NF, OP_SYS } from './generated/ops';
 import { F_START } from './generated/optab';
 import { mmu_fetch, PA_FAULT } from './mmu';

@@ -1,7 +1,7 @@
 /** SSE and MMX rows: which prefix and operand kind exist, then one OP_SSE. Also CRC32, which lives in map 0F 38. */
 import { PROFILE_V2 } from './cpuid';
 import { Dec, PLACE_ZERO, parse_imm8 } from './decode';
-import { EMIT_ON, prepare, put_mem, put_op, TMP0, undefined_op } from './decode-emit';
+import { EMIT_ON, prepare, put_mem, put_op, TMP0, undefined_op } from './emit-uop';
 import { SSE_0F, SSE_38, SSE_3A, SSE_SHIFTS } from './generated/optab';
 import { OP_LD32, OP_LD64, OP_LDZX16, OP_LDZX8, OP_MISC, OP_MOVZX8, OP_SSE } from './generated/ops';
 import { M_CRC32 } from './misc';

@@ -1,5 +1,7 @@
 /** OP_MISC: rare instructions without control flow. imm = M_* | size << 8 | … as noted; a, b register places. */
-import { aad, aam, decimal_adjust, double_shift, get_sx, put, put_reg } from './alu';
+import { aad, aam, decimal_adjust } from './decimal';
+import { get_sx, put, put_reg } from './operand';
+import { double_shift } from './shift';
 import { raise, X_BR } from './fault';
 import { AF, CF, cond, DF, flags_materialize, get_cf, PF, SF, ZF } from './flags';
 import { x87_fwait } from './fpu_link';

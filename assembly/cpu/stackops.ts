@@ -1,5 +1,5 @@
 /** OP_STACK_G: stack instructions in all widths and modes; the 64-bit ones of registers are inline. imm = K_* | bytes << 8. */
-import { get_sx, put_reg } from './alu';
+import { get_sx, put_reg } from './operand';
 import { flags_get } from './flags';
 import { ptr_r, wr16, wr32, wr64 } from './mem';
 import { set_sp, stack_mask, stack_read, stack_write } from './stack';

@@ -4,7 +4,7 @@
  *
  * OP_STRING: a = kind, b = log2 of the element, imm = repeat (1: F3, 2: F2) | address bytes << 4 | source segment << 8.
  */
-import { get_sx, put, put_reg, sx } from './alu';
+import { get_sx, put, put_reg, sx } from './operand';
 import { faulted } from './fault';
 import { DF, FLAG_SUB, flags_lazy, TF } from './flags';
 import { seg_linear } from './interp_support';

@@ -3,7 +3,7 @@
  * mode. Before the call `cpu.rip` is the next instruction; afterwards it is where to go on, or `cpu.fault` is set.
  * imm = S_* | operand bytes << 8 | extra << 16; memory operands by `ea`, registers by a and b.
  */
-import { get_sx, put, put_reg } from './alu';
+import { get_sx, put, put_reg } from './operand';
 import {
   cli, clts, cr_read, cr_write, dr_read, dr_write, hidden, hlt, invlpg, lmsw, popf, rdpmc, rdrand, rdtsc, smsw, sti, syscall,
   sysenter, sysexit, sysret, vmcall, wbinvd,

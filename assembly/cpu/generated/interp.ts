@@ -1,7 +1,11 @@
 // Made by assembly/cpu/generate.mjs: do not edit.
 
 import { RAM_BASE } from '../../core/layout';
-import { alu_carry, alu_generic, bit_generic, imul64, imul_generic, muldiv, shift_generic, unary_generic, xchg_generic } from '../alu';
+import { alu_carry, alu_generic, unary_generic } from '../alu';
+import { bit_generic } from '../bits';
+import { xchg_generic } from '../exchange';
+import { imul64, imul_generic, muldiv } from '../muldiv';
+import { shift_generic } from '../shift';
 import { B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JUMP_CACHE } from '../blocks';
 import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../fault';
