@@ -28,6 +28,14 @@ needDebian({
   'musl-tools': '/usr/bin/musl-gcc',
   'acpica-tools': '/usr/bin/iasl',
   'linux-libc-dev': '/usr/include/linux/kvm.h',
+  ...(long
+    ? {
+        bochs: '/usr/bin/bochs',
+        bochsbios: '/usr/share/bochs/BIOS-bochs-latest',
+        vgabios: '/usr/share/bochs/VGABIOS-lgpl-latest',
+        'python3-unicorn': '/usr/lib/python3/dist-packages/unicorn',
+      }
+    : {}),
 });
 
 const env = { ...process.env, VMM_LONG: long ? '1' : '' };

@@ -71,6 +71,7 @@ main:
   SAY "lar "
   mov $KCODE, %ecx
   lar %ecx, %eax
+  and $0xf0ff00, %eax                 # bits 16 to 19 are undefined
   HEX %rax
   SAY " lsl "
   mov $KDATA, %ecx

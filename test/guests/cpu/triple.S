@@ -2,6 +2,7 @@
   .include "common.inc"
 main:
   SAY "before\n"
+  call drain
   movw $0, idt_pointer
   lidt idt_pointer
   ud2

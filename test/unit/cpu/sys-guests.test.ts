@@ -57,4 +57,7 @@ describe.skipIf(!hasAssembler || !hasQemu)('the kept output is QEMU\'s', () => {
       expect(runQemu(assemble(name), cpus)).toBe(expected(name));
     });
   }
+  it('a triple fault', () => {
+    expect(runQemu(assemble('triple'))).toBe('before\n');
+  });
 });
