@@ -8,10 +8,11 @@ export {
 } from "./virtio/transport";
 export { blk_add, blk_complete, blk_complete_many, blk_id, blk_set_capacity } from "./virtio/blk";
 export { console_add, console_drained, console_input, console_resize } from "./virtio/console";
+export { vsock_add } from "./virtio/vsock";
 export {
-  vsock_accept, vsock_add, vsock_buffer, vsock_connect, vsock_consumed, vsock_listen, vsock_reset, vsock_rx_begin,
-  vsock_rx_commit, vsock_rx_table, vsock_send, vsock_shutdown, vsock_transport_reset, vsock_unlisten,
-} from "./virtio/vsock";
+  vsock_accept, vsock_buffer, vsock_connect, vsock_consumed, vsock_listen, vsock_reset, vsock_rx_begin, vsock_rx_commit, vsock_rx_table, vsock_send,
+  vsock_shutdown, vsock_transport_reset, vsock_unlisten,
+} from "./virtio/vsock_host";
 export { rng_add } from "./virtio/rng";
 export {
   balloon_actual, balloon_add, balloon_reported, balloon_set, balloon_stat, balloon_stats_count, balloon_stats_request,

@@ -1,27 +1,20 @@
 /**
  * Socket device (virtio 1.2, §5.10), stream sockets. What the guest sends goes to the host straight from guest memory;
- * what the host sends goes into the guest's receive buffers, by copy (`vsock_send`) or by the host's own readv into
- * them (`vsock_rx_begin`, `vsock_rx_commit`). State beside class Device is at VSOCK_BASE (vsock_table.ts).
+ * what the host sends goes into the guest's receive buffers, by copy (vsock_host.ts) or by the host's own readv into
+ * them. State beside class Device is at VSOCK_BASE (vsock_table.ts).
  *
- * The owner's thread alone calls the exported functions, from inside `host_vsock` too. A vCPU that resets the device
+ * The owner's thread alone calls these functions. A vCPU that resets the device
  * only marks connections; the owner tells the host.
  */
-import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from "../core/errno";
+import { EINVAL } from "../core/errno";
+import { own_put32, own_put64 } from "../core/guest";
 import { host_vsock } from "../core/host";
-import { guest_copy, guest_written_at, own_put32, own_put64 } from "../core/guest";
+import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST, VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET } from "./device";
+import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
 import {
-  Device, REASON_REQUEST, VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET, device_active, device_config, device_config_changed,
-  device_enter, device_fail, device_leave, device_new,
-} from "./device";
-import {
-  Queue, chain_read, chain_write, queue_at, queue_no_kick, queue_pop, queue_publish, queue_unpop, queue_used,
-  queue_want_kick, table_len, table_ptr, table_put,
-} from "./queue";
-import {
-  CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, CONN_MAX, CONN_REQUESTED, Conn, LISTEN, LISTEN_MAX, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE,
-  PEND_SHUTDOWN, RX_CHAINS, RX_CHAINS_MAX, RX_PIECES, RX_PIECES_MAX, RxChain, VSOCK_HDR, VsockHdr, conn_alloc,
-  conn_at, conn_by_handle, conn_find, conn_free, conn_handle, conn_post, conn_take_pending, is_listening, reply_room,
-  reply_put, reply_take, table_reset, vsock_device, vsock_state,
+  Conn, conn_alloc, conn_at, CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, CONN_MAX, conn_post, CONN_REQUESTED,
+  conn_take_pending, is_listening, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE, PEND_SHUTDOWN, reply_put, reply_room, reply_take, table_reset,
+  vsock_device, VSOCK_HDR, vsock_state, VsockHdr,
 } from "./vsock_table";
 
 export const VIRTIO_VSOCK_F_STREAM: u64 = 1 << 0;
@@ -50,14 +43,14 @@ export const VSOCK_EV_WRITABLE: u32 = 6; // vsock_send took less than it was giv
 
 export const VSOCK_HOST_CID: u32 = 2;
 
-const RXQ: u32 = 0;
+export const RXQ: u32 = 0;
 const TXQ: u32 = 1;
 const EVENTQ: u32 = 2;
 const VSOCK_QUEUE_SIZE: u32 = 256;
 const CONFIG_LEN: u32 = 8;
-const HDR: u32 = 44;
+export const HDR: u32 = 44;
 /** Most payload bytes of one packet to the guest: what Linux accepts (VIRTIO_VSOCK_MAX_PKT_BUF_SIZE). */
-const PACKET_MAX: u32 = 65536;
+export const PACKET_MAX: u32 = 65536;
 /** Payload that one call takes from the guest before the owner looks at its other work. */
 const VSOCK_BUDGET: u32 = 4 << 20;
 
@@ -80,7 +73,7 @@ export function vsock_add(slot: u32, cid: u32): i32 {
 }
 
 /** The device, or null when the machine has none: each export's first step. */
-function present(): Device {
+export function present(): Device {
   return vsock_state().slot == 0 ? changetype<Device>(0) : vsock_device();
 }
 
@@ -136,7 +129,7 @@ export function vsock_process(d: Device, q: Queue): bool {
   return more;
 }
 
-function publish(d: Device, index: u32): void {
+export function publish(d: Device, index: u32): void {
   if (!device_active(d)) return;
   const q = queue_at(d, index);
   if (q.ready != 0) queue_publish(d, q);
@@ -275,12 +268,12 @@ function kill(d: Device, index: u32, reset: bool): void {
 // ---- host to guest -------------------------------------------------------------------------------------------
 
 /** Bytes the guest still has room for (§5.10.6.3). */
-function credit(c: Conn): u32 {
+export function credit(c: Conn): u32 {
   const under_way = c.tx_cnt - c.peer_fwd_cnt;
   return under_way > c.peer_buf_alloc ? 0 : c.peer_buf_alloc - under_way;
 }
 
-function header(c: Conn, op: u32, flags: u32, len: u32): void {
+export function header(c: Conn, op: u32, flags: u32, len: u32): void {
   const s = vsock_state();
   fill_header(VSOCK_HOST_CID, s.cid, c.host_port, c.guest_port, VIRTIO_VSOCK_TYPE_STREAM, op, flags, len, c.buf_alloc, c.fwd_cnt);
   c.last_fwd_cnt = c.fwd_cnt;
@@ -301,7 +294,7 @@ function fill_header(src_cid: u64, dst_cid: u64, src_port: u32, dst_port: u32, t
 }
 
 /** The receive queue with a chain taken that holds at least a header, or false. */
-function take_rx(d: Device, q: Queue): bool {
+export function take_rx(d: Device, q: Queue): bool {
   if (!device_active(d) || q.ready == 0 || vsock_state().rx_count != 0) return false;
   for (;;) {
     const got = queue_pop(d, q);
@@ -325,7 +318,7 @@ function put_header(q: Queue): void {
 }
 
 /** Sends what waits: resets, then operations of connections. False when receive buffers ran out before all were sent. */
-function flush(d: Device): bool {
+export function flush(d: Device): bool {
   const q = queue_at(d, RXQ);
   const s = vsock_state();
   while (s.reply_head != s.reply_tail) {
@@ -349,7 +342,7 @@ function flush(d: Device): bool {
 }
 
 /** The guest told of more room: the host may send again. */
-function room(d: Device, index: u32): void {
+export function room(d: Device, index: u32): void {
   const c = conn_at(index);
   if (c.want_write == 0 || c.state != CONN_ESTABLISHED || credit(c) == 0) return;
   c.want_write = 0;
@@ -371,7 +364,7 @@ function offer_room(d: Device): void {
 }
 
 /** Tells the driver that all connections are gone (§5.10.6.7), now or when it gives an event buffer. */
-function send_event(d: Device): void {
+export function send_event(d: Device): void {
   const s = vsock_state();
   const q = queue_at(d, EVENTQ);
   if (s.event_wanted == 0 || !device_active(d) || q.ready == 0) return;
@@ -387,339 +380,3 @@ function send_event(d: Device): void {
   s.event_wanted = 0;
   queue_publish(d, q);
 }
-
-// ---- exports -------------------------------------------------------------------------------------------------
-
-/** The guest may connect to host port `port`. 0, -ENODEV, -ENOSPC. */
-export function vsock_listen(port: u32): i32 {
-  const s = vsock_state();
-  if (s.slot == 0) return -ENODEV;
-  if (is_listening(port)) return 0;
-  if (s.listen_count >= LISTEN_MAX) return -ENOSPC;
-  own_put32(LISTEN + (s.listen_count << 2), port);
-  s.listen_count++;
-  return 0;
-}
-
-/** No more connections to `port`; those that exist stay. */
-export function vsock_unlisten(port: u32): i32 {
-  const s = vsock_state();
-  for (let i: u32 = 0; i < s.listen_count; i++) {
-    if (load<u32>(LISTEN + (i << 2)) != port) continue;
-    s.listen_count--;
-    own_put32(LISTEN + (i << 2), load<u32>(LISTEN + (s.listen_count << 2)));
-    return 0;
-  }
-  return -EINVAL;
-}
-
-/**
- * Connects to the guest's `port`: the handle, and later VSOCK_EV_CONNECTED or VSOCK_EV_RESET. -ENODEV without a driver,
- * -ENOSPC without a free connection.
- */
-export function vsock_connect(port: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  let result: i32 = -ENODEV;
-  if (device_active(d)) {
-    const s = vsock_state();
-    // Host ports of the upper half, each in turn: a port is free for this guest port again long after its use.
-    let host_port = 0x8000_0000 | s.next_port;
-    while (conn_find(host_port, port) >= 0) {
-      s.next_port = (s.next_port + 1) & 0x3fff_ffff;
-      host_port = 0x8000_0000 | s.next_port;
-    }
-    s.next_port = (s.next_port + 1) & 0x3fff_ffff;
-    const index = conn_alloc(host_port, port, CONN_CONNECTING);
-    if (index < 0) {
-      result = -ENOSPC;
-    } else {
-      conn_post(index, PEND_REQUEST);
-      flush(d);
-      publish(d, RXQ);
-      result = conn_handle(index);
-    }
-  }
-  device_leave(d, entered);
-  return result;
-}
-
-/** Accepts VSOCK_EV_REQUEST. -EPIPE for a dead handle, -EINVAL when there is nothing to accept. */
-export function vsock_accept(handle: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  let result = -EPIPE;
-  const index = conn_by_handle(handle);
-  if (index >= 0) {
-    const c = conn_at(index);
-    result = -EINVAL;
-    if (c.state == CONN_REQUESTED) {
-      c.state = CONN_ESTABLISHED;
-      conn_post(index, PEND_RESPONSE);
-      flush(d);
-      publish(d, RXQ);
-      result = 0;
-    }
-  }
-  device_leave(d, entered);
-  return result;
-}
-
-/** Is `handle` a connection that may send now? The index, or -errno; `want_write` asks for VSOCK_EV_WRITABLE. */
-function sendable(d: Device, handle: u32): i32 {
-  const index = conn_by_handle(handle);
-  if (index < 0) return -EPIPE;
-  const c = conn_at(index);
-  if (c.state != CONN_ESTABLISHED) return c.state == CONN_CONNECTING ? -EAGAIN : -EPIPE;
-  if ((c.local_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) != 0 || (c.peer_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) != 0) return -EPIPE;
-  return index;
-}
-
-/**
- * Sends `len` bytes at `ptr`, as many as the guest has credit and buffers for. Returns how many were taken (fewer:
- * VSOCK_EV_WRITABLE follows), -EPIPE when the connection cannot send any more, -EAGAIN before it is established.
- */
-export function vsock_send(handle: u32, ptr: u32, len: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  let done: u32 = 0;
-  const index = sendable(d, handle);
-  if (index >= 0) {
-    const c = conn_at(index);
-    const q = queue_at(d, RXQ);
-    if (d.quiesced == 0 && flush(d)) {
-      while (done < len) {
-        const available = credit(c);
-        if (available == 0 || !take_rx(d, q)) break;
-        const n = min<u32>(min<u32>(available, len - done), <u32>min<u64>(q.write_bytes - HDR, PACKET_MAX));
-        if (n == 0) { // room for a header only
-          device_fail(d, REASON_REQUEST);
-          break;
-        }
-        header(c, VIRTIO_VSOCK_OP_RW, 0, n);
-        chain_write(q, 0, VSOCK_HDR + 64, HDR);
-        chain_write(q, HDR, <usize>ptr + done, n);
-        queue_used(q, q.head, HDR + n);
-        c.tx_cnt += n;
-        done += n;
-      }
-    }
-    publish(d, RXQ);
-    if (done < len) {
-      c.want_write = 1;
-      vsock_state().waiting = 1;
-    }
-  }
-  device_leave(d, entered);
-  return index < 0 ? index : done;
-}
-
-/**
- * Zero-copy sending, first half: takes receive buffers for up to `max` bytes. Returns how many pieces
- * {u32 linear offset, u32 length} lie at `vsock_rx_table()`, for the host's readv; 0 when there is no credit or buffer
- * (VSOCK_EV_WRITABLE follows) or the buffers need `vsock_send`; or -errno as `vsock_send`. `vsock_rx_commit` must
- * follow before anything else is sent.
- */
-export function vsock_rx_begin(handle: u32, max: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const index = sendable(d, handle);
-  let count: u32 = 0;
-  if (index >= 0) {
-    const c = conn_at(index);
-    const s = vsock_state();
-    const q = queue_at(d, RXQ);
-    const want = min<u32>(max, credit(c));
-    let have: u32 = 0;
-    let chains: u32 = 0;
-    if (d.quiesced == 0 && flush(d)) {
-      while (have < want && chains < RX_CHAINS_MAX && take_rx(d, q)) {
-        // The header must lie in one piece; other layouts are served by copy.
-        const pieces = q.nwrite;
-        if (table_len(q.table, q.nread) < HDR || q.write_bytes == HDR || count + pieces > RX_PIECES_MAX) {
-          queue_unpop(q, 1);
-          break;
-        }
-        const r = changetype<RxChain>(RX_CHAINS + (<usize>chains << 4));
-        r.head = q.head;
-        r.header = <u32>table_ptr(q.table, q.nread);
-        r.first = count;
-        let room: u32 = min<u32>(PACKET_MAX, want - have);
-        let bytes: u32 = 0;
-        for (let i: u32 = 0; i < pieces && room != 0; i++) {
-          const skip = i == 0 ? HDR : 0;
-          const n = min<u32>(table_len(q.table, q.nread + i) - skip, room);
-          if (n == 0) continue;
-          table_put(RX_PIECES, count, table_ptr(q.table, q.nread + i) + skip, n);
-          count++;
-          bytes += n;
-          room -= n;
-        }
-        r.bytes = bytes;
-        have += bytes;
-        chains++;
-      }
-    }
-    publish(d, RXQ);
-    if (device_active(d)) {
-      s.rx_count = chains;
-      s.rx_handle = handle;
-      s.rx_generation = d.generation;
-    } else {
-      count = 0;
-    }
-    if (count == 0) {
-      c.want_write = 1;
-      s.waiting = 1;
-    }
-  }
-  device_leave(d, entered);
-  return index < 0 ? index : count;
-}
-
-/** Where the pieces of `vsock_rx_begin` lie. */
-export function vsock_rx_table(): u32 {
-  return <u32>RX_PIECES;
-}
-
-/** Second half: the host has read `n` bytes (0 when none) into the pieces, from the front. Returns `n`, or -EPIPE when the device was reset meanwhile. */
-export function vsock_rx_commit(handle: u32, n: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const s = vsock_state();
-  const q = queue_at(d, RXQ);
-  const chains = s.rx_count;
-  let result: i32 = -EPIPE;
-  const index = conn_by_handle(handle);
-  if (index >= 0 && chains != 0 && s.rx_handle == handle && s.rx_generation == d.generation && q.ready != 0) {
-    const c = conn_at(index);
-    let left = n;
-    let used: u32 = 0;
-    while (used < chains && left != 0) {
-      const r = changetype<RxChain>(RX_CHAINS + (<usize>used << 4));
-      const bytes = min<u32>(r.bytes, left);
-      header(c, VIRTIO_VSOCK_OP_RW, 0, bytes);
-      guest_copy(r.header, VSOCK_HDR + 64, HDR);
-      let mark = bytes;
-      for (let i = r.first; mark != 0; i++) {
-        const len = min<u32>(table_len(RX_PIECES, i), mark);
-        guest_written_at(table_ptr(RX_PIECES, i), len);
-        mark -= len;
-      }
-      queue_used(q, r.head, HDR + bytes);
-      c.tx_cnt += bytes;
-      left -= bytes;
-      used++;
-    }
-    queue_unpop(q, chains - used);
-    s.rx_count = 0;
-    flush(d);
-    publish(d, RXQ);
-    result = n - left;
-  }
-  s.rx_count = 0;
-  device_leave(d, entered);
-  return result;
-}
-
-/** The host has consumed `n` bytes of VSOCK_EV_DATA; the guest gets a credit update once half of its window is used up. */
-export function vsock_consumed(handle: u32, n: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const index = conn_by_handle(handle);
-  if (index >= 0) {
-    const c = conn_at(index);
-    c.fwd_cnt += min<u32>(n, c.rx_cnt - c.fwd_cnt);
-    if (c.fwd_cnt - c.last_fwd_cnt >= c.buf_alloc >> 1 && c.state == CONN_ESTABLISHED) {
-      conn_post(index, PEND_CREDIT);
-      // Inside a callback the queue's own pass flushes, so that many updates share one interrupt.
-      if (entered) {
-        flush(d);
-        publish(d, RXQ);
-      }
-    }
-  }
-  device_leave(d, entered);
-  return index < 0 ? -EPIPE : 0;
-}
-
-/** The window the guest has on `handle`: bytes it may have under way. From 4096 to 16 MiB, else -EINVAL. */
-export function vsock_buffer(handle: u32, bytes: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  if (bytes < 4096 || bytes > 16 << 20) return -EINVAL;
-  const entered = device_enter(d);
-  const index = conn_by_handle(handle);
-  if (index >= 0) {
-    const c = conn_at(index);
-    // What the guest may have sent by the old window stays within bounds.
-    if (bytes > c.buf_alloc) {
-      c.buf_alloc = bytes;
-      if (c.state == CONN_ESTABLISHED) conn_post(index, PEND_CREDIT);
-    }
-  }
-  device_leave(d, entered);
-  return index < 0 ? -EPIPE : 0;
-}
-
-/** The host will not receive (1), send (2) or either (3) any more. After both the guest answers with a reset. */
-export function vsock_shutdown(handle: u32, how: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const index = conn_by_handle(handle);
-  if (index >= 0 && (how & 3) != 0) {
-    const c = conn_at(index);
-    c.local_shutdown |= how & 3;
-    if (c.state == CONN_ESTABLISHED) {
-      conn_post(index, PEND_SHUTDOWN);
-      flush(d);
-      publish(d, RXQ);
-    }
-  }
-  device_leave(d, entered);
-  return index < 0 ? -EPIPE : 0;
-}
-
-/** Ends a connection at once; no event follows. */
-export function vsock_reset(handle: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const index = conn_by_handle(handle);
-  if (index >= 0) {
-    const c = conn_at(index);
-    reply_put(VSOCK_HOST_CID, c.host_port, c.guest_port, VIRTIO_VSOCK_TYPE_STREAM);
-    conn_free(index);
-    flush(d);
-    publish(d, RXQ);
-  }
-  device_leave(d, entered);
-  return index < 0 ? -EPIPE : 0;
-}
-
-/** After a restore: all connections end, the host hears VSOCK_EV_RESET, the guest a transport reset. */
-export function vsock_transport_reset(cid: u32): i32 {
-  const d = present();
-  if (changetype<usize>(d) == 0) return -ENODEV;
-  const entered = device_enter(d);
-  const s = vsock_state();
-  table_reset(false);
-  vsock_owner(d);
-  if (cid != s.cid) {
-    s.cid = cid;
-    own_put64(device_config(d), cid);
-    device_config_changed(d);
-  }
-  s.event_wanted = 1;
-  send_event(d);
-  device_leave(d, entered);
-  return 0;
-}
-
