@@ -221,7 +221,7 @@ class KvmAccelerator implements Accelerator {
 
   #startIo(): void {
     const { module, memory, ramSize, disks, cpus } = this.#context;
-    const workerData: IoWorkerData = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd };
+    const workerData: IoWorkerData = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd, blocking: process.env['VMM_IO'] === 'blocking' };
     const worker = this.#worker('./io-worker.js', workerData, 'block I/O');
     worker.on('message', (message: KvmWorkerMessage) => this.#message(message));
   }

@@ -1,7 +1,8 @@
 import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, readvSync, type Stats, statSync, writevSync, writeSync } from 'node:fs';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../errors.ts';
-import { flock } from '../host/sys.ts';
+import { fallocateTry, flock } from '../host/sys.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, LOCK_EX, LOCK_NB, LOCK_SH } from '../host/uapi/linux.ts';
 
 /** A raw disk image as the user named it. */
 export interface DiskSpec {
@@ -21,23 +22,23 @@ export interface OpenDisk extends DiskSpec {
 export const SECTOR = 512;
 
 // virtio 1.2 §5.2.6
-const VIRTIO_BLK_T_IN = 0;
-const VIRTIO_BLK_T_OUT = 1;
-const VIRTIO_BLK_T_FLUSH = 4;
+export const VIRTIO_BLK_T_IN = 0;
+export const VIRTIO_BLK_T_OUT = 1;
+export const VIRTIO_BLK_T_FLUSH = 4;
 const VIRTIO_BLK_T_DISCARD = 11;
 const VIRTIO_BLK_T_WRITE_ZEROES = 13;
+const VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP = 1;
 /** Or'ed to a write: it must be stable before it completes (assembly/core/host.ts). */
-const HOST_BLK_SYNC = 0x100;
+export const HOST_BLK_SYNC = 0x100;
+/** Result of a request that ends later, by blk_complete (assembly/core/host.ts). */
+export const HOST_PENDING = -0x7000_0000;
 
-const EIO = 5;
-const EINVAL = 22;
-const EROFS = 30;
+export const EIO = 5;
+export const EINVAL = 22;
+const ENODEV = 19;
+export const EROFS = 30;
+const ENOSYS = 38;
 const EOPNOTSUPP = 95;
-
-// flock(2), the same on all architectures
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 
 /** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {
@@ -104,6 +105,9 @@ export class DiskServer {
   readonly #buffer: SharedArrayBuffer;
   readonly #words: Uint32Array;
   readonly #ramEnd: number;
+  /** Disks whose file system cannot punch holes, or zero a range: bit n for disk n. */
+  #noPunch = 0;
+  #noZeroRange = 0;
 
   constructor(memory: WebAssembly.Memory, ramSize: number, disks: readonly OpenDisk[]) {
     this.#disks = disks;
@@ -132,10 +136,14 @@ export class DiskServer {
           return moved;
         }
         case VIRTIO_BLK_T_DISCARD:
-          return target.readOnly ? -EROFS : 0; // a hint: the data may stay (virtio 1.2 §5.2.6.2)
-        case VIRTIO_BLK_T_WRITE_ZEROES:
-          // The table's one entry is {flags, bytes}
-          return target.readOnly ? -EROFS : this.#zero(target, offset, this.#words[(iov >>> 2) + 1] as number);
+        case VIRTIO_BLK_T_WRITE_ZEROES: {
+          // The table's one entry is {flags, bytes}.
+          const flags = this.#words[iov >>> 2] as number;
+          const length = this.#words[(iov >>> 2) + 1] as number;
+          if (target.readOnly) return -EROFS;
+          if (offset + length > target.size) return -EINVAL;
+          return op === VIRTIO_BLK_T_DISCARD ? this.#discard(disk, offset, length) : this.#zero(disk, offset, length, (flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) !== 0);
+        }
         default:
           return -EOPNOTSUPP;
       }
@@ -166,12 +174,50 @@ export class DiskServer {
     return total;
   }
 
-  #zero(disk: OpenDisk, offset: number, length: number): number {
-    if (offset + length > disk.size) return -EINVAL;
-    const zeros = new Uint8Array(Math.min(length, 1 << 20));
-    for (let done = 0; done < length; ) done += writeSync(disk.fd, zeros, 0, Math.min(zeros.length, length - done), offset + done);
-    return length;
+  /** A hint: where no hole can be made the data stays (virtio 1.2 §5.2.6.2). */
+  #discard(disk: number, offset: number, length: number): number {
+    const result = this.#punch(disk, offset, length);
+    return refused(result) ? 0 : result;
   }
+
+  /** Zeros, as a hole when the driver lets us, else as space that stays the file's; by writing them where neither is possible. */
+  #zero(disk: number, offset: number, length: number, unmap: boolean): number {
+    let result = unmap ? this.#punch(disk, offset, length) : -EOPNOTSUPP;
+    if (refused(result)) result = this.#zeroRange(disk, offset, length);
+    if (!refused(result)) return result;
+    const { fd } = this.#disks[disk] as OpenDisk;
+    const zeros = new Uint8Array(Math.min(length, 1 << 20));
+    for (let done = 0; done < length; ) done += writeSync(fd, zeros, 0, Math.min(zeros.length, length - done), offset + done);
+    return 0;
+  }
+
+  #punch(disk: number, offset: number, length: number): number {
+    if ((this.#noPunch & (1 << disk)) !== 0) return -EOPNOTSUPP;
+    const result = this.#fallocate(disk, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+    if (refused(result)) this.#noPunch |= 1 << disk;
+    return result;
+  }
+
+  #zeroRange(disk: number, offset: number, length: number): number {
+    if ((this.#noZeroRange & (1 << disk)) !== 0) return -EOPNOTSUPP;
+    const result = this.#fallocate(disk, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
+    if (refused(result)) this.#noZeroRange |= 1 << disk;
+    return result;
+  }
+
+  #fallocate(disk: number, mode: number, offset: number, length: number): number {
+    try {
+      return fallocateTry((this.#disks[disk] as OpenDisk).fd, mode, offset, length);
+    } catch (error) {
+      if (error instanceof VmmError) return -EOPNOTSUPP; // no FFI library
+      throw error;
+    }
+  }
+}
+
+/** Not here, as opposed to an error: a file system or device without this kind of fallocate. */
+function refused(result: number): boolean {
+  return result === -EOPNOTSUPP || result === -ENOSYS || result === -ENODEV;
 }
 
 /** Drops the first `n` bytes of a list of views, in place. */

@@ -32,6 +32,7 @@ const c = declareLazily<{
   pwrite(fd: number, buffer: bigint, length: number, offset: number): number;
   preadv(fd: number, iovec: Buffer, count: number, offset: number): number;
   pwritev2(fd: number, iovec: Buffer, count: number, offset: number, flags: number): number;
+  pwritevAt(fd: number, iovec: number, count: number, offset: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   fdatasync(fd: number): number;
   lseek(fd: number, offset: number, whence: number): number;
@@ -70,6 +71,7 @@ const c = declareLazily<{
   pwrite: 'intptr_t pwrite(int, uintptr_t, size_t, int64_t)',
   preadv: 'intptr_t preadv(int, void *, int, int64_t)',
   pwritev2: 'intptr_t pwritev2(int, void *, int, int64_t, int)',
+  pwritevAt: 'intptr_t pwritev(int, uintptr_t, int, int64_t)',
   fallocate: 'int fallocate(int, int, int64_t, int64_t)',
   fdatasync: 'int fdatasync(int)',
   lseek: 'int64_t lseek(int, int64_t, int)',
@@ -253,6 +255,12 @@ export function preadvTry(fd: number, iovec: NodeJS.ArrayBufferView, count: numb
 /** `flags`: RWF_*. */
 export function pwritevTry(fd: number, iovec: NodeJS.ArrayBufferView, count: number, offset: number, flags = 0): number {
   return retry(() => c.pwritev2(fd, iovec, count, offset, flags));
+}
+
+/** As `pwritevTry` with the address of the array, without flags: for the hot path. */
+export function pwritevAtTry(fd: number, iovec: number, count: number, offset: number): number {
+  const result = c.pwritevAt(fd, iovec, count, offset);
+  return result < 0 ? -lastErrno() : result;
 }
 
 /** 0 or -errno; `mode`: FALLOC_FL_*. */

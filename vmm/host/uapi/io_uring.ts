@@ -32,6 +32,7 @@ export const IORING_CQE_F_MORE = 2;
 export const IOSQE_IO_LINK = 4;
 export const IOSQE_ASYNC = 16;
 export const IOSQE_FIXED_FILE = 1;
+export const IOSQE_CQE_SKIP_SUCCESS = 64;
 export const IORING_REGISTER_FILES = 2;
 export const IORING_REGISTER_BUFFERS = 0;
 

@@ -1,0 +1,78 @@
+/** A block device with its real I/O thread (dist/io-worker.js), and no CPU: the calling thread is the driver. */
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
+import { SharedWords } from '../../vmm/accel/shared.ts';
+import type { IoWorkerData } from '../../vmm/devices/io-worker.ts';
+import type { OpenDisk } from '../../vmm/devices/disk.ts';
+import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
+import { close, epollCreate, epollCtl, epollWait, eventfd, eventfdDrain, eventfdSignal } from '../../vmm/host/sys.ts';
+import { EPOLLIN, EPOLL_CTL_ADD } from '../../vmm/host/uapi/linux.ts';
+import { type CoreExports, instantiateCore } from '../../vmm/machine/core.ts';
+import { BlkDriver, type Bus } from './io-driver.ts';
+
+const RAM = 64 << 20;
+const MACHINE_F_THREADS = 2;
+
+export class IoMachine {
+  readonly driver: BlkDriver;
+  readonly core: CoreExports;
+  readonly #linear = acquireLinearMemory((RAM_BASE + RAM) / 65536);
+  readonly #kick = eventfd();
+  readonly #command = eventfd();
+  readonly #irq = eventfd();
+  readonly #epoll = epollCreate();
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  readonly #worker: Worker;
+  readonly #ended: Promise<unknown>;
+
+  /** `dist`: URL of the built files. `blocking`: without io_uring. */
+  constructor(dist: URL, { path, readOnly, id, fd, size }: OpenDisk, blocking: boolean) {
+    const disk: OpenDisk = { path, readOnly, id, fd, size };
+    const { memory } = this.#linear;
+    const module = new WebAssembly.Module(readFileSync(new URL('core.wasm', dist)));
+    const words = new SharedWords();
+    this.core = instantiateCore(module, memory, {
+      irq: () => {}, kick: (device, queue) => {
+        words.kick(device, queue);
+        eventfdSignal(this.#command);
+      }, blk: () => -11, console: (_d, _p, n) => n, vsock: () => {}, event: () => {}, discard: () => {},
+    });
+    if (this.core.machine_init(RAM, 1, MACHINE_F_THREADS) !== 0 || this.core.blk_add(0, 0, disk.size / 512, disk.readOnly ? 1 : 2, 512, 1) !== 0) throw new Error('the core refuses the machine');
+    this.driver = new BlkDriver(memory, this.core as unknown as Bus, 0);
+    const irqfds = new Array<number>(24).fill(-1);
+    irqfds[VIRTIO_MMIO_IRQ] = this.#irq;
+    const workerData: IoWorkerData = {
+      module, memory, ramSize: RAM, disks: [disk], words: words.buffer, stop: this.#stop.buffer as SharedArrayBuffer, stopIndex: 0, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
+      irqfds, commandFd: this.#command, blocking,
+    };
+    epollCtl(this.#epoll, EPOLL_CTL_ADD, this.#irq, EPOLLIN, 0);
+    this.#worker = new Worker(new URL('io-worker.js', dist), { workerData, trackUnmanagedFds: false });
+    this.#ended = new Promise((resolve, reject) => {
+      this.#worker.once('exit', resolve);
+      this.#worker.once('error', reject);
+    });
+  }
+
+  /** The driver's notification: what KVM's ioeventfd does. */
+  kick(): void {
+    eventfdSignal(this.#kick);
+  }
+
+  /** Blocks until the device interrupts. */
+  interrupt(): void {
+    epollWait(this.#epoll, -1, () => {});
+    eventfdDrain(this.#irq);
+  }
+
+  /** Ends the thread; requests that were still in flight then: there must be none. */
+  async stop(): Promise<number> {
+    Atomics.store(this.#stop, 0, 1);
+    eventfdSignal(this.#command);
+    await this.#ended;
+    const inflight = this.core.device_quiesce(0);
+    releaseLinearMemory(this.#linear);
+    for (const fd of [this.#kick, this.#command, this.#irq, this.#epoll]) close(fd);
+    return inflight;
+  }
+}

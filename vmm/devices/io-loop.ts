@@ -1,0 +1,181 @@
+/** What the I/O thread waits in: io_uring where the kernel has it (Linux 6.1), else epoll and system calls that block. */
+import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
+import { VmmError } from '../errors.ts';
+import { addressOf } from '../host/ffi.ts';
+import { IoUring } from '../host/io-uring.ts';
+import type { LinearMemory } from '../host/linear-memory.ts';
+import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../host/sys.ts';
+import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../host/uapi/io_uring.ts';
+import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../host/uapi/linux.ts';
+import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './disk-ring.ts';
+import type { DiskServer, OpenDisk } from './disk.ts';
+
+/** The queues of one I/O thread, and what it asks of the core. */
+export interface IoQueues {
+  /** Block devices in the order of their disks: the eventfd that a driver's notification signals. */
+  readonly queues: readonly { readonly slot: number; readonly queues: number; readonly fd: number }[];
+  /** Signalled for a reset of a device and for the end. */
+  readonly commandFd: number;
+  stopped(): boolean;
+  /** device_process: true when the queue has more. */
+  process(slot: number, queue: number): boolean;
+  /** device_quiesce: the queues take no more requests. */
+  quiesce(slot: number): void;
+  /** blk_complete_many: true when a queue of the device has more. */
+  complete(slot: number, ptr: number, count: number): boolean;
+  /** True once after a device was reset. */
+  takeReset(slot: number): boolean;
+}
+
+/** `queue` of device_process for a reset (assembly/core/host.ts, HOST_KICK_DEVICE). */
+const KICK_DEVICE = 0xffff;
+
+function resets(io: IoQueues): void {
+  for (const { slot } of io.queues) if (io.takeReset(slot)) io.process(slot, KICK_DEVICE);
+}
+
+/** True when a queue of device `which` has more. */
+function work(io: IoQueues, which: number): boolean {
+  const device = io.queues[which];
+  if (device === undefined) return false;
+  let more = false;
+  for (let queue = 0; queue < device.queues; queue++) if (io.process(device.slot, queue)) more = true;
+  return more;
+}
+
+const EPOLL_COMMAND = 0xffff_ffff;
+
+export function serveByEpoll(io: IoQueues): void {
+  const epoll = epollCreate();
+  epollCtl(epoll, EPOLL_CTL_ADD, io.commandFd, EPOLLIN, EPOLL_COMMAND);
+  for (const [i, queue] of io.queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, queue.fd, EPOLLIN, i);
+  /** Devices with more to do than one call takes: they go round with the others. */
+  const unfinished = new Set<number>();
+  while (!io.stopped()) {
+    epollWait(epoll, unfinished.size > 0 ? 0 : -1, (which) => {
+      if (which === EPOLL_COMMAND) {
+        eventfdDrain(io.commandFd);
+        resets(io);
+      } else if (eventfdDrain(io.queues[which]?.fd ?? -1)) unfinished.add(which);
+    });
+    for (const which of [...unfinished]) if (!work(io, which)) unfinished.delete(which);
+  }
+  close(epoll);
+}
+
+// User data of the ring: requests below RING_REQUESTS, then the eventfds.
+const COMMAND = RING_REQUESTS;
+const SIGNAL = RING_REQUESTS + 1;
+const QUEUE = RING_REQUESTS + 2;
+/** Room for all requests, many interrupts, and a poll of each device. */
+const ENTRIES = 512;
+/** {u32 tag, i32 result} of the requests that end together, in this thread's scratch: an area a disk. */
+const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
+const RESULTS_STRIDE = RING_REQUESTS * 8;
+
+/**
+ * One system call a round: it hands over requests and interrupts of the last round and waits for notifications and
+ * completions. Notifications come by polls that stay armed (edge by edge), so their eventfds are never read.
+ */
+export class RingLoop {
+  readonly #io: IoQueues;
+  readonly #ring: IoUring;
+  readonly #server: RingDiskServer;
+  readonly #results: Int32Array;
+  readonly #counts: Int32Array;
+  /** What a signal writes; so large that it is not on V8's heap, where it would move. */
+  readonly #one = new BigUint64Array(512).fill(1n);
+  readonly #oneAt: number;
+  readonly #unfinished = new Set<number>();
+  #commanded = false;
+
+  /** Undefined where io_uring is missing, too old, or forbidden. */
+  static open(io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer): RingLoop | undefined {
+    let ring: IoUring | undefined;
+    try {
+      ring = new IoUring(ENTRIES);
+      return new RingLoop(ring, io, linear, ramSize, disks, blocking);
+    } catch (error) {
+      ring?.close();
+      if (error instanceof VmmError) return undefined;
+      throw error;
+    }
+  }
+
+  private constructor(ring: IoUring, io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer) {
+    this.#ring = ring;
+    this.#io = io;
+    this.#server = new RingDiskServer(ring, linear, ramSize, disks, blocking);
+    this.#results = new Int32Array(linear.memory.buffer, RESULTS, (disks.length * RESULTS_STRIDE) / 4);
+    this.#counts = new Int32Array(disks.length);
+    this.#oneAt = Number(addressOf(this.#one));
+    this.#poll(io.commandFd, COMMAND);
+    io.queues.forEach(({ fd }, i) => this.#poll(fd, QUEUE + i));
+    // A kernel that refuses one of them says so at once.
+    ring.enter(0, (userData, result) => {
+      if (result < 0) throw new VmmError('HOST_CALL', `io_uring refuses a poll: errno ${-result}`);
+      this.#onDone(userData, result, true);
+    });
+  }
+
+  /** host_blk. */
+  request(disk: number, op: number, offset: number, iov: number, count: number, tag: number): number {
+    return this.#server.request(disk, op, offset, iov, count, tag);
+  }
+
+  /** Adds 1 to an eventfd (an interrupt) with the next system call of the loop. */
+  signal(fd: number): void {
+    if (this.#ring.room <= RING_RESERVED) eventfdSignal(fd);
+    else this.#ring.push({ opcode: IORING_OP_WRITE, flags: IOSQE_CQE_SKIP_SUCCESS, fd, userData: SIGNAL, addr: this.#oneAt, len: 8 });
+  }
+
+  /** Serves until the end is asked for, and then until the kernel has no request any more: it writes guest memory. */
+  run(): void {
+    try {
+      while (!this.#io.stopped()) {
+        this.#round(this.#unfinished.size > 0 ? 0 : 1);
+        if (this.#commanded) {
+          this.#commanded = false;
+          resets(this.#io);
+        }
+        for (const which of this.#unfinished) if (!work(this.#io, which)) this.#unfinished.delete(which);
+      }
+    } finally {
+      for (const { slot } of this.#io.queues) this.#io.quiesce(slot);
+      while (this.#server.inflight > 0) this.#round(1);
+      this.#ring.close();
+    }
+  }
+
+  #round(wait: number): void {
+    this.#ring.enter(wait, this.#onDone);
+    for (let disk = 0; disk < this.#counts.length; disk++) {
+      const count = this.#counts[disk] as number;
+      if (count === 0) continue;
+      this.#counts[disk] = 0;
+      if (this.#io.complete((this.#io.queues[disk] as { slot: number }).slot, RESULTS + disk * RESULTS_STRIDE, count)) this.#unfinished.add(disk);
+    }
+  }
+
+  readonly #onDone = (userData: number, result: number, more: boolean): void => {
+    if (userData < RING_REQUESTS) {
+      const ended = this.#server.completed(userData, result);
+      const n = this.#counts[ended.disk] as number;
+      const at = (ended.disk * RESULTS_STRIDE) / 4 + 2 * n;
+      this.#results[at] = ended.tag;
+      this.#results[at + 1] = ended.result;
+      this.#counts[ended.disk] = n + 1;
+    } else if (userData === COMMAND) {
+      this.#commanded = true;
+      if (!more) this.#poll(this.#io.commandFd, COMMAND);
+    } else if (userData >= QUEUE) {
+      const which = userData - QUEUE;
+      this.#unfinished.add(which);
+      if (!more) this.#poll((this.#io.queues[which] as { fd: number }).fd, userData);
+    }
+  };
+
+  #poll(fd: number, userData: number): void {
+    this.#ring.push({ opcode: IORING_OP_POLL_ADD, fd, userData, opFlags: POLLIN, len: IORING_POLL_ADD_MULTI });
+  }
+}
