@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import type { Counts } from './counted.ts';
 
@@ -62,7 +62,7 @@ export class InputRecorder implements InputSource {
   constructor(path: string, identity: RunIdentity) {
     this.#path = path;
     try {
-      this.#fd = openSync(path, 'w', 0o600);
+      this.#fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK, 0o600);
     } catch (cause) {
       throw new VmmError('RECORD_OPEN', `cannot write the record to ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check --record' });
     }
@@ -186,7 +186,7 @@ export class InputReplay implements InputSource {
 
 function readRecord(path: string): string {
   try {
-    const fd = openSync(path, 'r');
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO in its place holds nobody
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) throw new VmmError('REPLAY_OPEN', `${path} is not a regular file`, { hint: 'name a file that --record wrote' });

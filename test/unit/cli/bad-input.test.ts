@@ -25,6 +25,7 @@ beforeAll(() => {
   writeFileSync(at('phoff'), phdrs);
   writeFileSync(at('text'), 'hello\n'.repeat(1000));
   writeFileSync(at('empty'), '');
+  writeFileSync(at('record'), 'vmm-record 1\nconfig {"memory":1}\n');
   writeFileSync(at('disk'), '');
   truncateSync(at('disk'), 1 << 20);
   writeFileSync(at('tiny'), 'x'.repeat(511));
@@ -122,6 +123,34 @@ const OPTIONS: readonly Case[] = [
   [['run', '@root'], 'USAGE', /no command/],
 ];
 
+/** Standard input of these runs is an empty pipe. */
+const COUNTED: readonly Case[] = [
+  [['boot', '--icount=11'], 'USAGE', /0 to 10/],
+  [['boot', '--icount=-1'], 'USAGE', /0 to 10/],
+  [['boot', '--icount=x'], 'USAGE', /0 to 10.*2\^N/],
+  [['boot', '--icount', '--accel', 'kvm'], 'USAGE', /software CPU/],
+  [['boot', '--icount', '--cpu', 'host'], 'USAGE', /baseline/],
+  [['boot', '--seed', '1'], 'USAGE', /needs --icount/],
+  [['run', '--rtc', '1', '@root', 'x'], 'USAGE', /needs --icount/],
+  [['boot', '--stop-at', '1'], 'USAGE', /needs --icount/],
+  [['boot', '--trace', 'exec', '--trace-file', '@trace'], 'USAGE', /needs --icount/],
+  [['boot', '--icount', '--seed', '-1'], 'USAGE', /whole number/],
+  [['boot', '--icount', '--seed', '18446744073709551616'], 'USAGE', /18446744073709551615/],
+  [['boot', '--icount', '--rtc', 'yesterday'], 'USAGE', /1970 to 2106/],
+  [['boot', '--icount', '--rtc', '4294967296'], 'USAGE', /1970 to 2106/],
+  [['boot', '--icount', '--rtc', '2026-13-01T00:00:00Z'], 'USAGE', /1970 to 2106/],
+  [['boot', '--icount', '--stop-at', '1e6'], 'USAGE', /whole number/],
+  [['boot', '--icount', '--record', '@a', '--replay', '@b'], 'USAGE', /exclude/],
+  [['boot', '--icount', '--record', '@dir'], 'RECORD_OPEN', /EISDIR.*--record/],
+  [['boot', '--icount', '--replay', '@missing'], 'REPLAY_OPEN', /ENOENT.*--replay/],
+  [['boot', '--icount', '--replay', '@dir'], 'REPLAY_OPEN', /regular file|EISDIR/],
+  [['boot', '--icount', '--replay', '@fifo'], 'REPLAY_OPEN', /regular file/],
+  [['boot', '--icount', '--replay', '@kernel'], 'REPLAY_BAD', /line 1/],
+  [['boot', '--icount', '--replay', '@record'], 'REPLAY_OTHER', /another/],
+  [['run', '--icount', '-i', '@root', 'x'], 'ICOUNT_INPUT', /-i.*--record/],
+  [['run', '--icount', '-t', '@root', 'x'], 'ICOUNT_INPUT', /-t.*--record/],
+];
+
 const IMAGES: readonly Case[] = [
   [['run', 'docker://debian', 'x'], 'IMAGE_REFERENCE', /registry.*docker-archive:/],
   [['run', 'no-such-image', 'x'], 'IMAGE_NOT_FOUND', /oci:DIR/],
@@ -177,6 +206,11 @@ describe('bad input gives status 125 and one line with hint and code', () => {
   it('disks', () => checkAll(DISKS), limit);
   it('options', () => checkAll(OPTIONS), limit);
   it('images', () => checkAll(IMAGES), limit);
+  it('runs that repeat', () => checkAll(COUNTED), limit);
+  it('input that nothing records', async () => {
+    const { status, stderr } = await vmm(['boot', '-q', '--icount'], { stdin: 'x' });
+    expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringMatching(/^vmm: .*standard input.*--record.* \[ICOUNT_INPUT\]\n$/) });
+  });
 });
 
 describe('help', () => {

@@ -1,0 +1,200 @@
+/** Runs in virtual time: the same inputs give the same run, instruction for instruction. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/busybox-image.ts';
+import { type CliResult, ROOT, vmm } from '../support/cli.ts';
+import { buildGuest } from '../support/guests.ts';
+
+let image: string;
+let dir: string;
+beforeAll(() => {
+  image = busyboxImage();
+  dir = mkdtempSync(join(tmpdir(), 'vmm-counted-'));
+});
+afterAll(() => {
+  rmSync(image, { recursive: true });
+  rmSync(dir, { recursive: true });
+});
+
+const BUDGET = 45_000_000;
+const env = (): Record<string, string> => ({ VMM_STORE: join(dir, 'store') });
+const run = (options: readonly string[], script: string, stdin?: string): Promise<CliResult> => vmm(['run', '-q', '--icount', '--timeline', '-m', '128m', ...options, image, '/bin/sh', '-c', script], { env: env(), stdin });
+const boot = (...options: string[]): Promise<CliResult> => vmm(['boot', '-q', '--icount', '--timeline', '-m', '128m', '--initrd', join(ROOT, '.cache/guest/initramfs.cpio'), '--append', 'quiet panic=-1 reboot=t', ...options]);
+
+/** As `run`, with the process in hand. */
+function start(options: readonly string[], script: string): ChildProcessWithoutNullStreams {
+  const args = ['run', '-q', '--icount', '--timeline', '-m', '128m', ...options, image, '/bin/sh', '-c', script];
+  const all: Record<string, string | undefined> = { ...process.env, ...env() };
+  for (const name of Object.keys(all)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete all[name];
+  return spawn(process.execPath, ['--', process.env['VMM_BIN'] ?? join(ROOT, 'bin/vmm.js'), ...args], { cwd: ROOT, env: all, stdio: 'pipe' });
+}
+
+/** Gives each line of `lines` once the one before has been answered with "got". */
+async function typed(options: readonly string[], script: string, lines: readonly string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = start(options, script);
+  const output = { stdout: '', stderr: '' };
+  let given = 0;
+  const next = (): void => {
+    while (given < lines.length && output.stdout.split('got ').length > given) child.stdin.write(lines[given++] as string);
+    if (output.stdout.split('got ').length > lines.length) child.stdin.end();
+  };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (bytes: Buffer) => {
+      output[name] += bytes.toString('latin1');
+      next();
+    });
+  }
+  next();
+  const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { status, ...output };
+}
+
+/** The last line of --timeline. */
+function totals(stderr: string): { count: number; repetitions: number; hash: string } {
+  const match = /^(\d+) instructions, (\d+) REP iterations beyond the first; trace hash ([0-9a-f]{16})$/m.exec(stderr);
+  if (match === null) throw new Error(`no totals in:\n${stderr}`);
+  return { count: Number(match[1]), repetitions: Number(match[2]), hash: match[3] as string };
+}
+
+/** Instructions and REP iterations from the guest's first to the point `name`. */
+function until(stderr: string, name: string): number {
+  let sum = 0;
+  for (const [, count, repetitions, point] of stderr.matchAll(/^ +\d+ +\+ *(\d+) +REP \+ *(\d+) +[\d.]+ ms {2}(.+)$/gm)) {
+    sum += Number(count) + Number(repetitions);
+    if (point === name) return sum;
+  }
+  throw new Error(`no ${name} in:\n${stderr}`);
+}
+
+const BUSY = 'date +%s; cat /proc/uptime; head -c 32 /dev/urandom | md5sum; hostname; seq 1 2000 | md5sum & seq 1 1000 | sort | md5sum; wait; sleep 2; date +%s; seq 1 3000; echo end >&2';
+
+describe.each([1, 2, 4])('two runs on %i vCPUs', (cpus) => {
+  it('of a container have the same output, counts and trace hash', async () => {
+    const [first, second] = await Promise.all([run(['--cpus', String(cpus)], BUSY), run(['--cpus', String(cpus)], BUSY)]);
+    expect(first.status, first.stderr).toBe(0);
+    expect(first.stdout.toString()).toMatch(/\n3000\n$/);
+    expect(second).toEqual(first);
+    expect(totals(first.stderr).count).toBeGreaterThan(40_000_000);
+  });
+
+  it('of a kernel have the same output, counts and trace hash', async () => {
+    const [first, second] = await Promise.all([boot('--cpus', String(cpus)), boot('--cpus', String(cpus))]);
+    expect(first.status, first.stderr).toBe(132); // without a host for it init gives up
+    expect(second).toEqual(first);
+    expect(totals(first.stderr).count).toBeGreaterThan(20_000_000);
+  });
+});
+
+describe('what decides about a run', () => {
+  it('the kernel reaches init within its budget of instructions, REP by iteration', async () => {
+    const result = await run([], 'true');
+    const spent = until(result.stderr, 'init: main');
+    expect(spent).toBeGreaterThan(20_000_000);
+    expect(spent).toBeLessThanOrEqual(BUDGET);
+    expect(result.stderr).toMatch(/first guest entry\n.*init: main\n.*container: command executed\n.*container: command ended\n/);
+  });
+
+  it('seed and wall clock are inputs, host names too', async () => {
+    const script = 'date +%s; hostname; head -c 16 /dev/urandom | md5sum';
+    const [plain, seeded, later] = await Promise.all([run([], script), run(['--seed', '0x10'], script), run(['--rtc', '2026-01-02T03:04:05Z'], script)]);
+    const lines = [plain, seeded, later].map(({ stdout }) => stdout.toString().split('\n'));
+    expect(lines.map(([seconds]) => seconds)).toEqual(['0', '0', '1767323045']);
+    expect(lines[1]?.[1]).not.toBe(lines[0]?.[1]);
+    expect(lines[1]?.[2]).not.toBe(lines[0]?.[2]);
+    expect(lines[2]?.[1]).toBe(lines[0]?.[1]);
+    expect(totals(seeded.stderr).hash).not.toBe(totals(plain.stderr).hash);
+    expect(totals(later.stderr).hash).not.toBe(totals(plain.stderr).hash);
+  });
+
+  it('--icount=N makes an instruction last 2^N ns', async () => {
+    const result = await run(['--icount=4'], 'true');
+    const match = /^ +(\d+) .* ([\d.]+) ms {2}init: main$/m.exec(result.stderr);
+    // Nothing waits before init, so all of that time is instructions.
+    expect(Number(match?.[2]) * 1e6).toBeGreaterThanOrEqual(Number(match?.[1]) * 16);
+    expect(Number(match?.[2]) * 1e6).toBeLessThan(Number(match?.[1]) * 16 * 1.1);
+  });
+
+  it('a slow reader of both outputs changes nothing', async () => {
+    const script = 'seq 1 30000; seq 1 30000 >&2; cat /proc/uptime';
+    const slow = async (): Promise<{ status: number | null; stdout: string; stderr: string }> => {
+      const child = start([], script);
+      child.stdin.end();
+      const output = { stdout: '', stderr: '' };
+      // Nothing is read before the guest has filled the pipe: whoever writes waits for us.
+      const status = new Promise<number | null>((resolve) => child.on('close', resolve));
+      await new Promise((resolve) => child.stderr.once('readable', resolve));
+      for (const name of ['stderr', 'stdout'] as const) child[name].on('data', (bytes: Buffer) => { output[name] += bytes.toString('latin1'); });
+      return { status: await status, ...output };
+    };
+    const [quick, late] = await Promise.all([run([], script), slow()]);
+    expect(quick.status, quick.stderr.slice(-500)).toBe(0);
+    expect({ status: late.status, stdout: late.stdout, stderr: late.stderr }).toEqual({ status: 0, stdout: quick.stdout.toString(), stderr: quick.stderr });
+  });
+});
+
+describe('--record and --replay', () => {
+  const script = 'date +%s; while read x; do echo got $x; cat /proc/uptime; done; echo over';
+
+  it('give standard input back at the same instructions', async () => {
+    const file = join(dir, 'record');
+    const recorded = await typed(['-i', '--record', file], script, ['one\n', 'two\n']);
+    expect(recorded.status, recorded.stderr).toBe(0);
+    expect(recorded.stdout).toMatch(/^0\ngot one\n.*\ngot two\n.*\nover\n$/);
+    const text = readFileSync(file, 'latin1');
+    expect(text).toMatch(/^vmm-record 1\nconfig \{.*\}\n(input \d+ \d+ stdin [\w+/=]+\n)+input \d+ \d+ stdin-end \nend \d+ \d+ \d+ [0-9a-f]+\n$/);
+
+    const replayed = await run(['-i', '--replay', file], script);
+    expect({ status: replayed.status, stdout: replayed.stdout.toString('latin1'), stderr: replayed.stderr }).toEqual(recorded);
+
+    // Another command is another run; a place that this run does not have is missed
+    const other = await run(['-i', '--replay', file], `${script}; true`);
+    expect(other).toMatchObject({ status: 125, stderr: expect.stringMatching(/recorded with another container.*\[REPLAY_OTHER\]\n$/) });
+    const moved = join(dir, 'moved');
+    writeFileSync(moved, text.replaceAll(/^input (\d+) /gm, (_all, count: string) => `input ${BigInt(count) + 1n} `));
+    const diverged = await run(['-i', '--replay', moved], script);
+    expect(diverged).toMatchObject({ status: 125, stderr: expect.stringMatching(/\[REPLAY_DIVERGED\]\n$/) });
+  });
+
+  it('give a kernel’s console input back', async () => {
+    const file = join(dir, 'console');
+    const options = ['boot', '-q', '--icount', '--timeline', '-m', '32m', '--kernel', buildGuest('ports')];
+    const recorded = await vmm([...options, '--record', file], { stdin: 'typed' });
+    expect(recorded.status, recorded.stderr).toBe(0);
+    expect(existsSync(file)).toBe(true);
+    const replayed = await vmm([...options, '--replay', file]);
+    expect(replayed).toEqual(recorded);
+  });
+});
+
+describe('--stop-at and --trace exec', () => {
+  it('the run ends at that very instruction, with status 135 and registers', async () => {
+    const [one, two] = await Promise.all([boot('--stop-at', '15268'), boot('--stop-at', '15269')]);
+    expect(one.status, one.stderr).toBe(135);
+    expect(totals(one.stderr).count).toBe(15268);
+    expect(totals(two.stderr).count).toBe(15269);
+    const rip = ({ stderr }: CliResult): string | undefined => /rip=([0-9a-f]{16})/.exec(stderr)?.[1];
+    expect(rip(one)).toMatch(/^ffffffff8/);
+    expect(rip(two)).not.toBe(rip(one));
+    expect(one.stderr).toMatch(/ {2}in \w+\+0x[0-9a-f]+\n/);
+  });
+
+  it('executed blocks are written with names, gapless, and tracing does not change the run', async () => {
+    const file = join(dir, 'exec.txt');
+    const [traced, plain] = await Promise.all([boot('--stop-at', '40000', '--trace', 'exec', '--trace-file', file), boot('--stop-at', '40000')]);
+    expect(traced).toEqual(plain);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^0\.0 vcpu0 exec 0 [0-9a-f]+ \d+ $/);
+    expect(lines.some((line) => / exec \d+ ffffffff8[0-9a-f]+ \d+ start_kernel\+0x0$/.test(line))).toBe(true);
+    let next = 0;
+    for (const line of lines) {
+      const [us, , , count, , insns] = line.split(' ');
+      expect(Number(count)).toBeLessThanOrEqual(next); // less where a fault cut the block before short
+      expect(us).toBe((Number(count) / 1000).toFixed(1));
+      next = Number(count) + Number(insns);
+    }
+    expect(next).toBeGreaterThanOrEqual(40000);
+  });
+});
