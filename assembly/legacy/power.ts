@@ -1,6 +1,7 @@
 /**
- * The machine's own ports: `vmm_power` (0x600), `vmm_mark` (0x601), the debug exit (0xf4) and the reset control
- * register (0xcf9) that Linux tries after the keyboard controller.
+ * The machine's own ports: `vmm_power` (0x600), `vmm_mark` (0x601), ACPI's sleep registers (0x604 and 0x605, named by
+ * vmm/boot/acpi.ts), the debug exit (0xf4) and the reset control register (0xcf9) that Linux tries after the keyboard
+ * controller.
  */
 import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT } from "../core/layout";
 import { BUS_PIO, BUS_POWER, bus_add } from "../core/bus";
@@ -14,25 +15,37 @@ export const POWER_CONTROL: u32 = 0;
 export const POWER_MARK: u32 = 1;
 export const POWER_DEBUG_EXIT: u32 = 2;
 export const POWER_RESET_CONTROL: u32 = 3;
+export const POWER_SLEEP_CONTROL: u32 = 4;
+export const POWER_SLEEP_STATUS: u32 = 5;
 
 /** What a read of `vmm_power` gives: 'V'. */
 const SIGNATURE: u32 = 0x56;
 const RESET_CONTROL_PORT: u32 = 0xcf9;
 /** Reset control register: bit 2 going up resets the CPU (bit 1 says how hard). */
 const RESET_CPU: u32 = 4;
+const SLEEP_CONTROL_PORT: u32 = POWER_PORT + 4;
+const SLEEP_STATUS_PORT: u32 = POWER_PORT + 5;
+/** Sleep control register (ACPI 6.5 §4.8.3.7): bits 2 to 4 SLP_TYP, bit 5 SLP_EN; the rest is reserved. */
+const SLP_TYP: u32 = 0x1c;
+const SLP_EN: u32 = 0x20;
+/** SLP_TYP of S5 in the DSDT's _S5_. */
+const SLP_TYP_S5: u32 = 5 << 2;
 
 /** Claims the ports. */
 export function power_add(): i32 {
   let result = bus_add(BUS_PIO, POWER_PORT, 1, BUS_POWER, POWER_CONTROL);
   if (result == 0) result = bus_add(BUS_PIO, MARK_PORT, 1, BUS_POWER, POWER_MARK);
   if (result == 0) result = bus_add(BUS_PIO, RESET_CONTROL_PORT, 1, BUS_POWER, POWER_RESET_CONTROL);
+  if (result == 0) result = bus_add(BUS_PIO, SLEEP_CONTROL_PORT, 1, BUS_POWER, POWER_SLEEP_CONTROL);
+  if (result == 0) result = bus_add(BUS_PIO, SLEEP_STATUS_PORT, 1, BUS_POWER, POWER_SLEEP_STATUS);
   if (result == 0 && (machine().flags & MACHINE_F_DEBUG_EXIT) != 0) result = bus_add(BUS_PIO, DEBUG_EXIT_PORT, 1, BUS_POWER, POWER_DEBUG_EXIT);
   return result;
 }
 
 export function power_read(arg: u32): u32 {
   if (arg == POWER_CONTROL) return SIGNATURE;
-  return arg == POWER_RESET_CONTROL ? 0 : 0xff;
+  // SLP_EN reads as 0, and there is no sleep to wake from: WAK_STS is never set.
+  return arg == POWER_RESET_CONTROL || arg == POWER_SLEEP_CONTROL || arg == POWER_SLEEP_STATUS ? 0 : 0xff;
 }
 
 export function power_write(arg: u32, value: u32): void {
@@ -48,6 +61,9 @@ export function power_write(arg: u32, value: u32): void {
     case POWER_DEBUG_EXIT: machine_event(MACHINE_EV_DEBUG_EXIT, v, 0); break;
     case POWER_RESET_CONTROL:
       if ((v & RESET_CPU) != 0) machine_event(MACHINE_EV_RESET, v, 0);
+      break;
+    case POWER_SLEEP_CONTROL:
+      if ((v & SLP_EN) != 0 && (v & SLP_TYP) == SLP_TYP_S5) machine_event(MACHINE_EV_POWEROFF, v, 0);
       break;
     default: break;
   }

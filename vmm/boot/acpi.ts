@@ -4,13 +4,13 @@ import { checksum } from './checksum.ts';
 import type { GuestMemory } from './entry.ts';
 import { ACPI_TABLES_GPA, ACPI_TABLES_MAX, RSDP_GPA } from './places.ts';
 
-/** Sleep control and status registers of the hardware-reduced machine (ACPI 6.5 §4.8.3.7), one byte each. */
+/** Sleep control and status registers of the hardware-reduced machine (ACPI 6.5 §4.8.3.7), one byte each (assembly/legacy/power.ts). */
 export const SLEEP_CONTROL_PORT = POWER_PORT + 4;
 export const SLEEP_STATUS_PORT = POWER_PORT + 5;
 /** SLP_TYP of S5, as _S5 names it. */
-const S5_SLEEP_TYPE = 5;
+export const S5_SLEEP_TYPE = 5;
 /** Value of port POWER_PORT that resets the machine. */
-const RESET_VALUE = 2;
+export const RESET_VALUE = 2;
 
 /**
  * Writes ACPI tables for distribution kernels: hardware-reduced FADT with reset and sleep registers, MADT, and a DSDT

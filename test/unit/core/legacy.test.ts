@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { RESET_VALUE, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT } from '../../../vmm/boot/acpi.ts';
 import { loadCore } from '../../support/core.ts';
 
 const core = loadCore();
@@ -244,5 +245,22 @@ describe('power', () => {
     expect(core.host.events).toEqual([]);
     outb(0xcf9, 6);
     expect(core.host.events.map(({ kind }) => kind)).toEqual([5]);
+  });
+
+  test('the sleep control register that the FADT names powers off on SLP_EN with the type of _S5_ alone', () => {
+    const SLP_EN = 0x20;
+    core.x.power_add!();
+    for (const value of [0, SLP_EN, S5_SLEEP_TYPE << 2, SLP_EN | (3 << 2), SLP_EN | (7 << 2)]) outb(SLEEP_CONTROL_PORT, value);
+    outb(SLEEP_STATUS_PORT, 0x80);
+    expect(core.host.events).toEqual([]);
+    expect([inb(SLEEP_CONTROL_PORT), inb(SLEEP_STATUS_PORT)]).toEqual([0, 0]);
+    outb(SLEEP_CONTROL_PORT, SLP_EN | (S5_SLEEP_TYPE << 2));
+    expect(core.host.events.map(({ kind }) => kind)).toEqual([1]);
+  });
+
+  test('the reset register that the FADT names reboots', () => {
+    core.x.power_add!();
+    outb(0x600, RESET_VALUE);
+    expect(core.host.events.map(({ kind }) => kind)).toEqual([2]);
   });
 });
