@@ -1,4 +1,4 @@
-// Compiles assembly/ into dist/core.wasm (release) when a source that it reaches from assembly/index.ts changed.
+// Compiles assembly/ into dist/core.wasm, and into dist/core-kvm.wasm without the CPU, each when a source that it reaches changed.
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -41,16 +41,27 @@ function locked(name, work) {
   }
 }
 
+/** dist/'s modules: the file with their exports, and the target of asconfig.json. */
+const MODULES = [
+  { name: 'core', entry: 'assembly/index.ts', target: 'release' },
+  { name: 'core-kvm', entry: 'assembly/devices.ts', target: 'kvm' },
+];
+
 /** True when it compiled. */
 export function buildCore() {
   const asc = join(root, 'node_modules', '.bin', 'asc');
   const version = JSON.parse(readFileSync(join(root, 'node_modules', 'assemblyscript', 'package.json'), 'utf8')).version;
   return locked('core', () => {
-    const sources = [...reachable('assembly/index.ts'), join(root, 'asconfig.json')];
-    return step('core', hashFiles(sources) + version, [join(root, 'dist', 'core.wasm')], () => {
-      say('compiling dist/core.wasm');
-      run(asc, ['assembly/index.ts', '--config', 'asconfig.json', '--target', 'release', '--disableWarning', '112']);
-    });
+    let compiled = false;
+    for (const { name, entry, target } of MODULES) {
+      const file = join('dist', `${name}.wasm`);
+      const sources = [...reachable(entry), join(root, 'asconfig.json')];
+      if (step(name, hashFiles(sources) + version, [join(root, file)], () => {
+        say(`compiling ${file}`);
+        run(asc, [entry, '--config', 'asconfig.json', '--target', target, '--disableWarning', '112']);
+      })) compiled = true;
+    }
+    return compiled;
   });
 }
 

@@ -26,7 +26,7 @@ export function compileEntry(name: string): WebAssembly.Module {
     mkdirSync(join(root, '.cache', 'test'), { recursive: true });
     const temp = `${out}.${process.pid}`;
     const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-    const args = [asc, `assembly/cpu/${name}.ts`, '--config', 'asconfig.json', '--target', 'release', '--outFile', temp, '--disableWarning'];
+    const args = [asc, 'assembly/index.ts', `assembly/cpu/${name}.ts`, '--config', 'asconfig.json', '--target', 'release', '--outFile', temp, '--disableWarning'];
     execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
     renameSync(temp, out);
   }

@@ -34,18 +34,23 @@ export function hostClocks(): Clocks {
   };
 }
 
-let compiled: WebAssembly.Module | undefined;
+/** `core-kvm` has no CPU: an eighth of the size, and of the time to compile it. */
+export type CoreName = 'core' | 'core-kvm';
 
-/** The compiled core, dist/core.wasm beside this bundle; compiled once a process. */
-export function coreModule(): WebAssembly.Module {
-  if (compiled === undefined) {
+const compiled = new Map<CoreName, WebAssembly.Module>();
+
+/** The compiled core, dist/NAME.wasm beside this bundle; compiled once a process. */
+export function coreModule(name: CoreName = 'core'): WebAssembly.Module {
+  let module = compiled.get(name);
+  if (module === undefined) {
     try {
-      compiled = new WebAssembly.Module(readFileSync(new URL('./core.wasm', import.meta.url)));
+      module = new WebAssembly.Module(readFileSync(new URL(`./${name}.wasm`, import.meta.url)));
     } catch (cause) {
-      throw new VmmError('NOT_BUILT', 'dist/core.wasm cannot be loaded', { cause, hint: 'run `npm run setup` in the checkout' });
+      throw new VmmError('NOT_BUILT', `dist/${name}.wasm cannot be loaded`, { cause, hint: 'run `npm run setup` in the checkout' });
     }
+    compiled.set(name, module);
   }
-  return compiled;
+  return module;
 }
 
 /** Makes this thread's instance of the core over a machine's memory. State is in the memory, so instances are interchangeable. */

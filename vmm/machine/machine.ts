@@ -235,7 +235,7 @@ class Running {
 
   async #powerOn(choice: AccelChoice): Promise<void> {
     const config = this.#config;
-    const module = coreModule();
+    const module = coreModule(choice.name === 'kvm' ? 'core-kvm' : 'core');
     const linear = acquireMemory(this.#ramSize);
     this.#linear = linear;
     const { memory } = linear;

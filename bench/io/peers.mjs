@@ -1,0 +1,19 @@
+// `node bench/io/peers.mjs [ROUNDS [READS,MIB,STREAM_MIB]]`: disk and vsock of vmm and of QEMU's microvm (KVM, io_uring,
+// iothread, vhost-vsock), one guest for both, turn by turn in the nested machine.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cache, root, run } from '../../scripts/lib.mjs';
+
+const folder = join(cache, 'bench-io');
+const tree = join(folder, 'tree');
+mkdirSync(tree, { recursive: true });
+const gcc = (source, out) => run('gcc', ['-O2', '-static', '-Wall', '-o', out, join(root, 'bench/io', source)]);
+gcc('guest.c', join(tree, 'init'));
+gcc('sink.c', join(folder, 'sink'));
+run('sh', ['-c', 'echo init | cpio -o -H newc --quiet >../guest.cpio'], { cwd: tree });
+rmSync(tree, { recursive: true });
+copyFileSync(join(root, 'bench/io/inside.mjs'), join(folder, 'inside.mjs'));
+const [rounds = '3', sizes = '500,64,16'] = process.argv.slice(2);
+const { status } = spawnSync(process.execPath, [join(root, 'scripts/nested.mjs'), '--no-setup', '--timeout', '1500', '--take', folder, 'node', join(folder, 'inside.mjs'), rounds, sizes], { stdio: 'inherit' });
+process.exitCode = status ?? 1;
