@@ -75,8 +75,9 @@ export const PAGE_GEN_BASE: u32 = 0x0120_0000;
 /** One u64 a guest page: which 64-byte lines hold decoded code. */
 export const LINE_MASK_BASE: u32 = 0x0180_0000;
 
+/** Decoded blocks of all vCPUs: with the tables above and the CPU states below 64 MB in all. */
 export const BLOCK_BASE: u32 = 0x0200_0000;
-export const BLOCK_SIZE: u32 = 0x0400_0000;
+export const BLOCK_SIZE: u32 = 0x0280_0000;
 
 /** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
 export const BLK_BASE: u32 = 0x0600_0000;
