@@ -18,5 +18,7 @@ export type { DiskSpec } from '../devices/disk.ts';
 export { VmmError } from '../errors.ts';
 export type { AccelName, CpuModel, MachineConfig, MachineResult, TimelineEntry } from '../machine/config.ts';
 export { type KvmState, kvmState } from '../machine/accelerator.ts';
+export type { CountedConfig, Counts } from '../machine/counted.ts';
+export { InputRecorder, InputReplay } from '../machine/input-log.ts';
 export { Machine, type MachineListener } from '../machine/machine.ts';
 export { Timeline } from '../machine/timeline.ts';
