@@ -1,7 +1,7 @@
 /**
  * Integer instructions of 32-bit code against Unicorn (Debian: python3-unicorn), since not every host has 32-bit code
- * segments. Unicorn ignores illegal LOCK prefixes, lacks POPCNT and F6/F7 digit 1 in its default model, and reports faults
- * without their vector, so those are compared loosely.
+ * segments. Unicorn ignores illegal LOCK prefixes, lacks POPCNT and F6/F7 digit 1 in its default model, refuses 0F 18 with a
+ * register, which is a reserved NOP, and reports faults without their vector, so those are left out or compared loosely.
  */
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
@@ -31,7 +31,7 @@ it('20,000 instructions of 32-bit code: equal to Unicorn', { timeout: 1_200_000 
     const input = cases.subarray(i * CASE_SIZE, (i + 1) * CASE_SIZE);
     const info = infos[i] as (typeof infos)[number];
     const code = input.subarray(16, 16 + (input[0] as number)).toString('hex');
-    if (SELECTORS.includes(info.mnemonic) || /^(..)*?65/.test(code.slice(0, 8)) || /f[67][cd4589]/.test(code)) continue;
+    if (SELECTORS.includes(info.mnemonic) || /^(..)*?65/.test(code.slice(0, 8)) || /f[67][048c][89a-f]/.test(code) || /0f18[c-f]/.test(code)) continue;
     input.copy(ram, CASES);
     m.call('t_diff', m.cpu(), CASES, RESULTS, 1, 0);
     const a = theirs.subarray(i * RESULT_SIZE, (i + 1) * RESULT_SIZE);
