@@ -136,7 +136,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     run.kill();
   }, settings.timeoutMs);
   const target = counted === undefined ? run : recordedTarget(run, counted, interactive);
-  const release = forwardSignals(target);
+  forwardSignals(target);
   if (terminal) attachTerminal(terminal, target, settings.detachKeys, interactive);
   else if (interactive && counted?.replaying !== true) forwardStdin(target);
   let result: ContainerResult;
@@ -144,7 +144,6 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     result = await run.run();
   } finally {
     clearTimeout(timer);
-    release();
     terminal?.restore();
     process.stdin.destroy();
   }

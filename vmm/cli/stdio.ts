@@ -52,10 +52,12 @@ const NOT_FORWARDED = new Set(['SIGCHLD', 'SIGPIPE', 'SIGURG', 'SIGWINCH', 'SIGK
 const KILL_PRESSES = 3;
 const KILL_WITHIN_MS = 2000;
 
-/** Passes signals on to the container's process; the third SIGINT within two seconds kills the machine. Returns how to stop that. */
-export function forwardSignals(run: InputTarget): () => void {
+/**
+ * Passes signals on to the container's process; the third SIGINT within two seconds kills the machine. The handlers stay: a
+ * fourth SIGINT, while the process ends, must not end it before the status is set.
+ */
+export function forwardSignals(run: InputTarget): void {
   const presses: number[] = [];
-  const handlers: [NodeJS.Signals, () => void][] = [];
   for (const [name, number] of Object.entries(constants.signals) as [NodeJS.Signals, number][]) {
     if (NOT_FORWARDED.has(name)) continue;
     const handler = (): void => {
@@ -71,14 +73,10 @@ export function forwardSignals(run: InputTarget): () => void {
     };
     try {
       process.on(name, handler);
-      handlers.push([name, handler]);
     } catch {
       // a signal that this platform does not let us catch
     }
   }
-  return () => {
-    for (const [name, handler] of handlers) process.off(name, handler);
-  };
 }
 
 /** Passes our standard input on, no faster than the guest takes it, and its end. */
@@ -111,6 +109,10 @@ export function attachTerminal(terminal: RawTerminal, run: InputTarget, detachKe
     process.on('SIGCONT', attachAgain);
     toBackground();
   };
+  // The terminal is gone for good (its window was closed): the container would be out of reach.
+  const onHangup = (): void => run.kill();
+  process.stdin.on('end', onHangup);
+  process.stdin.on('error', onHangup);
   const attachAgain = (): void => {
     if (!isForeground()) return;
     process.off('SIGCONT', attachAgain);

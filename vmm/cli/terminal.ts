@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 
 const raw = new Set<RawTerminal>();
@@ -26,6 +27,8 @@ export class RawTerminal {
 
   start(onInput: (bytes: Uint8Array) => void): void {
     process.stdin.setRawMode(true);
+    // libuv leaves output processing on: a bare line feed of the guest would become CR LF. Its restoring undoes this too.
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
     this.#raw = true;
     raw.add(this);
     this.#onData = onInput;
