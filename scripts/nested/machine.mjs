@@ -13,7 +13,11 @@ import { hashOf, makeEmptyDisk, makeProjectDisk, nestedDir, prepare, shellQuote 
 
 const PORTS = ['ctl', 'out', 'err', 'in'];
 const BOOT_LIMIT_MS = 180_000;
+const PANIC_LIMIT_MS = 10_000;
 const CPU_MODEL = 'EPYC,+svm,-xsaves';
+// The timer of each CPU is periodic: under load one interrupt of it gets lost now and then while a guest of KVM runs (QEMU 7.2,
+// -accel tcg), and a one-shot timer that is never handled is never set again: the whole machine then stands.
+const COMMAND_LINE = 'console=ttyS0 quiet mitigations=off panic=-1 nokaslr nohz=off highres=off';
 
 export class NestedError extends Error {}
 
@@ -21,6 +25,7 @@ export class NestedMachine {
   #qemu;
   #dir;
   #sockets = {};
+  #greeted = new WeakSet();
   #waiting;
   #exited;
   #job;
@@ -53,7 +58,7 @@ export class NestedMachine {
     const args = [
       '-M', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
       '-no-reboot', '-nic', 'none', '-serial', `file:${join(this.#dir, 'console')}`,
-      '-kernel', kernel ?? parts.kernel, '-initrd', parts.initrd, '-append', 'console=ttyS0 quiet mitigations=off panic=-1 nokaslr',
+      '-kernel', kernel ?? parts.kernel, '-initrd', parts.initrd, '-append', COMMAND_LINE,
       '-drive', `file=${parts.rootDisk},format=raw,if=none,id=root,snapshot=on`, '-device', 'virtio-blk-pci,drive=root',
       '-device', 'virtio-serial-pci,max_ports=8',
     ];
@@ -83,7 +88,7 @@ export class NestedMachine {
       return `if [ -d /host${quoted} ]; then mkdir -p ${quoted}; else mkdir -p ${shellQuote(dirname(path))}; touch ${quoted}; fi; mount --bind /host${quoted} ${quoted}`;
     });
     const done = await this.run([
-      `date -s @${Math.floor(Date.now() / 1000)} >/dev/null`, 'blockdev --flushbufs /dev/vdb', 'mkdir -p /host', 'mount -t ext4 /dev/vdb /host',
+      `date -s @${Math.floor(Date.now() / 1000)} >/dev/null`, 'sysctl -q -w kernel.unknown_nmi_panic=1 kernel.panic_print=64 kernel.panic=0', 'blockdev --flushbufs /dev/vdb', 'mkdir -p /host', 'mount -t ext4 /dev/vdb /host',
       ...binds,
     ].join(' && '), { cwd: '/', timeoutMs: BOOT_LIMIT_MS });
     if (done.status !== 0) throw new NestedError(`nested machine: cannot mount the project: ${done.stderr}`);
@@ -214,8 +219,11 @@ export class NestedMachine {
     const until = async (name, wants) => {
       while (!wants(await command(name))) await new Promise((done) => setTimeout(done, 20));
     };
-    await take((message) => 'QMP' in message);
-    await command('qmp_capabilities');
+    if (!this.#greeted.has(socket)) {
+      await take((message) => 'QMP' in message);
+      await command('qmp_capabilities');
+      this.#greeted.add(socket);
+    }
     await act({ command, until });
     socket.off('data', onData);
   }
@@ -234,9 +242,10 @@ export class NestedMachine {
     return new Promise((resolve, reject) => {
       const streams = { out: new Tokenised(word, onStdout), err: new Tokenised(word, onStderr) };
       let status;
-      const timer = setTimeout(() => {
+      const timer = setTimeout(async () => {
         settle();
-        reject(Object.assign(new NestedError(`nested machine: the job runs longer than ${timeoutMs / 1000} s`), { code: 'TIMEOUT', stdout: streams.out.bytes(), stderr: streams.err.bytes() }));
+        const where = await this.#whereItStands();
+        reject(Object.assign(new NestedError(`nested machine: the job runs longer than ${timeoutMs / 1000} s${where}`), { code: 'TIMEOUT', stdout: streams.out.bytes(), stderr: streams.err.bytes() }));
         this.#qemu.kill('SIGKILL');
       }, timeoutMs);
       const settle = () => { clearTimeout(timer); this.#job = undefined; };
@@ -261,10 +270,19 @@ export class NestedMachine {
     return this.#sockets.in;
   }
 
-  consoleTail() {
+  /** Where its kernel hangs, or that it does not: an NMI makes it panic, which prints registers and call traces of all CPUs. */
+  async #whereItStands() {
+    const end = Date.now() + PANIC_LIMIT_MS;
+    const asked = this.#qmpSession(({ command }) => command('inject-nmi')).catch(() => {});
+    await Promise.race([asked, new Promise((done) => setTimeout(done, PANIC_LIMIT_MS).unref())]);
+    while (Date.now() < end && !this.consoleTail(200).includes('end Kernel panic')) await new Promise((done) => setTimeout(done, 50));
+    return this.consoleTail(200);
+  }
+
+  consoleTail(lines = 30) {
     const path = join(this.#dir ?? '', 'console');
     if (!this.#dir || !existsSync(path)) return '';
-    const text = readFileSync(path, 'latin1').trim().split('\n').slice(-30).join('\n');
+    const text = readFileSync(path, 'latin1').trim().split('\n').slice(-lines).join('\n');
     return text ? `\n--- its console ends with ---\n${text}` : '';
   }
 
