@@ -1,12 +1,32 @@
 #!/usr/bin/env -S node --
 // The `--`: Node 20 and later look for their own options (--env-file) among the program's too.
-// The CLI's door: the program itself is dist/cli.js, built by `npm start`, `npm test` or `npm run setup`.
-import { existsSync } from 'node:fs';
+// The CLI's door: the program itself is dist/cli.cjs, built by `npm start`, `npm test` or `npm run setup`. V8's code for it is
+// kept beside it (scripts/build.mjs): start-up time is a feature. Another version of Node refuses that and compiles anew.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { Script } from 'node:vm';
 
-const cli = new URL('../dist/cli.js', import.meta.url);
-if (existsSync(cli)) {
-  await import(cli.href);
-} else {
+const filename = fileURLToPath(new URL('../dist/cli.cjs', import.meta.url));
+const read = (path, encoding) => {
+  try {
+    return readFileSync(path, encoding);
+  } catch {
+    return undefined;
+  }
+};
+const source = read(filename, 'utf8');
+if (source === undefined) {
   process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
   process.exitCode = 125;
+} else {
+  // Both begin with the same id (V8 itself only compares lengths): the bundle in a comment, the code as it is.
+  const id = source.slice(2, 66);
+  const code = read(`${filename}.code`);
+  const record = process.env.VMM_RECORD_CODE === '1';
+  const usable = !record && code?.latin1Slice(0, 64) === id;
+  const script = new Script(`(function (require, __filename) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
+  // At the end the functions that a run needs are compiled: their code is kept too.
+  if (record) process.on('exit', () => writeFileSync(`${filename}.code`, Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()])));
+  script.runInThisContext()(createRequire(filename), filename);
 }

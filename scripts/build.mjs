@@ -1,34 +1,57 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, workers and library by esbuild.
+import { spawnSync } from 'node:child_process';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { existsSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
-import { filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
+import { cache, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
-/** Entry points of dist/: the CLI, the workers it starts, the library. Shared code is split into chunks. */
-const ENTRIES = {
-  cli: 'vmm/cli/main.ts',
-  vmm: 'vmm/api/index.ts',
-  'vcpu-worker': 'vmm/accel/vcpu-worker.ts',
-  'kvm-vcpu-worker': 'vmm/accel/kvm-vcpu-worker.ts',
-  'io-worker': 'vmm/devices/io-worker.ts',
-};
+const NODE = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
+const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+/** Each one file: a thread reads it in one go. */
+const WORKERS = { 'vcpu-worker': 'vmm/accel/vcpu-worker.ts', 'kvm-vcpu-worker': 'vmm/accel/kvm-vcpu-worker.ts', 'io-worker': 'vmm/devices/io-worker.ts' };
 
+/** dist/ from the sources: the library with its code split into chunks, the workers, the CLI in one file that needs no loader. */
 export function build() {
   buildCore();
   const sources = ['vmm', 'image', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
-  sources.push(join(root, 'assembly/core/layout.ts'), join(root, 'scripts/build.mjs'), join(root, 'package-lock.json'));
-  step('dist', hashFiles(sources), [join(root, 'dist', 'cli.js')], () => {
+  sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
+  const id = hashFiles(sources);
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'vmm.js'].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
-    const entries = Object.entries(ENTRIES).filter(([, path]) => existsSync(join(root, path))).map(([name, path]) => `${name}=${path}`);
-    run(bin('esbuild'), [
-      ...entries, '--bundle', '--splitting', '--format=esm', '--platform=node', '--target=node20', '--outdir=dist', '--sourcemap',
-      '--external:koffi', '--external:@koromix/*', '--chunk-names=chunk-[hash]', '--log-level=warning',
-      "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    ]);
+    const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
+    esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
+    esbuild(Object.entries(WORKERS).map(([name, path]) => `${name}=${path}`), '--format=esm', '--outdir=dist', REQUIRE);
+    const built = join('dist', `cli.${process.pid}.cjs`);
+    esbuild(['vmm/cli/main.ts'], '--format=cjs', '--minify-syntax', '--minify-whitespace', `--outfile=${built}`, '--define:import.meta.url=__url', `--banner:js=/*${id}*/ const __url = require('node:url').pathToFileURL(__filename).href;`);
+    rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
+    renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
+    renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
+    recordCode();
   });
+}
+
+/** Runs a machine with the CLI once: V8's code of all that it needed is kept for those to come. */
+function recordCode() {
+  const kernel = join(cache, `first.${process.pid}.bin`);
+  writeFileSync(kernel, multibootKernel());
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+  const args = ['boot', '-q', '--accel', 'wasm', '--memory', '32', '--console', 'none', '--exit-on', 'port', '--kernel', kernel];
+  const { status, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env: { ...env, VMM_RECORD_CODE: '1' }, encoding: 'utf8', timeout: 60_000 });
+  rmSync(kernel);
+  if (status !== 3) fail(`build: the first machine ends with ${status}: ${stderr}`);
+}
+
+/** The least kernel (multiboot 1): mov al, 1; out 0xf4, al; hlt. */
+function multibootKernel() {
+  const LOAD = 0x10_0000;
+  const FLAGS = 0x1_0000;
+  const image = Buffer.alloc(64);
+  [0x1bad_b002, FLAGS, -(0x1bad_b002 + FLAGS), LOAD, LOAD, LOAD + 64, 0, LOAD + 32].forEach((word, i) => image.writeUInt32LE(word >>> 0, i * 4));
+  image.set([0xb0, 1, 0xe6, 0xf4, 0xf4], 32);
+  return image;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) build();

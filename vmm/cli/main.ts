@@ -49,9 +49,16 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 // A defect: Node's own way out would wait for a thread that is in a guest.
 process.on('uncaughtException', (error) => void import('./fatal.ts').then(({ dieOf }) => dieOf(error)));
 
-try {
-  process.exitCode = await dispatch(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(describeError(error));
+async function main(): Promise<void> {
+  // What a run whose promise never settles would end with, were it to leave nothing that keeps the process alive.
   process.exitCode = STATUS_VMM_ERROR;
+  try {
+    process.exitCode = await dispatch(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(describeError(error));
+    process.exitCode = STATUS_VMM_ERROR;
+  }
 }
+
+// No await here: the bundle is CommonJS, which Node reads in one go and whose compiled code it can keep (bin/vmm.js).
+void main();
