@@ -1,5 +1,5 @@
 # The benchmark's guest: runs each program of `programs` and says on COM1 when it starts ("> NAME") and with what it ends
-# ("= RESULT"). The same ELF runs under QEMU and under vmm.
+# ("= RESULT"), and "> end" at last, after which it waits to be stopped. The same ELF runs under QEMU and under vmm.
   .include "common.inc"
 
 main:
@@ -21,7 +21,10 @@ main:
   add $32, %rbx
   jmp 1b
 2:
-  ret
+  SAY "> end\n"
+3:
+  pause
+  jmp 3b
 
 # RSI copies of 4 KiB by SSE2, as a C library's memcpy does it
 sse2_copy:

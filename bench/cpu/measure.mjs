@@ -21,6 +21,7 @@ const LIMIT_MEAN = 10;
 /** The mean is over the programs that compute; the string instruction has a target of its own. */
 const APART = 'rep movsb of 1 MiB';
 const WARM_UP = 'warm-up';
+const END = '> end';
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, limits: { type: 'boolean', default: false } } });
 
@@ -68,23 +69,31 @@ function tool(command, args) {
 /** Runs the guest to its end: [{ name, result, time }], time in ns. */
 function run([command, ...args]) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let complaint = '';
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      complaint += text;
+    });
     const programs = [];
     let rest = '';
     let start = 0;
+    let ended = false;
     child.stdout.setEncoding('latin1');
     child.stdout.on('data', (text) => {
       const lines = (rest + text).split(/\r?\n/);
       rest = lines.pop() ?? '';
       for (const line of lines) {
-        if (line.startsWith('> ')) {
+        if (line === END) {
+          ended = true;
+          child.kill(); // only now: what has exited has no CPU time to read
+        } else if (line.startsWith('> ')) {
           programs.push({ name: line.slice(2), result: '', time: 0 });
           start = cpuTime(child.pid);
         } else if (line.startsWith('= ')) Object.assign(programs.at(-1), { result: line.slice(2), time: cpuTime(child.pid) - start });
       }
     });
     child.on('error', reject);
-    child.on('close', () => (programs.length > 1 && programs.at(-1).result ? resolve(programs) : reject(new Error(`${command} stopped early`))));
+    child.on('close', () => (ended ? resolve(programs) : reject(new Error(`${command} stopped early:\n${complaint}`))));
   });
 }
 
