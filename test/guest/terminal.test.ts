@@ -61,7 +61,7 @@ describe('vmm run -t', () => {
 
   it('a terminal that goes away ends the container', async () => {
     shell = new Terminal(`echo vmm-$$; exec ${run()} sh -c 'trap "" HUP TERM; echo up-$((40 + 2)); while :; do sleep 1; done'`, { VMM_STORE: store });
-    const [, pid] = await shell.until(/vmm-(\d+)\r\n[^]*up-42\r\n/);
+    const [, pid] = await shell.until(/vmm-(\d+)\r\n[\s\S]*up-42\r\n/);
     shell.kill();
     while (existsSync(`/proc/${pid}`)) await new Promise((done) => setTimeout(done, 50));
   });
@@ -72,7 +72,7 @@ describe('vmm run -t', () => {
     shell.type('stty -g\n');
     const [, modes = ''] = await shell.until(/^([0-9a-f:]{20,})\r\n/m);
     shell.type(`(echo vmm-$BASHPID; exec ${run()} sh -c 'trap "echo int" INT; echo up-$((40 + 2)); while :; do sleep 0.1; done')\n`);
-    const [, pid] = await shell.until(/vmm-(\d+)\r\n[^]*up-42\r\n/);
+    const [, pid] = await shell.until(/vmm-(\d+)\r\n[\s\S]*up-42\r\n/);
     // Each waits for the answer to the one before, so that none is lost; on a slow machine more than two may get one.
     let answers = 0;
     for (let ended = false; !ended; ) {
