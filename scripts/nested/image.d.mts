@@ -2,3 +2,5 @@
 export function pathsAmong(words: readonly string[], cwd?: string): string[];
 /** A word as the shell reads it back. */
 export function shellQuote(word: string): string;
+/** Makes what is missing of the nested machine and says where it is: bzImage, initramfs and root disk. */
+export function prepare(): { readonly kernel: string; readonly initrd: string; readonly rootDisk: string };
