@@ -169,6 +169,51 @@ describe('--record and --replay', () => {
   });
 });
 
+describe('signals', () => {
+  const script = 'trap "cat /proc/uptime; exit 9" TERM; echo ready; while :; do seq 1 50 >/dev/null; done';
+
+  it('are recorded and come again at the same instruction', async () => {
+    const file = join(dir, 'signal');
+    const child = start(['--cpus', '2', '--record', file], script);
+    const output = { stdout: '', stderr: '' };
+    child.stdin.end();
+    child.stdout.once('data', () => child.kill('SIGTERM'));
+    for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (bytes: Buffer) => { output[name] += bytes.toString('latin1'); });
+    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    expect({ status, ...output }).toEqual({ status: 9, stdout: expect.stringMatching(/^ready\n[\d. ]+\n$/), stderr: output.stderr });
+    const replayed = await run(['--cpus', '2', '--replay', file], script);
+    expect({ status: replayed.status, stdout: replayed.stdout.toString(), stderr: replayed.stderr }).toEqual({ status, ...output });
+  });
+
+  it('end a run that is not recorded', async () => {
+    const child = start([], script);
+    child.stdin.end();
+    child.stdout.once('data', () => child.kill('SIGTERM'));
+    expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(137);
+  });
+});
+
+describe('a guest that never ends', () => {
+  it.each(['spin', 'halt', 'flood'])('but does nothing but %s ends at its time-out', async (guest) => {
+    const result = await vmm(['boot', '-q', '--icount', '--memory', '32', '--kernel', buildGuest(guest), '--timeout', '1s']);
+    expect(result.status).toBe(124);
+  });
+
+  it('and is reset for ever counts on through its lives', async () => {
+    // Multiboot 1: out 0xcf9, al with AL = 6
+    const code = [0xb0, 6, 0x66, 0xba, 0xf9, 0x0c, 0xee, 0xf4];
+    const load = 0x10_0000;
+    const kernel = new DataView(new ArrayBuffer(64));
+    [0x1badb002, 0x10000, -(0x1badb002 + 0x10000), load, load, load + 64, 0, load + 32].forEach((word, i) => kernel.setUint32(i * 4, word >>> 0, true));
+    code.forEach((byte, i) => kernel.setUint8(32 + i, byte));
+    writeFileSync(join(dir, 'reset.bin'), new Uint8Array(kernel.buffer));
+    const result = await vmm(['boot', '-q', '--icount', '--timeline', '--memory', '32', '--kernel', join(dir, 'reset.bin'), '--stop-at', '10']);
+    expect(result.status, result.stderr).toBe(135);
+    expect(totals(result.stderr).count).toBe(10);
+    expect(result.stderr.split('reset by the guest')).toHaveLength(4);
+  });
+});
+
 describe('--stop-at and --trace exec', () => {
   it('the run ends at that very instruction, with status 135 and registers', async () => {
     const [one, two] = await Promise.all([boot('--stop-at', '15268'), boot('--stop-at', '15269')]);

@@ -4,7 +4,7 @@ import { DiskServer } from '../devices/disk.ts';
 import { VmmError } from '../errors.ts';
 import { type CoreExports, instantiateCore } from '../machine/core.ts';
 import type { CountedRun, Counts } from '../machine/counted.ts';
-import { HOST_SERIAL, MACHINE_EV_INPUT, MACHINE_F_SOFT_IRQ } from '../machine/events.ts';
+import { HOST_EV_DISK_ERROR, HOST_SERIAL, MACHINE_EV_INPUT, MACHINE_F_SOFT_IRQ } from '../machine/events.ts';
 import { ExecTrace } from '../machine/exec-trace.ts';
 import { TraceWriter } from '../machine/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
@@ -73,8 +73,6 @@ class CountedAccelerator implements Accelerator {
   readonly #held: boolean[];
   #wake: () => void = () => {};
   #stopping = false;
-  #stop: () => void = () => {};
-  readonly #stopped: Promise<void>;
   #loopEnd: Promise<void> = Promise.resolve();
   #debug: WasmDebug | undefined;
   #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
@@ -88,13 +86,10 @@ class CountedAccelerator implements Accelerator {
     this.#ns = this.#before.ns;
     this.#hash = this.#before.hash;
     this.#held = new Array<boolean>(context.cpus).fill(false);
-    this.#stopped = new Promise((resolve) => {
-      this.#stop = resolve;
-    });
     const { memory, ramSize, disks, traceFd } = context;
     if (traceFd !== undefined) this.#trace = new TraceWriter(traceFd, () => `vcpu${this.#turn}`, () => counted.now());
     if (context.traceExec && traceFd !== undefined) this.#exec = new ExecTrace(memory, traceFd, () => context.symbols?.());
-    const server = new DiskServer(memory, ramSize, disks);
+    const server = new DiskServer(memory, ramSize, disks, (disk, errno) => context.onEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const bytes = new Uint8Array(memory.buffer);
     this.#core = instantiateCore(context.module, memory, {
       irq: () => {},
@@ -154,7 +149,7 @@ class CountedAccelerator implements Accelerator {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#stop();
+    this.#counted.end();
     this.#wake();
     await this.#loopEnd;
   }
@@ -208,7 +203,7 @@ class CountedAccelerator implements Accelerator {
 
   /** False: the machine was stopped meanwhile. */
   async #settled(): Promise<boolean> {
-    await Promise.race([this.#counted.settled(), this.#stopped]);
+    await this.#counted.settled();
     this.#yieldAt = performance.now() + YIELD_MS;
     return !this.#stopping;
   }
@@ -237,9 +232,12 @@ class CountedAccelerator implements Accelerator {
     return host;
   }
 
-  /** Virtual time at which something outside the vCPUs happens next. */
+  /**
+   * Virtual time at which a device is done next. Recorded input is not looked at: it was given at a slice's end, and the same
+   * slices end at the same places. (A slice that is cut elsewhere may cut a block, which the hash would tell.)
+   */
   #horizon(): bigint | undefined {
-    let at = this.#counted.config.input?.next?.ns;
+    let at: bigint | undefined;
     for (const { due } of this.#work) if (at === undefined || due < at) at = due;
     return at;
   }
@@ -315,6 +313,8 @@ class CountedAccelerator implements Accelerator {
   async #idle(): Promise<void> {
     const { input } = this.#counted.config;
     let target = this.#horizon();
+    const next = input?.next?.ns;
+    if (next !== undefined && (target === undefined || next < target)) target = next;
     for (let vcpu = 0; vcpu < this.#context.cpus; vcpu++) {
       if (this.#held[vcpu]) continue;
       this.#core.count_set_clock(cpuAddress(vcpu), this.#ns);
@@ -335,7 +335,7 @@ class CountedAccelerator implements Accelerator {
       this.#wake = () => resolve(true);
       if (target !== undefined && !anyHeld) timer.id = setTimeout(() => resolve(false), Number(target - this.#ns) / 1e6);
     });
-    const early = await Promise.race([woken, this.#stopped.then(() => true), ...(input === undefined ? [] : [input.arrived().then(() => true)])]);
+    const early = await Promise.race([woken, ...(input === undefined ? [] : [input.arrived().then(() => true)])]);
     clearTimeout(timer.id);
     this.#yieldAt = performance.now() + YIELD_MS;
     if (anyHeld) return;

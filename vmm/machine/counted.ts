@@ -37,6 +37,8 @@ export class CountedRun {
   #sample: (() => Counts) | undefined;
   #last = NOTHING;
   readonly #held = new Set<Promise<unknown>>();
+  #ending = false;
+  #wake: () => void = () => {};
   readonly #handlers = new Map<string, (data: Uint8Array) => unknown>();
 
   constructor(config: CountedConfig) {
@@ -65,6 +67,7 @@ export class CountedRun {
   /** A life of the machine begins: `sample` tells where it is, `counts` of the lives before included. */
   attach(sample: () => Counts): void {
     this.#sample = sample;
+    this.#ending = false;
   }
 
   detach(last: Counts): void {
@@ -84,13 +87,22 @@ export class CountedRun {
     return this.#held.size > 0;
   }
 
-  /** Resolves when the host has nothing more to do for what the guest did: callbacks, promises, output that is taken. */
+  /** Resolves when the host has nothing more to do for what the guest did (callbacks, promises, output that is taken), or at `end`. */
   async settled(): Promise<void> {
     for (;;) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#held.size === 0) return;
-      await Promise.all(this.#held);
+      if (this.#held.size === 0 || this.#ending) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        void Promise.all(this.#held).then(() => resolve());
+      });
     }
+  }
+
+  /** The machine's life ends: nothing is waited for any more. */
+  end(): void {
+    this.#ending = true;
+    this.#wake();
   }
 
   /** What input of one kind does to the guest. */

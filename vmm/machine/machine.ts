@@ -9,6 +9,7 @@ import { HostConsole } from '../devices/console.ts';
 import { DiskServer, type OpenDisk, openDisk } from '../devices/disk.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
+import { errnoName } from '../host/errno.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
 import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
@@ -125,11 +126,13 @@ export class Machine implements AsyncDisposable {
 
   /** Input for the guest's console. */
   input(bytes: Uint8Array): void {
+    this.#refuseInput();
     this.#running?.input(bytes);
   }
 
   /** Tells the guest the size of its (virtio) console. */
   resize(columns: number, rows: number): void {
+    this.#refuseInput();
     this.#running?.resize(columns, rows);
   }
 
@@ -161,6 +164,10 @@ export class Machine implements AsyncDisposable {
     else if (!this.#ended) this.stop();
   }
 
+  #refuseInput(): void {
+    if (this.counted !== undefined) throw new VmmError('ICOUNT_INPUT', 'input of a counted run has a place in it', { hint: 'give it to the InputRecorder of its configuration' });
+  }
+
   #closeDisks(): void {
     for (const disk of this.#disks.splice(0)) closeSync(disk.fd);
   }
@@ -189,6 +196,7 @@ class Running {
   #finish: (end: VcpuExit | { kind: 'stopped' | 'reset' }) => void = () => {};
   readonly #end: Promise<VcpuExit | { kind: 'stopped' | 'reset' }>;
   #debugValue = 0;
+  readonly #diskErrors = new Set<string>();
 
   constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline, counted: CountedRun | undefined) {
     this.#config = config;
@@ -242,7 +250,7 @@ class Running {
     const discarder = new Discarder(linear, this.#ramSize);
     this.#discarder = discarder;
     const bytes = new Uint8Array(memory.buffer);
-    const server = new DiskServer(memory, this.#ramSize, this.#disks);
+    const server = new DiskServer(memory, this.#ramSize, this.#disks, (disk, errno) => this.#event(EV.HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const counted = this.#counted;
     const clocks = counted ?? hostClocks();
     const trace = config.trace === undefined ? undefined : new TraceWriter(config.trace.fd, 'main', () => clocks.now());
@@ -361,6 +369,15 @@ class Running {
     else if (kind === EV.MACHINE_EV_INPUT) this.#console?.pump();
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#listener.note?.(`device in slot ${a} needs a reset: its driver broke the rules (${_b})`);
+    else if (kind === EV.HOST_EV_DISK_ERROR) this.#diskError(a, Number(_b));
+  }
+
+  /** Told once for each disk and errno, however many threads serve it. */
+  #diskError(disk: number, errno: number): void {
+    const text = `disk ${this.#disks[disk]?.path}: ${errnoName(errno)}: the guest gets I/O errors`;
+    if (this.#diskErrors.has(text)) return;
+    this.#diskErrors.add(text);
+    this.#listener.note?.(text);
   }
 
   async #result(end: VcpuExit | { kind: 'stopped' | 'reset' }): Promise<MachineResult> {
