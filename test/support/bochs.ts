@@ -69,7 +69,7 @@ sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 megs: 64
 romimage: file=${BIOS}
 vgaromimage: file=${VGA_BIOS}
-cpu: model=core2_penryn_t9600, count=${cpus}, ips=100000000, reset_on_triple_fault=0
+cpu: model=core2_penryn_t9600, count=${cpus}, ips=100000000, ignore_bad_msrs=0, reset_on_triple_fault=0
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path="${disk.path}", mode=flat, cylinders=${disk.cylinders}, heads=${HEADS}, spt=${PER_TRACK}
 boot: disk
