@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { hasBochs, runBochs } from '../support/bochs.ts';
-import { assemble, hasAssembler } from '../support/cpu-guest.ts';
+import { assemble, hasAssembler, hasQemu, runQemu } from '../support/cpu-guest.ts';
 
 /**
  * Lines where Bochs 2.7 errs: it keeps an instruction decoded that lies on two pages when INVLPG has dropped the mapping of the
@@ -25,4 +25,8 @@ describe.skipIf(!hasBochs || !hasAssembler)('Bochs prints the kept output', () =
   it('a triple fault', async () => {
     expect(await runBochs(assemble('triple'))).toBe('before\n');
   });
+});
+
+it.skipIf(!hasQemu || !hasAssembler)('smp4 under QEMU, which npm test leaves out for its length', { timeout: 700_000 }, () => {
+  expect(runQemu(assemble('smp4'), 4, 600)).toBe(readFileSync(new URL('../guests/cpu/smp4.txt', import.meta.url), 'latin1'));
 });

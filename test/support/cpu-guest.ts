@@ -186,11 +186,11 @@ export async function runGuestThreads(elf: string, options: GuestOptions = {}): 
 }
 
 /** The guest under QEMU's TCG. Serial output goes by a file: QEMU's exit cuts off what a pipe has not taken. */
-export function runQemu(elf: string, cpus = 1): string {
+export function runQemu(elf: string, cpus = 1, seconds = 100): string {
   const log = `${elf}.qemu.${process.pid}`;
   const machine = ['-accel', 'tcg', '-M', 'pc', '-cpu', 'qemu64', '-m', '64', '-smp', String(cpus)];
   const plain = ['-nodefaults', '-display', 'none', '-serial', `file:${log}`, '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4'];
-  spawnSync('qemu-system-x86_64', [...machine, ...plain, '-kernel', elf], { timeout: 100_000 });
+  spawnSync('qemu-system-x86_64', [...machine, ...plain, '-kernel', elf], { timeout: seconds * 1000 });
   const output = readFileSync(log, 'latin1');
   rmSync(log);
   return output;
