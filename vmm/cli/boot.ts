@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { MachineConfig, MachineResult } from '../machine/config.ts';
 import { type RunIdentity, sizeData } from '../machine/input-log.ts';
 import { Machine } from '../machine/machine.ts';
@@ -11,6 +12,7 @@ import { guestFile } from './guest-files.ts';
 import { parseDuration } from './sizes.ts';
 import { namedLines } from './symbols.ts';
 import * as STATUS from './status.ts';
+import { outputTo } from './stdio.ts';
 import { KeySequence, RawTerminal } from './terminal.ts';
 
 const ESCAPE_KEY = 0x1d; // Ctrl-]
@@ -38,12 +40,13 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   const counted = options === undefined ? undefined : new CountedSession(options);
   const watch = counted !== undefined && !counted.recording && !counted.replaying && config.console !== 'none' && refuseConsoleInput() === 'watch';
   await using gdb = await debuggerFor(args, true, note);
+  const output = outputTo(process.stdout);
   await using machine = new Machine(
     { ...config, debugger: gdb, counted: await counted?.config(() => identity(config)) },
     {
       console: (bytes) => {
         messages = (messages + Buffer.from(bytes).toString('latin1')).slice(-MESSAGES_KEPT);
-        return writeOut(bytes);
+        return output(bytes);
       },
       note,
     },
@@ -56,7 +59,18 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
     timedOut = true;
     stop.abort();
   }, timeoutMs);
-  const onSignal = (): void => stop.abort();
+  let signal: NodeJS.Signals | undefined;
+  const onSignal = (name: NodeJS.Signals): void => {
+    signal ??= name;
+    stop.abort();
+  };
+  // Nobody can see the console any more: the run ends as a pipeline's other commands do.
+  let broken: string | undefined;
+  output.onBroken((code) => {
+    broken = code;
+    stop.abort();
+  });
+  process.stderr.on('error', () => {});
   process.on('SIGTERM', onSignal);
   process.on('SIGHUP', onSignal);
   let refused: VmmError | undefined;
@@ -93,6 +107,14 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
     process.stderr.write(`vmm: the time of ${timeoutText} is over\n`);
     return STATUS.STATUS_TIMEOUT;
   }
+  if (result.kind === 'stopped') {
+    if (broken !== undefined && broken !== 'EPIPE') {
+      process.stderr.write(`vmm: standard output cannot be written: ${broken} (the machine was ended)\n`);
+      return STATUS.STATUS_VMM_ERROR;
+    }
+    const by = broken === undefined ? signal : 'SIGPIPE';
+    if (by !== undefined) return 128 + constants.signals[by];
+  }
   const status = report(result);
   if (/Call Trace:|\bRIP: /.test(messages)) explain(messages, config);
   return status;
@@ -110,12 +132,6 @@ function withConsole(config: MachineConfig): MachineConfig {
   if (config.console === 'none' || /(^| )console=/.test(config.append)) return config;
   const name = config.console === 'serial' ? 'ttyS0' : 'hvc0';
   return { ...config, append: `console=${name} ${config.append}`.trim() };
-}
-
-function writeOut(bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve) => {
-    process.stdout.write(bytes, () => resolve());
-  });
 }
 
 /** What the terminal does to a machine. In a counted run its input has a place in the run. */

@@ -13,6 +13,7 @@ export function dieOf(error: unknown): never {
     // nobody reads it
   }
   try {
+    process.emit('exit', STATUS_VMM_ERROR); // temporary files go
     exitNow(STATUS_VMM_ERROR);
   } catch {
     // Without the FFI there is no KVM, and no thread that cannot be ended.

@@ -125,10 +125,10 @@ export class RingDiskServer {
   completed(slot: number, result: number): { readonly disk: number; readonly tag: number; readonly result: number } {
     const { disk, op, offset, iov, count, length, tag } = this.#requests[slot] as Request;
     this.#free.push(slot);
-    if (op === VIRTIO_BLK_T_FLUSH || result === length) return { disk, tag, result };
+    if (result === length) return { disk, tag, result };
     // A part, a signal, or a full queue below: the call that waits finds out what becomes of the rest.
     if (result > 0 || result === -EAGAIN || result === -EINTR) return { disk, tag, result: this.#blocking.request(disk, op, offset, iov, count) };
     // Nothing: the file became shorter under us.
-    return { disk, tag, result: result === 0 ? -EIO : result };
+    return { disk, tag, result: this.#blocking.ended(disk, result === 0 ? -EIO : result) };
   }
 }

@@ -108,8 +108,12 @@ export class DiskServer {
   /** Disks whose file system cannot punch holes, or zero a range: bit n for disk n. */
   #noPunch = 0;
   #noZeroRange = 0;
+  readonly #onError: (disk: number, errno: number) => void;
+  readonly #told = new Set<string>();
 
-  constructor(memory: WebAssembly.Memory, ramSize: number, disks: readonly OpenDisk[]) {
+  /** `onError`: the host could not do what a guest asked for rightly; once for each disk and errno. */
+  constructor(memory: WebAssembly.Memory, ramSize: number, disks: readonly OpenDisk[], onError: (disk: number, errno: number) => void = () => {}) {
+    this.#onError = onError;
     this.#disks = disks;
     this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.#words = new Uint32Array(this.#buffer);
@@ -118,6 +122,22 @@ export class DiskServer {
 
   /** One request as assembly/core/host.ts `host_blk` describes it: bytes moved, or -errno. */
   request(disk: number, op: number, offset: number, iov: number, count: number): number {
+    return this.ended(disk, this.#serve(disk, op, offset, iov, count));
+  }
+
+  /** The result of a request; an error of the host is told. */
+  ended(disk: number, result: number): number {
+    // EINVAL, EROFS and EOPNOTSUPP are answers to what the guest asked for.
+    if (result >= 0 || result === -EINVAL || result === -EROFS || result === -EOPNOTSUPP || result === HOST_PENDING) return result;
+    const key = `${disk} ${result}`;
+    if (!this.#told.has(key)) {
+      this.#told.add(key);
+      this.#onError(disk, -result);
+    }
+    return result;
+  }
+
+  #serve(disk: number, op: number, offset: number, iov: number, count: number): number {
     const target = this.#disks[disk];
     if (target === undefined) return -EIO;
     try {

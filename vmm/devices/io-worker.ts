@@ -4,6 +4,7 @@ import { SharedWords } from '../accel/shared.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { eventfdSignal } from '../host/sys.ts';
 import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { HOST_EV_DISK_ERROR } from '../machine/events.ts';
 import { DiskServer, type OpenDisk } from './disk.ts';
 import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';
 
@@ -33,7 +34,7 @@ if (port === null) throw new Error('io-worker runs as a worker thread only');
 const post = (message: KvmWorkerMessage): void => port.postMessage(message);
 const words = new SharedWords(data.words);
 const stop = new Int32Array(data.stop);
-const blocking = new DiskServer(data.memory, data.ramSize, data.disks);
+const blocking = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => post({ type: 'event', kind: HOST_EV_DISK_ERROR, a: disk, b: BigInt(errno) }));
 
 const io: IoQueues = {
   queues: data.queues,

@@ -14,6 +14,9 @@ export const MACHINE_EV_INPUT = 9;
 export const MACHINE_EV_NEEDS_RESET = 10;
 export const MACHINE_EV_ACTIVE = 11;
 
+/** Of the host alone: disk `a` answered a request of the guest with errno `b`. */
+export const HOST_EV_DISK_ERROR = 0x100;
+
 /** `device` of `host_console` for COM1. */
 export const HOST_SERIAL = 0x100;
 
