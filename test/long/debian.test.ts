@@ -1,6 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { shellQuote } from '../../scripts/nested/image.mjs';
+import { BIN } from '../support/cli.ts';
 import { DEBIAN_CASES } from '../support/debian-cases.ts';
-import { type DebianRoot, debianRoot, guest, native } from '../support/debian.ts';
+import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, stress } from '../support/debian-load.ts';
+import { type DebianRoot, debianRoot, guest, guestArgs, native } from '../support/debian.ts';
 
 let root: DebianRoot;
 const natively = new Map<string, Promise<{ status: number | null; stdout: string; stderr: string }>>();
@@ -30,4 +34,19 @@ describe.each([1, 2, 4])('Debian programs on the software CPU, %i vCPUs: output 
       expect(result.status, told).toBe(expected.status);
     });
   }
+});
+
+describe('loads on the software CPU', () => {
+  it.each([1, 2, 4])('stress-ng: CPU, memory, futexes and timers for 60 s on %i vCPUs', { timeout: 900_000 }, async (cpus) => {
+    const result = await guest(root, stress(60), ['--accel', 'wasm', '-m', '1g', '--cpus', `${cpus}`], { limit: 800_000 });
+    expect(result.stdout.toString(), result.stderr).toMatch(STRESS_EXPECT);
+    expect(result.stderr).toBe('');
+  });
+
+  it('a scratch disk is clean after kill -9 of the VMM and replay of its journal', { timeout: 600_000 }, () => {
+    const command = [process.execPath, BIN, ...guestArgs(FILL, ['--accel', 'wasm', '-m', '512m', '--scratch', '1g'])].map(shellQuote).join(' ');
+    const result = spawnSync('bash', ['-c', killAndCheck(command)], { env: { ...process.env, VMM_STORE: root.store }, encoding: 'utf8', timeout: 500_000 });
+    expect(result.status, `${result.stdout}${result.stderr}`).toBe(0);
+    expect(result.stdout + result.stderr).toMatch(CHECKED);
+  });
 });

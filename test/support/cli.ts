@@ -21,7 +21,7 @@ export interface CliOptions {
 }
 
 /** VMM_BIN names another build of the CLI: for work on tests while the sources change. */
-const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
+export const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
 
 /** Runs the built CLI. A run that takes longer than its limit is killed and gives status null. */
 export function vmm(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {

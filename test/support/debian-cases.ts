@@ -11,6 +11,8 @@ export interface DebianCase {
   readonly expect: RegExp;
   /** Worth running with each number of vCPUs; the others run with one and with two. */
   readonly parallel?: boolean;
+  /** Quick enough for KVM in the nested machine, where everything is emulated; on hardware all run. */
+  readonly nested?: boolean;
   /** Seconds of the longest run on the software CPU, on a machine with other work; 120 when absent. */
   readonly limit?: number;
 }
@@ -194,6 +196,7 @@ printf '%05d|%-6s|%x|%.10f|%e\n' 42 ab 255 3.14159265358979 12345.678; printf '%
 coproc cat; echo through the coprocess >&"${"$"}{COPROC[1]}"; read -r line <&"${"$"}{COPROC[0]}"; echo "$line"
 ulimit -c 0; bash -c 'kill -SEGV $$' 2>/dev/null; echo "status $?"`,
     expect: /^4611686018427387853 24 3 B C one=1,three=3,two=2,\n24\.11\.2026\n2d1\n< 2\ngot USR1\n34\nstatuses 6\n[\s\S]*status 139\ntrap EXIT\n$/,
+    nested: true,
   },
   {
     name: 'coreutils, findutils, sed, awk, tar, gzip: digests, sorts, numbers, dates, trees',
@@ -219,6 +222,7 @@ dpkg-deb --root-owner-group -b p . && apt-get install -y ./vmm-test_1.2-3_all.de
 vmm-test; dpkg-query -W vmm-test; dpkg -V coreutils bash && echo verified; dpkg -r vmm-test | grep -v Reading; hash -r; command -v vmm-test || echo gone; apt-cache policy bash | head -2`,
     expect: /^apt 2\.6[\s\S]*configured configure\s[\s\S]*it runs\nvmm-test\t1\.2-3\nverified\n[\s\S]*gone\n/,
     limit: 240,
+    nested: true,
   },
   {
     name: 'Perl: numbers, regular expressions, sorting, big integers, digests, unpack',
@@ -242,6 +246,18 @@ python3 -c 'import sys, decimal, hashlib, fractions; print(sys.version.split()[0
 cd /tmp; python3 -W ignore -m test -u none test_math test_float test_struct test_re test_json 2>&1 | sed -e 's/^[0-9:]* load avg: [0-9.]* //' -e 's/ -- .*//' | grep -v -e ^Total -e duration -e '^ *$'`,
     expect: /0\.30000000000000004 1\.414213562373095048801688724[\s\S]*All 5 tests OK\.[\s\S]*SUCCESS/,
     limit: 900,
+  },
+  {
+    name: 'Python: its own test of struct',
+    script: "cd /tmp; python3 -m test -u none test_struct 2>&1 | grep -e OK -e SUCCESS",
+    expect: /1 test OK\.\n[\s\S]*SUCCESS/,
+    nested: true,
+  },
+  {
+    name: 'gcc compiles, links and runs a small program',
+    script: `printf '#include <stdio.h>\\n#include <math.h>\\nint main(int c, char **v) { printf("%%.17g %%s\\\\n", sqrt(c + 1.0), v[c - 1]); return 3; }\\n' >/tmp/a.c; gcc -O2 -o /tmp/a /tmp/a.c -lm && /tmp/a x y; echo "status $?"; size /tmp/a`,
+    expect: /^2 y\nstatus 3\n/,
+    nested: true,
   },
   {
     name: 'gcc builds a program of 20 files; the objects and its output are the same bytes',
@@ -336,6 +352,7 @@ rg --version | head -1; rg -j4 --sort path -c 'sub\s+\w+\s*\{' perl5 | md5sum; r
     expect: /^threads: 160000 160000 turn 400 joined 140[\s\S]*children: 42 exits, 1 aborted, 10 bytes, shared 10000, signalled yes\n$/,
     parallel: true,
     limit: 240,
+    nested: true,
   },
   {
     name: 'threads, signals, faults, timers and children: musl, static',
@@ -352,5 +369,6 @@ while [ "$(pgrep -c -P $$ bash)" -lt 200 ]; do sleep 0.1; done; echo "there are 
     expect: /^there are 200\n200\n/,
     parallel: true,
     limit: 240,
+    nested: true,
   },
 ];

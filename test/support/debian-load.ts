@@ -1,0 +1,38 @@
+/** Loads whose output is not the same twice, so that they are judged by what they must say: stress-ng and a filled disk. */
+
+/** `stress-ng` of issue 4 for some seconds; --verify makes it check its own results. */
+export const stress = (seconds: number): string =>
+  `stress-ng --cpu 2 --vm 2 --vm-bytes 64m --futex 2 --cyclic 1 --verify --metrics-brief --timeout ${seconds}s 2>&1; echo "status $?"`;
+
+export const STRESS_EXPECT = /successful run completed[\s\S]*status 0\n$/;
+
+/** Writes, renames and removes files in /w without end; says a number after each sync. */
+export const FILL = `mkdir /w; cd /w; n=0
+while :; do
+  n=$((n + 1)); d=d$((n % 17)); mkdir -p $d
+  head -c $((n * 977 % 100000)) /dev/urandom >$d/f$((n % 101)); ln -f $d/f$((n % 101)) h$((n % 29)); mv $d/f$((n % 101)) g$((n % 53))
+  [ $((n % 7)) = 0 ] && rm -rf d$((n * 5 % 17))
+  [ $((n % 20)) = 0 ] && sync && echo "at $n"
+done`;
+
+/**
+ * A shell script: a container fills its scratch disk, `vmm` is killed with SIGKILL in the midst of it, and the disk's journal
+ * is replayed as a mount would; then e2fsck must find nothing to mend. Status 0: clean.
+ * @param vmm command and arguments of `vmm run --scratch … FILL`
+ */
+export const killAndCheck = (vmm: string): string => `
+export VMM_TMPDIR=$(mktemp -d) || exit 20
+${vmm} >"$VMM_TMPDIR/out" &
+pid=$!
+until grep -q '^at 100$' "$VMM_TMPDIR/out"; do kill -0 $pid || exit 21; sleep 0.2; done
+kill -9 $pid
+wait $pid
+set -- "$VMM_TMPDIR"/vmm-scratch-*/scratch.ext4
+e2fsck -E journal_only -y "$1" && e2fsck -fn "$1"
+status=$?
+debugfs -R 'ls -l /' "$1" 2>/dev/null
+rm -rf "$VMM_TMPDIR"
+exit $status`;
+
+/** What killAndCheck prints when the disk was in use, had a journal to replay, and is clean. */
+export const CHECKED = /recovering journal[\s\S]*Pass 5: Checking group summary information/;
