@@ -2,6 +2,7 @@
 export { bus_add } from '../core/bus';
 export { machine_init } from '../core/machine';
 export * from './control';
+export * from './count';
 export * from './cpuid';
 export * from './exception';
 export * from './far';
