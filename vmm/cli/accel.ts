@@ -1,8 +1,7 @@
 import { kvmState } from '../machine/accelerator.ts';
 import { VmmError } from '../errors.ts';
-import { helpText, type OptionSpec, parseArgs } from './args.ts';
-
-const HELP: OptionSpec = { name: 'help', short: 'h', kind: 'flag', help: 'print this text' };
+import { helpText, parseArgs } from './args.ts';
+import { HELP } from './common-options.ts';
 
 /** `vmm accel`: what runs guests here, and why. */
 export async function accelCommand(argv: readonly string[]): Promise<number> {

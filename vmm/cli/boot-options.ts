@@ -1,9 +1,10 @@
 import { readSymbols, type SymbolNames } from '../boot/symbols.ts';
 import { VmmError } from '../errors.ts';
 import type { DiskSpec } from '../devices/disk.ts';
-import type { AccelName, CpuModel, MachineConfig } from '../machine/config.ts';
+import type { MachineConfig } from '../machine/config.ts';
 import { openTrace, traceMask } from '../machine/trace.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
+import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT, accelOptions, choice } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
 import { ownSymbols, symbolsFrom } from './symbols.ts';
@@ -17,37 +18,18 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   { name: 'cpus', kind: 'value', value: 'N', help: 'vCPUs (default 1)' },
   { name: 'console', kind: 'value', value: 'serial|hvc|none', help: 'the guest’s console on this terminal (default serial)' },
   { name: 'acpi', kind: 'value', value: 'auto|on|off', help: 'ACPI tables, or MP table and device parameters (auto: ACPI for a bzImage)' },
-  { name: 'accel', kind: 'value', value: 'auto|kvm|wasm', help: 'what runs the guest’s code (default auto)' },
-  { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
-  { name: 'timeout', kind: 'value', value: 'TIME', help: 'end the run after this time (status 124)' },
+  ...ACCEL_OPTIONS,
+  TIMEOUT,
   { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
   { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio,exec', help: 'write these events to the trace file; exec (executed blocks) with --icount' },
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
-  { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
-  { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
+  ...GDB_OPTIONS,
   { name: 'symbols', kind: 'value', value: 'FILE', help: 'System.map or vmlinux that names addresses (default: the kernel’s own)' },
   ...COUNTED_OPTIONS,
   STOP_AT_OPTION,
-  { name: 'timeline', kind: 'flag', help: 'print each phase with its clock points to stderr; with --icount, counts and trace hash' },
-  { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
-  { name: 'help', short: 'h', kind: 'flag', help: 'print this text' },
+  ...REPORT_OPTIONS,
+  HELP,
 ];
-
-/** One of a fixed list of words. */
-export function choice<const T extends string>(args: ParsedArgs, name: string, words: readonly T[], fallback: NoInfer<T>): T {
-  const text = args.values.get(name);
-  if (text === undefined) return fallback;
-  const word = words.find((candidate) => candidate === text);
-  if (word === undefined) throw new VmmError('USAGE', `--${name}: ${text} is not one of ${words.join(', ')}`, { hint: `for example --${name} ${words[0]}` });
-  return word;
-}
-
-export function accelOptions(args: ParsedArgs): { accel: AccelName; cpuModel: CpuModel | undefined } {
-  return {
-    accel: choice(args, 'accel', ['auto', 'kvm', 'wasm'], 'auto'),
-    cpuModel: args.values.has('cpu') ? choice(args, 'cpu', ['host', 'baseline', 'x86-64-v2'], 'host') : undefined,
-  };
-}
 
 /** The machine that `vmm boot` is asked for. `ownKernel` is the path of the project's kernel. */
 export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineConfig {

@@ -2,6 +2,7 @@ import { importImage } from '../../image/resolve.ts';
 import { ImageStore, isImageName } from '../../image/store/store.ts';
 import { VmmError } from '../errors.ts';
 import { type OptionSpec, type ParsedArgs, parseArgs } from './args.ts';
+import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';
 import { hostFs } from './host-fs.ts';
 
@@ -20,7 +21,6 @@ The store is $VMM_STORE, else vmm/ below $XDG_DATA_HOME or ~/.local/share.
 
 const ALL: OptionSpec = { name: 'all', short: 'a', kind: 'flag', help: 'every image' };
 const QUIET: OptionSpec = { name: 'quiet', short: 'q', kind: 'flag', help: 'less output' };
-const HELP_OPTION: OptionSpec = { name: 'help', short: 'h', kind: 'flag', help: 'print this text' };
 
 interface ImageCommand {
   readonly options: readonly OptionSpec[];
@@ -54,7 +54,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   if (command === undefined) {
     throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: Object.keys(COMMANDS).join(', ') });
   }
-  const args = parseArgs(rest, [...command.options, HELP_OPTION], { stopAtPositional: false, command: 'image' });
+  const args = parseArgs(rest, [...command.options, HELP_FLAG], { stopAtPositional: false, command: 'image' });
   if (args.flags.get('help')) {
     process.stdout.write(HELP);
     return 0;

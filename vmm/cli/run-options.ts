@@ -5,9 +5,13 @@ import { parseUlimit } from '../container/limits.ts';
 import { randomId, type TmpfsMount } from '../container/options.ts';
 import { signalNumber } from '../container/signals.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
+import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
 import { parseCpuShare, parseDuration, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
+
+/** `-h` is Docker's --hostname here. */
+const RUN_HELP: OptionSpec = { name: HELP.name, kind: HELP.kind, help: HELP.help };
 
 export const RUN_OPTIONS: readonly OptionSpec[] = [
   { name: 'interactive', short: 'i', kind: 'flag', help: 'keep stdin open and pass it on' },
@@ -30,16 +34,13 @@ export const RUN_OPTIONS: readonly OptionSpec[] = [
   { name: 'init', kind: 'flag', help: 'run a small init as PID 1 that reaps and forwards signals' },
   { name: 'rm', kind: 'flag', help: 'accepted for Docker’s sake: nothing of a run is kept' },
   { name: 'stop-signal', kind: 'value', value: 'SIGNAL', help: 'signal that asks the command to stop' },
-  { name: 'timeout', kind: 'value', value: 'TIME', help: 'end the run after this time (status 124)' },
+  TIMEOUT,
   { name: 'detach-keys', kind: 'value', value: 'KEYS', help: 'keys that detach the terminal (default ctrl-p,ctrl-q)' },
-  { name: 'accel', kind: 'value', value: 'auto|kvm|wasm', help: 'what runs the guest’s code (default auto)' },
-  { name: 'cpu', kind: 'value', value: 'host|baseline|x86-64-v2', help: 'CPU model' },
-  { name: 'gdb', kind: 'value', value: 'ADDRESS', help: 'let gdb connect: unix:PATH or 127.0.0.1:PORT' },
-  { name: 'wait', kind: 'flag', help: 'with --gdb: hold the guest before its first instruction' },
+  ...ACCEL_OPTIONS,
+  ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
-  { name: 'timeline', kind: 'flag', help: 'print each phase of the start with its time to stderr; with --icount, counts and trace hash' },
-  { name: 'quiet', short: 'q', kind: 'flag', help: 'no notes on stderr' },
-  { name: 'help', kind: 'flag', help: 'print this text' },
+  ...REPORT_OPTIONS,
+  RUN_HELP,
 ];
 
 /** The machine's part of `vmm run`'s options. */

@@ -9,7 +9,7 @@ import { VmmError } from '../errors.ts';
 import { sizeData } from '../machine/input-log.ts';
 import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
-import { accelOptions } from './boot-options.ts';
+import { accelOptions } from './common-options.ts';
 import { describeError, oneLine } from './describe.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
 import { debuggerFor } from './gdb.ts';
@@ -148,7 +148,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     process.stdin.destroy();
   }
   if (flag('timeline')) process.stderr.write(timeline.text());
-  counted?.finish(run.machine.counted, result.kind === 'exited' || result.kind === 'failed');
+  counted?.finish(run.machine.counted, (result.kind === 'exited' || result.kind === 'failed') && gdb === undefined);
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
     return STATUS.STATUS_TIMEOUT;

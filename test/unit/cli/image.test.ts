@@ -1,0 +1,83 @@
+/** `vmm image` as a user has it: what is stored, shown, and gone. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { vmm } from '../../support/cli.ts';
+
+let dir: string;
+let store: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-image-cli-'));
+  store = join(dir, 'store');
+  for (const [name, text] of [['one', 'first'], ['two', 'second']] as const) {
+    mkdirSync(join(dir, name, 'etc'), { recursive: true });
+    writeFileSync(join(dir, name, 'etc', 'text'), text);
+  }
+  execFileSync('tar', ['-C', join(dir, 'two'), '-cf', join(dir, 'two.tar'), '.']);
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+async function image(...args: string[]): Promise<string> {
+  const result = await vmm(['image', ...args], { env: { VMM_STORE: store } });
+  expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: '' });
+  return result.stdout.toString();
+}
+
+/** Columns of `vmm image ls`, by row. */
+const rows = (text: string): string[][] => text.trimEnd().split('\n').map((line) => line.split(/ {2,}/));
+
+test('images are imported, listed, shown, renamed, removed and cleared away', async () => {
+  // An empty store
+  expect(rows(await image('ls'))).toEqual([['NAME', 'ID', 'SIZE', 'LAST USED', 'SOURCE']]);
+  expect(await image('ls', '-q')).toBe('');
+
+  // A directory with a name, an archive under its own
+  const [firstId = '', firstName] = (await image('import', '-q', join(dir, 'one'), 'first:1')).trimEnd().split(' ');
+  expect(firstId).toMatch(/^sha256:[0-9a-f]{64}$/);
+  expect(firstName).toMatch(/^(.*\/)?first:1$/);
+  const [secondId = ''] = (await image('import', '-q', join(dir, 'two.tar'), 'second')).trimEnd().split(' ');
+  expect(secondId).not.toBe(firstId);
+
+  const short = (id: string): string => id.slice('sha256:'.length).slice(0, 12);
+  const listed = rows(await image('ls'));
+  expect(listed.slice(1).map(([, id]) => id).sort()).toEqual([short(firstId), short(secondId)].sort());
+  const row = listed.find(([, id]) => id === short(firstId)) ?? [];
+  expect(row[0]).toMatch(/first:1$/);
+  expect(row[2]).toMatch(/^[\d.]+ (B|KiB|MiB)$/);
+  expect(row[3]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d$/);
+  expect(row[4]).toContain(join(dir, 'one'));
+  expect((await image('ls', '-q')).trimEnd().split('\n').sort()).toEqual([short(firstId), short(secondId)].sort());
+
+  // The same again gives the same, and a second name
+  expect((await image('import', '-q', join(dir, 'one'), 'again')).split(' ')[0]).toBe(firstId);
+  expect(rows(await image('ls')).filter(([, id]) => id === short(firstId)).map(([name]) => name?.replace(/^.*\//, '')).sort()).toEqual(['again:latest', 'first:1']);
+
+  // By name and by id
+  const shown = JSON.parse(await image('inspect', 'first:1')) as { id: string; size: number; path: string };
+  expect(shown.id).toBe(firstId);
+  expect(existsSync(shown.path)).toBe(true);
+  expect(statSync(shown.path).size).toBe(shown.size);
+  expect(JSON.parse(await image('inspect', short(firstId)))).toMatchObject({ id: firstId, path: shown.path });
+
+  // One name of two: the image stays
+  expect(await image('rm', 'again')).toMatch(/^removed .*again/);
+  expect(existsSync(shown.path)).toBe(true);
+  // The last name: it goes with prune at the latest, and nothing else does
+  await image('rm', 'first:1');
+  expect(await image('prune')).toMatch(/^freed [\d.]+ (B|KiB|MiB)\n$/);
+  expect(existsSync(shown.path)).toBe(false);
+  expect((await image('ls', '-q')).trim()).toBe(short(secondId));
+
+  const second = JSON.parse(await image('inspect', 'second')) as { path: string };
+  expect(await image('prune', '--all')).toMatch(/^freed [\d.]+ (B|KiB|MiB)\n$/);
+  expect(existsSync(second.path)).toBe(false);
+  expect(await image('ls', '-q')).toBe('');
+});
+
+test('an import without a name prints the id of what it stored', async () => {
+  const result = await vmm(['image', 'import', join(dir, 'one')], { env: { VMM_STORE: store } });
+  expect(result.status, result.stderr).toBe(0);
+  expect(result.stdout.toString()).toMatch(/^sha256:[0-9a-f]{64}( \S+)?\n$/);
+});
