@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Library from '../../vmm/api/index.ts';
 import { vmm } from '../support/cli.ts';
 import { buildGuest } from '../support/guests.ts';
+import { multibootKernel } from '../support/multiboot.ts';
 
 // The built library, as its users import it.
 const { Machine } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
@@ -17,20 +18,6 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 const boot = (guest: string, ...options: string[]) => vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', buildGuest(guest), ...options]);
 
-/** A multiboot 1 kernel by hand: header, then `out 0xf4, al` with AL = 33. */
-function multibootKernel(): string {
-  const code = [0xb0, 33, 0xe6, 0xf4, 0xf4];
-  const LOAD = 0x10_0000;
-  const image = new DataView(new ArrayBuffer(64));
-  const flags = 0x10000;
-  const words = [0x1badb002, flags, -(0x1badb002 + flags), LOAD, LOAD, LOAD + 64, 0, LOAD + 32];
-  words.forEach((word, i) => image.setUint32(i * 4, word >>> 0, true));
-  code.forEach((byte, i) => image.setUint8(32 + i, byte));
-  const path = join(dir, 'multiboot.bin');
-  writeFileSync(path, new Uint8Array(image.buffer));
-  return path;
-}
-
 describe('vmm boot on the software CPU', () => {
   it('power-off gives 0, and COM1 is on standard output', async () => {
     const result = await boot('ports');
@@ -39,7 +26,7 @@ describe('vmm boot on the software CPU', () => {
   });
 
   it('a byte to port 0xf4 gives (v << 1) | 1, with --exit-on port alone', async () => {
-    const kernel = multibootKernel();
+    const kernel = multibootKernel(join(dir, 'multiboot.bin'));
     const result = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', kernel, '--exit-on', 'port']);
     expect(result.status, result.stderr).toBe(67);
     const without = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', kernel, '--timeout', '1s']);

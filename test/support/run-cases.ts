@@ -1,7 +1,11 @@
 /**
  * Cases of `vmm run`, one table for both accelerators: the software CPU here (test/guest), KVM in the nested machine
- * (test/nested). `{image}` in the arguments is the busybox image of test/support/busybox-image.ts.
+ * (test/nested; the whole table there by test:long). `{image}` in the arguments is the busybox image of
+ * test/support/busybox-image.ts.
  */
+import { expect } from 'vitest';
+import type { CliResult } from './cli.ts';
+
 export interface RunCase {
   readonly name: string;
   /** Options of `vmm run`, image and command. */
@@ -11,17 +15,33 @@ export interface RunCase {
   /** Exact text, or a pattern. */
   readonly stdout?: string | RegExp;
   readonly stderr?: string | RegExp;
+  /** In `npm test` on KVM too, where a run takes several times as long. */
+  readonly nested?: true;
+}
+
+export function runArgs(c: RunCase, accel: 'kvm' | 'wasm', image: string): readonly string[] {
+  return ['run', '-q', '--accel', accel, '-m', '128m', ...c.args.map((arg) => (arg === '{image}' ? image : arg))];
+}
+
+export function checkRun(c: RunCase, result: CliResult): void {
+  const told = `status ${result.status}, stderr: ${result.stderr}`;
+  expect(result.status, told).toBe(c.status);
+  const stdout = result.stdout.toString('latin1');
+  if (typeof c.stdout === 'string') expect(stdout, told).toBe(c.stdout);
+  else if (c.stdout) expect(stdout, told).toMatch(c.stdout);
+  if (typeof c.stderr === 'string') expect(result.stderr).toBe(c.stderr);
+  else if (c.stderr) expect(result.stderr).toMatch(c.stderr);
 }
 
 const sh = (script: string, ...options: string[]): readonly string[] => [...options, '{image}', '/bin/sh', '-c', script];
 
 export const RUN_CASES: readonly RunCase[] = [
-  { name: 'standard output and error stay apart, byte by byte', args: sh('printf "out\\000\\377"; echo err >&2'), status: 0, stdout: 'out\0\u00ff', stderr: 'err\n' },
+  { name: 'standard output and error stay apart, byte by byte', args: sh('printf "out\\000\\377"; echo err >&2'), status: 0, stdout: 'out\0\u00ff', stderr: 'err\n', nested: true },
   { name: 'a status of 42 comes back', args: sh('exit 42'), status: 42 },
   { name: 'a command that a signal ends gives 128 + n', args: sh('kill -9 $$', '--init'), status: 137 },
   { name: 'a command that is not found gives 127', args: ['{image}', 'no-such-command'], status: 127, stderr: /executable file not found in \$PATH/ },
   { name: 'a command that is not executable gives 126', args: ['{image}', '/etc/passwd'], status: 126, stderr: /permission denied/i },
-  { name: 'standard input and its end are passed on', args: ['-i', '{image}', 'wc', '-c'], stdin: 'x'.repeat(100_000), status: 0, stdout: '100000\n' },
+  { name: 'standard input and its end are passed on', args: ['-i', '{image}', 'wc', '-c'], stdin: 'x'.repeat(100_000), status: 0, stdout: '100000\n', nested: true },
   { name: 'without -i standard input is empty', args: ['{image}', 'wc', '-c'], stdin: 'ignored', status: 0, stdout: '0\n' },
   { name: 'the command is PID 1 of its own namespace', args: sh('echo $$; ps -o pid,args | tail -n +2 | wc -l'), status: 0, stdout: /^1\n[1-4]\n$/ },
   { name: 'with --init it is not', args: sh('echo $$', '--init'), status: 0, stdout: /^([2-9]|\d\d+)\n$/ },
@@ -40,6 +60,6 @@ export const RUN_CASES: readonly RunCase[] = [
   { name: 'two vCPUs are two CPUs', args: sh('nproc', '--cpus', '2'), status: 0, stdout: '2\n' },
   { name: 'a fraction is a quota', args: sh('nproc; cat /sys/fs/cgroup/cpu.max', '--cpus', '0.5'), status: 0, stdout: '1\n50000 100000\n' },
   { name: 'entry point and its arguments', args: ['--entrypoint', '/bin/echo', '{image}', 'a', 'b'], status: 0, stdout: 'a b\n' },
-  { name: 'one megabyte through a pipe arrives whole', args: sh('head -c 1000000 /dev/zero | tr "\\000" x; echo end'), status: 0, stdout: `${'x'.repeat(1_000_000)}end\n` },
+  { name: 'one megabyte through a pipe arrives whole', args: sh('head -c 1000000 /dev/zero | tr "\\000" x; echo end'), status: 0, stdout: `${'x'.repeat(1_000_000)}end\n`, nested: true },
   { name: 'output of a child that outlives the command is not waited for', args: sh('(sleep 1000; echo late) & echo now'), status: 0, stdout: 'now\n' },
 ];

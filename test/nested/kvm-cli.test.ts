@@ -1,0 +1,119 @@
+/** The CLI on KVM: containers from the table of test/guest/run.test.ts, kernels and their ends, Debian's gdb. All in one nested machine. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/busybox-image.ts';
+import { checkDebian, type DebianKernel, debianKernel } from '../support/debian-kernel.ts';
+import { buildGdbGuests, GDB_CASES, gdbArgs, gdbGuest, gdbScript, type GdbSession } from '../support/gdb-cases.ts';
+import { buildGuest } from '../support/guests.ts';
+import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/kernel-ends.ts';
+import { multibootKernel } from '../support/multiboot.ts';
+import { KvmCli, takeGdb } from '../support/nested-cli.ts';
+import { hasHardwareKvm } from '../support/nested.ts';
+import { checkRun, RUN_CASES, runArgs } from '../support/run-cases.ts';
+
+/** The whole tables take several minutes there. */
+const ALL = Boolean(process.env['VMM_LONG']);
+const LIMIT_MS = 210_000;
+
+let dir: string;
+let image: string;
+let multiboot: string;
+let gdb: string;
+let debian: DebianKernel;
+let cli: KvmCli;
+const initrds = new Map<string, string>();
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-kvm-cli-'));
+  for (const name of ['image', 'gdb']) mkdirSync(join(dir, name));
+  image = busyboxImage(join(dir, 'image'));
+  multiboot = multibootKernel(join(dir, 'multiboot.bin'));
+  for (const name of ['ports', 'triple', 'spin']) buildGuest(name);
+  for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, last));
+  buildGdbGuests(dir);
+  if (ALL) debian = debianKernel(dir);
+  gdb = takeGdb(join(dir, 'gdb'));
+  for (const [i, { commands }] of GDB_CASES.entries()) writeFileSync(join(dir, `script${i}`), gdbScript(join(dir, `socket${i}`), commands));
+  cli = await KvmCli.start(dir);
+}, 300_000);
+
+afterAll(async () => {
+  await cli?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+describe('vmm run on KVM', { timeout: LIMIT_MS }, () => {
+  it.each(RUN_CASES.filter((c) => ALL || c.nested))('$name', async (c) => {
+    checkRun(c, await cli.vmm(runArgs(c, 'kvm', image), { stdin: c.stdin }));
+  });
+});
+
+describe('vmm boot on KVM', { timeout: LIMIT_MS }, () => {
+  const boot = (kernel: string, ...options: string[]) => cli.vmm(['boot', '-q', '--accel', 'kvm', '--memory', '32', '--kernel', kernel, ...options]);
+
+  it('power-off gives 0, COM1 is on standard output, --trace writes each port access', async () => {
+    const trace = join(dir, 'trace.txt');
+    const args = ['boot', '-q', '--accel', 'kvm', '--memory', '32', '--kernel', buildGuest('ports'), '--trace', 'pio', '--trace-file', trace];
+    const result = await cli.vmm(args, { after: `cat ${trace} >&2` });
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout.toString()).toBe('through COM1\n');
+    expect(result.stderr).toMatch(/ (?:main|vcpu0) pio in port=600 size=1 value=56$/m);
+    expect(result.stderr).toMatch(/ pio in port=7777 size=2 value=ffff$/m);
+  });
+
+  if (ALL) it('a byte to port 0xf4 gives (v << 1) | 1, with --exit-on port', async () => {
+    expect((await boot(multiboot, '--exit-on', 'port')).status).toBe(67);
+  });
+
+  it('a triple fault gives 133 and registers', async () => {
+    const { status, stderr } = await boot(buildGuest('triple'));
+    expect(status, stderr).toBe(133);
+    expect(stderr).toMatch(/triple fault/);
+    expect(stderr).toMatch(/rip=/);
+  });
+
+  if (ALL) it('a guest that spins ends at its time-out', async () => {
+    expect((await boot(buildGuest('spin'), '--timeout', '1s')).status).toBe(124);
+  });
+
+  const CPUS = { poweroff: 1, reboot: 2, halt: 1, panic: 4 } as const;
+  it.each(KERNEL_ENDS.filter(({ name }) => ALL || name !== 'halt'))('our kernel ends with $name: $status', async ({ name, status, text }) => {
+    const result = await cli.vmm(endArgs('kvm', initrds.get(name) as string, '--cpus', `${CPUS[name]}`));
+    const console = result.stdout.toString('latin1');
+    expect(result.status, `${result.stderr}\n${console}`).toBe(status);
+    expect(console).toContain(`about to end on ${CPUS[name]} CPUs`);
+    expect(console).toContain(text);
+    // The clocks' rates come from CPUID and kvmclock: nothing is measured, nothing waits.
+    expect(console).toContain('kvm-clock');
+    expect(console).not.toMatch(/calibrating (?!delay loop \(skipped\))|PIT calibration|calibration (?:result|failed)|refined TSC|APIC timer calibration/i);
+  });
+
+  // Half a minute on a machine that has nothing else to do.
+  if (ALL) it('Debian’s cloud kernel finds disk and CPUs by ACPI and powers off by the sleep register', async () => {
+    checkDebian(await cli.vmm(debian.args('kvm', 2)), 2);
+  });
+});
+
+describe('gdb on KVM', { timeout: LIMIT_MS }, () => {
+  async function debug(i: number): Promise<GdbSession> {
+    const { cpus } = GDB_CASES[i] as (typeof GDB_CASES)[number];
+    const vmm = ['node', 'bin/vmm.js', ...gdbArgs(dir, cpus, 'kvm', join(dir, `socket${i}`))].join(' ');
+    const files = ['console', 'err', 'text'].map((name) => join(dir, `${name}${i}`)) as [string, string, string];
+    const [console, err, text] = files;
+    const script = `
+      : >${err}; ${vmm} </dev/null >${console} 2>${err} & vmm=$!
+      while ! grep -q 'target remote' ${err} && kill -0 $vmm 2>/dev/null; do sleep 0.1; done
+      timeout 100 ${gdb} -x ${join(dir, `script${i}`)} ${gdbGuest(dir, cpus)} >${text} 2>&1
+      ( sleep 30; kill -9 $vmm ) 2>/dev/null & killer=$!
+      wait $vmm; status=$?; kill $killer 2>/dev/null
+      cat ${console}; cat ${err} ${text} >&2; exit $status`;
+    const done = await cli.place.run(script, { timeoutMs: LIMIT_MS });
+    return { text: done.stderr, status: done.status, console: done.stdout };
+  }
+
+  GDB_CASES.forEach(({ name, accel, check, nested }, i) => {
+    if (accel === undefined && (nested || hasHardwareKvm())) it(name, async () => check(await debug(i)));
+  });
+});
