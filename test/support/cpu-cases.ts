@@ -11,6 +11,7 @@ const DATA = 0x2000_1000n;
 const WINDOW = DATA + 4096n - 256n;
 const READONLY = 0x2001_0000n;
 const GS_BASE = DATA + 3584n;
+const INSN_MAX = 15;
 const M64 = (1n << 64n) - 1n;
 const M32 = 0xffff_ffffn;
 
@@ -113,6 +114,8 @@ export class CaseMaker {
 
   private readonly r: Rng;
   private readonly bits: 32 | 64;
+  /** Where in the code pages the instruction lies. */
+  private offset = 0;
 
   constructor(r: Rng, bits: 32 | 64 = 64) {
     this.r = r;
@@ -148,6 +151,7 @@ export class CaseMaker {
     this.reset();
     this.bytes.length = 0;
     const offset = r.chance(10) ? 4096 - 1 - r.below(14) : 64 + r.below(1024);
+    this.offset = offset;
     const info = this.instruction(r.pick(this.rows), offset);
     this.write(to, offset, r.chance(25) ? FLAGS.DF : 0);
     return info;
@@ -425,7 +429,11 @@ export class CaseMaker {
         if (r.chance(50)) g[1] = BigInt(r.below(3)) | (r.chance(50) ? 0n : 1n << 32n);
         break;
     }
-    if ((row.mnemonic === 'JMPN' || row.mnemonic === 'CALLN') && rmReg >= 0 && (rmReg === 4 || r.chance(80))) g[rmReg] = CODE + 2000n + BigInt(r.below(4000));
+    if ((row.mnemonic === 'JMPN' || row.mnemonic === 'CALLN') && rmReg >= 0 && (rmReg === 4 || r.chance(80))) {
+      // not into this instruction: it would jump for ever
+      const target = 2000 + r.below(4000);
+      g[rmReg] = CODE + BigInt(target >= this.offset && target < this.offset + INSN_MAX ? target + INSN_MAX : target);
+    }
   }
 
   private undefinedFlags(row: OpmapRow, size: number, count: number): number {
