@@ -166,6 +166,9 @@ describe('--record and --replay', () => {
     expect(existsSync(file)).toBe(true);
     const replayed = await vmm([...options, '--replay', file]);
     expect(replayed).toEqual(recorded);
+    // A look at the way there is no other run
+    const looked = await vmm([...options, '--replay', file, '--stop-at', '5']);
+    expect(looked.status, looked.stderr).toBe(135);
   });
 });
 

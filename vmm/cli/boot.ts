@@ -102,7 +102,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   }
   if (args.flags.get('timeline')) process.stderr.write(machine.timeline.text());
   if (refused !== undefined) throw refused;
-  counted?.finish(machine.counted, result.kind !== 'stopped');
+  counted?.finish(machine.counted, result.kind !== 'stopped' && result.kind !== 'stop-at' && gdb === undefined);
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${timeoutText} is over\n`);
     return STATUS.STATUS_TIMEOUT;

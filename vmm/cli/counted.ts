@@ -117,7 +117,7 @@ export class CountedSession {
     return { shift, seed, rtc, stopAt, input: this.#recorder ?? this.#replay };
   }
 
-  /** The run is over; `whole`: it was not broken off from outside. Throws REPLAY_DIVERGED. */
+  /** The run is over; `whole`: it came to its own end, and no debugger cut its blocks (count.ts's hash). Throws REPLAY_DIVERGED. */
   finish(run: CountedRun | undefined, whole: boolean): void {
     const counts = run === undefined || !whole ? undefined : run.counts();
     this.#recorder?.finish(counts);
