@@ -47,6 +47,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   timeline.point('options read');
 
   const quiet = flag('quiet');
+  const terminal = tty && counted?.replaying !== true && RawTerminal.available() ? new RawTerminal() : undefined;
   const note = (text: string): void => {
     if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
   };
@@ -59,7 +60,6 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   });
   timeline.point('image ready');
   const entrypoint = args.values.get('entrypoint');
-  const terminal = tty && counted?.replaying !== true && RawTerminal.available() ? new RawTerminal() : undefined;
   const size = counted?.recordedSize() ?? terminal?.size();
   const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
   const stdout = outputTo(process.stdout);
