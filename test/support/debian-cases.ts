@@ -46,7 +46,8 @@ done
 { printf 'prog:'; for i in main $(seq -f mod%g 1 20); do printf " $i.o"; done; printf '\n\tgcc -O2 -o $@ $^ -lm\n%%.o: %%.c all.h\n\tgcc -O2 -Wall -Werror -c -o $@ $<\n'; } >Makefile
 make -s -j2 && ./prog && sha256sum *.o prog`;
 
-const THREADS_C = String.raw`
+/** Threads, signals, faults, timers and children; prints the same wherever it runs. */
+export const THREADS_C = String.raw`
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
