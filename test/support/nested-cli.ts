@@ -7,7 +7,7 @@ import type { CliResult } from './cli.ts';
 import { root } from './guests.ts';
 import { type KvmPlace, kvmPlace } from './nested.ts';
 
-const LIMIT_MS = 200_000;
+const LIMIT_MS = 300_000;
 
 export class KvmCli {
   readonly place: KvmPlace;

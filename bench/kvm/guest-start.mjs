@@ -1,0 +1,81 @@
+// First kvm_entry → the guest's init writes its mark to port 0x601, by the outer kernel's ftrace, in the nested machine:
+// vmm against QEMU's microvm; same kernel, initramfs, disk, RAM, vCPUs and command line, interleaved in one session.
+// `npm run setup && node bench/kvm/guest-start.mjs [PAIRS]`
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NestedMachine } from '../../scripts/nested/machine.mjs';
+import { root } from '../../scripts/lib.mjs';
+
+const pairs = Number(process.argv[2] ?? 9);
+const APPEND = 'console=ttyS0 quiet panic=-1 reboot=t';
+const LIMIT_S = 120;
+
+const dir = mkdtempSync(join(tmpdir(), 'bench-kvm-'));
+const disk = join(dir, 'disk');
+writeFileSync(disk, Buffer.alloc(16 << 20));
+const guest = join(root, '.cache', 'guest');
+const commands = {
+  vmm: `node ${root}/bin/vmm.js boot -q --accel kvm --memory 128 --cpus 1 --console serial --kernel ${guest}/vmlinux --initrd ${guest}/initramfs.cpio --disk ${disk},ro --append '${APPEND}'`,
+  qemu: 'qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio '
+    + `-kernel ${guest}/vmlinux -initrd ${guest}/initramfs.cpio -append '${APPEND}' -device virtio-rng-device -drive if=none,id=d,file=${disk},format=raw,readonly=on -device virtio-blk-device,drive=d`,
+};
+
+/** Prints ENTRY and MARK, seconds. The first exit switches the event of entries off, so that tracing costs neither side anything. */
+const script = (command) => `
+T=/sys/kernel/tracing
+echo 0 >$T/tracing_on; echo mono >$T/trace_clock; echo >$T/trace
+echo '!disable_event:kvm:kvm_entry:1' >$T/events/kvm/kvm_exit/trigger 2>/dev/null
+echo 'disable_event:kvm:kvm_entry:1' >$T/events/kvm/kvm_exit/trigger
+echo 1 >$T/events/kvm/kvm_entry/enable
+echo 'port == 0x601' >$T/events/kvm/kvm_pio/filter
+echo 1 >$T/events/kvm/kvm_pio/enable
+echo 1 >$T/tracing_on
+timeout ${LIMIT_S} ${command} </dev/null >/tmp/out 2>&1
+echo 0 >$T/tracing_on
+echo 0 >$T/events/kvm/kvm_entry/enable; echo 0 >$T/events/kvm/kvm_pio/enable
+sed -n 's/.* \\([0-9]*\\.[0-9]*\\): kvm_entry.*/\\1/p' $T/trace | head -n 1
+sed -n 's/.* \\([0-9]*\\.[0-9]*\\): kvm_pio.*/\\1/p' $T/trace | head -n 1
+cat /tmp/out >&2`;
+
+const median = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const mid = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[mid] : (sorted[mid - 1] + sorted[mid]) / 2;
+};
+
+/** One-sided upper 95 % bound of the median by order statistics; undefined for fewer than 5 values. */
+function upperBound(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const n = sorted.length;
+  let choose = 1;
+  let tail = 0;
+  let rank;
+  for (let k = n; k > n / 2; k--) {
+    tail += choose / 2 ** n;
+    choose = (choose * k) / (n - k + 1);
+    if (tail > 0.05) break;
+    rank = k;
+  }
+  return rank === undefined ? undefined : sorted[rank - 1];
+}
+
+const machine = await NestedMachine.boot({ take: [dir] });
+const seconds = { vmm: [], qemu: [] };
+try {
+  for (let i = 0; i < pairs; i++) {
+    for (const name of i % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
+      const { stdout, stderr } = await machine.run(script(commands[name]), { timeoutMs: (LIMIT_S + 60) * 1000 });
+      const [entry, mark] = stdout.trim().split('\n').map(Number);
+      if (!(mark > entry)) throw new Error(`${name}: no mark seen: ${stdout}${stderr}`);
+      seconds[name].push(mark - entry);
+      process.stderr.write(`${i} ${name} ${(mark - entry).toFixed(4)} s\n`);
+    }
+  }
+} finally {
+  await machine.close();
+  rmSync(dir, { recursive: true });
+}
+const ratios = seconds.vmm.map((value, i) => value / seconds.qemu[i]);
+const bound = upperBound(ratios);
+process.stdout.write(`first kvm_entry to init's mark, ${pairs} pairs: vmm ${median(seconds.vmm).toFixed(3)} s, QEMU microvm ${median(seconds.qemu).toFixed(3)} s, paired median ratio ${median(ratios).toFixed(3)}, upper 95 % bound ${bound?.toFixed(3) ?? 'needs 5 pairs'}\n`);
