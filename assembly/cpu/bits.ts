@@ -2,10 +2,9 @@
 import { flags_materialize, flags_over, get_of, set_flags_explicit, ZF } from './flags';
 import { lock_begin, lock_end } from './locked';
 import { ptr_r, ptr_rw, ptr_w_done } from './mem';
-import { MODE_64 } from './modes';
 import { atomic_ok, get_sx, put, put_reg, swap_if, zx } from './operand';
-import { Cpu } from './state';
-import { ea, INDEX_ADDR32, U_A, U_B, U_IMM, U_INDEX } from './uop';
+import { Cpu, CPU_SEGS } from './state';
+import { ea, INDEX_ADDR32, U_A, U_B, U_BASE, U_DISP, U_IMM, U_INDEX } from './uop';
 
 // ---- bits: imm = op | size << 3 | memory << 5 | lock << 6 | by immediate << 7 | bit number << 8 ----------------------------
 
@@ -16,6 +15,25 @@ export const BIT_BTC: u32 = 3;
 export const BIT_BSF: u32 = 4;
 export const BIT_BSR: u32 = 5;
 export const BIT_POPCNT: u32 = 6;
+
+/** In imm: the operand's address already has the bit number's part in it (OP_MISC's M_BIT_DISP). */
+export const BIT_MOVED: u32 = 0x1_0000;
+
+/** What bit number `n` from a register adds to an operand of 1 << size bytes. */
+@inline
+export function bit_displacement(n: i64, size: u32): u64 {
+  return <u64>((n >> (3 + size)) << size);
+}
+
+/** Address of bit `n`: the offset, with the bit number's part in it, wraps to the address size before the segment's base is added. */
+function bit_address(cpu: usize, u: usize, n: i64, size: u32): u64 {
+  const base: u32 = load<u8>(u, U_BASE);
+  const index: u32 = load<u8>(u, U_INDEX);
+  let off = load<u64>(cpu + (base & 0xf8)) + (load<u64>(cpu + (index & 0xf8)) << (index & 3)) + <i64>load<i32>(u, U_DISP);
+  off += bit_displacement(n, size);
+  if (index & INDEX_ADDR32) off &= 0xffff_ffff;
+  return base & 7 ? off + load<u64>(cpu + CPU_SEGS + (((base & 7) - 1) << 5)) : off;
+}
 
 function bit_value(op: u32, v: u64, bit: u64): u64 {
   switch (op) {
@@ -40,11 +58,7 @@ export function bit_generic(cpu: usize, u: usize): void {
   const bit: u64 = <u64>1 << (n & (bits - 1));
   let v: u64;
   if (d & 0x20) {
-    let va = ea(cpu, u);
-    if (!(d & 0x80)) {
-      va += <u64>((n >> (3 + size)) << size);
-      if (load<u8>(u, U_INDEX) & INDEX_ADDR32 || !(changetype<Cpu>(cpu).mode & MODE_64)) va &= 0xffff_ffff;
-    }
+    const va = d & 0x80 || d & BIT_MOVED ? ea(cpu, u) : bit_address(cpu, u, n, size);
     const bytes: u32 = 1 << size;
     if (op == BIT_BT) {
       const p = ptr_r(cpu, va, bytes);

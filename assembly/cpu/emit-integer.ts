@@ -1,6 +1,7 @@
 /** Micro-ops of the integer instructions. */
 import { ALU_CMP, G_LOCK, G_MI, G_MR, G_RI, G_RM, G_RR } from './alu';
-import { Dec, PLACE_ZERO } from './decode';
+import { BIT_MOVED } from './bits';
+import { Dec, PLACE_ZERO, segmented } from './decode';
 import { EMIT_ON, place, prepare, put_mem, put_op, rm_value, simple, TMP1, undefined_op } from './emit-uop';
 import { X_XCHG } from './exchange';
 import * as O from './generated/ops';
@@ -229,8 +230,17 @@ export function exchange(d: Dec, op: u32, size: u32, lock: bool): u32 {
 }
 
 export function bits(d: Dec, op: u32, immediate: bool): u32 {
-  const desc = op | (d.opsize << 3) | (d.mem ? 0x20 : 0) | (d.lock ? 0x40 : 0) | (immediate ? 0x80 | ((<u32>d.imm & 0xff) << 8) : 0);
+  let desc = op | (d.opsize << 3) | (d.mem ? 0x20 : 0) | (d.lock ? 0x40 : 0) | (immediate ? 0x80 | ((<u32>d.imm & 0xff) << 8) : 0);
   if (d.mem) {
+    if (!immediate && !(d.mode & MODE_64) && segmented(d)) {
+      // limit and rights are those of the bit's own place
+      put_mem(d, O.OP_LEA32, TMP1, 0, d.adsize == 2 ? 2 : 0);
+      put_op(d, O.OP_MISC, TMP1, d.reg << 3, 0, M.M_BIT_DISP | (d.opsize << 8) | (d.adsize == 2 ? M.BIT_DISP_16 : 0));
+      d.base = TMP1;
+      d.index = PLACE_ZERO;
+      d.disp = 0;
+      desc |= BIT_MOVED;
+    }
     prepare(d, 1 << d.opsize, op != 0);
     put_mem(d, O.OP_BIT_G, 0, d.reg << 3, desc);
   } else put_op(d, O.OP_BIT_G, d.rm << 3, d.reg << 3, 0, desc);

@@ -2,6 +2,7 @@
 import { aad, aam, decimal_adjust } from './decimal';
 import { get_sx, put, put_reg } from './operand';
 import { double_shift } from './shift';
+import { bit_displacement } from './bits';
 import { raise, X_BR } from './fault';
 import { AF, CF, cond, DF, flags_materialize, get_cf, PF, SF, ZF } from './flags';
 import { x87_fwait } from './fpu_link';
@@ -37,6 +38,8 @@ export const M_SEG_R: u32 = 23; // size << 8; b = segment
 export const M_SEG_M: u32 = 24;
 export const M_CRC32: u32 = 25; // size of the source << 8, bit 12: 64-bit destination
 export const M_FWAIT: u32 = 26;
+export const M_BIT_DISP: u32 = 27; // size << 8, BIT_DISP_16; a += the part of bit number b that lies beyond the operand
+export const BIT_DISP_16: u32 = 0x400; // 16-bit address
 
 /** CRC-32C (reversed polynomial 0x82f63b78) of `bytes` low bytes of v, bit by bit from the low end. */
 function crc32c(crc: u32, v: u64, bytes: u32): u32 {
@@ -116,6 +119,11 @@ export function misc_op(cpu: usize, u: usize): void {
     }
     case M_SEG_M: wr16(cpu, ea(cpu, u), load<u16>(cpu + CPU_SEGS + (<u32>load<u8>(u, U_B) << 5), SEG_SELECTOR)); break;
     case M_FWAIT: x87_fwait(cpu); break;
+    case M_BIT_DISP: {
+      const off = load<u64>(a) + bit_displacement(<i64>get_sx(b, size), size);
+      store<u64>(a, off & (imm & BIT_DISP_16 ? 0xffff : 0xffff_ffff));
+      break;
+    }
     default: store<u64>(a, crc32c(load<u32>(a), load<u64>(b), 1 << size)); // M_CRC32
   }
 }

@@ -1,4 +1,4 @@
-/** As test/unit/cpu/int-diff.test.ts, 10^7 cases. The batches' numbers are the seeds. */
+/** As test/unit/cpu/int-diff.test.ts, 10^7 cases. The batches' numbers make the seeds (Rng drops the lowest bit). */
 import { expect, it } from 'vitest';
 import { CASE_SIZE, CaseMaker, type CaseInfo, Rng } from '../support/cpu-cases.ts';
 import { BATCH, compare, setUp } from '../support/cpu-diff.ts';
@@ -13,7 +13,7 @@ it(`${TOTAL} random instructions and sequences: equal to the real CPU`, { timeou
   const found: string[] = [];
   const cases = Buffer.alloc(BATCH * CASE_SIZE);
   for (let done = 0, batch = 0; done < TOTAL && found.length < 20; done += BATCH, batch++) {
-    const maker = new CaseMaker(new Rng(1000 + batch));
+    const maker = new CaseMaker(new Rng(1000 + 2 * batch));
     const infos: CaseInfo[] = [];
     for (let i = 0; i < BATCH; i++) {
       const to = cases.subarray(i * CASE_SIZE, (i + 1) * CASE_SIZE);

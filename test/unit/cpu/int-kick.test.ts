@@ -2,7 +2,7 @@
  * A kick from the host reaches the vCPU whatever the guest runs (issue 4: within 100 ms): by counts of instructions and REP
  * iterations up to the next look at the pending word. Inside a run the host gets its turn at RDTSC, which reads its clock.
  */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RUN_BUDGET, RUN_KICK } from '../../../vmm/accel/wasm-registers.ts';
 import { intMachine } from '../../support/cpu-int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
@@ -50,6 +50,10 @@ function atClock(n: number, f: () => void): void {
     },
   });
 }
+
+beforeAll(() => {
+  intMachine(); // compiles
+});
 
 beforeEach(() => {
   m = intMachine();

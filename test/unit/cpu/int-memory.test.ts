@@ -1,5 +1,5 @@
 /** Issue 4: host memory for decoded code and tables stays below 64 MB, however much code the guest runs. */
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,
 } from '../../../assembly/core/layout.ts';
@@ -16,6 +16,10 @@ const VARS = { hash: 4, hashMask: 8, first: 12, next: 16, end: 20, flushes: 28 }
 function cacheVar(m: SysMachine, name: keyof typeof VARS, cpu = 0): number {
   return m.view.getUint32(m.cpu(cpu) + 0x3_0000 + VARS[name], true);
 }
+
+beforeAll(() => {
+  intMachine(); // compiles
+});
 
 describe('host memory for decoded code and tables', () => {
   it('with the most guest RAM and the most vCPUs all of it together is below 64 MB', () => {
