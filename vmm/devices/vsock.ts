@@ -238,7 +238,10 @@ class Connection implements Stream {
       }
       if (n <= 0) return;
       if (n < write.bytes.length) {
+        // Less than was offered: the guest has no room now, and EV_WRITABLE tells when it has. To ask again would copy in vain.
+        const full = n < Math.min(write.bytes.length, SCRATCH_STRIDE);
         write.bytes = write.bytes.subarray(n);
+        if (full) return;
         continue;
       }
       this.#writes.shift();
