@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shellQuote } from '../../scripts/nested/image.mjs';
 import { ROOT } from '../support/cli.ts';
 import { DEBIAN_CASES } from '../support/debian-cases.ts';
-import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, stress } from '../support/debian-load.ts';
+import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/debian-load.ts';
 import { type DebianRoot, debianRoot, guestArgs, native } from '../support/debian.ts';
 import { hasHardwareKvm, type KvmPlace, kvmPlace } from '../support/nested.ts';
 
@@ -40,7 +40,7 @@ describe('Debian programs on KVM, 2 vCPUs', { timeout: LIMIT_MS + 120_000 }, () 
   }
 
   it('stress-ng: CPU, memory, futexes and timers for 60 s', async () => {
-    const result = await run(command(stress(60)));
+    const result = await run(command(stress(60), STRESS_OPTIONS));
     expect(result.stdout, result.stderr).toMatch(STRESS_EXPECT);
   });
 

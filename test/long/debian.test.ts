@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { shellQuote } from '../../scripts/nested/image.mjs';
 import { BIN } from '../support/cli.ts';
 import { DEBIAN_CASES } from '../support/debian-cases.ts';
-import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, stress } from '../support/debian-load.ts';
+import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/debian-load.ts';
 import { type DebianRoot, debianRoot, guest, guestArgs, native } from '../support/debian.ts';
 
 let root: DebianRoot;
@@ -38,7 +38,7 @@ describe.each([1, 2, 4])('Debian programs on the software CPU, %i vCPUs: output 
 
 describe('loads on the software CPU', () => {
   it.each([1, 2, 4])('stress-ng: CPU, memory, futexes and timers for 60 s on %i vCPUs', { timeout: 900_000 }, async (cpus) => {
-    const result = await guest(root, stress(60), ['--accel', 'wasm', '-m', '1g', '--cpus', `${cpus}`], { limit: 800_000 });
+    const result = await guest(root, stress(60), ['--accel', 'wasm', '-m', '1g', '--cpus', `${cpus}`, ...STRESS_OPTIONS], { limit: 800_000 });
     expect(result.stdout.toString(), result.stderr).toMatch(STRESS_EXPECT);
     expect(result.stderr).toBe('');
   });
