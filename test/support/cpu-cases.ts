@@ -429,10 +429,12 @@ export class CaseMaker {
         if (r.chance(50)) g[1] = BigInt(r.below(3)) | (r.chance(50) ? 0n : 1n << 32n);
         break;
     }
-    if ((row.mnemonic === 'JMPN' || row.mnemonic === 'CALLN') && rmReg >= 0 && (rmReg === 4 || r.chance(80))) {
+    // CALL RSP keeps its stack: it would push into the code, which only the native side makes new for each case
+    const target = row.mnemonic === 'JMPN' ? rmReg >= 0 : row.mnemonic === 'CALLN' && rmReg >= 0 && rmReg !== 4;
+    if (target && (rmReg === 4 || r.chance(80))) {
       // not into this instruction: it would jump for ever
-      const target = 2000 + r.below(4000);
-      g[rmReg] = CODE + BigInt(target >= this.offset && target < this.offset + INSN_MAX ? target + INSN_MAX : target);
+      const to = 2000 + r.below(4000);
+      g[rmReg] = CODE + BigInt(to >= this.offset && to < this.offset + INSN_MAX ? to + INSN_MAX : to);
     }
   }
 
