@@ -7,7 +7,7 @@ import { fail, root } from './lib.mjs';
 import { setup } from './setup.mjs';
 
 const USAGE = `usage: npm run nested -- [OPTIONS] CMD…
-  --cpus N        CPUs of the nested machine (2)
+  --cpus N        CPUs of the nested machine (1; all of them run in turns)
   --memory MIB    its memory (4096)
   --timeout S     end with status 124 after S seconds (300)
   --kernel FILE   another kernel for it (a bzImage that takes the modules of Debian's cloud kernel)
@@ -20,7 +20,7 @@ const USAGE = `usage: npm run nested -- [OPTIONS] CMD…
 Inside: the checkout at its own path (built files, not the sources), node, npx vmm, QEMU, strace, /sys/kernel/tracing.`;
 
 function parse(argv) {
-  const options = { take: [], timeout: 300, cpus: 2, memoryMib: 4096 };
+  const options = { take: [], timeout: 300, cpus: 1, memoryMib: 4096 };
   const number = (name, text) => (/^[1-9][0-9]*$/.test(text ?? '') ? Number(text) : fail(`nested: ${name} wants a positive number, not ${text ?? 'nothing'}`, 125));
   let i = 0;
   for (; i < argv.length && argv[i].startsWith('-'); i++) {

@@ -27,7 +27,8 @@ beforeAll(async () => {
   const env = { LIMIT_MS: `${LIMIT_MS}`, CHURN: `${MACHINES}`, CHURN_RUN: '3' };
   try {
     while (outcomes.size < SCENARIOS.length) {
-      place ??= await kvmPlace();
+      // Two processors, so that a kick has to reach another one.
+      place ??= await kvmPlace({ cpus: 2 });
       nested = place.nested;
       const rest = SCENARIOS.slice(outcomes.size);
       const done = await place.run(`node --enable-source-maps ${program} ${root}/.cache/guests ${rest.join(' ')}`, { env, timeoutMs: LIMIT_MS * 4 }).catch((error: Error & { stdout?: Buffer }) => {
