@@ -242,7 +242,7 @@ print length(join "", map { chr } 1..2000), "\x{263a}" =~ /\p{So}/ ? "symbol" : 
   },
   {
     name: 'Python: its own tests of math, float, struct, re and json',
-    script: String.raw`
+    script: `
 python3 -c 'import sys, decimal, hashlib, fractions; print(sys.version.split()[0], 0.1 + 0.2, decimal.Decimal(2).sqrt(), fractions.Fraction(0.1), 2**200 % 977, hashlib.sha3_256(b"x").hexdigest())'
 cd /tmp; python3 -W ignore -m test -u none test_math test_float test_struct test_re test_json 2>&1 | sed -e 's/^[0-9:]* load avg: [0-9.]* //' -e 's/ -- .*//' | grep -v -e ^Total -e duration -e " passed in " -e '^ *$'`,
     expect: /0\.30000000000000004 1\.414213562373095048801688724[\s\S]*All 5 tests OK\.[\s\S]*SUCCESS/,
@@ -268,7 +268,7 @@ cd /tmp; python3 -W ignore -m test -u none test_math test_float test_struct test
   },
   {
     name: 'git: init, commits, branch and merge, log, clone, gc, fsck; the same commit ids',
-    script: String.raw`
+    script: `
 cd /tmp; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=c GIT_COMMITTER_EMAIL=c@example.org GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000'
 git init -q -b main r && cd r; for i in $(seq 1 15); do seq "$i" 300 >"file$i"; echo "$i" >>log; git add .; git commit -q -m "commit $i"; done
 git checkout -q -b side HEAD~5; echo side >side; git add side; git commit -q -m side; git checkout -q main; git merge -q -m merge side
@@ -278,7 +278,7 @@ git log --oneline --graph | head -8; git rev-parse HEAD HEAD^{tree}; git diff --
   },
   {
     name: 'SQLite: insert, index, join, window, JSON, journal modes, integrity_check',
-    script: String.raw`
+    script: `
 cd /tmp; sqlite3 t.db <<'SQL'
 PRAGMA journal_mode=WAL;
 CREATE TABLE t(id INTEGER PRIMARY KEY, k INT, v REAL, s TEXT);
@@ -295,7 +295,7 @@ sqlite3 t.db .dump | sha256sum`,
   },
   {
     name: 'nginx serves files to wget over the loopback, whole, in ranges and in parallel',
-    script: String.raw`
+    script: `
 cat >/tmp/n.conf <<'CONF'
 worker_processes 2; pid /tmp/n.pid; error_log /tmp/n.err; events { worker_connections 64; }
 http { access_log off; default_type text/plain; gzip on; gzip_min_length 10; gzip_types text/plain; server { listen 127.0.0.1:8080; listen unix:/tmp/n.sock; root /tmp/www; location /r { return 302 /big; } } }
