@@ -62,6 +62,23 @@ describe('vmm boot', () => {
     expect({ status: ended.status, stderr: ended.stderr }).toEqual({ status: 143, stderr: '' });
   });
 
+  it('a reader that comes back late gets the output that follows: COM1 waits, and goes on', async () => {
+    let bytes = 0;
+    let pauses = 0;
+    const child = spawn(process.execPath, node(...chatter()).slice(1), { stdio: ['ignore', 'pipe', 'inherit'] });
+    child.stdout.on('data', (data: Buffer) => {
+      bytes += data.length;
+      // Long enough for the ring between the threads and for all that may wait in the main thread to fill.
+      if (bytes > (pauses + 1) * 4 * 1024 ** 2) {
+        if (++pauses === 4) child.kill('SIGTERM');
+        child.stdout.pause();
+        setTimeout(() => child.stdout.resume(), 500);
+      }
+    });
+    const status = await new Promise((resolve) => child.on('close', resolve));
+    expect({ status, pauses }).toEqual({ status: 143, pauses: 4 });
+  });
+
   it('a reader that goes away ends it, as SIGPIPE ends a pipeline’s other commands', async () => {
     const ended = await start(node(...chatter()), (child) => child.stdout?.destroy());
     expect({ status: ended.status, stderr: ended.stderr }).toEqual({ status: 141, stderr: '' });

@@ -50,8 +50,9 @@ export class KvmTestMachine {
       machine.marks.push(a);
       machine.#onMark(a);
     };
-    const serial = (data: Uint8Array): void => {
+    const serial = (data: Uint8Array): number => {
       machine.serial += Buffer.from(data).toString('latin1');
+      return data.length;
     };
     const module = coreModule();
     const core = instantiateCore(module, memory, {

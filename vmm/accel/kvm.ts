@@ -17,7 +17,7 @@ import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
-import { MACHINE_F_THREADS } from '../machine/events.ts';
+import { HOST_SERIAL, MACHINE_F_THREADS } from '../machine/events.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
@@ -383,7 +383,7 @@ class KvmAccelerator implements Accelerator {
     await this.#kickPool();
     await Promise.all(this.#joined);
     this.#words.ring();
-    this.#serial();
+    this.#serial(true);
     this.release();
   }
 
@@ -447,9 +447,20 @@ class KvmAccelerator implements Accelerator {
     }
   }
 
-  #serial(): void {
-    const bytes = this.#words.takeSerial();
-    if (bytes.length > 0) this.#context.onSerial(bytes);
+  serial(bytes: Uint8Array): number {
+    const taken = this.#words.putSerial(bytes);
+    this.#words.ring();
+    return taken;
+  }
+
+  serialDrained(): void {
+    this.#words.ring();
+  }
+
+  /** Output of COM1 on its way to the user; a byte that found the ring full waits in the UART until there is room again. */
+  #serial(last = false): void {
+    const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
+    if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
   }
 
   /** The first end of a vCPU ends the machine: the others are held, so that their registers can be read. */
@@ -457,7 +468,7 @@ class KvmAccelerator implements Accelerator {
     if (this.#exited || this.#wanted === 'stop') return;
     this.#exited = true;
     await this.pause();
-    this.#serial();
+    this.#serial(true);
     this.#context.onExit(exit);
   }
 

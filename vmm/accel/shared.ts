@@ -114,13 +114,15 @@ export class SharedWords {
     return n;
   }
 
-  takeSerial(): Uint8Array {
+  /** Offers the ring's bytes to `sink`, which returns how many it takes. The main thread alone calls it. Returns that number. */
+  passSerial(sink: (bytes: Uint8Array) => number): number {
     const head = Atomics.load(this.#words, SERIAL_HEAD);
     const n = (Atomics.load(this.#words, SERIAL_TAIL) - head) >>> 0;
     const out = new Uint8Array(n);
     for (let i = 0; i < n; i++) out[i] = this.#serial[(head + i) & (SERIAL_BYTES - 1)] as number;
-    Atomics.store(this.#words, SERIAL_HEAD, (head + n) | 0);
-    return out;
+    const taken = n === 0 ? 0 : sink(out);
+    Atomics.store(this.#words, SERIAL_HEAD, (head + taken) | 0);
+    return taken;
   }
 }
 

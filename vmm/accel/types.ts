@@ -39,8 +39,8 @@ export interface AcceleratorContext {
   onKick(slot: number, queue: number): void;
   /** A machine event (MACHINE_EV_*) seen on another thread. */
   onEvent(kind: number, a: number, b: bigint): void;
-  /** Bytes of COM1 written on another thread. */
-  onSerial(bytes: Uint8Array): void;
+  /** Bytes of COM1; returns how many were taken: all, or none when the user is behind. All when they are the `last`. */
+  onSerial(bytes: Uint8Array, last?: boolean): number;
   /** vCPUs ended on their own: once, with the first reason. */
   onExit(exit: VcpuExit): void;
   /** vCPU 0 is about to run its first instruction, or has just done so. */
@@ -74,6 +74,10 @@ export interface Accelerator {
   interrupt(line: number): void;
   /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */
   kick?(slot: number, queue: number): void;
+  /** Output of COM1 made by the main thread's core: it goes behind what other threads have written. Returns the bytes taken. */
+  serial?(bytes: Uint8Array): number;
+  /** The user takes COM1's output again. */
+  serialDrained?(): void;
   /** All vCPUs are out of guest code when this resolves. */
   pause(): Promise<void>;
   resume(): void;

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
-import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
+import { HOST_SERIAL, MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
 import type { WasmDebug } from './wasm-debug.ts';
@@ -140,12 +140,23 @@ class WasmAccelerator implements Accelerator {
       }
       await this.#words.nextRing(seen);
     }
-    this.#serial();
+    this.#serial(true);
   }
 
-  #serial(): void {
-    const bytes = this.#words.takeSerial();
-    if (bytes.length > 0) this.#context.onSerial(bytes);
+  serial(bytes: Uint8Array): number {
+    const taken = this.#words.putSerial(bytes);
+    this.#words.ring();
+    return taken;
+  }
+
+  serialDrained(): void {
+    this.#words.ring();
+  }
+
+  /** Output of COM1 on its way to the user; a byte that found the ring full waits in the UART until there is room again. */
+  #serial(last = false): void {
+    const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
+    if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
   }
 
   #message(message: WasmWorkerMessage): void {
@@ -158,7 +169,7 @@ class WasmAccelerator implements Accelerator {
   #exit(exit: VcpuExit): void {
     if (this.#exited || this.#stopping) return;
     this.#exited = true;
-    this.#serial();
+    this.#serial(true);
     this.#context.onExit(exit);
   }
 }

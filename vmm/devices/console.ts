@@ -33,10 +33,10 @@ export class HostConsole {
     this.#sink = sink;
   }
 
-  /** Output of the guest; returns how many bytes were taken, 0 when the sink is behind. */
-  output(bytes: Uint8Array): number {
+  /** Output of the guest; returns how many bytes were taken, 0 when the sink is behind and more can wait in the device. */
+  output(bytes: Uint8Array, last = false): number {
     if (this.#sink === undefined) return bytes.length;
-    if (this.#queued >= HIGH_WATER) {
+    if (this.#queued >= HIGH_WATER && !last) {
       this.#stalled = true;
       return 0;
     }

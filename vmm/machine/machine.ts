@@ -258,7 +258,10 @@ class Running {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
-      console: (device, ptr, length) => this.#output(device, bytes.slice(ptr, ptr + length)),
+      console: (device, ptr, length) => {
+        const output = bytes.slice(ptr, ptr + length);
+        return device === EV.HOST_SERIAL && this.#accel?.serial !== undefined ? this.#accel.serial(output) : this.#output(device, output);
+      },
       vsock: (connection, event, ptr, length) => this.#vsock.event(connection, event, ptr, length),
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
@@ -276,7 +279,11 @@ class Running {
     const devices = addDevices(core, config, this.#disks, scratch);
     this.#devices = devices;
     const { input, drained } = devices.console;
-    this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => (this.#over ? undefined : drained()) }, scratch);
+    this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => {
+      if (this.#over) return;
+      drained();
+      this.#accel?.serialDrained?.();
+    } }, scratch);
     if (this.#listener.console) {
       this.#console.setSink((output) => {
         const taken = this.#listener.console?.(output) ?? Promise.resolve();
@@ -310,7 +317,7 @@ class Running {
       symbols: () => config.symbols?.(),
       onKick: (slot, queue) => this.#process(slot, queue),
       onEvent: (kind, a, b) => this.#event(kind, a, b),
-      onSerial: (output) => this.#output(EV.HOST_SERIAL, output),
+      onSerial: (output, last) => this.#output(EV.HOST_SERIAL, output, last),
       onExit: (exit) => this.#finish(exit),
       onEntered: () => this.#timeline.point('first guest entry'),
     });
@@ -358,10 +365,10 @@ class Running {
     if (more !== undefined && more > 0) setImmediate(() => this.#process(slot, queue));
   }
 
-  #output(device: number, bytes: Uint8Array): number {
+  #output(device: number, bytes: Uint8Array, last = false): number {
     const wanted = device === EV.HOST_SERIAL ? 'serial' : 'hvc';
     if (this.#config.console !== wanted) return bytes.length;
-    return this.#console?.output(bytes) ?? bytes.length;
+    return this.#console?.output(bytes, last) ?? bytes.length;
   }
 
   #event(kind: number, a: number, _b: bigint): void {
