@@ -21,7 +21,7 @@ export const BOOT_OPTIONS: readonly OptionSpec[] = [
   ...ACCEL_OPTIONS,
   TIMEOUT,
   { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
-  { name: 'trace', kind: 'value', value: 'pio,mmio,irq,virtio,exec', help: 'write these events to the trace file; exec (executed blocks) with --icount' },
+  { name: 'trace', kind: 'list', value: 'pio,mmio,irq,virtio,exec', help: 'write these events to the trace file; exec (executed blocks) with --icount' },
   { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
   ...GDB_OPTIONS,
   { name: 'symbols', kind: 'value', value: 'FILE', help: 'System.map or vmlinux that names addresses (default: the kernel’s own)' },
@@ -38,7 +38,7 @@ export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineCo
   for (const word of exits) {
     if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `--exit-on: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
   }
-  const trace = args.values.get('trace');
+  const trace = args.lists.get('trace')?.join(',');
   const memory = args.values.get('memory');
   const cpus = args.values.get('cpus');
   return {

@@ -36,7 +36,7 @@ export function countedOptions(args: ParsedArgs): CountedOptions | undefined {
   const icount = value('icount');
   if (icount === undefined) {
     for (const name of ['seed', 'rtc', 'record', 'replay', 'stop-at']) if (args.values.has(name)) throw new VmmError('USAGE', `--${name} needs --icount`, { hint: 'add --icount' });
-    if ((value('trace') ?? '').split(',').includes('exec')) throw new VmmError('USAGE', '--trace exec needs --icount', { hint: 'add --icount' });
+    if ((args.lists.get('trace') ?? []).join(',').split(',').includes('exec')) throw new VmmError('USAGE', '--trace exec needs --icount', { hint: 'add --icount' });
     return undefined;
   }
   if (icount !== '' && (!/^\d{1,2}$/.test(icount) || Number(icount) > COUNT_SHIFT_MAX)) {

@@ -1,6 +1,6 @@
-import { writeSync } from 'node:fs';
 import { COUNT_BASE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../assembly/core/layout.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
+import { writeTrace } from './trace.ts';
 
 /** Names that are kept by address. */
 const NAMES_MAX = 1 << 18;
@@ -49,11 +49,11 @@ export class ExecTrace {
       const us = (this.#ns + done * this.#nsPerInsn) / 1000;
       text += `${us.toFixed(1)} vcpu${view.getUint16(at + 14, true)} exec ${this.#count + done} ${this.#place(rip).replace(' ', ` ${view.getUint16(at + 12, true)} `)}\n`;
       if (text.length > CHUNK) {
-        writeSync(this.#fd, text);
+        writeTrace(this.#fd, text);
         text = '';
       }
     }
-    writeSync(this.#fd, text);
+    writeTrace(this.#fd, text);
   }
 
   /** "ADDRESS NAME", the name empty where none is known. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import type { Counts } from './counted.ts';
 
@@ -63,6 +63,8 @@ export class InputRecorder implements InputSource {
     this.#path = path;
     try {
       this.#fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK, 0o600);
+      // An older file keeps its mode at O_CREAT, and what is typed may be secret.
+      if (fstatSync(this.#fd).isFile()) fchmodSync(this.#fd, 0o600);
     } catch (cause) {
       throw new VmmError('RECORD_OPEN', `cannot write the record to ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check --record' });
     }

@@ -1,4 +1,4 @@
-import { openSync, writeSync } from 'node:fs';
+import { constants, openSync, writeSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
 import { MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
 
@@ -21,9 +21,23 @@ export function traceMask(text: string): number {
 
 export function openTrace(path: string): number {
   try {
-    return openSync(path, 'a');
+    // Appending, for several threads write it; not waiting for the reader of a FIFO.
+    return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NONBLOCK, 0o666);
   } catch (cause) {
     throw new VmmError('TRACE_OPEN', `cannot write the trace to ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check --trace-file' });
+  }
+}
+
+let broken = false;
+
+/** Writes to the trace. A failure (a full disk) ends this thread's tracing, not the run, and is told once. */
+export function writeTrace(fd: number, text: string): void {
+  if (broken) return;
+  try {
+    writeSync(fd, text);
+  } catch (error) {
+    broken = true;
+    writeSync(2, `vmm: the trace cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'} (tracing ends here; give --trace-file another place)\n`);
   }
 }
 
@@ -48,7 +62,7 @@ export class TraceWriter {
   event(kind: number, a: number, b: bigint): boolean {
     const text = describe(kind, a, b);
     if (text === undefined) return false;
-    writeSync(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
+    writeTrace(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
     return true;
   }
 }
