@@ -4,9 +4,9 @@ import { DiskServer } from '../devices/disk.ts';
 import { VmmError } from '../errors.ts';
 import { type CoreExports, instantiateCore } from '../machine/core.ts';
 import type { CountedRun, Counts } from '../machine/counted.ts';
-import { HOST_EV_DISK_ERROR, HOST_SERIAL, MACHINE_EV_INPUT, MACHINE_F_SOFT_IRQ } from '../machine/events.ts';
+import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT, MACHINE_F_SOFT_IRQ } from '../machine/events.ts';
 import { ExecTrace } from '../machine/exec-trace.ts';
-import { TraceWriter } from '../machine/trace.ts';
+import { TraceFile, TraceWriter } from '../machine/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
@@ -16,8 +16,6 @@ import { cpuAddress, readRegisters, resetCpus, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, 
 const QUOTA = 20_000;
 /** What a device takes for what it was rung for: virtual nanoseconds. */
 const DEVICE_NS = 20_000n;
-/** `queue` of host_kick for a reset and the like (assembly/core/host.ts): done at once. */
-const KICK_DEVICE = 0xffff;
 /** The event loop gets its turn this often, for signals and the terminal; milliseconds of the host. */
 const YIELD_MS = 10;
 /** Shorter sleeps than this are not worth a timer of the host. */
@@ -87,8 +85,11 @@ class CountedAccelerator implements Accelerator {
     this.#hash = this.#before.hash;
     this.#held = new Array<boolean>(context.cpus).fill(false);
     const { memory, ramSize, disks, traceFd } = context;
-    if (traceFd !== undefined) this.#trace = new TraceWriter(traceFd, () => `vcpu${this.#turn}`, () => counted.now());
-    if (context.traceExec && traceFd !== undefined) this.#exec = new ExecTrace(memory, traceFd, () => context.symbols?.());
+    if (traceFd !== undefined) {
+      const file = new TraceFile(traceFd, (errno) => context.onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno)));
+      this.#trace = new TraceWriter(file, () => `vcpu${this.#turn}`, () => counted.now());
+      if (context.traceExec) this.#exec = new ExecTrace(memory, file, () => context.symbols?.());
+    }
     const server = new DiskServer(memory, ramSize, disks, (disk, errno) => context.onEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const bytes = new Uint8Array(memory.buffer);
     this.#core = instantiateCore(context.module, memory, {
@@ -131,7 +132,7 @@ class CountedAccelerator implements Accelerator {
 
   /** The driver rang a queue: the device is done with it DEVICE_NS later. */
   kick(slot: number, queue: number): void {
-    const due = queue === KICK_DEVICE ? this.#ns : this.#clock() + DEVICE_NS;
+    const due = queue === HOST_KICK_DEVICE ? this.#ns : this.#clock() + DEVICE_NS;
     if (!this.#work.some((work) => work.slot === slot && work.queue === queue)) this.#work.push({ due, slot, queue });
     this.#leave();
   }

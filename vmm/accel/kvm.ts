@@ -17,7 +17,8 @@ import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
-import { HOST_SERIAL, MACHINE_F_THREADS } from '../machine/events.ts';
+import { MACHINE_F_THREADS } from '../machine/events.ts';
+import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import { VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
@@ -104,12 +105,14 @@ class KvmAccelerator implements Accelerator {
   readonly #over: Promise<void> = new Promise((resolve) => {
     this.#isOver = resolve;
   });
+  readonly serial: Bell;
   #exited = false;
   #debug: KvmDebug | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(context: AcceleratorContext) {
     this.#context = context;
+    this.serial = new Bell(context, this.#words);
     this.#linear = new LinearMemory(context.memory);
     this.#bytes = new Uint8Array(context.memory.buffer);
     this.#threads = new Int32Array(new SharedArrayBuffer(4 * (context.cpus + 1)));
@@ -194,7 +197,7 @@ class KvmAccelerator implements Accelerator {
     } else this.#enterFromPool();
     for (let index = 0; index < this.#context.cpus; index++) this.#startWorker(index);
     if (this.#ioQueues.length > 0) this.#startIo();
-    void this.#answerBell();
+    void this.serial.answer(() => this.#wanted === 'stop');
   }
 
   #startWorker(index: number): void {
@@ -383,7 +386,7 @@ class KvmAccelerator implements Accelerator {
     await this.#kickPool();
     await Promise.all(this.#joined);
     this.#words.ring();
-    this.#serial(true);
+    this.serial.pass(true);
     this.release();
   }
 
@@ -432,43 +435,12 @@ class KvmAccelerator implements Accelerator {
 
   // ---- what workers tell --------------------------------------------------------------------------------------
 
-  async #answerBell(): Promise<void> {
-    while (this.#wanted !== 'stop') {
-      const seen = this.#words.bell();
-      this.#serial();
-      for (const { slot, owner, queues } of this.#context.devices) {
-        if (owner !== 'main') continue;
-        const kicks = this.#words.takeKicks(slot);
-        if (kicks === 0) continue;
-        for (let queue = 0; queue < queues; queue++) if ((kicks & (1 << queue)) !== 0) this.#context.onKick(slot, queue);
-        if (kicks < 0) this.#context.onKick(slot, 0xffff);
-      }
-      await this.#words.nextRing(seen);
-    }
-  }
-
-  serial(bytes: Uint8Array): number {
-    const taken = this.#words.putSerial(bytes);
-    this.#words.ring();
-    return taken;
-  }
-
-  serialDrained(): void {
-    this.#words.ring();
-  }
-
-  /** Output of COM1 on its way to the user; a byte that found the ring full waits in the UART until there is room again. */
-  #serial(last = false): void {
-    const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
-    if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
-  }
-
   /** The first end of a vCPU ends the machine: the others are held, so that their registers can be read. */
   async #exit(exit: VcpuExit): Promise<void> {
     if (this.#exited || this.#wanted === 'stop') return;
     this.#exited = true;
     await this.pause();
-    this.#serial(true);
+    this.serial.pass(true);
     this.#context.onExit(exit);
   }
 

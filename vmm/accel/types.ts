@@ -60,6 +60,14 @@ export type VcpuExit =
 /** A vCPU's registers, for dumps and the debugger: names as in the SDM, values as bigint. */
 export type Registers = ReadonlyMap<string, bigint>;
 
+/** COM1's output on its way to the user. */
+export interface SerialOutput {
+  /** Output made by the main thread's core: it goes behind what other threads have written. Returns the bytes taken. */
+  put(bytes: Uint8Array): number;
+  /** The user takes output again. */
+  drained(): void;
+}
+
 /**
  * What runs the guest's code. Two implementations: KVM (vmm/accel/kvm.ts) and the software CPU (vmm/accel/wasm.ts).
  * Memory, core and devices are the machine's; an accelerator owns vCPUs, their threads and interrupt delivery.
@@ -74,10 +82,8 @@ export interface Accelerator {
   interrupt(line: number): void;
   /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */
   kick?(slot: number, queue: number): void;
-  /** Output of COM1 made by the main thread's core: it goes behind what other threads have written. Returns the bytes taken. */
-  serial?(bytes: Uint8Array): number;
-  /** The user takes COM1's output again. */
-  serialDrained?(): void;
+  /** Where other threads write COM1's output too. */
+  readonly serial?: SerialOutput;
   /** All vCPUs are out of guest code when this resolves. */
   pause(): Promise<void>;
   resume(): void;

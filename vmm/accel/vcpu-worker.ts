@@ -3,9 +3,9 @@ import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
-import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../machine/events.ts';
+import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_SERIAL } from '../machine/events.ts';
 import { Discarder } from '../machine/memory.ts';
-import { TraceWriter } from '../machine/trace.ts';
+import { TraceFile, TraceWriter } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
@@ -26,7 +26,7 @@ const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errn
 const port = parentPort;
 if (port === null) throw new Error('vcpu-worker runs as a worker thread only');
 const clocks = hostClocks();
-const trace = data.traceFd === undefined ? undefined : new TraceWriter(data.traceFd, `vcpu${data.index}`, clocks.now);
+const trace = data.traceFd === undefined ? undefined : new TraceWriter(new TraceFile(data.traceFd, (errno) => post({ type: 'event', kind: HOST_EV_TRACE_ERROR, a: 0, b: BigInt(errno) })), `vcpu${data.index}`, clocks.now);
 const post = (message: WasmWorkerMessage): void => port.postMessage(message);
 
 const hooks: HostHooks = {

@@ -2,7 +2,8 @@ import { Worker } from 'node:worker_threads';
 import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
-import { HOST_SERIAL, MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
+import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
+import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
 import type { WasmDebug } from './wasm-debug.ts';
@@ -44,6 +45,7 @@ class WasmAccelerator implements Accelerator {
   readonly #words = new SharedWords();
   readonly #workers: Worker[] = [];
   readonly #joined: Promise<void>[] = [];
+  readonly serial: Bell;
   #exited = false;
   #stopping = false;
   #debug: WasmDebug | undefined;
@@ -51,6 +53,7 @@ class WasmAccelerator implements Accelerator {
 
   constructor(context: AcceleratorContext) {
     this.#context = context;
+    this.serial = new Bell(context, this.#words);
     const inlineSlots = context.devices.reduce((mask, device) => (device.owner === 'io' ? mask | (1 << device.slot) : mask), 0);
     for (let index = 0; index < context.cpus; index++) {
       const workerData: WasmWorkerData = {
@@ -77,7 +80,7 @@ class WasmAccelerator implements Accelerator {
     const { core, cpus, cpuModel } = this.#context;
     resetCpus(core, cpus, cpuModel ?? 'baseline');
     setEntry(core, entry);
-    void this.#answerBell();
+    void this.serial.answer(() => this.#stopping);
     if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
   }
 
@@ -114,6 +117,7 @@ class WasmAccelerator implements Accelerator {
       this.#words.ring();
     }
     await Promise.all(this.#joined);
+    this.serial.pass(true);
   }
 
   registers(vcpu: number): Registers {
@@ -127,38 +131,6 @@ class WasmAccelerator implements Accelerator {
     return this.#debug;
   }
 
-  /** Works on kicks and COM1's output whenever a vCPU has rung. */
-  async #answerBell(): Promise<void> {
-    while (!this.#stopping) {
-      const seen = this.#words.bell();
-      this.#serial();
-      for (const { slot, owner, queues } of this.#context.devices) {
-        if (owner !== 'main') continue;
-        const kicks = this.#words.takeKicks(slot);
-        for (let queue = 0; queue < queues; queue++) if ((kicks & (1 << queue)) !== 0) this.#context.onKick(slot, queue);
-        if (kicks < 0) this.#context.onKick(slot, 0xffff);
-      }
-      await this.#words.nextRing(seen);
-    }
-    this.#serial(true);
-  }
-
-  serial(bytes: Uint8Array): number {
-    const taken = this.#words.putSerial(bytes);
-    this.#words.ring();
-    return taken;
-  }
-
-  serialDrained(): void {
-    this.#words.ring();
-  }
-
-  /** Output of COM1 on its way to the user; a byte that found the ring full waits in the UART until there is room again. */
-  #serial(last = false): void {
-    const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
-    if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
-  }
-
   #message(message: WasmWorkerMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
     else if (message.type === 'entered') this.#context.onEntered();
@@ -169,7 +141,7 @@ class WasmAccelerator implements Accelerator {
   #exit(exit: VcpuExit): void {
     if (this.#exited || this.#stopping) return;
     this.#exited = true;
-    this.#serial(true);
+    this.serial.pass(true);
     this.#context.onExit(exit);
   }
 }

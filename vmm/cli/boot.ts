@@ -49,6 +49,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
         return output(bytes);
       },
       note,
+      traceLost: (code) => process.stderr.write(`vmm: the trace cannot be written: ${code} (tracing ends here; give --trace-file another place)\n`),
     },
   );
   machine.timeline.point('options read');
@@ -210,29 +211,24 @@ function attachTerminal(terminal: RawTerminal, machine: ConsoleTarget, stop: Abo
 
 /** Says in words how the run ended, where that is not a plain power-off, and gives its status. */
 export function report(result: MachineResult): number {
+  const words = wordsOf(result);
+  if (words !== undefined) process.stderr.write(`vmm: ${words}\n`);
+  if ('dump' in result) process.stderr.write(result.dump);
+  return STATUS.machineStatus(result);
+}
+
+/** What the status does not say by itself. */
+function wordsOf(result: MachineResult): string | undefined {
   switch (result.kind) {
-    case 'poweroff':
-    case 'halt':
-      return STATUS.STATUS_OK;
-    case 'debug-exit':
-      return ((result.value << 1) | 1) & 0xff;
-    case 'reboot':
-      return STATUS.STATUS_REBOOT;
     case 'panic':
-      process.stderr.write('vmm: the guest\'s kernel panicked\n');
-      return STATUS.STATUS_PANIC;
-    case 'stopped':
-      return STATUS.STATUS_OK;
+      return 'the guest\'s kernel panicked';
     case 'stop-at':
-      process.stderr.write(`vmm: stopped at the count that --stop-at names\n${result.dump}`);
-      return STATUS.STATUS_STOP_AT;
+      return 'stopped at the count that --stop-at names';
     case 'triple-fault':
-      process.stderr.write(`vmm: triple fault: an exception while the CPU delivered a double fault\n${result.dump}`);
-      return STATUS.STATUS_TRIPLE_FAULT;
+      return 'triple fault: an exception while the CPU delivered a double fault';
     case 'accel-error':
-      process.stderr.write(`vmm: ${result.reason}\n${result.dump}`);
-      return STATUS.STATUS_KVM_ERROR;
+      return result.reason;
     default:
-      throw new VmmError('INTERNAL', `unknown result ${JSON.stringify(result satisfies never)}`);
+      return undefined;
   }
 }

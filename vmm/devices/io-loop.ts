@@ -7,6 +7,7 @@ import type { LinearMemory } from '../host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../host/sys.ts';
 import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../host/uapi/io_uring.ts';
 import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../host/uapi/linux.ts';
+import { HOST_KICK_DEVICE } from '../machine/events.ts';
 import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './disk-ring.ts';
 import type { DiskServer, OpenDisk } from './disk.ts';
 
@@ -27,11 +28,8 @@ export interface IoQueues {
   takeReset(slot: number): boolean;
 }
 
-/** `queue` of device_process for a reset (assembly/core/host.ts, HOST_KICK_DEVICE). */
-const KICK_DEVICE = 0xffff;
-
 function resets(io: IoQueues): void {
-  for (const { slot } of io.queues) if (io.takeReset(slot)) io.process(slot, KICK_DEVICE);
+  for (const { slot } of io.queues) if (io.takeReset(slot)) io.process(slot, HOST_KICK_DEVICE);
 }
 
 /** True when a queue of device `which` has more. */

@@ -1,6 +1,7 @@
 import type { Breakpoint, BreakKind, DebugStop, ResumeAction } from '../accel/debug-types.ts';
 import type { MachineResult } from '../machine/config.ts';
 import type { DebugMachine } from '../machine/debugger.ts';
+import { machineStatus } from '../machine/status.ts';
 import { readMemory, writeMemory } from './memory.ts';
 import { infoIrq, infoMem, MONITOR_HELP } from './monitor.ts';
 import { encodePacket, fromHex, hexNumber, littleHex, littleValue, PACKET_MAX, PacketReader, toHex } from './packets.ts';
@@ -128,7 +129,7 @@ export class GdbSession {
     this.#machine = undefined;
     if (again || this.#over) return;
     this.#over = true;
-    if (this.#running) this.#reply(`W${hex2(statusOf(result))}`);
+    if (this.#running) this.#reply(`W${hex2(machineStatus(result))}`);
     this.#host.close();
   }
 
@@ -530,18 +531,4 @@ function breakpointOf(text: string): Breakpoint | 'unknown' | undefined {
 
 function keyOf({ kind, hardware, address, length }: Breakpoint): string {
   return `${kind}${hardware ? '!' : ''}${address.toString(16)}+${length}`;
-}
-
-/** The exit status of a run that gdb sees; it has eight bits. */
-function statusOf(result: MachineResult): number {
-  switch (result.kind) {
-    case 'poweroff':
-    case 'halt':
-    case 'stopped': return 0;
-    case 'debug-exit': return (result.value << 1) | 1;
-    case 'reboot': return 129;
-    case 'panic': return 132;
-    case 'triple-fault': return 133;
-    default: return 134;
-  }
 }

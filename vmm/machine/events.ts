@@ -16,6 +16,11 @@ export const MACHINE_EV_ACTIVE = 11;
 
 /** Of the host alone: disk `a` answered a request of the guest with errno `b`. */
 export const HOST_EV_DISK_ERROR = 0x100;
+/** Of the host alone: the trace file cannot be written any more, errno `b`. */
+export const HOST_EV_TRACE_ERROR = 0x101;
+
+/** `queue` of `host_kick` and `device_process` for a reset and the like (assembly/core/host.ts). */
+export const HOST_KICK_DEVICE = 0xffff;
 
 /** `device` of `host_console` for COM1. */
 export const HOST_SERIAL = 0x100;

@@ -1,6 +1,6 @@
 import { COUNT_BASE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../assembly/core/layout.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
-import { writeTrace } from './trace.ts';
+import type { TraceFile } from './trace.ts';
 
 /** Names that are kept by address. */
 const NAMES_MAX = 1 << 18;
@@ -13,7 +13,7 @@ const CHUNK = 1 << 18;
  */
 export class ExecTrace {
   readonly #view: DataView;
-  readonly #fd: number;
+  readonly #file: TraceFile;
   readonly #symbols: () => SymbolNames | undefined;
   #loaded: SymbolNames | undefined;
   #asked = false;
@@ -22,9 +22,9 @@ export class ExecTrace {
   #ns = 0;
   #nsPerInsn = 1;
 
-  constructor(memory: WebAssembly.Memory, fd: number, symbols: () => SymbolNames | undefined) {
+  constructor(memory: WebAssembly.Memory, file: TraceFile, symbols: () => SymbolNames | undefined) {
     this.#view = new DataView(memory.buffer);
-    this.#fd = fd;
+    this.#file = file;
     this.#symbols = symbols;
   }
 
@@ -49,11 +49,11 @@ export class ExecTrace {
       const us = (this.#ns + done * this.#nsPerInsn) / 1000;
       text += `${us.toFixed(1)} vcpu${view.getUint16(at + 14, true)} exec ${this.#count + done} ${this.#place(rip).replace(' ', ` ${view.getUint16(at + 12, true)} `)}\n`;
       if (text.length > CHUNK) {
-        writeTrace(this.#fd, text);
+        this.#file.write(text);
         text = '';
       }
     }
-    writeTrace(this.#fd, text);
+    this.#file.write(text);
   }
 
   /** "ADDRESS NAME", the name empty where none is known. */

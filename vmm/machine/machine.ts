@@ -22,7 +22,7 @@ import * as EV from './events.ts';
 import { sizeOf } from './input-log.ts';
 import { acquireMemory, Discarder, MachineMemory, releaseMemory } from './memory.ts';
 import { Timeline } from './timeline.ts';
-import { TRACE_EXEC, TraceWriter } from './trace.ts';
+import { TRACE_EXEC, TraceFile, TraceWriter } from './trace.ts';
 
 const MIB = 1024 ** 2;
 
@@ -32,6 +32,8 @@ export interface MachineListener {
   console?(bytes: Uint8Array): Promise<void>;
   /** A note for the user, such as the accelerator's choice. One line without its end. */
   note?(text: string): void;
+  /** The trace file cannot be written any more, because of `code` (ENOSPC …); the run goes on. */
+  traceLost?(code: string): void;
 }
 
 /**
@@ -197,6 +199,7 @@ class Running {
   readonly #end: Promise<VcpuExit | { kind: 'stopped' | 'reset' }>;
   #debugValue = 0;
   readonly #diskErrors = new Set<string>();
+  #traceLost = false;
 
   constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline, counted: CountedRun | undefined) {
     this.#config = config;
@@ -253,14 +256,15 @@ class Running {
     const server = new DiskServer(memory, this.#ramSize, this.#disks, (disk, errno) => this.#event(EV.HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const counted = this.#counted;
     const clocks = counted ?? hostClocks();
-    const trace = config.trace === undefined ? undefined : new TraceWriter(config.trace.fd, 'main', () => clocks.now());
+    const trace = config.trace === undefined ? undefined : new TraceWriter(new TraceFile(config.trace.fd, (errno) => this.#event(EV.HOST_EV_TRACE_ERROR, 0, BigInt(errno))), 'main', () => clocks.now());
     const core = instantiateCore(module, memory, {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => {
         const output = bytes.slice(ptr, ptr + length);
-        return device === EV.HOST_SERIAL && this.#accel?.serial !== undefined ? this.#accel.serial(output) : this.#output(device, output);
+        const serial = device === EV.HOST_SERIAL ? this.#accel?.serial : undefined;
+        return serial === undefined ? this.#output(device, output) : serial.put(output);
       },
       vsock: (connection, event, ptr, length) => this.#vsock.event(connection, event, ptr, length),
       event: (kind, a, b) => {
@@ -282,7 +286,7 @@ class Running {
     this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => {
       if (this.#over) return;
       drained();
-      this.#accel?.serialDrained?.();
+      this.#accel?.serial?.drained();
     } }, scratch);
     if (this.#listener.console) {
       this.#console.setSink((output) => {
@@ -377,6 +381,7 @@ class Running {
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#listener.note?.(`device in slot ${a} needs a reset: its driver broke the rules (${_b})`);
     else if (kind === EV.HOST_EV_DISK_ERROR) this.#diskError(a, Number(_b));
+    else if (kind === EV.HOST_EV_TRACE_ERROR) this.#traceError(Number(_b));
   }
 
   /** Told once for each disk and errno, however many threads serve it. */
@@ -385,6 +390,12 @@ class Running {
     if (this.#diskErrors.has(text)) return;
     this.#diskErrors.add(text);
     this.#listener.note?.(text);
+  }
+
+  /** Told once, however many threads trace. */
+  #traceError(errno: number): void {
+    if (!this.#traceLost) this.#listener.traceLost?.(errnoName(errno));
+    this.#traceLost = true;
   }
 
   async #result(end: VcpuExit | { kind: 'stopped' | 'reset' }): Promise<MachineResult> {

@@ -28,16 +28,25 @@ export function openTrace(path: string): number {
   }
 }
 
-let broken = false;
+/** A trace file as one thread writes it. A failure (a full disk) ends that thread's tracing, not the run, and is told once. */
+export class TraceFile {
+  readonly #fd: number;
+  readonly #onError: (errno: number) => void;
+  #broken = false;
 
-/** Writes to the trace. A failure (a full disk) ends this thread's tracing, not the run, and is told once. */
-export function writeTrace(fd: number, text: string): void {
-  if (broken) return;
-  try {
-    writeSync(fd, text);
-  } catch (error) {
-    broken = true;
-    writeSync(2, `vmm: the trace cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'} (tracing ends here; give --trace-file another place)\n`);
+  constructor(fd: number, onError: (errno: number) => void) {
+    this.#fd = fd;
+    this.#onError = onError;
+  }
+
+  write(text: string): void {
+    if (this.#broken) return;
+    try {
+      writeSync(this.#fd, text);
+    } catch (error) {
+      this.#broken = true;
+      this.#onError(Math.abs((error as NodeJS.ErrnoException).errno ?? 0));
+    }
   }
 }
 
@@ -48,12 +57,12 @@ const hex = (n: number | bigint): string => n.toString(16);
  * one write to a file opened for appending, so lines never mix.
  */
 export class TraceWriter {
-  readonly #fd: number;
+  readonly #file: TraceFile;
   readonly #who: () => string;
   readonly #now: () => number;
 
-  constructor(fd: number, who: string | (() => string), now: () => number) {
-    this.#fd = fd;
+  constructor(file: TraceFile, who: string | (() => string), now: () => number) {
+    this.#file = file;
     this.#who = typeof who === 'string' ? () => who : who;
     this.#now = now;
   }
@@ -62,7 +71,7 @@ export class TraceWriter {
   event(kind: number, a: number, b: bigint): boolean {
     const text = describe(kind, a, b);
     if (text === undefined) return false;
-    writeTrace(this.#fd, `${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
+    this.#file.write(`${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
     return true;
   }
 }

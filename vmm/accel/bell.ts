@@ -1,0 +1,46 @@
+import { HOST_KICK_DEVICE, HOST_SERIAL } from '../machine/events.ts';
+import type { SharedWords } from './shared.ts';
+import type { AcceleratorContext, SerialOutput } from './types.ts';
+
+/** The main thread's answer to a vCPU that has rung (SharedWords): kicks of the devices it owns, COM1's output on its way to the user. */
+export class Bell implements SerialOutput {
+  readonly #context: AcceleratorContext;
+  readonly #words: SharedWords;
+
+  constructor(context: AcceleratorContext, words: SharedWords) {
+    this.#context = context;
+    this.#words = words;
+  }
+
+  /** Answers until a ring finds `over`. */
+  async answer(over: () => boolean): Promise<void> {
+    while (!over()) {
+      const seen = this.#words.bell();
+      this.pass();
+      for (const { slot, owner, queues } of this.#context.devices) {
+        if (owner !== 'main') continue;
+        const kicks = this.#words.takeKicks(slot);
+        if (kicks === 0) continue;
+        for (let queue = 0; queue < queues; queue++) if ((kicks & (1 << queue)) !== 0) this.#context.onKick(slot, queue);
+        if (kicks < 0) this.#context.onKick(slot, HOST_KICK_DEVICE);
+      }
+      await this.#words.nextRing(seen);
+    }
+  }
+
+  put(bytes: Uint8Array): number {
+    const taken = this.#words.putSerial(bytes);
+    this.#words.ring();
+    return taken;
+  }
+
+  drained(): void {
+    this.#words.ring();
+  }
+
+  /** Hands over what the ring holds. A byte that found it full waits in the UART until there is room; `last`: none comes any more. */
+  pass(last = false): void {
+    const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
+    if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
+  }
+}
