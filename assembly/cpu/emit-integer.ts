@@ -2,14 +2,13 @@
 import { ALU_CMP, G_LOCK, G_MI, G_MR, G_RI, G_RM, G_RR } from './alu';
 import { BIT_MOVED } from './bits';
 import { Dec, PLACE_ZERO, segmented } from './decode';
-import { EMIT_ON, place, prepare, put_mem, put_op, rm_value, simple, TMP1, undefined_op } from './emit-uop';
+import { EMIT_ON, place, prepare, put_mem, put_op, rip_relative, rm_value, simple, TMP1, undefined_op } from './emit-uop';
 import { X_XCHG } from './exchange';
 import * as O from './generated/ops';
 import * as K from './generated/optab';
 import * as M from './misc';
 import { MODE_64 } from './modes';
-import { REG_BLOCK } from './state';
-import { INDEX_ADDR32, U_BASE } from './uop';
+import { INDEX_ADDR32 } from './uop';
 
 export function alu(d: Dec, op: u32, form: u32, size: u32): u32 {
   const imm = <i32>d.imm;
@@ -150,15 +149,7 @@ export function movsxd(d: Dec): u32 {
 
 export function lea(d: Dec): u32 {
   const dst = d.reg << 3;
-  if (d.rip_relative) {
-    const end = <i64>d.disp + d.off + d.pos;
-    if (end == <i64><i32>end) d.disp = <i32>end;
-    else {
-      put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
-      store<u8>(d.last, REG_BLOCK << 3, U_BASE);
-      d.base = TMP1;
-    }
-  }
+  rip_relative(d);
   let op = O.OP_LEA16;
   if (d.opsize == 3) op = d.index & INDEX_ADDR32 ? O.OP_LEA64 : d.index == PLACE_ZERO ? O.OP_LEA64_BD : O.OP_LEA64_BIS;
   else if (d.opsize == 2) op = O.OP_LEA32;

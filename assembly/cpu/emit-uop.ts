@@ -48,17 +48,22 @@ export function put_link(d: Dec): void {
   d.out += UOP_SIZE;
 }
 
+/** A displacement from the next instruction: folded into d.disp where it fits 32 bits, else its base is made. */
+export function rip_relative(d: Dec): void {
+  if (!d.rip_relative) return;
+  const end = <i64>d.disp + d.off + d.pos;
+  if (end == <i64><i32>end) {
+    d.disp = <i32>end;
+    return;
+  }
+  put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
+  store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+  d.base = TMP1;
+}
+
 /** Makes d.base, d.index, d.disp what the micro-op needs: RIP-relative, segment base, checks outside 64-bit mode. */
 export function prepare(d: Dec, bytes: u32, write: bool): void {
-  if (d.rip_relative) {
-    const end = <i64>d.disp + d.off + d.pos;
-    if (end == <i64><i32>end) d.disp = <i32>end;
-    else {
-      put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
-      store<u8>(d.last, REG_BLOCK << 3, U_BASE);
-      d.base = TMP1;
-    }
-  }
+  rip_relative(d);
   if (d.mode & MODE_64) {
     if (d.seg >= SEG_FS && d.seg != SEG_NONE) d.base |= d.seg + 1;
     return;
