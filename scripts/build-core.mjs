@@ -1,8 +1,8 @@
 // Compiles assembly/ into dist/core.wasm, and into dist/core-kvm.wasm without the CPU, each when a source that it reaches changed.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { cache, hashFiles, root, run, say, step } from './lib.mjs';
+import { cache, hashFiles, root, run, say, step, tryLock } from './lib.mjs';
 
 /** The files that `entry` imports, it included: only these decide whether the module is stale. */
 function reachable(entry) {
@@ -19,25 +19,15 @@ function reachable(entry) {
   return [...seen].sort();
 }
 
-/** Test processes start at the same time: one compiles, the others wait for it. A lock of a dead process is old. */
+/** Test processes start at the same time: one compiles, the others wait for it. */
 function locked(name, work) {
-  const lock = join(cache, `${name}.lock`);
+  const lock = join(cache, `${name}-build.lock`);
   mkdirSync(cache, { recursive: true });
-  for (;;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const age = existsSync(lock) ? Date.now() - statSync(lock).mtimeMs : 0;
-      if (age > 180_000) rmSync(lock, { recursive: true, force: true });
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
-    }
-  }
+  while (!tryLock(lock)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   try {
     return work();
   } finally {
-    rmSync(lock, { recursive: true, force: true });
+    rmSync(lock, { force: true });
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
 import { cache, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
+import { multibootKernel } from './multiboot.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
@@ -36,22 +37,12 @@ export function build() {
 /** Runs a machine with the CLI once: V8's code of all that it needed is kept for those to come. */
 function recordCode() {
   const kernel = join(cache, `first.${process.pid}.bin`);
-  writeFileSync(kernel, multibootKernel());
+  writeFileSync(kernel, multibootKernel(1));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
   const args = ['boot', '-q', '--accel', 'wasm', '--memory', '32', '--console', 'none', '--exit-on', 'port', '--kernel', kernel];
   const { status, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env: { ...env, VMM_RECORD_CODE: '1' }, encoding: 'utf8', timeout: 60_000 });
   rmSync(kernel);
   if (status !== 3) fail(`build: the first machine ends with ${status}: ${stderr}`);
-}
-
-/** The least kernel (multiboot 1): mov al, 1; out 0xf4, al; hlt. */
-function multibootKernel() {
-  const LOAD = 0x10_0000;
-  const FLAGS = 0x1_0000;
-  const image = Buffer.alloc(64);
-  [0x1bad_b002, FLAGS, -(0x1bad_b002 + FLAGS), LOAD, LOAD, LOAD + 64, 0, LOAD + 32].forEach((word, i) => image.writeUInt32LE(word >>> 0, i * 4));
-  image.set([0xb0, 1, 0xe6, 0xf4, 0xf4], 32);
-  return image;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) build();

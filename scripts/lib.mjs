@@ -1,7 +1,7 @@
 // Shared by the project's scripts. Plain Node, no packages: it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -67,6 +67,35 @@ export async function stepAsync(name, key, outputs, make) {
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, key());
   return true;
+}
+
+/** A process, told from a later one with its number by its start time (proc(5), stat, field 22); undefined when it has ended. */
+function processId(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes a lock file for this process; one whose holder has died is taken over. False: another process has it. `rmSync` gives it back. */
+export function tryLock(path) {
+  try {
+    writeFileSync(path, processId(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+  }
+  let holder = '';
+  try {
+    holder = readFileSync(path, 'utf8');
+  } catch {
+    return false; // given back just now
+  }
+  // Empty: its holder is about to write.
+  if (holder !== '' && processId(holder.split(' ')[0]) !== holder) rmSync(path, { force: true });
+  return false;
 }
 
 let aptUpdated = false;

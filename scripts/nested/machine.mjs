@@ -4,11 +4,11 @@
 // The state right after boot is kept as a snapshot (.cache/nested/state-*), so later boots take a second or two.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { root } from '../lib.mjs';
+import { root, tryLock } from '../lib.mjs';
 import { hashOf, makeEmptyDisk, makeProjectDisk, nestedDir, prepare, shellQuote } from './image.mjs';
 
 const PORTS = ['ctl', 'out', 'err', 'in'];
@@ -338,24 +338,9 @@ class Tokenised {
   }
 }
 
-/** Runs `act` while no other process does so under the same lock; one whose holder has died is taken over. */
+/** Runs `act` while no other process does so under the same lock. */
 async function onlyOne(lock, act) {
-  for (;;) {
-    try {
-      writeFileSync(lock, `${process.pid}`, { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      let holder = 0;
-      try {
-        holder = Number(readFileSync(lock, 'utf8'));
-      } catch {
-        continue;
-      }
-      if (holder > 0 && !existsSync(`/proc/${holder}`)) rmSync(lock, { force: true });
-      else await new Promise((done) => setTimeout(done, 200));
-    }
-  }
+  while (!tryLock(lock)) await new Promise((done) => setTimeout(done, 200));
   try {
     return await act();
   } finally {
