@@ -1,11 +1,22 @@
 import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
+import { rawSettings, setTerminalSettings, terminalSettings } from '../host/tty.ts';
 
 const raw = new Set<RawTerminal>();
 
 /** For a way out that runs none of Node's own: `_exit`. */
 export function restoreTerminals(): void {
   for (const terminal of raw) terminal.restore();
+}
+
+/** libuv leaves output processing on: a bare line feed of the guest would become CR LF. Its restoring undoes this too. */
+function outputAsItIs(): void {
+  try {
+    setTerminalSettings(0, rawSettings(terminalSettings(0)));
+  } catch {
+    // no FFI library
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+  }
 }
 
 /**
@@ -27,8 +38,7 @@ export class RawTerminal {
 
   start(onInput: (bytes: Uint8Array) => void): void {
     process.stdin.setRawMode(true);
-    // libuv leaves output processing on: a bare line feed of the guest would become CR LF. Its restoring undoes this too.
-    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
+    outputAsItIs();
     this.#raw = true;
     raw.add(this);
     this.#onData = onInput;
