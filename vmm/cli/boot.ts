@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { MachineConfig, MachineResult } from '../machine/config.ts';
 import { type RunIdentity, sizeData } from '../machine/input-log.ts';
 import { Machine } from '../machine/machine.ts';
-import { VmmError } from '../errors.ts';
+import type { VmmError } from '../errors.ts';
 import { helpText, parseArgs } from './args.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot-options.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, refuseConsoleInput } from './counted.ts';
