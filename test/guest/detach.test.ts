@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,6 +18,16 @@ afterAll(() => {
   rmSync(store, { recursive: true });
 });
 
+/** Resolves when the process's group has its terminal: proc(5), stat, fields pgrp and tpgid. */
+async function foreground(pid: string): Promise<void> {
+  for (;;) {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const [, , group, , , owner] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (group === owner) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 describe('detach keys in a shell with job control', () => {
   it('give the prompt back, the container goes on in the background; Ctrl-Z and fg attach it again', async () => {
     shell = new Terminal("PS1='host> ' exec bash --norc --noprofile -i", { VMM_STORE: store });
@@ -28,12 +38,14 @@ describe('detach keys in a shell with job control', () => {
     shell.type('(while sleep 1; do echo tick-$((6 * 7)); done) &\n');
     await shell.until(/\/ # /);
     shell.type('\x10\x11');
-    await shell.until(/vmm: detached.*host> /s);
+    const [, pid] = await shell.until(/vmm: detached.*kill (\d+)\).*host> /s);
     shell.type('until jobs | grep -q Running; do sleep 0.1; done; echo bg-$((1 + 1))\n');
     await shell.until(/bg-2/);
     await shell.until(/tick-42/);
     shell.type('fg\n');
     await shell.until(/vmm\.js run/);
+    // The shell says so before it hands the terminal over, and a key until then would be the shell's.
+    await foreground(pid as string);
     shell.type('\x1a');
     await shell.until(/Stopped.*host> /s);
     shell.type('fg\n');
