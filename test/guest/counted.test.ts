@@ -192,7 +192,24 @@ describe('signals', () => {
     const child = start([], script);
     child.stdin.end();
     child.stdout.once('data', () => child.kill('SIGTERM'));
+    expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(143);
+  });
+
+  it('break a recorded run off, and a replay ends at the same instruction', async () => {
+    const file = join(dir, 'broken-off');
+    const child = start(['-i', '--record', file], 'echo ready; cat');
+    const output = { stdout: '' };
+    child.stdout.on('data', (bytes: Buffer) => { output.stdout += bytes.toString('latin1'); });
+    child.stdout.once('data', () => {
+      for (let i = 0; i < 3; i++) setTimeout(() => child.kill('SIGINT'), 50 * i);
+    });
     expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(137);
+    const cut = /\ncut (\d+) \d+\n$/.exec(readFileSync(file, 'latin1'))?.[1];
+    expect(cut).toBeDefined();
+    const replayed = await run(['-i', '--replay', file], 'echo ready; cat');
+    expect(replayed).toMatchObject({ status: 135, stderr: expect.stringMatching(/broken off/) });
+    expect(replayed.stdout.toString('latin1')).toBe('ready\n');
+    expect(totals(replayed.stderr).count).toBe(Number(cut));
   });
 });
 

@@ -63,6 +63,7 @@ export function parseArgs(argv: readonly string[], specs: readonly OptionSpec[],
         if (inline !== undefined && inline !== 'true' && inline !== 'false') throw usage(`option --${name} takes true or false, not ${inline}`);
         flags.set(spec.name, inline !== 'false');
       } else if (inline !== undefined) {
+        if (inline === '' && spec.kind === 'optional') throw usage(`option --${name}= needs a value, or no =`);
         put(spec, inline);
       } else if (spec.kind === 'optional') {
         put(spec, '');

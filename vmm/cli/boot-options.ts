@@ -39,6 +39,7 @@ export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineCo
     if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `--exit-on: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
   }
   const trace = args.lists.get('trace')?.join(',');
+  if (trace === undefined && args.values.has('trace-file')) throw new VmmError('USAGE', '--trace-file needs --trace: nothing says what to write', { hint: 'add for example --trace pio,mmio' });
   const memory = args.values.get('memory');
   const cpus = args.values.get('cpus');
   return {

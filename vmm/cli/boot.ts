@@ -12,7 +12,7 @@ import { guestFile } from './guest-files.ts';
 import { parseDuration } from './sizes.ts';
 import { namedLines } from './symbols.ts';
 import * as STATUS from './status.ts';
-import { outputTo } from './stdio.ts';
+import { outputLost, outputTo } from './stdio.ts';
 import { KeySequence, RawTerminal } from './terminal.ts';
 
 const ESCAPE_KEY = 0x1d; // Ctrl-]
@@ -42,7 +42,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   await using gdb = await debuggerFor(args, true, note);
   const output = outputTo(process.stdout);
   await using machine = new Machine(
-    { ...config, debugger: gdb, counted: await counted?.config(() => identity(config)) },
+    { ...config, debugger: gdb, counted: await counted?.config(() => identity(config), note) },
     {
       console: (bytes) => {
         messages = (messages + Buffer.from(bytes).toString('latin1')).slice(-MESSAGES_KEPT);
@@ -110,8 +110,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   }
   if (result.kind === 'stopped') {
     if (broken !== undefined && broken !== 'EPIPE') {
-      process.stderr.write(`vmm: standard output cannot be written: ${broken} (the machine was ended)\n`);
-      return STATUS.STATUS_VMM_ERROR;
+      throw outputLost(broken, 'the machine');
     }
     const by = broken === undefined ? signal : 'SIGPIPE';
     if (by !== undefined) return 128 + constants.signals[by];
@@ -223,7 +222,7 @@ function wordsOf(result: MachineResult): string | undefined {
     case 'panic':
       return 'the guest\'s kernel panicked';
     case 'stop-at':
-      return 'stopped at the count that --stop-at names';
+      return 'stopped at the count that --stop-at names, or where the recorded run was broken off';
     case 'triple-fault':
       return 'triple fault: an exception while the CPU delivered a double fault';
     case 'accel-error':

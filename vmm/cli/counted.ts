@@ -67,9 +67,16 @@ function parseWhole(text: string, option: string, most: bigint): bigint {
 
 /** Seconds since 1970, from such a number or from UTC. */
 function parseRtc(text: string): number {
-  const seconds = /^\d{1,10}$/.test(text) ? Number(text) : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) / 1000 : Number.NaN;
+  const seconds = /^\d{1,10}$/.test(text) ? Number(text) : secondsOf(text);
   if (!(seconds >= 0 && seconds <= RTC_MAX)) throw new VmmError('USAGE', `--rtc: ${text} is not a time from 1970 to 2106`, { hint: 'for example 2026-01-31T12:00:00Z, or seconds since 1970' });
   return seconds;
+}
+
+/** NaN for what is no time, 31 February too, which Date.parse takes for 2 or 3 March. */
+function secondsOf(text: string): number {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text)) return Number.NaN;
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text.replace('Z', '.000Z') ? ms / 1000 : Number.NaN;
 }
 
 /** The host's side of a counted run: its input, recorded or replayed, and names that would be random else. */
@@ -107,11 +114,15 @@ export class CountedSession {
   }
 
   /** Opens the record or compares it; `identity` is what the run is made of beside the options here. */
-  async config(identity: () => Promise<RunIdentity>): Promise<CountedConfig> {
-    const { shift, seed, rtc, stopAt, record } = this.options;
+  async config(identity: () => Promise<RunIdentity>, note: (text: string) => void): Promise<CountedConfig> {
+    const { shift, seed, rtc, record, replay } = this.options;
+    let { stopAt } = this.options;
+    const cut = this.#replay?.cut?.count;
+    if (cut !== undefined && (stopAt === undefined || cut < stopAt)) stopAt = cut;
     if (record !== undefined || this.#replay !== undefined) {
       const whole = { icount: shift, seed: seed.toString(), rtc, ...(await identity()) };
       this.#replay?.compare(whole);
+      if (this.#replay?.whole === false) note(`${replay} has no end, vmm was killed: after its last input the run goes on without any`);
       if (record !== undefined) this.#recorder = new InputRecorder(record, whole);
     }
     return { shift, seed, rtc, stopAt, input: this.#recorder ?? this.#replay };
@@ -119,10 +130,10 @@ export class CountedSession {
 
   /** The run is over; `whole`: it came to its own end, and no debugger cut its blocks (count.ts's hash). Throws REPLAY_DIVERGED. */
   finish(run: CountedRun | undefined, whole: boolean): void {
-    const counts = run === undefined || !whole ? undefined : run.counts();
-    this.#recorder?.finish(counts);
+    const counts = run?.counts();
+    this.#recorder?.finish(counts, whole);
     this.#recorder = undefined;
-    if (counts !== undefined) this.#replay?.finish(counts);
+    if (counts !== undefined && whole) this.#replay?.finish(counts);
   }
 
   /** Input for the guest while recording; undefined when the run takes none. */

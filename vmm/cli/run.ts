@@ -20,7 +20,7 @@ import { RUN_OPTIONS, runSettings } from './run-options.ts';
 import { makeScratch } from './scratch.ts';
 import * as STATUS from './status.ts';
 import { ownSymbols } from './symbols.ts';
-import { attachTerminal, forwardSignals, forwardStdin, type InputTarget, outputTo } from './stdio.ts';
+import { attachTerminal, forwardSignals, forwardStdin, type InputTarget, outputLost, outputTo } from './stdio.ts';
 import { RawTerminal } from './terminal.ts';
 
 const SIGTERM = constants.signals.SIGTERM;
@@ -102,6 +102,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       initrd: guestFile('initramfs.cpio'),
       scratchPath,
       debugger: gdb,
+      symbols: ownSymbols,
       counted: await counted?.config(async () => ({
         memory: settings.memoryMib,
         cpus: settings.vcpus,
@@ -111,7 +112,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
         image: await fileDigest(image.rootfs),
         container: textDigest(JSON.stringify({ ...container, capabilities: container.capabilities.toString(), image: image.config })),
         terminal: size === undefined ? '' : `${size.columns}x${size.rows}`,
-      })),
+      }), note),
     },
     {
       stdout,
@@ -135,7 +136,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     timedOut = true;
     run.kill();
   }, settings.timeoutMs);
-  const target = counted === undefined ? run : recordedTarget(run, counted, interactive);
+  let endedBy: number = constants.signals.SIGKILL;
+  const target = counted === undefined ? run : recordedTarget(run, counted, interactive, (signal) => {
+    endedBy = signal;
+  });
   forwardSignals(target);
   if (terminal) attachTerminal(terminal, target, settings.detachKeys, interactive);
   else if (interactive && counted?.replaying !== true) forwardStdin(target);
@@ -148,30 +152,31 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     process.stdin.destroy();
   }
   if (flag('timeline')) process.stderr.write(timeline.text());
-  counted?.finish(run.machine.counted, (result.kind === 'exited' || result.kind === 'failed') && gdb === undefined);
+  counted?.finish(run.machine.counted, !(result.kind === 'machine' && result.result.kind === 'stopped') && gdb === undefined);
   if (timedOut) {
     process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
     return STATUS.STATUS_TIMEOUT;
   }
   if (broken === 'EPIPE' && result.kind !== 'exited') return 128 + constants.signals.SIGPIPE;
-  if (broken !== undefined && broken !== 'EPIPE') {
-    process.stderr.write(`vmm: standard output cannot be written: ${broken} (the container was ended)\n`);
-    return STATUS.STATUS_VMM_ERROR;
-  }
-  return statusOf(result);
+  if (broken !== undefined && broken !== 'EPIPE') throw outputLost(broken, 'the container');
+  return statusOf(result, endedBy);
 }
 
 /**
  * Input of a counted run goes into its record, which gives it to the guest at a place that a replay finds again. Without a
- * record a signal can only end the run.
+ * record a signal can only end the run, which `onEnded` is told.
  */
-function recordedTarget(run: ContainerRun, counted: CountedSession, interactive: boolean): InputTarget {
+function recordedTarget(run: ContainerRun, counted: CountedSession, interactive: boolean, onEnded: (signal: number) => void): InputTarget {
   const kill = (): void => run.kill();
   const submit = counted.input();
   const { started } = run.process;
   if (submit === undefined) {
     const nothing = async (): Promise<void> => {};
-    return { kill, process: { started, signal: async () => kill(), resize: nothing, stdin: { write: async () => false, end: nothing } } };
+    const signal = async (number: number): Promise<void> => {
+      onEnded(number);
+      kill();
+    };
+    return { kill, process: { started, signal, resize: nothing, stdin: { write: async () => false, end: nothing } } };
   }
   let open = interactive;
   if (open) counted.recorder?.sources(1);
@@ -199,7 +204,8 @@ function named(messages: string): string {
   return symbols === undefined ? messages : nameAddresses(messages, symbols);
 }
 
-function statusOf(result: ContainerResult): number {
+/** `endedBy`: the signal that ends a run which was stopped from outside. */
+function statusOf(result: ContainerResult, endedBy: number): number {
   switch (result.kind) {
     case 'exited':
       return result.status.status;
@@ -207,7 +213,7 @@ function statusOf(result: ContainerResult): number {
       process.stderr.write(describeError(result.error));
       return result.status;
     case 'machine': {
-      if (result.result.kind === 'stopped') return 128 + constants.signals.SIGKILL;
+      if (result.result.kind === 'stopped') return 128 + endedBy;
       process.stderr.write(result.console === '' ? '' : `${named(result.console.trimEnd())}\n`);
       const status = report(result.result);
       if (status !== 0 && status !== STATUS.STATUS_REBOOT) return status;

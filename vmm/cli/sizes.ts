@@ -16,7 +16,7 @@ export function parseSize(text: string, option: string, bare: 'mib' | 'refuse'):
   const number = Number(match[1]);
   const unit = match[2]?.toLowerCase();
   if (unit === undefined) {
-    if (bare === 'refuse') throw new VmmError('USAGE', `${option}: ${text} has no unit`, { hint: `write ${text}m for MiB or ${text}b for bytes` });
+    if (bare === 'refuse') throw new VmmError('USAGE', `${option}: ${text} has no unit`, { hint: `write ${number === 0 ? '512m, for example' : `${text}m for MiB or ${text}b for bytes`}` });
     return Math.floor(number * MIB);
   }
   return Math.floor(number * (UNITS[unit] as number));

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
+import { VmmError } from '../errors.ts';
 import { isForeground, toBackground } from './job.ts';
 import { KeySequence, type RawTerminal } from './terminal.ts';
 
@@ -34,6 +35,11 @@ export function outputTo(stream: Writable): OutputConsumer {
       if (broken !== undefined) h(broken);
     },
   });
+}
+
+/** Our standard output broke while `what` ran, which was ended for it. */
+export function outputLost(code: string, what: string): VmmError {
+  return new VmmError('OUTPUT_WRITE', `standard output cannot be written: ${code}, ${what} was ended`, { hint: code === 'ENOSPC' ? 'the disk is full' : 'check where it goes' });
 }
 
 /** What our own input goes to: a ContainerRun, or a counted run's record. */

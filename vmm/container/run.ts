@@ -3,6 +3,7 @@ import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import { AgentSession } from '../agent/session.ts';
 import type { WindowSize } from '../agent/spec.ts';
+import type { SymbolNames } from '../boot/symbols.ts';
 import type { VmmError } from '../errors.ts';
 import type { AccelName, CpuModel, MachineResult } from '../machine/config.ts';
 import type { CountedConfig, CountedRun } from '../machine/counted.ts';
@@ -25,6 +26,8 @@ export interface ContainerMachine {
   /** A sparse ext4 image for the overlay's upper layer, deleted by the caller. */
   readonly scratchPath?: string | undefined;
   readonly debugger?: MachineDebugger | undefined;
+  /** Names for the addresses in a dump. */
+  readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** A run in virtual time that repeats. */
   readonly counted?: CountedConfig | undefined;
 }
@@ -92,6 +95,7 @@ export class ContainerRun {
         balloon: true,
         exitOnReboot: true,
         debugger: machine.debugger,
+        symbols: machine.symbols,
         counted: machine.counted,
       },
       {

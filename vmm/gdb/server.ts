@@ -1,5 +1,6 @@
-import { lstatSync, unlinkSync } from 'node:fs';
+import { existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { DebugStop, ResumeAction } from '../accel/debug-types.ts';
 import { VmmError } from '../errors.ts';
 import type { MachineResult } from '../machine/config.ts';
@@ -49,7 +50,11 @@ export class GdbServer implements MachineDebugger, AsyncDisposable {
 
   async #listen(): Promise<void> {
     const { address } = this.#options;
-    if (address.kind === 'unix') await removeStale(address.path);
+    if (address.kind === 'unix') {
+      // Node says EACCES for it.
+      if (!existsSync(dirname(address.path))) throw new VmmError('GDB_ADDRESS', `--gdb: there is no folder ${dirname(address.path)}`, { hint: 'make it, or choose another path' });
+      await removeStale(address.path);
+    }
     // Only this user may connect.
     const mask = process.umask(0o177);
     try {

@@ -4,7 +4,8 @@ import type { Counts } from './counted.ts';
 
 /**
  * The file of `--record` and `--replay`: what came from outside into a counted run, and when. Text, one line each
- * (docs/deterministic-runs.md): `vmm-record 1`, `config {…}`, `input COUNT NS KIND BASE64` …, `end COUNT NS REPS HASH`.
+ * (docs/deterministic-runs.md): `vmm-record 1`, `config {…}`, `input COUNT NS KIND BASE64` …, then `end COUNT NS REPS HASH`, or
+ * `cut COUNT NS` for a run that was broken off; neither when vmm itself was killed.
  */
 export const RECORD_VERSION = 1;
 
@@ -13,6 +14,9 @@ const FILE_MAX = 1 << 28;
 const DATA_MAX = 1 << 20;
 const CONFIG_MAX = 1 << 16;
 const NUMBER_MAX = (1n << 63n) - 1n;
+
+/** A SHA-256 in hex: of a file or of many settings, it says nothing to a reader. */
+const DIGEST = /^[0-9a-f]{64}$/;
 
 /** A place in a counted run: instructions retired by all vCPUs, and virtual nanoseconds. */
 export interface Position {
@@ -107,9 +111,9 @@ export class InputRecorder implements InputSource {
     });
   }
 
-  /** The run is over at `counts`; undefined: it was broken off, and a replay can tell less. */
-  finish(counts: Counts | undefined): void {
-    if (counts !== undefined) this.#write(`end ${counts.count} ${counts.ns} ${counts.repetitions} ${counts.hash.toString(16)}\n`);
+  /** The run is over at `counts`; `whole`: by its own end, else it was broken off there. */
+  finish(counts: Counts | undefined, whole: boolean): void {
+    if (counts !== undefined) this.#write(whole ? `end ${counts.count} ${counts.ns} ${counts.repetitions} ${counts.hash.toString(16)}\n` : `cut ${counts.count} ${counts.ns}\n`);
     closeSync(this.#fd);
   }
 
@@ -131,6 +135,10 @@ interface Recorded extends Position {
 export class InputReplay implements InputSource {
   readonly live = false;
   readonly identity: RunIdentity;
+  /** Where the recorded run was broken off. */
+  readonly cut: Position | undefined;
+  /** The file says how the run ended, or where it was broken off. */
+  readonly whole: boolean;
   readonly #path: string;
   readonly #events: readonly Recorded[];
   readonly #end: Counts | undefined;
@@ -139,8 +147,10 @@ export class InputReplay implements InputSource {
   /** Reads and checks the whole file. Throws REPLAY_OPEN and REPLAY_BAD. */
   constructor(path: string) {
     this.#path = path;
-    const { identity, events, end } = parseRecord(readRecord(path), path);
+    const { identity, events, end, cut } = parseRecord(readRecord(path), path);
     this.identity = identity;
+    this.cut = cut;
+    this.whole = end !== undefined || cut !== undefined;
     this.#events = events;
     this.#end = end;
   }
@@ -149,8 +159,9 @@ export class InputReplay implements InputSource {
   compare(identity: RunIdentity): void {
     for (const name of new Set([...Object.keys(identity), ...Object.keys(this.identity)])) {
       if (identity[name] === this.identity[name]) continue;
-      const text = (value: string | number | undefined): string => (value === undefined ? 'nothing' : JSON.stringify(value));
-      throw new VmmError('REPLAY_OTHER', `${this.#path} was recorded with another ${name}: ${text(this.identity[name])}, now ${text(identity[name])}`, { hint: 'give the same options, files and image as with --record' });
+      const [then, now] = [this.identity[name], identity[name]];
+      const values = [then, now].some((value) => DIGEST.test(String(value))) ? '' : `: ${shown(then)}, now ${shown(now)}`;
+      throw new VmmError('REPLAY_OTHER', `${this.#path} was recorded with another ${name}${values}`, { hint: 'give the same options, files and image as with --record' });
     }
   }
 
@@ -159,6 +170,7 @@ export class InputReplay implements InputSource {
   }
 
   take(at: Position): readonly InputEvent[] {
+    if (this.#end !== undefined && at.count > this.#end.count) throw this.#diverged(`end at instruction ${this.#end.count}`, at.count);
     const found: InputEvent[] = [];
     for (let event = this.#events[this.#at]; event !== undefined && event.ns <= at.ns; event = this.#events[this.#at]) {
       if (event.ns !== at.ns || event.count !== at.count) throw this.#diverged(`input of instruction ${event.count}`, at.count);
@@ -182,8 +194,12 @@ export class InputReplay implements InputSource {
   }
 
   #diverged(what: string, count: bigint): VmmError {
-    return new VmmError('REPLAY_DIVERGED', `this run is not the one of ${this.#path}: its ${what} was missed, we are at ${count}`, { hint: 'same version of vmm, same files, same options?' });
+    return new VmmError('REPLAY_DIVERGED', `this run is not the one of ${this.#path}: at instruction ${count} it differs from what is recorded, ${what}`, { hint: 'same version of vmm, same files, same options?' });
   }
+}
+
+function shown(value: string | number | undefined): string {
+  return value === undefined ? 'nothing' : JSON.stringify(value);
 }
 
 function readRecord(path: string): string {
@@ -204,7 +220,7 @@ function readRecord(path: string): string {
 }
 
 /** Checks each line of a record. Throws REPLAY_BAD with the line's number. */
-export function parseRecord(text: string, path: string): { identity: RunIdentity; events: readonly Recorded[]; end: Counts | undefined } {
+export function parseRecord(text: string, path: string): { identity: RunIdentity; events: readonly Recorded[]; end: Counts | undefined; cut: Position | undefined } {
   const lines = text.split('\n');
   const bad = (line: number, what: string): VmmError => new VmmError('REPLAY_BAD', `${path}: line ${line + 1}: ${what}`, { hint: 'name a file that --record wrote, unchanged' });
   const version = /^vmm-record (\d{1,9})$/.exec(lines[0] ?? '');
@@ -214,6 +230,7 @@ export function parseRecord(text: string, path: string): { identity: RunIdentity
   if (lines.pop() !== '') throw bad(lines.length, 'the last line is cut off');
   const events: Recorded[] = [];
   let end: Counts | undefined;
+  let cut: Position | undefined;
   let previous: Position = { count: 0n, ns: 0n };
   for (let i = 2; i < lines.length; i++) {
     const fields = (lines[i] as string).split(' ');
@@ -221,7 +238,7 @@ export function parseRecord(text: string, path: string): { identity: RunIdentity
       if (field === undefined || !/^\d{1,19}$/.test(field) || BigInt(field) > NUMBER_MAX) throw bad(i, `${JSON.stringify((field ?? '').slice(0, 40))} is not a count`);
       return BigInt(field);
     };
-    if (end !== undefined) throw bad(i, 'something follows the end');
+    if (end !== undefined || cut !== undefined) throw bad(i, 'something follows the end');
     const position = { count: number(fields[1]), ns: number(fields[2]) };
     if (position.count < previous.count || position.ns < previous.ns) throw bad(i, 'lies before the line above');
     previous = position;
@@ -231,9 +248,10 @@ export function parseRecord(text: string, path: string): { identity: RunIdentity
       events.push({ ...position, kind, data: dataOf(kind, fields[4] as string, (what) => bad(i, what)) });
     } else if (fields[0] === 'end' && fields.length === 5 && /^[0-9a-f]{1,16}$/.test(fields[4] as string)) {
       end = { ...position, repetitions: number(fields[3]), hash: BigInt(`0x${fields[4]}`) };
-    } else throw bad(i, 'neither input nor end');
+    } else if (fields[0] === 'cut' && fields.length === 3) cut = position;
+    else throw bad(i, 'neither input nor end');
   }
-  return { identity, events, end };
+  return { identity, events, end, cut };
 }
 
 function parseIdentity(line: string, bad: (what: string) => VmmError): RunIdentity {

@@ -127,6 +127,9 @@ const OPTIONS: readonly Case[] = [
 const COUNTED: readonly Case[] = [
   [['boot', '--icount=11'], 'USAGE', /0 to 10/],
   [['boot', '--icount=-1'], 'USAGE', /0 to 10/],
+  [['boot', '--icount='], 'USAGE', /needs a value/],
+  [['boot', '--icount', '--rtc', '2026-02-31T00:00:00Z'], 'USAGE', /1970 to 2106/],
+  [['boot', '--trace-file', '@trace'], 'USAGE', /needs --trace/],
   [['boot', '--icount=x'], 'USAGE', /0 to 10.*2\^N/],
   [['boot', '--icount', '--accel', 'kvm'], 'USAGE', /software CPU/],
   [['boot', '--icount', '--cpu', 'host'], 'USAGE', /baseline/],

@@ -83,6 +83,6 @@ describe('listening', () => {
   });
 
   it('a folder that is not there: GDB_ADDRESS with the reason', async () => {
-    await expect(listen(`unix:${join(dir, 'no', 's')}`)).rejects.toMatchObject({ code: 'GDB_ADDRESS', message: expect.stringMatching(/ENOENT|EACCES/) });
+    await expect(listen(`unix:${join(dir, 'no', 's')}`)).rejects.toMatchObject({ code: 'GDB_ADDRESS', message: expect.stringMatching(/there is no folder/) });
   });
 });

@@ -37,6 +37,8 @@ describe('a record that is read', () => {
     ['signal 0', `${HEAD}input 1 1 signal AA==\n`, /line 3: signal 0/],
     ['signal 65', `${HEAD}input 1 1 signal QQ==\n`, /line 3: signal 65/],
     ['an end without a hash', `${HEAD}end 1 1 1 xyz\n`, /line 3: neither/],
+    ['a cut with more fields', `${HEAD}cut 1 1 1\n`, /line 3: neither/],
+    ['something behind a cut', `${HEAD}cut 1 1\ninput 2 2 console aGk=\n`, /line 4: something follows/],
     ['something behind the end', `${HEAD}end 1 1 1 ff\ninput 2 2 console aGk=\n`, /line 4: something follows/],
   ])('%s is refused with its line', (_name, text, says) => {
     expect(() => parseRecord(text, 'file')).toThrow(expect.objectContaining({ code: 'REPLAY_BAD', message: expect.stringMatching(says) }));
@@ -66,7 +68,7 @@ describe('what was recorded', () => {
     expect(await Promise.all(results)).toEqual(['console', 'stdin-end']);
     void recorder.submit('signal', Uint8Array.of(15));
     expect(recorder.take({ count: 10n, ns: 13n }, true)).toHaveLength(1);
-    recorder.finish(END);
+    recorder.finish(END, true);
     expect(readFileSync(path, 'utf8')).toBe('vmm-record 1\nconfig {"memory":128,"name":"ä"}\ninput 10 12 console aGk=\ninput 10 12 stdin-end \ninput 10 13 signal Dw==\nend 90 95 7 abcd\n');
 
     const replay = new InputReplay(path);
@@ -92,7 +94,7 @@ describe('what was recorded', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(await done).toBe(true);
-    recorder.finish(undefined);
+    recorder.finish(undefined, false);
     const replay = new InputReplay(path);
     expect([...replay.take({ count: 1n, ns: 1n }), ...replay.take({ count: 2n, ns: 2n })].map(({ data }) => data.length)).toEqual([1 << 20, 5]);
   });
@@ -102,10 +104,33 @@ describe('what was recorded', () => {
     const recorder = new InputRecorder(path, {});
     void recorder.submit('console', Buffer.from('x'));
     recorder.take({ count: 10n, ns: 12n }, true);
-    recorder.finish(undefined);
-    const missed = { code: 'REPLAY_DIVERGED', message: expect.stringMatching(/input of instruction 10 was missed, we are at 11/) };
+    recorder.finish(END, false);
+    const missed = { code: 'REPLAY_DIVERGED', message: expect.stringMatching(/at instruction 11 it differs .*input of instruction 10/) };
     expect(() => new InputReplay(path).take({ count: 11n, ns: 12n })).toThrow(expect.objectContaining(missed));
     expect(() => new InputReplay(path).take({ count: 11n, ns: 13n })).toThrow(expect.objectContaining(missed));
+  });
+
+  it('a run that was broken off says where; one whose vmm was killed says nothing', () => {
+    const path = join(folder, 'broken-off');
+    new InputRecorder(path, {}).finish(END, false);
+    expect(readFileSync(path, 'utf8')).toMatch(/\ncut 90 95\n$/);
+    expect(new InputReplay(path)).toMatchObject({ whole: true, cut: { count: 90n, ns: 95n } });
+    new InputRecorder(path, {}).finish(undefined, false);
+    expect(new InputReplay(path)).toMatchObject({ whole: false, cut: undefined });
+  });
+
+  it('a run that goes on behind the recorded end has diverged', () => {
+    const path = join(folder, 'behind');
+    new InputRecorder(path, {}).finish(END, true);
+    const replay = new InputReplay(path);
+    expect(replay.take({ count: END.count, ns: END.ns })).toEqual([]);
+    expect(() => replay.take({ count: END.count + 1n, ns: END.ns + 1n })).toThrow(expect.objectContaining({ code: 'REPLAY_DIVERGED' }));
+  });
+
+  it('a digest that differs is not printed', () => {
+    const path = join(folder, 'digest');
+    new InputRecorder(path, { kernel: 'a'.repeat(64) }).finish(END, true);
+    expect(() => new InputReplay(path).compare({ kernel: 'b'.repeat(64) })).toThrow(/recorded with another kernel$/);
   });
 
   it('a terminal’s size survives its bytes', () => {
