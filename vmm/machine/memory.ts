@@ -8,6 +8,17 @@ const WASM_PAGE = 65536;
 
 /** A machine's linear memory, all zero: the low area and `ramSize` bytes of guest RAM. Fixed size, shared between threads. */
 export function acquireMemory(ramSize: number): LinearMemory {
+  const linear = makeMemory(ramSize);
+  try {
+    linear.preferLargePages(RAM_BASE, ramSize);
+  } catch (error) {
+    // No FFI, or a kernel without large pages.
+    if (!(error instanceof VmmError)) throw error;
+  }
+  return linear;
+}
+
+function makeMemory(ramSize: number): LinearMemory {
   try {
     return acquireLinearMemory(Math.ceil((RAM_BASE + ramSize) / WASM_PAGE));
   } catch (cause) {
