@@ -33,6 +33,9 @@ needDebian({
         bochs: '/usr/bin/bochs',
         bochsbios: '/usr/share/bochs/BIOS-bochs-latest',
         vgabios: '/usr/share/bochs/VGABIOS-lgpl-latest',
+        isolinux: '/usr/lib/ISOLINUX/isolinux.bin',
+        'syslinux-common': '/usr/lib/syslinux/modules/bios/ldlinux.c32',
+        xorriso: '/usr/bin/xorriso',
         'python3-unicorn': '/usr/lib/python3/dist-packages/unicorn',
       }
     : {}),

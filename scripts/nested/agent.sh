@@ -16,6 +16,16 @@ ln -sf /proc/self/fd /dev/fd; ln -sf fd/0 /dev/stdin; ln -sf fd/1 /dev/stdout; l
 hostname nested
 ip link set lo up
 sysctl -q -w kernel.panic=-1 vm.overcommit_memory=1
+if grep -qw nested=ata /proc/cmdline; then
+  # Bochs has no such ports: one job, from the project disk; what it leaves in /run/out comes back on the second serial port.
+  mkdir -p /run/out /run/disk
+  mount -t ext4 -o ro /dev/sdb /run/disk && cp /run/disk/job /run/job && umount /run/disk
+  sh /run/job >/run/out/stdout 2>/run/out/stderr </dev/null
+  echo $? >/run/out/status
+  stty -F /dev/ttyS1 raw 115200
+  tar -C /run/out -cz . | base64 >/dev/ttyS1
+  poweroff -f
+fi
 for port in /sys/class/virtio-ports/*; do eval "port_$(cat $port/name)=/dev/$(basename $port)"; done
 exec 3<>$port_ctl 4>$port_out 5>$port_err 6<$port_in
 # Warm the page cache with what nearly every job needs: the snapshot of this moment then holds it.

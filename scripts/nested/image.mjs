@@ -18,8 +18,11 @@ export const DISK_BYTES = 4 * 2 ** 30;
 /** Loaded by the initramfs in this order; each needs the ones before it. */
 const MODULES = [
   'virtio_ring', 'virtio', 'virtio_mmio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_blk',
-  'virtio_console', 'overlay', 'irqbypass', 'kvm', 'kvm-amd',
+  'virtio_console', 'overlay', 'irqbypass', 'kvm',
 ];
+/** The rest is loaded where it fits: the processor's vendor, disks without virtio (Bochs). */
+const VENDOR_MODULES = ['kvm-amd', 'kvm-intel'];
+const ATA_MODULES = ['scsi_common', 'scsi_mod', 'libata', 'ata_piix', 'sd_mod'];
 /** Copied into the root with their libraries; those marked optional only where the host has them. */
 const PROGRAMS = ['/usr/bin/qemu-system-x86_64', '/bin/bash'];
 const OPTIONAL = [
@@ -79,7 +82,7 @@ function cloudKernelPackage() {
 function prepareInitrd(kernel) {
   const script = readFileSync(join(here, 'initramfs.sh'));
   const out = join(at, 'initramfs.cpio');
-  step('nested-initramfs', hashOf([script, kernel.version, MODULES.join()]), [out], () => {
+  step('nested-initramfs', hashOf([script, kernel.version, [MODULES, VENDOR_MODULES, ATA_MODULES].join()]), [out], () => {
     const dir = `${out}.${process.pid}.d`;
     rmSync(dir, { recursive: true, force: true });
     mkdirSync(join(dir, 'bin'), { recursive: true });
@@ -87,9 +90,10 @@ function prepareInitrd(kernel) {
     copyFileSync('/bin/busybox', join(dir, 'bin', 'busybox'));
     writeFileSync(join(dir, 'init'), script, { mode: 0o755 });
     const index = readFileSync(join(kernel.modules, 'modules.builtin'), 'utf8');
-    const wanted = MODULES.filter((name) => !index.includes(`/${name}.ko`));
-    for (const name of wanted) copyFileSync(findModule(kernel.modules, name), join(dir, 'modules', `${name}.ko`));
-    writeFileSync(join(dir, 'modules', 'order'), wanted.join('\n'));
+    const loadable = (names) => names.filter((name) => !index.includes(`/${name}.ko`));
+    for (const name of loadable([...MODULES, ...VENDOR_MODULES, ...ATA_MODULES])) copyFileSync(findModule(kernel.modules, name), join(dir, 'modules', `${name}.ko`));
+    writeFileSync(join(dir, 'modules', 'order'), loadable(MODULES).join('\n'));
+    writeFileSync(join(dir, 'modules', 'order-ata'), loadable(ATA_MODULES).join('\n'));
     run('sh', ['-c', `find . | /bin/busybox cpio -o -H newc > ${shellQuote(`${out}.${process.pid}`)}`], { cwd: dir });
     rmSync(dir, { recursive: true });
     renameSync(`${out}.${process.pid}`, out);
@@ -174,6 +178,15 @@ function makeExt4(dir, image, bytes, options = []) {
 export function makeEmptyDisk(image) {
   writeFileSync(image, '');
   truncateSync(image, DISK_BYTES);
+}
+
+/** A shell command inside: mounts a project disk, and what lies on it at its places (`makeProjectDisk`'s result). */
+export function mountProject(disk, tops) {
+  const binds = tops.map((path) => {
+    const quoted = shellQuote(path);
+    return `if [ -d /host${quoted} ]; then mkdir -p ${quoted}; else mkdir -p ${shellQuote(dirname(path))}; touch ${quoted}; fi; mount --bind /host${quoted} ${quoted}`;
+  });
+  return ['mkdir -p /host', `mount -t ext4 ${disk} /host`, ...binds].join(' && ');
 }
 
 /**

@@ -9,6 +9,8 @@ export interface NestedOptions {
   take?: readonly (string | { host: string; guest: string })[];
   /** Keep the state after boot and start from it (default true). */
   snapshot?: boolean;
+  /** `multi`: QEMU with a thread per CPU, which may hang; for measuring (default `single`). */
+  threads?: 'single' | 'multi';
 }
 
 export interface JobOptions {

@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { root, tryLock } from '../lib.mjs';
-import { hashOf, makeEmptyDisk, makeProjectDisk, nestedDir, prepare, shellQuote } from './image.mjs';
+import { hashOf, makeEmptyDisk, makeProjectDisk, mountProject, nestedDir, prepare, shellQuote } from './image.mjs';
 
 const PORTS = ['ctl', 'out', 'err', 'in'];
 const BOOT_LIMIT_MS = 180_000;
@@ -18,7 +18,7 @@ const CPU_MODEL = 'EPYC,+svm,-xsaves';
 // One thread for all CPUs: with a thread each, QEMU 7.2 now and then goes on with its translation of an instruction that another CPU
 // replaces at that moment. Linux replaces its own by way of INT3 (KVM switches a branch in the scheduler when the first VM comes
 // and when the last one goes), and a CPU then stood in the handler of an INT3 that memory no longer had, interrupts off, for ever.
-const TCG = 'tcg,thread=single';
+const TCG = { single: 'tcg,thread=single', multi: 'tcg,thread=multi' };
 const COMMAND_LINE = 'console=ttyS0 quiet mitigations=off panic=-1 nokaslr';
 
 export class NestedError extends Error {}
@@ -39,7 +39,8 @@ export class NestedMachine {
 
   /**
    * @param options cpus (1), memoryMib (4096), kernel (bzImage path), take: host paths or {host, guest} to bring along,
-   *   snapshot (true): use and keep the state after boot. Resolves when the machine takes jobs.
+   *   snapshot (true): use and keep the state after boot, threads ("single"): "multi" is QEMU's thread per CPU, which may hang (TCG
+   *   above). Resolves when the machine takes jobs.
    */
   static async boot(options = {}) {
     // One process at a time: a root disk replaced under a kept state would be another one than that state's kernel has mounted.
@@ -55,10 +56,10 @@ export class NestedMachine {
     return machine;
   }
 
-  async #start(parts, { cpus = 1, memoryMib = 4096, kernel, take = [], snapshot = true }) {
+  async #start(parts, { cpus = 1, memoryMib = 4096, kernel, take = [], snapshot = true, threads = 'single' }) {
     this.#dir = mkdtempSync(join(tmpdir(), 'nested-'));
     const args = [
-      '-M', 'q35,memory-backend=ram', '-accel', TCG, '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
+      '-M', 'q35,memory-backend=ram', '-accel', TCG[threads], '-cpu', CPU_MODEL, '-smp', `${cpus}`, '-m', `${memoryMib}`, '-nodefaults', '-display', 'none',
       '-no-reboot', '-nic', 'none', '-serial', `file:${join(this.#dir, 'console')}`,
       '-kernel', kernel ?? parts.kernel, '-initrd', parts.initrd, '-append', COMMAND_LINE,
       '-drive', `file=${parts.rootDisk},format=raw,if=none,id=root,snapshot=on`, '-device', 'virtio-blk-pci,drive=root',
@@ -85,13 +86,9 @@ export class NestedMachine {
       });
     }
     else await this.#expect((line) => line === 'ready', BOOT_LIMIT_MS);
-    const binds = tops.map((path) => {
-      const quoted = shellQuote(path);
-      return `if [ -d /host${quoted} ]; then mkdir -p ${quoted}; else mkdir -p ${shellQuote(dirname(path))}; touch ${quoted}; fi; mount --bind /host${quoted} ${quoted}`;
-    });
     const done = await this.run([
-      `date -s @${Math.floor(Date.now() / 1000)} >/dev/null`, 'sysctl -q -w kernel.unknown_nmi_panic=1 kernel.panic_print=64 kernel.panic=0', 'blockdev --flushbufs /dev/vdb', 'mkdir -p /host', 'mount -t ext4 /dev/vdb /host',
-      ...binds,
+      `date -s @${Math.floor(Date.now() / 1000)} >/dev/null`, 'sysctl -q -w kernel.unknown_nmi_panic=1 kernel.panic_print=64 kernel.panic=0', 'blockdev --flushbufs /dev/vdb',
+      mountProject('/dev/vdb', tops),
     ].join(' && '), { cwd: '/', timeoutMs: BOOT_LIMIT_MS });
     if (done.status !== 0) throw new NestedError(`nested machine: cannot mount the project: ${done.stderr}`);
   }

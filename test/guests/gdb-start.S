@@ -14,6 +14,7 @@ _start:
     rep movsb
     mov %cr3, %rax
     mov %eax, TRAMPOLINE + (ap_cr3 - trampoline)
+    sti                         /* no source of interrupts; but on Bochs a VMX guest that loops with IF clear keeps the host's out, too */
     call main
 1:  hlt
     jmp 1b
@@ -41,6 +42,7 @@ ap_long:
     mov %eax, %ss
     mov %eax, %ds
     mov $stack1, %rsp
+    sti
     mov $second, %rax
     jmp *%rax
 .align 8

@@ -1,11 +1,11 @@
 /** The CLI on KVM: containers from the table of test/guest/run.test.ts, kernels and their ends, Debian's gdb. All in one nested machine. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/busybox-image.ts';
 import { checkDebian, type DebianKernel, debianKernel } from '../support/debian-kernel.ts';
-import { buildGdbGuests, GDB_CASES, gdbArgs, gdbGuest, gdbScript, type GdbSession } from '../support/gdb-cases.ts';
+import { buildGdbGuests, GDB_CASES, gdbJob, type GdbSession } from '../support/gdb-cases.ts';
 import { buildGuest } from '../support/guests.ts';
 import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/kernel-ends.ts';
 import { multibootKernel } from '../support/multiboot.ts';
@@ -20,7 +20,7 @@ const LIMIT_MS = 310_000;
 let dir: string;
 let image: string;
 let multiboot: string;
-let gdb: string;
+let jobs: { readonly script: string; readonly out: { readonly console: string; readonly err: string; readonly text: string } }[];
 let debian: DebianKernel;
 let cli: KvmCli;
 const initrds = new Map<string, string>();
@@ -34,8 +34,11 @@ beforeAll(async () => {
   for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, last));
   buildGdbGuests(dir);
   if (ALL) debian = debianKernel(dir);
-  gdb = takeGdb(join(dir, 'gdb'));
-  for (const [i, { commands }] of GDB_CASES.entries()) writeFileSync(join(dir, `script${i}`), gdbScript(join(dir, `socket${i}`), commands));
+  const gdb = takeGdb(join(dir, 'gdb'));
+  jobs = GDB_CASES.map((_case, i) => {
+    const out = { console: join(dir, `console${i}`), err: join(dir, `err${i}`), text: join(dir, `text${i}`) };
+    return { out, script: gdbJob(dir, i, gdb, out) };
+  });
   cli = await KvmCli.start(dir);
 }, 300_000);
 
@@ -131,18 +134,8 @@ describe('vmm boot on KVM', { timeout: LIMIT_MS }, () => {
 
 describe('gdb on KVM', { timeout: LIMIT_MS }, () => {
   async function debug(i: number): Promise<GdbSession> {
-    const { cpus } = GDB_CASES[i] as (typeof GDB_CASES)[number];
-    const vmm = ['node', 'bin/vmm.js', ...gdbArgs(dir, cpus, 'kvm', join(dir, `socket${i}`))].join(' ');
-    const files = ['console', 'err', 'text'].map((name) => join(dir, `${name}${i}`)) as [string, string, string];
-    const [console, err, text] = files;
-    const script = `
-      : >${err}; ${vmm} </dev/null >${console} 2>${err} & vmm=$!
-      while ! grep -q 'target remote' ${err} && kill -0 $vmm 2>/dev/null; do sleep 0.1; done
-      timeout 100 ${gdb} -x ${join(dir, `script${i}`)} ${gdbGuest(dir, cpus)} >${text} 2>&1
-      ( sleep 30; kill -9 $vmm ) 2>/dev/null & killer=$!
-      wait $vmm; status=$?; kill $killer 2>/dev/null
-      cat ${console}; cat ${err} ${text} >&2; exit $status`;
-    const done = await cli.place.run(script, { timeoutMs: LIMIT_MS });
+    const { script, out } = jobs[i] as (typeof jobs)[number];
+    const done = await cli.place.run(`${script}\ncat ${out.console}; cat ${out.err} ${out.text} >&2; exit $status`, { timeoutMs: LIMIT_MS });
     return { text: done.stderr, status: done.status, console: done.stdout };
   }
 

@@ -9,15 +9,15 @@ import { join } from 'node:path';
 
 const guests = new URL('../guests/cpu/', import.meta.url).pathname;
 const BOCHS = '/usr/bin/bochs';
-const BIOS = '/usr/share/bochs/BIOS-bochs-latest';
-const VGA_BIOS = '/usr/share/bochs/VGABIOS-lgpl-latest';
+export const BOCHS_BIOS = '/usr/share/bochs/BIOS-bochs-latest';
+export const BOCHS_VGA_BIOS = '/usr/share/bochs/VGABIOS-lgpl-latest';
 const SECTOR = 512;
 /** What INT 13h reads at once, see bochs-boot.S. */
 const CHUNK = 64 * SECTOR;
 const HEADS = 16;
 const PER_TRACK = 63;
 
-export const hasBochs = [BOCHS, BIOS, VGA_BIOS].every((path) => existsSync(path));
+export const hasBochs = [BOCHS, BOCHS_BIOS, BOCHS_VGA_BIOS].every((path) => existsSync(path));
 
 /** The ELF's loaded bytes in one piece, from the lowest address on. */
 function flatten(elf: Buffer): { base: number; end: number; entry: number; bytes: Buffer } {
@@ -62,36 +62,41 @@ export async function runBochs(elf: string, cpus = 1, seconds = 100): Promise<st
   try {
     const disk = makeDisk(elf, dir);
     const serial = join(dir, 'serial');
-    const config = join(dir, 'bochsrc');
     writeFileSync(serial, '');
-    writeFileSync(config, `display_library: rfb, options="timeout=0"
-sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
-megs: 64
-romimage: file=${BIOS}
-vgaromimage: file=${VGA_BIOS}
+    await runBochsConfig(dir, `megs: 64
+romimage: file=${BOCHS_BIOS}
+vgaromimage: file=${BOCHS_VGA_BIOS}
 cpu: model=core2_penryn_t9600, count=${cpus}, ips=100000000, ignore_bad_msrs=0, reset_on_triple_fault=0
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path="${disk.path}", mode=flat, cylinders=${disk.cylinders}, heads=${HEADS}, spt=${PER_TRACK}
 boot: disk
 com1: enabled=1, mode=file, dev="${serial}"
 log: "${join(dir, 'log')}"
-panic: action=fatal
-error: action=report
-info: action=report
-`);
-    const commands = join(dir, 'commands'); // Debian's Bochs has the debugger in it, which waits for some
-    writeFileSync(commands, 'continue\nquit\n');
-    const child = spawn(BOCHS, ['-q', '-f', config, '-rc', commands], { cwd: dir, stdio: ['ignore', 'ignore', 'ignore'] });
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
-      child.on('error', reject);
-      child.on('close', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+`, seconds);
     return readFileSync(serial, 'latin1');
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** Runs a Bochs with this machine until it ends by itself, or for `seconds`. */
+export async function runBochsConfig(dir: string, machine: string, seconds: number): Promise<void> {
+  const config = join(dir, 'bochsrc');
+  writeFileSync(config, `display_library: rfb, options="timeout=0"
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+${machine}panic: action=fatal
+error: action=report
+info: action=report
+`);
+  const commands = join(dir, 'commands'); // Debian's Bochs has the debugger in it, which waits for some
+  writeFileSync(commands, 'continue\nquit\n');
+  const child = spawn(BOCHS, ['-q', '-f', config, '-rc', commands], { cwd: dir, stdio: 'ignore' });
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => child.kill('SIGKILL'), seconds * 1000);
+    child.on('error', reject);
+    child.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -3,6 +3,7 @@
  * here (test/guest), KVM in the nested machine (test/nested).
  */
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { root } from './guests.ts';
@@ -21,8 +22,8 @@ export interface GdbCase {
   /** Absent: both. */
   readonly accel?: 'wasm';
   /**
-   * Works where KVM itself is emulated. The others need a processor that hands KVM a guest's INT3 and has its debug
-   * registers: QEMU's TCG (7.2) takes INT3 for INT n, which KVM does not intercept, and loads DR7 for show only.
+   * Works on QEMU's TCG, too. The others need a processor that hands KVM a guest's INT3 and has its debug registers, as Bochs's has
+   * (test/long/bochs-kvm.test.ts): TCG (7.2) takes INT3 for INT n, which KVM does not intercept, and loads DR7 for show only.
    */
   readonly nested?: true;
   readonly commands: readonly string[];
@@ -51,6 +52,23 @@ export function gdbArgs(dir: string, cpus: number, accel: 'kvm' | 'wasm', socket
 /** gdb's script of a case. */
 export function gdbScript(socket: string, commands: readonly string[]): string {
   return ['set pagination off', 'set confirm off', `target remote ${socket}`, ...commands, ''].join('\n');
+}
+
+/**
+ * A shell script that runs case `i`: vmm on KVM, and gdb beside it. `dir` has the guests; what both print goes to the files `console`,
+ * `err` and `text`, the script's status is vmm's.
+ */
+export function gdbJob(dir: string, i: number, gdb: string, out: { readonly console: string; readonly err: string; readonly text: string }): string {
+  const { cpus, commands } = GDB_CASES[i] as GdbCase;
+  const socket = join(dir, `socket${i}`);
+  const script = join(dir, `script${i}`);
+  writeFileSync(script, gdbScript(socket, commands));
+  const { console, err, text } = out;
+  return `: >${err}; ${['node', 'bin/vmm.js', ...gdbArgs(dir, cpus, 'kvm', socket)].join(' ')} </dev/null >${console} 2>${err} & vmm=$!
+while ! grep -q 'target remote' ${err} && kill -0 $vmm 2>/dev/null; do sleep 0.1; done
+timeout 100 ${gdb} -x ${script} ${gdbGuest(dir, cpus)} >${text} 2>&1
+( sleep 30; kill -9 $vmm ) 2>/dev/null & killer=$!
+wait $vmm; status=$?; kill $killer 2>/dev/null`;
 }
 
 /** The guest writes counter + 2 to port 0xf4 when its own results are right: (v << 1) | 1. */
