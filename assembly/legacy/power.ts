@@ -48,6 +48,10 @@ export function power_read(arg: u32): u32 {
   return arg == POWER_RESET_CONTROL || arg == POWER_SLEEP_CONTROL || arg == POWER_SLEEP_STATUS ? 0 : 0xff;
 }
 
+/** Marks that a thread passes on: the host keeps each. */
+const MARKS_MAX: u32 = 1024;
+let marks: u32 = 0;
+
 export function power_write(arg: u32, value: u32): void {
   const v = value & 0xff;
   switch (arg) {
@@ -57,7 +61,12 @@ export function power_write(arg: u32, value: u32): void {
       else if (v == 3) machine_event(MACHINE_EV_PANIC, v, 0);
       else if (v == 4) machine_event(MACHINE_EV_HALT, v, 0);
       break;
-    case POWER_MARK: machine_event(MACHINE_EV_MARK, v, 0); break;
+    case POWER_MARK:
+      if (marks < MARKS_MAX) {
+        marks += 1;
+        machine_event(MACHINE_EV_MARK, v, 0);
+      }
+      break;
     case POWER_DEBUG_EXIT: machine_event(MACHINE_EV_DEBUG_EXIT, v, 0); break;
     case POWER_RESET_CONTROL:
       if ((v & RESET_CPU) != 0) machine_event(MACHINE_EV_RESET, v, 0);

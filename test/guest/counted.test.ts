@@ -214,9 +214,17 @@ describe('signals', () => {
 });
 
 describe('a guest that never ends', () => {
-  it.each(['spin', 'halt', 'flood'])('but does nothing but %s ends at its time-out', async (guest) => {
+  it.each(['spin', 'flood'])('but does nothing but %s ends at its time-out', async (guest) => {
     const result = await vmm(['boot', '-q', '--icount', '--memory', '32', '--kernel', buildGuest(guest), '--timeout', '1s']);
     expect(result.status).toBe(124);
+  });
+
+  it('for want of anything that could wake it ends with the reason and a dump', async () => {
+    const file = join(dir, 'halted');
+    const result = await vmm(['boot', '-q', '--icount', '--memory', '32', '--kernel', buildGuest('halt'), '--record', file]);
+    expect(result.status, result.stderr).toBe(134);
+    expect(result.stderr).toMatch(/waits for ever: no timer, device or input will wake it\n[^]*rip=/);
+    expect(readFileSync(file, 'latin1')).toMatch(/\nend \d+ /);
   });
 
   it('and is reset for ever counts on through its lives', async () => {

@@ -330,13 +330,18 @@ class CountedAccelerator implements Accelerator {
       if (performance.now() > this.#yieldAt) await this.#yield();
       return;
     }
+    if (target === undefined && !anyHeld && this.#debug === undefined && input?.live !== true) {
+      this.#exit({ kind: 'error', vcpu: this.#turn, reason: 'the guest waits for ever: no timer, device or input will wake it' });
+      return;
+    }
     const since = performance.now();
     const timer = { id: undefined as NodeJS.Timeout | undefined };
     const woken = new Promise<boolean>((resolve) => {
       this.#wake = () => resolve(true);
       if (target !== undefined && !anyHeld) timer.id = setTimeout(() => resolve(false), Number(target - this.#ns) / 1e6);
     });
-    const early = await Promise.race([woken, ...(input === undefined ? [] : [input.arrived().then(() => true)])]);
+    // While a debugger or a pause holds the guest, input waits: it can only be given between two slices.
+    const early = await Promise.race([woken, ...(input === undefined || anyHeld ? [] : [input.arrived().then(() => true)])]);
     clearTimeout(timer.id);
     this.#yieldAt = performance.now() + YIELD_MS;
     if (anyHeld) return;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
@@ -70,8 +70,12 @@ class WasmAccelerator implements Accelerator {
       this.#words.setCommand(index, COMMAND_PAUSE);
       const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url), { workerData, execArgv: [], env: process.env });
       worker.on('message', (message: WasmWorkerMessage) => this.#message(message));
-      worker.on('error', (error) => this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }));
-      this.#joined.push(new Promise((resolve) => worker.once('exit', () => resolve())));
+      worker.on('error', (error) => void this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }));
+      // Whoever waits for a state of a thread that failed would wait for ever.
+      this.#joined.push(new Promise((resolve) => worker.once('exit', () => {
+        this.#words.setState(index, STATE_ENDED);
+        resolve();
+      })));
       this.#workers.push(worker);
     }
   }
@@ -89,6 +93,7 @@ class WasmAccelerator implements Accelerator {
   }
 
   async pause(): Promise<void> {
+    if (this.#stopping) return;
     const { core, cpus } = this.#context;
     for (let index = 0; index < cpus; index++) {
       this.#words.setCommand(index, COMMAND_PAUSE);
@@ -102,9 +107,7 @@ class WasmAccelerator implements Accelerator {
   }
 
   resume(): void {
-    for (let index = 0; index < this.#context.cpus; index++) {
-      if (this.#words.state(index) === STATE_PAUSED) this.#words.release(index);
-    }
+    for (let index = 0; index < this.#context.cpus; index++) this.#words.release(index);
   }
 
   async stop(): Promise<void> {
@@ -135,12 +138,14 @@ class WasmAccelerator implements Accelerator {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
     else if (message.type === 'entered') this.#context.onEntered();
     else if (message.type === 'debug') this.#onDebug(message.vcpu, message.reason, message.address);
-    else this.#exit(message.exit);
+    else void this.#exit(message.exit);
   }
 
-  #exit(exit: VcpuExit): void {
+  /** The first end of a vCPU ends the machine: the others are held, so that their registers can be read. */
+  async #exit(exit: VcpuExit): Promise<void> {
     if (this.#exited || this.#stopping) return;
     this.#exited = true;
+    await this.pause();
     this.serial.pass(true);
     this.#context.onExit(exit);
   }

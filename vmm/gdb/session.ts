@@ -445,6 +445,8 @@ export class GdbSession {
     const parsed = breakpointOf(text);
     if (parsed === undefined) return E_INVALID;
     if (parsed === 'unknown') return E_NOT_SUPPORTED;
+    // The protocol wants it to be the same to insert a point twice.
+    if (this.#breakpoints.has(keyOf(parsed))) return 'OK';
     if (this.#breakpoints.size >= BREAKPOINTS_MAX) return E_NO_SPACE;
     const machine = this.#need();
     if (machine.refusal([...this.#breakpoints.values(), parsed]) !== undefined) return E_NO_SPACE;

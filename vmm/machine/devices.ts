@@ -22,6 +22,11 @@ export interface MachineDevices {
   readonly resize: ((columns: number, rows: number) => void) | undefined;
 }
 
+/** How many slots `addDevices` takes beside the disks'. */
+export function otherDevices(config: MachineConfig): number {
+  return 1 + Number(config.console === 'hvc') + Number(config.vsock === true) + Number(config.balloon === true);
+}
+
 /** Fills the slots in a fixed order: console, vsock, rng, balloon, disks. */
 export function addDevices(core: CoreExports, config: MachineConfig, disks: readonly OpenDisk[], scratch: { readonly bytes: Uint8Array; readonly offset: number }): MachineDevices {
   const places: DevicePlace[] = [];

@@ -16,7 +16,7 @@ import type { MachineConfig, MachineResult } from './config.ts';
 import { CountedRun } from './counted.ts';
 import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
 import type { MachineDebugger } from './debugger.ts';
-import { addDevices, deviceParameters, type MachineDevices } from './devices.ts';
+import { addDevices, deviceParameters, type MachineDevices, otherDevices } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import * as EV from './events.ts';
 import { sizeOf } from './input-log.ts';
@@ -49,13 +49,15 @@ export class Machine implements AsyncDisposable {
   readonly #listener: MachineListener;
   readonly #disks: OpenDisk[] = [];
   #running: Running | undefined;
+  /** Of the console, as told last: it holds through resets. */
+  #size: { readonly columns: number; readonly rows: number } | undefined;
   #discardedBefore = 0;
   #started = false;
   #ended = false;
 
   /** Opens the disks and checks what can be checked. Throws VmmError. */
   constructor(config: MachineConfig, listener: MachineListener = {}, timeline = new Timeline()) {
-    const count = (config.disks?.length ?? 0) + 4;
+    const count = (config.disks?.length ?? 0) + otherDevices(config);
     if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks' });
     this.#config = config;
     this.#listener = listener;
@@ -67,7 +69,7 @@ export class Machine implements AsyncDisposable {
       counted.onInput('console', (data) => this.#running?.input(data));
       counted.onInput('resize', (data) => {
         const { columns, rows } = sizeOf(data);
-        this.#running?.resize(columns, rows);
+        this.#resize(columns, rows);
       });
     }
     try {
@@ -89,6 +91,7 @@ export class Machine implements AsyncDisposable {
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
         const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline, this.counted);
+        if (this.#size !== undefined) running.resize(this.#size.columns, this.#size.rows);
         this.#running = running;
         const abort = (): void => running.requestStop();
         options.signal?.addEventListener('abort', abort, { once: true });
@@ -135,6 +138,11 @@ export class Machine implements AsyncDisposable {
   /** Tells the guest the size of its (virtio) console. */
   resize(columns: number, rows: number): void {
     this.#refuseInput();
+    this.#resize(columns, rows);
+  }
+
+  #resize(columns: number, rows: number): void {
+    this.#size = { columns, rows };
     this.#running?.resize(columns, rows);
   }
 
@@ -192,7 +200,12 @@ class Running {
   #accel: Accelerator | undefined;
   #devices: MachineDevices | undefined;
   #console: HostConsole | undefined;
-  #paused = false;
+  /** Set while the guest stands or is being stopped; resolves when it stands. */
+  #standing: Promise<void> | undefined;
+  readonly #powered: Promise<void>;
+  #isPowered: () => void = () => {};
+  #size: { readonly columns: number; readonly rows: number } | undefined;
+  readonly #brokenSlots = new Set<number>();
   /** The debugger has stopped the guest: only it lets it go on. */
   #held = false;
   #finish: (end: VcpuExit | { kind: 'stopped' | 'reset' }) => void = () => {};
@@ -211,6 +224,9 @@ class Running {
     this.#ramSize = config.memoryMib * MIB;
     this.#end = new Promise((resolve) => {
       this.#finish = resolve;
+    });
+    this.#powered = new Promise((resolve) => {
+      this.#isPowered = resolve;
     });
   }
 
@@ -237,9 +253,11 @@ class Running {
     if (choice.note !== undefined) this.#listener.note?.(choice.note);
     try {
       await this.#powerOn(choice);
+      this.#isPowered();
       const end = await this.#end;
       return await this.#result(end);
     } finally {
+      this.#isPowered();
       await this.#accel?.stop();
     }
   }
@@ -282,6 +300,7 @@ class Running {
     const scratch = { bytes: bytes.subarray(scratchAt, scratchAt + SCRATCH_STRIDE), offset: scratchAt };
     const devices = addDevices(core, config, this.#disks, scratch);
     this.#devices = devices;
+    if (this.#size !== undefined) devices.resize?.(this.#size.columns, this.#size.rows);
     const { input, drained } = devices.console;
     this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => {
       if (this.#over) return;
@@ -331,9 +350,9 @@ class Running {
 
   async #attachDebugger(accel: Accelerator, core: CoreExports, attached: MachineDebugger): Promise<void> {
     const face = await accel.debug((stop) => attached.stopped(stop));
-    this.#paused = true;
     this.#held = true;
-    await accel.pause();
+    this.#standing = accel.pause();
+    await this.#standing;
     attached.attach({
       accelerator: accel.name,
       cpus: this.#config.cpus,
@@ -345,7 +364,7 @@ class Running {
       },
       resume: (actions) => {
         this.#held = false;
-        this.#paused = false;
+        this.#standing = undefined;
         face.resume(actions);
       },
       dump: () => this.dump(),
@@ -375,13 +394,20 @@ class Running {
     return this.#console?.output(bytes, last) ?? bytes.length;
   }
 
-  #event(kind: number, a: number, _b: bigint): void {
+  #event(kind: number, a: number, b: bigint): void {
     if (kind === EV.MACHINE_EV_MARK) this.#timeline.mark(a);
     else if (kind === EV.MACHINE_EV_INPUT) this.#console?.pump();
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
-    else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#listener.note?.(`device in slot ${a} needs a reset: its driver broke the rules (${_b})`);
-    else if (kind === EV.HOST_EV_DISK_ERROR) this.#diskError(a, Number(_b));
-    else if (kind === EV.HOST_EV_TRACE_ERROR) this.#traceError(Number(_b));
+    else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#broken(a, b);
+    else if (kind === EV.HOST_EV_DISK_ERROR) this.#diskError(a, Number(b));
+    else if (kind === EV.HOST_EV_TRACE_ERROR) this.#traceError(Number(b));
+  }
+
+  /** Told once for each device: a guest can do it for ever. */
+  #broken(slot: number, rule: bigint): void {
+    if (this.#brokenSlots.has(slot)) return;
+    this.#brokenSlots.add(slot);
+    this.#listener.note?.(`device in slot ${slot} needs a reset: its driver broke the rules (${rule})`);
   }
 
   /** Told once for each disk and errno, however many threads serve it. */
@@ -427,23 +453,24 @@ class Running {
   }
 
   resize(columns: number, rows: number): void {
+    this.#size = { columns, rows };
     this.#devices?.resize?.(columns, rows);
   }
 
-  async pause(): Promise<void> {
-    if (this.#paused) return;
-    this.#paused = true;
-    await this.#accel?.pause();
+  /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */
+  pause(): Promise<void> {
+    this.#standing ??= this.#powered.then(() => this.#accel?.pause());
+    return this.#standing;
   }
 
   resume(): void {
-    if (!this.#paused || this.#held) return;
-    this.#paused = false;
+    if (this.#standing === undefined || this.#held) return;
+    this.#standing = undefined;
     this.#accel?.resume();
   }
 
   async dump(): Promise<string> {
-    const wasPaused = this.#paused;
+    const wasPaused = this.#standing !== undefined;
     await this.pause();
     const text = this.#dumpText();
     if (!wasPaused) this.resume();
