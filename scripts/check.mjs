@@ -29,6 +29,20 @@ const MAY_IMPORT = {
   oci: ['vmm/api', 'image'],
   bench: ['vmm/api', 'image', 'assembly/core/layout.ts'],
 };
+// Within vmm/, folder by folder (ARCHITECTURE.md): accel, devices and machine are one layer.
+const VMM_MAY_IMPORT = {
+  host: [],
+  boot: [],
+  agent: [],
+  kvm: ['host', 'boot', 'machine'],
+  accel: ['host', 'kvm', 'boot', 'devices', 'machine'],
+  devices: ['host', 'accel', 'agent', 'machine'],
+  machine: ['host', 'kvm', 'boot', 'accel', 'devices'],
+  gdb: ['accel', 'machine'],
+  container: ['boot', 'agent', 'machine'],
+  api: ['agent', 'devices', 'container', 'machine'],
+  cli: ['host', 'boot', 'devices', 'machine', 'container', 'gdb'],
+};
 for (const [area, allowed] of Object.entries(MAY_IMPORT)) {
   for (const path of filesBelow(area, (name) => name.endsWith('.ts'))) {
     const text = readFileSync(path, 'utf8');
@@ -38,6 +52,8 @@ for (const [area, allowed] of Object.entries(MAY_IMPORT)) {
       if (/^(koffi|@koromix\/)/.test(spec) && !here.startsWith('vmm/host/')) report(`${here}: only vmm/host may import the FFI library`);
       if (!spec.startsWith('.')) continue;
       const target = relative(root, resolve(dirname(path), spec));
+      const [from, to] = [here, target].map((name) => /^vmm\/([^/]+)\//.exec(name)?.[1]);
+      if (from !== undefined && to !== undefined && from !== to && !VMM_MAY_IMPORT[from]?.includes(to)) report(`${here}: vmm/${from} may not import vmm/${to}`);
       if (target.split('/')[0] === area || allowed.some((prefix) => target === prefix || target.startsWith(`${prefix}/`))) continue;
       report(`${here}: ${area} may not import ${target}`);
     }

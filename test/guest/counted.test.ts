@@ -223,7 +223,7 @@ describe('a guest that never ends', () => {
     const file = join(dir, 'halted');
     const result = await vmm(['boot', '-q', '--icount', '--memory', '32', '--kernel', buildGuest('halt'), '--record', file]);
     expect(result.status, result.stderr).toBe(134);
-    expect(result.stderr).toMatch(/waits for ever: no timer, device or input will wake it\n[^]*rip=/);
+    expect(result.stderr).toMatch(/waits for ever: no timer, device or input will wake it\n[\s\S]*rip=/);
     expect(readFileSync(file, 'latin1')).toMatch(/\nend \d+ /);
   });
 

@@ -39,6 +39,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const options = countedOptions(args);
   const counted = options === undefined ? undefined : new CountedSession(options);
   const settings = runSettings(args, counted?.id);
+  const accel = accelOptions(args);
   const flag = (name: string): boolean => args.flags.get(name) ?? false;
   const interactive = flag('interactive');
   const tty = flag('tty');
@@ -64,7 +65,6 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
   const stdout = outputTo(process.stdout);
   const stderr = outputTo(process.stderr);
-  const accel = accelOptions(args);
   const container: ContainerOptions = {
     name: settings.name,
     hostname: settings.hostname,
