@@ -33,6 +33,7 @@ const SLP_TYP_S5: u32 = 5 << 2;
 
 /** Claims the ports. */
 export function power_add(): i32 {
+  marks = 0;
   let result = bus_add(BUS_PIO, POWER_PORT, 1, BUS_POWER, POWER_CONTROL);
   if (result == 0) result = bus_add(BUS_PIO, MARK_PORT, 1, BUS_POWER, POWER_MARK);
   if (result == 0) result = bus_add(BUS_PIO, RESET_CONTROL_PORT, 1, BUS_POWER, POWER_RESET_CONTROL);

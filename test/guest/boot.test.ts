@@ -117,6 +117,20 @@ describe('the library', () => {
     expect(await run).toEqual({ kind: 'stopped' });
   });
 
+  it('a pause asked for before the guest runs holds it at its start; pause and resume at once leave it running', async () => {
+    const machine = new Machine(config('ports'));
+    const run = machine.run();
+    await Promise.resolve();
+    const paused = machine.pause();
+    await Promise.all([paused, machine.pause()]);
+    const first = await machine.dump();
+    expect(await machine.dump()).toBe(first);
+    machine.resume();
+    void machine.pause();
+    machine.resume();
+    expect(await run).toEqual({ kind: 'poweroff' });
+  });
+
   it('a machine that cannot be built rejects with a code', async () => {
     await expect(new Machine({ ...config('ports'), kernel: '/nonexistent' }).run()).rejects.toMatchObject({ code: 'KERNEL_OPEN' });
     expect(() => new Machine({ ...config('ports'), disks: [{ path: '/nonexistent', readOnly: true, id: 'x' }] })).toThrow(/disk \/nonexistent/);

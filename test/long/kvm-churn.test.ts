@@ -11,7 +11,7 @@ test(`${MACHINES} machines created and destroyed in one process leave everything
   const place = await kvmPlace();
   try {
     const run = place.nested ? 50 : MACHINES;
-    const done = await place.run(`node --expose-gc ${program} ${root}/.cache/guests churn`, { env: { LIMIT_MS: '1500000', CHURN: `${MACHINES}`, CHURN_RUN: `${run}` }, timeoutMs: 1_500_000 });
+    const done = await place.run(`node ${program} ${root}/.cache/guests churn`, { env: { LIMIT_MS: '1500000', CHURN: `${MACHINES}`, CHURN_RUN: `${run}` }, timeoutMs: 1_500_000 });
     expect(done.status, done.stderr).toBe(0);
     const { before, after } = JSON.parse(done.stdout).result;
     expect({ fds: after.fds, threads: after.threads, vms: after.vms }).toEqual({ fds: before.fds, threads: before.threads, vms: before.vms });

@@ -464,9 +464,13 @@ class Running {
   }
 
   resume(): void {
-    if (this.#standing === undefined || this.#held) return;
+    const standing = this.#standing;
+    if (standing === undefined || this.#held) return;
     this.#standing = undefined;
-    this.#accel?.resume();
+    // Not before the pause is over, and not when there is a new one by then.
+    void standing.then(() => {
+      if (this.#standing === undefined && !this.#over) this.#accel?.resume();
+    });
   }
 
   async dump(): Promise<string> {

@@ -56,6 +56,15 @@ test('guest_written outside RAM does nothing', () => {
   expect(core.x.guest_dirty_take!((core.ramBytes >>> 17) - 1)).toBe(0);
 });
 
+test('a guest that writes marks for ever makes a bounded number of events', () => {
+  core.restart();
+  core.x.power_add!();
+  for (let i = 0; i < 5000; i++) core.x.bus_pio_write!(0x601, 1, 0x40);
+  const marks = core.host.events.filter(({ kind }) => kind === 8).length;
+  expect(marks).toBeGreaterThan(100);
+  expect(marks).toBeLessThanOrEqual(1024);
+});
+
 test('the first event that ends the run is kept', () => {
   core.restart();
   core.x.power_add!();

@@ -192,6 +192,7 @@ describe('breakpoints', () => {
     const gdb = await new Conversation().begin();
     for (let i = 0; i < 4; i++) expect(await gdb.ask(`Z1,${i}000,1`)).toBe('OK');
     expect(await gdb.ask('Z1,9000,1')).toBe('E1c');
+    expect(await gdb.ask('Z1,1000,1'), 'one that is there already').toBe('OK');
     for (const packet of ['Z0', 'Z0,1', 'Z0,x,1', 'Z2,1000,0', 'Z2,ffffffffffffffff,2', 'z0,1']) expect(await gdb.ask(packet), packet).toBe('E16');
   });
 
