@@ -45,7 +45,8 @@ function ticks(ns: u64): u64 {
 
 @inline
 function span(t: u64): u64 {
-  return (t * 1_000_000_000 + PIT_HZ - 1) / PIT_HZ;
+  // t · 10⁹ / 1193182, rounded up, as far as `ticks` goes
+  return (t / PIT_HZ) * 1_000_000_000 + ((t % PIT_HZ) * 1_000_000_000 + PIT_HZ - 1) / PIT_HZ;
 }
 
 function periodic(p: Channel): bool {

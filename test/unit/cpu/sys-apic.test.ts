@@ -496,6 +496,21 @@ describe('8259 pair and PIT', () => {
     expect(ack()).toBe(0x20);
   });
 
+  it('channel 0 ticks in phase after hours, also where its ticks × 10⁹ are beyond 64 bits (4.3 hours)', () => {
+    const HZ = 1_193_182n;
+    const start = BigInt(m.now);
+    out(0x43, 0x34);
+    out(0x40, 0);
+    out(0x40, 0); // 65536 counts: 54.9 ms
+    for (const hours of [1, 4, 5, 100, 10_000]) {
+      m.now = Number(start) + hours * 3_600_000_000_000;
+      m.call('timer_poll', m.cpu());
+      const ticks = ((BigInt(m.now) - start) * HZ) / 1_000_000_000n;
+      const next = ((ticks / 65_536n + 1n) * 65_536n * 1_000_000_000n + HZ - 1n) / HZ;
+      expect([hours, m.call('timer_left', m.cpu())]).toEqual([hours, Number(start + next - BigInt(m.now))]);
+    }
+  });
+
   it('channel 2 by port 0x61: output rises after the count', () => {
     out(0x61, 1);
     out(0x43, 0xb0);
