@@ -8,7 +8,7 @@ import { pit_read, pit_write } from './pit';
 import { ATTR_P, protected_mode, seg_ptr } from './segment';
 import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from './state';
 import { count_stat, STAT_IO } from './stats';
-import { timer_armed, tsc_now } from './timer';
+import { pit_now, timer_armed } from './timer';
 
 /** True when the running code may access `size` ports from `port`; else #GP(0) (SDM Vol. 1 §19.5.2). */
 export function io_allowed(cpu: usize, port: u32, size: u32): bool {
@@ -52,7 +52,7 @@ export function io_in(cpu: usize, port: u32, size: u32): u32 {
     case 0x41:
     case 0x42:
     case 0x43:
-    case 0x61: return pit_read(port, tsc_now(cpu));
+    case 0x61: return pit_read(port, pit_now(cpu));
     case 0x4d0:
     case 0x4d1: return elcr_read(port);
   }
@@ -78,7 +78,7 @@ export function io_out(cpu: usize, port: u32, size: u32, v: u32): void {
     case 0x42:
     case 0x43:
     case 0x61:
-      pit_write(port, v & 0xff, tsc_now(cpu));
+      pit_write(port, v & 0xff, pit_now(cpu));
       timer_armed(cpu);
       return;
     case 0x4d0:

@@ -288,6 +288,12 @@ export function lapic_timer_expiry(cpu: usize): u64 {
   return load<u64>(cpu + TIMER_EXPIRY);
 }
 
+/** The TSC was moved by `delta`: a one-shot or periodic count goes on as if it had not; a deadline is a TSC value. */
+export function lapic_timer_shift(cpu: usize, delta: u64): void {
+  const at = load<u64>(cpu + TIMER_EXPIRY);
+  if (at != 0 && timer_mode(cpu) != TIMER_DEADLINE) store<u64>(cpu + TIMER_EXPIRY, at + delta);
+}
+
 /** Fires the timer if it is due at TSC value `now`. A periodic one that is late by several periods fires once. */
 export function lapic_timer_poll(cpu: usize, now: u64): void {
   const at = load<u64>(cpu + TIMER_EXPIRY);

@@ -9,7 +9,7 @@ import { update_mode } from './modes';
 import { seg_ptr } from './segment';
 import { Cpu, SEG_BASE, SEG_FS, SEG_GS } from './state';
 import { count_msr } from './stats';
-import { tsc_now } from './timer';
+import { tsc_now, tsc_write } from './timer';
 import { tlb_flush_all } from './tlb';
 
 // Names and numbers: SDM Vol. 4, chapter 2.
@@ -128,12 +128,9 @@ function pat_ok(v: u64): bool {
 export function msr_write(cpu: usize, msr: u32, v: u64): bool {
   const c = changetype<Cpu>(cpu);
   switch (msr) {
-    case IA32_TSC: {
-      const now = tsc_now(cpu);
-      c.tsc_offset += v - now;
-      c.tsc_last = v;
+    case IA32_TSC:
+      tsc_write(cpu, v);
       return true;
-    }
     case IA32_APIC_BASE:
       // x2APIC mode (bit 10) is not offered; BSP (bit 8) is read-only
       if (v & ~(<u64>0xff_ffff_f900)) break;

@@ -1,7 +1,7 @@
 /**
  * The 8254 timer's channels 0 and 2 (Intel 8254 datasheet) and port 0x61: for kernels that measure or tick with it. Time
- * is vCPU 0's TSC; channel 0 interrupts through ISA line 0. State in the IRQCHIP area at +0x300, under CHIP_LOCK, one
- * block of 64 bytes a channel, port 0x61 at +0x3c0.
+ * is vCPU 0's TSC (`pit_now`); channel 0 interrupts through ISA line 0. State in the IRQCHIP area at +0x300, under
+ * CHIP_LOCK, one block of 64 bytes a channel, port 0x61 at +0x3c0.
  */
 import { IRQCHIP_BASE } from '../core/layout';
 import { lock, unlock } from '../core/lock';
@@ -84,6 +84,14 @@ export function pit_expiry(): u64 {
   return channel(0).next;
 }
 
+/** vCPU 0's TSC was moved by `delta`: all channels go on as if it had not. `start` may wrap, only differences count. */
+export function pit_shift(delta: u64): void {
+  lock(CHIP_LOCK);
+  for (let i: u32 = 0; i < 3; i++) channel(i).start += delta;
+  if (channel(0).next != 0) channel(0).next += delta;
+  unlock(CHIP_LOCK);
+}
+
 /** Raises channel 0's interrupt if it is due. */
 export function pit_poll(now: u64): void {
   const p = channel(0);
@@ -103,7 +111,7 @@ export function pit_poll(now: u64): void {
   unlock(CHIP_LOCK);
 }
 
-/** Reads port 0x40..0x43 or 0x61 at TSC `now`. */
+/** Reads port 0x40..0x43 or 0x61 at `pit_now`. */
 export function pit_read(port: u32, now: u64): u32 {
   if (port == 0x61) {
     // bit 4: the refresh toggle that old kernels time by; bit 5: channel 2's output

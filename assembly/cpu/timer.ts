@@ -6,8 +6,9 @@
  */
 import { host_now } from '../core/host';
 import { leave_block } from './fault';
-import { lapic_timer_expiry, lapic_timer_poll } from './lapic';
-import { pit_expiry, pit_poll } from './pit';
+import { lapic_timer_expiry, lapic_timer_poll, lapic_timer_shift } from './lapic';
+import { pit_expiry, pit_poll, pit_shift } from './pit';
+import { cpu_at } from './smp';
 import { Cpu, PEND_INIT, PEND_INTR, PEND_KICK, PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER } from './state';
 import { count_stat, STAT_HALTS } from './stats';
 
@@ -28,6 +29,24 @@ export function tsc_now(cpu: usize): u64 {
   if (t < c.tsc_last && c.tsc_last - t < 10_000_000_000) return c.tsc_last;
   c.tsc_last = t;
   return t;
+}
+
+/** WRMSR IA32_TSC: what is due fires first; of what is not, only a deadline is moved nearer or away. */
+export function tsc_write(cpu: usize, v: u64): void {
+  const c = changetype<Cpu>(cpu);
+  const now = tsc_now(cpu);
+  lapic_timer_poll(cpu, now);
+  if (c.index == 0) pit_poll(now);
+  c.tsc_offset += v - now;
+  c.tsc_last = v;
+  lapic_timer_shift(cpu, v - now);
+  if (c.index == 0) pit_shift(v - now);
+  timer_armed(cpu);
+}
+
+/** The PIT's time, which is vCPU 0's TSC, on the thread of `cpu`, whose own TSC may have been written. */
+export function pit_now(cpu: usize): u64 {
+  return tsc_now(cpu) + (changetype<Cpu>(cpu_at(0)).tsc_offset - changetype<Cpu>(cpu).tsc_offset);
 }
 
 /** TSC value of the next timer event of this vCPU, 0 for none. vCPU 0 also runs the PIT. */

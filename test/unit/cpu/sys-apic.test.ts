@@ -334,6 +334,73 @@ describe('APIC timer', () => {
     expect(irr(0)).toEqual([0x31]);
   });
 
+  const writeTsc = (v: bigint, cpu = 0): void => {
+    m.call('msr_write', m.cpu(cpu), 0x10, v);
+  };
+  /** Values to write: near 0 (a time before the timer was set), and years ahead. */
+  const TSCS = [0n, 5n, 1n << 60n];
+
+  it.each(TSCS)('one-shot and periodic: a write of TSC %i changes neither what is left nor the period', (tsc) => {
+    wr(0, TDCR, 0xb);
+    for (const lvt of [0x31, 0x2_0031]) {
+      const start = m.now;
+      wr(0, LVT_TIMER, lvt);
+      wr(0, TMICT, 100_000_000);
+      m.now = start + 30_000_000;
+      writeTsc(tsc);
+      expect(m.call64('msr_read', m.cpu(), 0x10)).toBe(tsc);
+      expect(m.call('timer_left', m.cpu())).toBe(70_000_000);
+      expect(rd(0, TMCCT)).toBe(70_000_000);
+      m.now = start + 99_999_999;
+      m.call('timer_poll', m.cpu());
+      expect(ack()).toBe(-1);
+      m.now = start + 100_000_000;
+      m.call('timer_poll', m.cpu());
+      expect(ack()).toBe(0x31);
+      wr(0, EOI, 0);
+      expect(m.call('timer_left', m.cpu())).toBe(lvt === 0x31 ? Number.POSITIVE_INFINITY : 100_000_000);
+    }
+  });
+
+  it('a timer that was due before the TSC was written fires at the write', () => {
+    wr(0, TDCR, 0xb);
+    wr(0, LVT_TIMER, 0x31);
+    wr(0, TMICT, 1000);
+    at(2000);
+    writeTsc(0n);
+    expect(ack()).toBe(0x31);
+    expect(m.call('timer_left', m.cpu())).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('a stopped timer stays stopped when the TSC is written', () => {
+    for (const tsc of TSCS) {
+      writeTsc(tsc);
+      expect(m.call('timer_left', m.cpu())).toBe(Number.POSITIVE_INFINITY);
+    }
+  });
+
+  it('TSC deadline: its value stays, so a write of the TSC moves when it fires', () => {
+    wr(0, LVT_TIMER, 0x4_0032);
+    m.call('msr_write', m.cpu(), 0x6e0, 1n << 40n);
+    writeTsc((1n << 40n) - 500n);
+    expect(m.call64('msr_read', m.cpu(), 0x6e0)).toBe(1n << 40n);
+    expect(m.call('timer_left', m.cpu())).toBe(500);
+    writeTsc(1n << 40n);
+    m.call('timer_poll', m.cpu());
+    expect(ack()).toBe(0x32);
+  });
+
+  it('with counted time a deadline that a write of the TSC brings near is looked at before the next instruction', () => {
+    m = new SysMachine(module, 1, 0, 1);
+    wr(0, SVR, 0x1ff);
+    wr(0, LVT_TIMER, 0x4_0032);
+    m.call('msr_write', m.cpu(), 0x6e0, 1n << 40n);
+    m.view.setUint32(m.cpu() + m.call('cpu_field', FIELD.fault), 0, true);
+    writeTsc((1n << 40n) - 7n);
+    expect(m.get32(FIELD.fault)).toBe(3); // FAULT_LEAVE
+    expect(m.call('timer_insns', m.cpu(), 1000)).toBe(7);
+  });
+
   it('the TSC never runs backward', () => {
     at(500);
     const a = m.call64('msr_read', m.cpu(), 0x10);
@@ -509,6 +576,48 @@ describe('8259 pair and PIT', () => {
       const next = ((ticks / 65_536n + 1n) * 65_536n * 1_000_000_000n + HZ - 1n) / HZ;
       expect([hours, m.call('timer_left', m.cpu())]).toEqual([hours, Number(start + next - BigInt(m.now))]);
     }
+  });
+
+  it.each([0n, 1n << 60n])('a write of TSC %i moves no channel: the tick comes in its time, counter and output go on', (tsc) => {
+    out(0x61, 1);
+    out(0x43, 0xb0);
+    out(0x42, 0x9b);
+    out(0x42, 0x2e); // channel 2, 11931 counts: 10 ms
+    out(0x43, 0x34);
+    out(0x40, 0x9c);
+    out(0x40, 0x2e); // channel 0, 11932 counts
+    const left = m.call<number>('timer_left', m.cpu());
+    const count = (): number => {
+      out(0x43, 0);
+      return inp(0x40) | (inp(0x40) << 8);
+    };
+    m.now += 4_000_000;
+    const before = count();
+    m.call('msr_write', m.cpu(), 0x10, tsc);
+    expect(m.call('timer_left', m.cpu())).toBe(left - 4_000_000);
+    expect(count()).toBe(before);
+    m.now += 5_900_000;
+    expect(inp(0x61) & 0x20).toBe(0);
+    m.now += 200_000;
+    expect(inp(0x61) & 0x20).toBe(0x20);
+    m.call('timer_poll', m.cpu());
+    expect(m.call('timer_left', m.cpu())).toBe(2 * left - 10_100_000);
+  });
+
+  it('is the same time for all vCPUs, whatever one of them wrote to its TSC', () => {
+    m.call('msr_write', m.cpu(1), 0x10, 1n << 50n);
+    const by1 = (port: number, v: number): void => {
+      m.call('io_out', m.cpu(1), port, 1, v);
+    };
+    by1(0x43, 0x34);
+    by1(0x40, 0x9c);
+    by1(0x40, 0x2e);
+    expect(m.call('timer_left', m.cpu())).toBe(Math.ceil((11_932 * 1e9) / 1_193_182));
+    expect(m.call('timer_left', m.cpu(1))).toBe(Number.POSITIVE_INFINITY);
+    m.now += 1_000_000; // 1193 counts
+    by1(0x43, 0);
+    const low = m.call<number>('io_in', m.cpu(1), 0x40, 1);
+    expect(low | (m.call<number>('io_in', m.cpu(1), 0x40, 1) << 8)).toBe(11_932 - 1193);
   });
 
   it('channel 2 by port 0x61: output rises after the count', () => {
