@@ -1,11 +1,12 @@
 /** Micro-ops of stack and branches. */
 import { Dec } from './decode';
-import { EMIT_END, EMIT_ON, prepare, put_link, put_mem, put_op, rm_value, RSP8, sys } from './emit-uop';
+import { EMIT_END, EMIT_ON, prepare, put_link, put_mem, put_op, rm_value, RSP8, sys, TMP0, TMP1 } from './emit-uop';
 import * as O from './generated/ops';
 import { MODE_64 } from './modes';
+import { REG_BLOCK } from './state';
 import * as T from './stackops';
 import * as S from './sysops';
-import { U_DISP, U_IMM, U_OP } from './uop';
+import { U_BASE, U_DISP, U_IMM, U_OP } from './uop';
 
 // ---- stack -----------------------------------------------------------------------------------------------------------
 
@@ -52,14 +53,31 @@ export function pop_mem(d: Dec): u32 {
 
 // ---- branches ---------------------------------------------------------------------------------------------------------
 
-/** Target of a relative branch, from the block's first byte. */
+/** Target of a relative branch, from the block's first byte; outside 64-bit mode it wraps as addresses do. */
 function target(d: Dec): i32 {
   return <i32>d.imm + <i32>(d.off + d.pos);
 }
 
-/** True: the displacement from the block does not fit in 32 bits signed (it wraps around at the far end of the range). */
+/** 64-bit mode: the target is more than 2 GiB from the block's first byte (from the branch's end it never is). */
+function far(d: Dec): bool {
+  return <i64>d.imm + d.off + d.pos != <i64>target(d);
+}
+
+/** Leaves a far target's address in TMP1. */
+function far_target(d: Dec): void {
+  put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
+  store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+  put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>d.imm, 0);
+  store<u8>(d.last, TMP1, U_BASE);
+}
+
 export function jump(d: Dec): u32 {
   if (d.mode & MODE_64) {
+    if (far(d)) {
+      far_target(d);
+      put_op(d, O.OP_JMP_R, TMP1, 0, 0, 0);
+      return EMIT_END;
+    }
     put_op(d, O.OP_JMP, 0, 0, target(d), 0);
     put_link(d);
   } else put_op(d, O.OP_JMP_SLOW, 0, 0, target(d), 1 << d.opsize);
@@ -71,6 +89,14 @@ export function jump_cond(d: Dec, prev: u32, prev_flags: u32): u32 {
   const cc = d.opcode & 15;
   if (!(d.mode & MODE_64)) {
     put_op(d, O.OP_JCC_SLOW, cc, 0, target(d), 1 << d.opsize);
+    return EMIT_END;
+  }
+  if (far(d)) {
+    far_target(d);
+    put_op(d, O.OP_LEA64_BIS, TMP0, 0, <i32>(d.off + d.pos), 0);
+    store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+    put_op(d, O.OP_CMOV_RR64, TMP0, TMP1, <i32>cc, 0);
+    put_op(d, O.OP_JMP_R, TMP0, 0, 0, 0);
     return EMIT_END;
   }
   if (prev) {
@@ -133,6 +159,11 @@ export function loop(d: Dec): u32 {
 
 export function call(d: Dec): u32 {
   if (d.mode & MODE_64) {
+    if (far(d)) {
+      far_target(d);
+      put_op(d, O.OP_CALL_R, TMP1, 0, 0, 0);
+      return EMIT_END;
+    }
     put_op(d, O.OP_CALL, 0, 0, target(d), 0);
     put_link(d);
     return EMIT_END;
