@@ -1,5 +1,5 @@
 /** The CLI on KVM: containers from the table of test/guest/run.test.ts, kernels and their ends, Debian's gdb. All in one nested machine. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,10 +16,14 @@ import { checkRun, RUN_CASES, runArgs } from '../support/run-cases.ts';
 /** The whole tables take several minutes there. */
 const ALL = Boolean(process.env['VMM_LONG']);
 const LIMIT_MS = 310_000;
+/** Accesses of test/guests/count.S. */
+const COUNT = 20_000;
 
 let dir: string;
 let image: string;
 let multiboot: string;
+/** Reads a disk and powers off. */
+let reader: string;
 let jobs: { readonly script: string; readonly out: { readonly console: string; readonly err: string; readonly text: string } }[];
 let debian: DebianKernel;
 let cli: KvmCli;
@@ -30,8 +34,10 @@ beforeAll(async () => {
   for (const name of ['image', 'gdb']) mkdirSync(join(dir, name));
   image = busyboxImage(join(dir, 'image'));
   multiboot = multibootKernel(join(dir, 'multiboot.bin'));
-  for (const name of ['ports', 'triple', 'spin']) buildGuest(name);
+  for (const name of ['count', 'ports', 'triple', 'spin']) buildGuest(name);
   for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, last));
+  writeFileSync(join(dir, 'disk'), new Uint8Array(1 << 20));
+  if (ALL) reader = endInitramfs(dir, 'reader', `/bin/busybox dd if=/dev/vda of=/dev/null bs=64k\n${KERNEL_ENDS[0].last}`);
   buildGdbGuests(dir);
   if (ALL) debian = debianKernel(dir);
   const gdb = takeGdb(join(dir, 'gdb'));
@@ -95,6 +101,25 @@ describe('vmm boot on KVM', { timeout: LIMIT_MS }, () => {
     expect(result.stdout.toString()).toBe('through COM1\n');
     expect(result.stderr).toMatch(/ (?:main|vcpu0) pio in port=600 size=1 value=56$/m);
     expect(result.stderr).toMatch(/ pio in port=7777 size=2 value=ffff$/m);
+  });
+
+  it('--trace writes them in order and without a gap after vCPU 0’s worker has taken it over, too', async () => {
+    const trace = join(dir, 'count.txt');
+    const args = ['boot', '-q', '--accel', 'kvm', '--memory', '32', '--kernel', buildGuest('count'), '--trace', 'all', '--trace-file', trace];
+    const program = '/ pio out port=7778 / { if ($NF == sprintf("value=%x", n)) n++; else wrong++; by[$2]++ } END { print n + 0, wrong + 0, by["main"] + 0, by["vcpu0"] + 0 }';
+    const result = await cli.vmm(args, { after: `awk '${program}' ${trace}` });
+    expect(result.status, result.stderr).toBe(0);
+    const [written, wrong, main, worker] = result.stdout.toString().trim().split(' ').map(Number) as [number, number, number, number];
+    expect({ written, wrong, both: main + worker }, result.stderr).toEqual({ written: COUNT, wrong: 0, both: COUNT });
+    expect(worker, `the worker took vCPU 0 over after ${main} accesses`).toBeGreaterThan(1000);
+  });
+
+  if (ALL) it('--trace has the I/O thread’s queues and interrupts, and each vCPU’s accesses to the devices', async () => {
+    const [trace, disk] = [join(dir, 'io.txt'), join(dir, 'disk')];
+    const args = endArgs('kvm', reader, { cpus: 2, quiet: true });
+    const result = await cli.vmm([...args, '--disk', disk, '--trace', 'mmio,irq,virtio', '--trace-file', trace], { after: `awk '{ print $2, $3 }' ${trace} | sort | uniq -c >&2` });
+    expect(result.status, result.stderr).toBe(0);
+    for (const line of ['io virtio', 'io irq', 'vcpu0 mmio']) expect(result.stderr).toMatch(new RegExp(`^ *\\d+ ${line}$`, 'm'));
   });
 
   if (ALL) it('a byte to port 0xf4 gives (v << 1) | 1, with --exit-on port', async () => {

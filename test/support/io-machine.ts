@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
 import { SharedWords } from '../../vmm/accel/shared.ts';
+import type { KvmWorkerMessage } from '../../vmm/accel/kvm.ts';
 import type { IoWorkerData } from '../../vmm/devices/io-worker.ts';
 import type { OpenDisk } from '../../vmm/devices/disk.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
@@ -17,6 +18,8 @@ const MACHINE_F_THREADS = 2;
 export class IoMachine {
   readonly driver: BlkDriver;
   readonly core: CoreExports;
+  /** Events that the thread has posted: kind and `b`. */
+  readonly events: (readonly [kind: number, b: bigint])[] = [];
   readonly #linear = acquireLinearMemory((RAM_BASE + RAM) / 65536);
   readonly #kick = eventfd();
   readonly #command = eventfd();
@@ -26,8 +29,8 @@ export class IoMachine {
   readonly #worker: Worker;
   readonly #ended: Promise<unknown>;
 
-  /** `dist`: URL of the built files. `blocking`: without io_uring. */
-  constructor(dist: URL, { path, readOnly, id, fd, size }: OpenDisk, blocking: boolean) {
+  /** `dist`: URL of the built files. `blocking`: without io_uring. `trace`: its descriptor and events (TRACE_* bits). */
+  constructor(dist: URL, { path, readOnly, id, fd, size }: OpenDisk, blocking: boolean, trace?: { readonly fd: number; readonly mask: number }) {
     const disk: OpenDisk = { path, readOnly, id, fd, size };
     const { memory } = this.#linear;
     const module = new WebAssembly.Module(readFileSync(new URL('core.wasm', dist)));
@@ -39,15 +42,19 @@ export class IoMachine {
       }, blk: () => -11, console: (_d, _p, n) => n, vsock: () => {}, event: () => {}, discard: () => {},
     });
     if (this.core.machine_init(RAM, 1, MACHINE_F_THREADS) !== 0 || this.core.blk_add(0, 0, disk.size / 512, disk.readOnly ? 1 : 2, 512, 1) !== 0) throw new Error('the core refuses the machine');
+    if (trace !== undefined) this.core.machine_trace(trace.mask);
     this.driver = new BlkDriver(memory, this.core as unknown as Bus, 0);
     const irqfds = new Array<number>(24).fill(-1);
     irqfds[VIRTIO_MMIO_IRQ] = this.#irq;
     const workerData: IoWorkerData = {
       module, memory, ramSize: RAM, disks: [disk], words: words.buffer, stop: this.#stop.buffer as SharedArrayBuffer, stopIndex: 0, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
-      irqfds, commandFd: this.#command, blocking,
+      irqfds, commandFd: this.#command, blocking, traceFd: trace?.fd,
     };
     epollCtl(this.#epoll, EPOLL_CTL_ADD, this.#irq, EPOLLIN, 0);
     this.#worker = new Worker(new URL('io-worker.js', dist), { workerData, trackUnmanagedFds: false });
+    this.#worker.on('message', (message: KvmWorkerMessage) => {
+      if (message.type === 'event') this.events.push([message.kind, message.b]);
+    });
     this.#ended = new Promise((resolve, reject) => {
       this.#worker.once('exit', resolve);
       this.#worker.once('error', reject);

@@ -2,8 +2,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
 import { SIGRTMIN, blockSignal, drainSignal, eventfdSignal, gettid } from '../host/sys.ts';
 import { kvm_run } from '../host/uapi/kvm.ts';
-import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_SERIAL } from '../machine/events.ts';
+import { traceOf } from '../machine/trace.ts';
 import { errnoName } from '../host/errno.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import { KvmVm } from '../kvm/vm.ts';
@@ -19,6 +20,7 @@ const data = workerData as KvmWorkerData;
 const port = parentPort;
 if (port === null) throw new Error('kvm-vcpu-worker runs as a worker thread only');
 const post = (message: KvmWorkerMessage): void => port.postMessage(message);
+const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
 const { index } = data;
 const words = new SharedWords(data.words);
 const bytes = new Uint8Array(data.memory.buffer);
@@ -26,6 +28,8 @@ const runAt = KVM_RUN_BASE + index * KVM_RUN_STRIDE;
 const run = new DataView(data.memory.buffer, runAt, KVM_RUN_STRIDE);
 const vcpu = new KvmVcpu(data.vcpuFd);
 const vm = new KvmVm(data.vmFd);
+const clocks = hostClocks();
+const trace = traceOf(data.traceFd, `vcpu${index}`, clocks.now, postEvent);
 
 const hooks: HostHooks = {
   irq: (line) => {
@@ -49,10 +53,12 @@ const hooks: HostHooks = {
     return taken;
   },
   vsock: () => {},
-  event: (kind, a, b) => post({ type: 'event', kind, a, b }),
+  event: (kind, a, b) => {
+    if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+  },
   discard: () => {},
 };
-const core = instantiateCore(data.module, data.memory, hooks);
+const core = instantiateCore(data.module, data.memory, hooks, clocks);
 const kvmExit = core.kvm_exit;
 
 // The kick may come at any time from here on; it only counts inside KVM_RUN, where the signal mask lets it through.

@@ -40,6 +40,8 @@ export interface KvmWorkerData {
   /** Slots of the I/O thread's devices: bit mask; and the eventfd that wakes it, -1 without such a thread. */
   readonly ioSlots: number;
   readonly ioCommandFd: number;
+  /** The trace file's, when events are traced. */
+  readonly traceFd: number | undefined;
 }
 
 export type KvmWorkerMessage =
@@ -201,7 +203,7 @@ class KvmAccelerator implements Accelerator {
   }
 
   #startWorker(index: number): void {
-    const { module, memory, cpus } = this.#context;
+    const { module, memory, cpus, traceFd } = this.#context;
     // vCPU 0's worker waits until the pool has let go of it.
     this.#words.setCommand(index, index === 0 || this.#wanted === 'pause' ? COMMAND_PAUSE : COMMAND_RUN);
     const workerData: KvmWorkerData = {
@@ -215,6 +217,7 @@ class KvmAccelerator implements Accelerator {
       irqfds: this.#irqfds,
       ioSlots: this.#ioQueues.reduce((mask, queue) => mask | (1 << queue.slot), 0),
       ioCommandFd: this.#ioCommandFd,
+      traceFd,
     };
     const worker = this.#worker('./kvm-vcpu-worker.js', workerData, `vCPU ${index} of ${cpus}`);
     worker.on('message', (message: KvmWorkerMessage) => this.#message(message));
@@ -223,8 +226,8 @@ class KvmAccelerator implements Accelerator {
   }
 
   #startIo(): void {
-    const { module, memory, ramSize, disks, cpus } = this.#context;
-    const workerData: IoWorkerData = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd, blocking: process.env['VMM_IO'] === 'blocking' };
+    const { module, memory, ramSize, disks, cpus, traceFd } = this.#context;
+    const workerData: IoWorkerData = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd, blocking: process.env['VMM_IO'] === 'blocking', traceFd };
     const worker = this.#worker('./io-worker.js', workerData, 'block I/O');
     worker.on('message', (message: KvmWorkerMessage) => this.#message(message));
   }

@@ -3,9 +3,9 @@ import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
-import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_SERIAL } from '../machine/events.ts';
+import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../machine/events.ts';
 import { Discarder } from '../machine/memory.ts';
-import { TraceFile, TraceWriter } from '../machine/trace.ts';
+import { traceOf } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
@@ -22,12 +22,13 @@ const HALT_MAX_NS = 1e9;
 const data = workerData as WasmWorkerData;
 const words = new SharedWords(data.words);
 const bytes = new Uint8Array(data.memory.buffer);
-const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => post({ type: 'event', kind: HOST_EV_DISK_ERROR, a: disk, b: BigInt(errno) }));
+const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
 const port = parentPort;
 if (port === null) throw new Error('vcpu-worker runs as a worker thread only');
 const clocks = hostClocks();
-const trace = data.traceFd === undefined ? undefined : new TraceWriter(new TraceFile(data.traceFd, (errno) => post({ type: 'event', kind: HOST_EV_TRACE_ERROR, a: 0, b: BigInt(errno) })), `vcpu${data.index}`, clocks.now);
 const post = (message: WasmWorkerMessage): void => port.postMessage(message);
+const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
 
 const hooks: HostHooks = {
   irq: () => {},
@@ -49,7 +50,7 @@ const hooks: HostHooks = {
   },
   vsock: () => {},
   event: (kind, a, b) => {
-    if (!trace?.event(kind, a, b)) post({ type: 'event', kind, a, b });
+    if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
   },
   discard: new Discarder(new LinearMemory(data.memory), data.ramSize).discard,
 };

@@ -3,8 +3,9 @@ import type { KvmWorkerMessage } from '../accel/kvm.ts';
 import { SharedWords } from '../accel/shared.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { eventfdSignal } from '../host/sys.ts';
-import { type HostHooks, instantiateCore } from '../machine/core.ts';
+import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_EV_DISK_ERROR } from '../machine/events.ts';
+import { traceOf } from '../machine/trace.ts';
 import { DiskServer, type OpenDisk } from './disk.ts';
 import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';
 
@@ -26,15 +27,20 @@ export interface IoWorkerData {
   readonly commandFd: number;
   /** No io_uring: for measurements, and where it makes trouble. */
   readonly blocking: boolean;
+  /** The trace file's, when events are traced. */
+  readonly traceFd: number | undefined;
 }
 
 const data = workerData as IoWorkerData;
 const port = parentPort;
 if (port === null) throw new Error('io-worker runs as a worker thread only');
 const post = (message: KvmWorkerMessage): void => port.postMessage(message);
+const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
 const words = new SharedWords(data.words);
 const stop = new Int32Array(data.stop);
-const blocking = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => post({ type: 'event', kind: HOST_EV_DISK_ERROR, a: disk, b: BigInt(errno) }));
+const blocking = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+const clocks = hostClocks();
+const trace = traceOf(data.traceFd, 'io', clocks.now, postEvent);
 
 const io: IoQueues = {
   queues: data.queues,
@@ -58,10 +64,12 @@ const hooks: HostHooks = {
   blk: (disk, op, offset, iov, count, tag) => (ring ?? blocking).request(disk, op, offset, iov, count, tag),
   console: (_device, _ptr, length) => length,
   vsock: () => {},
-  event: (kind, a, b) => post({ type: 'event', kind, a, b }),
+  event: (kind, a, b) => {
+    if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+  },
   discard: () => {},
 };
-const core = instantiateCore(data.module, data.memory, hooks);
+const core = instantiateCore(data.module, data.memory, hooks, clocks);
 
 if (ring !== undefined) ring.run();
 else serveByEpoll(io);

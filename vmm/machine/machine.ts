@@ -22,7 +22,7 @@ import * as EV from './events.ts';
 import { sizeOf } from './input-log.ts';
 import { acquireMemory, Discarder, MachineMemory, releaseMemory } from './memory.ts';
 import { Timeline } from './timeline.ts';
-import { TRACE_EXEC, TraceFile, TraceWriter } from './trace.ts';
+import { TRACE_EXEC, traceOf } from './trace.ts';
 
 const MIB = 1024 ** 2;
 
@@ -274,7 +274,7 @@ class Running {
     const server = new DiskServer(memory, this.#ramSize, this.#disks, (disk, errno) => this.#event(EV.HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const counted = this.#counted;
     const clocks = counted ?? hostClocks();
-    const trace = config.trace === undefined ? undefined : new TraceWriter(new TraceFile(config.trace.fd, (errno) => this.#event(EV.HOST_EV_TRACE_ERROR, 0, BigInt(errno))), 'main', () => clocks.now());
+    const trace = traceOf(config.trace?.fd, 'main', () => clocks.now(), (kind, a, b) => this.#event(kind, a, b));
     const core = instantiateCore(module, memory, {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),

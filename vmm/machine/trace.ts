@@ -1,6 +1,6 @@
 import { constants, openSync, writeSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
-import { MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
+import { HOST_EV_TRACE_ERROR, MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
 
 /** What can be traced, with the TRACE_* bits of assembly/core/machine.ts. */
 const TRACE_BITS: Readonly<Record<string, number>> = { pio: 1, mmio: 2, irq: 4, virtio: 8, exec: 16 };
@@ -74,6 +74,11 @@ export class TraceWriter {
     this.#file.write(`${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
     return true;
   }
+}
+
+/** The trace of one thread, `who`, when there is one. That it is lost is told as a machine event: the machine tells it once. */
+export function traceOf(fd: number | undefined, who: string, now: () => number, onEvent: (kind: number, a: number, b: bigint) => void): TraceWriter | undefined {
+  return fd === undefined ? undefined : new TraceWriter(new TraceFile(fd, (errno) => onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno))), who, now);
 }
 
 function describe(kind: number, a: number, b: bigint): string | undefined {

@@ -1,11 +1,13 @@
 /** The host side of virtio-blk (§5.2.6) on real files: system calls that block, and io_uring in the real I/O thread. */
 import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { IoMachine } from '../../support/io-machine.ts';
 import { DiskServer, type OpenDisk } from '../../../vmm/devices/disk.ts';
+import { HOST_EV_TRACE_ERROR } from '../../../vmm/machine/events.ts';
+import { openTrace, traceMask } from '../../../vmm/machine/trace.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../../vmm/host/linear-memory.ts';
 
 const DIST = new URL('../../../dist/', import.meta.url);
@@ -137,6 +139,30 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     expect(run(machine, [[T.out, 0, 4096]])).toEqual([IOERR]);
     await machine.stop();
     closeSync(fd);
+  });
+
+  test('writes what it does into the trace itself, and nothing of it comes as a message', async () => {
+    const target = disk();
+    const path = join(folder, `trace${blocking}`);
+    const trace = { fd: openTrace(path), mask: traceMask('virtio,irq') };
+    const machine = new IoMachine(DIST, target, blocking, trace);
+    expect(run(machine, Array.from({ length: 16 }, (_, n) => [T.in, n * 4096, 4096] as const))).toEqual(new Array(16).fill(OK));
+    await machine.stop();
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    expect(lines.filter((line) => / io virtio slot=0 queue=0 head=\d+$/.test(line))).toHaveLength(16);
+    expect(lines.some((line) => / io irq line=\d+$/.test(line))).toBe(true);
+    expect(machine.events).toEqual([]);
+    for (const fd of [trace.fd, target.fd]) closeSync(fd);
+  });
+
+  test('tells once that its trace is lost, and goes on', async () => {
+    const target = disk();
+    const trace = { fd: openSync('/dev/full', 'w'), mask: traceMask('virtio,irq') };
+    const machine = new IoMachine(DIST, target, blocking, trace);
+    expect(run(machine, Array.from({ length: 16 }, (_, n) => [T.in, n * 4096, 4096] as const))).toEqual(new Array(16).fill(OK));
+    await machine.stop();
+    expect(machine.events).toEqual([[HOST_EV_TRACE_ERROR, BigInt(constants.errno.ENOSPC)]]);
+    for (const fd of [trace.fd, target.fd]) closeSync(fd);
   });
 
   test('the end waits for requests in flight: nothing is written to the memory afterwards', async () => {

@@ -1,0 +1,14 @@
+/*
+ * Counts on a port that is nobody's, 0 to COUNT - 1, then power-off. So long that on KVM vCPU 0's worker has taken it over
+ * before the end.
+ */
+#include "pvh.inc"
+.set COUNT, 20000
+start:
+    xor %eax, %eax
+    mov $0x7778, %dx
+1:  out %eax, %dx
+    inc %eax
+    cmp $COUNT, %eax
+    jb 1b
+    poweroff
