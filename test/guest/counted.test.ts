@@ -1,6 +1,6 @@
 /** Runs in virtual time: the same inputs give the same run, instruction for instruction. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -269,5 +269,31 @@ describe('--stop-at and --trace exec', () => {
       next = Number(count) + Number(insns);
     }
     expect(next).toBeGreaterThanOrEqual(40000);
+  });
+
+  it('a FIFO gets the same lines as a file, however slow its reader is', async () => {
+    const [file, fifo, out] = [join(dir, 'exec-file'), join(dir, 'exec-fifo'), join(dir, 'exec-out')];
+    execFileSync('mkfifo', [fifo]);
+    const held = openSync(fifo, 'r+'); // so that vmm finds a reader
+    const reader = spawn('dd', [`if=${fifo}`, `of=${out}`, 'bs=512', 'status=none']);
+    const over = new Promise((resolve) => reader.once('exit', resolve));
+    const traced = (to: string): Promise<CliResult> => boot('--stop-at', '400000', '--trace', 'exec', '--trace-file', to);
+    const results = await Promise.all([traced(file), traced(fifo)]);
+    closeSync(held);
+    expect(await over).toBe(0);
+    expect(results[1]).toEqual(results[0]);
+    expect(readFileSync(out).equals(readFileSync(file))).toBe(true);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('a disk that takes half of the last write is told as a lost trace', async () => {
+    const small = join(dir, 'small');
+    mkdirSync(small);
+    const options = ['boot', '-q', '--icount', '-m', '32m', '--kernel', buildGuest('count'), '--stop-at', '9000', '--trace', 'exec', '--trace-file', join(small, 'trace')];
+    const command = `mount -t tmpfs -o size=4k small ${small} && exec ${process.execPath} -- ${process.env['VMM_BIN'] ?? join(ROOT, 'bin/vmm.js')} ${options.join(' ')}`;
+    const child = spawn('unshare', ['-m', 'sh', '-c', command], { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (bytes: Buffer) => { stderr += bytes.toString('latin1'); });
+    expect(await new Promise((resolve) => child.on('close', resolve)), stderr).toBe(135);
+    expect(stderr.match(/the trace cannot be written: ENOSPC/g)).toHaveLength(1);
   });
 });

@@ -1,5 +1,6 @@
-import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
+import { writeWhole } from '../host/write-whole.ts';
 import type { Counts } from './counted.ts';
 
 /**
@@ -13,6 +14,7 @@ export const RECORD_VERSION = 1;
 const FILE_MAX = 1 << 28;
 const DATA_MAX = 1 << 20;
 const CONFIG_MAX = 1 << 16;
+const WRITE_HINTS: Readonly<Record<string, string>> = { ENOSPC: 'the disk is full', EAGAIN: 'whoever reads it takes nothing', EPIPE: 'whoever read it is gone' };
 const NUMBER_MAX = (1n << 63n) - 1n;
 
 /** A SHA-256 in hex: of a file or of many settings, it says nothing to a reader. */
@@ -62,6 +64,8 @@ export class InputRecorder implements InputSource {
   readonly #waiting: Waiting[] = [];
   #wake: () => void = () => {};
   #sources = 0;
+  /** A write has failed, perhaps in mid-line: nothing may follow. */
+  #broken = false;
 
   constructor(path: string, identity: RunIdentity) {
     this.#path = path;
@@ -113,15 +117,17 @@ export class InputRecorder implements InputSource {
 
   /** The run is over at `counts`; `whole`: by its own end, else it was broken off there. */
   finish(counts: Counts | undefined, whole: boolean): void {
-    if (counts !== undefined) this.#write(whole ? `end ${counts.count} ${counts.ns} ${counts.repetitions} ${counts.hash.toString(16)}\n` : `cut ${counts.count} ${counts.ns}\n`);
+    if (counts !== undefined && !this.#broken) this.#write(whole ? `end ${counts.count} ${counts.ns} ${counts.repetitions} ${counts.hash.toString(16)}\n` : `cut ${counts.count} ${counts.ns}\n`);
     closeSync(this.#fd);
   }
 
   #write(line: string): void {
     try {
-      writeSync(this.#fd, line);
+      writeWhole(this.#fd, line);
     } catch (cause) {
-      throw new VmmError('RECORD_WRITE', `cannot write the record to ${this.#path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'is the disk full?' });
+      this.#broken = true;
+      const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+      throw new VmmError('RECORD_WRITE', `cannot write the record to ${this.#path}: ${code}`, { cause, hint: WRITE_HINTS[code] ?? 'give --record another place' });
     }
   }
 }

@@ -1,5 +1,6 @@
-import { constants, openSync, writeSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
+import { writeWhole } from '../host/write-whole.ts';
 import { HOST_EV_TRACE_ERROR, MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
 
 /** What can be traced, with the TRACE_* bits of assembly/core/machine.ts. */
@@ -28,7 +29,10 @@ export function openTrace(path: string): number {
   }
 }
 
-/** A trace file as one thread writes it. A failure (a full disk) ends that thread's tracing, not the run, and is told once. */
+/**
+ * A trace file as one thread writes it. A failure (a full disk, a FIFO whose reader stands) ends that thread's
+ * tracing, not the run, and is told once.
+ */
 export class TraceFile {
   readonly #fd: number;
   readonly #onError: (errno: number) => void;
@@ -42,7 +46,7 @@ export class TraceFile {
   write(text: string): void {
     if (this.#broken) return;
     try {
-      writeSync(this.#fd, text);
+      writeWhole(this.#fd, text);
     } catch (error) {
       this.#broken = true;
       this.#onError(Math.abs((error as NodeJS.ErrnoException).errno ?? 0));
@@ -54,7 +58,7 @@ const hex = (n: number | bigint): string => n.toString(16);
 
 /**
  * Writes trace events as lines, "MICROSECONDS vTHREAD WHAT". Every thread has its own over the same descriptor; a line is
- * one write to a file opened for appending, so lines never mix.
+ * one write to a file opened for appending, and shorter than what a FIFO takes as one (PIPE_BUF), so lines never mix.
  */
 export class TraceWriter {
   readonly #file: TraceFile;
