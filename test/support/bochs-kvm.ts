@@ -13,7 +13,8 @@ import { root } from './guests.ts';
 /** Its models with SVM leave DR6 as it was when they hand a #DB to the hypervisor, which then cannot tell a step from the guest's own. */
 const MODEL = 'corei7_skylake_x';
 /**
- * What Bochs 2.7 does not do as Linux needs it: its XSAVE family loses state (Node ended in wrong values), the HPET stands still. And nothing is to be measured against a clock that goes by instructions.
+ * What Bochs 2.7 does not do as Linux needs it: its XSAVE family loses state (Node ended in wrong values), the HPET stands still.
+ * And nothing is to be measured against a clock that goes by instructions.
  */
 const COMMAND_LINE = 'nested=ata earlyprintk=serial,ttyS0,115200 console=ttyS0,115200 quiet mitigations=off panic=-1 nokaslr noxsave hpet=disable lpj=1000000 tsc_early_khz=80000 no_timer_check tsc=reliable';
 const IPS = 80_000_000;
