@@ -170,6 +170,29 @@ describe('--record and --replay', () => {
     const looked = await vmm([...options, '--replay', file, '--stop-at', '5']);
     expect(looked.status, looked.stderr).toBe(135);
   });
+
+  it('a run that an error ends says so in its record, and its error is the one that is told', async () => {
+    const [kernel, file] = [join(dir, 'no-kernel'), join(dir, 'error')];
+    writeFileSync(kernel, 'text');
+    const ended = await vmm(['boot', '-q', '--icount', '-m', '32m', '--kernel', kernel, '--record', file]);
+    expect(ended).toMatchObject({ status: 125, stderr: expect.stringMatching(/^[^\n]*\[KERNEL_BAD\]\n$/) });
+    expect(readFileSync(file, 'latin1')).toMatch(/\ncut 0 0\n$/);
+  });
+
+  it('a record that nobody reads any more ends the run with its own error', async () => {
+    const fifo = join(dir, 'record-fifo');
+    execFileSync('mkfifo', [fifo]);
+    const held = openSync(fifo, 'r+');
+    const child = start(['-i', '--record', fifo], 'echo ready; cat');
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (bytes: Buffer) => { output[name] += bytes.toString('latin1'); });
+    child.stdout.once('data', () => {
+      closeSync(held);
+      child.stdin.write('typed\n');
+    });
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(125);
+    expect(output.stderr).toMatch(/^vmm: cannot write the record to .*: EPIPE.*\[RECORD_WRITE\]$/m);
+  });
 });
 
 describe('signals', () => {

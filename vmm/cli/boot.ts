@@ -95,6 +95,9 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   let result: MachineResult;
   try {
     result = await machine.run({ signal: stop.signal });
+  } catch (error) {
+    counted?.abandon(machine.counted);
+    throw error;
   } finally {
     clearTimeout(timer);
     terminal?.restore();

@@ -136,6 +136,15 @@ export class CountedSession {
     if (counts !== undefined && whole) this.#replay?.finish(counts);
   }
 
+  /** The run ended with an error, which the caller tells: whether the record can be ended, too, must not hide it. */
+  abandon(run: CountedRun | undefined): void {
+    try {
+      this.finish(run, false);
+    } catch {
+      // the run's own error is the first
+    }
+  }
+
   /** Input for the guest while recording; undefined when the run takes none. */
   input(): ((kind: InputKind, data: Uint8Array) => Promise<unknown>) | undefined {
     const recorder = this.#recorder;

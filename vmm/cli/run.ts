@@ -146,6 +146,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   let result: ContainerResult;
   try {
     result = await run.run();
+  } catch (error) {
+    counted?.abandon(run.machine.counted);
+    throw error;
   } finally {
     clearTimeout(timer);
     terminal?.restore();

@@ -1,8 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { InputRecorder, InputReplay, parseRecord, sizeData, sizeOf } from '../../../vmm/machine/input-log.ts';
+import { CountedSession } from '../../../vmm/cli/counted.ts';
+import { CountedRun } from '../../../vmm/machine/counted.ts';
 import { SeededStream } from '../../../vmm/machine/seeded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-record-'));
@@ -117,6 +120,26 @@ describe('what was recorded', () => {
     expect(new InputReplay(path)).toMatchObject({ whole: true, cut: { count: 90n, ns: 95n } });
     new InputRecorder(path, {}).finish(undefined, false);
     expect(new InputReplay(path)).toMatchObject({ whole: false, cut: undefined });
+  });
+
+  it('after a write that failed nothing follows, and an end that cannot be written hides no other error', async () => {
+    const fifo = join(folder, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const open = async (): Promise<CountedSession> => {
+      const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+      const session = new CountedSession({ shift: 0, seed: 0n, rtc: 0, stopAt: undefined, record: fifo, replay: undefined });
+      await session.config(async () => ({}), () => {});
+      closeSync(reader);
+      return session;
+    };
+    const run = new CountedRun({ shift: 0, seed: 0n, rtc: 0 });
+    const failure = expect.objectContaining({ code: 'RECORD_WRITE', message: expect.stringMatching(/EPIPE/) });
+    const written = await open();
+    void written.input()?.('console', Buffer.from('x'));
+    expect(() => written.recorder?.take(END, true)).toThrow(failure);
+    expect(() => written.finish(run, false)).not.toThrow();
+    expect(await open().then((session) => session.finish(run, false)).catch((error: unknown) => error)).toEqual(failure);
+    expect((await open()).abandon(run)).toBeUndefined();
   });
 
   it('a run that goes on behind the recorded end has diverged', () => {
