@@ -6,8 +6,8 @@ import { VmmError } from '../errors.ts';
 export type Ffi = Pick<typeof Koffi, 'config' | 'load' | 'errno' | 'address' | 'view' | 'node' | 'version'>;
 
 /**
- * koffi calls C on a stack of its own, and 3.3 never frees it when its thread ends: a megabyte or three for each worker thread that a
- * process ever had. System calls need little.
+ * koffi calls C on a stack of its own, and 3.3 never frees it when its thread ends: three megabytes of address space by default, for each
+ * worker thread that a process ever had. System calls need little.
  */
 const STACKS = { sync_stack_size: 256 << 10, sync_heap_size: 64 << 10 };
 
