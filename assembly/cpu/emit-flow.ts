@@ -1,9 +1,8 @@
 /** Micro-ops of stack and branches. */
 import { Dec } from './decode';
-import { EMIT_END, EMIT_ON, prepare, put_link, put_mem, put_op, rm_value, RSP8, sys, TMP0, TMP1 } from './emit-uop';
+import { EMIT_END, EMIT_ON, next_address, prepare, put_link, put_mem, put_op, rm_value, RSP8, sys, TMP0, TMP1 } from './emit-uop';
 import * as O from './generated/ops';
 import { MODE_64 } from './modes';
-import { REG_BLOCK } from './state';
 import * as T from './stackops';
 import * as S from './sysops';
 import { U_BASE, U_DISP, U_IMM, U_OP } from './uop';
@@ -65,8 +64,7 @@ function far(d: Dec): bool {
 
 /** Leaves a far target's address in TMP1. */
 function far_target(d: Dec): void {
-  put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
-  store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+  next_address(d, TMP1);
   put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>d.imm, 0);
   store<u8>(d.last, TMP1, U_BASE);
 }
@@ -93,8 +91,7 @@ export function jump_cond(d: Dec, prev: u32, prev_flags: u32): u32 {
   }
   if (far(d)) {
     far_target(d);
-    put_op(d, O.OP_LEA64_BIS, TMP0, 0, <i32>(d.off + d.pos), 0);
-    store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+    next_address(d, TMP0);
     put_op(d, O.OP_CMOV_RR64, TMP0, TMP1, <i32>cc, 0);
     put_op(d, O.OP_JMP_R, TMP0, 0, 0, 0);
     return EMIT_END;

@@ -56,9 +56,14 @@ export function rip_relative(d: Dec): void {
     d.disp = <i32>end;
     return;
   }
-  put_op(d, O.OP_LEA64_BIS, TMP1, 0, <i32>(d.off + d.pos), 0);
-  store<u8>(d.last, REG_BLOCK << 3, U_BASE);
+  next_address(d, TMP1);
   d.base = TMP1;
+}
+
+/** Leaves the address behind the instruction in a temporary. */
+export function next_address(d: Dec, temporary: u32): void {
+  put_op(d, O.OP_LEA64_BIS, temporary, 0, <i32>(d.off + d.pos), 0);
+  store<u8>(d.last, REG_BLOCK << 3, U_BASE);
 }
 
 /** Makes d.base, d.index, d.disp what the micro-op needs: RIP-relative, segment base, checks outside 64-bit mode. */
