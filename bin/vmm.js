@@ -2,12 +2,27 @@
 // The `--`: Node 20 and later look for their own options (--env-file) among the program's too.
 // The CLI's door: the program itself is dist/cli.cjs, built by `npm start`, `npm test` or `npm run setup`. V8's code for it is
 // kept beside it (scripts/build.mjs): start-up time is a feature. Another version of Node refuses that and compiles anew.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { Script } from 'node:vm';
+// It is CommonJS, like the program: Node's loader of ES modules would take another tenth of an empty script's time.
+'use strict';
+const { readFileSync, writeFileSync } = require('node:fs');
+const { createRequire } = require('node:module');
+const { join } = require('node:path');
+const { Script } = require('node:vm');
 
-const filename = fileURLToPath(new URL('../dist/cli.cjs', import.meta.url));
+const filename = join(__dirname, '../dist/cli.cjs');
+// A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none.
+const [command, ...rest] = process.argv.slice(2);
+const early = (command === 'run' || command === 'boot') && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount'));
+const thread = early ? startThread() : undefined;
+
+function startThread() {
+  const { Worker } = require('node:worker_threads');
+  const worker = new Worker(join(__dirname, '../dist/thread.cjs'), { execArgv: [], trackUnmanagedFds: false });
+  // dist/ is not there, or not whole: the program says so.
+  worker.once('error', () => {});
+  return worker;
+}
+
 const read = (path, encoding) => {
   try {
     return readFileSync(path, encoding);
@@ -25,8 +40,8 @@ if (source === undefined) {
   const code = read(`${filename}.code`);
   const record = process.env.VMM_RECORD_CODE === '1';
   const usable = !record && code?.latin1Slice(0, 64) === id;
-  const script = new Script(`(function (require, __filename) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
+  const script = new Script(`(function (require, __filename, __thread) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
   // At the end the functions that a run needs are compiled: their code is kept too.
   if (record) process.on('exit', () => writeFileSync(`${filename}.code`, Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()])));
-  script.runInThisContext()(createRequire(filename), filename);
+  script.runInThisContext()(createRequire(filename), filename, thread);
 }

@@ -1,6 +1,6 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, workers and library by esbuild.
 import { spawnSync } from 'node:child_process';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
@@ -11,27 +11,37 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 const NODE = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
 const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
-/** Each one file: a thread reads it in one go. */
-const WORKERS = { 'vcpu-worker': 'vmm/accel/vcpu-worker.ts', 'kvm-vcpu-worker': 'vmm/accel/kvm-vcpu-worker.ts', 'io-worker': 'vmm/devices/io-worker.ts' };
+const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url'];
+const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
 
-/** dist/ from the sources: the library with its code split into chunks, the workers, the CLI in one file that needs no loader. */
+/** dist/ from the sources: the library with its code split into chunks; the CLI and its threads in one file each that needs no loader. */
 export function build() {
   buildCore();
   const sources = ['vmm', 'image', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'vmm.js'].map((name) => join(root, 'dist', name)), () => {
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js'].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
+    const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
     esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
-    esbuild(Object.entries(WORKERS).map(([name, path]) => `${name}=${path}`), '--format=esm', '--outdir=dist', REQUIRE);
+    esbuild(['vmm/accel/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
-    esbuild(['vmm/cli/main.ts'], '--format=cjs', '--minify-syntax', '--minify-whitespace', `--outfile=${built}`, '--define:import.meta.url=__url', `--banner:js=/*${id}*/ const __url = require('node:url').pathToFileURL(__filename).href;`);
+    esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${FILE_URL}`);
     rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
     recordCode();
+    removeOlder(start);
   });
+}
+
+/** What earlier builds have left: chunks have their content's hash in their names. */
+function removeOlder(time) {
+  for (const name of readdirSync(join(root, 'dist'))) {
+    const path = join(root, 'dist', name);
+    if (/\.(js|cjs|map)$/.test(name) && statSync(path).mtimeMs < time) rmSync(path);
+  }
 }
 
 /** Runs a machine with the CLI once: V8's code of all that it needed is kept for those to come. */

@@ -107,11 +107,6 @@ export class KvmTestMachine {
     }
   }
 
-  /** Resolves when vCPU 0's worker has taken it over from the pool: it is then the worker's thread that is in KVM_RUN. */
-  async workersRun(): Promise<void> {
-    await (this.accel as unknown as { takenOver(): Promise<void> }).takenOver();
-  }
-
   /** Stops the machine; milliseconds it took. */
   async stop(): Promise<number> {
     const start = performance.now();

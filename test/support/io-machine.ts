@@ -1,10 +1,10 @@
-/** A block device with its real I/O thread (dist/io-worker.js), and no CPU: the calling thread is the driver. */
+/** A block device with its real I/O thread (dist/thread.cjs), and no CPU: the calling thread is the driver. */
 import { readFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
 import { SharedWords } from '../../vmm/accel/shared.ts';
-import type { KvmWorkerMessage } from '../../vmm/accel/kvm.ts';
-import type { IoWorkerData } from '../../vmm/devices/io-worker.ts';
+import { ThreadPool } from '../../vmm/accel/threads.ts';
+import type { KvmThreadMessage } from '../../vmm/accel/kvm-vcpu.ts';
+import type { IoJob } from '../../vmm/devices/io-thread.ts';
 import type { OpenDisk } from '../../vmm/devices/disk.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfd, eventfdDrain, eventfdSignal } from '../../vmm/host/sys.ts';
@@ -26,7 +26,6 @@ export class IoMachine {
   readonly #irq = eventfd();
   readonly #epoll = epollCreate();
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
-  readonly #worker: Worker;
   readonly #ended: Promise<unknown>;
 
   /** `dist`: URL of the built files. `blocking`: without io_uring. `trace`: its descriptor and events (TRACE_* bits). */
@@ -46,18 +45,17 @@ export class IoMachine {
     this.driver = new BlkDriver(memory, this.core as unknown as Bus, 0);
     const irqfds = new Array<number>(24).fill(-1);
     irqfds[VIRTIO_MMIO_IRQ] = this.#irq;
-    const workerData: IoWorkerData = {
+    const data: IoJob = {
       module, memory, ramSize: RAM, disks: [disk], words: words.buffer, stop: this.#stop.buffer as SharedArrayBuffer, stopIndex: 0, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
       irqfds, commandFd: this.#command, blocking, traceFd: trace?.fd,
     };
     epollCtl(this.#epoll, EPOLL_CTL_ADD, this.#irq, EPOLLIN, 0);
-    this.#worker = new Worker(new URL('io-worker.js', dist), { workerData, trackUnmanagedFds: false });
-    this.#worker.on('message', (message: KvmWorkerMessage) => {
-      if (message.type === 'event') this.events.push([message.kind, message.b]);
-    });
+    const pool = new ThreadPool(new URL('thread.cjs', dist));
     this.#ended = new Promise((resolve, reject) => {
-      this.#worker.once('exit', resolve);
-      this.#worker.once('error', reject);
+      const onMessage = (message: KvmThreadMessage): void => {
+        if (message.type === 'event') this.events.push([message.kind, message.b]);
+      };
+      void pool.run<KvmThreadMessage>({ kind: 'io', data }, onMessage, reject).then(resolve);
     });
   }
 

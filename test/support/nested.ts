@@ -67,8 +67,6 @@ export function bundleProgram(source: string): string {
   buildSync({
     entryPoints: {
       main: source,
-      'kvm-vcpu-worker': join(root, 'vmm/accel/kvm-vcpu-worker.ts'),
-      'io-worker': join(root, 'vmm/devices/io-worker.ts'),
     },
     bundle: true,
     splitting: true,
@@ -79,6 +77,6 @@ export function bundleProgram(source: string): string {
     external: ['koffi', '@koromix/*'],
     logLevel: 'error',
   });
-  copyFileSync(join(root, 'dist', 'core.wasm'), join(dir, 'core.wasm'));
+  for (const name of ['core.wasm', 'thread.cjs']) copyFileSync(join(root, 'dist', name), join(dir, name));
   return join(dir, 'main.js');
 }

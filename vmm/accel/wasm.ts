@@ -1,41 +1,20 @@
-import { Worker } from 'node:worker_threads';
 import type { EntryState } from '../boot/entry.ts';
-import type { OpenDisk } from '../devices/disk.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import { threads } from './threads.ts';
 import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
-
-/** What a vCPU's worker starts with. */
-export interface WasmWorkerData {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly words: SharedArrayBuffer;
-  readonly index: number;
-  readonly ramSize: number;
-  readonly disks: readonly OpenDisk[];
-  readonly traceFd: number | undefined;
-  /** Slots whose queues the vCPU's thread processes itself: bit mask. */
-  readonly inlineSlots: number;
-}
-
-/** What a vCPU's worker posts. */
-export type WasmWorkerMessage =
-  | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
-  | { readonly type: 'entered' }
-  /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug.ts). */
-  | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
-  | { readonly type: 'exit'; readonly exit: VcpuExit };
+import type { WasmVcpuJob, WasmVcpuMessage } from './wasm-vcpu.ts';
 
 export async function createWasm(context: AcceleratorContext): Promise<Accelerator> {
   return new WasmAccelerator(context);
 }
 
 /**
- * The software CPU: one worker a vCPU, each with its own instance of the core over the machine's memory. Block queues
+ * The software CPU: one thread a vCPU, each with its own instance of the core over the machine's memory. Block queues
  * are worked on by the vCPU that rang them; the main thread waits at a bell for the others.
  */
 class WasmAccelerator implements Accelerator {
@@ -43,7 +22,6 @@ class WasmAccelerator implements Accelerator {
   readonly machineFlags = MACHINE_F_SOFT_IRQ | MACHINE_F_THREADS;
   readonly #context: AcceleratorContext;
   readonly #words = new SharedWords();
-  readonly #workers: Worker[] = [];
   readonly #joined: Promise<void>[] = [];
   readonly serial: Bell;
   #exited = false;
@@ -56,7 +34,7 @@ class WasmAccelerator implements Accelerator {
     this.serial = new Bell(context, this.#words);
     const inlineSlots = context.devices.reduce((mask, device) => (device.owner === 'io' ? mask | (1 << device.slot) : mask), 0);
     for (let index = 0; index < context.cpus; index++) {
-      const workerData: WasmWorkerData = {
+      const data: WasmVcpuJob = {
         module: context.module,
         memory: context.memory,
         words: this.#words.buffer,
@@ -66,17 +44,15 @@ class WasmAccelerator implements Accelerator {
         traceFd: context.traceFd,
         inlineSlots,
       };
-      // A worker waits for its command before it touches a register, so it may start while the kernel is still loaded.
+      // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);
-      const worker = new Worker(new URL('./vcpu-worker.js', import.meta.url), { workerData, execArgv: [], env: process.env });
-      worker.on('message', (message: WasmWorkerMessage) => this.#message(message));
-      worker.on('error', (error) => void this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }));
+      const over = threads.run<WasmVcpuMessage>(
+        { kind: 'wasm-vcpu', data },
+        (message) => this.#message(message),
+        (error) => void this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }),
+      );
       // Whoever waits for a state of a thread that failed would wait for ever.
-      this.#joined.push(new Promise((resolve) => worker.once('exit', () => {
-        this.#words.setState(index, STATE_ENDED);
-        resolve();
-      })));
-      this.#workers.push(worker);
+      this.#joined.push(over.then(() => this.#words.setState(index, STATE_ENDED)));
     }
   }
 
@@ -134,7 +110,7 @@ class WasmAccelerator implements Accelerator {
     return this.#debug;
   }
 
-  #message(message: WasmWorkerMessage): void {
+  #message(message: WasmVcpuMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
     else if (message.type === 'entered') this.#context.onEntered();
     else if (message.type === 'debug') this.#onDebug(message.vcpu, message.reason, message.address);

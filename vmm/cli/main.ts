@@ -1,6 +1,11 @@
 import { VmmError } from '../errors.ts';
+import type { Worker } from 'node:worker_threads';
+import { adoptThread } from '../machine/accelerator.ts';
 import { describeError } from './describe.ts';
 import { STATUS_VMM_ERROR } from './status.ts';
+
+/** The thread that the door (bin/vmm.js) has started already. */
+declare const __thread: Worker | undefined;
 
 const HELP = `Usage: vmm COMMAND [OPTIONS]
 
@@ -52,6 +57,7 @@ process.on('uncaughtException', (error) => void import('./fatal.ts').then(({ die
 async function main(): Promise<void> {
   // What a run whose promise never settles would end with, were it to leave nothing that keeps the process alive.
   process.exitCode = STATUS_VMM_ERROR;
+  if (__thread !== undefined) adoptThread(__thread);
   try {
     process.exitCode = await dispatch(process.argv.slice(2));
   } catch (error) {

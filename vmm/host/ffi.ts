@@ -50,14 +50,12 @@ export function ffi(): Ffi {
   return loaded;
 }
 
-type Call = ((...args: never[]) => unknown) & { async: (...args: unknown[]) => void };
-
 let libc: ReturnType<Ffi['load']> | undefined;
 
 /** Declares one function of the process's own libc. `prototype` is C, with koffi's type names. */
 export function declare<F>(prototype: string): F {
   libc ??= ffi().load(null);
-  return libc.func(prototype) as unknown as F & Call;
+  return libc.func(prototype) as unknown as F;
 }
 
 /** A table of C functions, each declared at its first use: declaring all of them would cost a millisecond at start. */

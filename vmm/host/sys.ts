@@ -139,11 +139,6 @@ export function ioctlTry(fd: number, request: number, argument: number): number 
   return result < 0 ? -lastErrno() : result;
 }
 
-/** Runs a scalar ioctl on a thread of libuv's pool; `done` gets the raw result (-1 on failure; errno is lost). */
-export function ioctlAsync(fd: number, request: number, argument: number, done: (error: unknown, result: number) => void): void {
-  (c.ioctlScalar as unknown as { async: (...args: unknown[]) => void }).async(fd, request, argument, done);
-}
-
 export function eventfd(initial = 0): number {
   return check(c.eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd', [initial]);
 }

@@ -1,4 +1,4 @@
-import { close, ioctl, ioctlAsync, ioctlScalar, ioctlTry } from '../host/sys.ts';
+import { close, ioctl, ioctlScalar, ioctlTry } from '../host/sys.ts';
 import {
   KVM_GET_DEBUGREGS, KVM_GET_FPU, KVM_GET_LAPIC, KVM_GET_MP_STATE, KVM_GET_MSRS, KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_TSC_KHZ, KVM_GET_VCPU_EVENTS, KVM_GET_XCRS, KVM_GET_XSAVE,
   KVM_GUESTDBG_ENABLE, KVM_NMI, KVM_RUN, KVM_SET_CPUID2, KVM_SET_DEBUGREGS, KVM_SET_FPU, KVM_SET_GUEST_DEBUG, KVM_SET_LAPIC, KVM_SET_MP_STATE, KVM_SET_MSRS, KVM_SET_REGS,
@@ -25,11 +25,6 @@ export class KvmVcpu {
   /** Enters the guest on this thread. 0 at an exit, else -errno: -EINTR after a kick. */
   run(): number {
     return ioctlTry(this.fd, KVM_RUN, 0);
-  }
-
-  /** Enters the guest on a thread of libuv's pool; `done` is called in this thread's event loop with 0 or -1. */
-  runAsync(done: (error: unknown, result: number) => void): void {
-    ioctlAsync(this.fd, KVM_RUN, 0, done);
   }
 
   /** Signals that are blocked while the guest runs: 64 bits, bit n-1 for signal n. */

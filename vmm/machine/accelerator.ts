@@ -1,4 +1,6 @@
 import { accessSync, constants } from 'node:fs';
+import type { Worker } from 'node:worker_threads';
+import { threads } from '../accel/threads.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import { VmmError } from '../errors.ts';
 import type { AccelName } from './config.ts';
@@ -32,6 +34,19 @@ export async function kvmState(): Promise<KvmState> {
   }
   const { selfTest } = await import('../kvm/selftest.ts');
   return selfTest();
+}
+
+/**
+ * Has `count` threads started for a machine that is still to be described, or built: a thread takes as long to start as that
+ * does, so the two go side by side.
+ */
+export function prepareThreads(count: number): void {
+  threads.prepare(count);
+}
+
+/** Takes over a worker thread that runs dist/thread.cjs and has no work yet. */
+export function adoptThread(worker: Worker): void {
+  threads.adopt(worker);
 }
 
 /** Picks what runs the guest's code: `auto` takes KVM where it is hardware, else the software CPU. Throws ACCEL_KVM. */

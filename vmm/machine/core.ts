@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { VmmError } from '../errors.ts';
+import { hostRandom } from '../host/random.ts';
 import type { CoreExports } from './core-exports.ts';
 
 export type { CoreExports };
@@ -54,7 +54,7 @@ export function coreModule(name: CoreName = 'core'): WebAssembly.Module {
 }
 
 /** Makes this thread's instance of the core over a machine's memory. State is in the memory, so instances are interchangeable. */
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, hooks: HostHooks, clocks: Clocks = hostClocks(), random: (length: number) => Uint8Array = randomBytes): CoreExports {
+export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, hooks: HostHooks, clocks: Clocks = hostClocks(), random: (length: number) => Uint8Array = hostRandom): CoreExports {
   const bytes = new Uint8Array(memory.buffer);
   const u32 = (n: number): number => n >>> 0;
   const instance = new WebAssembly.Instance(module, {

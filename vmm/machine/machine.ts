@@ -11,7 +11,7 @@ import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
 import { errnoName } from '../host/errno.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
-import { chooseAccelerator, type AccelChoice } from './accelerator.ts';
+import { chooseAccelerator, type AccelChoice, prepareThreads } from './accelerator.ts';
 import type { MachineConfig, MachineResult } from './config.ts';
 import { CountedRun } from './counted.ts';
 import { type CoreExports, coreModule, hostClocks, instantiateCore } from './core.ts';
@@ -264,6 +264,7 @@ class Running {
 
   async #powerOn(choice: AccelChoice): Promise<void> {
     const config = this.#config;
+    if (this.#counted === undefined) prepareThreads(config.cpus);
     const module = coreModule(choice.name === 'kvm' ? 'core-kvm' : 'core');
     const linear = acquireMemory(this.#ramSize);
     this.#linear = linear;

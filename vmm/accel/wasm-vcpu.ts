@@ -1,6 +1,5 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
-import { DiskServer } from '../devices/disk.ts';
+import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../machine/events.ts';
@@ -8,7 +7,6 @@ import { Discarder } from '../machine/memory.ts';
 import { traceOf } from '../machine/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
-import type { WasmWorkerData, WasmWorkerMessage } from './wasm.ts';
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
 
 /**
@@ -19,46 +17,61 @@ const SLICE = 200_000;
 /** The longest sleep in HLT; a wake-up by an interrupt or a command ends it earlier. */
 const HALT_MAX_NS = 1e9;
 
-const data = workerData as WasmWorkerData;
-const words = new SharedWords(data.words);
-const bytes = new Uint8Array(data.memory.buffer);
-const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
-const port = parentPort;
-if (port === null) throw new Error('vcpu-worker runs as a worker thread only');
-const clocks = hostClocks();
-const post = (message: WasmWorkerMessage): void => port.postMessage(message);
-const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
-const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
+/** What a software vCPU's thread starts with. Descriptors are the process's. */
+export interface WasmVcpuJob {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly words: SharedArrayBuffer;
+  readonly index: number;
+  readonly ramSize: number;
+  readonly disks: readonly OpenDisk[];
+  readonly traceFd: number | undefined;
+  /** Slots whose queues the vCPU's thread processes itself: bit mask. */
+  readonly inlineSlots: number;
+}
 
-const hooks: HostHooks = {
-  irq: () => {},
-  kick: (device, queue) => {
-    if ((data.inlineSlots & (1 << device)) === 0) {
-      words.kick(device, queue);
-      return;
-    }
-    while (core.device_process(device, queue) > 0) {
-      // the driver waits for its request, so all of it is done here
-    }
-  },
-  blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
-  console: (device, ptr, length) => {
-    if (device !== HOST_SERIAL) return length;
-    const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
-    words.ring();
-    return taken;
-  },
-  vsock: () => {},
-  event: (kind, a, b) => {
-    if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
-  },
-  discard: new Discarder(new LinearMemory(data.memory), data.ramSize).discard,
-};
-const core = instantiateCore(data.module, data.memory, hooks, clocks);
+/** What it posts. */
+export type WasmVcpuMessage =
+  | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
+  | { readonly type: 'entered' }
+  /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug.ts). */
+  | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
+  | { readonly type: 'exit'; readonly exit: VcpuExit };
 
-run();
+/** Runs one vCPU of the software CPU until it is told to stop. */
+export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) => void): void {
+  const words = new SharedWords(data.words);
+  const bytes = new Uint8Array(data.memory.buffer);
+  const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+  const clocks = hostClocks();
+  const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+  const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
 
-function run(): void {
+  const hooks: HostHooks = {
+    irq: () => {},
+    kick: (device, queue) => {
+      if ((data.inlineSlots & (1 << device)) === 0) {
+        words.kick(device, queue);
+        return;
+      }
+      while (core.device_process(device, queue) > 0) {
+        // the driver waits for its request, so all of it is done here
+      }
+    },
+    blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
+    console: (device, ptr, length) => {
+      if (device !== HOST_SERIAL) return length;
+      const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
+      words.ring();
+      return taken;
+    },
+    vsock: () => {},
+    event: (kind, a, b) => {
+      if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+    },
+    discard: new Discarder(new LinearMemory(data.memory), data.ramSize).discard,
+  };
+  const core = instantiateCore(data.module, data.memory, hooks, clocks);
   const cpu = CPU_BASE + data.index * CPU_STRIDE;
   const cpuRun = core.cpu_run;
   const cpuWait = core.cpu_wait;

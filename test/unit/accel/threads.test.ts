@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { type ThreadJob, ThreadPool } from '../../../vmm/accel/threads.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'vmm-threads-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A stand-in for thread.cjs: tells its thread and what it got; a job of kind 'throw' fails, one of kind 'wait' waits for a word. */
+const file = join(folder, 'thread.cjs');
+writeFileSync(file, `
+const { parentPort, threadId } = require('node:worker_threads');
+parentPort.on('message', ({ kind, data }) => {
+  if (kind === 'throw') throw new Error(data);
+  if (kind === 'wait') Atomics.wait(data, 0, 0);
+  parentPort.postMessage({ threadId, kind });
+  parentPort.postMessage('over');
+});
+`);
+
+interface Told {
+  readonly threadId: number;
+  readonly kind: string;
+}
+
+/** Does one job; what it posted and how it failed. */
+async function job(pool: ThreadPool, kind: string, data: unknown = undefined): Promise<{ told: Told[]; errors: string[] }> {
+  const [told, errors]: [Told[], string[]] = [[], []];
+  await pool.run<Told>({ kind, data } as unknown as ThreadJob, (message) => told.push(message), (error) => errors.push(error.message));
+  return { told, errors };
+}
+
+test('a thread does one job after the other, and each job gets its own messages only', async () => {
+  const pool = new ThreadPool(pathToFileURL(file));
+  const jobs = [await job(pool, 'a'), await job(pool, 'b'), await job(pool, 'c')];
+  expect(jobs.map(({ told }) => told.map(({ kind }) => kind))).toEqual([['a'], ['b'], ['c']]);
+  expect(new Set(jobs.flatMap(({ told }) => told.map(({ threadId }) => threadId))).size).toBe(1);
+});
+
+test('jobs at the same time have threads of their own, of which four are kept', async () => {
+  const pool = new ThreadPool(pathToFileURL(file));
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  const release = (): void => {
+    Atomics.store(word, 0, 1);
+    Atomics.notify(word, 0);
+  };
+  const round = async (): Promise<number[]> => {
+    Atomics.store(word, 0, 0);
+    const running = Array.from({ length: 6 }, () => job(pool, 'wait', word));
+    release();
+    return (await Promise.all(running)).map(({ told }) => told[0]?.threadId ?? 0);
+  };
+  const [first, second] = [await round(), await round()];
+  expect(new Set(first).size).toBe(6);
+  expect(second.filter((id) => first.includes(id))).toHaveLength(4);
+});
+
+test('a job that fails tells its error and ends; the next one has another thread', async () => {
+  const pool = new ThreadPool(pathToFileURL(file));
+  const [before] = (await job(pool, 'a')).told;
+  expect(await job(pool, 'throw', 'out of luck')).toEqual({ told: [], errors: ['out of luck'] });
+  const [after] = (await job(pool, 'a')).told;
+  expect(after?.threadId).not.toBe(before?.threadId);
+});
+
+test('a file that is not there fails the job', async () => {
+  const { told, errors } = await job(new ThreadPool(pathToFileURL(join(folder, 'none.cjs'))), 'a');
+  expect(told).toEqual([]);
+  expect(errors.join()).toMatch(/Cannot find module/);
+});
+
+test('a thread that was prepared takes the next job; one that fails before it is asked is missed by nobody', async () => {
+  const pool = new ThreadPool(pathToFileURL(file));
+  await pool.ready();
+  await pool.ready();
+  expect((await job(pool, 'a')).told).toHaveLength(1);
+  const broken = new ThreadPool(pathToFileURL(join(folder, 'none.cjs')));
+  await broken.ready();
+  expect((await job(broken, 'a')).errors).toHaveLength(1);
+});

@@ -1,0 +1,108 @@
+import { Worker } from 'node:worker_threads';
+import type { IoJob } from '../devices/io-thread.ts';
+import type { KvmVcpuJob } from './kvm-vcpu.ts';
+import type { WasmVcpuJob } from './wasm-vcpu.ts';
+
+/** What a thread can be asked to do (thread.ts has the other side). */
+export type ThreadJob =
+  | { readonly kind: 'kvm-vcpu'; readonly data: KvmVcpuJob }
+  | { readonly kind: 'wasm-vcpu'; readonly data: WasmVcpuJob }
+  | { readonly kind: 'io'; readonly data: IoJob };
+
+/** A thread's word that its job is over. Everything else that it posts is the job's own. */
+export const JOB_OVER = 'over';
+
+/** Threads that are kept without work. Each costs about 8 MB. */
+const IDLE_MAX = 4;
+
+interface Duty {
+  onMessage(message: unknown): void;
+  onError(error: Error): void;
+  over(): void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  /** Resolves when it takes jobs at once, or is gone. */
+  readonly up: Promise<void>;
+  duty: Duty | undefined;
+}
+
+/**
+ * Worker threads, kept for the next job when theirs is over: Node takes as long to start one as it takes to start itself.
+ * Those without work do not keep the process alive.
+ */
+export class ThreadPool {
+  readonly #file: URL;
+  readonly #idle: Thread[] = [];
+
+  /** `file`: the built thread.ts. */
+  constructor(file: URL) {
+    this.#file = file;
+  }
+
+  /** Has `count` threads wait for work; those that are missing are started, side by side with the caller's own work. */
+  prepare(count: number): void {
+    while (this.#idle.length < Math.min(count, IDLE_MAX)) this.#rest(this.#start());
+  }
+
+  /** Resolves when a thread waits that takes a job at once, if nobody else takes it before. */
+  async ready(): Promise<void> {
+    this.prepare(1);
+    await this.#idle.at(-1)?.up;
+  }
+
+  /**
+   * Gives a job to a thread. Resolves when the job is over and the thread has no hold on its data any more; a thread that
+   * failed ends its job too, after `onError`.
+   */
+  run<M>(job: ThreadJob, onMessage: (message: M) => void, onError: (error: Error) => void): Promise<void> {
+    const thread = this.#idle.pop() ?? this.#start();
+    thread.worker.ref();
+    thread.worker.postMessage(job);
+    return new Promise((over) => {
+      thread.duty = { onMessage: (message) => onMessage(message as M), onError, over };
+    });
+  }
+
+  /** Takes a worker of the pool's own file that was started elsewhere and has told nothing yet. */
+  adopt(worker: Worker): void {
+    this.#rest(this.#thread(worker));
+  }
+
+  #start(): Thread {
+    return this.#thread(new Worker(this.#file, { execArgv: [], trackUnmanagedFds: false }));
+  }
+
+  #thread(worker: Worker): Thread {
+    const up = new Promise<void>((resolve) => {
+      worker.once('online', resolve);
+      worker.once('exit', () => resolve());
+    });
+    const thread: Thread = { worker, up, duty: undefined };
+    worker.on('message', (message: unknown) => {
+      if (message !== JOB_OVER) thread.duty?.onMessage(message);
+      else this.#rest(thread);
+    });
+    // One that fails without work is missed by nobody: the next job starts another.
+    worker.on('error', (error) => thread.duty?.onError(error));
+    worker.on('exit', () => {
+      const at = this.#idle.indexOf(thread);
+      if (at >= 0) this.#idle.splice(at, 1);
+      thread.duty?.over();
+    });
+    return thread;
+  }
+
+  #rest(thread: Thread): void {
+    const { duty } = thread;
+    thread.duty = undefined;
+    thread.worker.unref();
+    if (this.#idle.length < IDLE_MAX) this.#idle.push(thread);
+    else void thread.worker.terminate();
+    duty?.over();
+  }
+}
+
+/** The process's threads. */
+export const threads = new ThreadPool(new URL('./thread.cjs', import.meta.url));

@@ -1,0 +1,73 @@
+import type { KvmThreadMessage } from '../accel/kvm-vcpu.ts';
+import { SharedWords } from '../accel/shared.ts';
+import { LinearMemory } from '../host/linear-memory.ts';
+import { eventfdSignal } from '../host/sys.ts';
+import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
+import { HOST_EV_DISK_ERROR } from '../machine/events.ts';
+import { traceOf } from '../machine/trace.ts';
+import { DiskServer, type OpenDisk } from './disk.ts';
+import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';
+
+/** What the I/O thread starts with. Descriptors are the process's. */
+export interface IoJob {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly ramSize: number;
+  readonly disks: readonly OpenDisk[];
+  readonly words: SharedArrayBuffer;
+  /** Word `stopIndex` of it is 1 when this thread must end. */
+  readonly stop: SharedArrayBuffer;
+  readonly stopIndex: number;
+  /** Block devices: the eventfd that a driver's notification signals. */
+  readonly queues: readonly { readonly slot: number; readonly queues: number; readonly fd: number }[];
+  /** Eventfd of each interrupt line that has one, else -1. */
+  readonly irqfds: readonly number[];
+  /** Signalled for a reset of a device (SharedWords.takeKicks) and for the end. */
+  readonly commandFd: number;
+  /** No io_uring: for measurements, and where it makes trouble. */
+  readonly blocking: boolean;
+  /** The trace file's, when events are traced. */
+  readonly traceFd: number | undefined;
+}
+
+/** Serves the block devices of one machine until it is told to end. */
+export function serveDisks(data: IoJob, post: (message: KvmThreadMessage) => void): void {
+  const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+  const words = new SharedWords(data.words);
+  const stop = new Int32Array(data.stop);
+  const blocking = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+  const clocks = hostClocks();
+  const trace = traceOf(data.traceFd, 'io', clocks.now, postEvent);
+
+  const io: IoQueues = {
+    queues: data.queues,
+    commandFd: data.commandFd,
+    stopped: () => Atomics.load(stop, data.stopIndex) !== 0,
+    process: (slot, queue) => core.device_process(slot, queue) > 0,
+    quiesce: (slot) => void core.device_quiesce(slot),
+    complete: (slot, ptr, count) => core.blk_complete_many(slot, ptr, count) > 0,
+    takeReset: (slot) => words.takeKicks(slot) !== 0,
+  };
+  const ring = data.blocking ? undefined : RingLoop.open(io, new LinearMemory(data.memory), data.ramSize, data.disks, blocking);
+
+  const hooks: HostHooks = {
+    irq: (line) => {
+      const fd = data.irqfds[line] ?? -1;
+      if (fd < 0) return;
+      if (ring !== undefined) ring.signal(fd);
+      else eventfdSignal(fd);
+    },
+    kick: (device, queue) => words.kick(device, queue),
+    blk: (disk, op, offset, iov, count, tag) => (ring ?? blocking).request(disk, op, offset, iov, count, tag),
+    console: (_device, _ptr, length) => length,
+    vsock: () => {},
+    event: (kind, a, b) => {
+      if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+    },
+    discard: () => {},
+  };
+  const core = instantiateCore(data.module, data.memory, hooks, clocks);
+
+  if (ring !== undefined) ring.run();
+  else serveByEpoll(io);
+}
