@@ -20,7 +20,7 @@ run('gcc', ['-O2', '-static', '-Wall', '-o', join(dir, 'hold'), join(root, 'benc
 const guest = join(root, '.cache', 'guest');
 const commands = {
   vmm: `node ${root}/bin/vmm.js boot -q --accel kvm --memory 128 --cpus 1 --console serial --kernel ${guest}/vmlinux --initrd ${guest}/initramfs.cpio --disk ${disk},ro --append '${APPEND}'`,
-  qemu: 'qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio '
+  qemu: 'qemu-system-x86_64 -M microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on -accel kvm -cpu host -m 128 -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio -global virtio-mmio.force-legacy=false '
     + `-kernel ${guest}/vmlinux -initrd ${guest}/initramfs.cpio -append '${APPEND}' -device virtio-rng-device -drive if=none,id=d,file=${disk},format=raw,readonly=on -device virtio-blk-device,drive=d`,
 };
 
