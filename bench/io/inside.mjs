@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const [rounds = '3', sizes = '500,64,16', accel = 'kvm'] = process.argv.slice(2);
+const [rounds = '3', sizes = '3000,128,64', accel = 'kvm'] = process.argv.slice(2);
 const here = dirname(fileURLToPath(import.meta.url));
 const checkout = process.env.VMM_ROOT ?? join(here, '../..');
 const { Machine } = await import(join(checkout, 'dist/vmm.js'));
@@ -44,7 +44,7 @@ async function vmm() {
     { console: async (bytes) => { text += Buffer.from(bytes).toString('latin1'); } },
   );
   machine.vsock.listen(5000, answer);
-  const result = await machine.run({ signal: AbortSignal.timeout(200_000) });
+  const result = await machine.run({ signal: AbortSignal.timeout(400_000) });
   return text.includes('io END') ? text : `${text}\nvmm: ${JSON.stringify(result)}`;
 }
 
@@ -60,7 +60,7 @@ function qemu() {
     const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { text += bytes.toString('latin1'); });
-    const timer = setTimeout(() => child.kill('SIGKILL'), 200_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 400_000);
     child.on('close', () => {
       clearTimeout(timer);
       sink.kill();

@@ -14,6 +14,6 @@ gcc('sink.c', join(folder, 'sink'));
 run('sh', ['-c', 'echo init | cpio -o -H newc --quiet >../guest.cpio'], { cwd: tree });
 rmSync(tree, { recursive: true });
 copyFileSync(join(root, 'bench/io/inside.mjs'), join(folder, 'inside.mjs'));
-const [rounds = '3', sizes = '500,64,16'] = process.argv.slice(2);
-const { status } = spawnSync(process.execPath, [join(root, 'scripts/nested.mjs'), '--no-setup', '--timeout', '1500', '--take', folder, 'node', join(folder, 'inside.mjs'), rounds, sizes], { stdio: 'inherit' });
+const [rounds = '3', sizes = '3000,128,64'] = process.argv.slice(2);
+const { status } = spawnSync(process.execPath, [join(root, 'scripts/nested.mjs'), '--no-setup', '--timeout', '2400', '--take', folder, 'node', join(folder, 'inside.mjs'), rounds, sizes], { stdio: 'inherit' });
 process.exitCode = status ?? 1;
