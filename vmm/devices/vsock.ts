@@ -19,6 +19,27 @@ const EAGAIN = 11;
 /** The main thread's scratch area: bytes on their way into the guest. */
 const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
 
+/** Bytes of a buffer for received data: the longest packet of Linux. Shorter data than the second number is not worth one. */
+const CHUNK = 65536;
+const CHUNK_LEAST = 16384;
+const CHUNKS_KEPT = 16;
+
+/** Buffers that are used again: a fresh one for each packet costs more in page faults than the copy into it. */
+class Chunks {
+  readonly #free: ArrayBuffer[] = [];
+
+  copy(bytes: Uint8Array): Uint8Array {
+    if (bytes.length < CHUNK_LEAST || bytes.length > CHUNK) return bytes.slice();
+    const chunk = new Uint8Array(this.#free.pop() ?? new ArrayBuffer(CHUNK), 0, bytes.length);
+    chunk.set(bytes);
+    return chunk;
+  }
+
+  giveBack({ buffer }: Uint8Array): void {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === CHUNK && this.#free.length < CHUNKS_KEPT) this.#free.push(buffer);
+  }
+}
+
 /**
  * Host side of the vsock device: listeners and connections of this process. All of it runs on the main thread, which
  * owns the device's queues. It outlives a reset of the guest: connections close, listeners stay.
@@ -26,6 +47,7 @@ const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
 export class VsockHost implements Transport {
   readonly #listeners = new Map<number, (stream: Stream) => void>();
   readonly #connections = new Map<number, Connection>();
+  readonly #chunks = new Chunks();
   #core: CoreExports | undefined;
   #bytes: Uint8Array = new Uint8Array(0);
 
@@ -87,7 +109,7 @@ export class VsockHost implements Transport {
         break;
       case EV_DATA:
         // The guest gets its buffer back after this call, so what has to wait is copied.
-        connection?.received(this.#bytes.slice(ptr, ptr + length));
+        connection?.received(this.#chunks.copy(this.#bytes.subarray(ptr, ptr + length)));
         break;
       case EV_SHUTDOWN:
         connection?.peerShutdown(length);
@@ -113,6 +135,7 @@ export class VsockHost implements Transport {
       shutdown: (how) => this.#core?.vsock_shutdown(handle, how),
       reset: () => this.#core?.vsock_reset(handle),
       forget: () => this.#connections.delete(handle),
+      giveBack: (chunk) => this.#chunks.giveBack(chunk),
     });
     this.#connections.set(handle, connection);
     return connection;
@@ -127,6 +150,8 @@ interface ConnectionPort {
   shutdown(how: number): void;
   reset(): void;
   forget(): void;
+  /** A chunk that the consumer is done with. */
+  giveBack(chunk: Uint8Array): void;
 }
 
 interface PendingWrite {
@@ -269,6 +294,7 @@ class Connection implements Stream {
         const taken = this.#consumer(chunk);
         if (taken !== undefined) await taken;
         if (!this.#gone) this.#port.consumed(chunk.length);
+        this.#port.giveBack(chunk);
       }
     } finally {
       this.#delivering = false;
