@@ -2,7 +2,7 @@ import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { addressOf } from '../host/ffi.ts';
 import type { IoUring } from '../host/io-uring.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
-import { pwritevAtTry } from '../host/sys.ts';
+import { preadvCachedTry, pwritevAtTry } from '../host/sys.ts';
 import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../host/uapi/io_uring.ts';
 import { RWF_DSYNC, iovec } from '../host/uapi/linux.ts';
 import { type DiskServer, EINVAL, EIO, EROFS, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
@@ -14,6 +14,11 @@ export const RING_REQUESTS = 256;
  * promise not to wait, so io_uring hands such a write to a thread of its own, which costs more than the write.
  */
 const WRITE_NOW = 1 << 20;
+/**
+ * From here on what the page cache has of a read is copied at once, bytes: a fifth faster than by the ring, and as long in this
+ * thread, which makes the ring's copy too. What the cache has not is the ring's, so nothing waits.
+ */
+const READ_NOW = 1 << 16;
 /** Entries that the ring's owner keeps for its polls, which must always fit. */
 export const RING_RESERVED = 32;
 /** Pieces of a request (BLK_SEGMENTS in assembly/virtio/blk.ts). */
@@ -79,6 +84,7 @@ export class RingDiskServer {
       const written = pwritevAtTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset);
       if (written === length) return written;
     }
+    if (type === VIRTIO_BLK_T_IN && length >= READ_NOW && preadvCachedTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset) === length) return length;
     this.#free.pop();
     const request = this.#requests[slot] as Request;
     request.disk = disk;

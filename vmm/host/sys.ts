@@ -5,8 +5,8 @@
 import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
-  EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, SA_RESTART,
-  SEEK_DATA, SEEK_HOLE, SIG_BLOCK, SYS_gettid, SYS_tgkill, SYS_rt_sigtimedwait, epoll_event, timespec,
+  EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, RWF_NOWAIT, SA_RESTART,
+  SEEK_DATA, SEEK_HOLE, SIG_BLOCK, SYS_gettid, SYS_preadv2, SYS_tgkill, SYS_rt_sigtimedwait, epoll_event, timespec,
 } from './uapi/linux.ts';
 
 type Buffer = NodeJS.ArrayBufferView | null;
@@ -33,6 +33,7 @@ const c = declareLazily<{
   preadv(fd: number, iovec: Buffer, count: number, offset: number): number;
   pwritev2(fd: number, iovec: Buffer, count: number, offset: number, flags: number): number;
   pwritevAt(fd: number, iovec: number, count: number, offset: number): number;
+  preadvAt(number: number, fd: number, iovec: number, count: number, offset: number, high: number, flags: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   fdatasync(fd: number): number;
   lseek(fd: number, offset: number, whence: number): number;
@@ -72,6 +73,7 @@ const c = declareLazily<{
   preadv: 'intptr_t preadv(int, void *, int, int64_t)',
   pwritev2: 'intptr_t pwritev2(int, void *, int, int64_t, int)',
   pwritevAt: 'intptr_t pwritev(int, uintptr_t, int, int64_t)',
+  preadvAt: 'long syscall(long, long, uintptr_t, long, int64_t, long, long)',
   fallocate: 'int fallocate(int, int, int64_t, int64_t)',
   fdatasync: 'int fdatasync(int)',
   lseek: 'int64_t lseek(int, int64_t, int)',
@@ -255,6 +257,12 @@ export function pwritevTry(fd: number, iovec: NodeJS.ArrayBufferView, count: num
 /** As `pwritevTry` with the address of the array, without flags: for the hot path. */
 export function pwritevAtTry(fd: number, iovec: number, count: number, offset: number): number {
   const result = c.pwritevAt(fd, iovec, count, offset);
+  return result < 0 ? -lastErrno() : result;
+}
+
+/** preadv2 with the address of the array: what the page cache has (RWF_NOWAIT), -EAGAIN when that is nothing. For the hot path. */
+export function preadvCachedTry(fd: number, iovec: number, count: number, offset: number): number {
+  const result = c.preadvAt(SYS_preadv2, fd, iovec, count, offset, 0, RWF_NOWAIT);
   return result < 0 ? -lastErrno() : result;
 }
 

@@ -122,6 +122,10 @@ describe('files', () => {
     expect(sys.pwritevTry(fd, vector, 2, 3, RWF_DSYNC)).toBe(7);
     expect(readFileSync(join(dir, 'vector'), 'latin1')).toBe('\0\0\0one two');
     for (const part of parts) part.fill(0);
+    expect(sys.preadvCachedTry(fd, Number(addressOf(vector)), 2, 3)).toBe(7);
+    expect(Buffer.concat(parts).toString()).toBe('one two');
+    expect(sys.preadvCachedTry(-1, Number(addressOf(vector)), 2, 3)).toBe(-9);
+    for (const part of parts) part.fill(0);
     expect(sys.preadvTry(fd, vector, 2, 3)).toBe(7);
     expect(Buffer.concat(parts).toString()).toBe('one two');
     closeSync(fd);
