@@ -1,6 +1,6 @@
 /**
  * Guest memory as devices see it: addresses are checked once by `guest_ptr`, and each store goes through this file, so
- * that the dirty bitmap and the software CPU's code marks learn of it (architecture.md, rule 10). `own_*` are the
+ * that the dirty bitmap and the software CPU's code marks learn of it. `own_*` are the
  * stores into the core's state: they refuse a pointer into guest memory, `guest_*` refuse one outside.
  */
 import { CODE_MARK_BASE, DIRTY_BASE, RAM_BASE } from "./layout";
@@ -75,12 +75,6 @@ export function guest_store8(ptr: usize, value: u32): void {
   if (ptr < <usize>RAM_BASE) return;
   store<u8>(ptr, <u8>value);
   guest_written_at(ptr, 1);
-}
-
-export function guest_store32(ptr: usize, value: u32): void {
-  if (ptr < <usize>RAM_BASE) return;
-  store<u32>(ptr, value);
-  guest_written_at(ptr, 4);
 }
 
 export function guest_store64(ptr: usize, value: u64): void {

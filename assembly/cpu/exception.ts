@@ -3,7 +3,7 @@
  * table, double and triple faults, and what the vCPU does about its pending bits between blocks.
  * Intel SDM Vol. 3A chapter 6; error codes §6.13, double fault table 6-5.
  */
-import { raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from './fault';
+import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from './fault';
 import { flags_get } from './flags';
 import { int_ack, int_pending } from './lapic';
 import { rd16_sys, rd32_sys, rd64_sys } from './mem';
@@ -37,11 +37,6 @@ const RUN_KICK: i32 = 2;
 const RUN_SHUTDOWN: i32 = 3;
 
 const DR6_BS: u64 = 0x4000;
-
-@inline
-function has_fault(cpu: usize): bool {
-  return changetype<Cpu>(cpu).fault == FAULT_EXCEPTION;
-}
 
 /** Vectors that push an error code. */
 @inline
@@ -104,7 +99,7 @@ function handler_segment(cpu: usize, selector: u32, ext: u32): u64 {
     return 0;
   }
   const d = descriptor(cpu, selector, X_GP, ext);
-  if (has_fault(cpu)) return 0;
+  if (excepted(cpu)) return 0;
   const attr = desc_attr(d);
   if ((attr & (ATTR_S | ATTR_CODE)) != (ATTR_S | ATTR_CODE) || dpl_of(attr) > c.cpl) {
     raise(cpu, X_GP, (selector & 0xfffc) | ext);
@@ -132,7 +127,7 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
   const at = c.idtr_base + vector * 16;
   const low = rd64_sys(cpu, at);
   const high = rd64_sys(cpu, at + 8);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const type = <u32>(low >> 40) & 0x1f;
   if (type != 0xe && type != 0xf) {
     if (type == 5) count_stat(cpu, STAT_TASK_GATES);
@@ -149,7 +144,7 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
   }
   const selector = <u32>(low >> 16) & 0xffff;
   const d = handler_segment(cpu, selector, ext);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const attr = desc_attr(d);
   const inner = !(attr & ATTR_EC) && dpl_of(attr) < c.cpl;
   const cpl = attr & ATTR_EC ? c.cpl : dpl_of(attr);
@@ -163,7 +158,7 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
       return false;
     }
     sp = rd64_sys(cpu, load<u64>(tr + SEG_BASE) + offset);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     if (!canonical(sp)) {
       raise(cpu, X_SS, ext);
       return false;
@@ -207,7 +202,7 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
     return false;
   }
   const gate = rd64_sys(cpu, c.idtr_base + vector * 8);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const type = <u32>(gate >> 40) & 0x1f;
   if (type != 0xe && type != 0xf && type != 6 && type != 7) {
     if (type == 5) count_stat(cpu, STAT_TASK_GATES);
@@ -224,7 +219,7 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
   }
   const selector = <u32>(gate >> 16) & 0xffff;
   const d = handler_segment(cpu, selector, ext);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const attr = desc_attr(d);
   const inner = !(attr & ATTR_EC) && dpl_of(attr) < c.cpl;
   const cpl = attr & ATTR_EC ? c.cpl : dpl_of(attr);
@@ -240,7 +235,7 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
   let sp = c.r4;
   if (inner) {
     const tss = tss_stack(cpu, cpl, ext);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     sp = tss & 0xffff_ffff;
     ss_selector = <u32>(tss >> 32);
     if ((ss_selector & 0xfffc) == 0) {
@@ -248,7 +243,7 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
       return false;
     }
     const sd = descriptor(cpu, ss_selector, X_TS, ext);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     ss_attr = desc_attr(sd);
     const bad = (ss_selector & 3) != cpl || dpl_of(ss_attr) != cpl || (ss_attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW);
     if (bad || !(ss_attr & ATTR_P)) {

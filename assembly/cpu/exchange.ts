@@ -76,7 +76,7 @@ export function xchg_generic(cpu: usize, u: usize): void {
   }
 }
 
-/** CMPXCHG8B, CMPXCHG16B (only offered with one vCPU, since WASM has no 128-bit atomic; with more it takes the big lock). */
+/** CMPXCHG8B and CMPXCHG16B. WebAssembly has no 128-bit atomic, so a locked one of 16 bytes takes the big lock. */
 function compare_pair(cpu: usize, u: usize, wide: bool, lock: bool): void {
   const c = changetype<Cpu>(cpu);
   const va = ea(cpu, u);

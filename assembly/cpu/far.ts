@@ -3,7 +3,7 @@
  * All return true with `cpu.rip` at the target, or false with a fault set and nothing changed. `opsize` is 2, 4 or 8.
  * No task switches: counted and refused with #GP.
  */
-import { raise, X_GP, X_NP, X_SS, X_TS } from './fault';
+import { excepted, raise, X_GP, X_NP, X_SS, X_TS } from './fault';
 import { EFLAGS_IF, EFLAGS_NT, EFLAGS_VM, irq_recheck, tss_stack } from './exception';
 import { flags_get, flags_set } from './flags';
 import { rd64_sys } from './mem';
@@ -16,15 +16,10 @@ import {
 } from './segment';
 import { new_stack_write, set_sp, stack_mask, stack_read, stack_write } from './stack';
 import {
-  Cpu, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
+  Cpu, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
 } from './state';
 import { count_stat, STAT_TASK_GATES, STAT_VM86 } from './stats';
 import { tlb_sys } from './tlb';
-
-@inline
-function has_fault(cpu: usize): bool {
-  return changetype<Cpu>(cpu).fault == FAULT_EXCEPTION;
-}
 
 /** A control transfer ends its block by itself: FAULT_LEAVE from one of its stores is done with. */
 function done(cpu: usize): bool {
@@ -95,7 +90,7 @@ export function far_jmp(cpu: usize, selector: u32, offset: u64, opsize: u32): bo
   }
   if ((selector & 0xfffc) == 0) return gp(cpu, 0);
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const attr = desc_attr(d);
   if (!(attr & ATTR_S)) return through_gate(cpu, selector, d, false, 0);
   if (!code_ok(cpu, selector, d) || !direct_ok(cpu, selector, attr) || !present(cpu, selector, attr)) return false;
@@ -120,7 +115,7 @@ export function far_call(cpu: usize, selector: u32, offset: u64, opsize: u32, ne
   }
   if ((selector & 0xfffc) == 0) return gp(cpu, 0);
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const attr = desc_attr(d);
   if (!(attr & ATTR_S)) return through_gate(cpu, selector, d, true, next);
   if (!code_ok(cpu, selector, d) || !direct_ok(cpu, selector, attr) || !present(cpu, selector, attr)) return false;
@@ -149,14 +144,14 @@ function through_gate(cpu: usize, gate_selector: u32, gate: u64, call: bool, nex
   let target = (gate & 0xffff) | (type == SYS_CALL_GATE ? (gate >> 32) & 0xffff_0000 : 0);
   if (long) {
     const high = rd64_sys(cpu, desc_address(cpu, gate_selector, 8) + 8);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     if ((high >> 40) & 0x1f) return gp(cpu, code);
     target |= high << 32;
   }
   const selector = <u32>(gate >> 16) & 0xffff;
   if ((selector & 0xfffc) == 0) return gp(cpu, 0);
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const attr = desc_attr(d);
   if (!code_ok(cpu, selector, d)) return false;
   if (long && (attr & (ATTR_L | ATTR_DB)) != ATTR_L) return gp(cpu, selector & 0xfffc);
@@ -200,14 +195,14 @@ function inner_call(cpu: usize, selector: u32, d: u64, target: u64, size: u32, p
       return false;
     }
     sp = rd64_sys(cpu, load<u64>(tr + SEG_BASE) + 4 + cpl * 8);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     if (!canonical(sp)) {
       raise(cpu, X_SS, 0);
       return false;
     }
   } else {
     const tss = tss_stack(cpu, cpl, 0);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     sp = tss & 0xffff_ffff;
     ss = <u32>(tss >> 32);
     if ((ss & 0xfffc) == 0) {
@@ -215,7 +210,7 @@ function inner_call(cpu: usize, selector: u32, d: u64, target: u64, size: u32, p
       return false;
     }
     const sd = descriptor(cpu, ss, X_TS, 0);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     attr = desc_attr(sd);
     const bad = (ss & 3) != cpl || dpl_of(attr) != cpl || (attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW);
     if (bad || !(attr & ATTR_P)) {
@@ -237,7 +232,7 @@ function inner_call(cpu: usize, selector: u32, d: u64, target: u64, size: u32, p
     const from_mask = stack_mask(cpu);
     for (let i = params; i > 0; i--) {
       const v = stack_read(cpu, (old_sp + (i - 1) * size) & from_mask, size);
-      if (has_fault(cpu)) return false;
+      if (excepted(cpu)) return false;
       to -= size;
       if (!new_stack_write(cpu, table, false, base, limit, attr, to & mask, v, size, error)) return false;
     }
@@ -267,7 +262,7 @@ function return_segment(cpu: usize, selector: u32): u64 {
     return 0;
   }
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu) || !code_ok(cpu, selector, d)) return 0;
+  if (excepted(cpu) || !code_ok(cpu, selector, d)) return 0;
   const attr = desc_attr(d);
   if (attr & ATTR_EC ? dpl_of(attr) > rpl : dpl_of(attr) != rpl) {
     gp(cpu, selector & 0xfffc);
@@ -292,9 +287,9 @@ export function far_ret(cpu: usize, opsize: u32, imm: u32): bool {
   const mask = stack_mask(cpu);
   let sp = c.r4;
   const rip = stack_read(cpu, sp & mask, opsize);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const selector = <u32>stack_read(cpu, (sp + opsize) & mask, opsize) & 0xffff;
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   sp += 2 * opsize + imm;
   if (!protected_mode(cpu)) {
     set_sp(cpu, sp, mask);
@@ -302,7 +297,7 @@ export function far_ret(cpu: usize, opsize: u32, imm: u32): bool {
     return true;
   }
   const d = return_segment(cpu, selector);
-  if (has_fault(cpu) || !target_ok(cpu, d, rip)) return false;
+  if (excepted(cpu) || !target_ok(cpu, d, rip)) return false;
   const rpl = selector & 3;
   if (rpl == c.cpl) {
     if (!desc_accessed(cpu, selector, d)) return false;
@@ -311,9 +306,9 @@ export function far_ret(cpu: usize, opsize: u32, imm: u32): bool {
     return done(cpu);
   }
   const new_sp = stack_read(cpu, sp & mask, opsize);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const ss = <u32>stack_read(cpu, (sp + opsize) & mask, opsize) & 0xffff;
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const to64 = long_mode(cpu) && (desc_attr(d) & ATTR_L) != 0;
   if (!desc_accessed(cpu, selector, d) || !return_stack(cpu, ss, rpl, to64)) return false;
   const out: u64 = to64 ? 0xffff_ffff_ffff_ffff : seg_attr(cpu, SEG_SS) & ATTR_DB ? 0xffff_ffff : 0xffff;
@@ -336,11 +331,11 @@ export function iret(cpu: usize, opsize: u32): bool {
     return gp(cpu, 0);
   }
   const rip = stack_read(cpu, sp & mask, opsize);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const selector = <u32>stack_read(cpu, (sp + opsize) & mask, opsize) & 0xffff;
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   const flags = <u32>stack_read(cpu, (sp + 2 * opsize) & mask, opsize);
-  if (has_fault(cpu)) return false;
+  if (excepted(cpu)) return false;
   sp += 3 * opsize;
 
   // CF PF AF ZF SF TF DF OF NT, and with 32 bits AC ID (RF is not kept: there are no instruction breakpoints)
@@ -361,15 +356,15 @@ export function iret(cpu: usize, opsize: u32): bool {
   if (c.cpl == 0) may |= 0x3000;
   if (c.cpl <= iopl) may |= EFLAGS_IF;
   const d = return_segment(cpu, selector);
-  if (has_fault(cpu) || !target_ok(cpu, d, rip)) return false;
+  if (excepted(cpu) || !target_ok(cpu, d, rip)) return false;
   const rpl = selector & 3;
   const from64 = is64(cpu);
   const outer = rpl != c.cpl;
   if (outer || from64) {
     const new_sp = stack_read(cpu, sp & mask, opsize);
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     const ss = <u32>stack_read(cpu, (sp + opsize) & mask, opsize) & 0xffff;
-    if (has_fault(cpu)) return false;
+    if (excepted(cpu)) return false;
     const to64 = long_mode(cpu) && (desc_attr(d) & ATTR_L) != 0;
     if (!desc_accessed(cpu, selector, d) || !return_stack(cpu, ss, rpl, to64)) return false;
     const out: u64 = to64 ? 0xffff_ffff_ffff_ffff : seg_attr(cpu, SEG_SS) & ATTR_DB ? 0xffff_ffff : 0xffff;

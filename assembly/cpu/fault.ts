@@ -49,6 +49,12 @@ export function leave_block(cpu: usize): void {
   if (c.fault == FAULT_NONE) c.fault = FAULT_LEAVE;
 }
 
+/** True when an exception is pending: the instruction did not happen. */
+@inline
+export function excepted(cpu: usize): bool {
+  return changetype<Cpu>(cpu).fault == FAULT_EXCEPTION;
+}
+
 /** True when an exception or trap is pending: what was just done did not happen. */
 @inline
 export function faulted(cpu: usize): bool {

@@ -158,10 +158,6 @@ export function wr_slow(cpu: usize, table: usize, va: u64, v: u64, size: u32): v
 
 // ---- implicit supervisor accesses: descriptor tables, TSS, interrupt stacks ---------------------------------------
 
-export function rd8_sys(cpu: usize, va: u64): u32 {
-  return <u32>rd_slow(cpu, tlb_sys(cpu), va, 1);
-}
-
 export function rd16_sys(cpu: usize, va: u64): u32 {
   return <u32>rd_slow(cpu, tlb_sys(cpu), va, 2);
 }
@@ -176,18 +172,6 @@ export function rd64_sys(cpu: usize, va: u64): u64 {
 
 export function wr8_sys(cpu: usize, va: u64, v: u32): void {
   wr_slow(cpu, tlb_sys(cpu), va, v, 1);
-}
-
-export function wr16_sys(cpu: usize, va: u64, v: u32): void {
-  wr_slow(cpu, tlb_sys(cpu), va, v, 2);
-}
-
-export function wr32_sys(cpu: usize, va: u64, v: u32): void {
-  wr_slow(cpu, tlb_sys(cpu), va, v, 4);
-}
-
-export function wr64_sys(cpu: usize, va: u64, v: u64): void {
-  wr_slow(cpu, tlb_sys(cpu), va, v, 8);
 }
 
 // ---- operands by pointer ------------------------------------------------------------------------------------------

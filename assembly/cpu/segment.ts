@@ -4,12 +4,12 @@
  *
  * A segment's attr is bits 8..23 of the descriptor's high half without the limit nibble; 0 means unusable.
  */
-import { raise, raise_ud, X_GP, X_NP, X_SS } from './fault';
+import { faulted, raise, raise_ud, X_GP, X_NP, X_SS } from './fault';
 import { rd16, rd32, rd64, rd64_sys, wr16, wr32, wr64, wr8_sys, probe_w } from './mem';
 import { canonical } from './mmu';
 import { update_mode } from './modes';
 import {
-  Cpu, CPU_SEGS, SEG_ATTR, SEG_BASE, SEG_CS, SEG_FS, SEG_GS, SEG_LDTR, SEG_LIMIT, SEG_SELECTOR, SEG_SS, SEG_TR,
+  Cpu, CPU_SEGS, FAULT_LEAVE, FAULT_NONE, SEG_ATTR, SEG_BASE, SEG_CS, SEG_FS, SEG_GS, SEG_LDTR, SEG_LIMIT, SEG_SELECTOR, SEG_SS, SEG_TR,
 } from './state';
 import { tlb_sys, tlb_user } from './tlb';
 
@@ -145,20 +145,15 @@ function in_table(cpu: usize, selector: u32): bool {
 export function desc_accessed(cpu: usize, selector: u32, d: u64): bool {
   if (d & 0x0000_0100_0000_0000) return true;
   wr8_sys(cpu, desc_address(cpu, selector, 8) + 5, (<u32>(d >> 40) & 0xff) | 1);
-  return changetype<Cpu>(cpu).fault == 0 || changetype<Cpu>(cpu).fault == 3;
-}
-
-@inline
-function has_fault(cpu: usize): bool {
   const f = changetype<Cpu>(cpu).fault;
-  return f == 1 || f == 2;
+  return f == FAULT_NONE || f == FAULT_LEAVE;
 }
 
 /** Loads SS with the checks for privilege `cpl`; used by MOV/POP SS and by far transfers (`vector` #GP or #TS). False: fault. */
 export function load_ss(cpu: usize, selector: u32, cpl: u32, vector: u32, ext: u32): bool {
   const code = (selector & 0xfffc) | ext;
   const d = descriptor(cpu, selector, vector, ext);
-  if (has_fault(cpu)) return false;
+  if (faulted(cpu)) return false;
   const attr = desc_attr(d);
   if ((selector & 3) != cpl || dpl_of(attr) != cpl || (attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW)) {
     raise(cpu, vector, code);
@@ -200,7 +195,7 @@ export function seg_load(cpu: usize, seg: u32, selector: u32): bool {
   }
   const code = selector & 0xfffc;
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu)) return false;
+  if (faulted(cpu)) return false;
   const attr = desc_attr(d);
   const readable = (attr & ATTR_S) != 0 && ((attr & ATTR_CODE) == 0 || (attr & ATTR_RW) != 0);
   const guarded = (attr & (ATTR_CODE | ATTR_EC)) != (ATTR_CODE | ATTR_EC); // all but conforming code
@@ -239,14 +234,14 @@ function table_load(cpu: usize, va: u64, opsize: u32, idt: bool): bool {
   const c = changetype<Cpu>(cpu);
   if (deny_user(cpu)) return false;
   const limit = rd16(cpu, va);
-  if (has_fault(cpu)) return false;
+  if (faulted(cpu)) return false;
   let base: u64;
   if (is64(cpu)) base = rd64(cpu, va + 2);
   else {
     base = rd32(cpu, va + 2);
     if (opsize == 2) base &= 0xff_ffff;
   }
-  if (has_fault(cpu)) return false;
+  if (faulted(cpu)) return false;
   if (!canonical(base)) {
     raise(cpu, X_GP, 0);
     return false;
@@ -267,7 +262,7 @@ function table_store(cpu: usize, va: u64, base: u64, limit: u32): bool {
   wr16(cpu, va, limit);
   if (long) wr64(cpu, va + 2, base);
   else wr32(cpu, va + 2, <u32>base);
-  return !has_fault(cpu);
+  return !faulted(cpu);
 }
 
 /** LGDT of the operand at linear address `va`; `opsize` 2, 4 or 8. False: fault. */
@@ -309,7 +304,7 @@ function system_load(cpu: usize, selector: u32, seg: u32): bool {
   const code = selector & 0xfffc;
   const long = long_mode(cpu);
   const d = descriptor(cpu, selector, X_GP, 0);
-  if (has_fault(cpu)) return false;
+  if (faulted(cpu)) return false;
   const attr = desc_attr(d);
   const type = attr & (ATTR_TYPE | ATTR_S);
   const fits = !long || in_table_16(cpu, selector);
@@ -325,7 +320,7 @@ function system_load(cpu: usize, selector: u32, seg: u32): bool {
   let base = desc_base(d);
   if (long) {
     const high = base_high(cpu, selector);
-    if (has_fault(cpu)) return false;
+    if (faulted(cpu)) return false;
     base |= high << 32;
     if (!canonical(base) || (high >> 40) & 0x1f) {
       raise(cpu, X_GP, code);
@@ -336,7 +331,7 @@ function system_load(cpu: usize, selector: u32, seg: u32): bool {
   if (seg == SEG_TR) {
     now |= 2; // busy
     wr8_sys(cpu, desc_address(cpu, selector, 8) + 5, now & 0xff);
-    if (has_fault(cpu)) return false;
+    if (faulted(cpu)) return false;
   }
   seg_set(cpu, seg, selector, base, desc_limit(d), now);
   return true;
@@ -392,7 +387,7 @@ export function lar(cpu: usize, selector: u32): u64 {
   if (!protected_mode(cpu)) return raise_ud(cpu);
   const d = probe_desc(cpu, selector & 0xffff);
   const attr = desc_attr(d);
-  if (d == 0 || has_fault(cpu) || !visible(cpu, selector, attr)) return 0;
+  if (d == 0 || faulted(cpu) || !visible(cpu, selector, attr)) return 0;
   if (!(attr & ATTR_S)) {
     // valid types: SDM Vol. 2A table 3-53
     const mask: u32 = long_mode(cpu) ? 0x1a04 : 0x1a3e;
@@ -406,7 +401,7 @@ export function lsl(cpu: usize, selector: u32): u64 {
   if (!protected_mode(cpu)) return raise_ud(cpu);
   const d = probe_desc(cpu, selector & 0xffff);
   const attr = desc_attr(d);
-  if (d == 0 || has_fault(cpu) || !visible(cpu, selector, attr)) return 0;
+  if (d == 0 || faulted(cpu) || !visible(cpu, selector, attr)) return 0;
   if (!(attr & ATTR_S)) {
     const mask: u32 = long_mode(cpu) ? 0x0a04 : 0x0a0e;
     if (!((mask >> (attr & 15)) & 1)) return 0;

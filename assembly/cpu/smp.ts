@@ -3,7 +3,7 @@
  * atomically (misaligned). The machine's words for it live in the IRQCHIP area:
  *
  *   +0  u32 lock of IOAPIC, PIC and PIT      +4  u32 owner of a pause, 1 + vCPU index, 0 none
- *   +8  u32 number of vCPUs                  +16 u64 time base: host nanoseconds at TSC 0
+ *   +8  u32 number of vCPUs                  +16 f64 time base: host nanoseconds at TSC 0
  *   +24 u32 vCPUs that stand still in a pause +28 u32 vCPUs that run guest code
  */
 import { CPU_BASE, CPU_STRIDE, IRQCHIP_BASE } from '../core/layout';

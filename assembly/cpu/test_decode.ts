@@ -44,8 +44,3 @@ export function t_parse(cpu: usize, mode: u32, p: usize, avail: u32): u32 {
   if (load<u16>(d.last, U_OP) == OP_SYS && (load<u32>(d.last, U_IMM) & 0xff) == S_UD) return 0;
   return d.pos;
 }
-
-/** CPU model of the vCPU. */
-export function t_profile(cpu: usize, profile: u32): void {
-  changetype<Cpu>(cpu).profile = profile;
-}

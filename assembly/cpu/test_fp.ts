@@ -163,13 +163,3 @@ export function fp_test(cpu: usize, r: usize): u32 {
   for (let i: usize = 0; i < 128; i += 16) if (differs16(o + S_ST + i, w + S_ST + i)) d |= 256;
   return d;
 }
-
-/** Runs the micro-op `n` times: for measurements. */
-export function fp_test_repeat(cpu: usize, n: u32): void {
-  const u = fp_test_uop(cpu);
-  const x87 = load<u16>(u) != 0;
-  for (let i: u32 = 0; i < n; i++) {
-    if (x87) x87_exec(cpu, u);
-    else sse_exec(cpu, u);
-  }
-}

@@ -309,8 +309,3 @@ export function queue_want_kick(d: Device, q: Queue): bool {
 export function queue_no_kick(d: Device, q: Queue): void {
   if ((d.driver_features & VIRTIO_F_EVENT_IDX) == 0) guest_publish16(q.used_ptr, VIRTQ_USED_F_NO_NOTIFY);
 }
-
-/** Fills guest memory with zeros over table entries `from`..`to`. */
-export function table_zero(table: usize, from: u32, to: u32): void {
-  for (let i = from; i < to; i++) guest_fill(table_ptr(table, i), 0, table_len(table, i));
-}

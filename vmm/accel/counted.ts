@@ -4,7 +4,7 @@ import { DiskServer } from '../devices/disk.ts';
 import { VmmError } from '../errors.ts';
 import { type CoreExports, instantiateCore } from '../machine/core.ts';
 import type { CountedRun, Counts } from '../machine/counted.ts';
-import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT, MACHINE_F_SOFT_IRQ } from '../machine/events.ts';
+import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT } from '../machine/events.ts';
 import { ExecTrace } from '../machine/exec-trace.ts';
 import { TraceFile, TraceWriter } from '../machine/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
@@ -48,7 +48,6 @@ export async function createCounted(context: AcceleratorContext): Promise<Accele
  */
 class CountedAccelerator implements Accelerator {
   readonly name = 'wasm';
-  readonly machineFlags = MACHINE_F_SOFT_IRQ;
   readonly #context: AcceleratorContext;
   readonly #counted: CountedRun;
   readonly #core: CoreExports;

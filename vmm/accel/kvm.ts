@@ -15,7 +15,7 @@ import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
-import { HOST_KICK_DEVICE, MACHINE_F_THREADS } from '../machine/events.ts';
+import { HOST_KICK_DEVICE } from '../machine/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
@@ -54,7 +54,6 @@ export async function createKvm(context: AcceleratorContext): Promise<Accelerato
  */
 class KvmAccelerator implements Accelerator {
   readonly name = 'kvm';
-  readonly machineFlags = MACHINE_F_THREADS;
   readonly #context: AcceleratorContext;
   readonly #linear: LinearMemory;
   readonly #bytes: Uint8Array;

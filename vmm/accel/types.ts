@@ -74,8 +74,6 @@ export interface SerialOutput {
  */
 export interface Accelerator {
   readonly name: 'kvm' | 'wasm';
-  /** MACHINE_F_* flags that the core needs for this accelerator. */
-  readonly machineFlags: number;
   /** Gives the guest its first instruction on vCPU 0; the others wait for INIT and SIPI. `held`: all wait for a resume. */
   start(entry: EntryState, held?: boolean): Promise<void>;
   /** One pulse on GSI `line`, from the main thread. */

@@ -1,6 +1,5 @@
 import type { EntryState } from '../boot/entry.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
-import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../machine/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import { threads } from './threads.ts';
@@ -19,7 +18,6 @@ export async function createWasm(context: AcceleratorContext): Promise<Accelerat
  */
 class WasmAccelerator implements Accelerator {
   readonly name = 'wasm';
-  readonly machineFlags = MACHINE_F_SOFT_IRQ | MACHINE_F_THREADS;
   readonly #context: AcceleratorContext;
   readonly #words = new SharedWords();
   readonly #joined: Promise<void>[] = [];

@@ -35,7 +35,6 @@ const c = declareLazily<{
   pwritevAt(fd: number, iovec: number, count: number, offset: number): number;
   preadvAt(number: number, fd: number, iovec: number, count: number, offset: number, high: number, flags: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
-  fdatasync(fd: number): number;
   lseek(fd: number, offset: number, whence: number): number;
   flock(fd: number, operation: number): number;
   kill(pid: number, signal: number): number;
@@ -75,7 +74,6 @@ const c = declareLazily<{
   pwritevAt: 'intptr_t pwritev(int, uintptr_t, int, int64_t)',
   preadvAt: 'long syscall(long, long, uintptr_t, long, int64_t, long, long)',
   fallocate: 'int fallocate(int, int, int64_t, int64_t)',
-  fdatasync: 'int fdatasync(int)',
   lseek: 'int64_t lseek(int, int64_t, int)',
   flock: 'int flock(int, int)',
   kill: 'int kill(int, int)',
@@ -269,10 +267,6 @@ export function preadvCachedTry(fd: number, iovec: number, count: number, offset
 /** 0 or -errno; `mode`: FALLOC_FL_*. */
 export function fallocateTry(fd: number, mode: number, offset: number, length: number): number {
   return retry(() => c.fallocate(fd, mode, offset, length));
-}
-
-export function fdatasyncTry(fd: number): number {
-  return retry(() => c.fdatasync(fd));
 }
 
 function retry(call: () => number): number {

@@ -47,8 +47,6 @@ export const TOP64: u64 = 0x8000_0000_0000_0000;
 @inline
 export function hi_of(t: usize, p: usize): u64 { return load<u64>(t + p, U_HI); }
 @inline
-export function lo_of(t: usize, p: usize): u64 { return load<u64>(t + p, U_LO); }
-@inline
 export function exp_of(t: usize, p: usize): i32 { return load<i32>(t + p, U_EXP); }
 @inline
 export function sign_of(t: usize, p: usize): u32 { return load<u32>(t + p, U_SIGN); }
