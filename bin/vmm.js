@@ -17,10 +17,15 @@ const thread = early ? startThread() : undefined;
 
 function startThread() {
   const { Worker } = require('node:worker_threads');
-  const worker = new Worker(join(__dirname, '../dist/thread.cjs'), { execArgv: [], trackUnmanagedFds: false });
-  // dist/ is not there, or not whole: the program says so.
-  worker.once('error', () => {});
-  return worker;
+  try {
+    const worker = new Worker(join(__dirname, '../dist/thread.cjs'), { execArgv: [], trackUnmanagedFds: false });
+    // dist/ is not there, or not whole: the program says so, and nobody waits for the thread.
+    worker.once('error', () => {});
+    worker.unref();
+    return worker;
+  } catch {
+    return undefined; // a limit on threads: whoever needs one says so
+  }
 }
 
 const read = (path, encoding) => {

@@ -69,8 +69,10 @@ const scenarios: Record<string, () => Promise<unknown>> = {
         results[name]?.push(Math.round(performance.now() - start));
         machine.accel.resume();
       };
+      // Its thread may still be starting.
+      await machine.accel.pause();
+      machine.accel.resume();
       await machine.marked(0x10);
-      await pause();
       await pause();
       await machine.stop();
     }

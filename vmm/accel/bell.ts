@@ -29,9 +29,7 @@ export class Bell implements SerialOutput {
   }
 
   put(bytes: Uint8Array): number {
-    const taken = this.#words.putSerial(bytes);
-    this.#words.ring();
-    return taken;
+    return this.#words.putSerial(bytes);
   }
 
   drained(): void {

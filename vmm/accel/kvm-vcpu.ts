@@ -70,12 +70,7 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
     },
     // Queues are processed by their owners, never here.
     blk: () => -EAGAIN,
-    console: (device, ptr, length) => {
-      if (device !== HOST_SERIAL) return length;
-      const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
-      words.ring();
-      return taken;
-    },
+    console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
     vsock: () => {},
     event: (kind, a, b) => {
       if (!trace?.event(kind, a, b)) postEvent(kind, a, b);

@@ -29,11 +29,6 @@ const QUEUE_NOTIFY = 0x50;
 const GSI_MAX = 24;
 /** All signals but the kick. */
 const RUN_MASK = BigInt.asUintN(64, ~(1n << BigInt(SIGRTMIN - 1)));
-/**
- * Kicks of disks that this thread answers before they get a thread of their own. To start one takes as much of the processor
- * as some hundred requests do, and a short run never needs it.
- */
-const IO_THREAD_AFTER = 128;
 /** RAM's memory slot. */
 const RAM_SLOT = 0;
 
@@ -66,7 +61,9 @@ class KvmAccelerator implements Accelerator {
   readonly #irqfds: number[] = new Array<number>(GSI_MAX).fill(-1);
   readonly #ioQueues: { slot: number; queues: number; fd: number }[] = [];
   #ioWatches: Watch[] = [];
-  #ioKicks = 0;
+  /** What this thread has spent on disks, milliseconds. */
+  #ioMs = 0;
+  #ioMoving = false;
   #mapped = 0;
   #system: KvmSystem | undefined;
   #vm: KvmVm | undefined;
@@ -105,7 +102,12 @@ class KvmAccelerator implements Accelerator {
       const fd = this.#eventfd();
       vm.ioeventfd(fd, { space: 'mmio', address: VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + QUEUE_NOTIFY, length: 4 });
       if (owner === 'io') this.#ioQueues.push({ slot, queues, fd });
-      else this.#watches.push(this.#watch(fd, slot, queues));
+      else {
+        // One descriptor for all queues of a device: an empty queue costs less than a descriptor each.
+        this.#watches.push(this.#watch(fd, () => {
+          for (let queue = 0; queue < queues; queue++) this.#context.onKick(slot, queue);
+        }));
+      }
       this.#irqfd(vm, VIRTIO_MMIO_IRQ + slot);
     }
     this.#irqfd(vm, COM1_IRQ);
@@ -145,12 +147,9 @@ class KvmAccelerator implements Accelerator {
     this.#irqfds[gsi] = fd;
   }
 
-  #watch(fd: number, slot: number, queues: number): Watch {
+  #watch(fd: number, onKick: () => void): Watch {
     return watchReadable(fd, () => {
-      if (!eventfdDrain(fd)) return;
-      // One descriptor for all queues of a device: an empty queue costs less than a descriptor each.
-      for (let queue = 0; queue < queues; queue++) this.#context.onKick(slot, queue);
-      if (this.#ioWatches.length > 0 && this.#ioSlots() & (1 << slot) && ++this.#ioKicks === IO_THREAD_AFTER) void this.#moveIo();
+      if (eventfdDrain(fd)) onKick();
     });
   }
 
@@ -161,22 +160,36 @@ class KvmAccelerator implements Accelerator {
   }
 
   #serveIo(): void {
-    const command = this.#eventfd();
-    this.#ioCommandFd = command;
-    this.#ioWatches = this.#ioQueues.map(({ fd, slot, queues }) => this.#watch(fd, slot, queues));
-    const reset = watchReadable(command, () => {
-      if (!eventfdDrain(command)) return;
+    this.#ioCommandFd = this.#eventfd();
+    this.#ioWatches = this.#ioQueues.map(({ fd, slot, queues }) => this.#watch(fd, () => this.#serveDisk(slot, queues)));
+    const reset = this.#watch(this.#ioCommandFd, () => {
       for (const { slot } of this.#ioQueues) if (this.#words.takeKicks(slot) !== 0) this.#context.onKick(slot, HOST_KICK_DEVICE);
     });
     this.#ioWatches.push(reset);
   }
 
-  /** Between two requests: this thread's are over when their kick is, and the next kick finds the new owner. */
+  /** As long as this thread owns the disks. It has worked for them as long as a thread takes to start: then one pays. */
+  #serveDisk(slot: number, queues: number): void {
+    if (this.#ioWatches.length === 0) return;
+    const start = performance.now();
+    let more = false;
+    for (let queue = 0; queue < queues; queue++) if (this.#context.core.device_process(slot, queue) > 0) more = true;
+    this.#ioMs += performance.now() - start;
+    if (this.#ioMs > threads.startMs && !this.#ioMoving) void this.#moveIo();
+    if (more) setImmediate(() => this.#serveDisk(slot, queues));
+  }
+
+  /** Between two calls of `#serveDisk`, whose requests are over then. The new owner looks at all queues first. */
   async #moveIo(): Promise<void> {
-    await threads.ready();
-    if (this.#wanted === 'stop' || this.#ioWatches.length === 0) return;
-    for (const watch of this.#ioWatches.splice(0)) watch.close();
-    this.#startIo();
+    this.#ioMoving = true;
+    try {
+      await threads.ready();
+      if (this.#wanted === 'stop' || this.#ioWatches.length === 0) return;
+      this.#startIo();
+      for (const watch of this.#ioWatches.splice(0)) watch.close();
+    } catch {
+      // There is no thread to be had: this one goes on.
+    }
   }
 
   async start(entry: EntryState, held = false): Promise<void> {

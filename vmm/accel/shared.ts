@@ -1,5 +1,5 @@
 /**
- * Words that the threads of one software-CPU machine share beside the linear memory: commands to vCPU workers, kicks for
+ * Words that the threads of one machine share beside the linear memory: commands to vCPUs, kicks for
  * the main thread, and a ring for COM1's output. One SharedArrayBuffer, all words are i32 and used with Atomics.
  */
 export const COMMAND_RUN = 0;
@@ -104,13 +104,14 @@ export class SharedWords {
     return Atomics.exchange(this.#words, KICKS + device, 0);
   }
 
-  /** Puts output bytes of COM1 into the ring (one writer at a time: the core's bus lock); returns how many fitted. */
+  /** Puts output bytes of COM1 into the ring (one writer at a time: the core's bus lock) and rings the bell; returns how many fitted. */
   putSerial(bytes: Uint8Array): number {
     const tail = Atomics.load(this.#words, SERIAL_TAIL);
     const room = SERIAL_BYTES - ((tail - Atomics.load(this.#words, SERIAL_HEAD)) >>> 0);
     const n = Math.min(room, bytes.length);
     for (let i = 0; i < n; i++) this.#serial[(tail + i) & (SERIAL_BYTES - 1)] = bytes[i] as number;
     Atomics.store(this.#words, SERIAL_TAIL, (tail + n) | 0);
+    this.ring();
     return n;
   }
 

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { serveDisks } from '../devices/io-thread.ts';
 import { ffi } from '../host/ffi.ts';
 import { runKvmVcpu } from './kvm-vcpu.ts';
-import { JOB_OVER, type ThreadJob } from './threads.ts';
+import { JOB_OVER, THREAD_UP, type ThreadJob } from './threads.ts';
 import { runWasmVcpu } from './wasm-vcpu.ts';
 
 const port = parentPort;
@@ -26,3 +26,4 @@ if (existsSync('/dev/kvm')) {
     // no FFI library here
   }
 }
+post(THREAD_UP);

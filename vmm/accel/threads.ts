@@ -9,7 +9,8 @@ export type ThreadJob =
   | { readonly kind: 'wasm-vcpu'; readonly data: WasmVcpuJob }
   | { readonly kind: 'io'; readonly data: IoJob };
 
-/** A thread's word that its job is over. Everything else that it posts is the job's own. */
+/** A thread's words: it takes jobs now; its job is over. Everything else that it posts is the job's own. */
+export const THREAD_UP = 'up';
 export const JOB_OVER = 'over';
 
 /** Threads that are kept without work. Each costs about 8 MB. */
@@ -26,6 +27,7 @@ interface Thread {
   /** Resolves when it takes jobs at once, or is gone. */
   readonly up: Promise<void>;
   duty: Duty | undefined;
+  failed: boolean;
 }
 
 /**
@@ -34,7 +36,9 @@ interface Thread {
  */
 export class ThreadPool {
   readonly #file: URL;
+  /** The one that was started first is asked first: it is up before the others. */
   readonly #idle: Thread[] = [];
+  #startMs = 100;
 
   /** `file`: the built thread.ts. */
   constructor(file: URL) {
@@ -46,18 +50,23 @@ export class ThreadPool {
     while (this.#idle.length < Math.min(count, IDLE_MAX)) this.#rest(this.#start());
   }
 
+  /** What the start of a thread has taken lately, milliseconds. */
+  get startMs(): number {
+    return this.#startMs;
+  }
+
   /** Resolves when a thread waits that takes a job at once, if nobody else takes it before. */
   async ready(): Promise<void> {
     this.prepare(1);
-    await this.#idle.at(-1)?.up;
+    await this.#idle[0]?.up;
   }
 
   /**
-   * Gives a job to a thread. Resolves when the job is over and the thread has no hold on its data any more; a thread that
+   * Gives a job to a thread. Resolves when the job is over and the thread makes no use of its data any more; a thread that
    * failed ends its job too, after `onError`.
    */
   run<M>(job: ThreadJob, onMessage: (message: M) => void, onError: (error: Error) => void): Promise<void> {
-    const thread = this.#idle.pop() ?? this.#start();
+    const thread = this.#idle.shift() ?? this.#start();
     thread.worker.ref();
     thread.worker.postMessage(job);
     return new Promise((over) => {
@@ -75,23 +84,37 @@ export class ThreadPool {
   }
 
   #thread(worker: Worker): Thread {
+    const start = performance.now();
+    let isUp = (): void => {};
     const up = new Promise<void>((resolve) => {
-      worker.once('online', resolve);
-      worker.once('exit', () => resolve());
+      isUp = resolve;
     });
-    const thread: Thread = { worker, up, duty: undefined };
+    const thread: Thread = { worker, up, duty: undefined, failed: false };
     worker.on('message', (message: unknown) => {
-      if (message !== JOB_OVER) thread.duty?.onMessage(message);
-      else this.#rest(thread);
+      if (message === THREAD_UP) {
+        this.#startMs = performance.now() - start;
+        isUp();
+      } else if (message === JOB_OVER) this.#rest(thread);
+      else thread.duty?.onMessage(message);
     });
     // One that fails without work is missed by nobody: the next job starts another.
-    worker.on('error', (error) => thread.duty?.onError(error));
+    worker.on('error', (error) => {
+      this.#forget(thread);
+      thread.failed = true;
+      thread.duty?.onError(error);
+    });
     worker.on('exit', () => {
-      const at = this.#idle.indexOf(thread);
-      if (at >= 0) this.#idle.splice(at, 1);
+      this.#forget(thread);
+      isUp();
+      if (!thread.failed) thread.duty?.onError(new Error('the thread ended'));
       thread.duty?.over();
     });
     return thread;
+  }
+
+  #forget(thread: Thread): void {
+    const at = this.#idle.indexOf(thread);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 
   #rest(thread: Thread): void {

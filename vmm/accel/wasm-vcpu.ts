@@ -59,12 +59,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
       }
     },
     blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
-    console: (device, ptr, length) => {
-      if (device !== HOST_SERIAL) return length;
-      const taken = words.putSerial(bytes.subarray(ptr, ptr + length));
-      words.ring();
-      return taken;
-    },
+    console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
     vsock: () => {},
     event: (kind, a, b) => {
       if (!trace?.event(kind, a, b)) postEvent(kind, a, b);

@@ -5,7 +5,7 @@ import type { LinearMemory } from '../host/linear-memory.ts';
 import { preadvCachedTry, pwritevAtTry } from '../host/sys.ts';
 import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../host/uapi/io_uring.ts';
 import { RWF_DSYNC, iovec } from '../host/uapi/linux.ts';
-import { type DiskServer, EINVAL, EIO, EROFS, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
+import { type DiskServer, EINVAL, EIO, EOPNOTSUPP, EROFS, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
 
 /** Requests that the kernel works on at once, of all disks; those beyond are served by system calls that block. */
 export const RING_REQUESTS = 256;
@@ -52,6 +52,8 @@ export class RingDiskServer {
   readonly #vectors = new Uint32Array((RING_REQUESTS * SEGMENTS * iovec.sizeof) / 4);
   readonly #vectorsAt: number;
   readonly #requests: Request[] = Array.from({ length: RING_REQUESTS }, () => ({ disk: 0, op: 0, offset: 0, iov: 0, count: 0, length: 0, tag: 0 }));
+  /** Disks whose file system does not tell what is cached: bit mask. */
+  #noCached = 0;
   readonly #free = Array.from({ length: RING_REQUESTS }, (_, i) => i);
 
   /** `blocking` takes what the ring does not: other operations, and requests beyond its size. */
@@ -84,7 +86,11 @@ export class RingDiskServer {
       const written = pwritevAtTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset);
       if (written === length) return written;
     }
-    if (type === VIRTIO_BLK_T_IN && length >= READ_NOW && preadvCachedTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset) === length) return length;
+    if (type === VIRTIO_BLK_T_IN && length >= READ_NOW && (this.#noCached & (1 << disk)) === 0) {
+      const read = preadvCachedTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset);
+      if (read === length) return length;
+      if (read === -EOPNOTSUPP) this.#noCached |= 1 << disk;
+    }
     this.#free.pop();
     const request = this.#requests[slot] as Request;
     request.disk = disk;

@@ -38,7 +38,7 @@ export const EINVAL = 22;
 const ENODEV = 19;
 export const EROFS = 30;
 const ENOSYS = 38;
-const EOPNOTSUPP = 95;
+export const EOPNOTSUPP = 95;
 
 /** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {

@@ -47,8 +47,8 @@ export function serveByEpoll(io: IoQueues): void {
   const epoll = epollCreate();
   epollCtl(epoll, EPOLL_CTL_ADD, io.commandFd, EPOLLIN, EPOLL_COMMAND);
   for (const [i, queue] of io.queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, queue.fd, EPOLLIN, i);
-  /** Devices with more to do than one call takes: they go round with the others. */
-  const unfinished = new Set<number>();
+  /** Devices with more to do than one call takes: they go round with the others. At first all: the owner before may have left something. */
+  const unfinished = new Set(io.queues.keys());
   while (!io.stopped()) {
     epollWait(epoll, unfinished.size > 0 ? 0 : -1, (which) => {
       if (which === EPOLL_COMMAND) {
@@ -84,7 +84,8 @@ export class RingLoop {
   /** What a signal writes; so large that it is not on V8's heap, where it would move. */
   readonly #one = new BigUint64Array(512).fill(1n);
   readonly #oneAt: number;
-  readonly #unfinished = new Set<number>();
+  /** Devices to look at before the next wait: at first all, for the owner before may have left something. */
+  readonly #unfinished: Set<number>;
   #commanded = false;
 
   /** Undefined where io_uring is missing, too old, or forbidden. */
@@ -103,6 +104,7 @@ export class RingLoop {
   private constructor(ring: IoUring, io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer) {
     this.#ring = ring;
     this.#io = io;
+    this.#unfinished = new Set(io.queues.keys());
     this.#server = new RingDiskServer(ring, linear, ramSize, disks, blocking);
     this.#results = new Int32Array(linear.memory.buffer, RESULTS, (disks.length * RESULTS_STRIDE) / 4);
     this.#counts = new Int32Array(disks.length);

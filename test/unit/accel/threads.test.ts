@@ -12,6 +12,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'thread.cjs');
 writeFileSync(file, `
 const { parentPort, threadId } = require('node:worker_threads');
+parentPort.postMessage('up');
 parentPort.on('message', ({ kind, data }) => {
   if (kind === 'throw') throw new Error(data);
   if (kind === 'wait') Atomics.wait(data, 0, 0);
@@ -71,12 +72,27 @@ test('a file that is not there fails the job', async () => {
   expect(errors.join()).toMatch(/Cannot find module/);
 });
 
-test('a thread that was prepared takes the next job; one that fails before it is asked is missed by nobody', async () => {
+test('of threads that were prepared the first takes the first job', async () => {
   const pool = new ThreadPool(pathToFileURL(file));
+  pool.prepare(3);
   await pool.ready();
-  await pool.ready();
-  expect((await job(pool, 'a')).told).toHaveLength(1);
+  const ids = (await Promise.all([job(pool, 'a'), job(pool, 'a'), job(pool, 'a')])).map(({ told }) => told[0]?.threadId ?? 0);
+  expect(ids).toEqual([...ids].sort((a, b) => a - b));
+  expect(new Set(ids).size).toBe(3);
+});
+
+test('a thread that ends without a word fails its job', async () => {
+  const mute = join(folder, 'mute.cjs');
+  writeFileSync(mute, "require('node:worker_threads').parentPort.on('message', () => process.exit(0));");
+  expect(await job(new ThreadPool(pathToFileURL(mute)), 'a')).toEqual({ told: [], errors: ['the thread ended'] });
+});
+
+test('a thread that fails before it is asked is missed by nobody, and gets no job on its way out', async () => {
   const broken = new ThreadPool(pathToFileURL(join(folder, 'none.cjs')));
-  await broken.ready();
-  expect((await job(broken, 'a')).errors).toHaveLength(1);
+  broken.prepare(1);
+  for (let i = 0; i < 20; i++) {
+    expect((await job(broken, 'a')).errors, `job ${i}`).toHaveLength(1);
+    broken.prepare(1);
+    await new Promise((done) => setTimeout(done, 5 * i));
+  }
 });

@@ -122,8 +122,10 @@ describe('files', () => {
     expect(sys.pwritevTry(fd, vector, 2, 3, RWF_DSYNC)).toBe(7);
     expect(readFileSync(join(dir, 'vector'), 'latin1')).toBe('\0\0\0one two');
     for (const part of parts) part.fill(0);
-    expect(sys.preadvCachedTry(fd, Number(addressOf(vector)), 2, 3)).toBe(7);
-    expect(Buffer.concat(parts).toString()).toBe('one two');
+    // tmpfs does not tell what is cached.
+    const cached = sys.preadvCachedTry(fd, Number(addressOf(vector)), 2, 3);
+    expect([7, -95]).toContain(cached);
+    expect(Buffer.concat(parts).toString()).toBe(cached === 7 ? 'one two' : '\0'.repeat(7));
     expect(sys.preadvCachedTry(-1, Number(addressOf(vector)), 2, 3)).toBe(-9);
     for (const part of parts) part.fill(0);
     expect(sys.preadvTry(fd, vector, 2, 3)).toBe(7);
