@@ -1,4 +1,4 @@
-// `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, workers and library by esbuild.
+// `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, its threads and the library by esbuild.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,5 @@
 /*
- * Counts on a port that is nobody's, 0 to COUNT - 1, then power-off. So long that on KVM vCPU 0's worker has taken it over
- * before the end.
+ * Counts on a port that is nobody's, 0 to COUNT - 1, then power-off.
  */
 #include "pvh.inc"
 .set COUNT, 20000

@@ -55,7 +55,7 @@ function runHere(script: string, { cwd = root, env = {}, timeoutMs = 300_000, on
 }
 
 /**
- * Bundles a TypeScript program of the tests together with the workers of the KVM accelerator, beside core.wasm, and
+ * Bundles a TypeScript program of the tests beside the threads' code and core.wasm, and
  * returns the program's path. The nested machine has it at the same place: call this before `kvmPlace`.
  */
 export function bundleProgram(source: string): string {

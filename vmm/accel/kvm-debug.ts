@@ -11,7 +11,7 @@ import type { KvmVm } from '../kvm/vm.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
 import type { AcceleratorContext, Registers } from './types.ts';
 
-/** A debug exit as its vCPU's worker saw it. */
+/** A debug exit as its vCPU's thread saw it. */
 export interface KvmDebugExit {
   readonly index: number;
   readonly exception: number;
@@ -27,7 +27,7 @@ export interface KvmDebugHost {
   readonly stepFlags: number;
   onStop(stop: DebugStop): void;
   running(): boolean;
-  /** Lets the worker of a vCPU enter the guest. */
+  /** Lets the thread of a vCPU enter the guest. */
   run(index: number): void;
 }
 

@@ -8,17 +8,14 @@ import { errnoName } from '../host/errno.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import { KvmVm } from '../kvm/vm.ts';
 import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 
 const EINTR = 4;
 const EAGAIN = 11;
 
-/** What a vCPU's thread starts with. Descriptors are the process's. */
-export interface KvmVcpuJob {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly words: SharedArrayBuffer;
+/** What a vCPU's thread starts with. */
+export interface KvmVcpuJob extends MachineThread {
   /** Thread ids of the vCPUs' threads, i32 each, 0 before a thread is ready; then one word that is 1 when the I/O thread must end. */
   readonly threads: SharedArrayBuffer;
   readonly index: number;
@@ -29,8 +26,6 @@ export interface KvmVcpuJob {
   /** Slots of the I/O thread's devices: bit mask; and the eventfd that wakes it, -1 without such a thread. */
   readonly ioSlots: number;
   readonly ioCommandFd: number;
-  /** The trace file's, when events are traced. */
-  readonly traceFd: number | undefined;
 }
 
 /** What the threads of a machine on KVM post, the I/O thread included. */

@@ -25,6 +25,16 @@ const WORDS = BELL + 3;
 const SERIAL_OFFSET = WORDS * 4;
 const SERIAL_BYTES = 65536;
 
+/** What each thread of a machine starts with. Descriptors are the process's. */
+export interface MachineThread {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  /** The buffer of SharedWords. */
+  readonly words: SharedArrayBuffer;
+  /** The trace file's, when events are traced. */
+  readonly traceFd: number | undefined;
+}
+
 export class SharedWords {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;

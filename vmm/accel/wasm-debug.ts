@@ -30,7 +30,7 @@ const SEGMENT_BASES = ['es_base', 'cs_base', 'ss_base', 'ds_base', 'fs_base', 'g
 /** Offsets from FCW in the vCPU's state: x87's environment, u32 each. */
 const FPU_WORDS: Readonly<Record<string, number>> = { fctrl: 0, fstat: 4, ftag: 8, fop: 12, fiseg: 16, foseg: 20, fioff: 28, fooff: 36 };
 
-/** The stop that a vCPU's worker saw: `reason` and `address` as debug_reason and debug_address gave them. */
+/** The stop that a vCPU's thread saw: `reason` and `address` as debug_reason and debug_address gave them. */
 export function debugStop(vcpu: number, reason: number, address: bigint): DebugStop {
   if (reason === DEBUG_READ || reason === DEBUG_WRITE) return { vcpu, reason: 'watchpoint', access: reason === DEBUG_READ ? 'read' : 'write', address: BigInt.asUintN(64, address) };
   return { vcpu, reason: reason === DEBUG_AT_BREAK ? 'breakpoint' : 'step' };

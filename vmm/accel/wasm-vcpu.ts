@@ -5,7 +5,7 @@ import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts'
 import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../machine/events.ts';
 import { Discarder } from '../machine/memory.ts';
 import { traceOf } from '../machine/trace.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
 
@@ -17,15 +17,11 @@ const SLICE = 200_000;
 /** The longest sleep in HLT; a wake-up by an interrupt or a command ends it earlier. */
 const HALT_MAX_NS = 1e9;
 
-/** What a software vCPU's thread starts with. Descriptors are the process's. */
-export interface WasmVcpuJob {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly words: SharedArrayBuffer;
+/** What a software vCPU's thread starts with. */
+export interface WasmVcpuJob extends MachineThread {
   readonly index: number;
   readonly ramSize: number;
   readonly disks: readonly OpenDisk[];
-  readonly traceFd: number | undefined;
   /** Slots whose queues the vCPU's thread processes itself: bit mask. */
   readonly inlineSlots: number;
 }

@@ -1,5 +1,5 @@
 import type { KvmThreadMessage } from '../accel/kvm-vcpu.ts';
-import { SharedWords } from '../accel/shared.ts';
+import { type MachineThread, SharedWords } from '../accel/shared.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { eventfdSignal } from '../host/sys.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
@@ -8,13 +8,10 @@ import { traceOf } from '../machine/trace.ts';
 import { DiskServer, type OpenDisk } from './disk.ts';
 import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';
 
-/** What the I/O thread starts with. Descriptors are the process's. */
-export interface IoJob {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
+/** What the I/O thread starts with. */
+export interface IoJob extends MachineThread {
   readonly ramSize: number;
   readonly disks: readonly OpenDisk[];
-  readonly words: SharedArrayBuffer;
   /** Word `stopIndex` of it is 1 when this thread must end. */
   readonly stop: SharedArrayBuffer;
   readonly stopIndex: number;
@@ -26,8 +23,6 @@ export interface IoJob {
   readonly commandFd: number;
   /** No io_uring: for measurements, and where it makes trouble. */
   readonly blocking: boolean;
-  /** The trace file's, when events are traced. */
-  readonly traceFd: number | undefined;
 }
 
 /** Serves the block devices of one machine until it is told to end. */
