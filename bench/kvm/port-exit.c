@@ -12,9 +12,9 @@
 enum { RAM = 4 << 20, COM1 = 0x3f8, EXIT_PORT = 0xf4 };
 
 static int load(const uint8_t *elf, size_t size, uint8_t *ram) {
-  const Elf32_Ehdr *head = (const void *)elf;
-  if (size < sizeof *head || head->e_phoff + head->e_phnum * sizeof(Elf32_Phdr) > size) return -1;
-  const Elf32_Phdr *part = (const void *)(elf + head->e_phoff);
+  const Elf64_Ehdr *head = (const void *)elf;
+  if (size < sizeof *head || head->e_phoff + head->e_phnum * sizeof(Elf64_Phdr) > size) return -1;
+  const Elf64_Phdr *part = (const void *)(elf + head->e_phoff);
   for (int i = 0; i < head->e_phnum; i++) {
     if (part[i].p_type != PT_LOAD) continue;
     if (part[i].p_paddr + part[i].p_memsz > RAM || part[i].p_offset + part[i].p_filesz > size) return -1;
@@ -37,6 +37,13 @@ static int registers(int vcpu, uint32_t entry) {
   return ioctl(vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(vcpu, KVM_SET_REGS, &regs) < 0 ? -1 : 0;
 }
 
+/* All that KVM supports: a processor without long mode refuses EFER.LME. */
+static int cpuid(int kvm, int vcpu) {
+  static struct { struct kvm_cpuid2 head; struct kvm_cpuid_entry2 entries[256]; } all;
+  all.head.nent = 256;
+  return ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all) < 0 ? -1 : ioctl(vcpu, KVM_SET_CPUID2, &all);
+}
+
 /* What the guest wrote to COM1; its length, or minus the step that failed. */
 int bare(const uint8_t *elf, size_t size, char *out, size_t room) {
   size_t n = 0;
@@ -52,7 +59,7 @@ int bare(const uint8_t *elf, size_t size, char *out, size_t room) {
   if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 || (vcpu = ioctl(vm, KVM_CREATE_VCPU, 0)) < 0) goto end;
   run = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
   step = -4;
-  if (run == MAP_FAILED || load(elf, size, ram) < 0 || registers(vcpu, ((const Elf32_Ehdr *)elf)->e_entry) < 0) goto end;
+  if (run == MAP_FAILED || load(elf, size, ram) < 0 || cpuid(kvm, vcpu) < 0 || registers(vcpu, ((const Elf64_Ehdr *)elf)->e_entry) < 0) goto end;
   step = -5;
   for (;;) {
     if (ioctl(vcpu, KVM_RUN, 0) < 0 || run->exit_reason != KVM_EXIT_IO) goto end;
