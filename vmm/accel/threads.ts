@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { IoJob } from '../devices/io-thread.ts';
 import type { KvmVcpuJob } from './kvm-vcpu.ts';
@@ -13,8 +14,20 @@ export type ThreadJob =
 export const THREAD_UP = 'up';
 export const JOB_OVER = 'over';
 
+/** Asks a thread to load the FFI library. `word`: LOAD_*, shared with the main thread. */
+export interface LoadRequest {
+  readonly kind: 'load';
+  readonly word: Int32Array;
+}
+export const LOAD_WANTED = 0;
+export const LOAD_RUNS = 1;
+/** Or it must not begin any more. */
+export const LOAD_OVER = 2;
+
 /** Threads that are kept without work. Each costs about 8 MB. */
 const IDLE_MAX = 4;
+/** How long the process's end waits for a library that is being loaded. */
+const LOAD_LIMIT_MS = 5000;
 
 interface Duty {
   onMessage(message: unknown): void;
@@ -28,6 +41,8 @@ interface Thread {
   readonly up: Promise<void>;
   duty: Duty | undefined;
   failed: boolean;
+  /** Once it was asked to load the FFI library. */
+  load: Int32Array | undefined;
 }
 
 /**
@@ -39,6 +54,8 @@ export class ThreadPool {
   /** The one that was started first is asked first: it is up before the others. */
   readonly #idle: Thread[] = [];
   #startMs = 100;
+  readonly #loads = new Set<Int32Array>();
+  #waits = false;
 
   /** `file`: the built thread.ts. */
   constructor(file: URL) {
@@ -67,6 +84,7 @@ export class ThreadPool {
    */
   run<M>(job: ThreadJob, onMessage: (message: M) => void, onError: (error: Error) => void): Promise<void> {
     const thread = this.#idle.shift() ?? this.#start();
+    if (job.kind !== 'wasm-vcpu') this.#load(thread);
     thread.worker.ref();
     thread.worker.postMessage(job);
     return new Promise((over) => {
@@ -89,7 +107,9 @@ export class ThreadPool {
     const up = new Promise<void>((resolve) => {
       isUp = resolve;
     });
-    const thread: Thread = { worker, up, duty: undefined, failed: false };
+    const thread: Thread = { worker, up, duty: undefined, failed: false, load: undefined };
+    // While the main thread still builds the machine: what every job on KVM needs.
+    if (existsSync('/dev/kvm')) this.#load(thread);
     worker.on('message', (message: unknown) => {
       if (message === THREAD_UP) {
         this.#startMs = performance.now() - start;
@@ -105,12 +125,29 @@ export class ThreadPool {
     });
     worker.on('exit', () => {
       this.#forget(thread);
+      if (thread.load !== undefined) this.#loads.delete(thread.load);
       isUp();
       if (!thread.failed) thread.duty?.onError(new Error('the thread ended'));
       thread.duty?.over();
     });
     return thread;
   }
+
+  /** Has the thread load the FFI library. Node ends its threads when the process ends, and a native module that is stopped while it loads aborts the process. */
+  #load(thread: Thread): void {
+    if (thread.load !== undefined) return;
+    thread.load = new Int32Array(new SharedArrayBuffer(4));
+    if (!this.#waits) process.on('exit', this.#endLoads);
+    this.#waits = true;
+    this.#loads.add(thread.load);
+    thread.worker.postMessage({ kind: 'load', word: thread.load } satisfies LoadRequest);
+  }
+
+  readonly #endLoads = (): void => {
+    for (const word of this.#loads) {
+      if (Atomics.compareExchange(word, 0, LOAD_WANTED, LOAD_OVER) === LOAD_RUNS) Atomics.wait(word, 0, LOAD_RUNS, LOAD_LIMIT_MS);
+    }
+  };
 
   #forget(thread: Thread): void {
     const at = this.#idle.indexOf(thread);

@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { buildSync } from 'esbuild';
 import { afterAll, expect, test } from 'vitest';
-import { type ThreadJob, ThreadPool } from '../../../vmm/accel/threads.ts';
+import { LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type ThreadJob, ThreadPool } from '../../../vmm/accel/threads.ts';
+import { root } from '../../support/guests.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-threads-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -14,6 +17,7 @@ writeFileSync(file, `
 const { parentPort, threadId } = require('node:worker_threads');
 parentPort.postMessage('up');
 parentPort.on('message', ({ kind, data }) => {
+  if (kind === 'load') return;
   if (kind === 'throw') throw new Error(data);
   if (kind === 'wait') Atomics.wait(data, 0, 0);
   parentPort.postMessage({ threadId, kind });
@@ -95,4 +99,35 @@ test('a thread that fails before it is asked is missed by nobody, and gets no jo
     broken.prepare(1);
     await new Promise((done) => setTimeout(done, 5 * i));
   }
+});
+
+test('the end of the process waits for a native module that a thread is loading', () => {
+  const slow = join(folder, 'slow.cjs');
+  writeFileSync(slow, `
+const { parentPort } = require('node:worker_threads');
+parentPort.on('message', ({ kind, word }) => {
+  if (kind !== 'load' || Atomics.compareExchange(word, 0, ${LOAD_WANTED}, ${LOAD_RUNS}) !== ${LOAD_WANTED}) return;
+  parentPort.postMessage('loading');
+  const end = Date.now() + 200;
+  while (Date.now() < end);
+  require('node:fs').writeSync(1, 'loaded');
+  Atomics.store(word, 0, ${LOAD_OVER});
+  Atomics.notify(word, 0);
+});
+`);
+  const program = join(folder, 'program.mjs');
+  buildSync({
+    stdin: {
+      contents: `import { ThreadPool } from './threads.ts';
+        void new ThreadPool(new URL(${JSON.stringify(pathToFileURL(slow).href)})).run({ kind: 'io' }, () => process.exit(7), () => {});`,
+      resolveDir: join(root, 'vmm/accel'),
+    },
+    outfile: program,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    logLevel: 'error',
+  });
+  const { status, stdout } = spawnSync(process.execPath, [program], { encoding: 'utf8' });
+  expect({ status, stdout }).toEqual({ status: 7, stdout: 'loaded' });
 });
