@@ -29,6 +29,16 @@ const IDLE_MAX = 4;
 /** How long the process's end waits for a library that is being loaded. */
 const LOAD_LIMIT_MS = 5000;
 
+/** LOAD_* words of the process's threads. */
+let loads: Set<Int32Array> | undefined;
+
+/** The process ends: no thread begins to load the FFI library any more, and one that is at it is waited for. */
+function endLoads(): void {
+  for (const word of loads ?? []) {
+    if (Atomics.compareExchange(word, 0, LOAD_WANTED, LOAD_OVER) === LOAD_RUNS) Atomics.wait(word, 0, LOAD_RUNS, LOAD_LIMIT_MS);
+  }
+}
+
 interface Duty {
   onMessage(message: unknown): void;
   onError(error: Error): void;
@@ -54,8 +64,6 @@ export class ThreadPool {
   /** The one that was started first is asked first: it is up before the others. */
   readonly #idle: Thread[] = [];
   #startMs = 100;
-  readonly #loads = new Set<Int32Array>();
-  #waits = false;
 
   /** `file`: the built thread.ts. */
   constructor(file: URL) {
@@ -125,7 +133,7 @@ export class ThreadPool {
     });
     worker.on('exit', () => {
       this.#forget(thread);
-      if (thread.load !== undefined) this.#loads.delete(thread.load);
+      if (thread.load !== undefined) loads?.delete(thread.load);
       isUp();
       if (!thread.failed) thread.duty?.onError(new Error('the thread ended'));
       thread.duty?.over();
@@ -137,17 +145,13 @@ export class ThreadPool {
   #load(thread: Thread): void {
     if (thread.load !== undefined) return;
     thread.load = new Int32Array(new SharedArrayBuffer(4));
-    if (!this.#waits) process.on('exit', this.#endLoads);
-    this.#waits = true;
-    this.#loads.add(thread.load);
+    if (loads === undefined) {
+      loads = new Set();
+      process.on('exit', endLoads);
+    }
+    loads.add(thread.load);
     thread.worker.postMessage({ kind: 'load', word: thread.load } satisfies LoadRequest);
   }
-
-  readonly #endLoads = (): void => {
-    for (const word of this.#loads) {
-      if (Atomics.compareExchange(word, 0, LOAD_WANTED, LOAD_OVER) === LOAD_RUNS) Atomics.wait(word, 0, LOAD_RUNS, LOAD_LIMIT_MS);
-    }
-  };
 
   #forget(thread: Thread): void {
     const at = this.#idle.indexOf(thread);
