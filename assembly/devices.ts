@@ -4,7 +4,7 @@ export { guest_dirty_take, guest_ptr, guest_written } from "./core/guest";
 export { bus_add, bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from "./core/bus";
 export { kvm_exit, kvm_exits } from "./core/kvm_run";
 export {
-  device_inflight, device_poll, device_process, device_quiesce, device_resume, device_version, devices_reset,
+  device_inflight, device_poll, device_polled, device_process, device_quiesce, device_resume, device_version, device_waiting, devices_reset,
 } from "./virtio/transport";
 export { blk_add, blk_complete, blk_complete_many, blk_id, blk_set_capacity } from "./virtio/blk";
 export { console_add, console_drained, console_input, console_resize } from "./virtio/console";

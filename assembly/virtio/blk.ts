@@ -88,8 +88,8 @@ const BLK_TABLES: usize = 0x8000;
 class Blk {
   disk: u32;
   read_only: u32;
-  stalled: u32; // queues (a bit each) that wait for a free tag
   write_through: u32; // each write is stable before it completes (§5.2.6.2)
+  unused: u32; // the next field stays at a multiple of 8, so that what follows it has no gap
   // The request being parsed: struct virtio_blk_req's head, and struct virtio_blk_discard_write_zeroes.
   header_type: u32;
   header_reserved: u32;
@@ -224,13 +224,13 @@ export function blk_config_write(d: Device, offset: u32, size: u32, value: u64):
 }
 
 export function blk_reset(d: Device): void {
-  blk(d).stalled = 0;
+  d.stalled = 0;
   own_put8(device_config(d) + CONFIG_WRITEBACK, (d.features & VIRTIO_BLK_F_CONFIG_WCE) != 0 ? 1 : 0);
 }
 
 /** Requests of `q` in flight are orphans; QueueReset reads 1 when the last is over. */
 export function blk_queue_reset(d: Device, q: Queue): void {
-  blk(d).stalled &= ~(1 << q.index);
+  d.stalled &= ~(1 << q.index);
 }
 
 export function blk_process(d: Device, q: Queue): bool {
@@ -247,7 +247,7 @@ export function blk_process(d: Device, q: Queue): bool {
     }
     const tag = tag_take(d);
     if (tag < 0) {
-      b.stalled |= 1 << q.index;
+      d.stalled |= 1 << q.index;
       break;
     }
     const got = queue_pop(d, q);
@@ -478,8 +478,8 @@ function completed(d: Device): bool {
     const q = queue_at(d, i);
     if (q.ready == 0) continue;
     queue_publish(d, q);
-    if ((b.stalled & (1 << i)) != 0 && d.quiesced == 0) {
-      b.stalled &= ~(1 << i);
+    if ((d.stalled & (1 << i)) != 0 && d.quiesced == 0) {
+      d.stalled &= ~(1 << i);
       if (blk_process(d, q)) more = true;
     }
   }

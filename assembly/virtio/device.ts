@@ -93,6 +93,8 @@ export class Device {
   interrupts: u32;
   errors: u32;
   ignored: u32; // register accesses that broke a rule
+  stalled: u32; // queues (a bit each) that take nothing before a request in flight is over
+  polled: u32; // the owner looks at the queues by itself and wants no notifications
 }
 
 // @ts-ignore: decorator

@@ -296,10 +296,11 @@ export function queue_publish(d: Device, q: Queue): void {
 }
 
 /**
- * Asks for a notification when the driver adds a chain, then looks again (the driver may have added one before it saw
- * the wish). True when there is something to take.
+ * Asks for a notification when the driver adds a chain, unless the owner polls, then looks again (the driver may have
+ * added one before it saw the wish). True when there is something to take.
  */
 export function queue_want_kick(d: Device, q: Queue): bool {
+  if (d.polled != 0) return queue_pending(q) != 0;
   if ((d.driver_features & VIRTIO_F_EVENT_IDX) != 0) guest_publish16(q.used_ptr + 4 + (q.size << 3), q.last_avail);
   else guest_publish16(q.used_ptr, 0);
   return queue_pending(q) != 0;

@@ -367,6 +367,33 @@ export function device_poll(slot: u32): i32 {
   return more;
 }
 
+/**
+ * The owner looks at the device's queues by itself (`on` 1, device_waiting), so that the driver need not notify it, or no
+ * longer does: then it processes all queues once, which asks for notifications again. -ENODEV.
+ */
+export function device_polled(slot: u32, on: u32): i32 {
+  if (slot >= DEVICE_MAX || device_at(slot).kind == 0) return -ENODEV;
+  const d = device_at(slot);
+  device_lock(d);
+  d.polled = on;
+  device_unlock(d);
+  return 0;
+}
+
+/** 1 when a queue of the device has chains to take. Without the lock: what a driver does meanwhile is seen the next time. */
+export function device_waiting(slot: u32): i32 {
+  if (slot >= DEVICE_MAX) return 0;
+  const d = device_at(slot);
+  if (d.quiesced != 0 || !device_active(d)) return 0;
+  const n = d.queue_count;
+  for (let i: u32 = 0; i < n; i++) {
+    const q = queue_at(d, i);
+    const avail = q.avail_ptr;
+    if (avail != 0 && (d.stalled & (1 << i)) == 0 && ((<u32>atomic.load<u16>(avail, 2) - q.last_avail) & 0xffff) != 0) return 1;
+  }
+  return 0;
+}
+
 /** Stops taking requests. Returns how many the host still works on: quiet when 0. -ENODEV. */
 export function device_quiesce(slot: u32): i32 {
   if (slot >= DEVICE_MAX || device_at(slot).kind == 0) return -ENODEV;

@@ -61,6 +61,11 @@ export class BlkDriver {
     Atomics.store(this.#indices, (AVAIL_GPA + 2) / 2, this.#avail);
   }
 
+  /** The device asks for notifications (VIRTQ_USED_F_NO_NOTIFY is not set). */
+  get wantsKick(): boolean {
+    return (Atomics.load(this.#indices, USED_GPA / 2) & 1) === 0;
+  }
+
   /** Calls `done` for each request that ended since the last call: its number, status byte. Returns how many. */
   take(done: (n: number, status: number) => void): number {
     let count = 0;

@@ -1,4 +1,5 @@
 /** What the I/O thread waits in: io_uring where the kernel has it (Linux 6.1), else epoll and system calls that block. */
+import { availableParallelism } from 'node:os';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import { VmmError } from '../errors.ts';
 import { addressOf } from '../host/ffi.ts';
@@ -22,6 +23,10 @@ export interface IoQueues {
   process(slot: number, queue: number): boolean;
   /** device_quiesce: the queues take no more requests. */
   quiesce(slot: number): void;
+  /** device_waiting: the driver has requests that nobody has taken. */
+  waiting(slot: number): boolean;
+  /** device_polled: this thread looks for requests by itself, or wants to be notified. */
+  polled(slot: number, on: boolean): void;
   /** blk_complete_many: true when a queue of the device has more. */
   complete(slot: number, ptr: number, count: number): boolean;
   /** True once after a device was reset. */
@@ -72,8 +77,18 @@ const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
 const RESULTS_STRIDE = RING_REQUESTS * 8;
 
 /**
- * One system call a round: it hands over requests and interrupts of the last round and waits for notifications and
- * completions. Notifications come by polls that stay armed (edge by edge), so their eventfds are never read.
+ * How long this thread looks for requests and completions before it waits for them, milliseconds. A notification costs the
+ * guest an exit and this thread a wake-up, which is more than most requests take.
+ */
+const POLL_MS = 0.05;
+/** Looks between two at the clock. */
+const LOOKS = 16;
+
+/**
+ * One system call a round: it hands over requests and interrupts of the last round and collects completions. A thread that
+ * has found nothing for a while waits in it, for notifications too, which come by polls that stay armed (edge by edge), so
+ * that their eventfds are never read. As QEMU's iothreads do, it only looks around where the last wait was so short that
+ * looking around would have paid.
  */
 export class RingLoop {
   readonly #io: IoQueues;
@@ -87,6 +102,10 @@ export class RingLoop {
   /** Devices to look at before the next wait: at first all, for the owner before may have left something. */
   readonly #unfinished: Set<number>;
   #commanded = false;
+  /** The drivers need not notify. */
+  #polling = false;
+  /** With one processor the driver could not go on while this thread looks whether it has. */
+  readonly #mayPoll = availableParallelism() > 1;
 
   /** Undefined where io_uring is missing, too old, or forbidden. */
   static open(io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer): RingLoop | undefined {
@@ -109,8 +128,8 @@ export class RingLoop {
     this.#results = new Int32Array(linear.memory.buffer, RESULTS, (disks.length * RESULTS_STRIDE) / 4);
     this.#counts = new Int32Array(disks.length);
     this.#oneAt = Number(addressOf(this.#one));
-    this.#poll(io.commandFd, COMMAND);
-    io.queues.forEach(({ fd }, i) => this.#poll(fd, QUEUE + i));
+    this.#watch(io.commandFd, COMMAND);
+    io.queues.forEach(({ fd }, i) => this.#watch(fd, QUEUE + i));
     // A kernel that refuses one of them says so at once.
     ring.enter(0, (userData, result) => {
       if (result < 0) throw new VmmError('HOST_CALL', `io_uring refuses a poll: errno ${-result}`);
@@ -133,7 +152,9 @@ export class RingLoop {
   run(): void {
     try {
       while (!this.#io.stopped()) {
-        this.#round(this.#unfinished.size > 0 ? 0 : 1);
+        if (this.#ring.pending || this.#ring.ready || this.#unfinished.size > 0) this.#round(0);
+        else if (!this.#polling) this.#wait();
+        else if (!this.#found()) this.#poll(false);
         if (this.#commanded) {
           this.#commanded = false;
           resets(this.#io);
@@ -141,10 +162,42 @@ export class RingLoop {
         for (const which of this.#unfinished) if (!work(this.#io, which)) this.#unfinished.delete(which);
       }
     } finally {
-      for (const { slot } of this.#io.queues) this.#io.quiesce(slot);
+      for (const { slot } of this.#io.queues) {
+        this.#io.quiesce(slot);
+        this.#io.polled(slot, false);
+      }
       while (this.#server.inflight > 0) this.#round(1);
       this.#ring.close();
     }
+  }
+
+  /** Waits for a notification or a completion. */
+  #wait(): void {
+    const start = performance.now();
+    this.#round(1);
+    if (this.#mayPoll && performance.now() - start < POLL_MS) this.#poll(true);
+  }
+
+  /** Looks around for POLL_MS. True when there is something to do. */
+  #found(): boolean {
+    const { queues } = this.#io;
+    const end = performance.now() + POLL_MS;
+    do {
+      for (let turn = 0; turn < LOOKS; turn++) {
+        for (let which = 0; which < queues.length; which++) if (this.#io.waiting((queues[which] as { slot: number }).slot)) this.#unfinished.add(which);
+        if (this.#unfinished.size > 0 || this.#ring.ready) return true;
+      }
+    } while (performance.now() < end);
+    return false;
+  }
+
+  #poll(on: boolean): void {
+    this.#polling = on;
+    this.#io.queues.forEach(({ slot }, which) => {
+      this.#io.polled(slot, on);
+      // Processing them asks for notifications again, and takes what came before that.
+      if (!on) this.#unfinished.add(which);
+    });
   }
 
   #round(wait: number): void {
@@ -167,15 +220,15 @@ export class RingLoop {
       this.#counts[ended.disk] = n + 1;
     } else if (userData === COMMAND) {
       this.#commanded = true;
-      if (!more) this.#poll(this.#io.commandFd, COMMAND);
+      if (!more) this.#watch(this.#io.commandFd, COMMAND);
     } else if (userData >= QUEUE) {
       const which = userData - QUEUE;
       this.#unfinished.add(which);
-      if (!more) this.#poll((this.#io.queues[which] as { fd: number }).fd, userData);
+      if (!more) this.#watch((this.#io.queues[which] as { fd: number }).fd, userData);
     }
   };
 
-  #poll(fd: number, userData: number): void {
+  #watch(fd: number, userData: number): void {
     this.#ring.push({ opcode: IORING_OP_POLL_ADD, fd, userData, opFlags: POLLIN, len: IORING_POLL_ADD_MULTI });
   }
 }

@@ -40,6 +40,8 @@ export function serveDisks(data: IoJob, post: (message: KvmThreadMessage) => voi
     stopped: () => Atomics.load(stop, data.stopIndex) !== 0,
     process: (slot, queue) => core.device_process(slot, queue) > 0,
     quiesce: (slot) => void core.device_quiesce(slot),
+    waiting: (slot) => core.device_waiting(slot) !== 0,
+    polled: (slot, on) => void core.device_polled(slot, on ? 1 : 0),
     complete: (slot, ptr, count) => core.blk_complete_many(slot, ptr, count) > 0,
     takeReset: (slot) => words.takeKicks(slot) !== 0,
   };

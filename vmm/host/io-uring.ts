@@ -6,7 +6,7 @@ import { ffi } from './ffi.ts';
 import { close, ioUringEnter, ioUringSetup, mmap, munmap } from './sys.ts';
 import {
   IORING_CQE_F_MORE, IORING_ENTER_GETEVENTS, IORING_FEAT_NODROP, IORING_FEAT_SINGLE_MMAP, IORING_OFF_SQES, IORING_OFF_SQ_RING, IORING_SETUP_DEFER_TASKRUN,
-  IORING_SETUP_SINGLE_ISSUER, SYS_io_uring_enter, SYS_io_uring_setup, io_uring_cqe, io_uring_params, io_uring_sqe,
+  IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN, SYS_io_uring_enter, SYS_io_uring_setup, io_uring_cqe, io_uring_params, io_uring_sqe,
 } from './uapi/io_uring.ts';
 import { MAP_POPULATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './uapi/linux.ts';
 import { VmmError } from '../errors.ts';
@@ -42,6 +42,7 @@ export class IoUring {
   readonly #sqes: Int32Array;
   readonly #sqHead: number;
   readonly #sqTail: number;
+  readonly #sqFlags: number;
   readonly #cqHead: number;
   readonly #cqTail: number;
   readonly #cqes: number;
@@ -57,7 +58,7 @@ export class IoUring {
    */
   constructor(entries: number) {
     const params = new DataView(new ArrayBuffer(io_uring_params.sizeof));
-    params.setUint32(io_uring_params.flags, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, true);
+    params.setUint32(io_uring_params.flags, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG, true);
     this.#fd = ioUringSetup(SYS_io_uring_setup, entries, params);
     const at = (field: keyof typeof io_uring_params): number => params.getUint32(io_uring_params[field], true);
     const mappings: [bigint, number][] = [];
@@ -79,6 +80,7 @@ export class IoUring {
     }
     this.#sqHead = at('sq_off_head') / 4;
     this.#sqTail = at('sq_off_tail') / 4;
+    this.#sqFlags = at('sq_off_flags') / 4;
     this.#cqHead = at('cq_off_head') / 4;
     this.#cqTail = at('cq_off_tail') / 4;
     this.#cqes = at('cq_off_cqes') / 4;
@@ -91,6 +93,16 @@ export class IoUring {
   /** Entries that `push` still takes. */
   get room(): number {
     return this.entries - ((this.#tail - Atomics.load(this.#ring, this.#sqHead)) | 0);
+  }
+
+  /** Entries that the kernel has not seen. */
+  get pending(): boolean {
+    return this.#tail !== this.#shown;
+  }
+
+  /** The kernel has completions to deliver: `enter` would not wait. */
+  get ready(): boolean {
+    return (Atomics.load(this.#ring, this.#sqFlags) & IORING_SQ_TASKRUN) !== 0;
   }
 
   /** Puts an entry into the ring; the kernel sees it at the next `enter`. False when the ring is full. */

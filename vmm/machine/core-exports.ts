@@ -19,8 +19,10 @@ export interface CoreExports {
   serial_input(ptr: number, length: number): number;
   // assembly/virtio
   device_process(slot: number, queue: number): number;
+  device_polled(slot: number, on: number): number;
   device_quiesce(slot: number): number;
   device_resume(slot: number): number;
+  device_waiting(slot: number): number;
   console_add(slot: number, columns: number, rows: number): number;
   console_resize(slot: number, columns: number, rows: number): number;
   console_input(slot: number, ptr: number, length: number): number;

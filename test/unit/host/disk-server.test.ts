@@ -167,6 +167,25 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     for (const fd of [trace.fd, target.fd]) closeSync(fd);
   });
 
+  test.skipIf(blocking)('a driver that is busy is served without notifications, one that was idle asks for them again', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    let kicks = 0;
+    for (let i = 0; i < 20_000; i++) {
+      machine.driver.submit(0, T.in, (i % 1024) * 4096, 4096);
+      if (machine.driver.wantsKick) {
+        kicks++;
+        machine.kick();
+      }
+      while (machine.driver.take((_n, status) => expect(status).toBe(OK)) === 0);
+    }
+    expect(kicks).toBeLessThan(20_000);
+    while (!machine.driver.wantsKick) await new Promise((resolve) => setImmediate(resolve));
+    expect(run(machine, [[T.in, 0, 4096]])).toEqual([OK]);
+    expect(await machine.stop()).toBe(0);
+    closeSync(target.fd);
+  });
+
   test('the end waits for requests in flight: nothing is written to the memory afterwards', async () => {
     const target = disk();
     for (let round = 0; round < 5; round++) {

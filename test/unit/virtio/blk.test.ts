@@ -460,6 +460,43 @@ describe('requests in flight', () => {
     expect(core.host.blkCalls).toHaveLength(2);
   });
 
+  test('an owner that polls asks for no notifications, sees what waits, and asks again when it stops', () => {
+    core.x.device_polled!(SLOT, 1);
+    expect(core.x.device_waiting!(SLOT)).toBe(0);
+    add(T.in, 0, 512);
+    expect(core.x.device_waiting!(SLOT)).toBe(1);
+    const asked = q.availEvent;
+    core.x.device_process!(SLOT, 0);
+    expect(core.x.device_waiting!(SLOT)).toBe(0);
+    expect({ taken: core.host.blkCalls.length, asked: q.availEvent }).toEqual({ taken: 1, asked });
+    core.x.device_polled!(SLOT, 0);
+    core.x.device_process!(SLOT, 0);
+    expect(q.availEvent).toBe((asked + 1) & 0xffff);
+    for (const call of ['device_polled', 'device_waiting']) expect([0, -19]).toContain(core.x[call]!(7, 1));
+  });
+
+  test('a queue whose requests are all in flight does not wait for its owner', () => {
+    start({ queues: 2, size: 256, features: F.version1 | F.indirect | BF.mq });
+    core.host.onBlk = () => HOST_PENDING;
+    core.x.device_polled!(SLOT, 1);
+    const head = d.buffer(Buffer.alloc(16));
+    const status = d.buffer(Buffer.from([0xff]));
+    const fill = (queue: number): void => {
+      for (let i = 0; i < 150; i++) d.queues[queue]!.add([{ gpa: head, len: 16 }, { gpa: 0x20_0000, len: 512, write: true }, { gpa: status, len: 1, write: true }], { indirect: true });
+      core.x.device_process!(SLOT, queue);
+    };
+    fill(0);
+    fill(1);
+    expect(core.host.blkCalls).toHaveLength(256);
+    expect(core.x.device_waiting!(SLOT)).toBe(0);
+    core.x.device_quiesce!(SLOT);
+    core.x.blk_complete!(SLOT, core.host.blkCalls[0]!.tag, 512);
+    expect(core.x.device_waiting!(SLOT)).toBe(0);
+    core.x.device_resume!(SLOT);
+    for (let i = 1; i < 300; i++) core.x.blk_complete!(SLOT, core.host.blkCalls[i]!.tag, 512);
+    expect(core.x.device_inflight!(SLOT)).toBe(0);
+  });
+
   test('work of one call is bounded: a queue filled with 2 MiB reads is left after 64 MiB', () => {
     core.host.inline = false;
     core.host.onBlk = (call) => call.iov.reduce((sum, { len }) => sum + len, 0);
