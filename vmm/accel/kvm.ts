@@ -29,6 +29,8 @@ const QUEUE_NOTIFY = 0x50;
 const GSI_MAX = 24;
 /** All signals but the kick. */
 const RUN_MASK = BigInt.asUintN(64, ~(1n << BigInt(SIGRTMIN - 1)));
+/** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
+const IO_TURNS_MAX = 512;
 /** RAM's memory slot. */
 const RAM_SLOT = 0;
 
@@ -61,8 +63,9 @@ class KvmAccelerator implements Accelerator {
   readonly #irqfds: number[] = new Array<number>(GSI_MAX).fill(-1);
   readonly #ioQueues: { slot: number; queues: number; fd: number }[] = [];
   #ioWatches: Watch[] = [];
-  /** What this thread has spent on disks, milliseconds. */
+  /** What this thread has spent on disks, milliseconds, and how often. */
   #ioMs = 0;
+  #ioTurns = 0;
   #ioMoving = false;
   #mapped = 0;
   #system: KvmSystem | undefined;
@@ -92,11 +95,12 @@ class KvmAccelerator implements Accelerator {
     }
     const vm = createVm(system);
     this.#vm = vm;
+    // Before the irqchip: whatever waits for readers of KVM's tables after it waits for a whole grace period, 7 ms.
+    vm.setMemory({ slot: RAM_SLOT, gpa: 0, size: ramSize, hostAddress: this.#linear.hostAddress(RAM_BASE, ramSize) });
+    this.#ramSlot = true;
     vm.setTssAddress(KVM_TSS_GPA);
     vm.setIdentityMapAddress(KVM_IDENTITY_MAP_GPA);
     vm.createIrqchip();
-    vm.setMemory({ slot: RAM_SLOT, gpa: 0, size: ramSize, hostAddress: this.#linear.hostAddress(RAM_BASE, ramSize) });
-    this.#ramSlot = true;
     for (let index = 0; index < cpus; index++) this.#buildVcpu(system, vm, index);
     for (const { slot, owner, queues } of devices) {
       const fd = this.#eventfd();
@@ -168,14 +172,15 @@ class KvmAccelerator implements Accelerator {
     this.#ioWatches.push(reset);
   }
 
-  /** As long as this thread owns the disks. It has worked for them as long as a thread takes to start: then one pays. */
+  /** As long as this thread owns the disks. It has worked for them as long as a thread takes to start, or often: then one pays. */
   #serveDisk(slot: number, queues: number): void {
     if (this.#ioWatches.length === 0) return;
     const start = performance.now();
     let more = false;
     for (let queue = 0; queue < queues; queue++) if (this.#context.core.device_process(slot, queue) > 0) more = true;
     this.#ioMs += performance.now() - start;
-    if (this.#ioMs > threads.startMs && !this.#ioMoving) void this.#moveIo();
+    this.#ioTurns++;
+    if ((this.#ioMs > threads.startMs || this.#ioTurns > IO_TURNS_MAX) && !this.#ioMoving) void this.#moveIo();
     if (more) setImmediate(() => this.#serveDisk(slot, queues));
   }
 
