@@ -1,4 +1,4 @@
-// What both benchmarks measure with: CPU time of a process, middle and mean of ratios.
+// What the benchmarks measure with: CPU time of a process; middle, mean and bounds of ratios.
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** @param {number[]} list not empty */
@@ -11,6 +11,31 @@ export function median(list) {
 /** @param {number[]} list positive numbers, not empty */
 export function geometricMean(list) {
   return Math.exp(list.reduce((sum, v) => sum + Math.log(v), 0) / list.length);
+}
+
+/**
+ * One-sided upper 95 % bound of the median by order statistics; undefined for fewer than 5 values.
+ * @param {number[]} list
+ */
+export function upperBound(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const n = sorted.length;
+  let choose = 1;
+  let tail = 0;
+  let rank;
+  for (let k = n; k > n / 2; k--) {
+    tail += choose / 2 ** n;
+    choose = (choose * k) / (n - k + 1);
+    if (tail > 0.05) break;
+    rank = k;
+  }
+  return rank === undefined ? undefined : sorted[rank - 1];
+}
+
+/** The lower bound, as `upperBound`. */
+export function lowerBound(list) {
+  const bound = upperBound(list.map((value) => -value));
+  return bound === undefined ? undefined : -bound;
 }
 
 /** CPU time of all living threads of a process, ns. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 import { root, run } from '../../scripts/lib.mjs';
+import { median, upperBound } from '../statistics.mjs';
 
 const pairs = Number(process.argv[2] ?? 9);
 const cpus = Number(process.argv[3] ?? 2);
@@ -43,28 +44,6 @@ sed -n 's/.* \\([0-9]*\\.[0-9]*\\): kvm_entry.*/\\1/p' $T/trace | head -n 1
 sed -n 's/.* \\([0-9]*\\.[0-9]*\\): kvm_exit.*/\\1/p' $T/trace | head -n 1
 sed -n 's/.* \\([0-9]*\\.[0-9]*\\): kvm_pio.*/\\1/p' $T/trace | head -n 1
 cat /tmp/out >&2`;
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const mid = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[mid] : (sorted[mid - 1] + sorted[mid]) / 2;
-};
-
-/** One-sided upper 95 % bound of the median by order statistics; undefined for fewer than 5 values. */
-function upperBound(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const n = sorted.length;
-  let choose = 1;
-  let tail = 0;
-  let rank;
-  for (let k = n; k > n / 2; k--) {
-    tail += choose / 2 ** n;
-    choose = (choose * k) / (n - k + 1);
-    if (tail > 0.05) break;
-    rank = k;
-  }
-  return rank === undefined ? undefined : sorted[rank - 1];
-}
 
 const machine = await NestedMachine.boot({ take: [dir], cpus, threads: cpus > 1 ? 'multi' : 'single' });
 const whole = { vmm: [], qemu: [] };

@@ -1,16 +1,17 @@
 // What vmm's bus adds to a port exit, over a bare KVM_RUN loop in the same process, and what QEMU adds:
-// `npm run setup && node bench/kvm/port-exit.mjs [ROUNDS [here]]`, in the nested machine, or `here` where KVM is hardware.
+// `npm run setup && node bench/kvm/port-exit.mjs [ROUNDS [here|nested]]`, on this machine's /dev/kvm or in the nested machine.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, root, run } from '../../scripts/lib.mjs';
+import { buildRing3, buildTsc } from '../guest/build.mjs';
 
-const [rounds = '5', where = 'nested'] = process.argv.slice(2);
+const [rounds = '5', where = 'here'] = process.argv.slice(2);
 const folder = join(cache, 'bench-port');
-const guests = join(root, 'test/guests');
 mkdirSync(folder, { recursive: true });
 run('gcc', ['-O2', '-Wall', '-shared', '-fPIC', '-o', join(folder, 'bare.so'), join(root, 'bench/kvm/port-exit.c')]);
-run('gcc', ['-m32', '-nostdlib', '-static', '-no-pie', '-Wl,--build-id=none', '-Wl,-z,noexecstack', '-Wl,--no-warn-rwx-segments', '-T', join(guests, 'guest.ld'), '-I', guests, '-o', join(folder, 'guest.elf'), join(root, 'bench/kvm/port-exit.S')]);
+buildRing3('bench/kvm/port-exit-guest.c', join(folder, 'guest.elf'));
+buildTsc(join(folder, 'tsc'));
 const inside = join(folder, 'inside.mjs');
 copyFileSync(join(root, 'bench/kvm/port-exit-inside.mjs'), inside);
 const command = ['node', inside, root, folder, rounds];

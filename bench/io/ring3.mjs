@@ -1,0 +1,53 @@
+// `npm run setup && node bench/io/ring3.mjs [ROUNDS [READS,MIB]]`: a disk of vmm and of QEMU's microvm (KVM, io_uring, iothread),
+// turn by turn on this machine's /dev/kvm: one guest of ring 3 for both, since a KVM without hardware emulates ring 0.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cache, root } from '../../scripts/lib.mjs';
+import { lowerBound, median } from '../statistics.mjs';
+import { buildRing3, buildTsc } from '../guest/build.mjs';
+
+const [rounds = '11', sizes = '20000,1024'] = process.argv.slice(2);
+const LIMIT_MS = 120_000;
+const DISK_MIB = 256;
+const folder = join(cache, 'bench-io');
+mkdirSync(folder, { recursive: true });
+const kernel = join(folder, 'ring3.elf');
+const disk = join(folder, 'ring3.img');
+const tsc = join(folder, 'tsc');
+buildRing3('bench/io/ring3-disk.c', kernel);
+buildTsc(tsc);
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+const hz = Number(spawnSync(tsc, { encoding: 'utf8' }).stdout);
+// Written, so that all of it is in the page cache: the path of a request is measured and not what is below.
+spawnSync('dd', ['if=/dev/urandom', `of=${disk}`, 'bs=1M', `count=${DISK_MIB}`, 'conv=fsync'], { stdio: 'ignore' });
+
+const append = `io=${sizes}`;
+const sides = {
+  vmm: [process.execPath, ['--', join(root, 'bin/vmm.js'), 'boot', '-q', '--accel', 'kvm', '--memory', '32', '--exit-on', 'port', '--append', append, '--disk', disk, '--kernel', kernel]],
+  qemu: ['qemu-system-x86_64', [
+    '-M', 'microvm,acpi=off,isa-serial=on,pit=off,pic=off,rtc=off', '-accel', 'kvm', '-cpu', 'qemu64', '-m', '32', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+    '-device', 'isa-debug-exit,iobase=0xf4', '-kernel', kernel, '-append', append, '-global', 'virtio-mmio.force-legacy=false',
+    '-object', 'iothread,id=io0', '-drive', `if=none,id=d,file=${disk},format=raw,aio=io_uring`, '-device', 'virtio-blk-device,drive=d,iothread=io0',
+  ]],
+};
+const results = new Map();
+for (let round = 0; round < Number(rounds); round++) {
+  for (const side of round % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
+    const [command, args] = sides[side];
+    const { stdout, stderr } = spawnSync(command, args, { encoding: 'latin1', timeout: LIMIT_MS, killSignal: 'SIGKILL', env });
+    if (!stdout.includes('io END')) throw new Error(`${side} did not end: ${stdout}${stderr}`);
+    for (const [, name, bytes, ticks] of stdout.matchAll(/^io (\S+) (\d+) (\d+)/gm)) {
+      if (name === 'END' || name === 'warm') continue;
+      const entry = results.get(name) ?? { vmm: [], qemu: [], bytes: Number(bytes) };
+      entry[side].push(Number(ticks) / hz);
+      results.set(name, entry);
+    }
+  }
+}
+rmSync(disk);
+for (const [name, { vmm, qemu, bytes }] of results) {
+  const rate = (seconds) => (name.includes('4k') ? `${(bytes / 4096 / seconds).toFixed(0)}/s` : `${(bytes / 2 ** 20 / seconds).toFixed(0)} MiB/s`);
+  const ratios = vmm.map((seconds, i) => qemu[i] / seconds);
+  process.stdout.write(`${name.padEnd(18)} vmm ${rate(median(vmm)).padStart(12)}  qemu ${rate(median(qemu)).padStart(12)}  median of the pairs' ratios ${median(ratios).toFixed(2)} (lower 95 % bound ${lowerBound(ratios)?.toFixed(2) ?? '-'})\n`);
+}
