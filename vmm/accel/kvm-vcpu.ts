@@ -104,7 +104,7 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
       post({ type: 'exit', exit });
       // Registers stay as they are until the machine is stopped.
       words.setState(index, STATE_PAUSED);
-      while (words.command(index) !== COMMAND_STOP) words.waitWhile(index, words.command(index));
+      words.waitForStop(index);
       return;
     }
   }

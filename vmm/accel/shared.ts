@@ -71,6 +71,11 @@ export class SharedWords {
     while (this.command(vcpu) === command) Atomics.wait(this.#words, COMMANDS + vcpu, command);
   }
 
+  /** Blocks until `vcpu` must stop. The command is read once a turn: a second look could see the stop, and wait for its end. */
+  waitForStop(vcpu: number): void {
+    for (let command = this.command(vcpu); command !== COMMAND_STOP; command = this.command(vcpu)) this.waitWhile(vcpu, command);
+  }
+
   state(vcpu: number): number {
     return Atomics.load(this.#words, STATES + vcpu);
   }

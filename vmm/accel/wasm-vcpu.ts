@@ -101,7 +101,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
     post({ type: 'exit', exit });
     // Registers stay as they are until the machine is stopped.
     words.setState(data.index, STATE_PAUSED);
-    while (words.command(data.index) !== COMMAND_STOP) words.waitWhile(data.index, words.command(data.index));
+    words.waitForStop(data.index);
     break;
   }
   words.setState(data.index, STATE_ENDED);
