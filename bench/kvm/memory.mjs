@@ -1,8 +1,10 @@
 // Host memory beside guest RAM on KVM: RSS of `vmm boot` with an idle guest less the resident part of the linear memory,
-// against an empty Node process, in the nested machine. `npm run setup && node bench/kvm/memory.mjs`
+// against an empty Node process. `npm run setup && node bench/kvm/memory.mjs [here|nested]`
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { root } from '../../scripts/lib.mjs';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 
@@ -30,9 +32,11 @@ if (at >= 0) {
 console.log(maps.reduce((sum, { rss }) => sum + rss, 0), linear);
 `;
 
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
 const dir = mkdtempSync(join(tmpdir(), 'bench-memory-'));
 writeFileSync(join(dir, 'probe.cjs'), PROBE);
-const machine = await NestedMachine.boot({ take: [dir] });
+const here = { run: (script) => promisify(execFile)('sh', ['-c', script], { cwd: root, env }), close: async () => {} };
+const machine = process.argv[2] === 'nested' ? await NestedMachine.boot({ take: [dir] }) : here;
 const measure = async (command) => {
   const { stdout, stderr } = await machine.run(`${command} >/dev/null 2>/tmp/err & pid=$!; sleep ${IDLE_S}; sleep ${IDLE_S}; node ${dir}/probe.cjs $pid; kill -9 $pid; cat /tmp/err >&2`, { timeoutMs: 120_000 });
   const [rss, linear] = stdout.trim().split(' ').map(Number);

@@ -18,13 +18,18 @@ export interface KvmPlace {
   close(): Promise<void>;
 }
 
-export function hasHardwareKvm(): boolean {
+/** /dev/kvm is there, hardware or not. */
+export function hasKvm(): boolean {
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return true;
   } catch {
     return false;
   }
-  return existsSync('/sys/module/kvm_intel') || existsSync('/sys/module/kvm_amd');
+}
+
+export function hasHardwareKvm(): boolean {
+  return hasKvm() && (existsSync('/sys/module/kvm_intel') || existsSync('/sys/module/kvm_amd'));
 }
 
 /** A place with KVM. One boot of the nested machine, if it is that, serves many jobs. */
@@ -56,10 +61,10 @@ function runHere(script: string, { cwd = root, env = {}, timeoutMs = 300_000, on
 
 /**
  * Bundles a TypeScript program of the tests beside the threads' code and core.wasm, and
- * returns the program's path. The nested machine has it at the same place: call this before `kvmPlace`.
+ * returns the program's path. The nested machine has it at the same place: call this before `kvmPlace`. Files that run at the
+ * same time give it `name`s of their own.
  */
-export function bundleProgram(source: string): string {
-  const name = basename(source).replace(/\.ts$/, '');
+export function bundleProgram(source: string, name = basename(source).replace(/\.ts$/, '')): string {
   const dir = join(root, '.cache', 'test-dist', name);
   buildCore();
   rmSync(dir, { recursive: true, force: true });
