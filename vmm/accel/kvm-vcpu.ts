@@ -1,5 +1,5 @@
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
-import { SIGRTMIN, blockSignal, drainSignal, eventfdSignal, gettid } from '../host/sys.ts';
+import { eventfdSignal, gettid } from '../host/sys.ts';
 import { kvm_run } from '../host/uapi/kvm.ts';
 import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
 import { HOST_SERIAL } from '../machine/events.ts';
@@ -75,8 +75,8 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
   const core = instantiateCore(data.module, data.memory, hooks, clocks);
   const kvmExit = core.kvm_exit;
 
-  // The kick may come at any time from here on; it only counts inside KVM_RUN, where the signal mask lets it through.
-  blockSignal(SIGRTMIN);
+  // The kick may come at any time from here on; it only counts inside KVM_RUN. A mask that lets it through only there would
+  // cost each entry a change of masks, a quarter of a microsecond.
   Atomics.store(new Int32Array(data.threads), index, gettid());
   let entered = index !== 0;
   words.setState(index, STATE_RUNNING);
@@ -114,14 +114,8 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
     for (;;) {
       const result = vcpu.run();
       if (result < 0) {
-        if (result === -EINTR) {
-          while (drainSignal(SIGRTMIN)) {
-            // one was enough
-          }
-          return undefined;
-        }
-        // A vCPU that waits for its SIPI was woken for something else.
-        if (result === -EAGAIN) return undefined;
+        // A kick; or a vCPU that waits for its SIPI was woken for something else.
+        if (result === -EINTR || result === -EAGAIN) return undefined;
         return { kind: 'error', vcpu: index, reason: `KVM_RUN: ${errnoName(-result)}` };
       }
       const next = kvmExit(index);

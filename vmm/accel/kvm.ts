@@ -27,8 +27,6 @@ import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './typ
 /** virtio 1.2 §4.2.2: QueueNotify. */
 const QUEUE_NOTIFY = 0x50;
 const GSI_MAX = 24;
-/** All signals but the kick. */
-const RUN_MASK = BigInt.asUintN(64, ~(1n << BigInt(SIGRTMIN - 1)));
 /** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
 const IO_TURNS_MAX = 512;
 /** RAM's memory slot. */
@@ -116,7 +114,7 @@ class KvmAccelerator implements Accelerator {
     }
     this.#irqfd(vm, COM1_IRQ);
     if (this.#ioQueues.length > 0) this.#serveIo();
-    // A kick that comes too late, for a thread that has failed, must not end the process.
+    // The kick: in KVM_RUN it ends the call, elsewhere it does nothing, and it must not end the process.
     ignoreWithEintr(SIGRTMIN);
   }
 
@@ -136,7 +134,6 @@ class KvmAccelerator implements Accelerator {
       }),
     );
     vcpu.setMsrs(BOOT_MSRS);
-    vcpu.setSignalMask(RUN_MASK);
   }
 
   #eventfd(): number {

@@ -6,7 +6,7 @@ import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
   EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, RWF_NOWAIT, SA_RESTART,
-  SEEK_DATA, SEEK_HOLE, SIG_BLOCK, SYS_gettid, SYS_preadv2, SYS_tgkill, SYS_rt_sigtimedwait, epoll_event, timespec,
+  SEEK_DATA, SEEK_HOLE, SYS_gettid, SYS_preadv2, SYS_tgkill, epoll_event,
 } from './uapi/linux.ts';
 
 type Buffer = NodeJS.ArrayBufferView | null;
@@ -38,12 +38,10 @@ const c = declareLazily<{
   lseek(fd: number, offset: number, whence: number): number;
   flock(fd: number, operation: number): number;
   kill(pid: number, signal: number): number;
-  pthread_sigmask(how: number, set: Buffer, old: Buffer): number;
   sigaction(signal: number, action: Buffer, old: Buffer): number;
   _exit(status: number): void;
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   syscall1(number: number, a: number, b: number, c: number): number;
-  syscallBuffers(number: number, a: Buffer, b: Buffer, c: Buffer, d: number): number;
   syscallRing(number: number, a: number, b: number, c: number, d: number, e: Buffer, f: number): number;
   syscallSetup(number: number, entries: number, params: Buffer): number;
   dlsym(handle: bigint, name: string): bigint;
@@ -77,12 +75,10 @@ const c = declareLazily<{
   lseek: 'int64_t lseek(int, int64_t, int)',
   flock: 'int flock(int, int)',
   kill: 'int kill(int, int)',
-  pthread_sigmask: 'int pthread_sigmask(int, void *, void *)',
   sigaction: 'int sigaction(int, void *, void *)',
   _exit: 'void _exit(int)',
   prctl: 'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
   syscall1: 'long syscall(long, long, long, long)',
-  syscallBuffers: 'long syscall(long, void *, void *, void *, long)',
   syscallRing: 'long syscall(long, long, long, long, long, void *, long)',
   syscallSetup: 'long syscall(long, long, void *)',
   dlsym: 'uintptr_t dlsym(uintptr_t, const char *)',
@@ -346,31 +342,9 @@ export function setXattr(path: string, name: string, value: Uint8Array): void {
 /** glibc's SIGRTMIN: the first two real-time signals are its own. musl keeps three. */
 export const SIGRTMIN = 34;
 
-/** A kernel signal set of one signal. */
-export function signalSet(...signals: readonly number[]): BigUint64Array {
-  // glibc's sigset_t is 128 bytes; the kernel reads the first 8.
-  const set = new BigUint64Array(16);
-  for (const signal of signals) set[0] = (set[0] as bigint) | (1n << BigInt(signal - 1));
-  return set;
-}
-
-/** Blocks a signal in the calling thread. */
-export function blockSignal(signal: number): void {
-  const errno = c.pthread_sigmask(SIG_BLOCK, signalSet(signal), null);
-  if (errno !== 0) throw new HostCallError('pthread_sigmask', [signal], errno);
-}
-
-/** This thread's signal mask, the kernel's 64 bits. */
-export function signalMask(): bigint {
-  const old = new BigUint64Array(16);
-  const errno = c.pthread_sigmask(SIG_BLOCK, null, old);
-  if (errno !== 0) throw new HostCallError('pthread_sigmask', [], errno);
-  return old[0] as bigint;
-}
-
 /**
  * Makes `signal` interrupt system calls and do nothing else: its handler is a libc function that takes no notice of its
- * arguments. For threads that cannot block it (libuv's pool, V8's own), where it would otherwise end the process.
+ * arguments. It comes at any time, in whatever the thread is doing just then.
  */
 export function ignoreWithEintr(signal: number): void {
   const handler = c.dlsym(0n, 'getppid');
@@ -380,12 +354,6 @@ export function ignoreWithEintr(signal: number): void {
   action.setBigUint64(0, BigInt(handler), true);
   action.setInt32(136, SA_RESTART, true);
   check(c.sigaction(signal, action, null), 'sigaction', [signal]);
-}
-
-/** Takes one pending blocked signal if there is one; never waits. */
-export function drainSignal(signal: number): boolean {
-  const zero = new Uint8Array(timespec.sizeof);
-  return c.syscallBuffers(SYS_rt_sigtimedwait, signalSet(signal), null, zero, 8) === signal;
 }
 
 export function gettid(): number {

@@ -2,8 +2,8 @@ import { close, ioctl, ioctlScalar, ioctlTry } from '../host/sys.ts';
 import {
   KVM_GET_DEBUGREGS, KVM_GET_FPU, KVM_GET_LAPIC, KVM_GET_MP_STATE, KVM_GET_MSRS, KVM_GET_REGS, KVM_GET_SREGS, KVM_GET_TSC_KHZ, KVM_GET_VCPU_EVENTS, KVM_GET_XCRS, KVM_GET_XSAVE,
   KVM_GUESTDBG_ENABLE, KVM_NMI, KVM_RUN, KVM_SET_CPUID2, KVM_SET_DEBUGREGS, KVM_SET_FPU, KVM_SET_GUEST_DEBUG, KVM_SET_LAPIC, KVM_SET_MP_STATE, KVM_SET_MSRS, KVM_SET_REGS,
-  KVM_SET_SIGNAL_MASK, KVM_SET_SREGS, KVM_SET_VCPU_EVENTS, KVM_SET_XCRS, KVM_SET_XSAVE, KVM_TRANSLATE, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_lapic_state, kvm_mp_state,
-  kvm_msr_entry, kvm_msrs, kvm_regs, kvm_signal_mask, kvm_sregs, kvm_translation, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+  KVM_SET_SREGS, KVM_SET_VCPU_EVENTS, KVM_SET_XCRS, KVM_SET_XSAVE, KVM_TRANSLATE, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_lapic_state, kvm_mp_state,
+  kvm_msr_entry, kvm_msrs, kvm_regs, kvm_sregs, kvm_translation, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 } from '../host/uapi/kvm.ts';
 import { VmmError } from '../errors.ts';
 import { type CpuidEntry, writeCpuid } from './cpuid.ts';
@@ -25,14 +25,6 @@ export class KvmVcpu {
   /** Enters the guest on this thread. 0 at an exit, else -errno: -EINTR after a kick. */
   run(): number {
     return ioctlTry(this.fd, KVM_RUN, 0);
-  }
-
-  /** Signals that are blocked while the guest runs: 64 bits, bit n-1 for signal n. */
-  setSignalMask(blocked: bigint): void {
-    const mask = new DataView(new ArrayBuffer(kvm_signal_mask.sizeof + 8));
-    mask.setUint32(kvm_signal_mask.len, 8, true);
-    mask.setBigUint64(kvm_signal_mask.sigset, blocked, true);
-    ioctl(this.fd, KVM_SET_SIGNAL_MASK, mask, 'KVM_SET_SIGNAL_MASK');
   }
 
   regs(): DataView {

@@ -34,7 +34,6 @@ export const KVM_SET_SREGS = 0x4138ae84;
 export const KVM_TRANSLATE = 0xc018ae85;
 export const KVM_GET_MSRS = 0xc008ae88;
 export const KVM_SET_MSRS = 0x4008ae89;
-export const KVM_SET_SIGNAL_MASK = 0x4004ae8b;
 export const KVM_GET_FPU = 0x81a0ae8c;
 export const KVM_SET_FPU = 0x41a0ae8d;
 export const KVM_GET_LAPIC = 0x8400ae8e;
@@ -377,13 +376,6 @@ export const kvm_xcrs = {
   nr_xcrs: 0,
   flags: 4,
   xcrs: 8,
-} as const;
-
-/** Byte offsets in `struct kvm_signal_mask`, and its size. */
-export const kvm_signal_mask = {
-  sizeof: 4,
-  len: 0,
-  sigset: 4,
 } as const;
 
 /** Byte offsets in `struct kvm_irq_level`, and its size. */

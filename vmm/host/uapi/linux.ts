@@ -29,9 +29,6 @@ export const EPOLLIN = 1;
 export const EPOLLOUT = 4;
 export const EPOLLET = 0x80000000;
 export const EPOLLONESHOT = 0x40000000;
-export const SIG_BLOCK = 0;
-export const SIG_UNBLOCK = 1;
-export const SIG_SETMASK = 2;
 export const SA_RESTART = 0x10000000;
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
@@ -48,8 +45,6 @@ export const SYS_gettid = 186;
 export const SYS_close_range = 436;
 export const SYS_copy_file_range = 326;
 export const SYS_preadv2 = 327;
-export const SYS_rt_sigtimedwait = 128;
-export const SYS_rt_sigprocmask = 14;
 export const SYS_rt_sigaction = 13;
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
@@ -112,13 +107,6 @@ export const iovec = {
   sizeof: 16,
   iov_base: 0,
   iov_len: 8,
-} as const;
-
-/** Byte offsets in `struct timespec`, and its size. */
-export const timespec = {
-  sizeof: 16,
-  tv_sec: 0,
-  tv_nsec: 8,
 } as const;
 
 /** Byte offsets in `struct termios`, and its size. */
