@@ -208,6 +208,8 @@ export class Hostile {
       case 5:
         core.x.device_quiesce!(SLOT);
         core.x.device_resume!(SLOT);
+        if (n & 0x1000) core.x.device_polled!(SLOT, (n >>> 13) & 1);
+        if (core.x.device_waiting!(SLOT) !== 0) core.x.device_process!(SLOT, queue);
         break;
       case 6:
         core.view.setUint16(RAM_BASE + ring + 0x400, n >>> 16, true); // flags of the available ring
