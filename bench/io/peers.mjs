@@ -11,7 +11,7 @@ mkdirSync(tree, { recursive: true });
 const gcc = (source, out) => run('gcc', ['-O2', '-static', '-Wall', '-o', out, join(root, 'bench/io', source)]);
 gcc('guest.c', join(tree, 'init'));
 gcc('sink.c', join(folder, 'sink'));
-run('sh', ['-c', 'echo init | cpio -o -H newc --quiet >../guest.cpio'], { cwd: tree });
+run('sh', ['-c', 'echo init | /bin/busybox cpio -o -H newc >../guest.cpio 2>/dev/null'], { cwd: tree });
 rmSync(tree, { recursive: true });
 copyFileSync(join(root, 'bench/io/inside.mjs'), join(folder, 'inside.mjs'));
 const [rounds = '3', sizes = '3000,128,64'] = process.argv.slice(2);
