@@ -50,6 +50,12 @@ const MSR_CONNECTED: u32 = 0xb0;
 
 /** Input waits here; larger than the chip's 16 bytes, which a guest cannot see. */
 const RX_SIZE: u32 = 4096;
+/**
+ * Input is only given to a guest that listens: drivers clear the FIFO and read it empty before they do, and what a file or a
+ * pipe had sent until then would be lost. One that listens has the receive interrupt on and let out of the chip (a
+ * probe of IER sets the first alone), or reads the line status so often while it has nothing to send that it waits for data.
+ */
+const POLLS: u32 = 64;
 const RX: usize = <usize>LEGACY_BASE + 0x1000;
 
 @unmanaged
@@ -70,12 +76,26 @@ class Serial {
   rx_head: u32; // counts bytes put in
   rx_tail: u32; // counts bytes taken out
   input_wanted: u32;
+  polls: u32; // line status reads in a row of a free transmitter, without the receive interrupt; POLLS at most
 }
 
 // @ts-ignore: decorator
 @inline
 function state(): Serial {
   return changetype<Serial>(<usize>LEGACY_BASE);
+}
+
+// @ts-ignore: decorator
+@inline
+function listens(s: Serial): bool {
+  return ((s.ier & IER_RDI) != 0 && (s.mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2) || s.polls == POLLS;
+}
+
+/** The guest has begun to listen: true when the host waits for that. */
+function heard(s: Serial): bool {
+  if (s.input_wanted == 0 || !listens(s) || s.rx_head != s.rx_tail) return false;
+  s.input_wanted = 0;
+  return true;
 }
 
 /** Puts the UART at COM1. */
@@ -115,8 +135,7 @@ export function serial_read(offset: u32): u32 {
       } else if (s.rx_head != s.rx_tail) {
         value = load<u8>(RX + (s.rx_tail % RX_SIZE));
         s.rx_tail++;
-        tell = s.input_wanted != 0 && s.rx_head == s.rx_tail;
-        if (tell) s.input_wanted = 0;
+        tell = heard(s);
       }
       break;
     case UART_IER: value = (s.lcr & LCR_DLAB) != 0 ? s.divisor >> 8 : s.ier; break;
@@ -132,6 +151,10 @@ export function serial_read(offset: u32): u32 {
       if (s.rx_head != s.rx_tail) value |= LSR_DR;
       if (s.overrun != 0) value |= LSR_OE;
       s.overrun = 0;
+      if (s.held == 0 && s.polls < POLLS && !listens(s)) {
+        s.polls++;
+        tell = heard(s);
+      }
       break;
     case UART_MSR:
       value = (s.mcr & MCR_LOOP) != 0 ? loop_msr(s.mcr) : s.msr;
@@ -154,11 +177,16 @@ function loop_msr(mcr: u32): u32 {
 export function serial_write(offset: u32, value: u32): void {
   const s = state();
   const v = value & 0xff;
+  let tell = false;
   lock(changetype<usize>(s));
   switch (offset) {
     case UART_DATA:
-      if ((s.lcr & LCR_DLAB) != 0) s.divisor = (s.divisor & 0xff00) | v;
-      else transmit(s, v);
+      if ((s.lcr & LCR_DLAB) != 0) {
+        s.divisor = (s.divisor & 0xff00) | v;
+      } else {
+        s.polls = 0;
+        transmit(s, v);
+      }
       break;
     case UART_IER:
       if ((s.lcr & LCR_DLAB) != 0) {
@@ -167,6 +195,8 @@ export function serial_write(offset: u32, value: u32): void {
         // Enabling the interrupt while the transmitter is empty raises it.
         if ((v & ~s.ier & IER_THRI) != 0 && s.held == 0) s.thr_empty = 1;
         s.ier = v & 0x0f;
+        s.polls = 0;
+        tell = heard(s);
       }
       break;
     case UART_IIR: // FCR
@@ -174,12 +204,16 @@ export function serial_write(offset: u32, value: u32): void {
       if ((v & FCR_CLEAR_RX) != 0) s.rx_tail = s.rx_head;
       break;
     case UART_LCR: s.lcr = v; break;
-    case UART_MCR: s.mcr = v & 0x1f; break;
+    case UART_MCR:
+      s.mcr = v & 0x1f;
+      tell = heard(s);
+      break;
     case UART_SCR: s.scr = v; break;
     default: break;
   }
   update(s);
   unlock(changetype<usize>(s));
+  if (tell) machine_event(MACHINE_EV_INPUT, HOST_SERIAL, 0);
 }
 
 function transmit(s: Serial, v: u32): void {
@@ -217,12 +251,12 @@ export function serial_drained(): i32 {
   return 0;
 }
 
-/** Input for the guest: `len` bytes at `ptr`; returns how many were taken. For the rest wait for MACHINE_EV_INPUT of HOST_SERIAL. */
+/** Input for the guest: `len` bytes at `ptr`; returns how many were taken, none while the guest does not listen. For the rest wait for MACHINE_EV_INPUT of HOST_SERIAL. */
 export function serial_input(ptr: u32, len: u32): u32 {
   const s = state();
   lock(changetype<usize>(s));
   let done: u32 = 0;
-  while (done < len && s.rx_head - s.rx_tail < RX_SIZE) {
+  while (listens(s) && done < len && s.rx_head - s.rx_tail < RX_SIZE) {
     own_copy(RX + (s.rx_head % RX_SIZE), <usize>ptr + done, 1);
     s.rx_head++;
     done++;

@@ -82,7 +82,10 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   if (!terminal && config.console !== 'none' && (counted === undefined || counted.recording)) {
     const { input } = consoleOf(machine, counted);
     counted?.recorder?.sources(1);
-    process.stdin.on('data', input);
+    process.stdin.on('data', (bytes: Uint8Array) => {
+      process.stdin.pause();
+      void input(bytes).then(() => process.stdin.resume());
+    });
     process.stdin.on('end', () => counted?.recorder?.sources(-1));
     process.stdin.on('error', () => {});
   } else if (watch) {
@@ -139,7 +142,8 @@ function withConsole(config: MachineConfig): MachineConfig {
 
 /** What the terminal does to a machine. In a counted run its input has a place in the run. */
 interface ConsoleTarget {
-  readonly input: (bytes: Uint8Array) => void;
+  /** Resolves when more is welcome. */
+  readonly input: (bytes: Uint8Array) => Promise<unknown>;
   readonly resize: (columns: number, rows: number) => void;
   /** Absent where a reset from outside could not be repeated. */
   readonly reset: (() => void) | undefined;
@@ -151,7 +155,7 @@ interface ConsoleTarget {
 function consoleOf(machine: Machine, counted: CountedSession | undefined): ConsoleTarget {
   const submit = counted?.input();
   return {
-    input: submit === undefined ? (bytes) => machine.input(bytes) : (bytes) => void submit('console', bytes),
+    input: submit === undefined ? (bytes) => machine.input(bytes) : (bytes) => submit('console', bytes),
     resize: submit === undefined ? (columns, rows) => machine.resize(columns, rows) : (columns, rows) => void submit('resize', sizeData(columns, rows)),
     reset: counted === undefined ? () => machine.reset() : undefined,
     pause: () => machine.pause(),
@@ -189,7 +193,7 @@ function attachTerminal(terminal: RawTerminal, machine: ConsoleTarget, stop: Abo
       if (paused) void machine.pause().then(() => process.stdout.write('\r\nvmm: paused\r\n'));
       else machine.resume();
     } else if (key === 'd') void machine.dump().then((text) => process.stdout.write(`\r\n${text.replaceAll('\n', '\r\n')}`));
-    else machine.input(Buffer.from(key, 'latin1'));
+    else void machine.input(Buffer.from(key, 'latin1'));
   };
   const feed = (bytes: Uint8Array): void => {
     if (inMonitor) {
@@ -199,7 +203,7 @@ function attachTerminal(terminal: RawTerminal, machine: ConsoleTarget, stop: Abo
       return;
     }
     const { pass, hit, rest } = escapeKey.feed(bytes);
-    if (pass.length > 0) machine.input(pass);
+    if (pass.length > 0) void machine.input(pass);
     if (!hit) return;
     inMonitor = true;
     process.stdout.write(ESCAPE_HELP);

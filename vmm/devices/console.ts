@@ -4,28 +4,69 @@ export interface ConsolePort {
   input(ptr: number, length: number): number;
   /** The host can take output again. */
   drained(): void;
+  /** How long a driver needs, from its first buffers on, until it no longer throws input away, milliseconds; its first output says so, too. */
+  readonly settleMs: number;
 }
 
 /** Output that may wait for the user before the guest is held up, in bytes. */
 const HIGH_WATER = 1 << 20;
+/** Input that may wait for the guest, in bytes. */
 const INPUT_MAX = 1 << 20;
 
-/**
- * Host side of a console: output goes to a sink with back-pressure, input waits here until the guest takes it. Input
- * beyond 1 MiB is dropped from its end, as a terminal's line buffer does.
- */
+/** Input that waits for the guest to take it. It is the machine's: what came before its console was there, or a reset, is not lost. */
+export class ConsoleInput {
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #waiting: (() => void)[] = [];
+  /** Called when there is something to take. */
+  onInput: () => void = () => {};
+
+  /** Resolves when more is welcome. Of those who do not wait for that, what comes while 1 MiB waits is dropped, as a terminal does. */
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#bytes < INPUT_MAX && bytes.length > 0) {
+      this.#chunks.push(Uint8Array.from(bytes));
+      this.#bytes += bytes.length;
+      this.onInput();
+    }
+    return this.#bytes < INPUT_MAX ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** The piece that is next, if there is one. */
+  get first(): Uint8Array | undefined {
+    return this.#chunks[0];
+  }
+
+  /** The guest has taken `n` bytes of `first`. */
+  took(n: number): void {
+    const first = this.#chunks[0];
+    if (first === undefined) return;
+    if (n < first.length) this.#chunks[0] = first.subarray(n);
+    else this.#chunks.shift();
+    this.#bytes -= n;
+    if (this.#bytes >= INPUT_MAX) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** Host side of a console: output goes to a sink with back-pressure, input is offered until the guest takes it. */
 export class HostConsole {
   readonly #port: ConsolePort;
   readonly #scratch: { readonly bytes: Uint8Array; readonly offset: number };
   #sink: ((bytes: Uint8Array) => Promise<void>) | undefined;
   #queued = 0;
   #stalled = false;
-  #input: Uint8Array[] = [];
-  #inputBytes = 0;
+  readonly #input: ConsoleInput;
+  #settled: boolean;
+  #settling: NodeJS.Timeout | undefined;
 
-  constructor(port: ConsolePort, scratch: { readonly bytes: Uint8Array; readonly offset: number }) {
+  constructor(port: ConsolePort, scratch: { readonly bytes: Uint8Array; readonly offset: number }, input: ConsoleInput) {
     this.#port = port;
     this.#scratch = scratch;
+    this.#input = input;
+    this.#settled = port.settleMs === 0;
+    input.onInput = () => this.#pump();
+    // There is no driver yet: this takes nothing, and has the device say when it can take something.
+    port.input(scratch.offset, 1);
   }
 
   /** Where output goes; without one it is dropped. */
@@ -35,6 +76,7 @@ export class HostConsole {
 
   /** Output of the guest; returns how many bytes were taken, 0 when the sink is behind and more can wait in the device. */
   output(bytes: Uint8Array, last = false): number {
+    if (!this.#settled) this.#settle();
     if (this.#sink === undefined) return bytes.length;
     if (this.#queued >= HIGH_WATER && !last) {
       this.#stalled = true;
@@ -51,26 +93,35 @@ export class HostConsole {
     return bytes.length;
   }
 
-  write(bytes: Uint8Array): void {
-    const room = INPUT_MAX - this.#inputBytes;
-    if (room <= 0) return;
-    const taken = bytes.length > room ? bytes.subarray(0, room) : bytes;
-    this.#input.push(Uint8Array.from(taken));
-    this.#inputBytes += taken.length;
-    this.pump();
+  /** The device can take input (MACHINE_EV_INPUT). */
+  ready(): void {
+    if (!this.#settled) this.#settling ??= setTimeout(() => this.#settle(), this.#port.settleMs);
+    this.#pump();
   }
 
-  /** Offers waiting input to the guest; called again when the device can take more. */
-  pump(): void {
-    while (this.#input.length > 0) {
-      const first = this.#input[0] as Uint8Array;
+  /** Nothing more is offered. */
+  close(): void {
+    clearTimeout(this.#settling);
+    this.#input.onInput = () => {};
+  }
+
+  #settle(): void {
+    clearTimeout(this.#settling);
+    if (this.#settled) return;
+    this.#settled = true;
+    // Not within the device's own call.
+    setImmediate(() => this.#input.onInput());
+  }
+
+  /** Offers waiting input to the guest. */
+  #pump(): void {
+    if (!this.#settled) return;
+    for (let first = this.#input.first; first !== undefined; first = this.#input.first) {
       const length = Math.min(first.length, this.#scratch.bytes.length);
       this.#scratch.bytes.set(first.subarray(0, length));
       const n = this.#port.input(this.#scratch.offset, length);
       if (n <= 0) return;
-      this.#inputBytes -= n;
-      if (n < first.length) this.#input[0] = first.subarray(n);
-      else this.#input.shift();
+      this.#input.took(n);
       if (n < length) return;
     }
   }

@@ -22,6 +22,12 @@ export interface MachineDevices {
   readonly resize: ((columns: number, rows: number) => void) | undefined;
 }
 
+/**
+ * Linux's virtio console throws away what comes between its first receive buffers and the set-up of its terminal
+ * (drivers/char/virtio_console.c, in_intr): a few milliseconds of guest time.
+ */
+const CONSOLE_SETTLE_MS = 200;
+
 /** How many slots `addDevices` takes beside the disks'. */
 export function otherDevices(config: MachineConfig): number {
   return 1 + Number(config.console === 'hvc') + Number(config.vsock === true) + Number(config.balloon === true);
@@ -70,8 +76,8 @@ export function addDevices(core: CoreExports, config: MachineConfig, disks: read
     vsockSlot,
     console:
       slot === undefined
-        ? { input: (ptr, length) => core.serial_input(ptr, length), drained: () => core.console_drained(HOST_SERIAL) }
-        : { input: (ptr, length) => core.console_input(slot, ptr, length), drained: () => core.console_drained(slot) },
+        ? { input: (ptr, length) => core.serial_input(ptr, length), drained: () => core.console_drained(HOST_SERIAL), settleMs: 0 }
+        : { input: (ptr, length) => core.console_input(slot, ptr, length), drained: () => core.console_drained(slot), settleMs: CONSOLE_SETTLE_MS },
     resize: slot === undefined ? undefined : (columns, rows) => core.console_resize(slot, columns, rows),
   };
 }

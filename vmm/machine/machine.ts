@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { VIRTIO_MMIO_SLOTS } from '../../assembly/core/layout.ts';
+import { ConsoleInput } from '../devices/console.ts';
 import { type OpenDisk, openDisk } from '../devices/disk.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
@@ -27,6 +28,7 @@ export class Machine implements AsyncDisposable {
   #running: Running | undefined;
   /** Of the console, as told last: it holds through resets. */
   #size: ConsoleSize | undefined;
+  readonly #input = new ConsoleInput();
   #discardedBefore = 0;
   #started = false;
   #ended = false;
@@ -42,7 +44,7 @@ export class Machine implements AsyncDisposable {
     this.counted = counted;
     if (counted !== undefined) {
       timeline.counts = () => counted.counts();
-      counted.onInput('console', (data) => this.#running?.input(data));
+      counted.onInput('console', (data) => void this.#input.write(data));
       counted.onInput('resize', (data) => {
         const { columns, rows } = sizeOf(data);
         this.#resize(columns, rows);
@@ -66,7 +68,7 @@ export class Machine implements AsyncDisposable {
     try {
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
-        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline, this.counted, () => this.#size);
+        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline, this.counted, () => this.#size, this.#input);
         this.#running = running;
         const abort = (): void => running.requestStop();
         options.signal?.addEventListener('abort', abort, { once: true });
@@ -104,10 +106,10 @@ export class Machine implements AsyncDisposable {
     return this.#discardedBefore + (this.#running?.discarded ?? 0);
   }
 
-  /** Input for the guest's console. */
-  input(bytes: Uint8Array): void {
+  /** Input for the guest's console. Resolves when more is welcome; of those who do not wait, 1 MiB is kept for the guest. */
+  input(bytes: Uint8Array): Promise<void> {
     this.#refuseInput();
-    this.#running?.input(bytes);
+    return this.#input.write(bytes);
   }
 
   /** Tells the guest the size of its (virtio) console. */

@@ -4,7 +4,7 @@ import { writeAcpi } from '../boot/acpi.ts';
 import { loadKernel } from '../boot/kernel.ts';
 import { kernelFormat } from '../boot/format.ts';
 import { writeMpTable } from '../boot/mptable.ts';
-import { HostConsole } from '../devices/console.ts';
+import { type ConsoleInput, HostConsole } from '../devices/console.ts';
 import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import type { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../errors.ts';
@@ -62,6 +62,7 @@ export class Running {
   readonly #powered: Promise<void>;
   #isPowered: () => void = () => {};
   readonly #size: () => ConsoleSize | undefined;
+  readonly #input: ConsoleInput;
   readonly #brokenSlots = new Set<number>();
   /** The debugger has stopped the guest: only it lets it go on. */
   #held = false;
@@ -71,10 +72,11 @@ export class Running {
   readonly #diskErrors = new Set<string>();
   #traceLost = false;
 
-  constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline, counted: CountedRun | undefined, size: () => ConsoleSize | undefined) {
+  constructor(config: MachineConfig, listener: MachineListener, disks: readonly OpenDisk[], vsock: VsockHost, timeline: Timeline, counted: CountedRun | undefined, size: () => ConsoleSize | undefined, input: ConsoleInput) {
     this.#config = config;
     this.#counted = counted;
     this.#size = size;
+    this.#input = input;
     this.#listener = listener;
     this.#disks = disks;
     this.#vsock = vsock;
@@ -95,6 +97,7 @@ export class Running {
   /** Gives the memory back; after `run` alone, and no more calls then. */
   release(): void {
     this.#over = true;
+    this.#console?.close();
     if (this.#linear !== undefined) releaseMemory(this.#linear);
     this.#linear = undefined;
   }
@@ -161,12 +164,12 @@ export class Running {
     this.#devices = devices;
     const size = this.#size();
     if (size !== undefined) devices.resize?.(size.columns, size.rows);
-    const { input, drained } = devices.console;
+    const { input, drained, settleMs } = devices.console;
     this.#console = new HostConsole({ input: (ptr, length) => (this.#over ? 0 : input(ptr, length)), drained: () => {
       if (this.#over) return;
       drained();
       this.#accel?.serial?.drained();
-    } }, scratch);
+    }, settleMs: counted === undefined ? settleMs : 0 }, scratch, this.#input);
     if (this.#listener.console) {
       this.#console.setSink((output) => {
         const taken = this.#listener.console?.(output) ?? Promise.resolve();
@@ -256,7 +259,7 @@ export class Running {
 
   #event(kind: number, a: number, b: bigint): void {
     if (kind === EV.MACHINE_EV_MARK) this.#timeline.mark(a);
-    else if (kind === EV.MACHINE_EV_INPUT) this.#console?.pump();
+    else if (kind === EV.MACHINE_EV_INPUT) this.#console?.ready();
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#broken(a, b);
     else if (kind === EV.HOST_EV_DISK_ERROR) this.#diskError(a, Number(b));
@@ -306,10 +309,6 @@ export class Running {
       default:
         return { kind: 'accel-error', reason: 'the machine stopped without a request', dump: this.#dumpText() };
     }
-  }
-
-  input(bytes: Uint8Array): void {
-    this.#console?.write(bytes);
   }
 
   /** The console's size has changed; a machine without devices yet asks for it. */

@@ -33,7 +33,52 @@ describe('serial', () => {
     expect(core.host.consoleText(0x100)).toBe('A');
   });
 
+  test('input waits for a guest that listens: nothing of it is lost to a driver that sets the chip up', () => {
+    const text = core.scratch(Buffer.from('hi'));
+    expect(core.x.serial_input!(text, 2)).toBe(0);
+    // As Linux does: autoconfiguration, console output with its polls, start-up of the port.
+    outb(COM1 + 1, 0x0f);
+    expect(core.x.serial_input!(text, 2)).toBe(0);
+    outb(COM1 + 1, 0);
+    outb(COM1 + 2, 0x07);
+    for (let i = 0; i < 200; i++) {
+      inb(COM1 + 5);
+      outb(COM1, 0x41);
+    }
+    inb(COM1);
+    outb(COM1 + 3, 0x03);
+    expect(core.x.serial_input!(text, 2)).toBe(0);
+    outb(COM1 + 4, 0x09);
+    expect(core.host.events).toEqual([]);
+    outb(COM1 + 1, 0x05);
+    expect(core.host.events).toEqual([{ kind: 9, a: 0x100, b: 0n }]);
+    expect(core.x.serial_input!(text, 2)).toBe(2);
+    expect([inb(COM1), inb(COM1)]).toEqual([0x68, 0x69]);
+    // The port is closed.
+    outb(COM1 + 1, 0);
+    expect(core.x.serial_input!(text, 2)).toBe(0);
+  });
+
+  test('a guest that polls for input listens, too', () => {
+    const text = core.scratch(Buffer.from('a'));
+    expect(core.x.serial_input!(text, 1)).toBe(0);
+    let polls = 0;
+    while (core.host.events.length === 0) {
+      inb(COM1 + 5);
+      polls++;
+    }
+    expect(polls).toBe(64);
+    expect(core.x.serial_input!(text, 1)).toBe(1);
+    expect([inb(COM1 + 5) & 1, inb(COM1)]).toEqual([1, 0x61]);
+  });
+
+  const listen = (): void => {
+    outb(COM1 + 4, 0x08);
+    outb(COM1 + 1, 0x01);
+  };
+
   test('input is read in order; DR says when there is more', () => {
+    listen();
     expect(core.x.serial_input!(core.scratch(Buffer.from('hi')), 2)).toBe(2);
     expect(inb(COM1 + 5) & 1).toBe(1);
     expect([inb(COM1), inb(COM1)]).toEqual([0x68, 0x69]);
@@ -65,8 +110,11 @@ describe('serial', () => {
   });
 
   test('without OUT2 there is no interrupt', () => {
-    outb(COM1 + 1, 0x03);
+    listen();
     core.x.serial_input!(core.scratch(Buffer.from('a')), 1);
+    expect(irqs()).toBe(1);
+    outb(COM1 + 4, 0);
+    outb(COM1 + 1, 0x03);
     expect(irqs()).toBe(0);
     outb(COM1 + 4, 0x08);
     expect(irqs()).toBe(1);
@@ -75,6 +123,7 @@ describe('serial', () => {
   test('FIFO control: IIR shows the FIFO, a clear drops input', () => {
     outb(COM1 + 2, 0x01);
     expect(inb(COM1 + 2) & 0xc0).toBe(0xc0);
+    listen();
     core.x.serial_input!(core.scratch(Buffer.from('abc')), 3);
     outb(COM1 + 2, 0x03);
     expect(inb(COM1 + 5) & 1).toBe(0);
@@ -106,6 +155,7 @@ describe('serial', () => {
 
   test('input beyond the buffer is refused and asked for again when there is room', () => {
     const big = Buffer.alloc(5000, 0x61);
+    listen();
     expect(core.x.serial_input!(core.scratch(big), 5000)).toBe(4096);
     for (let i = 0; i < 4095; i++) inb(COM1);
     expect(core.host.events).toEqual([]);
