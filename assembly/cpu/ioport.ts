@@ -6,7 +6,8 @@ import { rd16_sys } from './mem';
 import { elcr_read, elcr_write, pic_read, pic_write } from './pic';
 import { pit_read, pit_write } from './pit';
 import { ATTR_P, protected_mode, seg_ptr } from './segment';
-import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from './state';
+import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from './state';
+import { cpu_at, cpu_signal } from './smp';
 import { count_stat, STAT_IO } from './stats';
 import { pit_now, timer_armed } from './timer';
 
@@ -80,6 +81,8 @@ export function io_out(cpu: usize, port: u32, size: u32, v: u32): void {
     case 0x61:
       pit_write(port, v & 0xff, pit_now(cpu));
       timer_armed(cpu);
+      // The PIT is vCPU 0's, which may be halted until a later time.
+      if (changetype<Cpu>(cpu).index != 0) cpu_signal(cpu_at(0), PEND_TIMER);
       return;
     case 0x4d0:
     case 0x4d1:

@@ -620,6 +620,13 @@ describe('8259 pair and PIT', () => {
     expect(low | (m.call<number>('io_in', m.cpu(1), 0x40, 1) << 8)).toBe(11_932 - 1193);
   });
 
+  it('wakes vCPU 0, which runs it, when another one programs it', () => {
+    expect(m.call('cpu_wait', m.cpu(), 0)).toBe(0);
+    for (const [port, v] of [[0x43, 0x34], [0x40, 0x9c], [0x40, 0x2e]] as const) m.call('io_out', m.cpu(1), port, 1, v);
+    expect(m.call('cpu_wait', m.cpu(), 0)).toBe(1);
+    expect(m.call('cpu_wait', m.cpu(1), 0)).toBe(0);
+  });
+
   it('channel 2 by port 0x61: output rises after the count', () => {
     out(0x61, 1);
     out(0x43, 0xb0);
