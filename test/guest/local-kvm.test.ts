@@ -2,12 +2,13 @@
  * A /dev/kvm that is there and is no hardware: small guests run on it, slowly in ring 0 and natively in ring 3. Real Linux guests
  * do not belong on it. Where KVM is hardware, test/nested has the same scenarios and more.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildRing3 } from '../../bench/guest/build.mjs';
+import { vmm } from '../support/cli.ts';
 import { buildGuest, root } from '../support/guests.ts';
 import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested.ts';
 
@@ -51,6 +52,15 @@ describe.skipIf(!hasKvm() || hasHardwareKvm())('the local /dev/kvm, without hard
     expect([real.state, bare.state]).toEqual(['emulated', 'emulated']);
   });
 
+  test.each([['run', '--accel', 'kvm', '/', '/bin/true'], ['boot', '--accel', 'kvm']])('Linux does not belong on it: vmm %s says so', async (...args) => {
+    const { status, stderr } = await vmm(args);
+    expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringMatching(/^vmm: KVM cannot run Linux: .*--accel.*\[ACCEL_KVM\]\n$/) });
+  });
+
+  test('vmm accel names it, and what takes its place', async () => {
+    expect((await vmm(['accel'])).stdout.toString()).toMatch(/^kvm {3}emulated: .*\nwasm .*\nauto {2}wasm\n$/);
+  });
+
   test(`${MACHINES} machines that run a guest, one after the other: each ends, and nothing is left`, () => {
     const { before, after } = scenario('churn');
     expect({ fds: after.fds, threads: after.threads }).toEqual({ fds: before.fds, threads: before.threads });
@@ -59,15 +69,14 @@ describe.skipIf(!hasKvm() || hasHardwareKvm())('the local /dev/kvm, without hard
     expect(after.rssMib - before.rssMib).toBeLessThan(60);
   });
 
-  test('a driver in ring 3 reads and writes a disk, 32 requests at a time', () => {
+  test('a driver in ring 3 reads and writes a disk, 32 requests at a time', async () => {
     const kernel = join(folder, 'disk.elf');
     buildRing3('bench/io/ring3-disk.c', kernel);
     const disk = join(folder, 'disk.img');
     writeFileSync(disk, Buffer.concat(Array.from({ length: 8 }, (_, i) => Buffer.alloc(MIB, i + 1))));
-    const args = ['boot', '-q', '--accel', 'kvm', '--memory', '32', '--exit-on', 'port', '--timeout', '60', '--kernel', kernel, '--disk', disk, '--append', 'io=1000,8'];
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin/vmm.js'), ...args], { input: '', encoding: 'utf8', timeout: 2 * LIMIT_MS, killSignal: 'SIGKILL' });
+    const { status, stdout, stderr } = await vmm(['boot', '-q', '--accel', 'kvm', '--memory', '32', '--exit-on', 'port', '--timeout', '60', '--kernel', kernel, '--disk', disk, '--append', 'io=1000,8']);
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
-    expect(stdout.match(/^io (?!warm)\S+/gm)).toEqual(['io read-4k-depth-1', 'io read-4k-depth-32', 'io read-1m', 'io write-1m', 'io END']);
+    expect(stdout.toString().match(/^io (?!warm)\S+/gm)).toEqual(['io read-4k-depth-1', 'io read-4k-depth-32', 'io read-1m', 'io write-1m', 'io END']);
     // What it read last, the eighth MiB, it has written to all.
     expect(readFileSync(disk).equals(Buffer.alloc(8 * MIB, 8))).toBe(true);
   });

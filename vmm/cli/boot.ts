@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { MachineConfig, MachineResult } from '../machine/config.ts';
+import { needsHardware } from '../machine/accelerator.ts';
 import { type RunIdentity, sizeData } from '../machine/input-log.ts';
 import { Machine } from '../machine/machine.ts';
 import type { VmmError } from '../errors.ts';
@@ -31,6 +32,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   const timeoutMs = timeoutText === undefined ? undefined : parseDuration(timeoutText, '--timeout');
   const options = countedOptions(args);
   const config = withConsole(bootConfig(args, () => guestFile('vmlinux')));
+  if (!args.values.has('kernel')) await needsHardware(config.accel);
   const quiet = args.flags.get('quiet') ?? false;
   const terminal = RawTerminal.available() && config.console !== 'none' && options?.replay === undefined ? new RawTerminal() : undefined;
   const note = (text: string): void => {

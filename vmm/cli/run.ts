@@ -6,6 +6,7 @@ import { ContainerRun, type ContainerResult } from '../container/run.ts';
 import { signalNumber } from '../container/signals.ts';
 import { nameAddresses } from '../boot/symbols.ts';
 import { VmmError } from '../errors.ts';
+import { needsHardware } from '../machine/accelerator.ts';
 import { sizeData } from '../machine/input-log.ts';
 import { Timeline } from '../machine/timeline.ts';
 import { helpText, parseArgs } from './args.ts';
@@ -45,6 +46,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const tty = flag('tty');
   if ((tty || interactive) && counted !== undefined && !counted.recording && !counted.replaying) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
   if (tty && interactive && counted?.replaying !== true && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+  await needsHardware(accel.accel);
   timeline.point('options read');
 
   const quiet = flag('quiet');

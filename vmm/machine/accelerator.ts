@@ -60,7 +60,7 @@ export async function chooseAccelerator(name: AccelName, counted = false): Promi
     if (kvm.state === 'hardware' || (name === 'kvm' && kvm.state === 'emulated')) {
       return {
         name: 'kvm',
-        note: kvm.state === 'emulated' ? `KVM here is not hardware virtualization (${kvm.detail}): ring 0 is very slow` : undefined,
+        note: kvm.state === 'emulated' ? `${kvm.detail}: for small guests only, Linux would take minutes` : undefined,
         machineFlags: MACHINE_F_THREADS,
         create: async (context) => (await import('../accel/kvm.ts')).createKvm(context),
       };
@@ -69,6 +69,13 @@ export async function chooseAccelerator(name: AccelName, counted = false): Promi
     return { ...wasmChoice(), note: `using the software CPU: ${kvm.detail} (for full speed: ${kvm.hint})` };
   }
   return wasmChoice();
+}
+
+/** Throws ACCEL_KVM where KVM emulates its guests' ring 0: Linux would take minutes there, or the host down. */
+export async function needsHardware(name: AccelName): Promise<void> {
+  if (name !== 'kvm') return;
+  const kvm = await kvmState();
+  if (kvm.state === 'emulated') throw new VmmError('ACCEL_KVM', `KVM cannot run Linux: ${kvm.detail}`, { hint: 'leave --accel away: the software CPU is faster here' });
 }
 
 function wasmChoice(): AccelChoice {
