@@ -186,6 +186,25 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     closeSync(target.fd);
   });
 
+  test('a request that comes just when the thread gives up looking is not lost', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    const now = (): bigint => process.hrtime.bigint();
+    const spin = (ns: number): void => {
+      for (const end = now() + BigInt(ns); now() < end; );
+    };
+    for (let i = 0; i < 4000; i++) {
+      // The thread looks for 50 µs; the gaps lie around that.
+      spin((i % 200) * 500);
+      machine.driver.submit(0, T.in, 0, 4096);
+      if (machine.driver.wantsKick) machine.kick();
+      const end = now() + 20_000_000_000n;
+      while (machine.driver.take((_n, status) => expect(status).toBe(OK)) === 0) expect(now() < end, `request ${i} is lost`).toBe(true);
+    }
+    expect(await machine.stop()).toBe(0);
+    closeSync(target.fd);
+  });
+
   test('the end waits for requests in flight: nothing is written to the memory afterwards', async () => {
     const target = disk();
     for (let round = 0; round < 5; round++) {
