@@ -53,7 +53,8 @@ const RX_SIZE: u32 = 4096;
 /**
  * Input is only given to a guest that listens: drivers clear the FIFO and read it empty before they do, and what a file or a
  * pipe had sent until then would be lost. One that listens has the receive interrupt on and let out of the chip (a
- * probe of IER sets the first alone), or reads the line status so often while it has nothing to send that it waits for data.
+ * probe of IER sets the first alone), or looks at the line status, or at IIR for that interrupt, so often while it has nothing to
+ * send that it waits for data.
  */
 const POLLS: u32 = 64;
 const RX: usize = <usize>LEGACY_BASE + 0x1000;
@@ -76,7 +77,7 @@ class Serial {
   rx_head: u32; // counts bytes put in
   rx_tail: u32; // counts bytes taken out
   input_wanted: u32;
-  polls: u32; // line status reads in a row of a free transmitter, without the receive interrupt; POLLS at most
+  polls: u32; // looks for data in a row, up to POLLS, where no interrupt tells of it
 }
 
 // @ts-ignore: decorator
@@ -96,6 +97,13 @@ function heard(s: Serial): bool {
   if (s.input_wanted == 0 || !listens(s) || s.rx_head != s.rx_tail) return false;
   s.input_wanted = 0;
   return true;
+}
+
+/** The guest has looked for data in vain. */
+function polled(s: Serial): bool {
+  if (s.polls == POLLS || listens(s)) return false;
+  s.polls++;
+  return heard(s);
 }
 
 /** Puts the UART at COM1. */
@@ -142,6 +150,7 @@ export function serial_read(offset: u32): u32 {
     case UART_IIR:
       value = iir(s);
       if (value == IIR_THRI) s.thr_empty = 0;
+      if (value == IIR_NO_INT && (s.ier & IER_RDI) != 0) tell = polled(s);
       if ((s.fcr & FCR_ENABLE) != 0) value |= IIR_FIFO;
       break;
     case UART_LCR: value = s.lcr; break;
@@ -151,10 +160,7 @@ export function serial_read(offset: u32): u32 {
       if (s.rx_head != s.rx_tail) value |= LSR_DR;
       if (s.overrun != 0) value |= LSR_OE;
       s.overrun = 0;
-      if (s.held == 0 && s.polls < POLLS && !listens(s)) {
-        s.polls++;
-        tell = heard(s);
-      }
+      if (s.held == 0) tell = polled(s);
       break;
     case UART_MSR:
       value = (s.mcr & MCR_LOOP) != 0 ? loop_msr(s.mcr) : s.msr;
@@ -184,7 +190,7 @@ export function serial_write(offset: u32, value: u32): void {
       if ((s.lcr & LCR_DLAB) != 0) {
         s.divisor = (s.divisor & 0xff00) | v;
       } else {
-        s.polls = 0;
+        if (s.polls < POLLS) s.polls = 0;
         transmit(s, v);
       }
       break;
@@ -202,6 +208,8 @@ export function serial_write(offset: u32, value: u32): void {
     case UART_IIR: // FCR
       s.fcr = v & 0xc9;
       if ((v & FCR_CLEAR_RX) != 0) s.rx_tail = s.rx_head;
+      s.polls = 0;
+      tell = heard(s);
       break;
     case UART_LCR: s.lcr = v; break;
     case UART_MCR:

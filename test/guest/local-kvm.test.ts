@@ -52,7 +52,7 @@ describe.skipIf(!hasKvm() || hasHardwareKvm())('the local /dev/kvm, without hard
     expect([real.state, bare.state]).toEqual(['emulated', 'emulated']);
   });
 
-  test.each([['run', '--accel', 'kvm', '/', '/bin/true'], ['boot', '--accel', 'kvm']])('Linux does not belong on it: vmm %s says so', async (...args) => {
+  test.each([['run', '--timeout', '5s', '--accel', 'kvm', '/', '/bin/true'], ['boot', '--timeout', '5s', '--accel', 'kvm']])('Linux does not belong on it: vmm %s says so', async (...args) => {
     const { status, stderr } = await vmm(args);
     expect({ status, stderr }).toEqual({ status: 125, stderr: expect.stringMatching(/^vmm: KVM cannot run Linux: .*--accel.*\[ACCEL_KVM\]\n$/) });
   });

@@ -20,6 +20,7 @@ export class BlkDriver {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #indices: Uint16Array;
+  readonly #write: (register: number, value: number) => void;
   #avail = 0;
   #used = 0;
 
@@ -27,7 +28,18 @@ export class BlkDriver {
     this.#view = new DataView(memory.buffer, RAM_BASE);
     this.#bytes = new Uint8Array(memory.buffer, RAM_BASE);
     this.#indices = new Uint16Array(memory.buffer, RAM_BASE);
-    const write = (register: number, value: number): void => core.bus_mmio_write(BigInt(VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + register), 4, BigInt(value));
+    this.#write = (register, value) => core.bus_mmio_write(BigInt(VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + register), 4, BigInt(value));
+    this.start();
+    this.ready();
+  }
+
+  /** Resets the device and sets it up, all but DRIVER_OK. */
+  start(): void {
+    const write = this.#write;
+    write(0x70, 0);
+    this.#bytes.fill(0, AVAIL_GPA, HEADERS_GPA);
+    this.#avail = 0;
+    this.#used = 0;
     write(0x70, 1);
     write(0x70, 3);
     write(0x24, 1);
@@ -39,7 +51,10 @@ export class BlkDriver {
     write(0x38, QUEUE_SIZE);
     [[0x80, RINGS_GPA], [0x90, AVAIL_GPA], [0xa0, USED_GPA]].forEach(([register, gpa]) => write(register as number, gpa as number));
     write(0x44, 1);
-    write(0x70, 15);
+  }
+
+  ready(): void {
+    this.#write(0x70, 15);
   }
 
   /** Makes request `n` (one of 32 with buffers of BUFFER bytes) available. `type`: VIRTIO_BLK_T_*, `offset`: bytes. */

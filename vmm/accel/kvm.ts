@@ -7,7 +7,7 @@ import { VmmError } from '../errors.ts';
 import { HostCallError } from '../host/errno.ts';
 import { type Watch, watchReadable } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
-import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, ignoreWithEintr, tgkill } from '../host/sys.ts';
+import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, handleWithNothing, tgkill } from '../host/sys.ts';
 import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
 import { cpuidFor } from '../kvm/cpuid.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
@@ -28,7 +28,7 @@ import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './typ
 const QUEUE_NOTIFY = 0x50;
 const GSI_MAX = 24;
 /** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
-const IO_TURNS_MAX = 512;
+const IO_KICKS_MAX = 512;
 /** RAM's memory slot. */
 const RAM_SLOT = 0;
 
@@ -61,9 +61,9 @@ class KvmAccelerator implements Accelerator {
   readonly #irqfds: number[] = new Array<number>(GSI_MAX).fill(-1);
   readonly #ioQueues: { slot: number; queues: number; fd: number }[] = [];
   #ioWatches: Watch[] = [];
-  /** What this thread has spent on disks, milliseconds, and how often. */
+  /** What this thread has spent on disks, milliseconds, and their notifications. */
   #ioMs = 0;
-  #ioTurns = 0;
+  #ioKicks = 0;
   #ioMoving = false;
   #mapped = 0;
   #system: KvmSystem | undefined;
@@ -115,7 +115,7 @@ class KvmAccelerator implements Accelerator {
     this.#irqfd(vm, COM1_IRQ);
     if (this.#ioQueues.length > 0) this.#serveIo();
     // The kick: in KVM_RUN it ends the call, elsewhere it does nothing, and it must not end the process.
-    ignoreWithEintr(SIGRTMIN);
+    handleWithNothing(SIGRTMIN);
   }
 
   #buildVcpu(system: KvmSystem, vm: KvmVm, index: number): void {
@@ -162,9 +162,17 @@ class KvmAccelerator implements Accelerator {
 
   #serveIo(): void {
     this.#ioCommandFd = this.#eventfd();
-    this.#ioWatches = this.#ioQueues.map(({ fd, slot, queues }) => this.#watch(fd, () => this.#serveDisk(slot, queues)));
+    this.#ioWatches = this.#ioQueues.map(({ fd, slot, queues }) => this.#watch(fd, () => {
+      this.#ioKicks++;
+      this.#serveDisk(slot, queues);
+    }));
     const reset = this.#watch(this.#ioCommandFd, () => {
-      for (const { slot } of this.#ioQueues) if (this.#words.takeKicks(slot) !== 0) this.#context.onKick(slot, HOST_KICK_DEVICE);
+      for (const { slot, queues } of this.#ioQueues) {
+        if (this.#words.takeKicks(slot) === 0) continue;
+        this.#context.onKick(slot, HOST_KICK_DEVICE);
+        // DRIVER_OK, perhaps: what was offered before it has been notified in vain.
+        this.#serveDisk(slot, queues);
+      }
     });
     this.#ioWatches.push(reset);
   }
@@ -176,8 +184,7 @@ class KvmAccelerator implements Accelerator {
     let more = false;
     for (let queue = 0; queue < queues; queue++) if (this.#context.core.device_process(slot, queue) > 0) more = true;
     this.#ioMs += performance.now() - start;
-    this.#ioTurns++;
-    if ((this.#ioMs > threads.startMs || this.#ioTurns > IO_TURNS_MAX) && !this.#ioMoving) void this.#moveIo();
+    if ((this.#ioMs > threads.startMs || this.#ioKicks > IO_KICKS_MAX) && !this.#ioMoving) void this.#moveIo();
     if (more) setImmediate(() => this.#serveDisk(slot, queues));
   }
 

@@ -9,21 +9,24 @@ import { runWasmVcpu } from './wasm-vcpu.ts';
 const port = parentPort;
 if (port === null) throw new Error('thread.cjs runs as a worker thread only');
 const post = (message: unknown): void => port.postMessage(message);
+let ending = false;
 
 port.on('message', (job: ThreadJob | LoadRequest) => {
   if (job.kind === 'load') {
     load(job.word);
     return;
   }
+  if (ending) return;
   if (job.kind === 'kvm-vcpu') runKvmVcpu(job.data, post);
   else if (job.kind === 'wasm-vcpu') runWasmVcpu(job.data, post);
   else serveDisks(job.data, post);
   post(JOB_OVER);
 });
 
-/** A failure is told by the job that meets it. */
+/** A failure is told by the job that meets it. A load that is taken back means that the process ends: no job begins any more. */
 function load(word: Int32Array): void {
-  if (Atomics.compareExchange(word, 0, LOAD_WANTED, LOAD_RUNS) !== LOAD_WANTED) return;
+  ending = Atomics.compareExchange(word, 0, LOAD_WANTED, LOAD_RUNS) !== LOAD_WANTED;
+  if (ending) return;
   try {
     ffi();
   } catch {

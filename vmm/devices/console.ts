@@ -4,13 +4,13 @@ export interface ConsolePort {
   input(ptr: number, length: number): number;
   /** The host can take output again. */
   drained(): void;
-  /** How long a driver needs, from its first buffers on, until it no longer throws input away, milliseconds; its first output says so, too. */
+  /** How long the machine's first driver needs, from its first buffers on, until it no longer throws input away, milliseconds; its first output says so, too. */
   readonly settleMs: number;
 }
 
 /** Output that may wait for the user before the guest is held up, in bytes. */
 const HIGH_WATER = 1 << 20;
-/** Input that may wait for the guest, in bytes. */
+/** While so many bytes wait for the guest, no more is taken. */
 const INPUT_MAX = 1 << 20;
 
 /** Input that waits for the guest to take it. It is the machine's: what came before its console was there, or a reset, is not lost. */
@@ -18,11 +18,13 @@ export class ConsoleInput {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #waiting: (() => void)[] = [];
+  #closed = false;
   /** Called when there is something to take. */
   onInput: () => void = () => {};
 
   /** Resolves when more is welcome. Of those who do not wait for that, what comes while 1 MiB waits is dropped, as a terminal does. */
   write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     if (this.#bytes < INPUT_MAX && bytes.length > 0) {
       this.#chunks.push(Uint8Array.from(bytes));
       this.#bytes += bytes.length;
@@ -43,7 +45,18 @@ export class ConsoleInput {
     if (n < first.length) this.#chunks[0] = first.subarray(n);
     else this.#chunks.shift();
     this.#bytes -= n;
-    if (this.#bytes >= INPUT_MAX) return;
+    if (this.#bytes < INPUT_MAX) this.#welcome();
+  }
+
+  /** Nobody takes any more: nobody is kept waiting. */
+  close(): void {
+    this.#closed = true;
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#welcome();
+  }
+
+  #welcome(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

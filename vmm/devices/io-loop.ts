@@ -33,8 +33,13 @@ export interface IoQueues {
   takeReset(slot: number): boolean;
 }
 
-function resets(io: IoQueues): void {
-  for (const { slot } of io.queues) if (io.takeReset(slot)) io.process(slot, HOST_KICK_DEVICE);
+/** What vCPUs have said of devices: a reset, or DRIVER_OK, before which a driver's notifications were in vain. All queues are looked at then. */
+function resets(io: IoQueues, unfinished: Set<number>): void {
+  io.queues.forEach(({ slot }, which) => {
+    if (!io.takeReset(slot)) return;
+    io.process(slot, HOST_KICK_DEVICE);
+    unfinished.add(which);
+  });
 }
 
 /** True when a queue of device `which` has more. */
@@ -58,7 +63,7 @@ export function serveByEpoll(io: IoQueues): void {
     epollWait(epoll, unfinished.size > 0 ? 0 : -1, (which) => {
       if (which === EPOLL_COMMAND) {
         eventfdDrain(io.commandFd);
-        resets(io);
+        resets(io, unfinished);
       } else if (eventfdDrain(io.queues[which]?.fd ?? -1)) unfinished.add(which);
     });
     for (const which of [...unfinished]) if (!work(io, which)) unfinished.delete(which);
@@ -157,7 +162,7 @@ export class RingLoop {
         else if (!this.#found()) this.#poll(false);
         if (this.#commanded) {
           this.#commanded = false;
-          resets(this.#io);
+          resets(this.#io, this.#unfinished);
         }
         for (const which of this.#unfinished) if (!work(this.#io, which)) this.#unfinished.delete(which);
       }

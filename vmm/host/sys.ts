@@ -343,10 +343,10 @@ export function setXattr(path: string, name: string, value: Uint8Array): void {
 export const SIGRTMIN = 34;
 
 /**
- * Makes `signal` interrupt system calls and do nothing else: its handler is a libc function that takes no notice of its
- * arguments. It comes at any time, in whatever the thread is doing just then.
+ * Gives `signal` a handler that does nothing: a libc function that takes no notice of its arguments. It may come at any time, in
+ * whatever a thread is doing: SA_RESTART lets system calls go on, all but those that never do, KVM_RUN among them, which returns EINTR.
  */
-export function ignoreWithEintr(signal: number): void {
+export function handleWithNothing(signal: number): void {
   const handler = c.dlsym(0n, 'getppid');
   if (BigInt(handler) === 0n) throw new HostCallError('dlsym', ['getppid'], 2);
   // struct sigaction of glibc on x86-64: handler, 128-byte mask, flags at 136, restorer

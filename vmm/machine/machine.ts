@@ -44,7 +44,7 @@ export class Machine implements AsyncDisposable {
     this.counted = counted;
     if (counted !== undefined) {
       timeline.counts = () => counted.counts();
-      counted.onInput('console', (data) => void this.#input.write(data));
+      counted.onInput('console', (data) => this.#input.write(data));
       counted.onInput('resize', (data) => {
         const { columns, rows } = sizeOf(data);
         this.#resize(columns, rows);
@@ -92,6 +92,7 @@ export class Machine implements AsyncDisposable {
       }
     } finally {
       this.#ended = true;
+      this.#input.close();
       this.#closeDisks();
     }
   }
@@ -106,7 +107,7 @@ export class Machine implements AsyncDisposable {
     return this.#discardedBefore + (this.#running?.discarded ?? 0);
   }
 
-  /** Input for the guest's console. Resolves when more is welcome; of those who do not wait, 1 MiB is kept for the guest. */
+  /** Input for the guest's console. Resolves when more is welcome, or the machine has ended; what comes while 1 MiB waits is dropped. */
   input(bytes: Uint8Array): Promise<void> {
     this.#refuseInput();
     return this.#input.write(bytes);

@@ -59,6 +59,24 @@ describe('serial', () => {
     expect(core.x.serial_input!(text, 2)).toBe(0);
   });
 
+  test('a FIFO that the guest clears makes room: the rest of the input is asked for', () => {
+    outb(COM1 + 4, 0x08);
+    outb(COM1 + 1, 0x01);
+    expect(core.x.serial_input!(core.scratch(Buffer.alloc(5000)), 5000)).toBe(4096);
+    outb(COM1 + 2, 0x02);
+    expect(core.host.events).toEqual([{ kind: 9, a: 0x100, b: 0n }]);
+  });
+
+  test('a guest that looks for the interrupt in IIR without OUT2 listens', () => {
+    const text = core.scratch(Buffer.from('a'));
+    outb(COM1 + 1, 0x01);
+    expect(core.x.serial_input!(text, 1)).toBe(0);
+    for (let i = 0; i < 64; i++) inb(COM1 + 2);
+    expect(core.host.events).toEqual([{ kind: 9, a: 0x100, b: 0n }]);
+    expect(core.x.serial_input!(text, 1)).toBe(1);
+    expect(inb(COM1 + 2)).toBe(0x04);
+  });
+
   test('a guest that polls for input listens, too', () => {
     const text = core.scratch(Buffer.from('a'));
     expect(core.x.serial_input!(text, 1)).toBe(0);
@@ -69,6 +87,10 @@ describe('serial', () => {
     }
     expect(polls).toBe(64);
     expect(core.x.serial_input!(text, 1)).toBe(1);
+    // Its echo does not change that.
+    outb(COM1, 0x61);
+    expect(core.x.serial_input!(text, 1)).toBe(1);
+    inb(COM1);
     expect([inb(COM1 + 5) & 1, inb(COM1)]).toEqual([1, 0x61]);
   });
 

@@ -186,6 +186,34 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     closeSync(target.fd);
   });
 
+  test('requests from before DRIVER_OK are served, without another notification', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    for (let i = 0; i < 50; i++) {
+      machine.driver.start();
+      machine.driver.submit(0, T.in, 0, 4096);
+      machine.driver.ready();
+      while (machine.driver.take((_n, status) => expect(status).toBe(OK)) === 0) machine.interrupt();
+    }
+    expect(await machine.stop()).toBe(0);
+    closeSync(target.fd);
+  });
+
+  test('a driver that resets the device while it is busy goes on afterwards', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    for (let i = 0; i < 200; i++) {
+      for (let n = 0; n < 32; n++) machine.driver.submit(n, T.in, n * 4096, 4096);
+      machine.kick();
+      for (let turn = 0; turn < i; turn++) machine.driver.take(() => {});
+      machine.driver.start();
+      machine.driver.ready();
+      expect(run(machine, [[T.in, 0, 4096], [T.in, 4096, 4096]])).toEqual([OK, OK]);
+    }
+    expect(await machine.stop()).toBe(0);
+    closeSync(target.fd);
+  });
+
   test('a request that comes just when the thread gives up looking is not lost', async () => {
     const target = disk();
     const machine = new IoMachine(DIST, target, blocking);

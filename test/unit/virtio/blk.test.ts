@@ -475,6 +475,16 @@ describe('requests in flight', () => {
     for (const call of ['device_polled', 'device_waiting']) expect([0, -19]).toContain(core.x[call]!(7, 1));
   });
 
+  test('a queue that is disabled does not wait for its owner, whatever its ring holds', () => {
+    core.x.device_polled!(SLOT, 1);
+    add(T.in, 0, 512);
+    expect(core.x.device_waiting!(SLOT)).toBe(1);
+    d.write(REG.queueSel, 0);
+    d.write(REG.queueReady, 0);
+    core.x.device_process!(SLOT, 0);
+    expect(core.x.device_waiting!(SLOT)).toBe(0);
+  });
+
   test('a queue whose requests are all in flight does not wait for its owner', () => {
     start({ queues: 2, size: 256, features: F.version1 | F.indirect | BF.mq });
     core.host.onBlk = () => HOST_PENDING;
