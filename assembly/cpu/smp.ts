@@ -7,6 +7,7 @@
  *   +24 u32 vCPUs that stand still in a pause +28 u32 vCPUs that run guest code
  */
 import { CPU_BASE, CPU_STRIDE, IRQCHIP_BASE } from '../core/layout';
+import { wait32 } from '../core/wait';
 import { Cpu, PEND_PAUSE } from './state';
 import { count_stat, STAT_PAUSES } from './stats';
 
@@ -46,7 +47,7 @@ export function run_enter(cpu: usize): void {
     if (owner == 0) return;
     atomic.sub<u32>(CPUS_RUNNING, 1);
     atomic.notify(CPUS_RUNNING, 1);
-    atomic.wait<u32>(PAUSE_OWNER, owner, 1_000_000);
+    wait32(PAUSE_OWNER, owner, 1_000_000);
   }
 }
 
@@ -85,7 +86,7 @@ export function pause_begin(cpu: usize): void {
   while (true) {
     const running = atomic.load<u32>(CPUS_RUNNING);
     if (running <= 1) return;
-    atomic.wait<u32>(CPUS_RUNNING, running, 1_000_000);
+    wait32(CPUS_RUNNING, running, 1_000_000);
   }
 }
 

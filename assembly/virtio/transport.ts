@@ -13,6 +13,7 @@ import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from "../core/layout";
 import { HOST_KICK_DEVICE, host_kick } from "../core/host";
 import { ENODEV } from "../core/errno";
 import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS, machine, machine_event } from "../core/machine";
+import { wait32 } from "../core/wait";
 
 export const VIRTIO_MMIO_MAGIC_VALUE: u32 = 0x000;
 export const VIRTIO_MMIO_VERSION: u32 = 0x004;
@@ -330,7 +331,7 @@ export function device_reset(d: Device): void {
   for (let i = 0; i < RESET_STEPS; i++) {
     const n = atomic.load<u32>(p);
     if (n == 0) return;
-    atomic.wait<i32>(p, n, RESET_STEP_NS);
+    wait32(p, n, RESET_STEP_NS);
   }
 }
 
