@@ -32,20 +32,23 @@ const sides = {
   ]],
 };
 const results = new Map();
-for (let round = 0; round < Number(rounds); round++) {
-  for (const side of round % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
-    const [command, args] = sides[side];
-    const { stdout, stderr } = spawnSync(command, args, { encoding: 'latin1', timeout: LIMIT_MS, killSignal: 'SIGKILL', env });
-    if (!stdout.includes('io END')) throw new Error(`${side} did not end: ${stdout}${stderr}`);
-    for (const [, name, bytes, ticks] of stdout.matchAll(/^io (\S+) (\d+) (\d+)/gm)) {
-      if (name === 'END' || name === 'warm') continue;
-      const entry = results.get(name) ?? { vmm: [], qemu: [], bytes: Number(bytes) };
-      entry[side].push(Number(ticks) / hz);
-      results.set(name, entry);
+try {
+  for (let round = 0; round < Number(rounds); round++) {
+    for (const side of round % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
+      const [command, args] = sides[side];
+      const { stdout, stderr } = spawnSync(command, args, { encoding: 'latin1', timeout: LIMIT_MS, killSignal: 'SIGKILL', env });
+      if (!stdout.includes('io END')) throw new Error(`${side} did not end: ${stdout}${stderr}`);
+      for (const [, name, bytes, ticks] of stdout.matchAll(/^io (\S+) (\d+) (\d+)/gm)) {
+        if (name === 'END' || name === 'warm') continue;
+        const entry = results.get(name) ?? { vmm: [], qemu: [], bytes: Number(bytes) };
+        entry[side].push(Number(ticks) / hz);
+        results.set(name, entry);
+      }
     }
   }
+} finally {
+  rmSync(disk);
 }
-rmSync(disk);
 for (const [name, { vmm, qemu, bytes }] of results) {
   const rate = (seconds) => (name.includes('4k') ? `${(bytes / 4096 / seconds).toFixed(0)}/s` : `${(bytes / 2 ** 20 / seconds).toFixed(0)} MiB/s`);
   const ratios = vmm.map((seconds, i) => qemu[i] / seconds);
