@@ -4,7 +4,7 @@ import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
-import { cache, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
+import { cache, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 import { multibootKernel } from './multiboot.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -48,7 +48,7 @@ function removeOlder(time) {
 function recordCode() {
   const kernel = join(cache, `first.${process.pid}.bin`);
   writeFileSync(kernel, multibootKernel(1));
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+  const env = envWithoutNode();
   const args = ['boot', '-q', '--accel', 'wasm', '--memory', '32', '--console', 'none', '--exit-on', 'port', '--kernel', kernel];
   const { status, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env: { ...env, VMM_RECORD_CODE: '1' }, encoding: 'utf8', timeout: 60_000 });
   rmSync(kernel);

@@ -6,8 +6,8 @@ import { rd16_sys } from './mem';
 import { elcr_read, elcr_write, pic_read, pic_write } from './pic';
 import { pit_read, pit_write } from './pit';
 import { ATTR_P, protected_mode, seg_ptr } from './segment';
-import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from './state';
 import { cpu_at, cpu_signal } from './smp';
+import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from './state';
 import { count_stat, STAT_IO } from './stats';
 import { pit_now, timer_armed } from './timer';
 

@@ -86,10 +86,9 @@ const BLK_TABLES: usize = 0x8000;
 
 @unmanaged
 class Blk {
+  moved: u64; // bytes in this call of blk_process
   disk: u32;
   read_only: u32;
-  write_through: u32; // each write is stable before it completes (§5.2.6.2)
-  unused: u32; // the next field stays at a multiple of 8, so that what follows it has no gap
   // The request being parsed: struct virtio_blk_req's head, and struct virtio_blk_discard_write_zeroes.
   header_type: u32;
   header_reserved: u32;
@@ -97,7 +96,7 @@ class Blk {
   segment_sector: u64;
   segment_num: u32;
   segment_flags: u32;
-  moved: u64; // bytes in this call of blk_process
+  write_through: u32; // each write is stable before it completes (§5.2.6.2)
 }
 
 /** In the private state: one bit a tag in use, and the ID string. */

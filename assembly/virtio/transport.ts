@@ -389,8 +389,7 @@ export function device_waiting(slot: u32): i32 {
   const n = d.queue_count;
   for (let i: u32 = 0; i < n; i++) {
     const q = queue_at(d, i);
-    const avail = q.avail_ptr;
-    if (q.ready != 0 && avail != 0 && (d.stalled & (1 << i)) == 0 && ((<u32>atomic.load<u16>(avail, 2) - q.last_avail) & 0xffff) != 0) return 1;
+    if (q.ready != 0 && (d.stalled & (1 << i)) == 0 && queue_pending(q) != 0) return 1;
   }
   return 0;
 }

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache, root } from '../../scripts/lib.mjs';
+import { cache, envWithoutNode, root } from '../../scripts/lib.mjs';
 import { lowerBound, median } from '../statistics.mjs';
 import { buildRing3, buildTsc } from '../guest/build.mjs';
 
@@ -17,7 +17,7 @@ const disk = join(folder, 'ring3.img');
 const tsc = join(folder, 'tsc');
 buildRing3('bench/io/ring3-disk.c', kernel);
 buildTsc(tsc);
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+const env = envWithoutNode();
 const hz = Number(spawnSync(tsc, { encoding: 'utf8' }).stdout);
 // Written, so that all of it is in the page cache: the path of a request is measured and not what is below.
 spawnSync('dd', ['if=/dev/urandom', `of=${disk}`, 'bs=1M', `count=${DISK_MIB}`, 'conv=fsync'], { stdio: 'ignore' });

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { root } from '../../scripts/lib.mjs';
+import { envWithoutNode, root } from '../../scripts/lib.mjs';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 
 const IDLE_S = 10;
@@ -32,7 +32,7 @@ if (at >= 0) {
 console.log(maps.reduce((sum, { rss }) => sum + rss, 0), linear);
 `;
 
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')));
+const env = envWithoutNode();
 const dir = mkdtempSync(join(tmpdir(), 'bench-memory-'));
 writeFileSync(join(dir, 'probe.cjs'), PROBE);
 const here = { run: (script) => promisify(execFile)('sh', ['-c', script], { cwd: root, env }), close: async () => {} };

@@ -40,7 +40,7 @@ const sides = { bare, vmm, qemu };
 for (let round = 0; round < Number(rounds); round++) {
   for (const name of round % 2 === 0 ? ['bare', 'vmm', 'qemu'] : ['qemu', 'vmm', 'bare']) {
     const text = await sides[name]();
-    const ticks = [...text.matchAll(/^(\d+)\r?$/gm)].map(([, ticks]) => Number(ticks) / COUNT);
+    const ticks = [...text.matchAll(/^(\d+)\r?$/gm)].map(([, number]) => Number(number) / COUNT);
     if (ticks.length < 3) throw new Error(`${name} did not end: ${text}`);
     // The first tells how long compilers take, not exits.
     taken[name].push(median(ticks.slice(1)));

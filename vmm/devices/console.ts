@@ -120,7 +120,6 @@ export class HostConsole {
 
   #settle(): void {
     clearTimeout(this.#settling);
-    if (this.#settled) return;
     this.#settled = true;
     // Not within the device's own call.
     setImmediate(() => this.#input.onInput());
