@@ -2,7 +2,7 @@
 // Usage: node bench/cpu/measure.mjs [--runs 5] [--limits]
 // The time of a program is the CPU time of the emulator's process between the guest's two lines on its serial port, so that other
 // work on the machine weighs little. QEMU has the CPU that vmm offers: qemu64 without SSE3 and CMPXCHG16B. `--limits`: status 1
-// when a ratio is above issue 4's targets. Needs gcc and qemu-system-x86.
+// when a ratio is above the targets below. Needs gcc and qemu-system-x86.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = join(root, 'bench', 'cpu');
 const guests = join(root, 'test', 'guests');
 const work = join(root, '.cache', 'bench-cpu');
-/** Issue 4: time over QEMU's. */
+/** Targets: time over QEMU's. */
 const LIMITS = { 'SSE2 copy of 4 KiB': 6, 'rep movsb of 1 MiB': 0.2 };
 const LIMIT = 16;
 const LIMIT_MEAN = 10;

@@ -1,4 +1,4 @@
-/** Issue 4: CPU, devices, loaders and images run where only Node's own API is there. */
+/** CPU, devices, loaders and images run where only Node's own API is there. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /** Loads whose output is not the same twice, so that they are judged by what they must say: stress-ng and a filled disk. */
 
 /**
- * `stress-ng` of issue 4 for some seconds; --verify makes it check its own results. The `vm` stressor counts whole passes over its
+ * `stress-ng` for some seconds; --verify makes it check its own results. The `vm` stressor counts whole passes over its
  * memory: with 64 MiB none ends in a minute on a loaded machine.
  */
 export const stress = (seconds: number): string =>

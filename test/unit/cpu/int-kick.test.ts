@@ -1,5 +1,5 @@
 /**
- * A kick from the host reaches the vCPU whatever the guest runs (issue 4: within 100 ms): by counts of instructions and REP
+ * A kick from the host reaches the vCPU whatever the guest runs within 100 ms: by counts of instructions and REP
  * iterations up to the next look at the pending word. Inside a run the host gets its turn at RDTSC, which reads its clock.
  */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';

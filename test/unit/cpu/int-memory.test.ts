@@ -1,4 +1,4 @@
-/** Issue 4: host memory for decoded code and tables stays below 64 MB, however much code the guest runs. */
+/** Host memory for decoded code and tables stays below 64 MB, however much code the guest runs. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,

@@ -1,0 +1,13 @@
+// Findings that are known and shall go. A pattern that meets nothing is a finding itself: take it out then.
+export const NOT_YET = [
+  /^a circle of folders: assembly\//,
+  /^a circle of folders: vmm\//,
+  /^a circle of folders: image\//,
+  /^a circle of files: guest-kernel\/init\//,
+  /^a circle of files: assembly\//,
+  /^a circle of files: vmm\//,
+  /^assembly\/.* has \d+ lines/,
+  /^vmm\/cli\/.* has \d+ lines/,
+  /^vmm\/(accel|machine)\/.* has \d+ lines/,
+  /^vmm\/boot\/.* has \d+ lines/,
+];
