@@ -10,8 +10,8 @@
  * File names are byte strings everywhere (tree/names.ts): `byteString(text)` makes one.
  * All errors are VmmError with a code that starts with IMAGE_.
  */
-export { type BuildOptions, type BuildResult, buildRootfs, chainIdOf, type FileRange, type LayerSource } from './build.ts';
-export { type Compression, type Decompressed, decompress, MAGIC_LENGTH, recognise } from './compress.ts';
+export { type BuildOptions, type BuildResult, buildRootfs, chainIdOf, type FileRange, type LayerSource } from './rootfs/build.ts';
+export { type Compression, type Decompressed, decompress, MAGIC_LENGTH, recognise } from './compress/compress.ts';
 export {
   type DirectoryOptions,
   type DirectoryTree,
@@ -19,11 +19,11 @@ export {
   type HostFs,
   type Skipped,
   treeFromDirectory,
-} from './dir.ts';
+} from './rootfs/dir.ts';
 export { ErofsImage, type ErofsStat } from './erofs/reader.ts';
 export { type ErofsOptions, type ErofsResult, writeErofs } from './erofs/writer.ts';
-export { type ImportNotes, type LayerOptions, LayerStack } from './layers.ts';
-export { DEFAULT_LIMITS, type ImportLimits } from './limits.ts';
+export { type ImportNotes, type LayerOptions, LayerStack } from './rootfs/layers.ts';
+export { DEFAULT_LIMITS, type ImportLimits } from './tree/limits.ts';
 export { readTar, type TarEntry, type TarEntryType, type TarHandler, TarReader, type TarSummary } from './tar/reader.ts';
 export { tarFromTree } from './tar/writer.ts';
 export { contentFromBytes, type FileContent, readContent } from './tree/content.ts';

@@ -2,9 +2,9 @@ import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../vmm/errors.ts';
-import type { ImageProcessConfig } from './config.ts';
-import type { HostFs } from './dir.ts';
-import { type PathReference, parseReference, REFERENCE_FORMS } from './reference.ts';
+import type { ImageProcessConfig } from './documents/config.ts';
+import type { HostFs } from './rootfs/dir.ts';
+import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
 import type { ImageRecord } from './store/record.ts';
 import { ImageStore } from './store/store.ts';
 

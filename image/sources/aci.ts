@@ -1,7 +1,7 @@
 import { VmmError } from '../../vmm/errors.ts';
-import type { ImageProcessConfig } from '../config.ts';
-import { JsonObject } from '../json.ts';
-import { DEFAULT_LIMITS } from '../limits.ts';
+import type { ImageProcessConfig } from '../documents/config.ts';
+import { JsonObject } from '../documents/json.ts';
+import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import { type ByteString, byteString } from '../tree/names.ts';
 import type { DirNode } from '../tree/node.ts';
 import { splitPath } from '../tree/paths.ts';

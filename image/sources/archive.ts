@@ -2,10 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
-import type { FileRange } from '../build.ts';
-import { decompress } from '../compress.ts';
-import { JSON_MAX } from '../json.ts';
-import { DEFAULT_LIMITS, type ImportLimits } from '../limits.ts';
+import type { FileRange } from '../rootfs/build.ts';
+import { decompress } from '../compress/compress.ts';
+import { JSON_MAX } from '../documents/json.ts';
+import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import { TarReader } from '../tar/reader.ts';
 import { byteString } from '../tree/names.ts';
 

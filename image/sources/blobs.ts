@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
-import type { FileRange } from '../build.ts';
-import { JSON_MAX } from '../json.ts';
+import type { FileRange } from '../rootfs/build.ts';
+import { JSON_MAX } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
 
 /** Content by digest: `blobs/` of an OCI layout in a directory or an archive, or a directory of skopeo's `dir:`. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { VmmError } from '../../vmm/errors.ts';
-import { chainIdOf } from '../build.ts';
-import { JsonObject, parseJson } from '../json.ts';
+import { chainIdOf } from '../rootfs/build.ts';
+import { JsonObject, parseJson } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
 import { readConfig } from './image-config.ts';
 import { checkLayerCount, type ImageSource } from './source.ts';

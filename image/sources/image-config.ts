@@ -1,6 +1,6 @@
 import { VmmError } from '../../vmm/errors.ts';
-import type { ImageProcessConfig } from '../config.ts';
-import type { JsonObject } from '../json.ts';
+import type { ImageProcessConfig } from '../documents/config.ts';
+import type { JsonObject } from '../documents/json.ts';
 
 /** What an image's configuration says. */
 export interface ImageConfig {

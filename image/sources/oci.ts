@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { VmmError } from '../../vmm/errors.ts';
-import { chainIdOf } from '../build.ts';
-import { JsonObject } from '../json.ts';
+import { chainIdOf } from '../rootfs/build.ts';
+import { JsonObject } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
 import { archiveBlobs, type BlobStore, directoryBlobs, readSmall } from './blobs.ts';
 import { readConfig } from './image-config.ts';

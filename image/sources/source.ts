@@ -1,6 +1,6 @@
 import { VmmError } from '../../vmm/errors.ts';
-import type { LayerSource } from '../build.ts';
-import type { ImageProcessConfig } from '../config.ts';
+import type { LayerSource } from '../rootfs/build.ts';
+import type { ImageProcessConfig } from '../documents/config.ts';
 import type { DirNode } from '../tree/node.ts';
 
 /** An image that was found and understood, before its layers are read. */

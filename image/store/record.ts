@@ -1,6 +1,6 @@
-import type { ImageProcessConfig } from '../config.ts';
+import type { ImageProcessConfig } from '../documents/config.ts';
 import { VmmError } from '../../vmm/errors.ts';
-import { JsonObject } from '../json.ts';
+import { JsonObject } from '../documents/json.ts';
 
 /** What the store knows of one image; `images/HEX.json`. */
 export interface ImageRecord {

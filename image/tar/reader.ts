@@ -1,5 +1,5 @@
 import { VmmError } from '../../vmm/errors.ts';
-import { DEFAULT_LIMITS, type ImportLimits } from '../limits.ts';
+import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import { type ByteString, byteStringOf, quoteName } from '../tree/names.ts';
 import {
   BLOCK,

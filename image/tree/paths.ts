@@ -1,5 +1,5 @@
 import { VmmError } from '../../vmm/errors.ts';
-import type { ImportLimits } from '../limits.ts';
+import type { ImportLimits } from './limits.ts';
 import { type ByteString, NAME_MAX, quoteName } from './names.ts';
 
 /**

@@ -8,7 +8,7 @@
  *
  * Failures to build a machine or a container reject with VmmError (docs/errors.md); what the guest does is a result.
  */
-export type { ImageProcessConfig } from '../../image/config.ts';
+export type { ImageProcessConfig } from '../../image/documents/config.ts';
 export { type ResolvedImage, resolveImage } from '../../image/resolve.ts';
 export type { ExitStatus } from '../agent/process.ts';
 export type { Stream } from '../agent/transport.ts';

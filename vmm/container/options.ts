@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ImageProcessConfig } from '../../image/config.ts';
+import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import type { Rlimit } from './limits.ts';
 
 export interface TmpfsMount {

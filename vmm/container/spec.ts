@@ -1,5 +1,5 @@
 import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
-import type { ImageProcessConfig } from '../../image/config.ts';
+import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../errors.ts';
 import { type ContainerOptions, processArguments } from './options.ts';
 

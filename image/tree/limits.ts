@@ -1,4 +1,4 @@
-import { PATH_MAX } from './tree/names.ts';
+import { PATH_MAX } from './names.ts';
 
 /**
  * Bounds for an image that may be hostile. Far above any real image, low enough that an

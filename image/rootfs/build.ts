@@ -1,15 +1,15 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { VmmError } from '../vmm/errors.ts';
-import { decompress } from './compress.ts';
-import { type ErofsResult, writeErofs } from './erofs/writer.ts';
+import { VmmError } from '../../vmm/errors.ts';
+import { decompress } from '../compress/compress.ts';
+import { type ErofsResult, writeErofs } from '../erofs/writer.ts';
 import { type ImportNotes, type LayerOptions, LayerStack } from './layers.ts';
-import type { ImportLimits } from './limits.ts';
-import { TarReader } from './tar/reader.ts';
-import { FdSource } from './tree/content.ts';
-import type { DirNode } from './tree/node.ts';
-import { inPlaceSink, Spool, spoolSink } from './tree/spool.ts';
+import type { ImportLimits } from '../tree/limits.ts';
+import { TarReader } from '../tar/reader.ts';
+import { FdSource } from '../tree/content.ts';
+import type { DirNode } from '../tree/node.ts';
+import { inPlaceSink, Spool, spoolSink } from '../tree/spool.ts';
 
 /** A file, or a range of one (a member of an archive that is stored whole). */
 export interface FileRange {

@@ -2,9 +2,9 @@ import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
-import { VmmError } from '../vmm/errors.ts';
+import { VmmError } from '../../vmm/errors.ts';
 import { bunzip2 } from './bunzip2.ts';
-import { DEFAULT_LIMITS, type ImportLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import { ZstdFrames } from './zstd-frames.ts';
 
 export type Compression = 'plain' | 'gzip' | 'zstd' | 'xz' | 'bzip2';

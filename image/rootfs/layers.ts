@@ -1,12 +1,12 @@
-import { VmmError } from '../vmm/errors.ts';
-import { xattrFits } from './erofs/xattrs.ts';
-import { DEFAULT_LIMITS, type ImportLimits } from './limits.ts';
-import type { TarEntry, TarHandler } from './tar/reader.ts';
-import { EMPTY_CONTENT } from './tree/content.ts';
-import { type ByteString, quoteName } from './tree/names.ts';
-import { copyMeta, type DirNode, type FileNode, makeDir, type TreeNode } from './tree/node.ts';
-import { badPath, splitPath } from './tree/paths.ts';
-import { ContentBuilder, type DataSink } from './tree/spool.ts';
+import { VmmError } from '../../vmm/errors.ts';
+import { xattrFits } from '../erofs/xattrs.ts';
+import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
+import type { TarEntry, TarHandler } from '../tar/reader.ts';
+import { EMPTY_CONTENT } from '../tree/content.ts';
+import { type ByteString, quoteName } from '../tree/names.ts';
+import { copyMeta, type DirNode, type FileNode, makeDir, type TreeNode } from '../tree/node.ts';
+import { badPath, splitPath } from '../tree/paths.ts';
+import { ContentBuilder, type DataSink } from '../tree/spool.ts';
 
 /** OCI image spec v1.1, layer.md, "Whiteouts" and "Opaque Whiteout". */
 const WHITEOUT = '.wh.';

@@ -1,11 +1,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { VmmError } from '../vmm/errors.ts';
-import { xattrFits } from './erofs/xattrs.ts';
-import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from './tree/content.ts';
-import { bytesOf, type ByteString, byteString, quoteName } from './tree/names.ts';
-import { type DirNode, makeDir, type NodeMeta, type TreeNode } from './tree/node.ts';
-import { ExtentList, HOLE_BLOCK, isZeroBlock } from './tree/zeros.ts';
+import { VmmError } from '../../vmm/errors.ts';
+import { xattrFits } from '../erofs/xattrs.ts';
+import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from '../tree/content.ts';
+import { bytesOf, type ByteString, byteString, quoteName } from '../tree/names.ts';
+import { type DirNode, makeDir, type NodeMeta, type TreeNode } from '../tree/node.ts';
+import { ExtentList, HOLE_BLOCK, isZeroBlock } from '../tree/zeros.ts';
 
 /** What Node's fs cannot do; given by the caller (vmm/host), so that this folder needs no FFI. */
 export interface HostFs {

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { VmmError } from '../vmm/errors.ts';
-import { EMPTY_CONFIG } from './config.ts';
+import { VmmError } from '../../vmm/errors.ts';
+import { EMPTY_CONFIG } from '../documents/config.ts';
 import { isElfHead, readHead } from './magic.ts';
 import type { PathReference } from './reference.ts';
-import { aciArchive, isAci } from './sources/aci.ts';
-import { Archive } from './sources/archive.ts';
-import { dockerArchive, isDockerArchive } from './sources/docker.ts';
-import { isOciLayout, isSkopeoDir, ociArchive, ociDirectory, skopeoDirectory } from './sources/oci.ts';
-import type { ImageSource } from './sources/source.ts';
+import { aciArchive, isAci } from './aci.ts';
+import { Archive } from './archive.ts';
+import { dockerArchive, isDockerArchive } from './docker.ts';
+import { isOciLayout, isSkopeoDir, ociArchive, ociDirectory, skopeoDirectory } from './oci.ts';
+import type { ImageSource } from './source.ts';
 
 /** A root file system as a plain directory: no layers, its own identity. */
 export interface DirectorySource {
