@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "options.h"
 #include "protocol.h"
 
 static int write_at(int dir, const char *file, const char *value)

@@ -11,14 +11,13 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
-#include "control.h"
 #include "device.h"
-#include "init.h"
+#include "ports.h"
 #include "process.h"
 #include "protocol.h"
 #include "sys.h"
 
-struct container *containers;
+static struct container *containers;
 void (*on_container_gone)(void);
 
 static struct container *find_container(uint32_t id)
@@ -66,6 +65,22 @@ static void container_free(struct container *c)
 		cgroup_remove(c->id);
 	}
 	free_later(c);
+}
+
+static void process_gone(struct process *p)
+{
+	struct container *c = p->container;
+
+	c->process_count--;
+	if (c->main == p) {
+		c->main = NULL;
+		mark(MARK_ENDED);
+	}
+	if (c->process_count == 0) {
+		container_free(c);
+		if (on_container_gone)
+			on_container_gone();
+	}
 }
 
 /* A devpts of the container's own, not attached anywhere: its terminals are opened from here. */
@@ -139,6 +154,7 @@ static struct process *new_process(const struct process_spec *s, struct containe
 	p->request = request;
 	p->request_type = type;
 	p->container = c;
+	p->gone = process_gone;
 	p->tty = s->stdio & STDIO_TTY;
 	return p;
 }
@@ -410,20 +426,6 @@ int container_stats(struct reader payload, struct writer *w, struct failure *f)
 			put_string(w, TAG_STAT, text);
 	}
 	return 0;
-}
-
-void container_process_gone(struct container *c, struct process *p)
-{
-	c->process_count--;
-	if (c->main == p) {
-		c->main = NULL;
-		mark(MARK_ENDED);
-	}
-	if (c->process_count == 0) {
-		container_free(c);
-		if (on_container_gone)
-			on_container_gone();
-	}
 }
 
 static void container_main_ended(struct container *c)

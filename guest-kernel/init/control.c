@@ -2,54 +2,31 @@
 #include "control.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "connection.h"
 #include "container.h"
 #include "device.h"
-#include "init.h"
+#include "fatal.h"
 #include "loop.h"
+#include "machine.h"
 #include "power.h"
 #include "protocol.h"
 #include "stream.h"
-#include "transport.h"
 #include "uevent.h"
 
 #ifndef INIT_BUILD
 #define INIT_BUILD "unknown"
 #endif
 
-/* Reports that wait for the host; more than this and requests are no longer read. */
-#define OUT_HIGH_WATER (64 * 1024)
-#define OUT_SIZE (OUT_HIGH_WATER + 4 * MAX_REPORT)
 #define DEVICE_TIMEOUT_MS 10000
 #define MAX_WAITING 64
-#define LAST_WORDS_MS 500
-/* For output that the host still has to take; it closes when it has. */
-#define BYE_MS 10000
 
-static void control_ready(struct watch *w, uint32_t events);
-
-static struct {
-	struct watch socket;
-	bool connecting, greeted, closing;
-	uint8_t header[HEADER_SIZE];
-	uint32_t header_length;
-	uint8_t *payload;
-	uint32_t payload_size, payload_length;
-	uint32_t out_offset, out_length;
-	void (*closed)(void);
-	struct timer deadline;
-} control = { .socket = { .fd = -1, .ready = control_ready } };
-
-/* Apart from the initialised rest, so that its pages are not in the file. */
-static uint8_t out[OUT_SIZE];
+static bool greeted;
 
 /* Requests that wait for a disk. */
 struct waiting {
@@ -63,132 +40,6 @@ struct waiting {
 };
 static struct waiting *waiting;
 static unsigned waiting_count;
-
-static void update_interest(void)
-{
-	uint32_t events = 0;
-
-	if (control.socket.fd < 0)
-		return;
-	if (control.connecting || control.out_length)
-		events |= EPOLLOUT;
-	if (!control.connecting && control.out_length < OUT_HIGH_WATER)
-		events |= EPOLLIN;
-	watch_set(&control.socket, events);
-}
-
-static void control_lost(const char *why)
-{
-	watch_close(&control.socket);
-	if (control.closing) {
-		timer_clear(&control.deadline);
-		control.closed();
-		return;
-	}
-	fatal("the control connection to the host is lost: %s", why);
-}
-
-static void flush(void)
-{
-	while (control.out_length && !control.connecting && control.socket.fd >= 0) {
-		ssize_t n = send(control.socket.fd, out + control.out_offset, control.out_length,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
-			break;
-		if (n < 0) {
-			control_lost(strerror(errno));
-			return;
-		}
-		control.out_offset += (uint32_t)n;
-		control.out_length -= (uint32_t)n;
-	}
-	if (control.out_length == 0)
-		control.out_offset = 0;
-	update_interest();
-}
-
-static void send_message(uint16_t type, uint16_t flags, uint32_t id, const struct writer *w)
-{
-	uint32_t length = w ? w->length : 0;
-	uint8_t *p;
-
-	if (control.socket.fd < 0)
-		return;
-	if (w && w->overflow)
-		fatal("message 0x%04x does not fit its buffer", type);
-	if (OUT_SIZE - control.out_offset - control.out_length < HEADER_SIZE + length) {
-		memmove(out, out + control.out_offset, control.out_length);
-		control.out_offset = 0;
-	}
-	if (OUT_SIZE - control.out_length < HEADER_SIZE + length)
-		fatal("the host does not read its reports");
-	p = out + control.out_offset + control.out_length;
-	store_u32(p, length);
-	store_u16(p + 4, type);
-	store_u16(p + 6, flags);
-	store_u32(p + 8, id);
-	if (length)
-		memcpy(p + HEADER_SIZE, w->bytes, length);
-	control.out_length += HEADER_SIZE + length;
-	flush();
-}
-
-void control_reply(uint16_t type, uint32_t id, const struct writer *w)
-{
-	send_message(type, FLAG_REPLY, id, w);
-}
-
-void control_reply_error(uint16_t type, uint32_t id, const struct failure *f)
-{
-	uint8_t bytes[512];
-	struct writer w = { bytes, 0, sizeof bytes, false };
-
-	put_u32(&w, TAG_CODE, f->code);
-	put_u32(&w, TAG_ERRNO, (uint32_t)f->err);
-	put_string(&w, TAG_TEXT, f->text);
-	send_message(type, FLAG_REPLY | FLAG_ERROR, id, &w);
-}
-
-void control_event(uint16_t type, const struct writer *w)
-{
-	send_message(type, 0, 0, w);
-}
-
-void control_last_words(const char *text)
-{
-	uint8_t bytes[1024];
-	struct writer w = { bytes, 0, sizeof bytes, false };
-	struct pollfd wait = { .fd = control.socket.fd, .events = POLLIN };
-	uint64_t end = now_ms() + LAST_WORDS_MS;
-
-	if (control.socket.fd < 0 || control.connecting || control.closing)
-		return;
-	control.closing = true;
-	put_string(&w, TAG_TEXT, text);
-	control_event(MSG_FATAL, &w);
-	shutdown(control.socket.fd, SHUT_WR);
-	while (now_ms() < end && poll(&wait, 1, (int)(end - now_ms())) > 0)
-		if (recv(control.socket.fd, bytes, sizeof bytes, MSG_DONTWAIT) <= 0)
-			break;
-}
-
-static void bye_time_over(struct timer *t)
-{
-	(void)t;
-	watch_close(&control.socket);
-	control.closed();
-}
-
-void control_bye(void (*done)(void))
-{
-	control.closing = true;
-	control.closed = done;
-	timer_set(&control.deadline, BYE_MS, bye_time_over);
-	control_event(MSG_BYE, NULL);
-}
 
 static int hello(struct reader r, struct failure *f)
 {
@@ -233,7 +84,7 @@ static int hello(struct reader r, struct failure *f)
 	}
 	if (more < 0 || !has_version || !has_token)
 		return fail(f, ERR_PROTOCOL, 0, "HELLO: malformed, or without version or token");
-	control.greeted = true;
+	greeted = true;
 	return 0;
 }
 
@@ -378,7 +229,7 @@ static void waiting_time_over(struct timer *t)
 {
 	struct waiting *entry = container_of(t, struct waiting, timer);
 
-	control_reply_error(entry->type, entry->id, &entry->failure);
+	connection_reply_error(entry->type, entry->id, &entry->failure);
 	waiting_free(entry);
 }
 
@@ -421,14 +272,14 @@ static bool attempt(uint16_t type, uint32_t id, struct reader r, struct failure 
 	case LATER:
 		return true;
 	case NOW:
-		control_reply(type, id, &w);
+		connection_reply(type, id, &w);
 		return true;
 	default:
 		return false;
 	}
 }
 
-void control_retry(void)
+static void retry_waiting(void)
 {
 	struct waiting *next;
 
@@ -439,7 +290,7 @@ void control_retry(void)
 		if (!attempt(entry->type, entry->id, reader_of(entry->payload, entry->length), &f)) {
 			if (is_missing_device(&f))
 				continue;
-			control_reply_error(entry->type, entry->id, &f);
+			connection_reply_error(entry->type, entry->id, &f);
 		}
 		waiting_free(entry);
 	}
@@ -452,86 +303,25 @@ static void dispatch(uint16_t type, uint16_t flags, uint32_t id, struct reader r
 	/* We send no requests but HELLO, whose answer is the host's own HELLO. */
 	if (flags & FLAG_REPLY)
 		return;
-	if (!control.greeted && type != MSG_HELLO) {
+	if (!greeted && type != MSG_HELLO) {
 		fail(&f, ERR_PROTOCOL, 0, "message 0x%04x before HELLO", type);
-		control_reply_error(type, id, &f);
+		connection_reply_error(type, id, &f);
 		return;
 	}
 	if (attempt(type, id, r, &f)) {
 		/* The host says that a disk was filled: others may wait for it. */
 		if (type == MSG_SLOT && waiting)
-			control_retry();
+			retry_waiting();
 		return;
 	}
-	if (is_missing_device(&f) && uevent_open() && wait_for_device(type, id, r, &f)) {
+	if (is_missing_device(&f) && uevent_open(retry_waiting) && wait_for_device(type, id, r, &f)) {
 		/* It may have come between the look and the subscription. */
-		control_retry();
+		retry_waiting();
 		return;
 	}
-	control_reply_error(type, id, &f);
+	connection_reply_error(type, id, &f);
 	if (type == MSG_HELLO)
 		fatal("%s", f.text);
-}
-
-static void read_requests(void)
-{
-	while (control.socket.fd >= 0 && control.out_length < OUT_HIGH_WATER) {
-		uint8_t *at = control.payload ? control.payload + control.payload_length
-					      : control.header + control.header_length;
-		uint32_t want = control.payload ? control.payload_size - control.payload_length
-						: HEADER_SIZE - control.header_length;
-		ssize_t n = want ? recv(control.socket.fd, at, want, MSG_DONTWAIT) : 0;
-
-		if (want && n < 0 && errno == EINTR)
-			continue;
-		if (want && n < 0 && errno == EAGAIN)
-			break;
-		if (want && n <= 0) {
-			control_lost(n ? strerror(errno) : "closed by the host");
-			return;
-		}
-		if (!control.payload) {
-			control.header_length += (uint32_t)n;
-			if (control.header_length < HEADER_SIZE)
-				continue;
-			control.payload_size = get_u32(control.header);
-			if (control.payload_size > MAX_REQUEST)
-				fatal("the host sent a message of %u bytes", control.payload_size);
-			control.payload = malloc(control.payload_size + 1);
-			if (!control.payload)
-				fatal("no memory for a message of %u bytes", control.payload_size);
-			control.payload_length = 0;
-			continue;
-		}
-		control.payload_length += (uint32_t)n;
-		if (control.payload_length < control.payload_size)
-			continue;
-		uint8_t *payload = control.payload;
-
-		control.payload = NULL;
-		control.header_length = 0;
-		dispatch(get_u16(control.header + 4), get_u16(control.header + 6), get_u32(control.header + 8),
-			 reader_of(payload, control.payload_size));
-		free(payload);
-	}
-	update_interest();
-}
-
-static void control_ready(struct watch *w, uint32_t events)
-{
-	if (control.connecting) {
-		int err = connect_result(w->fd);
-
-		if (err)
-			fatal("cannot connect to the host's port %d: %s", PORT_CONTROL, strerror(err));
-		control.connecting = false;
-	}
-	if (events & EPOLLOUT)
-		flush();
-	if (control.socket.fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		read_requests();
-	else
-		update_interest();
 }
 
 void control_open(void)
@@ -541,10 +331,7 @@ void control_open(void)
 	struct timespec now;
 	struct utsname names;
 
-	control.socket.fd = host_connect(PORT_CONTROL);
-	if (control.socket.fd < 0)
-		fatal("cannot connect to the host's port %d: %m", PORT_CONTROL);
-	control.connecting = true;
+	connection_open(dispatch);
 	store_u16(version, PROTOCOL_VERSION_MIN);
 	store_u16(version + 2, PROTOCOL_VERSION_MAX);
 	put_bytes(&w, TAG_VERSION, version, sizeof version);
@@ -554,6 +341,5 @@ void control_open(void)
 	put_u64(&w, TAG_BOOT_NS, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 	if (uname(&names) == 0)
 		put_string(&w, TAG_KERNEL, names.release);
-	control_event(MSG_HELLO, &w);
-	update_interest();
+	connection_event(MSG_HELLO, &w);
 }

@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "options.h"
 #include "protocol.h"
 
 /* Linux, fs/ext4/ext4.h: not in the UAPI headers. The argument is a count of blocks. */

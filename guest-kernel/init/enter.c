@@ -17,8 +17,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "init.h"
 #include "launch.h"
+#include "machine.h"
+#include "ports.h"
 #include "protocol.h"
 #include "stream.h"
 #include "sys.h"

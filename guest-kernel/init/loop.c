@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "fatal.h"
 
 #define BATCH 32
 

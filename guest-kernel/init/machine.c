@@ -1,12 +1,12 @@
-/* The machine around the containers: its mounts, clock, entropy, loopback and ports. */
 #define _GNU_SOURCE
+#include "machine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -15,23 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "fatal.h"
+#include "options.h"
 
 int null_fd = -1;
-
-void write_port(uint16_t port, uint8_t value)
-{
-	if (options.test_directory || ioperm(port, 1, 1))
-		return;
-	outb(value, port);
-	/* The permission would pass to children and through execve. */
-	ioperm(port, 1, 0);
-}
-
-void mark(uint8_t value)
-{
-	write_port(PORT_MARK, value);
-}
 
 static void make_directory(const char *path)
 {

@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -18,55 +16,11 @@
 
 #include "container.h"
 #include "control.h"
-#include "init.h"
+#include "fatal.h"
 #include "loop.h"
-
-struct options options;
-
-static void vsay(const char *format, va_list arguments, char *text, size_t size)
-{
-	char line[600];
-	int n;
-
-	vsnprintf(text, size, format, arguments);
-	n = snprintf(line, sizeof line, "vmm-init: %s\n", text);
-	/* Nothing can be done about a console that does not take it. */
-	if (write(2, line, (size_t)n) < 0)
-		return;
-}
-
-void say(const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsay(format, arguments, text, sizeof text);
-	va_end(arguments);
-}
-
-void fatal(const char *format, ...)
-{
-	static bool again;
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsay(format, arguments, text, sizeof text);
-	va_end(arguments);
-	if (!again) {
-		again = true;
-		control_last_words(text);
-	}
-	if (options.test_directory)
-		_exit(1);
-	sync();
-	/* The host shall not take this for an ordinary power off. */
-	write_port(PORT_POWER, POWER_PORT_PANIC);
-	reboot(RB_POWER_OFF);
-	for (;;)
-		pause();
-}
+#include "machine.h"
+#include "options.h"
+#include "ports.h"
 
 static void signal_ready(struct watch *w, uint32_t events)
 {
@@ -111,21 +65,6 @@ static void set_own_limits(void)
 			say("oom_score_adj: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
-}
-
-static void parse_arguments(int argc, char **argv)
-{
-	/* The kernel passes words of its command line that it does not know; none of them is for us. */
-	for (int i = 1; i < argc; i++) {
-		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-
-		if (!strcmp(argv[i], "--test-socket"))
-			options.test_directory = value;
-		else if (!strcmp(argv[i], "--test-cgroup"))
-			options.cgroup = value;
-		else if (!strcmp(argv[i], "--test-vsock"))
-			options.test_vsock = true;
-	}
 }
 
 int main(int argc, char **argv)

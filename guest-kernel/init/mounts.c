@@ -10,8 +10,8 @@
 #include <sys/sysmacros.h>
 
 #include "device.h"
-#include "init.h"
 #include "launch.h"
+#include "options.h"
 #include "protocol.h"
 #include "sys.h"
 

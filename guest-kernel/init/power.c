@@ -7,11 +7,12 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include "connection.h"
 #include "container.h"
-#include "control.h"
 #include "device.h"
-#include "init.h"
+#include "fatal.h"
 #include "loop.h"
+#include "options.h"
 #include "protocol.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
@@ -38,7 +39,7 @@ static void leave(void)
 		return;
 	leaving = true;
 	timer_clear(&deadline);
-	control_bye(machine_off);
+	connection_bye(machine_off);
 }
 
 static void leave_if_gone(void)

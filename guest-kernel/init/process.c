@@ -13,8 +13,9 @@
 #include <termios.h>
 
 #include "cgroup.h"
-#include "control.h"
-#include "init.h"
+#include "connection.h"
+#include "fatal.h"
+#include "machine.h"
 #include "protocol.h"
 #include "sys.h"
 
@@ -124,14 +125,14 @@ static void read_status(struct process *p)
 	if (n == (ssize_t)sizeof f) {
 		f.text[sizeof f.text - 1] = 0;
 		p->failure = f;
-		control_reply_error(p->request_type, p->request, &f);
+		connection_reply_error(p->request_type, p->request, &f);
 		return;
 	}
 	/* Killed before execve: its end is reported as any other. */
 	p->started = true;
 	put_u32(&w, TAG_PROCESS, p->id);
 	put_u32(&w, TAG_PID, (uint32_t)p->pid);
-	control_reply(p->request_type, p->request, &w);
+	connection_reply(p->request_type, p->request, &w);
 }
 
 static void status_ready(struct watch *w, uint32_t events)
@@ -230,14 +231,12 @@ static void report_exit(struct process *p)
 	put_bytes(&w, TAG_BYTES, totals, sizeof totals);
 	put_u32(&w, TAG_STREAMS, streams);
 	put_bytes(&w, TAG_USAGE, usage, sizeof usage);
-	control_event(MSG_EXIT, &w);
+	connection_event(MSG_EXIT, &w);
 }
 
 /* The report comes after the output: once all of it is in the connections. */
 static void finish_if_drained(struct process *p)
 {
-	struct container *c = p->container;
-
 	if (!p->draining)
 		return;
 	for (int i = 0; i < 3; i++)
@@ -245,7 +244,7 @@ static void finish_if_drained(struct process *p)
 			return;
 	if (p->started)
 		report_exit(p);
-	container_process_gone(c, p);
+	p->gone(p);
 	process_free(p);
 }
 

@@ -26,6 +26,7 @@ struct process {
 	uint32_t id, request;
 	uint16_t request_type;
 	struct container *container;
+	void (*gone)(struct process *p); /* it is reported; freed after this */
 	pid_t pid;
 	int pidfd;
 	struct watch status;      /* the child's report; closed once it is known */
@@ -38,7 +39,6 @@ struct process {
 	int slave;                /* keeps the terminal alive between two openings by the container */
 };
 
-extern struct container *containers;
 extern struct process *processes;
 
 /*
@@ -47,7 +47,5 @@ extern struct process *processes;
  */
 int process_launch(struct process *p, struct launch *l, uint64_t clone_flags, int pid_namespace, struct failure *f);
 void process_ended(struct process *p, int status, const struct rusage *usage);
-/* container.c: its last process is reported. */
-void container_process_gone(struct container *c, struct process *p);
 
 #endif

@@ -6,8 +6,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "init.h"
 #include "launch.h"
+#include "options.h"
 #include "protocol.h"
 #include "sys.h"
 

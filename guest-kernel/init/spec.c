@@ -6,91 +6,15 @@
 #include <signal.h>
 #include <string.h>
 
+#include "fields.h"
 #include "protocol.h"
 
-#define MAX_ITEMS 65536 /* arguments, variables or paths of one kind */
-#define MAX_MOUNTS 512
 #define MAX_FILE (1024 * 1024)
 
 const uint32_t namespace_flags[NS_COUNT] = {
 	[NS_PID] = CLONE_NEWPID, [NS_UTS] = CLONE_NEWUTS,       [NS_IPC] = CLONE_NEWIPC,
 	[NS_CGROUP] = CLONE_NEWCGROUP, [NS_NET] = CLONE_NEWNET,
 };
-
-static int invalid(struct failure *f, const struct field *field, const char *what)
-{
-	return fail(f, ERR_INVALID, 0, "field 0x%04x of %u bytes: %s", field->tag, field->length, what);
-}
-
-static int unknown(struct failure *f, const struct field *field)
-{
-	if (field->tag >= TAG_OPTIONAL)
-		return 0;
-	return fail(f, ERR_UNSUPPORTED, 0, "field 0x%04x is not known in this place", field->tag);
-}
-
-static int take_string(struct arena *a, const struct field *field, uint32_t max, char **out,
-		       struct failure *f)
-{
-	*out = field_string(a, field, max);
-	return *out ? 0 : invalid(f, field, "not a string, or too long");
-}
-
-static int take_u32(const struct field *field, uint32_t *out, struct failure *f)
-{
-	return field_u32(field, out) ? 0 : invalid(f, field, "must have 4 bytes");
-}
-
-static int take_u64(const struct field *field, uint64_t *out, struct failure *f)
-{
-	return field_u64(field, out) ? 0 : invalid(f, field, "must have 8 bytes");
-}
-
-static int take_flag(const struct field *field, bool *out, struct failure *f)
-{
-	*out = true;
-	return field->length == 0 ? 0 : invalid(f, field, "must be empty");
-}
-
-/* Appends to a list that is allocated at its first use, sized by a count of the whole payload. */
-static int take_item(struct arena *a, struct reader all, const struct field *field, uint32_t max,
-		     struct strings *list, struct failure *f)
-{
-	if (!list->items) {
-		uint32_t count = count_fields(all, field->tag);
-
-		if (count > MAX_ITEMS)
-			return fail(f, ERR_LIMIT, 0, "%u fields 0x%04x, at most %d", count, field->tag,
-				    MAX_ITEMS);
-		list->items = arena_alloc(a, (count + 1) * sizeof *list->items);
-		if (!list->items)
-			return fail(f, ERR_SYSTEM, ENOMEM, "no memory for the request");
-	}
-	if (take_string(a, field, max, &list->items[list->count], f))
-		return -1;
-	list->count++;
-	return 0;
-}
-
-/* One more element of an array that is sized by a count of the whole payload. */
-static void *take_element(struct arena *a, struct reader all, const struct field *field, void **array,
-			  uint32_t *count, size_t size, struct failure *f)
-{
-	if (!*array) {
-		uint32_t total = count_fields(all, field->tag);
-
-		if (total > MAX_MOUNTS) {
-			fail(f, ERR_LIMIT, 0, "%u fields 0x%04x, at most %d", total, field->tag, MAX_MOUNTS);
-			return NULL;
-		}
-		*array = arena_alloc(a, total * size);
-		if (!*array) {
-			fail(f, ERR_SYSTEM, ENOMEM, "no memory for the request");
-			return NULL;
-		}
-	}
-	return (char *)*array + (*count)++ * size;
-}
 
 int parse_mount(struct arena *a, struct reader r, struct mount_spec *m, struct failure *f)
 {
@@ -299,6 +223,43 @@ static int take_rlimit(const struct field *field, struct process_spec *s, struct
 	return 0;
 }
 
+static int take_winsize(const struct field *field, struct process_spec *s, struct failure *f)
+{
+	if (field->length != 8)
+		return invalid(f, field, "must have 8 bytes");
+	for (int i = 0; i < 4; i++)
+		s->winsize[i] = get_u16(field->value + 2 * i);
+	s->has_winsize = true;
+	return 0;
+}
+
+static int take_caps(const struct field *field, struct process_spec *s, struct failure *f)
+{
+	if (field->length != 40)
+		return invalid(f, field, "must have 40 bytes");
+	for (int i = 0; i < 5; i++)
+		s->caps[i] = get_u64(field->value + 8 * i);
+	s->has_caps = true;
+	return 0;
+}
+
+static int take_seccomp(const struct field *field, struct process_spec *s, struct failure *f)
+{
+	if (field->length < 12 || (field->length - 4) % 8 || (field->length - 4) / 8 > MAX_SECCOMP)
+		return invalid(f, field, "must be flags and 1 to 4096 instructions");
+	s->seccomp_flags = get_u32(field->value);
+	s->seccomp = field->value + 4;
+	s->seccomp_count = (field->length - 4) / 8;
+	return 0;
+}
+
+static int take_oom_score_adj(const struct field *field, struct process_spec *s, struct failure *f)
+{
+	if (take_u32(field, (uint32_t *)&s->oom_score_adj, f))
+		return -1;
+	return s->oom_score_adj < -1000 || s->oom_score_adj > 1000 ? invalid(f, field, "must be from -1000 to 1000") : 0;
+}
+
 /* Fields of a process. 1: taken, 0: not one of them, -1: failed. */
 static int process_field(struct arena *a, struct reader all, const struct field *field,
 			 struct process_spec *s, struct failure *f)
@@ -331,18 +292,10 @@ static int process_field(struct arena *a, struct reader all, const struct field 
 		rc = take_u32(field, &s->stdio, f);
 		break;
 	case TAG_WINSIZE:
-		if (field->length != 8)
-			return invalid(f, field, "must have 8 bytes");
-		for (int i = 0; i < 4; i++)
-			s->winsize[i] = get_u16(field->value + 2 * i);
-		s->has_winsize = true;
+		rc = take_winsize(field, s, f);
 		break;
 	case TAG_CAPS:
-		if (field->length != 40)
-			return invalid(f, field, "must have 40 bytes");
-		for (int i = 0; i < 5; i++)
-			s->caps[i] = get_u64(field->value + 8 * i);
-		s->has_caps = true;
+		rc = take_caps(field, s, f);
 		break;
 	case TAG_NO_NEW_PRIVS:
 		rc = take_flag(field, &s->no_new_privs, f);
@@ -351,16 +304,10 @@ static int process_field(struct arena *a, struct reader all, const struct field 
 		rc = take_rlimit(field, s, f);
 		break;
 	case TAG_SECCOMP:
-		if (field->length < 12 || (field->length - 4) % 8 || (field->length - 4) / 8 > MAX_SECCOMP)
-			return invalid(f, field, "must be flags and 1 to 4096 instructions");
-		s->seccomp_flags = get_u32(field->value);
-		s->seccomp = field->value + 4;
-		s->seccomp_count = (field->length - 4) / 8;
+		rc = take_seccomp(field, s, f);
 		break;
 	case TAG_OOM_SCORE_ADJ:
-		rc = take_u32(field, (uint32_t *)&s->oom_score_adj, f);
-		if (!rc && (s->oom_score_adj < -1000 || s->oom_score_adj > 1000))
-			return invalid(f, field, "must be from -1000 to 1000");
+		rc = take_oom_score_adj(field, s, f);
 		break;
 	case TAG_UMASK:
 		rc = take_u32(field, &s->umask, f);

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "init.h"
 #include "protocol.h"
 #include "transport.h"
 #include "wire.h"

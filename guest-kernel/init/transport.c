@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "init.h"
+#include "options.h"
 
 int host_connect(uint32_t port)
 {

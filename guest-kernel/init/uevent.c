@@ -8,8 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control.h"
 #include "loop.h"
+
+static void (*on_block_device)(void);
 
 static void uevent_ready(struct watch *w, uint32_t events)
 {
@@ -25,15 +26,16 @@ static void uevent_ready(struct watch *w, uint32_t events)
 	}
 	/* ENOBUFS: events were lost, so look anyway */
 	if (block || (n < 0 && errno == ENOBUFS))
-		control_retry();
+		on_block_device();
 }
 
 static struct watch uevents = { .fd = -1, .ready = uevent_ready };
 
-bool uevent_open(void)
+bool uevent_open(void (*changed)(void))
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
 
+	on_block_device = changed;
 	if (uevents.fd >= 0)
 		return true;
 	uevents.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);

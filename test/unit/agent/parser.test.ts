@@ -132,7 +132,7 @@ describe.skipIf(skip !== undefined)(`init's parser, with sanitizers${skip === un
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'vmm-parser-'));
     driver = join(directory, 'driver');
-    const files = [join(PROJECT, 'test/unit/agent/parser-driver.c'), join(SOURCES, 'spec.c'), join(SOURCES, 'wire.c')];
+    const files = [join(PROJECT, 'test/unit/agent/parser-driver.c'), ...['fields.c', 'spec.c', 'wire.c'].map((name) => join(SOURCES, name))];
     execFileSync('gcc', ['-std=gnu11', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-I', SOURCES, '-o', driver, ...files]);
   }, 60_000);
   afterAll(() => {
