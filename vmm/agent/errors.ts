@@ -1,5 +1,5 @@
 import { VmmError } from '../errors.ts';
-import * as P from './protocol.ts';
+import * as P from './generated/protocol.ts';
 
 /** Stable codes of the guest's error replies, by their number in the protocol. */
 const CODES: Readonly<Record<number, string>> = {

@@ -1,5 +1,5 @@
 import { VmmError } from '../errors.ts';
-import * as P from './protocol.ts';
+import * as P from './generated/protocol.ts';
 import type { ProcessSpec, WindowSize } from './spec.ts';
 import { stdioBits } from './spec.ts';
 import type { Stream } from './transport.ts';

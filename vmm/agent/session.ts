@@ -3,7 +3,7 @@ import { VmmError } from '../errors.ts';
 import { AgentError, protocolError } from './errors.ts';
 import type { ExitReport } from './process.ts';
 import { ProcessHandle } from './process.ts';
-import * as P from './protocol.ts';
+import * as P from './generated/protocol.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec, WindowSize } from './spec.ts';
 import { encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
 import { StreamAcceptor } from './streams.ts';

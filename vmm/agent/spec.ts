@@ -1,4 +1,4 @@
-import * as P from './protocol.ts';
+import * as P from './generated/protocol.ts';
 import { FieldWriter } from './wire.ts';
 
 /** Rows and columns in characters, the rest in pixels. */

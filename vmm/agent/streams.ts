@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { ProcessHandle } from './process.ts';
-import * as P from './protocol.ts';
+import * as P from './generated/protocol.ts';
 import type { Stream } from './transport.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { protocolError } from './errors.ts';
-import { FLAG_REPLY, HEADER_SIZE, MAX_REQUEST } from './protocol.ts';
+import { FLAG_REPLY, HEADER_SIZE, MAX_REQUEST } from './generated/protocol.ts';
 
 const FIELD_HEADER = 8;
 const encoder = new TextEncoder();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { decompress } from 'fzstd';
 import { describe, expect, it } from 'vitest';
 import { AgentSession } from '../../../vmm/agent/index.ts';
-import * as P from '../../../vmm/agent/protocol.ts';
+import * as P from '../../../vmm/agent/generated/protocol.ts';
 import { encodeMessage, FieldWriter, MessageReader, readFields, u32Of } from '../../../vmm/agent/wire.ts';
 import { container, finish, PROJECT, Reader, reasonToSkip, sh, startGuest } from './harness.ts';
 import { UnixTransport } from './unix-transport.ts';

@@ -1,7 +1,4 @@
-/**
- * The agent protocol, version 1: numbers shared with guest-kernel/init/protocol.h.
- * docs/agent-protocol.md describes them; test/unit/agent/constants.test.ts compares the two files.
- */
+// Made by scripts/protocol.mjs from guest-kernel/init/protocol.h; do not edit.
 
 export const PROTOCOL_VERSION_MIN = 1;
 export const PROTOCOL_VERSION_MAX = 1;
@@ -9,20 +6,17 @@ export const PROTOCOL_VERSION_MAX = 1;
 export const PORT_CONTROL = 1024;
 export const PORT_STREAM = 1025;
 
-/** Bytes of a message header: u32 length of the payload, u16 type, u16 flags, u32 id. */
+// Message header: u32 length of the payload, u16 type, u16 flags, u32 id.
 export const HEADER_SIZE = 12;
-/** Largest payload from host to guest, in bytes. */
-export const MAX_REQUEST = 4 * 1024 * 1024;
-/** Largest payload from guest to host, in bytes. */
-export const MAX_REPORT = 64 * 1024;
+export const MAX_REQUEST = 4 * 1024 * 1024; // payload, host to guest
+export const MAX_REPORT = 64 * 1024; // payload, guest to host
 
 export const FLAG_REPLY = 0x0001;
 export const FLAG_ERROR = 0x0002;
 
-/** Bytes of a stream header: u32 magic, u16 version, u16 stream, u32 process, u32 zero, u8 token[16]. */
+// Stream header: u32 magic, u16 version, u16 stream, u32 process, u32 zero, u8 token[16].
 export const STREAM_HEADER_SIZE = 32;
-/** "VMMS" */
-export const STREAM_MAGIC = 0x534d4d56;
+export const STREAM_MAGIC = 0x534d4d56; // "VMMS"
 export const TOKEN_SIZE = 16;
 
 export const STREAM_STDIN = 0;
@@ -30,7 +24,9 @@ export const STREAM_STDOUT = 1;
 export const STREAM_STDERR = 2;
 export const STREAM_TTY = 3;
 
+// Messages of both sides.
 export const MSG_HELLO = 0x0001;
+// Requests of the host.
 export const MSG_START = 0x0010;
 export const MSG_EXEC = 0x0011;
 export const MSG_SIGNAL = 0x0012;
@@ -45,12 +41,13 @@ export const MSG_PING = 0x0022;
 export const MSG_SYNC = 0x0023;
 export const MSG_SLOT = 0x0030;
 export const MSG_VOLUME = 0x0031;
+// Events of the guest.
 export const MSG_EXIT = 0x0080;
 export const MSG_FATAL = 0x0081;
 export const MSG_BYE = 0x0082;
 export const MSG_LOG = 0x0083;
 
-/** Tags below this must be understood; the others may be skipped. */
+// Tags below TAG_OPTIONAL must be understood; the others may be skipped.
 export const TAG_OPTIONAL = 0x8000;
 
 export const TAG_VERSION = 0x0001;
@@ -167,6 +164,7 @@ export const SLOT_SHARE = 3;
 export const ACTION_ADD = 1;
 export const ACTION_REMOVE = 2;
 
+// Error codes of a reply with FLAG_ERROR.
 export const ERR_PROTOCOL = 1;
 export const ERR_UNKNOWN_TYPE = 2;
 export const ERR_UNSUPPORTED = 3;
@@ -189,7 +187,8 @@ export const ERR_FILE = 19;
 export const ERR_TTY = 20;
 export const ERR_SYSTEM = 21;
 
-export const MAX_STRING = 131072;
+// Bounds that both sides keep.
+export const MAX_STRING = 131072; // MAX_ARG_STRLEN of Linux
 export const MAX_PATH = 4096;
 export const MAX_CONTAINERS = 64;
 export const MAX_PROCESSES = 1024;
