@@ -1,6 +1,7 @@
 // `npm run check`: types, lint, artifacts, and the rules of scripts/check/, one file each.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { constants } from './check/constants.mjs';
 import { functions } from './check/functions.mjs';
 import { imports } from './check/imports.mjs';
 import { NOT_YET } from './check/not-yet.mjs';
@@ -27,7 +28,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 run('types (tsc)', bin('tsc'), ['-p', '.']);
 run('lint (biome)', bin('biome'), ['lint', '--error-on-warnings', 'vmm', 'image', 'scripts', 'test', 'bench', 'bin']);
 run('guest artifacts against their sources', process.execPath, [join(root, 'guest-kernel', 'check.mjs')]);
-for (const rule of [imports, functions, words]) rule(report);
+for (const rule of [imports, functions, constants, words]) rule(report);
 for (const entry of NOT_YET) if (!known.has(entry)) report(`scripts/check/not-yet.mjs: ${entry} meets nothing any more: take it out`);
 
 process.stdout.write(failures === 0 ? 'check: all good\n' : `check: ${failures} finding(s)\n`);

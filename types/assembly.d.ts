@@ -1,3 +1,4 @@
-/** The number types of assembly/core/layout.ts, which both compilers read. */
+/** The number types of assembly/core/layout.ts and assembly/contract, which both compilers read; a constant stays below 2^53. */
 declare type u32 = number;
 declare type i32 = number;
+declare type u64 = number;

@@ -2,8 +2,8 @@
  * Port and MMIO bus: finds the device of an address and hands it the offset in its own range. Ranges never overlap. An
  * access that no range holds as a whole reads all ones, is ignored as a write, and is counted.
  */
+import { EEXIST, EINVAL, ENOSPC } from "../contract/generated/errno";
 import { MACHINE_BASE } from "./layout";
-import { EEXIST, EINVAL, ENOSPC } from "./errno";
 import {
   MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, Machine, TRACE_MMIO, TRACE_PIO, count, machine, machine_event,
 } from "./machine";

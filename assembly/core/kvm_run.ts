@@ -1,38 +1,15 @@
 /**
  * Exits of KVM: struct kvm_run (include/uapi/linux/kvm.h) of vCPU n lies at KVM_RUN_BASE + n * KVM_RUN_STRIDE, mapped
- * there by the host. Offsets are checked against the C header by test/unit/core/kvm-run.test.ts.
+ * there by the host.
  */
+import {
+  KVM_EXIT_DEBUG, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO, KVM_EXIT_IOAPIC_EOI,
+  KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, KVM_EXIT_SYSTEM_EVENT, RUN_EXIT_REASON, RUN_IO_COUNT,
+  RUN_IO_DATA_OFFSET, RUN_IO_DIRECTION, RUN_IO_PORT, RUN_IO_SIZE, RUN_MMIO_DATA, RUN_MMIO_IS_WRITE, RUN_MMIO_LEN, RUN_MMIO_PHYS_ADDR,
+} from "../contract/generated/kvm_run";
 import { KVM_RUN_BASE, KVM_RUN_STRIDE, MACHINE_BASE, VCPU_MAX } from "./layout";
 import { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from "./bus";
 import { machine_exit_request } from "./machine";
-
-export const KVM_EXIT_UNKNOWN: u32 = 0;
-export const KVM_EXIT_EXCEPTION: u32 = 1;
-export const KVM_EXIT_IO: u32 = 2;
-export const KVM_EXIT_DEBUG: u32 = 4;
-export const KVM_EXIT_HLT: u32 = 5;
-export const KVM_EXIT_MMIO: u32 = 6;
-export const KVM_EXIT_IRQ_WINDOW_OPEN: u32 = 7;
-export const KVM_EXIT_SHUTDOWN: u32 = 8;
-export const KVM_EXIT_FAIL_ENTRY: u32 = 9;
-export const KVM_EXIT_INTR: u32 = 10;
-export const KVM_EXIT_INTERNAL_ERROR: u32 = 17;
-export const KVM_EXIT_SYSTEM_EVENT: u32 = 24;
-export const KVM_EXIT_IOAPIC_EOI: u32 = 26;
-
-export const KVM_EXIT_IO_IN: u32 = 0;
-export const KVM_EXIT_IO_OUT: u32 = 1;
-
-export const RUN_EXIT_REASON: usize = 8;
-export const RUN_IO_DIRECTION: usize = 32;
-export const RUN_IO_SIZE: usize = 33;
-export const RUN_IO_PORT: usize = 34;
-export const RUN_IO_COUNT: usize = 36;
-export const RUN_IO_DATA_OFFSET: usize = 40;
-export const RUN_MMIO_PHYS_ADDR: usize = 32;
-export const RUN_MMIO_DATA: usize = 40;
-export const RUN_MMIO_LEN: usize = 48;
-export const RUN_MMIO_IS_WRITE: usize = 52;
 
 // What `kvm_exit` returns.
 export const VCPU_RUN: i32 = 0; // enter the guest again

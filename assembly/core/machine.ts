@@ -6,9 +6,9 @@
  *   0x200  bus ranges, BUS_MAX × 32 bytes (assembly/core/bus.ts)
  *   0xb00  exits of KVM by reason, 64 × u32 (assembly/core/kvm_run.ts)
  */
+import { EINVAL, ENOSPC } from "../contract/generated/errno";
 import { host_event } from "./host";
 import { MACHINE_BASE, MACHINE_SIZE, RAM_BASE, RAM_MAX, VCPU_MAX } from "./layout";
-import { EINVAL, ENOSPC } from "./errno";
 
 export const MACHINE_MAGIC: u32 = 0x314d_4d56; // "VMM1"
 export const MACHINE_VERSION: u32 = 1;

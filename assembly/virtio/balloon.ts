@@ -2,22 +2,15 @@
  * Memory balloon (virtio 1.2, §5.5): inflate, deflate, statistics and free-page reporting. Pages that the guest gives
  * up go to the host as ranges; the guest takes them back by touching them.
  */
-import { EINVAL, ENODEV } from "../core/errno";
+import { EINVAL, ENODEV } from "../contract/generated/errno";
+import {
+  VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_MUST_TELL_HOST, VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ,
+  VIRTIO_BALLOON_PFN_SHIFT, VIRTIO_F_IN_ORDER, VIRTIO_ID_BALLOON,
+} from "../contract/generated/virtio";
 import { host_discard } from "../core/host";
 import { guest_gpa, guest_ptr, guest_written_at, own_fill, own_put32, own_put64 } from "../core/guest";
-import {
-  Device, VIRTIO_F_IN_ORDER, VIRTIO_ID_BALLOON, device_active, device_config, device_config_changed, device_enter, device_leave,
-  device_new, device_of, device_private,
-} from "./device";
+import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from "./device";
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
-
-export const VIRTIO_BALLOON_F_MUST_TELL_HOST: u64 = 1 << 0;
-export const VIRTIO_BALLOON_F_STATS_VQ: u64 = 1 << 1;
-export const VIRTIO_BALLOON_F_DEFLATE_ON_OOM: u64 = 1 << 2;
-export const VIRTIO_BALLOON_F_PAGE_REPORTING: u64 = 1 << 5;
-
-/** Balloon pages are 4 KiB whatever the guest's are (§5.5.6). */
-export const VIRTIO_BALLOON_PFN_SHIFT: u32 = 12;
 
 // struct virtio_balloon_config (§5.5.4).
 const CONFIG_NUM_PAGES: usize = 0;

@@ -8,42 +8,21 @@
  * A tag stays taken until the host completes it, whatever the driver does meanwhile; a request of before a reset is
  * only counted off.
  */
+import { EINVAL, ENODEV, EOPNOTSUPP } from "../contract/generated/errno";
+import {
+  VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
+  VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_S_IOERR,
+  VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+  VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, VIRTIO_ID_BLOCK,
+} from "../contract/generated/virtio";
 import { BLK_BASE, BLK_STRIDE } from "../core/layout";
 import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from "../core/host";
-import { EINVAL, ENODEV, EOPNOTSUPP } from "../core/errno";
 import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from "../core/guest";
 import {
-  Device, REASON_REQUEST, VIRTIO_ID_BLOCK, device_active, device_config, device_config_changed, device_fail, device_lock,
-  device_new, device_of, device_private, device_unlock,
+  Device, REASON_REQUEST, device_active, device_config, device_config_changed, device_fail, device_lock, device_new, device_of,
+  device_private, device_unlock,
 } from "./device";
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from "./queue";
-
-// Feature bits (§5.2.3).
-export const VIRTIO_BLK_F_SIZE_MAX: u64 = 1 << 1;
-export const VIRTIO_BLK_F_SEG_MAX: u64 = 1 << 2;
-export const VIRTIO_BLK_F_RO: u64 = 1 << 5;
-export const VIRTIO_BLK_F_BLK_SIZE: u64 = 1 << 6;
-export const VIRTIO_BLK_F_FLUSH: u64 = 1 << 9;
-export const VIRTIO_BLK_F_TOPOLOGY: u64 = 1 << 10;
-export const VIRTIO_BLK_F_CONFIG_WCE: u64 = 1 << 11;
-export const VIRTIO_BLK_F_MQ: u64 = 1 << 12;
-export const VIRTIO_BLK_F_DISCARD: u64 = 1 << 13;
-export const VIRTIO_BLK_F_WRITE_ZEROES: u64 = 1 << 14;
-
-// Request types (§5.2.6).
-export const VIRTIO_BLK_T_IN: u32 = 0;
-export const VIRTIO_BLK_T_OUT: u32 = 1;
-export const VIRTIO_BLK_T_FLUSH: u32 = 4;
-export const VIRTIO_BLK_T_GET_ID: u32 = 8;
-export const VIRTIO_BLK_T_DISCARD: u32 = 11;
-export const VIRTIO_BLK_T_WRITE_ZEROES: u32 = 13;
-
-export const VIRTIO_BLK_S_OK: u32 = 0;
-export const VIRTIO_BLK_S_IOERR: u32 = 1;
-export const VIRTIO_BLK_S_UNSUPP: u32 = 2;
-
-export const VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP: u32 = 1;
-export const VIRTIO_BLK_ID_BYTES: u32 = 20;
 
 const SECTOR: u32 = 512;
 

@@ -11,8 +11,12 @@
  * a device type; vCPU threads reach registers. `lock` serialises whatever reads or changes queues, configuration space
  * or status; `interrupt_status` is reached by atomics alone.
  */
+import { EBUSY, EINVAL } from "../contract/generated/errno";
+import {
+  INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_RING_RESET,
+  VIRTIO_F_VERSION_1,
+} from "../contract/generated/virtio";
 import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE } from "../core/layout";
-import { EBUSY, EINVAL } from "../core/errno";
 import { own_fill } from "../core/guest";
 import { interrupt_pulse } from "../core/interrupt";
 import { lock, unlock } from "../core/lock";
@@ -28,32 +32,6 @@ export const DEV_QUEUES: usize = 0x200;
 export const DEV_TABLES: usize = 0x600;
 export const DEV_TABLE_SIZE: usize = 0x800;
 export const DEV_PRIVATE: usize = 0x1600;
-
-// Device IDs (§5).
-export const VIRTIO_ID_BLOCK: u32 = 2;
-export const VIRTIO_ID_CONSOLE: u32 = 3;
-export const VIRTIO_ID_ENTROPY: u32 = 4;
-export const VIRTIO_ID_BALLOON: u32 = 5;
-export const VIRTIO_ID_SOCKET: u32 = 19;
-
-// Device status field (§2.1).
-export const STATUS_ACKNOWLEDGE: u32 = 1;
-export const STATUS_DRIVER: u32 = 2;
-export const STATUS_DRIVER_OK: u32 = 4;
-export const STATUS_FEATURES_OK: u32 = 8;
-export const STATUS_DEVICE_NEEDS_RESET: u32 = 64;
-export const STATUS_FAILED: u32 = 128;
-
-// Reserved feature bits (§6).
-export const VIRTIO_F_INDIRECT_DESC: u64 = 1 << 28;
-export const VIRTIO_F_EVENT_IDX: u64 = 1 << 29;
-export const VIRTIO_F_VERSION_1: u64 = 1 << 32;
-export const VIRTIO_F_IN_ORDER: u64 = 1 << 35;
-export const VIRTIO_F_RING_RESET: u64 = 1 << 40;
-
-// InterruptStatus bits (§4.2.2).
-export const INTERRUPT_USED: u32 = 1;
-export const INTERRUPT_CONFIG: u32 = 2;
 
 // Why a device needs a reset: b of MACHINE_EV_NEEDS_RESET.
 export const REASON_QUEUE_ADDRESS: u32 = 1; // a ring outside guest memory, misaligned, or of a wrong size

@@ -8,8 +8,12 @@
  *   descriptor: u64 addr, u32 len, u16 flags, u16 next
  */
 import {
-  DEV_QUEUES, Device, INTERRUPT_USED, REASON_ADDRESS, REASON_AVAIL_INDEX, REASON_DESCRIPTOR, REASON_INDIRECT,
-  REASON_QUEUE_ADDRESS, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, device_fail, interrupt_trigger,
+  INTERRUPT_USED, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT,
+  VIRTQ_DESC_F_WRITE, VIRTQ_USED_F_NO_NOTIFY,
+} from "../contract/generated/virtio";
+import {
+  DEV_QUEUES, Device, REASON_ADDRESS, REASON_AVAIL_INDEX, REASON_DESCRIPTOR, REASON_INDIRECT, REASON_QUEUE_ADDRESS, device_fail,
+  interrupt_trigger,
 } from "./device";
 import { guest_copy, guest_fill, guest_ptr, guest_publish16, guest_store64, own_copy, own_put32 } from "../core/guest";
 import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO, machine, machine_event } from "../core/machine";
@@ -17,12 +21,6 @@ import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO, machine, machine_event } from ".
 export const QUEUE_MAX: u32 = 8;
 export const QUEUE_SIZE_MAX: u32 = 256;
 export const QUEUE_STRIDE: usize = 128;
-
-export const VIRTQ_DESC_F_NEXT: u32 = 1;
-export const VIRTQ_DESC_F_WRITE: u32 = 2;
-export const VIRTQ_DESC_F_INDIRECT: u32 = 4;
-export const VIRTQ_AVAIL_F_NO_INTERRUPT: u32 = 1;
-export const VIRTQ_USED_F_NO_NOTIFY: u32 = 1;
 
 @unmanaged
 export class Queue {

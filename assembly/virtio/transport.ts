@@ -2,47 +2,24 @@
  * virtio over MMIO, register layout version 2 (virtio 1.2, §4.2.2), device side: negotiation, status, queues and
  * reset for every device type.
  */
+import { ENODEV } from "../contract/generated/errno";
 import {
-  DEVICE_STATE_VERSION, Device, INTERRUPT_CONFIG, INTERRUPT_USED, STATUS_ACKNOWLEDGE, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER,
-  STATUS_DRIVER_OK, STATUS_FAILED, STATUS_FEATURES_OK, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, device_active, device_at,
-  device_config, device_lock, device_unlock, interrupt_trigger,
-} from "./device";
+  INTERRUPT_CONFIG, INTERRUPT_USED, STATUS_ACKNOWLEDGE, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER, STATUS_DRIVER_OK, STATUS_FAILED,
+  STATUS_FEATURES_OK, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_MMIO_CONFIG, VIRTIO_MMIO_CONFIG_GENERATION,
+  VIRTIO_MMIO_DEVICE_FEATURES, VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_MMIO_DEVICE_ID, VIRTIO_MMIO_DRIVER_FEATURES,
+  VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INTERRUPT_STATUS, VIRTIO_MMIO_MAGIC_VALUE,
+  VIRTIO_MMIO_QUEUE_DESC_HIGH, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DEVICE_HIGH, VIRTIO_MMIO_QUEUE_DEVICE_LOW,
+  VIRTIO_MMIO_QUEUE_DRIVER_HIGH, VIRTIO_MMIO_QUEUE_DRIVER_LOW, VIRTIO_MMIO_QUEUE_NOTIFY, VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_NUM_MAX,
+  VIRTIO_MMIO_QUEUE_READY, VIRTIO_MMIO_QUEUE_RESET, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_SHM_BASE_HIGH, VIRTIO_MMIO_SHM_LEN_LOW,
+  VIRTIO_MMIO_SHM_SEL, VIRTIO_MMIO_STATUS, VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VERSION,
+} from "../contract/generated/virtio";
+import { DEVICE_STATE_VERSION, Device, device_active, device_at, device_config, device_lock, device_unlock, interrupt_trigger } from "./device";
 import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from "./queue";
 import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from "./types";
 import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from "../core/layout";
 import { HOST_KICK_DEVICE, host_kick } from "../core/host";
-import { ENODEV } from "../core/errno";
 import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS, machine, machine_event } from "../core/machine";
 import { wait32 } from "../core/wait";
-
-export const VIRTIO_MMIO_MAGIC_VALUE: u32 = 0x000;
-export const VIRTIO_MMIO_VERSION: u32 = 0x004;
-export const VIRTIO_MMIO_DEVICE_ID: u32 = 0x008;
-export const VIRTIO_MMIO_VENDOR_ID: u32 = 0x00c;
-export const VIRTIO_MMIO_DEVICE_FEATURES: u32 = 0x010;
-export const VIRTIO_MMIO_DEVICE_FEATURES_SEL: u32 = 0x014;
-export const VIRTIO_MMIO_DRIVER_FEATURES: u32 = 0x020;
-export const VIRTIO_MMIO_DRIVER_FEATURES_SEL: u32 = 0x024;
-export const VIRTIO_MMIO_QUEUE_SEL: u32 = 0x030;
-export const VIRTIO_MMIO_QUEUE_NUM_MAX: u32 = 0x034;
-export const VIRTIO_MMIO_QUEUE_NUM: u32 = 0x038;
-export const VIRTIO_MMIO_QUEUE_READY: u32 = 0x044;
-export const VIRTIO_MMIO_QUEUE_NOTIFY: u32 = 0x050;
-export const VIRTIO_MMIO_INTERRUPT_STATUS: u32 = 0x060;
-export const VIRTIO_MMIO_INTERRUPT_ACK: u32 = 0x064;
-export const VIRTIO_MMIO_STATUS: u32 = 0x070;
-export const VIRTIO_MMIO_QUEUE_DESC_LOW: u32 = 0x080;
-export const VIRTIO_MMIO_QUEUE_DESC_HIGH: u32 = 0x084;
-export const VIRTIO_MMIO_QUEUE_DRIVER_LOW: u32 = 0x090;
-export const VIRTIO_MMIO_QUEUE_DRIVER_HIGH: u32 = 0x094;
-export const VIRTIO_MMIO_QUEUE_DEVICE_LOW: u32 = 0x0a0;
-export const VIRTIO_MMIO_QUEUE_DEVICE_HIGH: u32 = 0x0a4;
-export const VIRTIO_MMIO_SHM_SEL: u32 = 0x0ac;
-export const VIRTIO_MMIO_SHM_LEN_LOW: u32 = 0x0b0;
-export const VIRTIO_MMIO_SHM_BASE_HIGH: u32 = 0x0bc;
-export const VIRTIO_MMIO_QUEUE_RESET: u32 = 0x0c0;
-export const VIRTIO_MMIO_CONFIG_GENERATION: u32 = 0x0fc;
-export const VIRTIO_MMIO_CONFIG: u32 = 0x100;
 
 const MAGIC: u32 = 0x7472_6976; // "virt"
 const VENDOR: u32 = 0x204d_4d56; // "VMM "

@@ -1,5 +1,6 @@
 /** What the transport asks of a device type: one switch over the device ID for each question. */
-import { Device, VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from "./device";
+import { VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from "../contract/generated/virtio";
+import { Device } from "./device";
 import { Queue } from "./queue";
 import { blk_config_write, blk_negotiated, blk_process, blk_queue_reset, blk_reset } from "./blk";
 import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from "./console";

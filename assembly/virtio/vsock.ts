@@ -6,10 +6,15 @@
  * The owner's thread alone calls these functions. A vCPU that resets the device
  * only marks connections; the owner tells the host.
  */
-import { EINVAL } from "../core/errno";
+import { EINVAL } from "../contract/generated/errno";
+import {
+  VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET, VIRTIO_VSOCK_OP_CREDIT_REQUEST, VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+  VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_SHUTDOWN,
+  VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM,
+} from "../contract/generated/virtio";
 import { own_put32, own_put64 } from "../core/guest";
 import { host_vsock } from "../core/host";
-import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST, VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET } from "./device";
+import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST } from "./device";
 import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
 import {
   Conn, conn_alloc, conn_at, CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, CONN_MAX, conn_post, CONN_REQUESTED,
@@ -18,20 +23,6 @@ import {
 } from "./vsock_table";
 
 export const VIRTIO_VSOCK_F_STREAM: u64 = 1 << 0;
-
-export const VIRTIO_VSOCK_TYPE_STREAM: u32 = 1;
-
-// Operations (§5.10.6).
-export const VIRTIO_VSOCK_OP_REQUEST: u32 = 1;
-export const VIRTIO_VSOCK_OP_RESPONSE: u32 = 2;
-export const VIRTIO_VSOCK_OP_RST: u32 = 3;
-export const VIRTIO_VSOCK_OP_SHUTDOWN: u32 = 4;
-export const VIRTIO_VSOCK_OP_RW: u32 = 5;
-export const VIRTIO_VSOCK_OP_CREDIT_UPDATE: u32 = 6;
-export const VIRTIO_VSOCK_OP_CREDIT_REQUEST: u32 = 7;
-
-export const VIRTIO_VSOCK_SHUTDOWN_RCV: u32 = 1;
-export const VIRTIO_VSOCK_SHUTDOWN_SEND: u32 = 2;
 
 /** Events of `host_vsock`. `conn` is a handle; for REQUEST `ptr` is the host's port and `len` the guest's. */
 export const VSOCK_EV_REQUEST: u32 = 1; // answer with vsock_accept or vsock_reset
@@ -53,8 +44,6 @@ export const HDR: u32 = 44;
 export const PACKET_MAX: u32 = 65536;
 /** Payload that one call takes from the guest before the owner looks at its other work. */
 const VSOCK_BUDGET: u32 = 4 << 20;
-
-const VIRTIO_VSOCK_EVENT_TRANSPORT_RESET: u32 = 0;
 
 // ---- set-up --------------------------------------------------------------------------------------------------
 

@@ -2,14 +2,12 @@
  * Socket device: what the host's side calls. Only the owner's thread does, from inside `host_vsock` too. Data goes into the guest's
  * receive buffers by copy (`vsock_send`) or by the host's own readv into them (`vsock_rx_begin`, `vsock_rx_commit`).
  */
-import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from "../core/errno";
+import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from "../contract/generated/errno";
+import { VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM } from "../contract/generated/virtio";
 import { guest_copy, guest_written_at, own_put32, own_put64 } from "../core/guest";
 import { Device, device_active, device_config, device_config_changed, device_enter, device_fail, device_leave, REASON_REQUEST } from "./device";
 import { chain_write, queue_at, queue_unpop, queue_used, table_len, table_ptr, table_put } from "./queue";
-import {
-  credit, flush, HDR, header, PACKET_MAX, present, publish, room, RXQ, send_event, take_rx, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SHUTDOWN_RCV,
-  VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM, VSOCK_HOST_CID, vsock_owner,
-} from "./vsock";
+import { credit, flush, HDR, header, PACKET_MAX, present, publish, room, RXQ, send_event, take_rx, VSOCK_HOST_CID, vsock_owner } from "./vsock";
 import {
   conn_alloc, conn_at, conn_by_handle, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, conn_post, CONN_REQUESTED, is_listening,
   LISTEN, LISTEN_MAX, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE, PEND_SHUTDOWN, reply_put, RX_CHAINS, RX_CHAINS_MAX, RX_PIECES, RX_PIECES_MAX, RxChain,

@@ -1,3 +1,4 @@
+import { EAGAIN, EINTR } from '../../assembly/contract/generated/errno.ts';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
 import { eventfdSignal, gettid } from '../host/sys.ts';
 import { kvm_run } from '../host/uapi/kvm.ts';
@@ -10,9 +11,6 @@ import { KvmVm } from '../kvm/vm.ts';
 import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
 import type { VcpuExit } from './types.ts';
-
-const EINTR = 4;
-const EAGAIN = 11;
 
 /** What a vCPU's thread starts with. */
 export interface KvmVcpuJob extends MachineThread {

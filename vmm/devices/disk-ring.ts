@@ -1,3 +1,4 @@
+import { EAGAIN, EINTR, EINVAL, EIO, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { addressOf } from '../host/ffi.ts';
 import type { IoUring } from '../host/io-uring.ts';
@@ -5,7 +6,7 @@ import type { LinearMemory } from '../host/linear-memory.ts';
 import { preadvCachedTry, pwritevAtTry } from '../host/sys.ts';
 import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../host/uapi/io_uring.ts';
 import { RWF_DSYNC, iovec } from '../host/uapi/linux.ts';
-import { type DiskServer, EINVAL, EIO, EOPNOTSUPP, EROFS, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
+import { type DiskServer, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
 
 /** Requests that the kernel works on at once, of all disks; those beyond are served by system calls that block. */
 export const RING_REQUESTS = 256;
@@ -23,8 +24,6 @@ const READ_NOW = 1 << 16;
 export const RING_RESERVED = 32;
 /** Pieces of a request (BLK_SEGMENTS in assembly/virtio/blk.ts). */
 const SEGMENTS = 128;
-const EINTR = 4;
-const EAGAIN = 11;
 
 interface Request {
   disk: number;

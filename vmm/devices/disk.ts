@@ -1,4 +1,5 @@
 import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, readvSync, type Stats, statSync, writevSync, writeSync } from 'node:fs';
+import { EINVAL, EIO, ENODEV, ENOSYS, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../errors.ts';
 import { fallocateTry, flock } from '../host/sys.ts';
@@ -32,13 +33,6 @@ const VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP = 1;
 export const HOST_BLK_SYNC = 0x100;
 /** Result of a request that ends later, by blk_complete (assembly/core/host.ts). */
 export const HOST_PENDING = -0x7000_0000;
-
-export const EIO = 5;
-export const EINVAL = 22;
-const ENODEV = 19;
-export const EROFS = 30;
-const ENOSYS = 38;
-export const EOPNOTSUPP = 95;
 
 /** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {

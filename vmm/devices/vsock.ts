@@ -1,3 +1,4 @@
+import { EAGAIN } from '../../assembly/contract/generated/errno.ts';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import type { Listener, Stream, Transport } from '../agent/transport.ts';
 import { VmmError } from '../errors.ts';
@@ -15,7 +16,6 @@ const EV_WRITABLE = 6;
 const SHUTDOWN_RCV = 1;
 const SHUTDOWN_SEND = 2;
 
-const EAGAIN = 11;
 /** The main thread's scratch area: bytes on their way into the guest. */
 const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
 

@@ -2,6 +2,7 @@
  * io_uring (io_uring(7), io_uring_setup(2), io_uring_enter(2)): submission and completion rings shared with the kernel.
  * One thread makes a ring and is the only one to use it.
  */
+import { EAGAIN, EBUSY, EINTR } from '../../assembly/contract/generated/errno.ts';
 import { ffi } from './ffi.ts';
 import { close, ioUringEnter, ioUringSetup, mmap, munmap } from './sys.ts';
 import {
@@ -151,10 +152,6 @@ export class IoUring {
     close(this.#fd);
   }
 }
-
-const EINTR = 4;
-const EAGAIN = 11;
-const EBUSY = 16;
 
 function put64(words: Int32Array, at: number, value: number): void {
   words[at] = value % HIGH;

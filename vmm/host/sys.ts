@@ -2,6 +2,7 @@
  * System calls. Each checks its result and throws a HostCallError with call, arguments and errno name; those that callers
  * want to try say so. Addresses are bigint; buffers are views, which may lie in a shared linear memory.
  */
+import { EAGAIN, EINTR, EINVAL, ENODATA, ENXIO, EOPNOTSUPP, ERANGE } from '../../assembly/contract/generated/errno.ts';
 import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
@@ -86,14 +87,6 @@ const c = declareLazily<{
   lgetxattr: 'intptr_t lgetxattr(const void *, const void *, void *, size_t)',
   lsetxattr: 'int lsetxattr(const char *, const char *, void *, size_t, int)',
 });
-
-const EINTR = 4;
-const EAGAIN = 11;
-const ENXIO = 6;
-const EINVAL = 22;
-const ENODATA = 61;
-const ERANGE = 34;
-const EOPNOTSUPP = 95;
 
 function failed(call: string, args: readonly unknown[]): HostCallError {
   return new HostCallError(call, args, lastErrno());
