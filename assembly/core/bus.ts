@@ -16,7 +16,7 @@ import { power_read, power_write } from "../legacy/power";
 export const BUS_PIO: u32 = 0;
 export const BUS_MMIO: u32 = 1;
 
-// What sits behind a range. The software CPU's interrupt controllers and timers are reached before the bus (assembly/cpu/mmio.ts, ioport.ts).
+// What sits behind a range. The software CPU's interrupt controllers and timers are reached before the bus (assembly/cpu/memory/mmio.ts, ioport.ts).
 export const BUS_VIRTIO: u32 = 1; // arg = device slot
 export const BUS_SERIAL: u32 = 2;
 export const BUS_I8042: u32 = 3; // arg = 0 for port 0x60, 4 for port 0x64

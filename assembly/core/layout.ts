@@ -7,8 +7,8 @@
  *
  *   0x0000_0000  null page, never used
  *   0x0000_1000  machine header (assembly/core/machine.ts)
- *   0x0000_2000  breakpoints and watchpoints of the software CPU (assembly/cpu/debug.ts)
- *   0x0000_3000  counted runs (assembly/cpu/count.ts)
+ *   0x0000_2000  breakpoints and watchpoints of the software CPU (assembly/cpu/debug/debug.ts)
+ *   0x0000_3000  counted runs (assembly/cpu/execute/count.ts)
  *   0x0001_0000  device states, DEVICE_STRIDE each
  *   0x0009_0000  vsock connection table and buffers
  *   0x000d_0000  legacy devices
@@ -20,7 +20,7 @@
  *   0x0100_0000  code marks, dirty bitmap, page generations, line masks
  *   0x0200_0000  decoded blocks
  *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
- *   0x0700_0000  log of executed blocks (assembly/cpu/count.ts)
+ *   0x0700_0000  log of executed blocks (assembly/cpu/execute/count.ts)
  *   0x0800_0000  guest RAM (gpa 0)
  */
 export const PAGE_SIZE: u32 = 4096;
@@ -62,7 +62,7 @@ export const SCRATCH_BASE: u32 = 0x0030_0000;
 export const SCRATCH_STRIDE: u32 = 0x0001_0000;
 export const SCRATCH_MAX: u32 = 40;
 
-/** Software CPU: registers, TLBs and local APIC of vCPU n (assembly/cpu/state.ts). */
+/** Software CPU: registers, TLBs and local APIC of vCPU n (assembly/cpu/vcpu/state.ts). */
 export const CPU_BASE: u32 = 0x0080_0000;
 export const CPU_STRIDE: u32 = 0x0004_0000;
 
@@ -83,7 +83,7 @@ export const BLOCK_SIZE: u32 = 0x0280_0000;
 export const BLK_BASE: u32 = 0x0600_0000;
 export const BLK_STRIDE: u32 = 0x0008_0000;
 
-/** Executed blocks of the running slice: EXEC_LOG_ENTRY bytes each (assembly/cpu/count.ts). */
+/** Executed blocks of the running slice: EXEC_LOG_ENTRY bytes each (assembly/cpu/execute/count.ts). */
 export const EXEC_LOG_BASE: u32 = 0x0700_0000;
 export const EXEC_LOG_ENTRY: u32 = 16;
 export const EXEC_LOG_MAX: u32 = 0x1_0000;

@@ -13,7 +13,7 @@ import { MACHINE_BASE, MACHINE_SIZE, RAM_BASE, RAM_MAX, VCPU_MAX } from "./layou
 export const MACHINE_MAGIC: u32 = 0x314d_4d56; // "VMM1"
 export const MACHINE_VERSION: u32 = 1;
 
-/** Interrupts go to the core's own IOAPIC (assembly/cpu/ioapic.ts), not to `host_irq`. */
+/** Interrupts go to the core's own IOAPIC (assembly/cpu/chips/ioapic.ts), not to `host_irq`. */
 export const MACHINE_F_SOFT_IRQ: u32 = 1;
 /** Queues are processed by another thread than the one that runs a vCPU, so a vCPU may wait for it. */
 export const MACHINE_F_THREADS: u32 = 2;

@@ -1,19 +1,19 @@
 /** cpu_run: what happens between blocks. */
-import { block_build } from './build-block';
-import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE } from './blocks';
-import { debug_at, DEBUG_BREAK, debug_low, DEBUG_WATCH, watch_taken_back } from './debug';
-import { raise_step, sys_deliver, sys_pending } from './exception';
-import { raise_gp, raise_ud } from './fault';
-import { interp } from './generated/interp';
-import { JUMP_MASK, link_patch } from './interp_support';
-import { mmu_fetch, PA_FAULT } from './mmu';
-import { MODE_64, MODE_FLAT, MODE_STEP } from './modes';
-import { run_enter, run_leave } from './smp';
-import { timer_insns, timer_poll } from './timer';
+import { block_build } from './decode/build-block';
+import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE } from './uop/blocks';
+import { debug_at, DEBUG_BREAK, debug_low, DEBUG_WATCH, watch_taken_back } from './debug/debug';
+import { raise_step, sys_deliver, sys_pending } from './system/exception';
+import { raise_gp, raise_ud } from './vcpu/fault';
+import { interp } from './execute/generated/interp';
+import { JUMP_MASK, link_patch } from './execute/interp_support';
+import { mmu_fetch, PA_FAULT } from './memory/mmu';
+import { MODE_64, MODE_FLAT, MODE_STEP } from './vcpu/modes';
+import { run_enter, run_leave } from './vcpu/smp';
+import { timer_insns, timer_poll } from './chips/timer';
 import {
   Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_BASE,
   SEG_CS, SEG_LIMIT,
-} from './state';
+} from './vcpu/state';
 
 export const RUN_BUDGET: i32 = 0;
 export const RUN_HALT: i32 = 1;

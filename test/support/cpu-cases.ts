@@ -2,7 +2,7 @@
  * Random cases for the integer instructions, made from the opcode map: every row, operand size, prefix and operand kind,
  * edge values, and addresses that fault. For ring 3, 64-bit and 32-bit; the layout is test/support/cpudiff.c's.
  */
-import { type OpmapRow, readOpmap } from '../../assembly/cpu/generate.mjs';
+import { type OpmapRow, readOpmap } from '../../assembly/cpu/generate/generate.mjs';
 
 export const CASE_SIZE = 208;
 export const RESULT_SIZE = 672;

@@ -1,5 +1,5 @@
 /**
- * The system side of the software CPU for tests: compiles assembly/cpu/test_sys.ts when its sources changed, and gives
+ * The system side of the software CPU for tests: compiles assembly/test/sys.ts when its sources changed, and gives
  * one machine with direct access to registers, guest memory and page tables. Host time is the test's.
  */
 import { execFileSync } from 'node:child_process';
@@ -19,14 +19,14 @@ function newest(dir: string): number {
   return t;
 }
 
-/** Compiles one AssemblyScript entry of assembly/cpu into .cache/test/, once per change of assembly/. */
+/** Compiles one AssemblyScript entry of assembly/test into .cache/test/, once per change of assembly/. */
 export function compileEntry(name: string): WebAssembly.Module {
   const out = join(root, '.cache', 'test', `${name}.wasm`);
   if (!existsSync(out) || statSync(out).mtimeMs < newest(join(root, 'assembly'))) {
     mkdirSync(join(root, '.cache', 'test'), { recursive: true });
     const temp = `${out}.${process.pid}`;
     const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-    const args = [asc, 'assembly/index.ts', `assembly/cpu/${name}.ts`, '--config', 'asconfig.json', '--target', 'release', '--outFile', temp, '--disableWarning'];
+    const args = [asc, 'assembly/index.ts', `assembly/test/${name}.ts`, '--config', 'asconfig.json', '--target', 'release', '--outFile', temp, '--disableWarning'];
     execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
     renameSync(temp, out);
   }

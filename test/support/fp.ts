@@ -1,6 +1,6 @@
 /**
  * The floating-point part of the software CPU for tests: records of instructions as the real CPU ran them
- * (test/unit/cpu/fp/vectors.c), run against assembly/cpu/test_fp.ts.
+ * (test/unit/cpu/fp/vectors.c), run against assembly/test/fp.ts.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -162,7 +162,7 @@ export class FpMachine {
 
   constructor(profile: number = PROFILE.v2) {
     const host = new Proxy({}, { get: () => () => 0 });
-    this.x = new WebAssembly.Instance(compileEntry('test_fp'), { env: { memory: this.memory, abort: () => undefined }, host }).exports as unknown as Exports;
+    this.x = new WebAssembly.Instance(compileEntry('fp'), { env: { memory: this.memory, abort: () => undefined }, host }).exports as unknown as Exports;
     this.x.fp_test_init(CPU_BASE, profile);
   }
 

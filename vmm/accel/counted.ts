@@ -21,10 +21,10 @@ const YIELD_MS = 10;
 /** Shorter sleeps than this are not worth a timer of the host. */
 const SLEEP_MIN_NS = 1_000_000n;
 
-// Numbers of cpu_field (assembly/cpu/reset.ts).
+// Numbers of cpu_field (assembly/cpu/system/reset.ts).
 const FIELD_ICOUNT = 10;
 const FIELD_REP = 23;
-// TRACE_* of assembly/cpu/count.ts.
+// TRACE_* of assembly/cpu/execute/count.ts.
 const TRACE_HASH = 1;
 const TRACE_LOG = 2;
 

@@ -3,7 +3,7 @@ import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './de
 import type { AcceleratorContext, Registers } from './types.ts';
 import { cpuAddress, readRegisters } from './wasm-registers.ts';
 
-// DEBUG_* of assembly/cpu/debug.ts.
+// DEBUG_* of assembly/cpu/debug/debug.ts.
 const DEBUG_AT_BREAK = 1;
 const DEBUG_READ = 2;
 const DEBUG_WRITE = 3;
@@ -11,7 +11,7 @@ const BREAK_MAX = 256;
 const WATCH_MAX = 32;
 const ACCESSES = { read: 1, write: 2, access: 3 } as const;
 
-// Numbers of cpu_field (assembly/cpu/reset.ts).
+// Numbers of cpu_field (assembly/cpu/system/reset.ts).
 const FIELD_SEGS = 2;
 const FIELD_XMM = 3;
 const FIELD_FPR = 4;

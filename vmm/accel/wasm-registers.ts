@@ -13,7 +13,7 @@ export const RUN_SHUTDOWN = 3;
 export const RUN_EXIT = 4;
 export const RUN_DEBUG = 5;
 
-// PROFILE_* of assembly/cpu/cpuid.ts.
+// PROFILE_* of assembly/cpu/system/cpuid.ts.
 const PROFILE_BASELINE = 0;
 const PROFILE_V2 = 1;
 
@@ -40,7 +40,7 @@ export function setEntry(core: CoreExports, entry: EntryState): void {
 
 const GPRS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'];
-/** Numbers of cpu_field (assembly/cpu/reset.ts) for 64-bit registers. */
+/** Numbers of cpu_field (assembly/cpu/system/reset.ts) for 64-bit registers. */
 const FIELDS: readonly (readonly [string, number])[] = [
   ['rip', 1], ['cr0', 5], ['cr2', 6], ['cr3', 7], ['cr4', 8], ['efer', 9], ['icount', 10], ['kernel_gs_base', 16], ['gdtr', 17], ['idtr', 18], ['rep_count', 23],
 ];

@@ -30,7 +30,7 @@ export interface WasmVcpuJob extends MachineThread {
 export type WasmVcpuMessage =
   | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
   | { readonly type: 'entered' }
-  /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug.ts). */
+  /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug/debug.ts). */
   | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
   | { readonly type: 'exit'; readonly exit: VcpuExit };
 

@@ -8,7 +8,7 @@ const NAMES_MAX = 1 << 18;
 const CHUNK = 1 << 18;
 
 /**
- * `--trace exec`: writes the log of executed blocks (assembly/cpu/count.ts), a line each: "MICROSECONDS vcpuN exec COUNT
+ * `--trace exec`: writes the log of executed blocks (assembly/cpu/execute/count.ts), a line each: "MICROSECONDS vcpuN exec COUNT
  * ADDRESS INSTRUCTIONS [NAME]". COUNT is the vCPU's own, before the block; time is virtual.
  */
 export class ExecTrace {

@@ -2,16 +2,16 @@
  * The border between the floating-point part and its neighbours: micro-op fields, guest memory, faults.
  * Everything under fp/ reaches decoder, memory and exceptions through this file only.
  */
-import { block_vars, B_UOPS } from '../blocks';
-import { raise as raise_error } from '../fault';
-import { ptr_r } from '../mem';
-import { CPU_FPR, CPU_XMM, Cpu } from '../state';
-import { ea, U_A, U_B, U_IMM, U_IP, UOP_SIZE } from '../uop';
+import { block_vars, B_UOPS } from '../uop/blocks';
+import { raise as raise_error } from '../vcpu/fault';
+import { ptr_r } from '../memory/mem';
+import { CPU_FPR, CPU_XMM, Cpu } from '../vcpu/state';
+import { ea, U_A, U_B, U_IMM, U_IP, UOP_SIZE } from '../uop/uop';
 
-export { faulted } from '../fault';
-export { flags_get, set_flags_explicit } from '../flags';
-export { copy_in, copy_out, probe_w, ptr_r, ptr_w, ptr_w_done } from '../mem';
-export { ea } from '../uop';
+export { faulted } from '../vcpu/fault';
+export { flags_get, set_flags_explicit } from '../vcpu/flags';
+export { copy_in, copy_out, probe_w, ptr_r, ptr_w, ptr_w_done } from '../memory/mem';
+export { ea } from '../uop/uop';
 
 /** Linear address of the first byte of the instruction that micro-op `u` belongs to. */
 export function ip_start(cpu: usize, u: usize): u64 {
@@ -39,7 +39,7 @@ export const VEC_GP: u32 = 13;
 export const VEC_MF: u32 = 16;
 export const VEC_XM: u32 = 19;
 
-// Micro-op fields (assembly/cpu/uop.ts)
+// Micro-op fields (assembly/cpu/uop/uop.ts)
 @inline
 export function u_a(u: usize): usize {
   return <usize>load<u8>(u, U_A);

@@ -4,8 +4,8 @@
  *   +0 FCW u16, +2 FSW u16, +4 abridged tags u8, +6 FOP u16, +8 FIP u64 (or u32, FCS u16), +16 FDP u64 (or u32, FDS u16),
  *   +24 MXCSR u32, +28 MXCSR_MASK u32, +32 ST0 … ST7 (16 bytes each, 10 used), +160 XMM0 … XMM15
  */
-import { CPU_FPR, CPU_SCRATCH, CPU_XMM, Cpu } from '../state';
-import { MODE_64 } from '../modes';
+import { CPU_FPR, CPU_SCRATCH, CPU_XMM, Cpu } from '../vcpu/state';
+import { MODE_64 } from '../vcpu/modes';
 import {
   CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, copy_in, copy_out, ea, probe_w, ptr_r, raise, u_a, u_imm2,
 } from './env';

@@ -2,7 +2,7 @@
  * MMX on the x87 registers: every instruction but EMMS sets TOP to 0 and all tags to valid, every write sets the
  * register's exponent field to ones. Intel SDM Vol. 3, chapter 12; Vol. 2 for the opcodes.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import {
   CR0_EM, CR0_TS, SSE_MEM, SSE_W, VEC_MF, VEC_NM, VEC_UD, ea, faulted, gpr, mm, ptr_r, raise, src_mm, u_a, u_b, u_imm2,
 } from './env';

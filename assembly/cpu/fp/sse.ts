@@ -2,7 +2,7 @@
  * SSE and SSE2 (0F map): `sse_exec` runs one OP_SSE micro-op, the frequent ones here, the others in ssecold.ts.
  * Rules of entry (Intel SDM Vol. 3, Table 13-1): CR0.EM or no CR4.OSFXSR → #UD, CR0.TS → #NM.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import {
   CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_UD, ea, faulted, gpr, ptr_r, ptr_w, ptr_w_done, raise, set_flags_explicit, u_a,
   u_b, u_imm2, xmm,

@@ -1,5 +1,5 @@
 /** What the dispatchers of SSE share: permission to run, stores, gpr operands, commit. */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import {
   CPU_FPTMP, CR0_EM, CR0_TS, CR4_OSFXSR, SSE_MEM, SSE_W, VEC_GP, VEC_NM, VEC_UD, ea, gpr, ptr_r, ptr_w, ptr_w_done, raise, src_u, u_a, u_b,
   u_imm2, xmm,

@@ -5,7 +5,7 @@
  * to find out is then PE alone, by exact tests. All else goes through softfloat.ts. Flags collect in the work area at
  * cpu + CPU_FPTMP (T_FLAGS) until `commit` moves them to MXCSR. Intel SDM Vol. 1, 11.5 and Table 4-7.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import { CPU_FPTMP, CR4_OSXMMEXCPT, VEC_UD, VEC_XM, raise } from './env';
 import * as sf from './softfloat';
 import { A, B, R, T_FLAGS, C_DENORMAL, C_INF, C_QNAN, C_SNAN, C_ZERO, IE, DE, ZE, OE, UE, PE } from './softfloat';

@@ -2,7 +2,7 @@
  * SSSE3, SSE4.1 and SSE4.2 (maps 0F 38 and 0F 3A), offered by the x86-64-v2 model only. Intel SDM Vol. 2.
  * MMX forms (no prefix, SSSE3) go through the same operations on 64 bits.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import {
   CPU_FPTMP, CR0_EM, CR0_TS, SSE_MEM, SSE_W, VEC_NM, VEC_UD, ea, gpr, mm, ptr_r, ptr_w, ptr_w_done, raise,
   set_flags_explicit, src16, src_mm, src_u, u_a, u_b, u_imm2, xmm,

@@ -2,7 +2,7 @@
  * x87: `x87_exec` runs one OP_X87 micro-op (imm2 = opcode bits 2:0 << 8 | modrm, bit 11 16-bit operand size).
  * Intel SDM Vol. 2, opcodes D8 … DF; undocumented aliases as real CPUs have them.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import { CR0_EM, CR0_MP, CR0_TS, VEC_MF, VEC_NM, VEC_UD, flags_get, raise, set_flags_explicit, u_imm2 } from './env';
 import * as sf from './softfloat';
 import { A, B, C_ZERO, DE, T_FLAGS, TOP64 } from './softfloat';

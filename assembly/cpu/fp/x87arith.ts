@@ -1,5 +1,5 @@
 /** x87 arithmetic on unpacked operands: the four operations, root, compare, FPREM, FSCALE, FXTRACT, FRNDINT. Intel SDM Vol. 1, 8.3 and 8.5; Vol. 2. */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import * as sf from './softfloat';
 import { A, B, C_DENORMAL, C_INF, C_NORMAL, C_QNAN, C_SNAN, C_UNSUPPORTED, C_ZERO, DE, IE, PE, R, SF_UP, TOP64, ZE } from './softfloat';
 import {

@@ -2,8 +2,8 @@
  * FLDCW, FLDENV, FNSTENV, FRSTOR, FNSAVE, FNINIT. Images of Intel SDM Vol. 1, figures 8-9 … 8-12: 28 bytes with 32-bit
  * operand size (64-bit mode uses it too), 14 with 16-bit; FSAVE adds eight registers of ten bytes.
  */
-import { CPU_FPR, CPU_SCRATCH, Cpu } from '../state';
-import { MODE_PE } from '../modes';
+import { CPU_FPR, CPU_SCRATCH, Cpu } from '../vcpu/state';
+import { MODE_PE } from '../vcpu/modes';
 import { X87_O16, copy_in, copy_out, ea, ptr_r, u_imm2 } from './env';
 import { FSW_B, FSW_ES } from './x87stack';
 import { TOP64 } from './softfloat';

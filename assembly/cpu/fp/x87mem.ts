@@ -1,5 +1,5 @@
 /** The memory forms of x87: loads, stores, arithmetic with a memory operand. Intel SDM Vol. 2, opcodes D8 … DF. */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import { VEC_MF, VEC_UD, ea, ip_start, ptr_r, ptr_w, ptr_w_done, raise, u_imm2 } from './env';
 import * as sf from './softfloat';
 import { A, B, C_DENORMAL, C_INF, C_ZERO, DE, IE, OE, R, RC_ZERO, T_FLAGS, UE } from './softfloat';

@@ -3,7 +3,7 @@
  *
  * The tag word holds 3 for an empty register and 0 for any other; FNSTENV and FNSAVE compute the rest (x87env.ts).
  */
-import { CPU_FPR, Cpu } from '../state';
+import { CPU_FPR, Cpu } from '../vcpu/state';
 import { CPU_FPTMP } from './env';
 import * as sf from './softfloat';
 import { A, B, C_INF, C_QNAN, C_SNAN, C_UNSUPPORTED, C_ZERO, DE, IE, R, SF_UP, T_FLAGS, TOP64, UE, OE, ZE } from './softfloat';

@@ -2,7 +2,7 @@
  * FSIN, FCOS, FSINCOS, FPTAN (Intel SDM Vol. 1, 8.3.6; special cases: Vol. 2). Arguments are reduced by an exact
  * pi, not by the 66-bit pi of real CPUs: the difference shows only for large arguments, or near multiples of pi.
  */
-import { Cpu } from '../state';
+import { Cpu } from '../vcpu/state';
 import * as fx from './fixed128';
 import * as sf from './softfloat';
 import { A, C_INF, C_NORMAL, C_ZERO, IE, R, TOP64, mulhi } from './softfloat';

@@ -9,7 +9,7 @@ const PEND = { INTR: 1, NMI: 2, INIT: 4, SIPI: 8 };
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('test_sys');
+  module = compileEntry('sys');
 });
 beforeEach(() => {
   m = new SysMachine(module, 4);

@@ -5,7 +5,7 @@ import { compileEntry, FIELD, SysMachine } from '../../support/cpu-sys.ts';
 
 let module: WebAssembly.Module;
 beforeAll(() => {
-  module = compileEntry('test_sys');
+  module = compileEntry('sys');
 });
 
 // Local APIC registers (SDM Vol. 3A, table 11-1).

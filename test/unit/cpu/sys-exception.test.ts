@@ -19,7 +19,7 @@ const UCODE = 0x33;
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('test_sys');
+  module = compileEntry('sys');
 });
 
 function gate(vector: number, target: bigint, options: { selector?: number; ist?: number; type?: number; dpl?: number; present?: boolean } = {}): void {

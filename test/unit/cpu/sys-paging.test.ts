@@ -8,7 +8,7 @@ const PA = 0x20_0000;
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('test_sys');
+  module = compileEntry('sys');
 });
 beforeEach(() => {
   m = new SysMachine(module);

@@ -4,7 +4,7 @@ import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('test_sys');
+  module = compileEntry('sys');
 });
 beforeEach(() => {
   m = new SysMachine(module);

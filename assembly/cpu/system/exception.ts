@@ -1,0 +1,460 @@
+/**
+ * Exceptions and interrupts: delivery through the IDT (64-bit with IST, 32-bit, 16-bit gates) or the real-mode vector
+ * table, double and triple faults, and what the vCPU does about its pending bits between blocks.
+ * Intel SDM Vol. 3A chapter 6; error codes §6.13, double fault table 6-5.
+ */
+import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from '../vcpu/fault';
+import { flags_get } from '../vcpu/flags';
+import { int_ack, int_pending } from '../chips/lapic';
+import { rd16_sys, rd32_sys, rd64_sys } from '../memory/mem';
+import { canonical } from '../memory/mmu';
+import { update_mode } from '../vcpu/modes';
+import { init_cpu, start_cpu } from './reset';
+import {
+  ATTR_CODE, ATTR_DB, ATTR_EC, ATTR_L, ATTR_P, ATTR_RW, ATTR_S, desc_accessed, desc_attr, desc_base, desc_limit, descriptor,
+  dpl_of, long_mode, protected_mode, seg_attr, seg_ptr, seg_selector, seg_set, set_cpl,
+} from '../memory/segment';
+import { pause_wait } from '../vcpu/smp';
+import { new_stack_write, set_sp, stack_mask, stack_write } from '../memory/stack';
+import {
+  Cpu, CPU_STATS, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK,
+  PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_ATTR, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
+} from '../vcpu/state';
+import { count_stat, STAT_INTERRUPTS, STAT_TASK_GATES } from '../vcpu/stats';
+import { timer_poll } from '../chips/timer';
+import { tlb_flush_all, tlb_sys, tlb_user } from '../memory/tlb';
+
+export const EFLAGS_TF: u32 = 0x100;
+export const EFLAGS_IF: u32 = 0x200;
+export const EFLAGS_NT: u32 = 0x4000;
+export const EFLAGS_RF: u32 = 0x1_0000;
+export const EFLAGS_VM: u32 = 0x2_0000;
+
+// What cpu_run returns (run.ts); 0 means go on here.
+const RUN_GO_ON: i32 = 0;
+const RUN_HALT: i32 = 1;
+const RUN_KICK: i32 = 2;
+const RUN_SHUTDOWN: i32 = 3;
+
+const DR6_BS: u64 = 0x4000;
+
+/** Vectors that push an error code. */
+@inline
+function pushes_error(vector: u32): bool {
+  return vector < 32 && ((<u32>0x0022_7d00 >> vector) & 1) != 0; // 8, 10..14, 17, 21
+}
+
+/** Table 6-4: 0 benign, 1 contributory, 2 page fault, 3 double fault. */
+function class_of(vector: u32): u32 {
+  if (vector == X_PF) return 2;
+  if (vector == X_DF) return 3;
+  return vector == 0 || (vector >= 10 && vector <= 13) ? 1 : 0;
+}
+
+/** After a change of CPL, CS or SS by a control transfer. */
+function settle(cpu: usize, cpl: u32): void {
+  set_cpl(cpu, cpl);
+  update_mode(cpu);
+}
+
+/**
+ * Delivers one event; `soft`: INT n, INT3, INTO (the gate's DPL counts, EXT is 0). `rip`: address to return to. False:
+ * a fault came up on the way, it is in `cpu.fault`, and no register has changed.
+ */
+function deliver(cpu: usize, vector: u32, error: u32, has_error: bool, soft: bool, rip: u64, rf: bool): bool {
+  if (!protected_mode(cpu)) return deliver_real(cpu, vector, rip);
+  return long_mode(cpu)
+    ? deliver_long(cpu, vector, error, has_error, soft, rip, rf)
+    : deliver_protected(cpu, vector, error, has_error, soft, rip, rf);
+}
+
+/** Real mode: four bytes a vector (SDM Vol. 3B §21.1.4). */
+function deliver_real(cpu: usize, vector: u32, rip: u64): bool {
+  const c = changetype<Cpu>(cpu);
+  if (vector * 4 + 3 > c.idtr_limit) {
+    raise(cpu, X_GP, vector * 8 + 2);
+    return false;
+  }
+  const target = rd32_sys(cpu, c.idtr_base + vector * 4);
+  const sp = c.r4;
+  const mask = stack_mask(cpu);
+  if (!stack_write(cpu, (sp - 2) & mask, flags_get(cpu) & 0xffff, 2)) return false;
+  if (!stack_write(cpu, (sp - 4) & mask, seg_selector(cpu, SEG_CS), 2)) return false;
+  if (!stack_write(cpu, (sp - 6) & mask, rip & 0xffff, 2)) return false;
+  set_sp(cpu, sp - 6, mask);
+  const s = seg_ptr(cpu, SEG_CS);
+  store<u16>(s + 16, target >> 16);
+  store<u64>(s + SEG_BASE, <u64>(target >> 16) << 4);
+  c.eflags &= ~(EFLAGS_IF | EFLAGS_TF | EFLAGS_RF | 0x4_0000);
+  c.rip = target & 0xffff;
+  settle(cpu, 0);
+  return true;
+}
+
+/** The handler's code segment: its descriptor after all checks, 0 with the fault set otherwise. */
+function handler_segment(cpu: usize, selector: u32, ext: u32): u64 {
+  const c = changetype<Cpu>(cpu);
+  if ((selector & 0xfffc) == 0) {
+    raise(cpu, X_GP, ext);
+    return 0;
+  }
+  const d = descriptor(cpu, selector, X_GP, ext);
+  if (excepted(cpu)) return 0;
+  const attr = desc_attr(d);
+  if ((attr & (ATTR_S | ATTR_CODE)) != (ATTR_S | ATTR_CODE) || dpl_of(attr) > c.cpl) {
+    raise(cpu, X_GP, (selector & 0xfffc) | ext);
+    return 0;
+  }
+  if (!(attr & ATTR_P)) {
+    raise(cpu, X_NP, (selector & 0xfffc) | ext);
+    return 0;
+  }
+  if (long_mode(cpu) && (attr & (ATTR_L | ATTR_DB)) != ATTR_L) {
+    raise(cpu, X_GP, (selector & 0xfffc) | ext);
+    return 0;
+  }
+  return d;
+}
+
+function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft: bool, rip: u64, rf: bool): bool {
+  const c = changetype<Cpu>(cpu);
+  const ext: u32 = soft ? 0 : 1;
+  const code = vector * 8 + 2 + ext;
+  if (vector * 16 + 15 > c.idtr_limit) {
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  const at = c.idtr_base + vector * 16;
+  const low = rd64_sys(cpu, at);
+  const high = rd64_sys(cpu, at + 8);
+  if (excepted(cpu)) return false;
+  const type = <u32>(low >> 40) & 0x1f;
+  if (type != 0xe && type != 0xf) {
+    if (type == 5) count_stat(cpu, STAT_TASK_GATES);
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  if (soft && (<u32>(low >> 45) & 3) < c.cpl) {
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  if (!((low >> 47) & 1)) {
+    raise(cpu, X_NP, code);
+    return false;
+  }
+  const selector = <u32>(low >> 16) & 0xffff;
+  const d = handler_segment(cpu, selector, ext);
+  if (excepted(cpu)) return false;
+  const attr = desc_attr(d);
+  const inner = !(attr & ATTR_EC) && dpl_of(attr) < c.cpl;
+  const cpl = attr & ATTR_EC ? c.cpl : dpl_of(attr);
+  const ist = <u32>(low >> 32) & 7;
+  let sp = c.r4;
+  if (ist != 0 || inner) {
+    const tr = seg_ptr(cpu, SEG_TR);
+    const offset: u32 = ist != 0 ? 0x24 + (ist - 1) * 8 : 4 + cpl * 8;
+    if (offset + 7 > load<u32>(tr + SEG_LIMIT)) {
+      raise(cpu, X_TS, (seg_selector(cpu, SEG_TR) & 0xfffc) | ext);
+      return false;
+    }
+    sp = rd64_sys(cpu, load<u64>(tr + SEG_BASE) + offset);
+    if (excepted(cpu)) return false;
+    if (!canonical(sp)) {
+      raise(cpu, X_SS, ext);
+      return false;
+    }
+  }
+  const target = (low & 0xffff) | ((low >> 32) & 0xffff_0000) | (high << 32);
+  if (!canonical(target)) {
+    raise(cpu, X_GP, ext);
+    return false;
+  }
+  const table = cpl == 3 ? tlb_user(cpu) : tlb_sys(cpu);
+  const flags = <u64>(flags_get(cpu) & ~EFLAGS_RF) | (rf ? EFLAGS_RF : 0);
+  sp &= ~15;
+  if (!new_stack_write(cpu, table, true, 0, 0, 0, sp - 8, seg_selector(cpu, SEG_SS), 8, ext)) return false;
+  if (!new_stack_write(cpu, table, true, 0, 0, 0, sp - 16, c.r4, 8, ext)) return false;
+  if (!new_stack_write(cpu, table, true, 0, 0, 0, sp - 24, flags, 8, ext)) return false;
+  if (!new_stack_write(cpu, table, true, 0, 0, 0, sp - 32, seg_selector(cpu, SEG_CS), 8, ext)) return false;
+  if (!new_stack_write(cpu, table, true, 0, 0, 0, sp - 40, rip, 8, ext)) return false;
+  sp -= 40;
+  if (has_error) {
+    sp -= 8;
+    if (!new_stack_write(cpu, table, true, 0, 0, 0, sp, error, 8, ext)) return false;
+  }
+  if (!desc_accessed(cpu, selector, d)) return false;
+  c.r4 = sp;
+  if (inner) seg_set(cpu, SEG_SS, cpl, 0, 0, cpl << 5);
+  seg_set(cpu, SEG_CS, (selector & 0xfffc) | cpl, desc_base(d), desc_limit(d), attr | 1);
+  c.rip = target;
+  c.eflags &= ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | (type == 0xe ? EFLAGS_IF : 0));
+  settle(cpu, cpl);
+  return true;
+}
+
+/** 32-bit and 16-bit gates outside IA-32e mode. Task gates are refused. */
+function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool, soft: bool, rip: u64, rf: bool): bool {
+  const c = changetype<Cpu>(cpu);
+  const ext: u32 = soft ? 0 : 1;
+  const code = vector * 8 + 2 + ext;
+  if (vector * 8 + 7 > c.idtr_limit) {
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  const gate = rd64_sys(cpu, c.idtr_base + vector * 8);
+  if (excepted(cpu)) return false;
+  const type = <u32>(gate >> 40) & 0x1f;
+  if (type != 0xe && type != 0xf && type != 6 && type != 7) {
+    if (type == 5) count_stat(cpu, STAT_TASK_GATES);
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  if (soft && (<u32>(gate >> 45) & 3) < c.cpl) {
+    raise(cpu, X_GP, code);
+    return false;
+  }
+  if (!((gate >> 47) & 1)) {
+    raise(cpu, X_NP, code);
+    return false;
+  }
+  const selector = <u32>(gate >> 16) & 0xffff;
+  const d = handler_segment(cpu, selector, ext);
+  if (excepted(cpu)) return false;
+  const attr = desc_attr(d);
+  const inner = !(attr & ATTR_EC) && dpl_of(attr) < c.cpl;
+  const cpl = attr & ATTR_EC ? c.cpl : dpl_of(attr);
+  const size: u32 = type & 8 ? 4 : 2;
+  const target = type & 8 ? (gate & 0xffff) | ((gate >> 32) & 0xffff_0000) : gate & 0xffff;
+
+  let ss_selector = seg_selector(cpu, SEG_SS);
+  const old_ss = ss_selector;
+  const s = seg_ptr(cpu, SEG_SS);
+  let ss_base = load<u64>(s + SEG_BASE);
+  let ss_limit = load<u32>(s + SEG_LIMIT);
+  let ss_attr = load<u32>(s + SEG_ATTR);
+  let sp = c.r4;
+  if (inner) {
+    const tss = tss_stack(cpu, cpl, ext);
+    if (excepted(cpu)) return false;
+    sp = tss & 0xffff_ffff;
+    ss_selector = <u32>(tss >> 32);
+    if ((ss_selector & 0xfffc) == 0) {
+      raise(cpu, X_TS, ext);
+      return false;
+    }
+    const sd = descriptor(cpu, ss_selector, X_TS, ext);
+    if (excepted(cpu)) return false;
+    ss_attr = desc_attr(sd);
+    const bad = (ss_selector & 3) != cpl || dpl_of(ss_attr) != cpl || (ss_attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW);
+    if (bad || !(ss_attr & ATTR_P)) {
+      raise(cpu, bad ? X_TS : X_SS, (ss_selector & 0xfffc) | ext);
+      return false;
+    }
+    ss_base = desc_base(sd);
+    ss_limit = desc_limit(sd);
+    if (!desc_accessed(cpu, ss_selector, sd)) return false;
+  }
+  if (target > desc_limit(d)) {
+    raise(cpu, X_GP, ext);
+    return false;
+  }
+  const mask: u64 = ss_attr & ATTR_DB ? 0xffff_ffff : 0xffff;
+  const table = cpl == 3 ? tlb_user(cpu) : tlb_sys(cpu);
+  const ss_error = inner ? (ss_selector & 0xfffc) | ext : ext;
+  const flags = <u64>(flags_get(cpu) & ~EFLAGS_RF) | (rf ? EFLAGS_RF : 0);
+  let to = sp;
+  if (inner) {
+    to -= size;
+    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, old_ss, size, ss_error)) return false;
+    to -= size;
+    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, c.r4, size, ss_error)) return false;
+  }
+  to -= size;
+  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, flags, size, ss_error)) return false;
+  to -= size;
+  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, seg_selector(cpu, SEG_CS), size, ss_error)) return false;
+  to -= size;
+  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, rip, size, ss_error)) return false;
+  if (has_error) {
+    to -= size;
+    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, error, size, ss_error)) return false;
+  }
+  if (!desc_accessed(cpu, selector, d)) return false;
+  if (inner) {
+    c.r4 = sp;
+    seg_set(cpu, SEG_SS, ss_selector, ss_base, ss_limit, ss_attr | 1);
+  }
+  set_sp(cpu, to, mask);
+  seg_set(cpu, SEG_CS, (selector & 0xfffc) | cpl, desc_base(d), desc_limit(d), attr | 1);
+  c.rip = target;
+  c.eflags &= ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | ((type & 1) == 0 ? EFLAGS_IF : 0));
+  settle(cpu, cpl);
+  return true;
+}
+
+/** Stack of privilege `cpl` from the 32- or 16-bit TSS: selector << 32 | esp. */
+export function tss_stack(cpu: usize, cpl: u32, ext: u32): u64 {
+  const tr = seg_ptr(cpu, SEG_TR);
+  const wide = (seg_attr(cpu, SEG_TR) & 8) != 0;
+  const offset: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+  if (offset + (wide ? 5 : 3) > load<u32>(tr + SEG_LIMIT)) {
+    raise(cpu, X_TS, (seg_selector(cpu, SEG_TR) & 0xfffc) | ext);
+    return 0;
+  }
+  const base = load<u64>(tr + SEG_BASE) + offset;
+  const sp: u64 = wide ? rd32_sys(cpu, base) : rd16_sys(cpu, base);
+  return sp | (<u64>rd16_sys(cpu, base + (wide ? 4 : 2)) << 32);
+}
+
+// Kinds of events that deliver_all takes.
+const EVENT_FAULT: u32 = 0;
+const EVENT_TRAP: u32 = 1;
+const EVENT_SOFT: u32 = 2; // INT3, INTO
+const EVENT_EXTERNAL: u32 = 3; // interrupt, NMI
+
+/** Delivers an event and whatever faults its delivery meets. False: triple fault, `cpu.fault` is FAULT_SHUTDOWN. */
+function deliver_all(cpu: usize, vector: u32, error: u32, kind: u32): bool {
+  const c = changetype<Cpu>(cpu);
+  let first = vector;
+  let event = kind <= EVENT_TRAP; // counts for the double-fault rules
+  let soft = kind == EVENT_SOFT;
+  let rip = c.rip;
+  let rf = kind == EVENT_FAULT && vector != X_DB && vector != X_DF;
+  c.halted = 0;
+  c.intr_shadow = 0;
+  while (true) {
+    c.fault = FAULT_NONE;
+    if (deliver(cpu, first, error, pushes_error(first) && event, soft, rip, rf)) {
+      if (c.fault != FAULT_SHUTDOWN) c.fault = FAULT_NONE;
+      return true;
+    }
+    if (soft) {
+      // INT3 and INTO that fault do so before they commit: one byte back
+      rip = rip - 1;
+      c.rip = rip;
+      soft = false;
+    }
+    const second = c.fault_vector;
+    const a = event ? class_of(first) : 0;
+    const b = class_of(second);
+    if (a == 3 && b != 0) {
+      c.fault = FAULT_SHUTDOWN;
+      return false;
+    }
+    if ((a == 1 && b == 1) || (a == 2 && (b == 1 || b == 2))) {
+      first = X_DF;
+      error = 0;
+      rf = false;
+    } else {
+      first = second;
+      error = c.fault_error;
+      rf = second != X_DB;
+    }
+    event = true;
+  }
+}
+
+/**
+ * Consumes `cpu.fault` (FAULT_EXCEPTION or FAULT_TRAP) with `cpu.rip` at the faulting, or behind the trapping,
+ * instruction. Afterwards `cpu.fault` is FAULT_NONE, or FAULT_SHUTDOWN after a triple fault.
+ */
+export function sys_deliver(cpu: usize): void {
+  const c = changetype<Cpu>(cpu);
+  const trap = c.fault == FAULT_TRAP;
+  if (!trap && c.fault != FAULT_EXCEPTION) return;
+  const vector = c.fault_vector;
+  // #DB clears DR7.GD; the handler may use the debug registers
+  if (vector == X_DB) c.dr7 &= ~(<u64>0x2000);
+  deliver_all(cpu, vector, c.fault_error, !trap ? EVENT_FAULT : vector == X_BP || vector == X_OF ? EVENT_SOFT : EVENT_TRAP);
+}
+
+/** A single-step trap (EFLAGS.TF was set before the instruction that just committed). */
+export function raise_step(cpu: usize): void {
+  const c = changetype<Cpu>(cpu);
+  if (c.fault == FAULT_EXCEPTION) return;
+  c.dr6 |= DR6_BS;
+  c.fault = FAULT_TRAP;
+  c.fault_vector = X_DB;
+  c.fault_error = 0;
+}
+
+/** INT n, INT3, INTO, INT1 (`n` = 1 is not privileged): `next` is pushed. True: `cpu.rip` is the handler. False: fault, at the instruction. */
+export function int_n(cpu: usize, n: u32, next: u64): bool {
+  const c = changetype<Cpu>(cpu);
+  const ok = deliver(cpu, n & 255, 0, false, true, next, false);
+  if (ok && c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
+  return ok;
+}
+
+/** INTR may have become deliverable: IF rose, TPR fell, an EOI came. */
+export function irq_recheck(cpu: usize): void {
+  if (int_pending(cpu)) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), PEND_INTR);
+}
+
+@inline
+function clear_pending(cpu: usize, bits: u32): void {
+  atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~bits);
+}
+
+/**
+ * Between blocks, when `pending`, `halted` or `wait_sipi` is not 0: handles what is due. 0: run on at `cpu.rip`; else a
+ * RUN_* reason. An interrupt shadow is left alone: cpu_run ends it with the instruction it covers.
+ */
+export function sys_pending(cpu: usize): i32 {
+  const c = changetype<Cpu>(cpu);
+  let p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
+  if (p & PEND_PAUSE) pause_wait(cpu);
+  if (p & PEND_KICK) {
+    clear_pending(cpu, PEND_KICK);
+    return RUN_KICK;
+  }
+  if (p & (PEND_INIT | PEND_SIPI | PEND_TLB | PEND_TIMER)) {
+    if (p & PEND_INIT) {
+      clear_pending(cpu, PEND_INIT);
+      init_cpu(cpu);
+    }
+    if (p & PEND_SIPI) {
+      clear_pending(cpu, PEND_SIPI);
+      if (c.wait_sipi) start_cpu(cpu, atomic.load<u32>(cpu + offsetof<Cpu>('sipi_vector')));
+    }
+    if (p & PEND_TLB) {
+      clear_pending(cpu, PEND_TLB);
+      tlb_flush_all(cpu, false);
+    }
+    if (p & PEND_TIMER) {
+      clear_pending(cpu, PEND_TIMER);
+      timer_poll(cpu);
+    }
+    p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
+  }
+  if (c.wait_sipi) return RUN_HALT;
+  // A paravirtual kick ends HLT without an interrupt; one that comes first ends the next HLT
+  if (c.halted && atomic.xchg<u32>(cpu + offsetof<Cpu>('pv_unhalt'), 0)) c.halted = 0;
+  if (c.intr_shadow) {
+    if (!c.halted) return RUN_GO_ON;
+    c.intr_shadow = 0;
+  }
+  if (p & PEND_NMI) {
+    clear_pending(cpu, PEND_NMI);
+    if (c.nmi_blocked) c.nmi_blocked = 2; // held until IRET
+    else {
+      c.nmi_blocked = 1;
+      if (!deliver_all(cpu, X_NMI, 0, EVENT_EXTERNAL)) return RUN_SHUTDOWN;
+      return RUN_GO_ON;
+    }
+  }
+  if (p & PEND_INTR) {
+    // Cleared first: what comes later sets it again. Not deliverable now: irq_recheck sets it when IF or TPR change.
+    clear_pending(cpu, PEND_INTR);
+    if (c.eflags & EFLAGS_IF) {
+      const vector = int_ack(cpu);
+      if (vector >= 0) {
+        count_stat(cpu, STAT_INTERRUPTS);
+        if (!deliver_all(cpu, <u32>vector, 0, EVENT_EXTERNAL)) return RUN_SHUTDOWN;
+        irq_recheck(cpu);
+        return RUN_GO_ON;
+      }
+    }
+  }
+  return c.halted ? RUN_HALT : RUN_GO_ON;
+}

@@ -1,0 +1,201 @@
+/**
+ * The cache of decoded blocks of one vCPU, and the truth of decoded code under writes.
+ *
+ * A vCPU's share of the BLOCK area starts with a hash table (u32 heads), then blocks one after another. When it is
+ * full everything is dropped at once. A block:
+ *
+ *   +0  u32 next      in its hash chain
+ *   +4  u32 pa        guest physical address of the first byte
+ *   +8  u32 mode      MODE_*
+ *   +12 u32 gen       the page's generation when its bytes were read; another one now: the block is dead
+ *   +16 u32 gen_at    linear offset of that generation
+ *   +20 u16 insns     instructions
+ *   +22 u16 bytes
+ *   +24 u32 pa2       page of the second part of an instruction that crosses pages, or NO_PAGE
+ *   +28 u32 gen2
+ *   +32 …   micro-ops
+ *
+ * Who reads code bytes first notes the generation, then marks the page and the 64-byte lines, then reads. Who writes
+ * code stores, looks at the marks, clears them, then bumps the generation. So bytes that change after they were read
+ * always end in a generation that differs from the block's.
+ */
+import { BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_MAX, VCPU_MAX } from '../../core/layout';
+import { leave_block } from '../vcpu/fault';
+import { Cpu, CPU_PRIVATE } from '../vcpu/state';
+import { UOP_SIZE } from './uop';
+
+export const B_NEXT: usize = 0;
+export const B_PA: usize = 4;
+export const B_MODE: usize = 8;
+export const B_GEN: usize = 12;
+export const B_GEN_AT: usize = 16;
+export const B_INSNS: usize = 20;
+export const B_BYTES: usize = 22;
+export const B_PA2: usize = 24;
+export const B_GEN2: usize = 28;
+export const B_UOPS: u32 = 32;
+
+export const NO_PAGE: u32 = 0xffff_ffff;
+export const BLOCK_INSNS: u32 = 64;
+/** Room a block may need: 64 instructions of at most 8 micro-ops, links included, and the header. */
+export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
+
+/** Jump cache: 4,096 × { u64 va, u32 block, u32 tlb_gen }, for targets not known at decode time. */
+export const JUMP_CACHE: u32 = CPU_PRIVATE;
+export const JUMP_ENTRIES: u32 = 4096;
+
+/** Block-cache variables, behind the jump cache. */
+export const PRIVATE_VARS: u32 = CPU_PRIVATE + 0x1_0000;
+
+@unmanaged
+export class BlockVars {
+  ready: u32;
+  hash: u32; // linear offset of the table
+  hash_mask: u32;
+  first: u32; // where blocks start
+  next: u32; // where the next block goes
+  end: u32;
+  current: u32; // the running block, 0 outside
+  flushes: u32; // times everything was dropped
+  decoded: u64; // blocks decoded
+  icount_end: u64; // icount when the running slice's budget is used up
+  exact: u32; // not 0: a budget ends at exactly that instruction
+  step: u32; // debugger: return RUN_DEBUG after one instruction
+  shadow: u32; // the next instruction runs before interrupts are looked at
+  slice: i32;
+  link: u32; // a direct link that wants its target, 0 none; made by cpu_run when it has found the block
+  link_pad: u32;
+  link_from: u64;
+  link_to: u64;
+  debug: u32; // DEBUG_* bits of debug.ts, 0 without a debugger
+  watch_raise: u32; // a watched access takes its instruction back
+  watch_redo: u32; // the next instruction was taken back: it runs alone
+  watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
+  watch_at: u64;
+}
+
+@inline
+export function block_vars(cpu: usize): BlockVars {
+  return changetype<BlockVars>(cpu + PRIVATE_VARS);
+}
+
+/** Offset of `current` from the vCPU's state. */
+export const BLOCK_CURRENT: usize = PRIVATE_VARS + offsetof<BlockVars>('current');
+
+/** Gives the vCPU its share of the block area; `cpus` ≥ 1 is the number of vCPUs of the machine. */
+export function blocks_init(cpu: usize): void {
+  const c = changetype<Cpu>(cpu);
+  const v = block_vars(cpu);
+  let cpus = c.cpus;
+  if (cpus == 0 || cpus > VCPU_MAX) cpus = VCPU_MAX;
+  const share = (BLOCK_SIZE / cpus) & ~0xffff;
+  let entries: u32 = 1024;
+  while (entries < share / 256) entries <<= 1;
+  v.hash = BLOCK_BASE + c.index * share;
+  v.hash_mask = entries - 1;
+  v.first = v.hash + entries * 4;
+  v.end = v.hash + share;
+  blocks_flush(cpu);
+  v.ready = 1;
+}
+
+/** Drops all blocks. The caller is not in one, or leaves it now. */
+export function blocks_flush(cpu: usize): void {
+  const v = block_vars(cpu);
+  memory.fill(v.hash, 0, (v.hash_mask + 1) * 4);
+  memory.fill(cpu + JUMP_CACHE, 0, JUMP_ENTRIES * 16);
+  v.next = v.first;
+  v.link = 0;
+  v.current = 0;
+  v.flushes++;
+}
+
+@inline
+function hash_of(pa: u32, mode: u32): u32 {
+  return ((pa * 0x9e37_79b1) >> 12) ^ (pa >> 3) ^ (mode << 5);
+}
+
+/** The valid block at (pa, mode), or 0. Dead ones met on the way are unlinked. */
+export function block_find(cpu: usize, pa: u32, mode: u32): usize {
+  const v = block_vars(cpu);
+  let at: usize = v.hash + ((hash_of(pa, mode) & v.hash_mask) << 2);
+  while (true) {
+    const b = <usize>load<u32>(at);
+    if (b == 0) return 0;
+    if (load<u32>(b, B_GEN) != load<u32>(<usize>load<u32>(b, B_GEN_AT))) {
+      store<u32>(at, load<u32>(b, B_NEXT));
+      continue;
+    }
+    if (load<u32>(b, B_PA) == pa && load<u32>(b, B_MODE) == mode) return b;
+    at = b + B_NEXT;
+  }
+}
+
+export function block_insert(cpu: usize, b: usize): void {
+  const v = block_vars(cpu);
+  const at: usize = v.hash + ((hash_of(load<u32>(b, B_PA), load<u32>(b, B_MODE)) & v.hash_mask) << 2);
+  store<u32>(b, load<u32>(at), B_NEXT);
+  store<u32>(at, <u32>b);
+}
+
+/** Linear offset of the generation of the page that holds guest physical address `pa`. */
+@inline
+export function gen_at(pa: u32): usize {
+  return PAGE_GEN_BASE + ((pa >> 12) << 2);
+}
+
+/** Marks the lines of [pa, pa + len), inside one page, as read by the decoder. */
+export function code_mark(pa: u32, len: u32): void {
+  const page = pa >> 12;
+  atomic.store<u8>(CODE_MARK_BASE + page, 1);
+  atomic.or<u64>(LINE_MASK_BASE + (page << 3), line_bits(pa & 0xfff, len));
+}
+
+/** Bits of the 64-byte lines that [off, off + len) touches; off + len ≤ 4096, len ≥ 1. */
+@inline
+function line_bits(off: u32, len: u32): u64 {
+  const first: u64 = off >> 6;
+  const last: u64 = (off + len - 1) >> 6;
+  return (<u64>-1 >> (63 - (last - first))) << first;
+}
+
+/** Kills the decoded code of a page if [off, off + len) holds some. True: it did. */
+function kill_lines(page: u32, off: u32, len: u32): bool {
+  if (!load<u8>(CODE_MARK_BASE + page)) return false;
+  const mask: usize = LINE_MASK_BASE + (page << 3);
+  if (!(load<u64>(mask) & line_bits(off, len))) return false;
+  atomic.store<u64>(mask, 0);
+  atomic.store<u8>(CODE_MARK_BASE + page, 0);
+  atomic.add<u32>(PAGE_GEN_BASE + (page << 2), 1);
+  return true;
+}
+
+/** A store of this vCPU to [pa, pa + len) hit a page with CODE_MARK. Leaves the running block when it may be hit. */
+export function code_write(cpu: usize, pa: u32, len: u32): void {
+  const end: u64 = <u64>pa + len;
+  let at: u64 = pa;
+  while (at < end) {
+    const off = <u32>at & 0xfff;
+    const left = <u32>(end - at);
+    const n = left < 4096 - off ? left : 4096 - off;
+    if (kill_lines(<u32>(at >> 12), off, n)) {
+      const b: usize = block_vars(cpu).current;
+      if (b != 0 && (load<u32>(b, B_PA) >> 12 == <u32>(at >> 12) || load<u32>(b, B_PA2) == (<u32>at & ~0xfff))) leave_block(cpu);
+    }
+    at += n;
+  }
+}
+
+/** A device or the host wrote [pa, pa + len) of guest RAM: call after the bytes are there, from any thread. */
+export function guest_written_code(pa: u32, len: u32): void {
+  if (pa >= RAM_MAX) return;
+  if (len > RAM_MAX - pa) len = RAM_MAX - pa;
+  let at = pa;
+  while (len) {
+    const off = at & 0xfff;
+    const n = len < 4096 - off ? len : 4096 - off;
+    kill_lines(at >> 12, off, n);
+    at += n;
+    len -= n;
+  }
+}
