@@ -1,6 +1,8 @@
 // Made by scripts/uapi.mjs from <errno.h>; do not edit.
 
+export const EPERM: i32 = 1;
 export const ENOENT: i32 = 2;
+export const ESRCH: i32 = 3;
 export const EINTR: i32 = 4;
 export const EIO: i32 = 5;
 export const ENXIO: i32 = 6;
