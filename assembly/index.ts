@@ -1,4 +1,4 @@
-/** All exports of the module, by file. The host's view of them is vmm/machine/core.ts. */
+/** All exports of the module, by file. The host's view of them is vmm/core/exports.ts. */
 export * from "./devices";
 export { cpu_run, cpu_set_exact, cpu_set_step } from "./cpu/run";
 export { cpu_wait } from "./cpu/chips/timer";

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { VmmError } from '../vmm/errors.ts';
+import { VmmError } from '../base/errors.ts';
 import type { ImageProcessConfig } from './documents/config.ts';
 import type { HostFs } from './rootfs/dir.ts';
 import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';

@@ -17,7 +17,7 @@ const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).hr
 /** dist/ from the sources: the library with its code split into chunks; the CLI and its threads in one file each that needs no loader. */
 export function build() {
   buildCore();
-  const sources = ['assembly/contract', 'vmm', 'image', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
+  const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
   step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js'].map((name) => join(root, 'dist', name)), () => {
@@ -25,7 +25,7 @@ export function build() {
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
     esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
-    esbuild(['vmm/accel/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${FILE_URL}`);
+    esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
     esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${FILE_URL}`);
     rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });

@@ -1,5 +1,5 @@
 /**
- * What the core asks of the host: the module's only imports beside its memory (vmm/machine/core.ts supplies them).
+ * What the core asks of the host: the module's only imports beside its memory (vmm/core/instance.ts supplies them).
  * All pointers are offsets into the linear memory; the host checks each range before it touches it. No host address
  * or descriptor ever comes back: results are plain numbers.
  */

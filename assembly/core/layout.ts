@@ -2,7 +2,7 @@
  * The map of the linear memory: each location is the previous one plus its size.
  *
  * One shared WebAssembly.Memory is one machine. This file is read by AssemblyScript (the core) and by
- * TypeScript (the host, through `vmm/machine/core.ts`), so it holds plain constants only. All offsets
+ * TypeScript (the host), so it holds plain constants only. All offsets
  * are bytes from the start of the linear memory. Pages that nobody touches cost nothing.
  *
  *   0x0000_0000  null page, never used

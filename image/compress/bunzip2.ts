@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /*
  * bzip2 has no specification by its author; the format as Joe Tsai's "BZIP2: Format

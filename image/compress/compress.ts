@@ -2,7 +2,7 @@ import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { bunzip2 } from './bunzip2.ts';
 import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import { ZstdFrames } from './zstd-frames.ts';

@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /**
  * Largest window a frame may ask for: what `zstd -d` accepts without --memory. It is memory

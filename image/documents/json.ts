@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Largest JSON document of an image that is read, bytes: real ones are below 100 KiB. */
 export const JSON_MAX = 4 << 20;

@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { countLinks, type DirNode, sortedNames, type TreeNode } from '../tree/node.ts';
 import { type ByteString, NAME_MAX, PATH_MAX, quoteName } from '../tree/names.ts';
 import { type ChunkPlan, planChunks } from './chunks.ts';

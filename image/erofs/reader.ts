@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type ByteString, byteString, quoteName } from '../tree/names.ts';
 import type { NodeMeta, NodeType } from '../tree/node.ts';
 import { readFully } from '../tree/content.ts';

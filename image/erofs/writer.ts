@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import { type FileContent, readContent, releaseContent } from '../tree/content.ts';
 import type { DirNode, TreeNode } from '../tree/node.ts';

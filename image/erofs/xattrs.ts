@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { ByteString } from '../tree/names.ts';
 import { XATTR_ENTRY_SIZE, XATTR_IBODY_HEADER_SIZE } from './format.ts';
 

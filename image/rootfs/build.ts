@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { decompress } from '../compress/compress.ts';
 import { type ErofsResult, writeErofs } from '../erofs/writer.ts';
 import { type ImportNotes, type LayerOptions, LayerStack } from './layers.ts';

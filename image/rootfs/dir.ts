@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { xattrFits } from '../erofs/xattrs.ts';
 import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from '../tree/content.ts';
 import { bytesOf, type ByteString, byteString, quoteName } from '../tree/names.ts';

@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { xattrFits } from '../erofs/xattrs.ts';
 import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import type { TarEntry, TarHandler } from '../tar/reader.ts';

@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { ImageProcessConfig } from '../documents/config.ts';
 import { JsonObject } from '../documents/json.ts';
 import { DEFAULT_LIMITS } from '../tree/limits.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { chainIdOf } from '../rootfs/build.ts';
 import { JsonObject, parseJson } from '../documents/json.ts';
 import type { Archive } from './archive.ts';

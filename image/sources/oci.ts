@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { chainIdOf } from '../rootfs/build.ts';
 import { JsonObject } from '../documents/json.ts';
 import type { Archive } from './archive.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { EMPTY_CONFIG } from '../documents/config.ts';
 import { isElfHead, readHead } from './magic.ts';
 import type { PathReference } from './reference.ts';

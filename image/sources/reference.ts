@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Forms that a user may give, for messages. */
 export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, or a stored name';

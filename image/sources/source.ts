@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { LayerSource } from '../rootfs/build.ts';
 import type { ImageProcessConfig } from '../documents/config.ts';
 import type { DirNode } from '../tree/node.ts';

@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** True for what can name an image: 1 to 255 characters, none of them white space, a control or a formatting character. */
 export function isImageName(name: string): boolean {

@@ -1,5 +1,5 @@
 import type { ImageProcessConfig } from '../documents/config.ts';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { JsonObject } from '../documents/json.ts';
 
 /** What the store knows of one image; `images/HEX.json`. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { candidateNames, normalName } from './names.ts';
 import { changing, prepareStore, reading, type StorePaths, storePaths, writeWhole } from './paths.ts';
 import { type ImageRecord, parseRecord } from './record.ts';

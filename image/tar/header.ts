@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { ByteString } from '../tree/names.ts';
 
 /** A tar archive is a sequence of these. */

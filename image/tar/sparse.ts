@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { SparseExtent } from './header.ts';
 
 /** Longest decimal number in a map: 2^53 has 16 digits. */

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { bytesOf, type ByteString, quoteName } from './names.ts';
 
 /** Where bytes of files lie. Reads are synchronous: the writer wants big blocks in order. */

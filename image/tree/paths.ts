@@ -1,4 +1,4 @@
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { ImportLimits } from './limits.ts';
 import { type ByteString, NAME_MAX, quoteName } from './names.ts';
 

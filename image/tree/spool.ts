@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { VmmError } from '../../vmm/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type ByteSource, FdSource, type FileContent, writeFully } from './content.ts';
 import { ExtentList, HOLE_BLOCK, isZeroBlock } from './zeros.ts';
 

@@ -1,13 +1,14 @@
 /** The least machine around the KVM accelerator: a test guest, the core, an entropy device in slot 0; what happened comes back. */
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { createKvm } from '../../vmm/accel/kvm.ts';
-import type { Accelerator, DevicePlace, VcpuExit } from '../../vmm/accel/types.ts';
+import type { Accelerator, DevicePlace } from '../../vmm/accel/types.ts';
+import type { VcpuExit, CpuModel } from '../../vmm/accel/vcpu.ts';
 import type { EntryState } from '../../vmm/boot/entry.ts';
 import { loadKernel } from '../../vmm/boot/kernel.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
-import type { CpuModel } from '../../vmm/machine/config.ts';
-import { coreModule, instantiateCore } from '../../vmm/machine/core.ts';
-import { HOST_SERIAL, MACHINE_EV_MARK, MACHINE_F_THREADS } from '../../vmm/machine/events.ts';
+import { coreModule } from '../../vmm/core/module.ts';
+import { instantiateCore } from '../../vmm/core/instance.ts';
+import { HOST_SERIAL, MACHINE_EV_MARK, MACHINE_F_THREADS } from '../../vmm/core/events.ts';
 import { MachineMemory } from '../../vmm/machine/memory.ts';
 
 const RAM_SIZE = 16 * 1024 ** 2;

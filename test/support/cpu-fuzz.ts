@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE, RAM_BASE, STATIC_BASE, STATIC_SIZE } from '../../assembly/core/layout.ts';
 import { RUN_SHUTDOWN } from '../../vmm/accel/wasm-registers.ts';
-import { type CoreExports, instantiateCore } from '../../vmm/machine/core.ts';
+import type { CoreExports } from '../../vmm/core/exports.ts';
+import { instantiateCore } from '../../vmm/core/instance.ts';
 import { coreModule } from './cpu-guest.ts';
 
 const RAM = 4 << 20;

@@ -9,8 +9,10 @@ import { Worker } from 'node:worker_threads';
 import { loadKernel } from '../../vmm/boot/kernel.ts';
 import { writeMpTable } from '../../vmm/boot/mptable.ts';
 import { cpuAddress, RUN_BUDGET, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, resetCpus, setEntry } from '../../vmm/accel/wasm-registers.ts';
-import { type CoreExports, instantiateCore } from '../../vmm/machine/core.ts';
-import { acquireMemory, MachineMemory } from '../../vmm/machine/memory.ts';
+import type { CoreExports } from '../../vmm/core/exports.ts';
+import { instantiateCore } from '../../vmm/core/instance.ts';
+import { acquireMemory } from '../../vmm/core/memory.ts';
+import { MachineMemory } from '../../vmm/machine/memory.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 
 const root = new URL('../..', import.meta.url).pathname;

@@ -1,15 +1,16 @@
 /** A block device with its real I/O thread (dist/thread.cjs), and no CPU: the calling thread is the driver. */
 import { readFileSync } from 'node:fs';
 import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
-import { SharedWords } from '../../vmm/accel/shared.ts';
-import { ThreadPool } from '../../vmm/accel/threads.ts';
+import { SharedWords } from '../../vmm/threads/words.ts';
+import { ThreadPool } from '../../vmm/threads/pool.ts';
 import type { KvmThreadMessage } from '../../vmm/accel/kvm-vcpu.ts';
 import type { IoJob } from '../../vmm/devices/io-thread.ts';
 import type { OpenDisk } from '../../vmm/devices/disk.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfd, eventfdDrain, eventfdSignal } from '../../vmm/host/sys.ts';
 import { EPOLLIN, EPOLL_CTL_ADD } from '../../vmm/host/uapi/linux.ts';
-import { type CoreExports, instantiateCore } from '../../vmm/machine/core.ts';
+import type { CoreExports } from '../../vmm/core/exports.ts';
+import { instantiateCore } from '../../vmm/core/instance.ts';
 import { BlkDriver, type Bus } from './io-driver.ts';
 
 const RAM = 64 << 20;
@@ -55,7 +56,7 @@ export class IoMachine {
       const onMessage = (message: KvmThreadMessage): void => {
         if (message.type === 'event') this.events.push([message.kind, message.b]);
       };
-      void pool.run<KvmThreadMessage>({ kind: 'io', data }, onMessage, reject).then(resolve);
+      void pool.run<KvmThreadMessage>({ kind: 'io', ffi: true, data }, onMessage, reject).then(resolve);
     });
   }
 

@@ -1,5 +1,5 @@
-import { HOST_KICK_DEVICE, HOST_SERIAL } from '../machine/events.ts';
-import type { SharedWords } from './shared.ts';
+import { HOST_KICK_DEVICE, HOST_SERIAL } from '../core/events.ts';
+import type { SharedWords } from '../threads/words.ts';
 import type { AcceleratorContext, SerialOutput } from './types.ts';
 
 /** The main thread's answer to a vCPU that has rung (SharedWords): kicks of the devices it owns, COM1's output on its way to the user. */

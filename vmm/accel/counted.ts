@@ -1,14 +1,17 @@
 import { CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { DiskServer } from '../devices/disk.ts';
-import { VmmError } from '../errors.ts';
-import { type CoreExports, instantiateCore } from '../machine/core.ts';
-import type { CountedRun, Counts } from '../machine/counted.ts';
-import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT } from '../machine/events.ts';
-import { ExecTrace } from '../machine/exec-trace.ts';
-import { TraceFile, TraceWriter } from '../machine/trace.ts';
+import { VmmError } from '../../base/errors.ts';
+import type { CoreExports } from '../core/exports.ts';
+import { instantiateCore } from '../core/instance.ts';
+import type { CountedRun } from '../time/counted.ts';
+import type { Counts } from '../time/position.ts';
+import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT } from '../core/events.ts';
+import { ExecTrace } from './exec-trace.ts';
+import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
-import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
+import type { Accelerator, AcceleratorContext } from './types.ts';
+import type { Registers, VcpuExit } from './vcpu.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
 import { cpuAddress, readRegisters, resetCpus, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, setEntry } from './wasm-registers.ts';
 
@@ -92,16 +95,14 @@ class CountedAccelerator implements Accelerator {
     const server = new DiskServer(memory, ramSize, disks, (disk, errno) => context.onEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const bytes = new Uint8Array(memory.buffer);
     this.#core = instantiateCore(context.module, memory, {
-      irq: () => {},
       kick: (slot, queue) => this.kick(slot, queue),
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => {
         if (device === HOST_SERIAL) context.onSerial(bytes.slice(ptr, ptr + length));
         return length;
       },
-      vsock: () => {},
       event: (kind, a, b) => this.#event(kind, a, b),
-      discard: () => {}, // what it would read as afterwards depends on the host
+      // No discard: what it would read as afterwards depends on the host.
     }, counted, (length) => counted.guestRandom.bytes(length));
     this.#icountAt = this.#core.cpu_field(FIELD_ICOUNT);
     this.#repAt = this.#core.cpu_field(FIELD_REP);

@@ -1,4 +1,4 @@
-import type { Registers } from './types.ts';
+import type { Registers } from './vcpu.ts';
 
 /** What a breakpoint waits for: execution, or an access to `length` bytes. */
 export type BreakKind = 'execute' | 'write' | 'read' | 'access';

@@ -9,7 +9,8 @@ import { readRegisters } from '../kvm/state.ts';
 import type { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
-import type { AcceleratorContext, Registers } from './types.ts';
+import type { AcceleratorContext } from './types.ts';
+import type { Registers } from './vcpu.ts';
 
 /** A debug exit as its vCPU's thread saw it. */
 export interface KvmDebugExit {

@@ -4,7 +4,7 @@ import {
   KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_SIMUL_EX,
   KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
 } from '../host/uapi/kvm.ts';
-import type { VcpuExit } from './types.ts';
+import type { VcpuExit } from './vcpu.ts';
 
 /** Results of `kvm_exit` (assembly/core/kvm_run.ts); a test compares them with that file. */
 export const VCPU_RUN = 0;

@@ -2,15 +2,17 @@ import { EAGAIN, EINTR } from '../../assembly/contract/generated/errno.ts';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
 import { eventfdSignal, gettid } from '../host/sys.ts';
 import { kvm_run } from '../host/uapi/kvm.ts';
-import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
-import { HOST_SERIAL } from '../machine/events.ts';
-import { traceOf } from '../machine/trace.ts';
+import { hostClocks } from '../time/clocks.ts';
+import type { HostHooks } from '../core/hooks.ts';
+import { instantiateCore } from '../core/instance.ts';
+import { HOST_SERIAL } from '../core/events.ts';
+import { traceOf } from '../core/trace.ts';
 import { errnoName } from '../host/errno.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import { KvmVm } from '../kvm/vm.ts';
 import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
-import type { VcpuExit } from './types.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
+import type { VcpuExit } from './vcpu.ts';
 
 /** What a vCPU's thread starts with. */
 export interface KvmVcpuJob extends MachineThread {
@@ -32,7 +34,7 @@ export type KvmThreadMessage =
   | { readonly type: 'entered' }
   /** A debug exit; the vCPU stands. `exception`: 1 or 3, `dr6`: of exception 1. */
   | { readonly type: 'debug'; readonly index: number; readonly exception: number; readonly pc: bigint; readonly dr6: bigint }
-  | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
+  | EventMessage
   | { readonly type: 'exit'; readonly exit: VcpuExit };
 
 /** Runs one vCPU on KVM until it is told to stop. */
@@ -48,7 +50,7 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
   const clocks = hostClocks();
   const trace = traceOf(data.traceFd, `vcpu${index}`, clocks.now, postEvent);
 
-  const hooks: HostHooks = {
+  const hooks: Partial<HostHooks> = {
     irq: (line) => {
       const fd = data.irqfds[line];
       if (fd !== undefined && fd >= 0) eventfdSignal(fd);
@@ -61,14 +63,10 @@ export function runKvmVcpu(data: KvmVcpuJob, post: (message: KvmThreadMessage) =
       words.kick(device, queue);
       if (data.ioCommandFd >= 0 && (data.ioSlots & (1 << device)) !== 0) eventfdSignal(data.ioCommandFd);
     },
-    // Queues are processed by their owners, never here.
-    blk: () => -EAGAIN,
     console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
-    vsock: () => {},
     event: (kind, a, b) => {
       if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
     },
-    discard: () => {},
   };
   const core = instantiateCore(data.module, data.memory, hooks, clocks);
   const kvmExit = core.kvm_exit;

@@ -3,26 +3,27 @@ import {
 } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
 import type { IoJob } from '../devices/io-thread.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { HostCallError } from '../host/errno.ts';
 import { type Watch, watchReadable } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, handleWithNothing, tgkill } from '../host/sys.ts';
 import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
-import { cpuidFor } from '../kvm/cpuid.ts';
+import { cpuidFor } from './kvm-cpuid.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
 import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
-import { HOST_KICK_DEVICE } from '../machine/events.ts';
+import { HOST_KICK_DEVICE } from '../core/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import type { KvmThreadMessage, KvmVcpuJob } from './kvm-vcpu.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
-import { type ThreadJob, threads } from './threads.ts';
-import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
+import { type ThreadJob, threads } from '../threads/pool.ts';
+import type { Accelerator, AcceleratorContext } from './types.ts';
+import type { Registers, VcpuExit } from './vcpu.ts';
 
 /** virtio 1.2 §4.2.2: QueueNotify. */
 const QUEUE_NOTIFY = 0x50;
@@ -224,7 +225,7 @@ class KvmAccelerator implements Accelerator {
       ioCommandFd: this.#ioCommandFd,
       traceFd,
     };
-    const over = this.#thread({ kind: 'kvm-vcpu', data }, `vCPU ${index} of ${cpus}`);
+    const over = this.#thread({ kind: 'kvm-vcpu', ffi: true, data }, `vCPU ${index} of ${cpus}`);
     // A thread that ends in whatever way is in no guest: nobody waits for its word.
     this.#joined.push(over.then(() => this.#words.setState(index, STATE_ENDED)));
   }
@@ -232,7 +233,7 @@ class KvmAccelerator implements Accelerator {
   #startIo(): void {
     const { module, memory, ramSize, disks, cpus, traceFd } = this.#context;
     const data: IoJob = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd, blocking: process.env['VMM_IO'] === 'blocking', traceFd };
-    this.#joined.push(this.#thread({ kind: 'io', data }, 'block I/O'));
+    this.#joined.push(this.#thread({ kind: 'io', ffi: true, data }, 'block I/O'));
   }
 
   /** Resolves when the thread's work is over. */

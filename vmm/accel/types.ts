@@ -1,11 +1,10 @@
 import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
-import type { CpuModel } from '../machine/config.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
-import type { VmmError } from '../errors.ts';
-import type { CoreExports } from '../machine/core.ts';
-import type { CountedRun } from '../machine/counted.ts';
+import type { CoreExports } from '../core/exports.ts';
+import type { CountedRun } from '../time/counted.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import type { CpuModel, Registers, VcpuExit } from './vcpu.ts';
 
 /** Which thread processes a device's queues. `main`: woken by `onKick`; `io`: the block devices. */
 export type QueueOwner = 'main' | 'io';
@@ -46,19 +45,6 @@ export interface AcceleratorContext {
   /** vCPU 0 is about to run its first instruction, or has just done so. */
   onEntered(): void;
 }
-
-/** Why a vCPU stopped. `request`: machine_exit_request() says what the guest asked for. */
-export type VcpuExit =
-  | { readonly kind: 'request' }
-  | { readonly kind: 'triple-fault'; readonly vcpu: number }
-  /** A counted run has come to the instruction where it shall end. */
-  | { readonly kind: 'stop-at' }
-  /** The run itself is not possible any more. */
-  | { readonly kind: 'failed'; readonly error: VmmError }
-  | { readonly kind: 'error'; readonly vcpu: number; readonly reason: string };
-
-/** A vCPU's registers, for dumps and the debugger: names as in the SDM, values as bigint. */
-export type Registers = ReadonlyMap<string, bigint>;
 
 /** COM1's output on its way to the user. */
 export interface SerialOutput {

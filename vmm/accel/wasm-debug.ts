@@ -1,6 +1,7 @@
 import { CPU_STRIDE, IRQCHIP_BASE } from '../../assembly/core/layout.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
-import type { AcceleratorContext, Registers } from './types.ts';
+import type { AcceleratorContext } from './types.ts';
+import type { Registers } from './vcpu.ts';
 import { cpuAddress, readRegisters } from './wasm-registers.ts';
 
 // DEBUG_* of assembly/cpu/debug/debug.ts.

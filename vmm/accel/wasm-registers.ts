@@ -1,9 +1,8 @@
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
-import { VmmError } from '../errors.ts';
-import type { CpuModel } from '../machine/config.ts';
-import type { CoreExports } from '../machine/core.ts';
-import type { Registers } from './types.ts';
+import { VmmError } from '../../base/errors.ts';
+import type { CpuModel, Registers } from './vcpu.ts';
+import type { CoreExports } from '../core/exports.ts';
 
 // Results of cpu_run (assembly/cpu/run.ts).
 export const RUN_BUDGET = 0;

@@ -1,12 +1,14 @@
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
-import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
-import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../machine/events.ts';
-import { Discarder } from '../machine/memory.ts';
-import { traceOf } from '../machine/trace.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from './shared.ts';
-import type { VcpuExit } from './types.ts';
+import { hostClocks } from '../time/clocks.ts';
+import type { HostHooks } from '../core/hooks.ts';
+import { instantiateCore } from '../core/instance.ts';
+import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../core/events.ts';
+import { Discarder } from '../core/memory.ts';
+import { traceOf } from '../core/trace.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
+import type { VcpuExit } from './vcpu.ts';
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
 
 /**
@@ -28,7 +30,7 @@ export interface WasmVcpuJob extends MachineThread {
 
 /** What it posts. */
 export type WasmVcpuMessage =
-  | { readonly type: 'event'; readonly kind: number; readonly a: number; readonly b: bigint }
+  | EventMessage
   | { readonly type: 'entered' }
   /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug/debug.ts). */
   | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
@@ -43,8 +45,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
   const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
   const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
 
-  const hooks: HostHooks = {
-    irq: () => {},
+  const hooks: Partial<HostHooks> = {
     kick: (device, queue) => {
       if ((data.inlineSlots & (1 << device)) === 0) {
         words.kick(device, queue);
@@ -56,7 +57,6 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
     },
     blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
     console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
-    vsock: () => {},
     event: (kind, a, b) => {
       if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
     },

@@ -1,9 +1,10 @@
 import type { EntryState } from '../boot/entry.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from './shared.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
-import { threads } from './threads.ts';
-import type { Accelerator, AcceleratorContext, Registers, VcpuExit } from './types.ts';
+import { threads } from '../threads/pool.ts';
+import type { Accelerator, AcceleratorContext } from './types.ts';
+import type { Registers, VcpuExit } from './vcpu.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 import type { WasmVcpuJob, WasmVcpuMessage } from './wasm-vcpu.ts';
@@ -45,7 +46,7 @@ class WasmAccelerator implements Accelerator {
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);
       const over = threads.run<WasmVcpuMessage>(
-        { kind: 'wasm-vcpu', data },
+        { kind: 'wasm-vcpu', ffi: false, data },
         (message) => this.#message(message),
         (error) => void this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }),
       );

@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import * as P from './generated/protocol.ts';
 
 /** Stable codes of the guest's error replies, by their number in the protocol. */

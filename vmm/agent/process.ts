@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import * as P from './generated/protocol.ts';
 import type { ProcessSpec, WindowSize } from './spec.ts';
 import { stdioBits } from './spec.ts';

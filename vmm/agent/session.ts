@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { AgentError, protocolError } from './errors.ts';
 import type { ExitReport } from './process.ts';
 import { ProcessHandle } from './process.ts';

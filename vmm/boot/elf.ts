@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** One PT_LOAD segment, checked against the file's size. */
 export interface ElfSegment {

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { GuestMemory } from './entry.ts';
 
 export interface InitrdPlace {

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { writeBootParams } from './bootparams.ts';
 import { isBzImage, parseBzImage } from './bzimage.ts';
 import { type ElfFile, isElf, parseElf, type ReadAt } from './elf.ts';

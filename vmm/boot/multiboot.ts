@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { ReadAt } from './elf.ts';
 import type { GuestMemory } from './entry.ts';
 import type { InitrdPlace } from './initrd.ts';

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { isElf } from './elf.ts';
 
 /** Names of addresses in a guest's kernel. */

@@ -1,5 +1,5 @@
 import { kvmState } from '../machine/accelerator.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { helpText, parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
 

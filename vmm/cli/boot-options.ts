@@ -1,8 +1,8 @@
 import { readSymbols, type SymbolNames } from '../boot/symbols.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { DiskSpec } from '../devices/disk.ts';
 import type { MachineConfig } from '../machine/config.ts';
-import { openTrace, traceMask } from '../machine/trace.ts';
+import { openTrace, traceMask } from '../core/trace.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT, accelOptions, choice } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';

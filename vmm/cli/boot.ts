@@ -1,10 +1,11 @@
 import { statSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { MachineConfig, MachineResult } from '../machine/config.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import type { MachineResult } from '../machine/result.ts';
 import { needsHardware } from '../machine/accelerator.ts';
-import { type RunIdentity, sizeData } from '../machine/input-log.ts';
+import { type RunIdentity, sizeData } from '../time/input-log.ts';
 import { Machine } from '../machine/machine.ts';
-import type { VmmError } from '../errors.ts';
+import type { VmmError } from '../../base/errors.ts';
 import { helpText, parseArgs } from './args.ts';
 import { BOOT_OPTIONS, bootConfig } from './boot-options.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, refuseConsoleInput } from './counted.ts';

@@ -1,6 +1,7 @@
 /** Options that several commands have, each with one row and one meaning. */
-import { VmmError } from '../errors.ts';
-import type { AccelName, CpuModel } from '../machine/config.ts';
+import { VmmError } from '../../base/errors.ts';
+import type { AccelName } from '../machine/config.ts';
+import type { CpuModel } from '../accel/vcpu.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
 
 export const HELP: OptionSpec = { name: 'help', short: 'h', kind: 'flag', help: 'print this text' };

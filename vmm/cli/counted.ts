@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { VmmError } from '../errors.ts';
-import { COUNT_SHIFT_MAX, type CountedConfig, type CountedRun, RTC_MAX } from '../machine/counted.ts';
-import { type InputKind, InputRecorder, InputReplay, type RunIdentity } from '../machine/input-log.ts';
-import { SeededStream } from '../machine/seeded.ts';
+import { VmmError } from '../../base/errors.ts';
+import { COUNT_SHIFT_MAX, type CountedConfig, type CountedRun, RTC_MAX } from '../time/counted.ts';
+import { type InputKind, InputRecorder, InputReplay, type RunIdentity } from '../time/input-log.ts';
+import { SeededStream } from '../time/seeded.ts';
 import type { OptionSpec, ParsedArgs } from './args.ts';
 
 /** Options of `vmm boot` and `vmm run` for runs that repeat. */

@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Longest line of an error, characters: texts of a hostile image may be in it. */
 const MAX_LINE = 2000;

@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { GdbServer } from '../gdb/server.ts';
 import type { ParsedArgs } from './args.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** A file of the guest that set-up unpacked into .cache/guest/ of the checkout (this bundle lies in dist/). */
 export function guestFile(name: 'vmlinux' | 'initramfs.cpio' | 'scratch.ext4' | 'System.map'): string {

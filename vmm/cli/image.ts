@@ -1,6 +1,6 @@
 import { importImage } from '../../image/resolve.ts';
 import { ImageStore, isImageName } from '../../image/store/store.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type OptionSpec, type ParsedArgs, parseArgs } from './args.ts';
 import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';

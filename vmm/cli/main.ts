@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { Worker } from 'node:worker_threads';
 import { adoptThread } from '../machine/accelerator.ts';
 import { describeError } from './describe.ts';

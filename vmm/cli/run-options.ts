@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { capabilitySet } from '../container/capabilities.ts';
 import { parseUlimit } from '../container/limits.ts';
 import { randomId, type TmpfsMount } from '../container/options.ts';

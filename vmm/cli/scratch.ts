@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { dataRanges } from '../host/sys.ts';
 import { guestFile } from './guest-files.ts';
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { isForeground, toBackground } from './job.ts';
 import { KeySequence, type RawTerminal } from './terminal.ts';
 

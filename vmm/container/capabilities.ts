@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Linux capability numbers (linux/capability.h), in order. */
 export const CAPABILITIES = [

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Longest file of variables, bytes: execve(2) takes less. */
 const ENV_FILE_MAX = 4 << 20;

@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Resource numbers of setrlimit(2) on x86-64 (asm-generic/resource.h), under Docker's --ulimit names. */
 const RLIMITS: Readonly<Record<string, number>> = {

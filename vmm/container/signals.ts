@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Number of a signal given by name (`TERM`, `SIGTERM`) or number, 1 to 64. */
 export function signalNumber(text: string, option: string): number {

@@ -1,6 +1,6 @@
 import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type ContainerOptions, processArguments } from './options.ts';
 
 /** Serial numbers by which init finds its disks. */

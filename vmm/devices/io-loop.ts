@@ -1,14 +1,14 @@
 /** What the I/O thread waits in: io_uring where the kernel has it (Linux 6.1), else epoll and system calls that block. */
 import { availableParallelism } from 'node:os';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { addressOf } from '../host/ffi.ts';
 import { IoUring } from '../host/io-uring.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../host/sys.ts';
 import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../host/uapi/io_uring.ts';
 import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../host/uapi/linux.ts';
-import { HOST_KICK_DEVICE } from '../machine/events.ts';
+import { HOST_KICK_DEVICE } from '../core/events.ts';
 import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './disk-ring.ts';
 import type { DiskServer, OpenDisk } from './disk.ts';
 

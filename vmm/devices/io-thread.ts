@@ -1,10 +1,11 @@
-import type { KvmThreadMessage } from '../accel/kvm-vcpu.ts';
-import { type MachineThread, SharedWords } from '../accel/shared.ts';
+import { type EventMessage, type MachineThread, SharedWords } from '../threads/words.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { eventfdSignal } from '../host/sys.ts';
-import { hostClocks, type HostHooks, instantiateCore } from '../machine/core.ts';
-import { HOST_EV_DISK_ERROR } from '../machine/events.ts';
-import { traceOf } from '../machine/trace.ts';
+import { hostClocks } from '../time/clocks.ts';
+import type { HostHooks } from '../core/hooks.ts';
+import { instantiateCore } from '../core/instance.ts';
+import { HOST_EV_DISK_ERROR } from '../core/events.ts';
+import { traceOf } from '../core/trace.ts';
 import { DiskServer, type OpenDisk } from './disk.ts';
 import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';
 
@@ -26,7 +27,7 @@ export interface IoJob extends MachineThread {
 }
 
 /** Serves the block devices of one machine until it is told to end. */
-export function serveDisks(data: IoJob, post: (message: KvmThreadMessage) => void): void {
+export function serveDisks(data: IoJob, post: (message: EventMessage) => void): void {
   const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
   const words = new SharedWords(data.words);
   const stop = new Int32Array(data.stop);
@@ -47,7 +48,7 @@ export function serveDisks(data: IoJob, post: (message: KvmThreadMessage) => voi
   };
   const ring = data.blocking ? undefined : RingLoop.open(io, new LinearMemory(data.memory), data.ramSize, data.disks, blocking);
 
-  const hooks: HostHooks = {
+  const hooks: Partial<HostHooks> = {
     irq: (line) => {
       const fd = data.irqfds[line] ?? -1;
       if (fd < 0) return;
@@ -56,12 +57,9 @@ export function serveDisks(data: IoJob, post: (message: KvmThreadMessage) => voi
     },
     kick: (device, queue) => words.kick(device, queue),
     blk: (disk, op, offset, iov, count, tag) => (ring ?? blocking).request(disk, op, offset, iov, count, tag),
-    console: (_device, _ptr, length) => length,
-    vsock: () => {},
     event: (kind, a, b) => {
       if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
     },
-    discard: () => {},
   };
   const core = instantiateCore(data.module, data.memory, hooks, clocks);
 

@@ -1,8 +1,8 @@
 import { EAGAIN } from '../../assembly/contract/generated/errno.ts';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import type { Listener, Stream, Transport } from '../agent/transport.ts';
-import { VmmError } from '../errors.ts';
-import type { CoreExports } from '../machine/core.ts';
+import { VmmError } from '../../base/errors.ts';
+import type { CoreExports } from '../core/exports.ts';
 
 // Events of host_vsock (assembly/virtio/vsock.ts).
 const EV_REQUEST = 1;

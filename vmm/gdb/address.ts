@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** Where a debugger may connect: a Unix socket, or a port of this host's loopback. */
 export type GdbAddress = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly host: string; readonly port: number };

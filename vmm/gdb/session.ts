@@ -1,7 +1,6 @@
 import type { Breakpoint, BreakKind, DebugStop, ResumeAction } from '../accel/debug-types.ts';
-import type { MachineResult } from '../machine/config.ts';
+import { type MachineResult, machineStatus } from '../machine/result.ts';
 import type { DebugMachine } from '../machine/debugger.ts';
-import { machineStatus } from '../machine/status.ts';
 import { readMemory, writeMemory } from './memory.ts';
 import { infoIrq, infoMem, MONITOR_HELP } from './monitor.ts';
 import { encodePacket, fromHex, hexNumber, littleHex, littleValue, PACKET_MAX, PacketReader, toHex } from './packets.ts';

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 let names: Map<number, string> | undefined;
 

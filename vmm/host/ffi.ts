@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as Koffi from 'koffi';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** The FFI library's functions that we use; the front and the bare native module both have them. */
 export type Ffi = Pick<typeof Koffi, 'config' | 'load' | 'errno' | 'address' | 'view' | 'node' | 'version'>;

@@ -10,7 +10,7 @@ import {
   IORING_SETUP_SINGLE_ISSUER, IORING_SETUP_TASKRUN_FLAG, IORING_SQ_TASKRUN, SYS_io_uring_enter, SYS_io_uring_setup, io_uring_cqe, io_uring_params, io_uring_sqe,
 } from './uapi/io_uring.ts';
 import { MAP_POPULATE, MAP_SHARED, PROT_READ, PROT_WRITE } from './uapi/linux.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 /** What an entry asks for; fields as struct io_uring_sqe has them, those left out are 0. */
 export interface Sqe {

@@ -1,4 +1,4 @@
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { addressOf } from './ffi.ts';
 import { madvise, mmap, mmapAnonymousFixed } from './sys.ts';
 import { MADV_DONTNEED, MADV_HUGEPAGE, MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE } from './uapi/linux.ts';

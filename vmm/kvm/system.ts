@@ -4,7 +4,7 @@ import {
   KVM_API_VERSION, KVM_CHECK_EXTENSION, KVM_CREATE_VM, KVM_GET_API_VERSION, KVM_GET_MSR_INDEX_LIST, KVM_GET_SUPPORTED_CPUID, KVM_GET_VCPU_MMAP_SIZE, kvm_cpuid2,
   kvm_cpuid_entry2, kvm_msr_list,
 } from '../host/uapi/kvm.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type CpuidEntry, readCpuid } from './cpuid.ts';
 import { KvmVm } from './vm.ts';
 

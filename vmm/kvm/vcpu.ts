@@ -5,7 +5,7 @@ import {
   KVM_SET_SREGS, KVM_SET_VCPU_EVENTS, KVM_SET_XCRS, KVM_SET_XSAVE, KVM_TRANSLATE, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_lapic_state, kvm_mp_state,
   kvm_msr_entry, kvm_msrs, kvm_regs, kvm_sregs, kvm_translation, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 } from '../host/uapi/kvm.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { type CpuidEntry, writeCpuid } from './cpuid.ts';
 
 /** An MSR's number and its 64-bit value. */

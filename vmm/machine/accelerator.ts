@@ -1,10 +1,10 @@
 import { accessSync, constants } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
-import { threads } from '../accel/threads.ts';
+import { threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { AccelName } from './config.ts';
-import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from './events.ts';
+import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../core/events.ts';
 
 export interface AccelChoice {
   readonly name: 'kvm' | 'wasm';

@@ -1,10 +1,10 @@
+import type { CpuModel } from '../accel/vcpu.ts';
 import type { DiskSpec } from '../devices/disk.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
-import type { CountedConfig, Counts } from './counted.ts';
+import type { CountedConfig } from '../time/counted.ts';
 import type { MachineDebugger } from './debugger.ts';
 
 export type AccelName = 'auto' | 'kvm' | 'wasm';
-export type CpuModel = 'host' | 'baseline' | 'x86-64-v2';
 
 export interface TraceConfig {
   readonly mask: number;
@@ -44,21 +44,4 @@ export interface MachineConfig {
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** Holds the guest before its first instruction until this lets it go. */
   readonly debugger?: MachineDebugger | undefined;
-}
-
-/** How a run ended. `code` as in docs/errors.md. */
-export type MachineResult =
-  | { readonly kind: 'poweroff' | 'reboot' | 'panic' | 'halt' | 'stopped' }
-  | { readonly kind: 'debug-exit'; readonly value: number }
-  | { readonly kind: 'triple-fault'; readonly dump: string }
-  /** A counted run came to its `stopAt`. */
-  | { readonly kind: 'stop-at'; readonly dump: string }
-  | { readonly kind: 'accel-error'; readonly reason: string; readonly dump: string };
-
-/** A point of the time line: milliseconds since the process started. */
-export interface TimelineEntry {
-  readonly name: string;
-  readonly ms: number;
-  /** In a counted run, where it was. */
-  readonly counts?: Counts | undefined;
 }

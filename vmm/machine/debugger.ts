@@ -1,5 +1,5 @@
 import type { AcceleratorDebug, DebugStop, ResumeAction } from '../accel/debug-types.ts';
-import type { MachineResult } from './config.ts';
+import type { MachineResult } from './result.ts';
 
 /** One life of a guest as a debugger sees it. The accelerator's part counts only while paused. */
 export interface DebugMachine extends Omit<AcceleratorDebug, 'resume'> {

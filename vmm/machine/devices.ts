@@ -2,10 +2,10 @@ import { VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE } from '../../asse
 import type { DevicePlace } from '../accel/types.ts';
 import type { ConsolePort } from '../devices/console.ts';
 import { type OpenDisk, SECTOR } from '../devices/disk.ts';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import type { MachineConfig } from './config.ts';
-import type { CoreExports } from './core.ts';
-import { HOST_SERIAL } from './events.ts';
+import type { CoreExports } from '../core/exports.ts';
+import { HOST_SERIAL } from '../core/events.ts';
 
 const GUEST_CID = 3;
 /** VIRTIO_BALLOON_F_DEFLATE_ON_OOM and _F_REPORTING (virtio 1.2 §5.5.3). */

@@ -1,5 +1,5 @@
 import type { SymbolNames } from '../boot/symbols.ts';
-import type { Registers } from '../accel/types.ts';
+import type { Registers } from '../accel/vcpu.ts';
 
 const ROWS: readonly (readonly string[])[] = [
   ['rax', 'rbx', 'rcx', 'rdx'],

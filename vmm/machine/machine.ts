@@ -3,11 +3,12 @@ import { VIRTIO_MMIO_SLOTS } from '../../assembly/core/layout.ts';
 import { ConsoleInput } from '../devices/console.ts';
 import { type OpenDisk, openDisk } from '../devices/disk.ts';
 import { VsockHost } from '../devices/vsock.ts';
-import { VmmError } from '../errors.ts';
-import type { MachineConfig, MachineResult } from './config.ts';
-import { CountedRun } from './counted.ts';
+import { VmmError } from '../../base/errors.ts';
+import type { MachineConfig } from './config.ts';
+import type { MachineResult } from './result.ts';
+import { CountedRun } from '../time/counted.ts';
 import { otherDevices } from './devices.ts';
-import { sizeOf } from './input-log.ts';
+import { sizeOf } from '../time/input-log.ts';
 import { type ConsoleSize, type MachineListener, Running } from './running.ts';
 import { Timeline } from './timeline.ts';
 

@@ -1,5 +1,12 @@
-import type { TimelineEntry } from './config.ts';
-import type { Counts } from './counted.ts';
+import type { Counts } from '../time/position.ts';
+
+/** A point of the time line: milliseconds since the process started. */
+export interface TimelineEntry {
+  readonly name: string;
+  readonly ms: number;
+  /** In a counted run, where it was. */
+  readonly counts?: Counts | undefined;
+}
 
 /** Marks of port 0x601 (assembly/core/layout.ts MARK_PORT). */
 const MARK_NAMES: Readonly<Record<number, string>> = {

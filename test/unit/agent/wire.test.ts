@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 import * as P from '../../../vmm/agent/generated/protocol.ts';
 import { encodeMessage, FieldWriter, MessageReader, readFields, u32Of, u32sOf, u64sOf } from '../../../vmm/agent/wire.ts';
 import { cValues } from '../../support/c-values.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 import { loadKernel } from '../../../vmm/boot/kernel.ts';
 import { BOOT_PARAMS_GPA, CMDLINE_GPA, PML4_GPA, PVH_MEMMAP_GPA, PVH_START_INFO_GPA } from '../../../vmm/boot/places.ts';
 import { elf64 } from '../../support/elf-image.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nameAddresses, readSymbols } from '../../../vmm/boot/symbols.ts';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 
 let dir: string;
 beforeAll(() => {

@@ -9,7 +9,7 @@ import { containerEnvironment } from '../../../vmm/container/env.ts';
 import { parseUlimit } from '../../../vmm/container/limits.ts';
 import { processArguments } from '../../../vmm/container/options.ts';
 import { signalNumber } from '../../../vmm/container/signals.ts';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 
 const run = (...argv: string[]) => parseArgs(argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
 const boot = (...argv: string[]) => bootConfig(parseArgs(argv, BOOT_OPTIONS, { stopAtPositional: false, command: 'boot' }), () => 'own');

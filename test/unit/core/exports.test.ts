@@ -13,8 +13,8 @@ const full = module('core');
 const kvm = module('core-kvm');
 const functions = (of: WebAssembly.Module): string[] => exports(of).filter(({ kind }) => kind === 'function').map(({ name }) => name);
 
-/** The functions that the host declares (vmm/machine/core-exports.ts), by the folder they come from. */
-const declared = readFileSync(join(root, 'vmm', 'machine', 'core-exports.ts'), 'utf8').split('// assembly/').slice(1).map((part) => ({
+/** The functions that the host declares (vmm/core/exports.ts), by the folder they come from. */
+const declared = readFileSync(join(root, 'vmm', 'core', 'exports.ts'), 'utf8').split('// assembly/').slice(1).map((part) => ({
   folder: part.slice(0, part.search(/\s/)),
   names: [...part.matchAll(/^ {2}(\w+)\(/gm)].map(([, name]) => name as string),
 }));

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 import { parseGdbAddress, targetOf } from '../../../vmm/gdb/address.ts';
 import { GdbServer } from '../../../vmm/gdb/server.ts';
 

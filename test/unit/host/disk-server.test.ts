@@ -6,8 +6,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { IoMachine } from '../../support/io-machine.ts';
 import { DiskServer, type OpenDisk } from '../../../vmm/devices/disk.ts';
-import { HOST_EV_TRACE_ERROR } from '../../../vmm/machine/events.ts';
-import { openTrace, traceMask } from '../../../vmm/machine/trace.ts';
+import { HOST_EV_TRACE_ERROR } from '../../../vmm/core/events.ts';
+import { openTrace, traceMask } from '../../../vmm/core/trace.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../../vmm/host/linear-memory.ts';
 
 const DIST = new URL('../../../dist/', import.meta.url);

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { importImage, type ResolvedImage, resolveImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
-import { VmmError } from '../../../vmm/errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 import { archiveOf, configOf, digestOf, FLAT, filesOf, LAYERS, Layout, sha512, tarOf } from './forms.ts';
 import { dir, file, scratch, sha256, symlink } from './support.ts';
 

@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as exits from '../../../vmm/accel/kvm-exit.ts';
 import { kvm_run } from '../../../vmm/host/uapi/kvm.ts';
-import { type CpuidEntry, cpuidFor, readCpuid, writeCpuid } from '../../../vmm/kvm/cpuid.ts';
-import type { CpuModel } from '../../../vmm/machine/config.ts';
+import { type CpuidEntry, readCpuid, writeCpuid } from '../../../vmm/kvm/cpuid.ts';
+import { cpuidFor } from '../../../vmm/accel/kvm-cpuid.ts';
+import type { CpuModel } from '../../../vmm/accel/vcpu.ts';
 import { root } from '../../support/guests.ts';
 
 const ALL = 0xffff_ffff;

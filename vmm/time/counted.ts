@@ -1,5 +1,5 @@
 import { SeededStream } from './seeded.ts';
-import type { InputEvent, InputSource, Position } from './input-log.ts';
+import type { Counts, InputEvent, InputSource } from './position.ts';
 
 /** What a counted run is made of beside its machine: all of it decides about the run. */
 export interface CountedConfig {
@@ -18,14 +18,6 @@ export interface CountedConfig {
 export const COUNT_SHIFT_MAX = 10;
 /** The CMOS clock has two digits for the century's years and counts on from here in 32 bits. */
 export const RTC_MAX = 0xffff_ffff;
-
-/** Where a counted run is. */
-export interface Counts extends Position {
-  /** REP iterations beyond each instruction's first; they are not in `count` and take no virtual time. */
-  readonly repetitions: bigint;
-  /** Running hash of the executed blocks, of registers and of the order of turns. */
-  readonly hash: bigint;
-}
 
 const NOTHING: Counts = { count: 0n, ns: 0n, repetitions: 0n, hash: 0n };
 

@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import type { IoJob } from '../devices/io-thread.ts';
-import type { KvmVcpuJob } from './kvm-vcpu.ts';
-import type { WasmVcpuJob } from './wasm-vcpu.ts';
 
-/** What a thread can be asked to do (thread.ts has the other side). */
-export type ThreadJob =
-  | { readonly kind: 'kvm-vcpu'; readonly data: KvmVcpuJob }
-  | { readonly kind: 'wasm-vcpu'; readonly data: WasmVcpuJob }
-  | { readonly kind: 'io'; readonly data: IoJob };
+/** What a thread can be asked to do: vmm/machine/thread.ts has the other side, and knows what `data` is for each `kind`. */
+export interface ThreadJob {
+  readonly kind: string;
+  /** It calls the FFI library. */
+  readonly ffi: boolean;
+  /** Structured-cloned to the thread. */
+  readonly data: unknown;
+}
 
 /** A thread's words: it takes jobs now; its job is over. Everything else that it posts is the job's own. */
 export const THREAD_UP = 'up';
@@ -92,7 +92,7 @@ export class ThreadPool {
    */
   run<M>(job: ThreadJob, onMessage: (message: M) => void, onError: (error: Error) => void): Promise<void> {
     const thread = this.#idle.shift() ?? this.#start();
-    if (job.kind !== 'wasm-vcpu') this.#load(thread);
+    if (job.ffi) this.#load(thread);
     thread.worker.ref();
     thread.worker.postMessage(job);
     return new Promise((over) => {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { VmmError } from '../errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { writeWhole } from '../host/write-whole.ts';
-import type { Counts } from './counted.ts';
+import type { Counts, InputEvent, InputSource, Position } from './position.ts';
 
 /**
  * The file of `--record` and `--replay`: what came from outside into a counted run, and when. Text, one line each
@@ -20,33 +20,8 @@ const NUMBER_MAX = (1n << 63n) - 1n;
 /** A SHA-256 in hex: of a file or of many settings, it says nothing to a reader. */
 const DIGEST = /^[0-9a-f]{64}$/;
 
-/** A place in a counted run: instructions retired by all vCPUs, and virtual nanoseconds. */
-export interface Position {
-  readonly count: bigint;
-  readonly ns: bigint;
-}
-
 /** Settings that decide about a run, by the name of their option. */
 export type RunIdentity = Readonly<Record<string, string | number>>;
-
-export interface InputEvent {
-  readonly kind: string;
-  readonly data: Uint8Array;
-  /** Called with what the handler gave back. */
-  given(result: unknown): void;
-}
-
-/** Where a counted run's input comes from. */
-export interface InputSource {
-  /** More may come from outside at any time: an idle guest then waits in real time. */
-  readonly live: boolean;
-  /** Where the next known event lies. */
-  readonly next: Position | undefined;
-  /** The events for `at`; `fresh`: the run was not at this place before. Throws REPLAY_DIVERGED. */
-  take(at: Position, fresh: boolean): readonly InputEvent[];
-  /** Resolves when there is something to take that `next` did not tell. */
-  arrived(): Promise<void>;
-}
 
 /** Kinds of input: bytes of the console or of a process's standard input and its end, a terminal's size, a signal. */
 export const INPUT_KINDS = ['console', 'resize', 'stdin', 'stdin-end', 'signal'] as const;

@@ -3,10 +3,10 @@ import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { InputRecorder, InputReplay, parseRecord, sizeData, sizeOf } from '../../../vmm/machine/input-log.ts';
+import { InputRecorder, InputReplay, parseRecord, sizeData, sizeOf } from '../../../vmm/time/input-log.ts';
 import { CountedSession } from '../../../vmm/cli/counted.ts';
-import { CountedRun } from '../../../vmm/machine/counted.ts';
-import { SeededStream } from '../../../vmm/machine/seeded.ts';
+import { CountedRun } from '../../../vmm/time/counted.ts';
+import { SeededStream } from '../../../vmm/time/seeded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-record-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,6 +1,6 @@
 import { COUNT_BASE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../assembly/core/layout.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
-import type { TraceFile } from './trace.ts';
+import type { TraceFile } from '../core/trace.ts';
 
 /** Names that are kept by address. */
 const NAMES_MAX = 1 << 18;

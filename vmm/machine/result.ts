@@ -1,4 +1,11 @@
-import type { MachineResult } from './config.ts';
+/** How a run ended. `code` as in docs/errors.md. */
+export type MachineResult =
+  | { readonly kind: 'poweroff' | 'reboot' | 'panic' | 'halt' | 'stopped' }
+  | { readonly kind: 'debug-exit'; readonly value: number }
+  | { readonly kind: 'triple-fault'; readonly dump: string }
+  /** A counted run came to its `stopAt`. */
+  | { readonly kind: 'stop-at'; readonly dump: string }
+  | { readonly kind: 'accel-error'; readonly reason: string; readonly dump: string };
 
 // Exit statuses of a machine (docs/errors.md).
 export const STATUS_OK = 0;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll, expect, test } from 'vitest';
-import { LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type ThreadJob, ThreadPool } from '../../../vmm/accel/threads.ts';
+import { LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type ThreadJob, ThreadPool } from '../../../vmm/threads/pool.ts';
 import { root } from '../../support/guests.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-threads-'));
@@ -118,9 +118,9 @@ parentPort.on('message', ({ kind, word }) => {
   const program = join(folder, 'program.mjs');
   buildSync({
     stdin: {
-      contents: `import { ThreadPool } from './threads.ts';
-        void new ThreadPool(new URL(${JSON.stringify(pathToFileURL(slow).href)})).run({ kind: 'io' }, () => process.exit(7), () => {});`,
-      resolveDir: join(root, 'vmm/accel'),
+      contents: `import { ThreadPool } from './pool.ts';
+        void new ThreadPool(new URL(${JSON.stringify(pathToFileURL(slow).href)})).run({ kind: 'io', ffi: true, data: 0 }, () => process.exit(7), () => {});`,
+      resolveDir: join(root, 'vmm/threads'),
     },
     outfile: program,
     bundle: true,

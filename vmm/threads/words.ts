@@ -35,6 +35,14 @@ export interface MachineThread {
   readonly traceFd: number | undefined;
 }
 
+/** A machine event (MACHINE_EV_*, HOST_EV_*) on its way to the main thread. */
+export interface EventMessage {
+  readonly type: 'event';
+  readonly kind: number;
+  readonly a: number;
+  readonly b: bigint;
+}
+
 export class SharedWords {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;

@@ -1,10 +1,17 @@
-/** A thread of the pool (threads.ts): waits for a job, does it, says so, and waits for the next. */
+/** A thread of the pool (vmm/threads/pool.ts): waits for a job, does it, says so, and waits for the next. */
 import { parentPort } from 'node:worker_threads';
+import { runKvmVcpu } from '../accel/kvm-vcpu.ts';
+import { runWasmVcpu } from '../accel/wasm-vcpu.ts';
 import { serveDisks } from '../devices/io-thread.ts';
 import { ffi } from '../host/ffi.ts';
-import { runKvmVcpu } from './kvm-vcpu.ts';
-import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from './threads.ts';
-import { runWasmVcpu } from './wasm-vcpu.ts';
+import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from '../threads/pool.ts';
+
+/** Kinds of jobs. What begins one gives it the data that its function takes. */
+const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => void) => void>> = {
+  'kvm-vcpu': runKvmVcpu,
+  'wasm-vcpu': runWasmVcpu,
+  io: serveDisks,
+};
 
 const port = parentPort;
 if (port === null) throw new Error('thread.cjs runs as a worker thread only');
@@ -12,14 +19,14 @@ const post = (message: unknown): void => port.postMessage(message);
 let ending = false;
 
 port.on('message', (job: ThreadJob | LoadRequest) => {
-  if (job.kind === 'load') {
+  if ('word' in job) {
     load(job.word);
     return;
   }
   if (ending) return;
-  if (job.kind === 'kvm-vcpu') runKvmVcpu(job.data, post);
-  else if (job.kind === 'wasm-vcpu') runWasmVcpu(job.data, post);
-  else serveDisks(job.data, post);
+  const run = JOBS[job.kind];
+  if (run === undefined) throw new Error(`no thread does ${job.kind}`);
+  run(job.data as never, post);
   post(JOB_OVER);
 });
 
