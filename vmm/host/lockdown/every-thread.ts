@@ -4,7 +4,7 @@
  * them make the calls. Its handler is a few machine instructions, written here, since JavaScript cannot be a signal handler.
  */
 import { readdirSync } from 'node:fs';
-import { VmmError } from '../../errors.ts';
+import { VmmError } from '../../../base/errors.ts';
 import { addressOf, ffi } from '../ffi.ts';
 import { gettid, mmap, munmap, tgkill } from '../sys.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/linux.ts';
