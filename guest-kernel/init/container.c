@@ -60,6 +60,8 @@ static void container_free(struct container *c)
 		close(c->leader);
 	if (c->devpts >= 0)
 		close(c->devpts);
+	if (c->space >= 0)
+		close(c->space);
 	if (c->cgroup >= 0) {
 		close(c->cgroup);
 		cgroup_remove(c->id);
@@ -102,6 +104,27 @@ static int make_devpts(struct container *c, struct failure *f)
 	return c->devpts < 0 ? -1 : 0;
 }
 
+/* Made here and kept open, so that it can be asked how full it is when the container has ended. */
+static int open_space(const struct container_spec *s, const struct launch *l, struct container *c, struct failure *f)
+{
+	char size[24];
+	int fs;
+
+	if (l->upper) {
+		c->space = open(l->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	} else if ((fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC)) >= 0) {
+		snprintf(size, sizeof size, "%llu", (unsigned long long)s->overlay_size);
+		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) == 0 &&
+		    sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0755", 0) == 0 &&
+		    (!s->overlay_size || sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", size, 0) == 0) &&
+		    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+			c->space = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+		close(fs);
+	}
+	return c->space < 0 ? fail(f, ERR_ROOT, errno, "root file system: cannot make room for changes: %s",
+				   strerror(errno)) : 0;
+}
+
 /* Everything that the child will find mounted in its copy of init's mount namespace. */
 static int mount_sources(const struct container_spec *s, struct launch *l, struct failure *f)
 {
@@ -115,7 +138,8 @@ static int mount_sources(const struct container_spec *s, struct launch *l, struc
 	if (s->has_overlay && s->overlay_kind == OVERLAY_BLOCK && scratch_path(s->overlay_source, &l->upper, f))
 		return -1;
 	for (uint32_t i = 0; i < s->mount_count; i++)
-		if (s->mounts[i].kind != SOURCE_NONE && source_path(&s->mounts[i], s->mounts[i].flags & 1, &path, f))
+		if (s->mounts[i].kind != SOURCE_NONE && s->mounts[i].kind != SOURCE_ROOT &&
+		    source_path(&s->mounts[i], s->mounts[i].flags & 1, &path, f))
 			return -1;
 	return 0;
 }
@@ -169,18 +193,20 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 	if (!c)
 		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for a container");
 	c->id = s->process.container;
-	c->leader = c->cgroup = c->devpts = -1;
+	c->leader = c->cgroup = c->devpts = c->space = -1;
 	c->stop_signal = s->stop_signal;
 	c->owns_pids = s->namespaces[NS_PID].mode == NAMESPACE_NEW;
 	c->next = containers;
 	containers = c;
 	if (choose_namespaces(s, l, &flags, &pid_namespace, f) ||
-	    cgroup_create(c->id, &s->cgroup, &c->cgroup, f) || (!s->sandbox && make_devpts(c, f))) {
+	    cgroup_create(c->id, &s->cgroup, &c->cgroup, f) || (!s->sandbox && make_devpts(c, f)) ||
+	    (s->has_overlay && open_space(s, l, c, f))) {
 		container_free(c);
 		return -1;
 	}
 	c->oom_kills = oom_kills(c->cgroup);
 	l->devpts = c->devpts;
+	l->space = c->space;
 	p = new_process(&s->process, c, request, MSG_START);
 	if (!p || process_launch(p, l, flags, pid_namespace, f)) {
 		if (!p)
@@ -197,7 +223,7 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 int container_start(uint32_t request, struct reader payload, struct failure *f)
 {
 	static struct container_spec s;
-	struct launch l = { .devpts = -1, .leader = -1, .container = &s, .process = &s.process };
+	struct launch l = { .devpts = -1, .space = -1, .leader = -1, .container = &s, .process = &s.process };
 	struct arena arena = { 0 };
 	uint32_t count = 0;
 	int rc = -1;
@@ -219,7 +245,7 @@ int container_start(uint32_t request, struct reader payload, struct failure *f)
 int container_exec(uint32_t request, struct reader payload, struct failure *f)
 {
 	static struct process_spec s;
-	struct launch l = { .devpts = -1, .process = &s };
+	struct launch l = { .devpts = -1, .space = -1, .process = &s };
 	struct arena arena = { 0 };
 	struct container *c;
 	struct process *p;

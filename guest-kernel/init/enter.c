@@ -53,27 +53,45 @@ static int set_stdio(const struct launch *l, const struct identity *id, struct f
 	return 0;
 }
 
-/* init raised its own; a command gets what a login would. */
-#define DEFAULT_FILES_SOFT 1024
-#define DEFAULT_FILES_HARD 1048576
+#define DEFAULT_FILES 1048576
+
+static const char *const limit_names[RLIM_NLIMITS] = {
+	[RLIMIT_CPU] = "cpu",           [RLIMIT_FSIZE] = "fsize",           [RLIMIT_DATA] = "data",
+	[RLIMIT_STACK] = "stack",       [RLIMIT_CORE] = "core",             [RLIMIT_RSS] = "rss",
+	[RLIMIT_NPROC] = "nproc",       [RLIMIT_NOFILE] = "nofile",         [RLIMIT_MEMLOCK] = "memlock",
+	[RLIMIT_AS] = "as",             [RLIMIT_LOCKS] = "locks",           [RLIMIT_SIGPENDING] = "sigpending",
+	[RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",             [RLIMIT_RTPRIO] = "rtprio",
+	[RLIMIT_RTTIME] = "rttime",
+};
+
+static int limit_error(const struct rlimit_spec *r, struct failure *f)
+{
+	struct rlimit most = { 0, 0 };
+	int err = errno;
+
+	if (r->resource >= RLIM_NLIMITS)
+		return fail(f, ERR_RLIMIT, err, "resource limit %u is not known", r->resource);
+	getrlimit((int)r->resource, &most);
+	return fail(f, ERR_RLIMIT, err, "limit %s to %llu:%llu: %s (the most is %llu)", limit_names[r->resource],
+		    (unsigned long long)r->soft, (unsigned long long)r->hard, strerror(err),
+		    (unsigned long long)most.rlim_max);
+}
 
 static int set_limits(const struct process_spec *p, struct failure *f)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = DEFAULT_FILES_SOFT;
-		if (files.rlim_max > DEFAULT_FILES_HARD)
-			files.rlim_max = DEFAULT_FILES_HARD;
+		if (files.rlim_max > DEFAULT_FILES)
+			files.rlim_max = DEFAULT_FILES;
+		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	for (uint32_t i = 0; i < p->rlimit_count; i++) {
 		struct rlimit limit = { p->rlimits[i].soft, p->rlimits[i].hard };
 
 		if (setrlimit((int)p->rlimits[i].resource, &limit))
-			return fail(f, ERR_RLIMIT, errno, "resource limit %u to %llu:%llu: %s", p->rlimits[i].resource,
-				    (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max,
-				    strerror(errno));
+			return limit_error(&p->rlimits[i], f);
 	}
 	return 0;
 }

@@ -17,6 +17,7 @@ struct launch {
 	int leader;        /* EXEC: pidfd of the container's first process */
 	int joined[NS_COUNT]; /* START: pidfds of the containers whose namespaces it joins, -1: none */
 	const char *lower, *upper; /* directories in init's mount namespace; upper NULL: tmpfs */
+	int space;         /* a detached tmpfs for the overlay, or the scratch disk's directory; -1: none */
 };
 
 _Noreturn void launch_child(const struct launch *l);

@@ -62,6 +62,12 @@ static int take_file(const struct file_spec *file, uint32_t index, struct failur
 	return tree < 0 ? mount_error(f, file->target) : tree;
 }
 
+/* Whether what is mounted lies in init's own mount namespace. */
+static bool is_taken(const struct mount_spec *m)
+{
+	return m->kind != SOURCE_NONE && m->kind != SOURCE_ROOT;
+}
+
 int prepare_mounts(const struct launch *l, struct failure *f)
 {
 	const struct container_spec *c = l->container;
@@ -71,7 +77,7 @@ int prepare_mounts(const struct launch *l, struct failure *f)
 	if (!mount_trees || !file_trees)
 		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for the mounts");
 	for (uint32_t i = 0; i < c->mount_count; i++)
-		if (c->mounts[i].kind != SOURCE_NONE && (mount_trees[i] = take_tree(&c->mounts[i], f)) < 0)
+		if (is_taken(&c->mounts[i]) && (mount_trees[i] = take_tree(&c->mounts[i], f)) < 0)
 			return -1;
 	if (c->has_overlay || c->file_count == 0)
 		return 0;
@@ -233,6 +239,21 @@ static int attach_tree(int root, const struct mount_spec *m, int tree, struct fa
 	return 0;
 }
 
+/*
+ * A directory of the root, made when it is absent, as a mount of its own: what it holds stays in
+ * sight, and it can be written to when the root itself becomes read-only.
+ */
+static int mount_own_directory(int root, const struct mount_spec *m, struct failure *f)
+{
+	int directory = ensure_directory(root, m->source, 0755);
+	int tree = directory < 0 ? -1 : sys_open_tree(directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return mount_error(f, m->target);
+	close(directory);
+	return attach_tree(root, m, tree, f);
+}
+
 static int mount_requested(int root, const struct mount_spec *m, struct failure *f)
 {
 	int directory = ensure_directory(root, m->target, m->has_mode ? m->mode & 07777 : 0755);
@@ -321,6 +342,8 @@ static int mount_host_choice(const struct container_spec *c, int root, const cha
 	if (!m)
 		return 0;
 	*own_dev = m->kind == SOURCE_NONE;
+	if (m->kind == SOURCE_ROOT)
+		return mount_own_directory(root, m, f) ? -1 : 1;
 	if (m->kind != SOURCE_NONE)
 		return attach_tree(root, m, mount_trees[i], f) ? -1 : 1;
 	return mount_requested(root, m, f) ? -1 : 1;
@@ -376,7 +399,8 @@ static int furnish_lists(const struct container_spec *c, int root, struct failur
 
 		if (is_standard(m))
 			continue;
-		if (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f))
+		if (m->kind == SOURCE_ROOT ? mount_own_directory(root, m, f)
+		    : m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f))
 			return -1;
 	}
 	for (uint32_t i = 0; i < c->device_count; i++)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <termios.h>
 
@@ -204,6 +205,18 @@ int process_launch(struct process *p, struct launch *l, uint64_t clone_flags, in
 	return 0;
 }
 
+/* Less than this is left when writing has failed: file systems keep some for themselves. */
+#define FULL_BYTES 65536
+
+static bool is_full(int space)
+{
+	struct statfs fs;
+
+	if (space < 0 || fstatfs(space, &fs))
+		return false;
+	return (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < FULL_BYTES || (fs.f_files && fs.f_ffree == 0);
+}
+
 static void report_exit(struct process *p)
 {
 	uint8_t bytes[256], status[12], totals[16], usage[24];
@@ -218,6 +231,8 @@ static void report_exit(struct process *p)
 		flags |= STATUS_CORE;
 	if (oom_kills(p->container->cgroup) > p->container->oom_kills)
 		flags |= STATUS_OOM;
+	if (is_full(p->container->space))
+		flags |= STATUS_FULL;
 	store_u32(status, signaled ? STATUS_SIGNALED : STATUS_EXITED);
 	store_u32(status + 4, (uint32_t)(signaled ? WTERMSIG(p->wait_status) : WEXITSTATUS(p->wait_status)));
 	store_u32(status + 8, flags);

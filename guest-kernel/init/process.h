@@ -16,6 +16,7 @@ struct container {
 	uint32_t process_count;
 	int leader; /* pidfd of the main process */
 	int cgroup, devpts;
+	int space; /* what the overlay writes to; -1: nothing */
 	bool owns_pids, ended;
 	uint32_t stop_signal;
 	uint64_t oom_kills;

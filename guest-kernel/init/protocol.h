@@ -1,7 +1,6 @@
 /*
- * The agent protocol, version 1: numbers shared with vmm/agent/protocol.ts.
- * docs/agent-protocol.md describes them; test/unit/agent/constants.test.ts
- * compares the two files.
+ * The agent protocol, version 1; docs/agent-protocol.md describes it.
+ * scripts/protocol.mjs makes vmm/agent/generated/protocol.ts from this file.
  */
 #ifndef VMM_PROTOCOL_H
 #define VMM_PROTOCOL_H
@@ -141,6 +140,7 @@
 #define SOURCE_SHARE 2
 #define SOURCE_VOLUME 3
 #define SOURCE_DIRECTORY 4
+#define SOURCE_ROOT 5
 
 #define OVERLAY_TMPFS 0
 #define OVERLAY_BLOCK 1
@@ -155,6 +155,7 @@
 #define STATUS_SIGNALED 1
 #define STATUS_CORE 1
 #define STATUS_OOM 2
+#define STATUS_FULL 4
 
 #define SCOPE_PROCESS 0
 #define SCOPE_CONTAINER 1

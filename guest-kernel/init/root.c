@@ -59,24 +59,23 @@ static int make_upper(const char *base, const char *lower, char *upper, char *wo
 static int mount_overlay(const struct launch *l, const char *lower, struct failure *f)
 {
 	const struct container_spec *c = l->container;
-	char options[512], upper[128], work[128], base[96], size[64];
+	char options[512], upper[128], work[128], base[96];
 
 	if (l->upper) {
 		snprintf(base, sizeof base, "%s/c%u", l->upper, c->process.container);
 	} else {
 		snprintf(base, sizeof base, WORK);
-		snprintf(size, sizeof size, c->overlay_size ? "mode=0755,size=%llu" : "mode=0755",
-			 (unsigned long long)c->overlay_size);
-		if (mount("tmpfs", WORK, "tmpfs", 0, size))
+		if (sys_move_mount(l->space, "", AT_FDCWD, WORK, MOVE_MOUNT_F_EMPTY_PATH))
 			return root_error(f, "cannot mount the overlay's tmpfs");
 	}
 	if (make_upper(base, lower, upper, work, sizeof upper, f))
 		return -1;
 	/*
-	 * redirect_dir: renaming a directory of the image works as on any file system. volatile: an
-	 * upper directory in memory has nothing to sync, and one on a scratch disk keeps its fsync.
+	 * redirect_dir: renaming a directory of the image works as on any file system. xino: files have
+	 * the st_dev of their directories, so that du -x and find -xdev see one file system. volatile:
+	 * an upper directory in memory has nothing to sync, and one on a scratch disk keeps its fsync.
 	 */
-	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on%s", lower, upper, work,
+	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,xino=on%s", lower, upper, work,
 		 l->upper ? "" : ",volatile");
 	if (mount("overlay", ROOT, "overlay", 0, options))
 		return root_error(f, "cannot mount the overlay");

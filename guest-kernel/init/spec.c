@@ -58,7 +58,7 @@ int parse_mount(struct arena *a, struct reader r, struct mount_spec *m, struct f
 	}
 	if (more < 0)
 		return fail(f, ERR_INVALID, 0, "a mount's fields are malformed");
-	if (m->kind > SOURCE_DIRECTORY)
+	if (m->kind > SOURCE_ROOT)
 		return fail(f, ERR_UNSUPPORTED, 0, "mount source kind %u", m->kind);
 	if (m->kind != SOURCE_NONE && (!m->source || !*m->source))
 		return fail(f, ERR_INVALID, 0, "a mount of kind %u has no source", m->kind);

@@ -251,6 +251,12 @@ int resolve_user(int root, const struct process_spec *spec, struct identity *id,
 	} else if (groups_of_member(root, name, id, &lines, f)) {
 		return -1;
 	}
+	/*
+	 * setregid(2) of a set-group-id program gives the primary group up: were it not among the
+	 * supplementary ones, files that deny this group would open.
+	 */
+	if (add_group(id, id->gid, f))
+		return -1;
 	for (uint32_t i = 0; i < spec->groups.count; i++)
 		if (find_group(root, spec->groups.items[i], &gid, &lines, f) || add_group(id, gid, f))
 			return -1;

@@ -18,7 +18,8 @@ struct identity {
 
 /*
  * Resolves "user", "user:group", numbers, or "" (0), and the additional groups, below the
- * directory `root`. A number needs no entry; a number is never taken for a name.
+ * directory `root`. A number needs no entry; a number is never taken for a name. The group is among
+ * the supplementary ones, once.
  */
 int resolve_user(int root, const struct process_spec *spec, struct identity *id, struct failure *f);
 

@@ -12,6 +12,8 @@ export interface ExitStatus {
   coreDumped: boolean;
   /** The kernel killed a process of the container for lack of memory. */
   outOfMemory: boolean;
+  /** What the overlay writes to had no room left. */
+  rootFull: boolean;
   /** What a container tool exits with: the code, or 128 + signal. */
   status: number;
   /** CPU times in microseconds, largest resident size in bytes. */

@@ -82,6 +82,7 @@ function exitReportOf(fields: readonly Field[]): ExitReport {
       signal: signaled ? value & 0x7f : undefined,
       coreDumped: (flags & P.STATUS_CORE) !== 0,
       outOfMemory: (flags & P.STATUS_OOM) !== 0,
+      rootFull: (flags & P.STATUS_FULL) !== 0,
       status: signaled ? 128 + (value & 0x7f) : value & 0xff,
       usage: usage === undefined ? undefined : { userUs, systemUs, maxRssBytes },
     },

@@ -65,7 +65,9 @@ export type Source =
   /** A volume made by `AgentSession.addVolume`. */
   | { kind: 'volume'; name: string }
   /** A directory of the guest's init. */
-  | { kind: 'directory'; path: string };
+  | { kind: 'directory'; path: string }
+  /** A directory of the container's own root, made when it is absent: writable even when the root is read-only. */
+  | { kind: 'root'; path: string };
 
 export interface Mount {
   target: string;
@@ -201,6 +203,9 @@ function writeSource(w: FieldWriter, source: Source): void {
       break;
     case 'volume':
       w.u32(P.TAG_KIND, P.SOURCE_VOLUME).string(P.TAG_SOURCE, source.name);
+      break;
+    case 'root':
+      w.u32(P.TAG_KIND, P.SOURCE_ROOT).string(P.TAG_SOURCE, source.path);
       break;
     case 'directory':
       w.u32(P.TAG_KIND, P.SOURCE_DIRECTORY).string(P.TAG_SOURCE, source.path);

@@ -29,6 +29,9 @@ const STANDARD_MOUNTS: readonly Mount[] = [
 const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
 const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
+/** As Docker sets them for a container with a network of its own: any user may bind port 80 and ping. */
+const SYSCTLS = ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'];
+
 const CPU_PERIOD_US = 100_000;
 
 export interface SpecInput {
@@ -69,6 +72,7 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
     hostname: options.hostname,
     maskedPaths: MASKED_PATHS,
     readonlyPaths: READONLY_PATHS,
+    sysctls: SYSCTLS,
     cgroup: options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`],
     init: options.init,
     stopSignal: options.stopSignal,

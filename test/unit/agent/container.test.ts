@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { capabilities, container, finish, type Guest, Reader, reasonToSkip, run, sh, startGuest } from './harness.ts';
+import { capabilities, container, finish, type Guest, makeRoot, Reader, reasonToSkip, run, sh, startGuest } from './harness.ts';
 
 const skip = reasonToSkip();
 const MS_RDONLY = 1;
@@ -10,6 +11,8 @@ const MS_NODEV = 4;
 const MS_NOEXEC = 8;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_CORE = 4;
+/** 1048576, or what this machine lets root have. */
+const MOST_FILES = execFileSync('sh', ['-c', 'ulimit -n 1048576 2>/dev/null; ulimit -Hn'], { encoding: 'utf8' }).trim();
 
 describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' : ` (${skip})`}`, () => {
   let guest: Guest;
@@ -40,6 +43,29 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
     it('additional groups by name and number', async () => {
       const result = await sh(guest, 'id -G', { user: 'alice:alice', groups: ['video', '777'] });
       expect(result.stdout).toBe('1000 44 777\n');
+    });
+
+    it.each([
+      ['root', undefined, '0 10'],
+      ['the user\'s own group beside those that list her', 'alice', '10 29 1000'],
+      ['the same once, where the group lists its own user', 'alice:wheel', '10'],
+      ['uid and gid without entries', '1234:1234', '1234'],
+    ])('the primary group is a supplementary one too: %s', async (_name, user, expected) => {
+      const result = await sh(guest, 'grep Groups /proc/self/status', user === undefined ? {} : { user });
+      expect(result.stdout.trim()).toBe(`Groups:\t${expected}`);
+    });
+
+    it('a set-group-id program cannot shed the group that a file denies', async () => {
+      const root = makeRoot(mkdtempSync(join(guest.directory, 'setgid-')));
+      const source = join(guest.directory, 'setgid.c');
+      writeFileSync(source, '#include <fcntl.h>\n#include <stdio.h>\n#include <unistd.h>\nint main(void) { if (setregid(getegid(), getegid())) return 2; int fd = open("/neg", O_RDONLY); puts(fd < 0 ? "denied" : "opened"); return 0; }\n');
+      execFileSync('gcc', ['-static', '-o', join(root, 'bin/setgid'), source]);
+      chownSync(join(root, 'bin/setgid'), 0, 44);
+      chmodSync(join(root, 'bin/setgid'), 0o2755);
+      writeFileSync(join(root, 'neg'), 'secret\n');
+      chownSync(join(root, 'neg'), 0, 1000);
+      chmodSync(join(root, 'neg'), 0o604);
+      expect((await sh(guest, 'setgid', { root: { kind: 'directory', path: root }, user: 'alice' })).stdout).toBe('denied\n');
     });
 
     it('HOME of the environment stays', async () => {
@@ -104,7 +130,7 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
     expect(result.stdout).toBe('Seccomp:\t2\n');
   });
 
-  it('rlimits: as given; the default for files is 1024 soft', async () => {
+  it('rlimits: as given; the default for files is all that there may be', async () => {
     const result = await sh(guest, 'ulimit -Sn; ulimit -Hn; ulimit -c', {
       rlimits: [
         { resource: RLIMIT_NOFILE, soft: 100n, hard: 200n },
@@ -112,7 +138,12 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
       ],
     });
     expect(result.stdout).toBe('100\n200\n0\n');
-    expect((await sh(guest, 'ulimit -Sn')).stdout).toBe('1024\n');
+    expect((await sh(guest, 'ulimit -Sn; ulimit -Hn')).stdout).toBe(`${MOST_FILES}\n${MOST_FILES}\n`);
+  });
+
+  it('a limit that cannot be is told by its name, with the most there is', async () => {
+    const impossible = sh(guest, 'true', { rlimits: [{ resource: RLIMIT_NOFILE, soft: 1n << 40n, hard: 1n << 40n }] });
+    await expect(impossible).rejects.toMatchObject({ code: 'AGENT_RLIMIT', message: `limit nofile to 1099511627776:1099511627776: Operation not permitted (the most is ${MOST_FILES})` });
   });
 
   it('umask and oom_score_adj: 022 and 0, or as given', async () => {
@@ -140,6 +171,20 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
   it('overlay size: the file system is full after it', async () => {
     const result = await sh(guest, 'dd if=/dev/zero of=/big bs=64k count=64', { overlay: { kind: 'tmpfs', size: 1_048_576n } });
     expect(result.stderr).toContain('No space left on device');
+    expect(result.status.rootFull).toBe(true);
+    expect((await sh(guest, 'echo x >/small', { overlay: { kind: 'tmpfs', size: 1_048_576n } })).status.rootFull).toBe(false);
+  });
+
+  it('the root is one file system: files and directories of the image, changed ones and new ones', async () => {
+    const result = await sh(guest, 'echo x >/new; echo x >>/etc/group; stat -c %d / /etc /etc/passwd /etc/group /new /bin/busybox | sort -u | wc -l; find / -xdev -type f -name passwd');
+    expect(result.stdout).toBe('1\n/etc/passwd\n');
+  });
+
+  it('a directory of the root as a mount: made when absent, its content kept, writable under --read-only', async () => {
+    const script = 'ls /etc/passwd; touch /data/x /home/x && ls /home; touch /y 2>/dev/null || echo denied; stat -c "%a %u:%g" /data';
+    const mounts = ['/data', '/home'].map((target) => ({ target, source: { kind: 'root', path: target } as const }));
+    const result = await sh(guest, script, { mounts, readOnly: true });
+    expect(result).toMatchObject({ stdout: '/etc/passwd\nalice\nx\ndenied\n755 0:0\n', stderr: '' });
   });
 
   it('--read-only: nothing can be written, but /proc, /dev, /etc/hosts and the directory are there', async () => {

@@ -30,7 +30,7 @@ function processLine(container: number, process: number, p: ProcessSpec): string
   return `${line} oom=${p.oomScoreAdj ?? 0} umask=${(p.umask ?? 0o022).toString(8)}`;
 }
 
-const KINDS = { block: 1, share: 2, volume: 3, directory: 4 } as const;
+const KINDS = { block: 1, share: 2, volume: 3, directory: 4, root: 5 } as const;
 
 function mountLine(name: string, m: Omit<Mount, 'target'> & { target?: string }): string {
   const s = m.source;

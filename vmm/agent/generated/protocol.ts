@@ -135,6 +135,7 @@ export const SOURCE_BLOCK = 1;
 export const SOURCE_SHARE = 2;
 export const SOURCE_VOLUME = 3;
 export const SOURCE_DIRECTORY = 4;
+export const SOURCE_ROOT = 5;
 
 export const OVERLAY_TMPFS = 0;
 export const OVERLAY_BLOCK = 1;
@@ -149,6 +150,7 @@ export const STATUS_EXITED = 0;
 export const STATUS_SIGNALED = 1;
 export const STATUS_CORE = 1;
 export const STATUS_OOM = 2;
+export const STATUS_FULL = 4;
 
 export const SCOPE_PROCESS = 0;
 export const SCOPE_CONTAINER = 1;
