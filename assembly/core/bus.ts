@@ -2,16 +2,16 @@
  * Port and MMIO bus: finds the device of an address and hands it the offset in its own range. Ranges never overlap. An
  * access that no range holds as a whole reads all ones, is ignored as a write, and is counted.
  */
-import { EEXIST, EINVAL, ENOSPC } from "../contract/generated/errno";
-import { MACHINE_BASE } from "./layout";
+import { EEXIST, EINVAL, ENOSPC } from '../contract/generated/errno';
+import { MACHINE_BASE } from './layout';
 import {
   MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, Machine, TRACE_MMIO, TRACE_PIO, count, machine, machine_event,
-} from "./machine";
-import { virtio_mmio_read, virtio_mmio_write } from "../virtio/transport";
-import { serial_read, serial_write } from "../legacy/serial";
-import { i8042_read, i8042_write } from "../legacy/i8042";
-import { rtc_read, rtc_write } from "../legacy/rtc";
-import { power_read, power_write } from "../legacy/power";
+} from './machine';
+import { virtio_mmio_read, virtio_mmio_write } from '../virtio/transport';
+import { serial_read, serial_write } from '../legacy/serial';
+import { i8042_read, i8042_write } from '../legacy/i8042';
+import { rtc_read, rtc_write } from '../legacy/rtc';
+import { power_read, power_write } from '../legacy/power';
 
 export const BUS_PIO: u32 = 0;
 export const BUS_MMIO: u32 = 1;
@@ -37,7 +37,6 @@ export class Range {
   reserved: u32;
 }
 
-// @ts-ignore: decorator
 @inline
 function range(index: u32): Range {
   return changetype<Range>(RANGES + <usize>index * RANGE_SIZE);
@@ -84,7 +83,6 @@ function bus_find(space: u32, addr: u64, size: u32): Range {
   return changetype<Range>(0);
 }
 
-// @ts-ignore: decorator
 @inline
 function ones(size: u32): u64 {
   return size >= 8 ? 0xffff_ffff_ffff_ffff : (<u64>1 << (size << 3)) - 1;
@@ -93,11 +91,11 @@ function ones(size: u32): u64 {
 /** `size` is 1, 2 or 4. */
 export function bus_pio_read(port: u32, size: u32): u32 {
   const m = machine();
-  count(offsetof<Machine>("pio_count"));
+  count(offsetof<Machine>('pio_count'));
   const r = bus_find(BUS_PIO, <u64>(port & 0xffff), size);
   let value: u32 = <u32>ones(size);
   if (changetype<usize>(r) == 0) {
-    count(offsetof<Machine>("pio_unclaimed"));
+    count(offsetof<Machine>('pio_unclaimed'));
   } else {
     const offset = (port & 0xffff) - <u32>r.base;
     switch (r.kind) {
@@ -115,11 +113,11 @@ export function bus_pio_read(port: u32, size: u32): u32 {
 
 export function bus_pio_write(port: u32, size: u32, value: u32): void {
   const m = machine();
-  count(offsetof<Machine>("pio_count"));
+  count(offsetof<Machine>('pio_count'));
   if ((m.trace & TRACE_PIO) != 0) machine_event(MACHINE_EV_TRACE_PIO, (port & 0xffff) | (size << 16) | (1 << 24), value);
   const r = bus_find(BUS_PIO, <u64>(port & 0xffff), size);
   if (changetype<usize>(r) == 0) {
-    count(offsetof<Machine>("pio_unclaimed"));
+    count(offsetof<Machine>('pio_unclaimed'));
     return;
   }
   const offset = (port & 0xffff) - <u32>r.base;
@@ -135,11 +133,11 @@ export function bus_pio_write(port: u32, size: u32, value: u32): void {
 /** `size` is 1, 2, 4 or 8. */
 export function bus_mmio_read(gpa: u64, size: u32): u64 {
   const m = machine();
-  count(offsetof<Machine>("mmio_count"));
+  count(offsetof<Machine>('mmio_count'));
   const r = bus_find(BUS_MMIO, gpa, size);
   let value: u64 = ones(size);
   if (changetype<usize>(r) == 0) {
-    count(offsetof<Machine>("mmio_unclaimed"));
+    count(offsetof<Machine>('mmio_unclaimed'));
   } else {
     const offset = <u32>(gpa - r.base);
     if (r.kind == BUS_VIRTIO) value = virtio_mmio_read(r.arg, offset, size);
@@ -151,11 +149,11 @@ export function bus_mmio_read(gpa: u64, size: u32): u64 {
 
 export function bus_mmio_write(gpa: u64, size: u32, value: u64): void {
   const m = machine();
-  count(offsetof<Machine>("mmio_count"));
+  count(offsetof<Machine>('mmio_count'));
   if ((m.trace & TRACE_MMIO) != 0) trace_mmio(gpa, size, 0x80, value);
   const r = bus_find(BUS_MMIO, gpa, size);
   if (changetype<usize>(r) == 0) {
-    count(offsetof<Machine>("mmio_unclaimed"));
+    count(offsetof<Machine>('mmio_unclaimed'));
     return;
   }
   const offset = <u32>(gpa - r.base);

@@ -3,9 +3,9 @@
  * that the dirty bitmap and the software CPU's code marks learn of it. `own_*` are the
  * stores into the core's state: they refuse a pointer into guest memory, `guest_*` refuse one outside.
  */
-import { CODE_MARK_BASE, DIRTY_BASE, RAM_BASE } from "./layout";
-import { machine, region } from "./machine";
-import { code_written } from "./seams";
+import { CODE_MARK_BASE, DIRTY_BASE, RAM_BASE } from './layout';
+import { machine, region } from './machine';
+import { code_written } from './seams';
 
 /**
  * The linear offset of guest memory `gpa`..`gpa + len`, which must lie in one region of the linear memory. 0 when any
@@ -26,7 +26,6 @@ export function guest_ptr(gpa: u64, len: u64): usize {
   return 0;
 }
 
-// @ts-ignore: decorator
 @inline
 export function guest_gpa(ptr: usize): u32 {
   return <u32>ptr - RAM_BASE;
@@ -105,25 +104,21 @@ export function guest_fill(ptr: usize, value: u8, len: usize): void {
 
 // ---- stores to the core's own state --------------------------------------------------------------------------
 
-// @ts-ignore: decorator
 @inline
 export function own_put8(ptr: usize, value: u32): void {
   if (ptr < <usize>RAM_BASE) store<u8>(ptr, <u8>value);
 }
 
-// @ts-ignore: decorator
 @inline
 export function own_put16(ptr: usize, value: u32): void {
   if (ptr < <usize>RAM_BASE) store<u16>(ptr, <u16>value);
 }
 
-// @ts-ignore: decorator
 @inline
 export function own_put32(ptr: usize, value: u32): void {
   if (ptr < <usize>RAM_BASE) store<u32>(ptr, value);
 }
 
-// @ts-ignore: decorator
 @inline
 export function own_put64(ptr: usize, value: u64): void {
   if (ptr < <usize>RAM_BASE) store<u64>(ptr, value);

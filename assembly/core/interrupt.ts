@@ -2,9 +2,9 @@
  * Interrupt lines. Devices say what happened; whether that is an irqfd of KVM or a pin of the core's IOAPIC is
  * decided here.
  */
-import { host_irq } from "./host";
-import { MACHINE_EV_TRACE_IRQ, MACHINE_F_SOFT_IRQ, Machine, TRACE_IRQ, count, machine, machine_event } from "./machine";
-import { soft_irq } from "./seams";
+import { host_irq } from './host';
+import { MACHINE_EV_TRACE_IRQ, MACHINE_F_SOFT_IRQ, Machine, TRACE_IRQ, count, machine, machine_event } from './machine';
+import { soft_irq } from './seams';
 
 /**
  * One edge on `line`. Outside the core it is a single `host_irq(line, 1)`: the host makes a pulse of it (an irqfd
@@ -12,7 +12,7 @@ import { soft_irq } from "./seams";
  */
 export function interrupt_pulse(line: u32): void {
   const m = machine();
-  count(offsetof<Machine>("irq_count"));
+  count(offsetof<Machine>('irq_count'));
   if ((m.trace & TRACE_IRQ) != 0) machine_event(MACHINE_EV_TRACE_IRQ, line, 0);
   if ((m.flags & MACHINE_F_SOFT_IRQ) != 0) {
     soft_irq(line, 1);

@@ -1,5 +1,5 @@
 /** A lock word in linear memory: 0 free, 1 held, 2 held and waited for. For sections without system calls that block. */
-import { wait32 } from "./wait";
+import { wait32 } from './wait';
 
 const SPINS: i32 = 200;
 /** A waiter looks again after this long even without a notification, nanoseconds. */

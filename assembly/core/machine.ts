@@ -6,9 +6,9 @@
  *   0x200  bus ranges, BUS_MAX × 32 bytes (assembly/core/bus.ts)
  *   0xb00  exits of KVM by reason, 64 × u32 (assembly/core/kvm_run.ts)
  */
-import { EINVAL, ENOSPC } from "../contract/generated/errno";
-import { host_event } from "./host";
-import { MACHINE_BASE, MACHINE_SIZE, RAM_BASE, RAM_MAX, VCPU_MAX } from "./layout";
+import { EINVAL, ENOSPC } from '../contract/generated/errno';
+import { host_event } from './host';
+import { MACHINE_BASE, MACHINE_SIZE, RAM_BASE, RAM_MAX, VCPU_MAX } from './layout';
 
 export const MACHINE_MAGIC: u32 = 0x314d_4d56; // "VMM1"
 export const MACHINE_VERSION: u32 = 1;
@@ -77,13 +77,11 @@ export class Region {
   reserved: u64;
 }
 
-// @ts-ignore: decorator
 @inline
 export function machine(): Machine {
   return changetype<Machine>(<usize>MACHINE_BASE);
 }
 
-// @ts-ignore: decorator
 @inline
 export function region(index: u32): Region {
   return changetype<Region>(REGIONS + <usize>index * REGION_SIZE);
@@ -131,18 +129,18 @@ export function region_add(gpa: u64, len: u64, inside: bool): i32 {
 export function machine_event(kind: u32, a: u32, b: u64): void {
   const m = machine();
   if (kind < MACHINE_EV_LAST_END) {
-    if (atomic.cmpxchg<u32>(changetype<usize>(m) + offsetof<Machine>("exit_request"), 0, kind) == 0) m.exit_arg = a;
+    if (atomic.cmpxchg<u32>(changetype<usize>(m) + offsetof<Machine>('exit_request'), 0, kind) == 0) m.exit_arg = a;
   }
   host_event(kind, a, b);
 }
 
 /** What ends the run, or 0. */
 export function machine_exit_request(): u32 {
-  return atomic.load<u32>(changetype<usize>(machine()) + offsetof<Machine>("exit_request"));
+  return atomic.load<u32>(changetype<usize>(machine()) + offsetof<Machine>('exit_request'));
 }
 
 export function machine_exit_clear(): void {
-  atomic.store<u32>(changetype<usize>(machine()) + offsetof<Machine>("exit_request"), 0);
+  atomic.store<u32>(changetype<usize>(machine()) + offsetof<Machine>('exit_request'), 0);
 }
 
 /** Chooses what `host_event` is told of: TRACE_* bits. */
@@ -153,10 +151,9 @@ export function machine_trace(mask: u32): void {
 /** Counter `index`, in the order of class Machine from `pio_unclaimed`. */
 export function machine_counter(index: u32): u32 {
   if (index > 4) return 0;
-  return load<u32>(changetype<usize>(machine()) + offsetof<Machine>("pio_unclaimed") + (<usize>index << 2));
+  return load<u32>(changetype<usize>(machine()) + offsetof<Machine>('pio_unclaimed') + (<usize>index << 2));
 }
 
-// @ts-ignore: decorator
 @inline
 export function count(field: usize): void {
   atomic.add<u32>(<usize>MACHINE_BASE + field, 1);

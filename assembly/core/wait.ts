@@ -1,4 +1,4 @@
-import { MACHINE_BASE } from "./layout";
+import { MACHINE_BASE } from './layout';
 
 /** Where results of waits go that nobody reads. */
 const RESULT: usize = <usize>MACHINE_BASE + 0xc00;
@@ -8,7 +8,6 @@ const RESULT: usize = <usize>MACHINE_BASE + 0xc00;
  * V8's baseline compiler (docs/decisions/0010-waits.md) spills the address as 8 bytes into a slot of 4, which clears the value below it on the
  * stack, and that would be the calling function's last local. Here it is a constant.
  */
-// @ts-ignore: decorator
 @inline
 export function wait32(word: usize, value: u32, ns: i64): void {
   store<u32>(RESULT, atomic.wait<u32>(word, value, ns));

@@ -48,10 +48,10 @@ export function cpu_set_step(cpu: usize, on: u32): void {
 export function cpu_run(cpu: usize, budget: i32): i32 {
   const v = block_vars(cpu);
   if (!v.ready) blocks_init(cpu);
-  run_enter(cpu);
+  run_enter();
   timer_poll(cpu);
   const reason = run(cpu, budget);
-  run_leave(cpu);
+  run_leave();
   changetype<Cpu>(cpu).exit_reason = reason;
   return reason;
 }

@@ -2,9 +2,9 @@
  * Keyboard controller 8042, as far as a guest without a keyboard needs one: the reset line, and answers that let Linux's
  * probe find no device quickly.
  */
-import { LEGACY_BASE } from "../core/layout";
-import { BUS_I8042, BUS_PIO, bus_add } from "../core/bus";
-import { MACHINE_EV_RESET, machine_event } from "../core/machine";
+import { LEGACY_BASE } from '../core/layout';
+import { BUS_I8042, BUS_PIO, bus_add } from '../core/bus';
+import { MACHINE_EV_RESET, machine_event } from '../core/machine';
 
 const STATUS_OBF: u32 = 0x01; // output buffer full
 const STATUS_SYS: u32 = 0x04; // self test passed
@@ -36,7 +36,6 @@ class I8042 {
   pending: u32; // command that waits for its data byte
 }
 
-// @ts-ignore: decorator
 @inline
 function state(): I8042 {
   return changetype<I8042>(<usize>LEGACY_BASE + 0x200);

@@ -3,12 +3,12 @@
  * vmm/boot/acpi.ts), the debug exit (0xf4) and the reset control register (0xcf9) that Linux tries after the keyboard
  * controller.
  */
-import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT } from "../core/layout";
-import { BUS_PIO, BUS_POWER, bus_add } from "../core/bus";
+import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT } from '../core/layout';
+import { BUS_PIO, BUS_POWER, bus_add } from '../core/bus';
 import {
   MACHINE_EV_DEBUG_EXIT, MACHINE_EV_HALT, MACHINE_EV_MARK, MACHINE_EV_PANIC, MACHINE_EV_POWEROFF, MACHINE_EV_REBOOT,
   MACHINE_EV_RESET, MACHINE_F_DEBUG_EXIT, machine, machine_event,
-} from "../core/machine";
+} from '../core/machine';
 
 // `arg` of the bus range.
 export const POWER_CONTROL: u32 = 0;

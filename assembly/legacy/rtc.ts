@@ -2,10 +2,10 @@
  * Real-time clock MC146818 with 128 bytes of CMOS memory, behind ports 0x70 and 0x71: the host's wall clock in UTC. It
  * cannot be set and raises no interrupts.
  */
-import { LEGACY_BASE } from "../core/layout";
-import { BUS_PIO, BUS_RTC, bus_add } from "../core/bus";
-import { host_wall } from "../core/host";
-import { own_fill, own_put8 } from "../core/guest";
+import { LEGACY_BASE } from '../core/layout';
+import { BUS_PIO, BUS_RTC, bus_add } from '../core/bus';
+import { host_wall } from '../core/host';
+import { own_fill, own_put8 } from '../core/guest';
 
 const RTC_PORT: u32 = 0x70;
 
@@ -37,7 +37,6 @@ class Rtc {
   index: u32;
 }
 
-// @ts-ignore: decorator
 @inline
 function state(): Rtc {
   return changetype<Rtc>(<usize>LEGACY_BASE + 0x300);

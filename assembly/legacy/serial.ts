@@ -3,13 +3,13 @@
  * one. Output goes to `host_console(HOST_SERIAL, …)`, a byte at a time; a byte the host does not take is held and the
  * transmitter is busy until `console_drained`. Any vCPU may reach the ports, hence the lock.
  */
-import { COM1_IRQ, COM1_PORT, LEGACY_BASE } from "../core/layout";
-import { HOST_SERIAL, host_console } from "../core/host";
-import { BUS_PIO, BUS_SERIAL, bus_add } from "../core/bus";
-import { interrupt_pulse } from "../core/interrupt";
-import { lock, unlock } from "../core/lock";
-import { MACHINE_EV_INPUT, machine_event } from "../core/machine";
-import { own_copy, own_put8 } from "../core/guest";
+import { COM1_IRQ, COM1_PORT, LEGACY_BASE } from '../core/layout';
+import { HOST_SERIAL, host_console } from '../core/host';
+import { BUS_PIO, BUS_SERIAL, bus_add } from '../core/bus';
+import { interrupt_pulse } from '../core/interrupt';
+import { lock, unlock } from '../core/lock';
+import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
+import { own_copy, own_put8 } from '../core/guest';
 
 // Register offsets.
 const UART_DATA: u32 = 0; // RBR, THR; DLL with DLAB
@@ -80,13 +80,11 @@ class Serial {
   polls: u32; // looks for data in a row, up to POLLS, where no interrupt tells of it
 }
 
-// @ts-ignore: decorator
 @inline
 function state(): Serial {
   return changetype<Serial>(<usize>LEGACY_BASE);
 }
 
-// @ts-ignore: decorator
 @inline
 function listens(s: Serial): bool {
   return ((s.ier & IER_RDI) != 0 && (s.mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2) || s.polls == POLLS;
@@ -244,7 +242,7 @@ function transmit(s: Serial, v: u32): void {
 
 /** Offers the held byte to the host. */
 function push(s: Serial): void {
-  if (host_console(HOST_SERIAL, <u32>(changetype<usize>(s) + offsetof<Serial>("tx")), 1) == 0) return;
+  if (host_console(HOST_SERIAL, <u32>(changetype<usize>(s) + offsetof<Serial>('tx')), 1) == 0) return;
   s.held = 0;
   s.thr_empty = 1;
 }
@@ -259,7 +257,10 @@ export function serial_drained(): i32 {
   return 0;
 }
 
-/** Input for the guest: `len` bytes at `ptr`; returns how many were taken, none while the guest does not listen. For the rest wait for MACHINE_EV_INPUT of HOST_SERIAL. */
+/**
+ * Input for the guest: `len` bytes at `ptr`; returns how many were taken, none while the guest does not listen. For the rest
+ * wait for MACHINE_EV_INPUT of HOST_SERIAL.
+ */
 export function serial_input(ptr: u32, len: u32): u32 {
   const s = state();
   lock(changetype<usize>(s));

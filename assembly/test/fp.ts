@@ -130,7 +130,6 @@ function vector_of(signal: u32): u32 {
  * 128 x87 control, status or tags, 256 x87 registers, 512 xmm0. The state that came out replaces the input state's place at `r` + 480.
  */
 export function fp_test(cpu: usize, r: usize): u32 {
-  const c = changetype<Cpu>(cpu);
   fp_test_load(cpu, r);
   const u = fp_test_uop(cpu);
   const mem = (load<u32>(r, S_HEAD) >> 24) != 0 || (load<u32>(r, S_IMM2) & 0xff) == 0xf7;

@@ -2,15 +2,15 @@
  * Memory balloon (virtio 1.2, §5.5): inflate, deflate, statistics and free-page reporting. Pages that the guest gives
  * up go to the host as ranges; the guest takes them back by touching them.
  */
-import { EINVAL, ENODEV } from "../contract/generated/errno";
+import { EINVAL, ENODEV } from '../contract/generated/errno';
 import {
   VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_MUST_TELL_HOST, VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ,
   VIRTIO_BALLOON_PFN_SHIFT, VIRTIO_F_IN_ORDER, VIRTIO_ID_BALLOON,
-} from "../contract/generated/virtio";
-import { host_discard } from "../core/host";
-import { guest_gpa, guest_ptr, guest_written_at, own_fill, own_put32, own_put64 } from "../core/guest";
-import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from "./device";
-import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
+} from '../contract/generated/virtio';
+import { host_discard } from '../core/host';
+import { guest_gpa, guest_ptr, guest_written_at, own_fill, own_put32, own_put64 } from '../core/guest';
+import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from './device';
+import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 // struct virtio_balloon_config (§5.5.4).
 const CONFIG_NUM_PAGES: usize = 0;
@@ -47,7 +47,6 @@ class Balloon {
 
 const STATS: usize = 0x100;
 
-// @ts-ignore: decorator
 @inline
 function state(d: Device): Balloon {
   return changetype<Balloon>(device_private(d));
@@ -168,7 +167,7 @@ function inflate(d: Device, q: Queue): void {
   const s = state(d);
   s.run_count = 0;
   for (let i: u32 = 0; i < BALLOON_PFNS_MAX; i++) {
-    if (chain_read(q, changetype<usize>(s) + offsetof<Balloon>("pfn"), 4) < 4) break;
+    if (chain_read(q, changetype<usize>(s) + offsetof<Balloon>('pfn'), 4) < 4) break;
     const pfn = s.pfn;
     s.inflated++;
     if (s.run_count != 0) {
@@ -220,8 +219,8 @@ function statistics(d: Device, q: Queue): void {
   own_fill(device_private(d) + STATS, 0, BALLOON_STATS_MAX << 4);
   // struct virtio_balloon_stat is packed: u16 tag, u64 value.
   for (let i: u32 = 0; i < BALLOON_STATS_MAX * 4; i++) {
-    if (chain_read(q, at + offsetof<Balloon>("stat_tag"), 2) < 2) break;
-    if (chain_read(q, at + offsetof<Balloon>("stat_value"), 8) < 8) break;
+    if (chain_read(q, at + offsetof<Balloon>('stat_tag'), 2) < 2) break;
+    if (chain_read(q, at + offsetof<Balloon>('stat_value'), 8) < 8) break;
     const tag = <u32>s.stat_tag;
     if (tag < BALLOON_STATS_MAX) {
       const p = device_private(d) + STATS + (<usize>tag << 4);

@@ -8,21 +8,21 @@
  * A tag stays taken until the host completes it, whatever the driver does meanwhile; a request of before a reset is
  * only counted off.
  */
-import { EINVAL, ENODEV, EOPNOTSUPP } from "../contract/generated/errno";
+import { EINVAL, ENODEV, EOPNOTSUPP } from '../contract/generated/errno';
 import {
   VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_S_IOERR,
   VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
   VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, VIRTIO_ID_BLOCK,
-} from "../contract/generated/virtio";
-import { BLK_BASE, BLK_STRIDE } from "../core/layout";
-import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from "../core/host";
-import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from "../core/guest";
+} from '../contract/generated/virtio';
+import { BLK_BASE, BLK_STRIDE } from '../core/layout';
+import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from '../core/host';
+import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from '../core/guest';
 import {
   Device, REASON_REQUEST, device_active, device_config, device_config_changed, device_fail, device_lock, device_new, device_of,
   device_private, device_unlock,
-} from "./device";
-import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from "./queue";
+} from './device';
+import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from './queue';
 
 const SECTOR: u32 = 512;
 
@@ -94,19 +94,16 @@ export class BlkRequest {
   busy: u32;
 }
 
-// @ts-ignore: decorator
 @inline
 function blk(d: Device): Blk {
   return changetype<Blk>(device_private(d));
 }
 
-// @ts-ignore: decorator
 @inline
 function request_at(d: Device, tag: u32): BlkRequest {
   return changetype<BlkRequest>(<usize>(BLK_BASE + d.slot * BLK_STRIDE) + <usize>tag * 32);
 }
 
-// @ts-ignore: decorator
 @inline
 function table_at(d: Device, tag: u32): usize {
   return <usize>(BLK_BASE + d.slot * BLK_STRIDE) + BLK_TABLES + <usize>tag * (BLK_SEGMENTS * 8);
@@ -267,7 +264,7 @@ function blk_request(d: Device, q: Queue, tag: u32): void {
   q.inflight++;
   atomic_add_inflight(d);
 
-  if (chain_read(q, changetype<usize>(b) + offsetof<Blk>("header_type"), 16) < 16) {
+  if (chain_read(q, changetype<usize>(b) + offsetof<Blk>('header_type'), 16) < 16) {
     r.op = VIRTIO_BLK_T_OUT;
     finish(d, tag, VIRTIO_BLK_S_IOERR);
     return;
@@ -334,7 +331,7 @@ function start_range(d: Device, q: Queue, r: BlkRequest, tag: u32): u32 {
   const feature = discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES;
   if ((d.driver_features & feature) == 0) return VIRTIO_BLK_S_UNSUPP;
   if (b.read_only != 0 || q.read_bytes != 16) return VIRTIO_BLK_S_IOERR;
-  chain_read(q, changetype<usize>(b) + offsetof<Blk>("segment_sector"), 16);
+  chain_read(q, changetype<usize>(b) + offsetof<Blk>('segment_sector'), 16);
   const flags = b.segment_flags;
   if ((flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) != 0) return VIRTIO_BLK_S_UNSUPP;
   if (discard && flags != 0) return VIRTIO_BLK_S_UNSUPP;
@@ -451,7 +448,6 @@ export function blk_complete_many(slot: u32, ptr: u32, count: u32): i32 {
 function completed(d: Device): bool {
   let more = false;
   if (!device_active(d)) return false;
-  const b = blk(d);
   for (let i: u32 = 0; i < d.queue_count; i++) {
     const q = queue_at(d, i);
     if (q.ready == 0) continue;
@@ -484,12 +480,12 @@ function tag_free(d: Device, tag: u32): void {
 }
 
 function atomic_add_inflight(d: Device): void {
-  atomic.add<u32>(changetype<usize>(d) + offsetof<Device>("inflight"), 1);
+  atomic.add<u32>(changetype<usize>(d) + offsetof<Device>('inflight'), 1);
 }
 
 /** A vCPU may wait in `device_reset` for the last one; a notification costs more than the request itself. */
 function atomic_sub_inflight(d: Device): void {
-  const p = changetype<usize>(d) + offsetof<Device>("inflight");
+  const p = changetype<usize>(d) + offsetof<Device>('inflight');
   if (atomic.sub<u32>(p, 1) == 1 && d.resetting != 0) {
     d.resetting = 0;
     atomic.notify(p, -1);

@@ -2,14 +2,14 @@
  * Console device (virtio 1.2, §5.3): port 0 alone, size and emergency write. Queue 0 carries input to the guest, queue
  * 1 output. The host may take less output than there is; the rest stays in the queue until `console_drained`.
  */
-import { EINVAL, ENODEV } from "../contract/generated/errno";
-import { VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_SIZE, VIRTIO_F_IN_ORDER, VIRTIO_ID_CONSOLE } from "../contract/generated/virtio";
-import { HOST_SERIAL, host_console } from "../core/host";
-import { own_put16, own_put32, own_put8 } from "../core/guest";
-import { MACHINE_EV_INPUT, machine_event } from "../core/machine";
-import { serial_drained } from "../legacy/serial";
-import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from "./device";
-import { Queue, chain_write, queue_at, queue_no_kick, queue_pop, queue_publish, queue_unpop, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
+import { EINVAL, ENODEV } from '../contract/generated/errno';
+import { VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_SIZE, VIRTIO_F_IN_ORDER, VIRTIO_ID_CONSOLE } from '../contract/generated/virtio';
+import { HOST_SERIAL, host_console } from '../core/host';
+import { own_put16, own_put32, own_put8 } from '../core/guest';
+import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
+import { serial_drained } from '../legacy/serial';
+import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from './device';
+import { Queue, chain_write, queue_at, queue_no_kick, queue_pop, queue_publish, queue_unpop, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 // struct virtio_console_config (§5.3.4).
 const CONFIG_COLS: usize = 0;
@@ -36,7 +36,6 @@ class Console {
   emergency: u32; // bytes of emergency writes that the owner has not passed on
 }
 
-// @ts-ignore: decorator
 @inline
 function state(d: Device): Console {
   return changetype<Console>(device_private(d));
@@ -79,7 +78,7 @@ export function console_queue_reset(d: Device, q: Queue): void {
 }
 
 /** Emergency write: one byte, at any time, also without any queue (§5.3.4). A vCPU's thread, so the owner sends it. */
-export function console_config_write(d: Device, offset: u32, size: u32, value: u64): void {
+export function console_config_write(d: Device, offset: u32, value: u64): void {
   const s = state(d);
   if (offset != CONFIG_EMERG_WR || s.emergency >= EMERGENCY_MAX) {
     d.ignored++;

@@ -11,18 +11,18 @@
  * a device type; vCPU threads reach registers. `lock` serialises whatever reads or changes queues, configuration space
  * or status; `interrupt_status` is reached by atomics alone.
  */
-import { EBUSY, EINVAL } from "../contract/generated/errno";
+import { EBUSY, EINVAL } from '../contract/generated/errno';
 import {
   INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_RING_RESET,
   VIRTIO_F_VERSION_1,
-} from "../contract/generated/virtio";
-import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE } from "../core/layout";
-import { own_fill } from "../core/guest";
-import { interrupt_pulse } from "../core/interrupt";
-import { lock, unlock } from "../core/lock";
-import { MACHINE_EV_NEEDS_RESET, machine_event } from "../core/machine";
-import { BUS_MMIO, BUS_VIRTIO, bus_add } from "../core/bus";
-import { QUEUE_MAX, QUEUE_SIZE_MAX, queue_at, queue_reset } from "./queue";
+} from '../contract/generated/virtio';
+import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE } from '../core/layout';
+import { own_fill } from '../core/guest';
+import { interrupt_pulse } from '../core/interrupt';
+import { lock, unlock } from '../core/lock';
+import { MACHINE_EV_NEEDS_RESET, machine_event } from '../core/machine';
+import { BUS_MMIO, BUS_VIRTIO, bus_add } from '../core/bus';
+import { QUEUE_MAX, QUEUE_SIZE_MAX, queue_at, queue_reset } from './queue';
 
 export const DEVICE_STATE_VERSION: u32 = 1;
 
@@ -75,7 +75,6 @@ export class Device {
   polled: u32; // the owner looks at the queues by itself and wants no notifications
 }
 
-// @ts-ignore: decorator
 @inline
 export function device_at(slot: u32): Device {
   return changetype<Device>(<usize>(DEVICE_BASE + slot * DEVICE_STRIDE));
@@ -88,13 +87,11 @@ export function device_of(slot: u32, kind: u32): Device {
 }
 
 /** Where the device type's own state lies. */
-// @ts-ignore: decorator
 @inline
 export function device_private(d: Device): usize {
   return changetype<usize>(d) + DEV_PRIVATE;
 }
 
-// @ts-ignore: decorator
 @inline
 export function device_config(d: Device): usize {
   return changetype<usize>(d) + DEV_CONFIG;
@@ -131,11 +128,11 @@ export function device_new(slot: u32, kind: u32, features: u64, queues: u32, que
 // ---- lock ----------------------------------------------------------------------------------------------------
 
 export function device_lock(d: Device): void {
-  lock(changetype<usize>(d) + offsetof<Device>("lock"));
+  lock(changetype<usize>(d) + offsetof<Device>('lock'));
 }
 
 export function device_unlock(d: Device): void {
-  unlock(changetype<usize>(d) + offsetof<Device>("lock"));
+  unlock(changetype<usize>(d) + offsetof<Device>('lock'));
 }
 
 /**
@@ -154,7 +151,6 @@ export function device_leave(d: Device, entered: bool): void {
 
 // ---- interrupts and errors -----------------------------------------------------------------------------------
 
-// @ts-ignore: decorator
 @inline
 export function device_active(d: Device): bool {
   return (d.status & (STATUS_DRIVER_OK | STATUS_DEVICE_NEEDS_RESET)) == STATUS_DRIVER_OK;
@@ -163,7 +159,7 @@ export function device_active(d: Device): bool {
 /** Tells the driver: INTERRUPT_USED or INTERRUPT_CONFIG. Nothing before DRIVER_OK (§2.1.2). */
 export function interrupt_trigger(d: Device, kind: u32): void {
   if ((d.status & STATUS_DRIVER_OK) == 0) return;
-  atomic.or<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"), kind);
+  atomic.or<u32>(changetype<usize>(d) + offsetof<Device>('interrupt_status'), kind);
   d.interrupts++;
   interrupt_pulse(d.line);
 }

@@ -10,13 +10,13 @@
 import {
   INTERRUPT_USED, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE, VIRTQ_USED_F_NO_NOTIFY,
-} from "../contract/generated/virtio";
+} from '../contract/generated/virtio';
 import {
   DEV_QUEUES, Device, REASON_ADDRESS, REASON_AVAIL_INDEX, REASON_DESCRIPTOR, REASON_INDIRECT, REASON_QUEUE_ADDRESS, device_fail,
   interrupt_trigger,
-} from "./device";
-import { guest_copy, guest_fill, guest_ptr, guest_publish16, guest_store64, own_copy, own_put32 } from "../core/guest";
-import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO, machine, machine_event } from "../core/machine";
+} from './device';
+import { guest_copy, guest_ptr, guest_publish16, guest_store64, own_copy, own_put32 } from '../core/guest';
+import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO, machine, machine_event } from '../core/machine';
 
 export const QUEUE_MAX: u32 = 8;
 export const QUEUE_SIZE_MAX: u32 = 256;
@@ -53,7 +53,6 @@ export class Queue {
   write_bytes: u64;
 }
 
-// @ts-ignore: decorator
 @inline
 export function queue_at(d: Device, index: u32): Queue {
   return changetype<Queue>(changetype<usize>(d) + DEV_QUEUES + <usize>index * QUEUE_STRIDE);
@@ -108,7 +107,6 @@ export function queue_enable(d: Device, q: Queue): bool {
 // ---- available ring ------------------------------------------------------------------------------------------
 
 /** How many chains the driver has made available and the device has not taken. More than the queue holds is an attack. */
-// @ts-ignore: decorator
 @inline
 export function queue_pending(q: Queue): u32 {
   return (<u32>atomic.load<u16>(q.avail_ptr, 2) - q.last_avail) & 0xffff;
@@ -136,7 +134,6 @@ export function queue_pop(d: Device, q: Queue): i32 {
 }
 
 /** Puts back the last `n` chains taken: none of them has been used. */
-// @ts-ignore: decorator
 @inline
 export function queue_unpop(q: Queue, n: u32): void {
   q.last_avail = (q.last_avail - n) & 0xffff;
@@ -210,19 +207,16 @@ function chain_parse(d: Device, q: Queue, head: u32): u32 {
 
 // ---- the chain taken last ------------------------------------------------------------------------------------
 
-// @ts-ignore: decorator
 @inline
 export function table_ptr(table: usize, index: u32): usize {
   return <usize>load<u32>(table + (<usize>index << 3));
 }
 
-// @ts-ignore: decorator
 @inline
 export function table_len(table: usize, index: u32): u32 {
   return load<u32>(table + (<usize>index << 3), 4);
 }
 
-// @ts-ignore: decorator
 @inline
 export function table_put(table: usize, index: u32, ptr: usize, len: u32): void {
   own_put32(table + (<usize>index << 3), <u32>ptr);

@@ -1,9 +1,9 @@
 /** Entropy device (virtio 1.2, §5.4): one queue of writable buffers. */
-import { VIRTIO_F_IN_ORDER, VIRTIO_ID_ENTROPY } from "../contract/generated/virtio";
-import { host_random } from "../core/host";
-import { guest_written_at } from "../core/guest";
-import { Device, REASON_REQUEST, device_active, device_fail, device_new } from "./device";
-import { Queue, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
+import { VIRTIO_F_IN_ORDER, VIRTIO_ID_ENTROPY } from '../contract/generated/virtio';
+import { host_random } from '../core/host';
+import { guest_written_at } from '../core/guest';
+import { Device, REASON_REQUEST, device_active, device_fail, device_new } from './device';
+import { Queue, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 /** Most bytes for one buffer: drivers ask for tens, and may get fewer than they ask for. */
 export const RNG_BYTES_MAX: u32 = 4096;

@@ -2,7 +2,7 @@
  * virtio over MMIO, register layout version 2 (virtio 1.2, §4.2.2), device side: negotiation, status, queues and
  * reset for every device type.
  */
-import { ENODEV } from "../contract/generated/errno";
+import { ENODEV } from '../contract/generated/errno';
 import {
   INTERRUPT_CONFIG, INTERRUPT_USED, STATUS_ACKNOWLEDGE, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER, STATUS_DRIVER_OK, STATUS_FAILED,
   STATUS_FEATURES_OK, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_MMIO_CONFIG, VIRTIO_MMIO_CONFIG_GENERATION,
@@ -12,14 +12,14 @@ import {
   VIRTIO_MMIO_QUEUE_DRIVER_HIGH, VIRTIO_MMIO_QUEUE_DRIVER_LOW, VIRTIO_MMIO_QUEUE_NOTIFY, VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_NUM_MAX,
   VIRTIO_MMIO_QUEUE_READY, VIRTIO_MMIO_QUEUE_RESET, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_SHM_BASE_HIGH, VIRTIO_MMIO_SHM_LEN_LOW,
   VIRTIO_MMIO_SHM_SEL, VIRTIO_MMIO_STATUS, VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VERSION,
-} from "../contract/generated/virtio";
-import { DEVICE_STATE_VERSION, Device, device_active, device_at, device_config, device_lock, device_unlock, interrupt_trigger } from "./device";
-import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from "./queue";
-import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from "./types";
-import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from "../core/layout";
-import { HOST_KICK_DEVICE, host_kick } from "../core/host";
-import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS, machine, machine_event } from "../core/machine";
-import { wait32 } from "../core/wait";
+} from '../contract/generated/virtio';
+import { DEVICE_STATE_VERSION, Device, device_active, device_at, device_config, device_lock, device_unlock, interrupt_trigger } from './device';
+import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from './queue';
+import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from './types';
+import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from '../core/layout';
+import { HOST_KICK_DEVICE, host_kick } from '../core/host';
+import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS, machine, machine_event } from '../core/machine';
+import { wait32 } from '../core/wait';
 
 const MAGIC: u32 = 0x7472_6976; // "virt"
 const VENDOR: u32 = 0x204d_4d56; // "VMM "
@@ -64,7 +64,7 @@ function register_read(d: Device, offset: u32): u32 {
       return sel < d.queue_count ? queue_at(d, sel).resetting : 0;
     }
     case VIRTIO_MMIO_INTERRUPT_STATUS:
-      return atomic.load<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"));
+      return atomic.load<u32>(changetype<usize>(d) + offsetof<Device>('interrupt_status'));
     case VIRTIO_MMIO_STATUS: {
       const status = d.status;
       // 0 says that the reset is over (§4.2.2.1); while the host may still write guest memory it is not.
@@ -131,7 +131,7 @@ export function virtio_mmio_write(slot: u32, offset: u32, size: u32, value: u64)
     case VIRTIO_MMIO_QUEUE_SEL: d.queue_sel = v; break;
     case VIRTIO_MMIO_QUEUE_NOTIFY: queue_notify(d, v); break;
     case VIRTIO_MMIO_INTERRUPT_ACK:
-      atomic.and<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"), ~(v & (INTERRUPT_USED | INTERRUPT_CONFIG)));
+      atomic.and<u32>(changetype<usize>(d) + offsetof<Device>('interrupt_status'), ~(v & (INTERRUPT_USED | INTERRUPT_CONFIG)));
       break;
     case VIRTIO_MMIO_STATUS: status_write(d, v); break;
     case VIRTIO_MMIO_SHM_SEL: break;
@@ -185,13 +185,11 @@ function queue_write(d: Device, offset: u32, v: u32): void {
   device_unlock(d);
 }
 
-// @ts-ignore: decorator
 @inline
 function low(old: u64, v: u32): u64 {
   return (old & 0xffff_ffff_0000_0000) | v;
 }
 
-// @ts-ignore: decorator
 @inline
 function high(old: u64, v: u32): u64 {
   return (old & 0x0000_0000_ffff_ffff) | (<u64>v << 32);
@@ -288,7 +286,7 @@ export function device_reset(d: Device): void {
   d.queue_sel = 0;
   d.generation++;
   d.reason = 0;
-  atomic.store<u32>(changetype<usize>(d) + offsetof<Device>("interrupt_status"), 0);
+  atomic.store<u32>(changetype<usize>(d) + offsetof<Device>('interrupt_status'), 0);
   for (let i: u32 = 0; i < d.queue_count; i++) {
     const q = queue_at(d, i);
     queue_reset(q);
@@ -304,7 +302,7 @@ export function device_reset(d: Device): void {
   if (!tell) return;
   host_kick(d.slot, HOST_KICK_DEVICE);
   if ((machine().flags & MACHINE_F_THREADS) == 0) return;
-  const p = changetype<usize>(d) + offsetof<Device>("inflight");
+  const p = changetype<usize>(d) + offsetof<Device>('inflight');
   for (let i = 0; i < RESET_STEPS; i++) {
     const n = atomic.load<u32>(p);
     if (n == 0) return;
@@ -395,7 +393,7 @@ export function device_resume(slot: u32): i32 {
 /** The driver's requests in flight, as `device_quiesce` counts them. */
 export function device_inflight(slot: u32): i32 {
   if (slot >= DEVICE_MAX || device_at(slot).kind == 0) return -ENODEV;
-  return atomic.load<u32>(changetype<usize>(device_at(slot)) + offsetof<Device>("inflight"));
+  return atomic.load<u32>(changetype<usize>(device_at(slot)) + offsetof<Device>('inflight'));
 }
 
 /** Version of the state record of the device in `slot`: a restore refuses another one. 0 for an empty slot. */

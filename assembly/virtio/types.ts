@@ -1,12 +1,12 @@
 /** What the transport asks of a device type: one switch over the device ID for each question. */
-import { VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from "../contract/generated/virtio";
-import { Device } from "./device";
-import { Queue } from "./queue";
-import { blk_config_write, blk_negotiated, blk_process, blk_queue_reset, blk_reset } from "./blk";
-import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from "./console";
-import { vsock_owner, vsock_process, vsock_queue_reset, vsock_reset_device } from "./vsock";
-import { rng_process } from "./rng";
-import { balloon_config_write, balloon_process, balloon_queue_reset, balloon_reset } from "./balloon";
+import { VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from '../contract/generated/virtio';
+import { Device } from './device';
+import { Queue } from './queue';
+import { blk_config_write, blk_negotiated, blk_process, blk_queue_reset, blk_reset } from './blk';
+import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from './console';
+import { vsock_owner, vsock_process, vsock_queue_reset, vsock_reset_device } from './vsock';
+import { rng_process } from './rng';
+import { balloon_config_write, balloon_process, balloon_queue_reset, balloon_reset } from './balloon';
 
 /** FEATURES_OK: `driver_features` are fixed. */
 export function type_negotiated(d: Device): void {
@@ -18,7 +18,7 @@ export function type_reset(d: Device): void {
   switch (d.kind) {
     case VIRTIO_ID_BLOCK: blk_reset(d); break;
     case VIRTIO_ID_CONSOLE: console_reset(d); break;
-    case VIRTIO_ID_SOCKET: vsock_reset_device(d); break;
+    case VIRTIO_ID_SOCKET: vsock_reset_device(); break;
     case VIRTIO_ID_BALLOON: balloon_reset(d); break;
     default: break;
   }
@@ -35,14 +35,14 @@ export function type_queue_reset(d: Device, q: Queue): void {
   if (d.kind == VIRTIO_ID_BLOCK) blk_queue_reset(d, q);
   else if (d.kind == VIRTIO_ID_BALLOON) balloon_queue_reset(d, q);
   else if (d.kind == VIRTIO_ID_CONSOLE) console_queue_reset(d, q);
-  else if (d.kind == VIRTIO_ID_SOCKET) vsock_queue_reset(d, q);
+  else if (d.kind == VIRTIO_ID_SOCKET) vsock_queue_reset(q);
 }
 
 /** A write into configuration space that lies inside it. Under the lock. */
 export function type_config_write(d: Device, offset: u32, size: u32, value: u64): void {
   switch (d.kind) {
     case VIRTIO_ID_BLOCK: blk_config_write(d, offset, size, value); break;
-    case VIRTIO_ID_CONSOLE: console_config_write(d, offset, size, value); break;
+    case VIRTIO_ID_CONSOLE: console_config_write(d, offset, value); break;
     case VIRTIO_ID_BALLOON: balloon_config_write(d, offset, size, value); break;
     default: break;
   }

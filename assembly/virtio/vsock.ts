@@ -6,21 +6,21 @@
  * The owner's thread alone calls these functions. A vCPU that resets the device
  * only marks connections; the owner tells the host.
  */
-import { EINVAL } from "../contract/generated/errno";
+import { EINVAL } from '../contract/generated/errno';
 import {
   VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET, VIRTIO_VSOCK_OP_CREDIT_REQUEST, VIRTIO_VSOCK_OP_CREDIT_UPDATE,
   VIRTIO_VSOCK_OP_REQUEST, VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_RST, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_SHUTDOWN,
   VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM,
-} from "../contract/generated/virtio";
-import { own_put32, own_put64 } from "../core/guest";
-import { host_vsock } from "../core/host";
-import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST } from "./device";
-import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from "./queue";
+} from '../contract/generated/virtio';
+import { own_put32, own_put64 } from '../core/guest';
+import { host_vsock } from '../core/host';
+import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST } from './device';
+import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 import {
   Conn, conn_alloc, conn_at, CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, CONN_MAX, conn_post, CONN_REQUESTED,
   conn_take_pending, is_listening, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE, PEND_SHUTDOWN, reply_put, reply_room, reply_take, table_reset,
   vsock_device, VSOCK_HDR, vsock_state, VsockHdr,
-} from "./vsock_table";
+} from './vsock_table';
 
 export const VIRTIO_VSOCK_F_STREAM: u64 = 1 << 0;
 
@@ -69,12 +69,12 @@ export function present(): Device {
 // ---- called by the transport ---------------------------------------------------------------------------------
 
 /** Connections die with the device; the owner tells the host (`vsock_owner`). */
-export function vsock_reset_device(d: Device): void {
+export function vsock_reset_device(): void {
   table_reset(false);
 }
 
 /** A stopped receive queue takes back what `vsock_rx_begin` had. */
-export function vsock_queue_reset(d: Device, q: Queue): void {
+export function vsock_queue_reset(q: Queue): void {
   if (q.index == RXQ) vsock_state().rx_count = 0;
 }
 

@@ -2,17 +2,17 @@
  * Socket device: what the host's side calls. Only the owner's thread does, from inside `host_vsock` too. Data goes into the guest's
  * receive buffers by copy (`vsock_send`) or by the host's own readv into them (`vsock_rx_begin`, `vsock_rx_commit`).
  */
-import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from "../contract/generated/errno";
-import { VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM } from "../contract/generated/virtio";
-import { guest_copy, guest_written_at, own_put32, own_put64 } from "../core/guest";
-import { Device, device_active, device_config, device_config_changed, device_enter, device_fail, device_leave, REASON_REQUEST } from "./device";
-import { chain_write, queue_at, queue_unpop, queue_used, table_len, table_ptr, table_put } from "./queue";
-import { credit, flush, HDR, header, PACKET_MAX, present, publish, room, RXQ, send_event, take_rx, VSOCK_HOST_CID, vsock_owner } from "./vsock";
+import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from '../contract/generated/errno';
+import { VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM } from '../contract/generated/virtio';
+import { guest_copy, guest_written_at, own_put32, own_put64 } from '../core/guest';
+import { device_active, device_config, device_config_changed, device_enter, device_fail, device_leave, REASON_REQUEST } from './device';
+import { chain_write, queue_at, queue_unpop, queue_used, table_len, table_ptr, table_put } from './queue';
+import { credit, flush, HDR, header, PACKET_MAX, present, publish, RXQ, send_event, take_rx, VSOCK_HOST_CID, vsock_owner } from './vsock';
 import {
   conn_alloc, conn_at, conn_by_handle, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, conn_post, CONN_REQUESTED, is_listening,
   LISTEN, LISTEN_MAX, PEND_CREDIT, PEND_REQUEST, PEND_RESPONSE, PEND_SHUTDOWN, reply_put, RX_CHAINS, RX_CHAINS_MAX, RX_PIECES, RX_PIECES_MAX, RxChain,
   table_reset, VSOCK_HDR, vsock_state,
-} from "./vsock_table";
+} from './vsock_table';
 
 /** The guest may connect to host port `port`. 0, -ENODEV, -ENOSPC. */
 export function vsock_listen(port: u32): i32 {
@@ -92,7 +92,7 @@ export function vsock_accept(handle: u32): i32 {
 }
 
 /** Is `handle` a connection that may send now? The index, or -errno; `want_write` asks for VSOCK_EV_WRITABLE. */
-function sendable(d: Device, handle: u32): i32 {
+function sendable(handle: u32): i32 {
   const index = conn_by_handle(handle);
   if (index < 0) return -EPIPE;
   const c = conn_at(index);
@@ -110,7 +110,7 @@ export function vsock_send(handle: u32, ptr: u32, len: u32): i32 {
   if (changetype<usize>(d) == 0) return -ENODEV;
   const entered = device_enter(d);
   let done: u32 = 0;
-  const index = sendable(d, handle);
+  const index = sendable(handle);
   if (index >= 0) {
     const c = conn_at(index);
     const q = queue_at(d, RXQ);
@@ -151,7 +151,7 @@ export function vsock_rx_begin(handle: u32, max: u32): i32 {
   const d = present();
   if (changetype<usize>(d) == 0) return -ENODEV;
   const entered = device_enter(d);
-  const index = sendable(d, handle);
+  const index = sendable(handle);
   let count: u32 = 0;
   if (index >= 0) {
     const c = conn_at(index);

@@ -11,9 +11,9 @@
  *
  * A connection's handle is its index and a generation, so that a handle of a connection that is gone means nothing.
  */
-import { VSOCK_BASE } from "../core/layout";
-import { own_fill, own_put16 } from "../core/guest";
-import { Device, device_at } from "./device";
+import { VSOCK_BASE } from '../core/layout';
+import { own_fill, own_put16 } from '../core/guest';
+import { Device, device_at } from './device';
 
 export const CONN_MAX: u32 = 512;
 const INDEX_BITS: u32 = 9;
@@ -128,19 +128,16 @@ export class Reply {
 }
 const REPLY_SIZE: usize = 24;
 
-// @ts-ignore: decorator
 @inline
 export function vsock_state(): Vsock {
   return changetype<Vsock>(BASE);
 }
 
-// @ts-ignore: decorator
 @inline
 export function vsock_device(): Device {
   return device_at(vsock_state().slot - 1);
 }
 
-// @ts-ignore: decorator
 @inline
 export function conn_at(index: u32): Conn {
   return changetype<Conn>(CONNS + (<usize>index << CONN_SHIFT));
@@ -175,7 +172,6 @@ export function table_reset(all: bool): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function bucket(host_port: u32, guest_port: u32): usize {
   return HASH + (<usize>((host_port * 0x9e37_79b1 ^ guest_port * 0x85eb_ca6b) >> 23) << 1);

@@ -21,7 +21,7 @@ export const IOAPIC_PINS: u32 = 24;
 const IOAPIC_VERSION: u32 = 0x11 | ((IOAPIC_PINS - 1) << 16);
 
 const RTE_LOGICAL: u64 = 0x800;
-const RTE_LOW: u64 = 0x2000; // active low: the line's sense, already resolved by who drives it
+// Bit 13 (active low) is the line's sense, already resolved by who drives it.
 const RTE_REMOTE_IRR: u64 = 0x4000;
 const RTE_LEVEL: u64 = 0x8000;
 const RTE_MASKED: u64 = 0x1_0000;

@@ -8,7 +8,9 @@ import { debug_low } from '../debug/debug';
 import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit } from './emit';
 import { EMIT_END, EMIT_ON, put_link, put_op } from './emit-uop';
-import { ATTR_FAULTS, ATTR_LAZY, ATTR_READS, ATTR_SUB, ATTR_UNKNOWN, ATTR_WRITES, OP_ATTR, OP_CHECK_PAGE2, OP_END, OP_END_SLOW, OP_NF, OP_SYS } from '../uop/generated/ops';
+import {
+  ATTR_FAULTS, ATTR_LAZY, ATTR_READS, ATTR_SUB, ATTR_UNKNOWN, ATTR_WRITES, OP_ATTR, OP_CHECK_PAGE2, OP_END, OP_END_SLOW, OP_NF, OP_SYS,
+} from '../uop/generated/ops';
 import { F_START } from './generated/optab';
 import { mmu_fetch, PA_FAULT } from '../memory/mmu';
 import { MODE_64, MODE_STEP } from '../vcpu/modes';

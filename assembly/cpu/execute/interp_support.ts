@@ -5,7 +5,7 @@ import { raise, raise_gp, X_GP, X_SS } from '../vcpu/fault';
 import { cond } from '../vcpu/flags';
 import { canonical, mmu_fetch, PA_FAULT } from '../memory/mmu';
 import { MODE_32, MODE_64, MODE_FLAT } from '../vcpu/modes';
-import { OP_CALL, OP_CALL_M, OP_CALL_R, OP_LEAVE64, OP_POP64, OP_PUSH64, OP_PUSH64_I, OP_RET, OP_STACK_G, OP_SYS } from '../uop/generated/ops';
+import { OP_CALL, OP_CALL_M, OP_CALL_R, OP_LEAVE64, OP_POP64, OP_PUSH64, OP_PUSH64_I, OP_RET, OP_SYS } from '../uop/generated/ops';
 import { limit_ok } from '../memory/segment';
 import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_ATTR, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS } from '../vcpu/state';
 import { ea, INDEX_ADDR32, U_A, U_B, U_BASE, U_DISP, U_IMM, U_INDEX, U_IP, U_OP, UOP_SIZE } from '../uop/uop';

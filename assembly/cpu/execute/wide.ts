@@ -25,14 +25,14 @@ function quotient(hi: u64, lo: u64, d: u64): u64 {
   const dl = d & 0xffff_ffff;
   const n = s ? (hi << s) | (lo >> (64 - s)) : hi;
   const l = lo << s;
-  const q1 = digit(n, l >> 32, d, dh, dl);
+  const q1 = digit(n, l >> 32, dh, dl);
   const rest = (n << 32) + (l >> 32) - q1 * d;
-  return (q1 << 32) + digit(rest, l & 0xffff_ffff, d, dh, dl);
+  return (q1 << 32) + digit(rest, l & 0xffff_ffff, dh, dl);
 }
 
-/** One digit of (n · 2^32 + next) / d, d normalized. */
+/** One digit of (n · 2^32 + next) / d, d = dh:dl normalized. */
 @inline
-function digit(n: u64, next: u64, d: u64, dh: u64, dl: u64): u64 {
+function digit(n: u64, next: u64, dh: u64, dl: u64): u64 {
   let q = n / dh;
   let r = n % dh;
   while (q >> 32 || q * dl > ((r << 32) | next)) {

@@ -208,11 +208,6 @@ function odd64(bits: u64): u64 {
   const s = (bits & 0x000f_ffff_ffff_ffff) | 0x0010_0000_0000_0000;
   return s >> ctz(s);
 }
-@inline
-function odd32(bits: u32): u64 {
-  const s = <u64>((bits & 0x007f_ffff) | 0x0080_0000);
-  return s >> ctz(s);
-}
 /** x·y has at most `p` bits (x, y odd, p ≤ 53). */
 @inline
 function fits(x: u64, y: u64, p: u64): bool {

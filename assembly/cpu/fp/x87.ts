@@ -5,7 +5,7 @@
 import { Cpu } from '../vcpu/state';
 import { CR0_EM, CR0_MP, CR0_TS, VEC_MF, VEC_NM, VEC_UD, flags_get, raise, set_flags_explicit, u_imm2 } from './env';
 import * as sf from './softfloat';
-import { A, B, C_ZERO, DE, T_FLAGS, TOP64 } from './softfloat';
+import { A, B, C_ZERO, T_FLAGS, TOP64 } from './softfloat';
 import { binary, compare, compare_status, fprem, frndint, fscale, fsqrt, fxam, fxtract } from './x87arith';
 import { fpatan } from './x87atan';
 import { f2xm1, fyl2x } from './x87log';

@@ -1,7 +1,7 @@
 /** x87 arithmetic on unpacked operands: the four operations, root, compare, FPREM, FSCALE, FXTRACT, FRNDINT. Intel SDM Vol. 1, 8.3 and 8.5; Vol. 2. */
 import { Cpu } from '../vcpu/state';
 import * as sf from './softfloat';
-import { A, B, C_DENORMAL, C_INF, C_NORMAL, C_QNAN, C_SNAN, C_UNSUPPORTED, C_ZERO, DE, IE, PE, R, SF_UP, TOP64, ZE } from './softfloat';
+import { A, B, C_DENORMAL, C_INF, C_NORMAL, C_QNAN, C_SNAN, C_UNSUPPORTED, C_ZERO, IE, PE, R, SF_UP, TOP64, ZE } from './softfloat';
 import {
   FSW_C0, FSW_C1, FSW_C2, FSW_C3, FSW_CC, conclude, invalid, nans, note_denormals, pop, precision, result_from, result_inf, result_zero,
   round_ext, rounding, signal, start, st, underflow, unpack_st, work, write_result, is_empty, set_st, NAN_SE, NAN_SIG, sig, se,

@@ -1,7 +1,7 @@
 /** FPATAN (Intel SDM Vol. 2, tables for FPATAN). */
 import * as fx from './fixed128';
 import * as sf from './softfloat';
-import { A, B, C_INF, C_ZERO, R, TOP64, mulhi } from './softfloat';
+import { A, B, C_INF, C_ZERO, TOP64, mulhi } from './softfloat';
 import {
   NAN_SE, NAN_SIG, conclude, is_empty, nans, note_denormals, pop, result_zero, set_st, start, underflow, unpack_st, work, write_result,
 } from './x87stack';

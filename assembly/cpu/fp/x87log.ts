@@ -76,7 +76,7 @@ function log2(t: usize, e: i32): i32 {
   }
   fx.shr(t + W, t + W, m_shift);
   fx.set(t + ONE, 0x4000_0000_0000_0000, 0);
-  let minus = fx.less(t + W, t + ONE);
+  const minus = fx.less(t + W, t + ONE);
   if (minus) fx.sub(t + P, t + ONE, t + W);
   else fx.sub(t + P, t + W, t + ONE);
   fx.add(t + Q, t + W, t + ONE);
@@ -255,7 +255,7 @@ function log_plus_one(cpu: usize): void {
         // 1 − x: borrow the dropped bits
         fx.set(t + W, 0, <u64>0 - fx.lo(t + P) - u64(rest != 0));
         rest = <u64>0 - rest;
-        let n = <i32>clz(fx.lo(t + W));
+        const n = <i32>clz(fx.lo(t + W));
         let a = fx.lo(t + W);
         let b = rest;
         if (n != 0) {

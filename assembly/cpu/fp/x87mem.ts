@@ -188,7 +188,9 @@ function fst_float(cpu: usize, wide: bool, p: usize, pops: bool): bool {
     const unmasked = ~changetype<Cpu>(cpu).fcw;
     if (nans(t, false)) {
       const s = <u64>sf.sign_of(t, R);
-      v = wide ? (s << 63) | 0x7ff0_0000_0000_0000 | ((sf.hi_of(t, R) >> 11) & 0x000f_ffff_ffff_ffff) : (s << 31) | 0x7f80_0000 | ((sf.hi_of(t, R) >> 40) & 0x007f_ffff);
+      v = wide
+        ? (s << 63) | 0x7ff0_0000_0000_0000 | ((sf.hi_of(t, R) >> 11) & 0x000f_ffff_ffff_ffff)
+        : (s << 31) | 0x7f80_0000 | ((sf.hi_of(t, R) >> 40) & 0x007f_ffff);
     } else {
       memory.copy(t + R, t + A, 32);
       const cr = sf.class_of(t, R);

@@ -5,7 +5,7 @@
  */
 import * as fx from './fixed128';
 import * as sf from './softfloat';
-import { C_NORMAL, PE, R } from './softfloat';
+import { C_NORMAL, R } from './softfloat';
 import { round_ext, work } from './x87stack';
 
 // Slots of the work area behind softfloat.ts's.

@@ -17,7 +17,7 @@ import {
 import { pause_wait } from '../vcpu/smp';
 import { new_stack_write, set_sp, stack_mask, stack_write } from '../memory/stack';
 import {
-  Cpu, CPU_STATS, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK,
+  Cpu, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK,
   PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_ATTR, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
 } from '../vcpu/state';
 import { count_stat, STAT_INTERRUPTS, STAT_TASK_GATES } from '../vcpu/stats';

@@ -4,7 +4,7 @@
  *
  *   +0  u32 lock of IOAPIC, PIC and PIT      +4  u32 owner of a pause, 1 + vCPU index, 0 none
  *   +8  u32 number of vCPUs                  +16 f64 time base: host nanoseconds at TSC 0
- *   +24 u32 vCPUs that stand still in a pause +28 u32 vCPUs that run guest code
+ *   +28 u32 vCPUs that run guest code
  */
 import { CPU_BASE, CPU_STRIDE, IRQCHIP_BASE } from '../../core/layout';
 import { wait32 } from '../../core/wait';
@@ -15,7 +15,6 @@ export const CHIP_LOCK: usize = IRQCHIP_BASE;
 const PAUSE_OWNER: usize = IRQCHIP_BASE + 4;
 export const CHIP_CPUS: usize = IRQCHIP_BASE + 8;
 export const CHIP_TIME: usize = IRQCHIP_BASE + 16;
-const PAUSE_STOPPED: usize = IRQCHIP_BASE + 24;
 const CPUS_RUNNING: usize = IRQCHIP_BASE + 28;
 
 const PENDING: usize = offsetof<Cpu>('pending');
@@ -40,7 +39,7 @@ export function cpu_signal(cpu: usize, bits: u32): void {
 }
 
 /** The vCPU's thread starts to run guest code (cpu_run's entry): waits for a pause to end first. */
-export function run_enter(cpu: usize): void {
+export function run_enter(): void {
   while (true) {
     atomic.add<u32>(CPUS_RUNNING, 1);
     const owner = atomic.load<u32>(PAUSE_OWNER);
@@ -52,7 +51,7 @@ export function run_enter(cpu: usize): void {
 }
 
 /** The vCPU's thread leaves guest code (cpu_run's exit). */
-export function run_leave(cpu: usize): void {
+export function run_leave(): void {
   atomic.sub<u32>(CPUS_RUNNING, 1);
   atomic.notify(CPUS_RUNNING, 1);
 }
@@ -60,8 +59,8 @@ export function run_leave(cpu: usize): void {
 /** Stands still while another vCPU owns a pause; called from sys_pending. */
 export function pause_wait(cpu: usize): void {
   atomic.and<u32>(cpu + PENDING, ~PEND_PAUSE);
-  run_leave(cpu);
-  run_enter(cpu);
+  run_leave();
+  run_enter();
 }
 
 /**
@@ -77,8 +76,8 @@ export function pause_begin(cpu: usize): void {
     const owner = atomic.cmpxchg<u32>(PAUSE_OWNER, 0, me);
     if (owner == 0) break;
     // Another one stops the machine: stand still for it, then try again
-    run_leave(cpu);
-    run_enter(cpu);
+    run_leave();
+    run_enter();
   }
   for (let i: u32 = 0; i < n; i++) {
     if (i + 1 != me) cpu_signal(cpu_at(i), PEND_PAUSE);

@@ -31,7 +31,8 @@ export const CPU_STATS: u32 = 0x2000; // counters, 4 KiB (unknown opcodes, MSRs,
 export const CPU_TLB: u32 = 0x4000; // TLBs (assembly/cpu/memory/tlb.ts): two × 1,024 × 32 bytes, then the lists of used slots
 export const CPU_PRIVATE: u32 = 0x2_0000; // per-vCPU working area of the block cache and interpreter, 128 KiB
 
-// A segment: u64 base, u32 limit (bytes, expanded), u32 attr, u16 selector. attr is the descriptor's high dword bits 8..23 (type, S, DPL, P, AVL, L, D/B, G), shifted right by 8.
+// A segment: u64 base, u32 limit (bytes, expanded), u32 attr, u16 selector. attr is the descriptor's high dword bits 8..23
+// (type, S, DPL, P, AVL, L, D/B, G), shifted right by 8.
 export const SEG_BASE: u32 = 0;
 export const SEG_LIMIT: u32 = 8;
 export const SEG_ATTR: u32 = 12;
