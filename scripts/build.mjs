@@ -4,12 +4,12 @@ import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
-import { cache, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
+import { cache, continueWithOwnNode, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 import { multibootKernel } from './multiboot.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
-const NODE = ['--bundle', '--platform=node', '--target=node20', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
+const NODE = ['--bundle', '--platform=node', '--target=node24', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
 const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url'];
 const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
@@ -55,4 +55,7 @@ function recordCode() {
   if (status !== 3) fail(`build: the first machine ends with ${status}: ${stderr}`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) build();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  continueWithOwnNode();
+  build();
+}

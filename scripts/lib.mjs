@@ -1,12 +1,22 @@
-// Shared by the project's scripts. Plain Node, no packages: it runs before anything is installed.
+// Shared by the project's scripts. No packages, and nothing that Node 20 lacks: it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export const cache = join(root, '.cache');
+/** The Node that this project is developed with: a package of npm's (docs/decisions/0011-node.md). */
+export const ownNode = join(root, 'node_modules', '.bin', 'node');
+
+/** Does the rest of this program's work with `ownNode`, where another Node has started it: does not return then. */
+export function continueWithOwnNode() {
+  if (realpathSync(process.execPath) === realpathSync(ownNode)) return;
+  const { status, signal } = spawnSync(ownNode, ['--', ...process.argv.slice(1)], { stdio: 'inherit' });
+  if (signal) process.kill(process.pid, signal);
+  process.exit(status ?? 1);
+}
 
 /** This process's environment without NODE_*, some of which make Node's own start several times longer. */
 export function envWithoutNode() {
@@ -104,6 +114,8 @@ export function tryLock(path) {
 }
 
 let aptUpdated = false;
+/** Another process may have apt's lock for a while: it is waited for, ten minutes at most. */
+const APT = ['-qq', '-o', 'DPkg::Lock::Timeout=600'];
 
 /** Installs Debian packages of which a witness file is missing: {package: witness path}. */
 export function needDebian(packages) {
@@ -113,10 +125,10 @@ export function needDebian(packages) {
   say(`installing Debian packages: ${missing.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   if (!aptUpdated) {
-    run('apt-get', ['-qq', 'update'], { env });
+    run('apt-get', [...APT, 'update'], { env });
     aptUpdated = true;
   }
-  run('apt-get', ['-qq', '-y', '--no-install-recommends', 'install', ...missing], { env });
+  run('apt-get', [...APT, '-y', '--no-install-recommends', 'install', ...missing], { env });
 }
 
 export function newer(path, than) {

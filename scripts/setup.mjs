@@ -1,19 +1,28 @@
 // `npm run setup`: everything `npx vmm` needs: packages, dist/, the guest's kernel and init. Safe to run again; a second run does nothing.
+// Any Node from 20 on starts it; what follows the packages' installation is done by the one among them.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { cache, fail, root, run, say, step, stepAsync } from './lib.mjs';
+import { cache, continueWithOwnNode, fail, ownNode, root, run, say, step, stepAsync } from './lib.mjs';
 
 export async function setup() {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  step('npm', createHash('sha256').update(lock).digest('hex'), [join(root, 'node_modules', 'koffi')], () => {
+  step('npm', createHash('sha256').update(lock).digest('hex'), [join(root, 'node_modules', 'koffi'), ownNode], () => {
     say('installing npm packages');
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+    run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);
   });
+  continueWithOwnNode();
   const { build } = await import('./build.mjs');
   build();
   await unpackGuest();
+  linkForNpx();
+}
+
+/** npx's first run of a checkout's own command complains about a Node that is too old, although the command gets `ownNode`: that run is here. */
+function linkForNpx() {
+  step('npx', root, [], () => spawnSync('npx', ['vmm', 'version'], { cwd: root, stdio: 'ignore' }));
 }
 
 /** What goes where: file of .cache/guest → {artifact, digest of what comes out}. */
@@ -38,8 +47,8 @@ async function unpackGuest() {
       mkdirSync(to, { recursive: true });
       let bytes = readFileSync(join(root, 'guest-kernel', 'artifacts', source));
       if (source.endsWith('.zst')) {
-        const { decompress } = await import(pathToFileURL(join(root, 'node_modules', 'fzstd', 'esm', 'index.mjs')).href);
-        bytes = decompress(bytes);
+        const { zstdDecompressSync } = await import('node:zlib');
+        bytes = zstdDecompressSync(bytes);
       }
       const got = createHash('sha256').update(bytes).digest('hex');
       if (got !== sha256) fail(`guest-kernel/artifacts/${source}: sha256 of its content is ${got}, the manifest says ${sha256}`);

@@ -1,7 +1,6 @@
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { VmmError } from '../../base/errors.ts';
 import { bunzip2 } from './bunzip2.ts';
 import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
@@ -103,33 +102,12 @@ async function* through(source: AsyncIterable<Uint8Array>, transform: Transform)
   }
 }
 
-interface ZlibWithZstd {
-  createZstdDecompress?(options: { chunkSize: number }): Transform;
-}
-
-/**
- * Node 22.15 and later have zstd; it stops after the first frame, so frames are fed one by
- * one. Older versions use the JavaScript decoder.
- */
+/** Node's zstd stops after the first frame, so frames are fed one by one. */
 async function* unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const create = (zlib as unknown as ZlibWithZstd).createZstdDecompress;
   const frames = new ZstdFrames(source);
   for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) {
-    if (create !== undefined) yield* through(frame, create({ chunkSize: OUTPUT_CHUNK }));
-    else yield* unzstdFrame(frame);
+    yield* through(frame, zlib.createZstdDecompress({ chunkSize: OUTPUT_CHUNK }));
   }
-}
-
-async function* unzstdFrame(frame: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let out: Uint8Array[] = [];
-  const decoder = new Decompress((chunk) => out.push(chunk));
-  for await (const chunk of frame) {
-    decoder.push(chunk, false);
-    yield* out;
-    out = [];
-  }
-  decoder.push(new Uint8Array(0), true);
-  yield* out;
 }
 
 async function* unxz(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -12,7 +12,7 @@ const MAY_IMPORT = {
   image: ['base'],
   stage1: ['vmm/api', 'image'],
   oci: ['vmm/api', 'image'],
-  bench: ['vmm/api', 'image', 'assembly/core/layout.ts', 'assembly/contract'],
+  bench: ['scripts', 'vmm/api', 'image', 'assembly/core/layout.ts', 'assembly/contract'],
 };
 /** Within vmm/, folder by folder, from the ground up (ARCHITECTURE.md). */
 const VMM_MAY_IMPORT = {

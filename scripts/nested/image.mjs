@@ -36,7 +36,7 @@ const ROMS = [
 const PROJECT = [
   'package.json', 'bin', 'dist', 'node_modules/koffi/package.json', 'node_modules/koffi/index.js', 'node_modules/koffi/index.cjs', 'node_modules/koffi/indirect.js',
   'node_modules/koffi/indirect.cjs', 'node_modules/koffi/src/koffi/index.js', 'node_modules/koffi/src/koffi/index.cjs', 'node_modules/koffi/lib',
-  'node_modules/@koromix', 'node_modules/fzstd', '.cache/guest', '.cache/guests', '.cache/test-dist',
+  'node_modules/@koromix', '.cache/guest', '.cache/guests', '.cache/test-dist',
 ];
 /** Host folders that the root disk has in its own version: arguments that name something below them are not taken along. */
 const OWN = ['/bin', '/sbin', '/lib', '/lib64', '/usr', '/etc', '/dev', '/proc', '/sys', '/run'];

@@ -38,9 +38,8 @@ export class NestedMachine {
   };
 
   /**
-   * @param options cpus (1), memoryMib (4096), kernel (bzImage path), take: host paths or {host, guest} to bring along,
-   *   snapshot (true): use and keep the state after boot, threads ("single"): "multi" is QEMU's thread per CPU, which may hang (TCG
-   *   above). Resolves when the machine takes jobs.
+   * Resolves when the machine takes jobs. One CPU and 4096 MiB without other options.
+   * @param {import('./types.ts').NestedOptions} [options]
    */
   static async boot(options = {}) {
     // One process at a time: a root disk replaced under a kept state would be another one than that state's kernel has mounted.
@@ -232,6 +231,9 @@ export class NestedMachine {
    * `onStderr` instead when these are given. Rejects after `timeoutMs` (the machine is then lost) or when QEMU ends.
    * Ends when every process that holds the script's output has closed it. One at a time. `stdin`: the script reads what
    * is written to `this.stdin`, to its end; else it has no input.
+   * @param {string} script
+   * @param {import('./types.ts').JobOptions} [options]
+   * @returns {Promise<import('./types.ts').JobResult>}
    */
   run(script, { cwd = root, env = {}, timeoutMs = 300_000, onStdout, onStderr, stdin = false } = {}) {
     if (this.#job) throw new NestedError('nested machine: one job at a time');
@@ -264,7 +266,7 @@ export class NestedMachine {
     });
   }
 
-  /** The standard input of the job that was run with `stdin`; ending it ends the job's input, for one job in a machine. */
+  /** The standard input of the job that was run with `stdin`; ending it ends the job's input, for one job in a machine. @returns {import('node:stream').Writable} */
   get stdin() {
     return this.#sockets.in;
   }

@@ -108,6 +108,12 @@ export class KvmTestMachine {
     }
   }
 
+  /** Resolves when a queue's eventfd has been signalled: its descriptor and the end of a run are looked at in any order. */
+  async kicked(): Promise<void> {
+    const end = performance.now() + 10_000;
+    while (this.kicks.length === 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
   /** Stops the machine; milliseconds it took. */
   async stop(): Promise<number> {
     const start = performance.now();

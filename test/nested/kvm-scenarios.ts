@@ -21,6 +21,7 @@ const scenarios: Record<string, () => Promise<unknown>> = {
     const machine = await KvmTestMachine.start(guest('mmio'));
     const exit = await machine.exit;
     const mmio = machine.exits(6);
+    await machine.kicked();
     await machine.stop();
     return { exit, marks: machine.marks, mmio, kicks: machine.kicks };
   },

@@ -7,7 +7,8 @@ import { accessSync, constants, copyFileSync, existsSync, mkdirSync, rmSync } fr
 import { basename, join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { buildCore } from '../../scripts/build-core.mjs';
-import { type JobOptions, type JobResult, NestedMachine, type NestedOptions } from '../../scripts/nested/machine.mjs';
+import { NestedMachine } from '../../scripts/nested/machine.mjs';
+import type { JobOptions, JobResult, NestedOptions } from '../../scripts/nested/types.ts';
 import { root } from './guests.ts';
 
 /** Where jobs run: both kinds behave the same to a test. */
@@ -77,7 +78,7 @@ export function bundleProgram(source: string, name = basename(source).replace(/\
     splitting: true,
     format: 'esm',
     platform: 'node',
-    target: 'node20',
+    target: 'node24',
     outdir: dir,
     external: ['koffi', '@koromix/*'],
     logLevel: 'error',

@@ -20,7 +20,7 @@ function runNested(prepare: string): Record<string, unknown> {
 beforeAll(async () => {
   mkdirSync(directory, { recursive: true });
   const outfile = join(directory, 'main.mjs');
-  await build({ entryPoints: [join(PROJECT, 'test/nested/agent/main.ts')], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', supported: { using: false }, logLevel: 'silent' });
+  await build({ entryPoints: [join(PROJECT, 'test/nested/agent/main.ts')], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node24', supported: { using: false }, logLevel: 'silent' });
   // busybox's unshare has no --kill-child.
   copyFileSync(realpathSync('/usr/bin/unshare'), join(directory, 'unshare'));
   execFileSync('gcc', ['-static', '-O1', '-o', join(directory, 'vsock-relay'), join(PROJECT, 'test/nested/agent/vsock-relay.c')]);

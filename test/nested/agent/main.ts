@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decompress } from 'fzstd';
+import { zstdDecompressSync } from 'node:zlib';
 import { container, finish, type Guest, PROJECT, Reader, sh, startGuest } from '../../unit/agent/harness.ts';
 
 function attachDisk(guest: Guest, serial: string, file: string, readOnly: boolean): void {
@@ -25,7 +25,7 @@ function addDisks(guest: Guest, bytes: number): string {
   const image = join(guest.directory, 'root.erofs');
   execFileSync('mkfs.erofs', ['-T0', image, guest.root], { stdio: 'ignore' });
   const scratch = join(guest.directory, 'scratch.ext4');
-  writeFileSync(scratch, decompress(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
+  writeFileSync(scratch, zstdDecompressSync(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
   truncateSync(scratch, bytes);
   attachDisk(guest, 'root-disk', image, true);
   attachDisk(guest, 'scratch', scratch, false);

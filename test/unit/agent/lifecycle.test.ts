@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decompress } from 'fzstd';
+import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { AgentSession } from '../../../vmm/agent/index.ts';
 import * as P from '../../../vmm/agent/generated/protocol.ts';
@@ -123,7 +123,7 @@ describe.skipIf(skip !== undefined)(`init: from start to end${skip === undefined
   it.skipIf(!has('losetup') || noGrow !== undefined)(`scratch disk: the seed grows to 64 GiB, stays sparse, is clean at the end${noGrow === undefined ? '' : ` (${noGrow})`}`, async () => {
     await using guest = startGuest();
     const file = join(guest.directory, 'scratch.ext4');
-    writeFileSync(file, decompress(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
+    writeFileSync(file, zstdDecompressSync(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
     execFileSync('fallocate', ['--dig-holes', file]);
     truncateSync(file, 64 * 2 ** 30);
     const detach = attachDisk(guest.directory, 'scratch', file, false);

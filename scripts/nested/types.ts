@@ -1,4 +1,9 @@
-import type { Writable } from 'node:stream';
+/** What the nested machine takes and gives (machine.mjs). */
+
+export interface Taken {
+  readonly host: string;
+  readonly guest: string;
+}
 
 export interface NestedOptions {
   cpus?: number;
@@ -6,7 +11,7 @@ export interface NestedOptions {
   /** A bzImage for the nested machine itself. */
   kernel?: string;
   /** Host files to bring along, at the same path or another. */
-  take?: readonly (string | { host: string; guest: string })[];
+  take?: readonly (string | Taken)[];
   /** Keep the state after boot and start from it (default true). */
   snapshot?: boolean;
   /** `multi`: QEMU with a thread per CPU, which may hang; for measuring (default `single`). */
@@ -29,15 +34,4 @@ export interface JobResult {
   stderr: string;
   stdoutBytes: Buffer;
   stderrBytes: Buffer;
-}
-
-export class NestedError extends Error {}
-
-export class NestedMachine implements AsyncDisposable {
-  static boot(options?: NestedOptions): Promise<NestedMachine>;
-  run(script: string, options?: JobOptions): Promise<JobResult>;
-  get stdin(): Writable;
-  consoleTail(): string;
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
