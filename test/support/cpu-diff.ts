@@ -1,6 +1,6 @@
 /** Runs cases natively (cpudiff.c) and on the software CPU, and says where they differ. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { CASE_SIZE, COMPARED_FLAGS, type CaseInfo, RESULT_SIZE } from './cpu-cases.ts';
@@ -58,6 +58,16 @@ function normalize(result: Buffer, undefinedFlags: number, narrow: boolean): voi
   if (![10, 11, 12, 13, 14, 17].includes(vector)) result.writeUInt32LE(0, 148);
 }
 
+const isAmd = /^vendor_id\s*:\s*AuthenticAMD$/m.test(readFileSync('/proc/cpuinfo', 'latin1'));
+
+/**
+ * Where the vendors' processors differ ours is Intel's (CPUID says so): a near call to a bad target pushes first; CMPS tells the
+ * fault at ES:DI first; under REP a fault takes the flags back, and the upper halves of registers with 32-bit addresses.
+ */
+function otherOnAmd({ mnemonic }: CaseInfo, vector: number): boolean {
+  return (mnemonic === 'CALLN' && vector === 13) || (/^(?:MOVS|CMPS|STOS|LODS|SCAS)$/.test(mnemonic) && (vector === 13 || vector === 14));
+}
+
 function explain(input: Buffer, native: Buffer, mine: Buffer, info: CaseInfo): string {
   const bytes = input.subarray(16, 16 + (input[0] as number)).toString('hex');
   const parts: string[] = [];
@@ -98,6 +108,7 @@ export function compare(m: CpuUnderTest, cases: Buffer, infos: readonly CaseInfo
     const a = native.subarray(i * RESULT_SIZE, (i + 1) * RESULT_SIZE);
     const b = ram.subarray(RESULTS_AT + i * RESULT_SIZE, RESULTS_AT + (i + 1) * RESULT_SIZE);
     const info = infos[i] as CaseInfo;
+    if (isAmd && otherOnAmd(info, a.readUInt32LE(144))) continue;
     const narrow = cases[i * CASE_SIZE + 1] === 1;
     normalize(a, info.undefinedFlags, narrow);
     normalize(b, info.undefinedFlags, narrow);

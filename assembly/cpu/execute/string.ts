@@ -89,11 +89,20 @@ export function string_op(cpu: usize, u: usize): u32 {
   const quick = !(c.eflags & (DF | TF)) && (c.mode & MODE_64 || (c.mode & MODE_FLAT && seg < SEG_FS && bytes == 4)) ? true : false;
   let patience: u32 = 0;
   let first = true;
+  if (!(c.r1 & mask)) narrow(cpu, kind, bytes);
+  const compares = kind == S_CMPS || kind == S_SCAS;
+  const res = c.flag_res;
+  const a = c.flag_a;
+  const b = c.flag_b;
+  const op = c.flag_op;
   while (c.r1 & mask) {
     let n: u64 = 0;
     if (quick) n = stretch(cpu, c, kind, size, bytes, mask, seg, rep);
     if (n == 0) {
       if (!element(cpu, c, kind, size, bytes, mask, seg)) {
+        narrow(cpu, kind, bytes);
+        // A fault gives the flags of before the instruction back (SDM 2B, REP).
+        if (compares) flags_lazy(cpu, op, res, a, b);
         return STRING_DONE;
       }
       n = 1;
@@ -102,7 +111,7 @@ export function string_op(cpu: usize, u: usize): u32 {
     set_reg(cpu + 8, bytes, left);
     c.rep_count += first ? n - 1 : n;
     first = false;
-    if (kind == S_CMPS || kind == S_SCAS) {
+    if (compares) {
       // F3 goes on while equal, F2 while different
       if ((c.flag_res == 0) != (rep == 1)) return STRING_DONE;
     }
@@ -116,6 +125,18 @@ export function string_op(cpu: usize, u: usize): u32 {
     if (stepping || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
   }
   return STRING_DONE;
+}
+
+/**
+ * 32-bit addresses under REP: when the instruction ends or faults, the registers' upper halves are gone on Intel's processors,
+ * even when no element was done; CMPS, SCAS and LODS keep those of their pointers until one is.
+ */
+function narrow(cpu: usize, kind: u32, bytes: u32): void {
+  if (bytes != 4) return;
+  set_reg(cpu + 8, bytes, load<u64>(cpu + 8));
+  if (kind == S_CMPS || kind == S_SCAS || kind == S_LODS) return;
+  if (kind != S_STOS && kind != S_INS) set_reg(cpu + 48, bytes, load<u64>(cpu + 48));
+  if (kind != S_OUTS) set_reg(cpu + 56, bytes, load<u64>(cpu + 56));
 }
 
 /** One element. False: fault, nothing changed. */
@@ -134,9 +155,10 @@ function element(cpu: usize, c: Cpu, kind: u32, size: u32, bytes: u32, mask: u64
       break;
     }
     case S_CMPS: {
-      v = sx(rd(cpu, linear(cpu, seg, si, size, false), size), size);
-      if (c.fault == FAULT_EXCEPTION) return false;
+      // Intel's processors take ES:DI first, AMD's the other one: of two faults the first is told.
       const b = sx(rd(cpu, linear(cpu, SEG_ES, di, size, false), size), size);
+      if (c.fault == FAULT_EXCEPTION) return false;
+      v = sx(rd(cpu, linear(cpu, seg, si, size, false), size), size);
       if (c.fault == FAULT_EXCEPTION) return false;
       flags_lazy(cpu, FLAG_SUB, sx(v - b, size), v, b);
       break;

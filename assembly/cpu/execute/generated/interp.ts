@@ -84,19 +84,21 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } target = v; if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }
       // CALL_R
-      case 9: { const to = load<u64>(cpu + load<u8>(u, U_A)); if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
-        wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
+      case 9: { const to = load<u64>(cpu + load<u8>(u, U_A)); const sp = load<u64>(cpu, RSP) - 8;
+        wr64(cpu, sp, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
+        if (!canonical(to)) { raise_gp(cpu); break; }
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
-        store<u64>(cpu, load<u64>(cpu, RSP) - 8, RSP); target = to; how = 1; break; }
+        store<u64>(cpu, sp, RSP); target = to; how = 1; break; }
       // CALL_M
       case 10: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
         if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
-        else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const to = v; if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
-        wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
+        else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const to = v; const sp = load<u64>(cpu, RSP) - 8;
+        wr64(cpu, sp, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
+        if (!canonical(to)) { raise_gp(cpu); break; }
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
-        store<u64>(cpu, load<u64>(cpu, RSP) - 8, RSP); target = to; how = 1; break; }
+        store<u64>(cpu, sp, RSP); target = to; how = 1; break; }
       // JCC
       case 11: if (cond(cpu, load<u8>(u, U_A))) { link = u + UOP_SIZE; off = load<i32>(u, U_DISP); } else { link = u + 2 * UOP_SIZE; off = <i32>load<u16>(u, U_IP); } break;
       // JCC_RES_Z

@@ -27,12 +27,13 @@ function transfers(op) {
         store<u64>(cpu, sp + 8 + load<u32>(u, U_IMM), RSP); target = v; how = 1; break; }`);
   op('JMP_R', FAULTS, { kind: 'jmp_r', uses: 'a' }, `{ target = load<u64>(${A}); if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }`);
   op('JMP_M', FAULTS, { kind: 'jmp_m', uses: 'm' }, `{ ${read('u64', 8, 'ea(cpu, u)', false)} target = v; if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }`);
-  // the stack is written before a bad target is noticed
-  const callTo = `if (!canonical(to)) { if (probe_w(cpu, load<u64>(cpu, RSP) - 8, 8)) raise_gp(cpu); break; }
-        wr64(cpu, load<u64>(cpu, RSP) - 8, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
+  // the return address is on the stack before a bad target is noticed, on Intel's processors; RSP is as it was then
+  const callTo = `const sp = load<u64>(cpu, RSP) - 8;
+        wr64(cpu, sp, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
+        if (!canonical(to)) { raise_gp(cpu); break; }
         if (load<u32>(cpu, FAULT) == FAULT_LEAVE) store<u32>(cpu, 0, FAULT);
-        store<u64>(cpu, load<u64>(cpu, RSP) - 8, RSP); target = to; how = 1; break;`;
+        store<u64>(cpu, sp, RSP); target = to; how = 1; break;`;
   op('CALL_R', FAULTS, { kind: 'call_r', uses: 'a rsp', sets: 'rsp' }, `{ const to = load<u64>(${A}); ${callTo} }`);
   op('CALL_M', FAULTS, { kind: 'call_m', uses: 'm rsp', sets: 'rsp' }, `{ ${read('u64', 8, 'ea(cpu, u)', false)} const to = v; ${callTo} }`);
 }
