@@ -2,3 +2,4 @@
 declare type u32 = number;
 declare type i32 = number;
 declare type u64 = number;
+declare type StaticArray<T> = readonly T[];

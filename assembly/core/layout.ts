@@ -93,6 +93,44 @@ export const RAM_BASE: u32 = 0x0800_0000;
 /** The most guest RAM a machine may have (the 3 GiB below the MMIO hole). */
 export const RAM_MAX: u32 = 0xc000_0000;
 
+// ---- what each range is ----------------------------------------------------------------------------------------
+
+/** Nothing lies there. */
+export const RANGE_FREE: u32 = 0;
+/** With guest RAM, and with the vCPUs where KVM has them, what a machine consists of that stands between two instructions. */
+export const RANGE_STATE: u32 = 1;
+/** Follows from the state, or means nothing once all threads stand: zeros do as well. */
+export const RANGE_DERIVED: u32 = 2;
+
+/** {start, RANGE_*} of all ranges below RAM_BASE, ascending: each ends where the next one starts. */
+export const RANGES: StaticArray<u32> = [
+  0, RANGE_FREE,
+  MACHINE_BASE, RANGE_STATE,
+  DEBUG_BASE, RANGE_DERIVED,
+  COUNT_BASE, RANGE_STATE,
+  COUNT_BASE + COUNT_SIZE, RANGE_FREE,
+  DEVICE_BASE, RANGE_STATE,
+  VSOCK_BASE, RANGE_STATE,
+  LEGACY_BASE, RANGE_STATE,
+  IRQCHIP_BASE, RANGE_STATE,
+  IRQCHIP_BASE + IRQCHIP_SIZE, RANGE_FREE,
+  STATIC_BASE, RANGE_DERIVED,
+  KVM_RUN_BASE, RANGE_DERIVED,
+  KVM_RUN_BASE + KVM_RUN_STRIDE * VCPU_MAX, RANGE_FREE,
+  SCRATCH_BASE, RANGE_DERIVED,
+  SCRATCH_BASE + SCRATCH_STRIDE * SCRATCH_MAX, RANGE_FREE,
+  CPU_BASE, RANGE_STATE,
+  CODE_MARK_BASE, RANGE_DERIVED,
+  DIRTY_BASE, RANGE_DERIVED,
+  PAGE_GEN_BASE, RANGE_DERIVED,
+  LINE_MASK_BASE, RANGE_DERIVED,
+  BLOCK_BASE, RANGE_DERIVED,
+  BLOCK_BASE + BLOCK_SIZE, RANGE_FREE,
+  BLK_BASE, RANGE_STATE,
+  EXEC_LOG_BASE, RANGE_DERIVED,
+  EXEC_LOG_BASE + EXEC_LOG_ENTRY * EXEC_LOG_MAX, RANGE_FREE,
+];
+
 // ---- the guest's physical memory map -------------------------------------------------------------------------
 
 export const VIRTIO_MMIO_GPA: u32 = 0xd000_0000;

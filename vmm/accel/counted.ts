@@ -37,9 +37,8 @@ interface DeviceWork {
   readonly queue: number;
 }
 
-export async function createCounted(context: AcceleratorContext): Promise<Accelerator> {
-  if (context.counted === undefined) throw new VmmError('INTERNAL', 'a counted run without its settings');
-  return new CountedAccelerator(context, context.counted);
+export async function createCounted(context: AcceleratorContext, counted: CountedRun): Promise<Accelerator> {
+  return new CountedAccelerator(context, counted);
 }
 
 /**
@@ -103,7 +102,7 @@ class CountedAccelerator implements Accelerator {
       },
       event: (kind, a, b) => this.#event(kind, a, b),
       // No discard: what it would read as afterwards depends on the host.
-    }, counted, (length) => counted.guestRandom.bytes(length));
+    }, counted);
     this.#icountAt = this.#core.cpu_field(FIELD_ICOUNT);
     this.#repAt = this.#core.cpu_field(FIELD_REP);
     for (let i = 0; i < context.cpus; i++) this.#counters.push(new DataView(memory.buffer, cpuAddress(i), CPU_STRIDE));

@@ -2,7 +2,6 @@ import type { EntryState } from '../boot/entry.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { CoreExports } from '../core/exports.ts';
-import type { CountedRun } from '../time/counted.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { CpuModel, Registers, VcpuExit } from './vcpu.ts';
 
@@ -29,8 +28,6 @@ export interface AcceleratorContext {
   readonly disks: readonly OpenDisk[];
   /** Descriptor of the trace file, when events are traced. */
   readonly traceFd: number | undefined;
-  /** In a counted run: its settings and state. */
-  readonly counted?: CountedRun | undefined;
   /** Executed blocks are traced, too; counted runs only. */
   readonly traceExec?: boolean | undefined;
   readonly symbols?: (() => SymbolNames | undefined) | undefined;

@@ -1,10 +1,9 @@
-import { hostRandom } from '../host/random.ts';
 import { type Clocks, hostClocks } from '../time/clocks.ts';
 import type { CoreExports } from './exports.ts';
 import { type HostHooks, hostHooks } from './hooks.ts';
 
 /** Makes this thread's instance of the core over a machine's memory. State is in the memory, so instances are interchangeable. `own`: the hooks that this thread answers. */
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, own: Partial<HostHooks>, clocks: Clocks = hostClocks(), random: (length: number) => Uint8Array = hostRandom): CoreExports {
+export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, own: Partial<HostHooks>, clocks: Clocks = hostClocks()): CoreExports {
   const hooks = hostHooks(own);
   const bytes = new Uint8Array(memory.buffer);
   const u32 = (n: number): number => n >>> 0;
@@ -24,7 +23,7 @@ export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.
       event: (kind: number, a: number, b: bigint) => hooks.event(u32(kind), u32(a), BigInt.asUintN(64, b)),
       discard: (gpa: number, length: number) => hooks.discard(gpa, length),
       random: (ptr: number, length: number) => {
-        bytes.set(random(u32(length)), u32(ptr));
+        bytes.set(clocks.random(u32(length)), u32(ptr));
       },
       now: () => clocks.now(),
       wall: () => clocks.wall(),

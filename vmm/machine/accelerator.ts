@@ -3,8 +3,13 @@ import type { Worker } from 'node:worker_threads';
 import { threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import { VmmError } from '../../base/errors.ts';
+import type { KvmState } from '../kvm/selftest.ts';
+import { CountedRun } from '../time/counted.ts';
+import type { MachineTime } from '../time/machine-time.ts';
 import type { AccelName } from './config.ts';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../core/events.ts';
+
+export type { KvmState };
 
 export interface AccelChoice {
   readonly name: 'kvm' | 'wasm';
@@ -12,14 +17,6 @@ export interface AccelChoice {
   readonly note: string | undefined;
   readonly machineFlags: number;
   create(context: AcceleratorContext): Promise<Accelerator>;
-}
-
-export interface KvmState {
-  readonly state: 'hardware' | 'emulated' | 'missing' | 'forbidden' | 'busy';
-  /** Why, in a few words. */
-  readonly detail: string;
-  /** What to do about it. */
-  readonly hint: string;
 }
 
 /** What /dev/kvm is here. The FFI is only loaded when the device can be opened. */
@@ -49,11 +46,11 @@ export function adoptThread(worker: Worker): void {
   threads.adopt(worker);
 }
 
-/** Picks what runs the guest's code: `auto` takes KVM where it is hardware, else the software CPU. Throws ACCEL_KVM. */
-export async function chooseAccelerator(name: AccelName, counted = false): Promise<AccelChoice> {
-  if (counted) {
+/** Picks what runs the guest's code: `auto` takes KVM where it is hardware, else the software CPU. A counted run has its own. Throws ACCEL_KVM. */
+export async function chooseAccelerator(name: AccelName, time: MachineTime): Promise<AccelChoice> {
+  if (time instanceof CountedRun) {
     if (name === 'kvm') throw new VmmError('USAGE', 'a counted run (--icount) needs the software CPU: KVM does not stop at a given instruction', { hint: 'leave --accel kvm away' });
-    return { name: 'wasm', note: undefined, machineFlags: MACHINE_F_SOFT_IRQ, create: async (context) => (await import('../accel/counted.ts')).createCounted(context) };
+    return { name: 'wasm', note: undefined, machineFlags: MACHINE_F_SOFT_IRQ, create: async (context) => (await import('../accel/counted.ts')).createCounted(context, time) };
   }
   if (name !== 'wasm') {
     const kvm = await kvmState();

@@ -9,7 +9,9 @@ import type { MachineResult } from './result.ts';
 import { CountedRun } from '../time/counted.ts';
 import { otherDevices } from './devices.ts';
 import { sizeOf } from '../time/input-log.ts';
-import { type ConsoleSize, type MachineListener, Running } from './running.ts';
+import { type MachineTime, realTime } from '../time/machine-time.ts';
+import { Life } from './life.ts';
+import type { ConsoleSize, MachineListener } from './listener.ts';
 import { Timeline } from './timeline.ts';
 
 export type { MachineListener };
@@ -21,12 +23,11 @@ export type { MachineListener };
 export class Machine implements AsyncDisposable {
   readonly timeline: Timeline;
   readonly vsock = new VsockHost();
-  /** Of a counted run: clock, counts, input by its kind. */
-  readonly counted: CountedRun | undefined;
+  readonly #time: MachineTime;
   readonly #config: MachineConfig;
   readonly #listener: MachineListener;
   readonly #disks: OpenDisk[] = [];
-  #running: Running | undefined;
+  #life: Life | undefined;
   /** Of the console, as told last: it holds through resets. */
   #size: ConsoleSize | undefined;
   readonly #input = new ConsoleInput();
@@ -41,16 +42,14 @@ export class Machine implements AsyncDisposable {
     this.#config = config;
     this.#listener = listener;
     this.timeline = timeline;
-    const counted = config.counted === undefined ? undefined : new CountedRun(config.counted);
-    this.counted = counted;
-    if (counted !== undefined) {
-      timeline.counts = () => counted.counts();
-      counted.onInput('console', (data) => this.#input.write(data));
-      counted.onInput('resize', (data) => {
-        const { columns, rows } = sizeOf(data);
-        this.#resize(columns, rows);
-      });
-    }
+    const time = config.counted === undefined ? realTime() : new CountedRun(config.counted);
+    this.#time = time;
+    timeline.counts = time.counts;
+    time.onInput('console', (data) => this.#input.write(data));
+    time.onInput('resize', (data) => {
+      const { columns, rows } = sizeOf(data);
+      this.#resize(columns, rows);
+    });
     try {
       for (const disk of config.disks ?? []) this.#disks.push(openDisk(disk));
     } catch (error) {
@@ -66,28 +65,29 @@ export class Machine implements AsyncDisposable {
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<MachineResult> {
     if (this.#started) throw new VmmError('USAGE', 'a machine runs once: make another one');
     this.#started = true;
+    const parts = { config: this.#config, listener: this.#listener, disks: this.#disks, vsock: this.vsock, timeline: this.timeline, time: this.#time, input: this.#input, size: () => this.#size };
     try {
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
-        const running = new Running(this.#config, this.#listener, this.#disks, this.vsock, this.timeline, this.counted, () => this.#size, this.#input);
-        this.#running = running;
-        const abort = (): void => running.requestStop();
+        const life = new Life(parts);
+        this.#life = life;
+        const abort = (): void => life.requestStop();
         options.signal?.addEventListener('abort', abort, { once: true });
         let result: MachineResult;
         try {
-          result = await running.run();
+          result = await life.run();
         } catch (error) {
-          running.release();
+          life.release();
           throw error;
         } finally {
           options.signal?.removeEventListener('abort', abort);
-          this.#running = undefined;
-          this.#discardedBefore += running.discarded;
+          this.#life = undefined;
+          this.#discardedBefore += life.discarded;
           this.vsock.detach();
         }
-        const again = result.kind === 'reboot' && (running.resetAsked || !this.#config.exitOnReboot);
+        const again = result.kind === 'reboot' && (life.resetAsked || !this.#config.exitOnReboot);
         this.#config.debugger?.ended(result, again);
-        running.release();
+        life.release();
         if (!again) return result;
         this.timeline.point('reset by the guest');
       }
@@ -98,63 +98,64 @@ export class Machine implements AsyncDisposable {
     }
   }
 
+  /** Of a counted run: clock, counts, input by its kind. */
+  get counted(): CountedRun | undefined {
+    return this.#time instanceof CountedRun ? this.#time : undefined;
+  }
+
   /** Name of the accelerator in use, once the machine runs. */
   get accelerator(): string | undefined {
-    return this.#running?.accelName;
+    return this.#life?.accelName;
   }
 
   /** Bytes of guest memory that the guest gave up and the host has back, resets included. 0 without the FFI. */
   get discardedBytes(): number {
-    return this.#discardedBefore + (this.#running?.discarded ?? 0);
+    return this.#discardedBefore + (this.#life?.discarded ?? 0);
   }
 
   /** Input for the guest's console. Resolves when more is welcome, or the machine has ended; what comes while 1 MiB waits is dropped. */
   input(bytes: Uint8Array): Promise<void> {
-    this.#refuseInput();
+    this.#time.admit();
     return this.#input.write(bytes);
   }
 
   /** Tells the guest the size of its (virtio) console. */
   resize(columns: number, rows: number): void {
-    this.#refuseInput();
+    this.#time.admit();
     this.#resize(columns, rows);
   }
 
   #resize(columns: number, rows: number): void {
     this.#size = { columns, rows };
-    this.#running?.resized();
+    this.#life?.resized();
   }
 
   async pause(): Promise<void> {
-    await this.#running?.pause();
+    await this.#life?.pause();
   }
 
   resume(): void {
-    this.#running?.resume();
+    this.#life?.resume();
   }
 
   /** Starts the guest anew, as its reset button. */
   reset(): void {
-    this.#running?.requestReset();
+    this.#life?.requestReset();
   }
 
   /** Registers, stack and code of each vCPU as text; pauses the machine for it. */
   async dump(): Promise<string> {
-    return (await this.#running?.dump()) ?? '';
+    return (await this.#life?.dump()) ?? '';
   }
 
   /** Ends the run; `run` then resolves with `stopped`. */
   stop(): void {
-    this.#running?.requestStop();
+    this.#life?.requestStop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#started) this.#closeDisks();
     else if (!this.#ended) this.stop();
-  }
-
-  #refuseInput(): void {
-    if (this.counted !== undefined) throw new VmmError('ICOUNT_INPUT', 'input of a counted run has a place in it', { hint: 'give it to the InputRecorder of its configuration' });
   }
 
   #closeDisks(): void {

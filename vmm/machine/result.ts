@@ -1,3 +1,6 @@
+import type { VcpuExit } from '../accel/vcpu.ts';
+import * as EV from '../core/events.ts';
+
 /** How a run ended. `code` as in docs/errors.md. */
 export type MachineResult =
   | { readonly kind: 'poweroff' | 'reboot' | 'panic' | 'halt' | 'stopped' }
@@ -34,5 +37,32 @@ export function machineStatus(result: MachineResult): number {
       return STATUS_TRIPLE_FAULT;
     case 'accel-error':
       return STATUS_KVM_ERROR;
+  }
+}
+
+/** What ended a life: its guest, or somebody outside. */
+export type LifeEnd = VcpuExit | { readonly kind: 'stopped' | 'reset' };
+
+/** Throws what made the run impossible. `request`: what the guest asked for (machine_exit_request), `debugValue`: the byte of port 0xf4. */
+export function resultOf(end: LifeEnd, { request, debugValue, dump }: { request(): number; debugValue: number; dump(): string }): MachineResult {
+  if (end.kind === 'stopped') return { kind: 'stopped' };
+  if (end.kind === 'reset') return { kind: 'reboot' };
+  if (end.kind === 'failed') throw end.error;
+  if (end.kind === 'stop-at' || end.kind === 'triple-fault') return { kind: end.kind, dump: dump() };
+  if (end.kind === 'error') return { kind: 'accel-error', reason: end.reason, dump: dump() };
+  switch (request()) {
+    case EV.MACHINE_EV_POWEROFF:
+      return { kind: 'poweroff' };
+    case EV.MACHINE_EV_REBOOT:
+    case EV.MACHINE_EV_RESET:
+      return { kind: 'reboot' };
+    case EV.MACHINE_EV_PANIC:
+      return { kind: 'panic' };
+    case EV.MACHINE_EV_HALT:
+      return { kind: 'halt' };
+    case EV.MACHINE_EV_DEBUG_EXIT:
+      return { kind: 'debug-exit', value: debugValue };
+    default:
+      return { kind: 'accel-error', reason: 'the machine stopped without a request', dump: dump() };
   }
 }

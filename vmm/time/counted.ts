@@ -1,3 +1,5 @@
+import { VmmError } from '../../base/errors.ts';
+import type { MachineTime } from './machine-time.ts';
 import { SeededStream } from './seeded.ts';
 import type { Counts, InputEvent, InputSource } from './position.ts';
 
@@ -22,10 +24,11 @@ export const RTC_MAX = 0xffff_ffff;
 const NOTHING: Counts = { count: 0n, ns: 0n, repetitions: 0n, hash: 0n };
 
 /** One counted run: its clock, its random streams, and what the host still has to take before the CPU may go on. */
-export class CountedRun {
+export class CountedRun implements MachineTime {
   readonly config: CountedConfig;
-  /** RDRAND and the entropy device. */
-  readonly guestRandom: SeededStream;
+  readonly parallel = false;
+  readonly discards = false;
+  readonly #random: SeededStream;
   #sample: (() => Counts) | undefined;
   #last = NOTHING;
   readonly #held = new Set<Promise<unknown>>();
@@ -35,13 +38,11 @@ export class CountedRun {
 
   constructor(config: CountedConfig) {
     this.config = config;
-    this.guestRandom = new SeededStream(config.seed, 'guest');
+    this.#random = new SeededStream(config.seed, 'guest');
   }
 
   /** Where the run is now, exact at port accesses, clock reads and between slices; where it ended, once it has. */
-  counts(): Counts {
-    return this.#sample?.() ?? this.#last;
-  }
+  readonly counts = (): Counts => this.#sample?.() ?? this.#last;
 
   /** Virtual nanoseconds since the start, and on the wall. */
   now(): number {
@@ -50,6 +51,24 @@ export class CountedRun {
 
   wall(): number {
     return this.config.rtc * 1e9 + this.now();
+  }
+
+  random(length: number): Uint8Array {
+    return this.#random.bytes(length);
+  }
+
+  /** The guest's time stands while the host settles. */
+  settle(): number {
+    return 0;
+  }
+
+  taken(work: Promise<void>): Promise<void> {
+    this.hold(work);
+    return Promise.resolve();
+  }
+
+  admit(): never {
+    throw new VmmError('ICOUNT_INPUT', 'input of a counted run has a place in it', { hint: 'give it to the InputRecorder of its configuration' });
   }
 
   wallNs(): bigint {

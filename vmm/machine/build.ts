@@ -1,0 +1,56 @@
+import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
+import { VmmError } from '../../base/errors.ts';
+import { MACHINE_F_DEBUG_EXIT } from '../core/events.ts';
+import type { CoreExports } from '../core/exports.ts';
+import type { HostHooks } from '../core/hooks.ts';
+import { instantiateCore } from '../core/instance.ts';
+import { acquireMemory, Discarder, releaseMemory } from '../core/memory.ts';
+import { coreModule } from '../core/module.ts';
+import { TRACE_EXEC } from '../core/trace.ts';
+import type { OpenDisk } from '../devices/disk.ts';
+import type { LinearMemory } from '../host/linear-memory.ts';
+import type { MachineTime } from '../time/machine-time.ts';
+import type { AccelChoice } from './accelerator.ts';
+import type { MachineConfig } from './config.ts';
+import { addDevices, type MachineDevices } from './devices.ts';
+
+const MIB = 1024 ** 2;
+
+/** A machine without a program: its memory, the main thread's core, and the devices in their slots. */
+export interface Hardware {
+  readonly module: WebAssembly.Module;
+  readonly linear: LinearMemory;
+  readonly core: CoreExports;
+  readonly ramSize: number;
+  readonly devices: MachineDevices;
+  /** The main thread's scratch area in the linear memory. */
+  readonly scratch: Scratch;
+  readonly discarder: Discarder;
+}
+
+export interface Scratch {
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+}
+
+/** Makes the machine of a configuration. `hooks`: what the main thread answers its core, beside giving memory back. */
+export function buildHardware(config: MachineConfig, choice: AccelChoice, disks: readonly OpenDisk[], time: MachineTime, hooks: (memory: WebAssembly.Memory, ramSize: number) => Partial<HostHooks>): Hardware {
+  const ramSize = config.memoryMib * MIB;
+  const module = coreModule(choice.name === 'kvm' ? 'core-kvm' : 'core');
+  const linear = acquireMemory(ramSize);
+  try {
+    const { memory } = linear;
+    const discarder = new Discarder(linear, ramSize);
+    const core = instantiateCore(module, memory, { ...hooks(memory, ramSize), ...(time.discards ? { discard: discarder.discard } : {}) }, time);
+    if (core.machine_init(ramSize, config.cpus, choice.machineFlags | (config.exitOnPort ? MACHINE_F_DEBUG_EXIT : 0)) !== 0) {
+      throw new VmmError('INTERNAL', `the core refuses a machine of ${config.memoryMib} MiB and ${config.cpus} vCPUs`);
+    }
+    if (config.trace !== undefined) core.machine_trace(config.trace.mask & ~TRACE_EXEC);
+    const offset = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
+    const scratch = { bytes: new Uint8Array(memory.buffer, offset, SCRATCH_STRIDE), offset };
+    return { module, linear, core, ramSize, devices: addDevices(core, config, disks, scratch), scratch, discarder };
+  } catch (error) {
+    releaseMemory(linear);
+    throw error;
+  }
+}

@@ -1,0 +1,267 @@
+import { RAM_BASE } from '../../assembly/core/layout.ts';
+import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
+import type { VcpuExit } from '../accel/vcpu.ts';
+import * as EV from '../core/events.ts';
+import type { HostHooks } from '../core/hooks.ts';
+import { releaseMemory } from '../core/memory.ts';
+import { TRACE_EXEC, traceOf } from '../core/trace.ts';
+import { type ConsoleInput, HostConsole } from '../devices/console.ts';
+import { DiskServer, type OpenDisk } from '../devices/disk.ts';
+import type { VsockHost } from '../devices/vsock.ts';
+import type { MachineTime } from '../time/machine-time.ts';
+import { type AccelChoice, chooseAccelerator, prepareThreads } from './accelerator.ts';
+import { loadProgram } from './boot.ts';
+import { buildHardware, type Hardware } from './build.ts';
+import type { MachineConfig } from './config.ts';
+import { debugMachine } from './debug-machine.ts';
+import type { MachineDebugger } from './debugger.ts';
+import { dumpRegisters } from './dump.ts';
+import type { ConsoleSize, MachineListener } from './listener.ts';
+import { Reports } from './reports.ts';
+import { type LifeEnd, type MachineResult, resultOf } from './result.ts';
+import type { Timeline } from './timeline.ts';
+
+/** What a machine's lives have in common: it outlives resets. */
+export interface LifeParts {
+  readonly config: MachineConfig;
+  readonly listener: MachineListener;
+  readonly disks: readonly OpenDisk[];
+  readonly vsock: VsockHost;
+  readonly timeline: Timeline;
+  readonly time: MachineTime;
+  readonly input: ConsoleInput;
+  /** The console's, as told last. */
+  size(): ConsoleSize | undefined;
+}
+
+/** One life of a machine, from power-on to power-off or reset. */
+export class Life {
+  readonly #parts: LifeParts;
+  readonly #reports: Reports;
+  #hardware: Hardware | undefined;
+  #accel: Accelerator | undefined;
+  #console: HostConsole | undefined;
+  /** The memory is, or may soon be, another machine's: what still comes late is not ours to answer. */
+  #over = false;
+  /** Set while the guest stands or is being stopped; resolves when it stands. */
+  #standing: Promise<void> | undefined;
+  readonly #powered: Promise<void>;
+  #isPowered: () => void = () => {};
+  /** The debugger has stopped the guest: only it lets it go on. */
+  #held = false;
+  #finish: (end: LifeEnd) => void = () => {};
+  readonly #end: Promise<LifeEnd>;
+  #debugValue = 0;
+  /** The reset that ended this life was asked for from outside. */
+  resetAsked = false;
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
+    this.#reports = new Reports(parts.listener);
+    this.#end = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+    this.#powered = new Promise((resolve) => {
+      this.#isPowered = resolve;
+    });
+  }
+
+  /** Bytes that the guest gave up and the host has back. */
+  get discarded(): number {
+    return this.#hardware?.discarder.bytes ?? 0;
+  }
+
+  get accelName(): string | undefined {
+    return this.#accel?.name;
+  }
+
+  async run(): Promise<MachineResult> {
+    const choice = await chooseAccelerator(this.#parts.config.accel, this.#parts.time);
+    if (choice.note !== undefined) this.#parts.listener.note?.(choice.note, 'accelerator');
+    try {
+      await this.#powerOn(choice);
+      this.#isPowered();
+      const end = await this.#end;
+      return resultOf(end, { request: () => this.#hardware?.core.machine_exit_request() ?? 0, debugValue: this.#debugValue, dump: () => this.#dumpText() });
+    } finally {
+      this.#isPowered();
+      await this.#accel?.stop();
+    }
+  }
+
+  /** Gives the memory back; after `run` alone, and no more calls then. */
+  release(): void {
+    this.#over = true;
+    this.#console?.close();
+    if (this.#hardware !== undefined) releaseMemory(this.#hardware.linear);
+    this.#hardware = undefined;
+  }
+
+  async #powerOn(choice: AccelChoice): Promise<void> {
+    const { config, disks, time, timeline, vsock } = this.#parts;
+    if (time.parallel) prepareThreads(config.cpus);
+    const hardware = buildHardware(config, choice, disks, time, (memory, ramSize) => this.#hooks(memory, ramSize));
+    this.#hardware = hardware;
+    this.resized();
+    this.#openConsole(hardware);
+    if (hardware.devices.vsockSlot !== undefined) vsock.attach(hardware.core, hardware.linear.memory);
+    const entry = loadProgram(config, hardware);
+    timeline.point('kernel loaded');
+    const accel = await choice.create(this.#context(hardware));
+    this.#accel = accel;
+    await accel.start(entry, config.debugger !== undefined);
+    if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
+  }
+
+  /** The main thread's part of the core's host. */
+  #hooks(memory: WebAssembly.Memory, ramSize: number): Partial<HostHooks> {
+    const { config, disks, vsock, time } = this.#parts;
+    const bytes = new Uint8Array(memory.buffer);
+    const server = new DiskServer(memory, ramSize, disks, (disk, errno) => this.#event(EV.HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+    const trace = traceOf(config.trace?.fd, 'main', () => time.now(), (kind, a, b) => this.#event(kind, a, b));
+    return {
+      irq: (line) => this.#accel?.interrupt(line),
+      kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
+      blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
+      console: (device, ptr, length) => {
+        const output = bytes.slice(ptr, ptr + length);
+        const serial = device === EV.HOST_SERIAL ? this.#accel?.serial : undefined;
+        return serial === undefined ? this.#output(device, output) : serial.put(output);
+      },
+      vsock: (connection, event, ptr, length) => vsock.event(connection, event, ptr, length),
+      event: (kind, a, b) => {
+        if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
+      },
+    };
+  }
+
+  #openConsole({ devices, scratch }: Hardware): void {
+    const { input, listener, time } = this.#parts;
+    const port = devices.console;
+    this.#console = new HostConsole({
+      input: (ptr, length) => (this.#over ? 0 : port.input(ptr, length)),
+      drained: () => {
+        if (this.#over) return;
+        port.drained();
+        this.#accel?.serial?.drained();
+      },
+      settleMs: time.settle(port.settleMs),
+    }, scratch, input);
+    if (listener.console) this.#console.setSink((output) => time.taken(listener.console?.(output) ?? Promise.resolve()));
+  }
+
+  #context({ module, linear, core, ramSize, devices }: Hardware): AcceleratorContext {
+    const { config, disks, timeline } = this.#parts;
+    return {
+      module,
+      memory: linear.memory,
+      core,
+      ramSize,
+      cpus: config.cpus,
+      cpuModel: config.cpuModel,
+      devices: devices.places,
+      disks,
+      traceFd: config.trace?.fd,
+      traceExec: ((config.trace?.mask ?? 0) & TRACE_EXEC) !== 0,
+      symbols: () => config.symbols?.(),
+      onKick: (slot, queue) => this.#process(slot, queue),
+      onEvent: (kind, a, b) => this.#event(kind, a, b),
+      onSerial: (output, last) => this.#output(EV.HOST_SERIAL, output, last),
+      onExit: (exit: VcpuExit) => this.#finish(exit),
+      onEntered: () => timeline.point('first guest entry'),
+    };
+  }
+
+  async #attachDebugger(accel: Accelerator, hardware: Hardware, attached: MachineDebugger): Promise<void> {
+    const face = await accel.debug((stop) => attached.stopped(stop));
+    this.#held = true;
+    this.#standing = accel.pause();
+    await this.#standing;
+    attached.attach(debugMachine(accel.name, face, hardware, this.#parts.config.cpus, {
+      pause: async () => {
+        this.#held = true;
+        await this.pause();
+      },
+      resume: (actions) => {
+        this.#held = false;
+        this.#standing = undefined;
+        face.resume(actions);
+      },
+      dump: () => this.dump(),
+      reset: () => this.requestReset(true),
+      stop: () => this.requestStop(),
+    }));
+  }
+
+  /** Works on a queue of a device that this thread owns, a bounded amount at a time so that nothing else starves. */
+  #process(slot: number, queue: number): void {
+    if (this.#over) return;
+    const more = this.#hardware?.core.device_process(slot, queue);
+    if (more !== undefined && more > 0) setImmediate(() => this.#process(slot, queue));
+  }
+
+  #output(device: number, bytes: Uint8Array, last = false): number {
+    const wanted = device === EV.HOST_SERIAL ? 'serial' : 'hvc';
+    if (this.#parts.config.console !== wanted) return bytes.length;
+    return this.#console?.output(bytes, last) ?? bytes.length;
+  }
+
+  #event(kind: number, a: number, b: bigint): void {
+    if (kind === EV.MACHINE_EV_MARK) this.#parts.timeline.mark(a);
+    else if (kind === EV.MACHINE_EV_INPUT) this.#console?.ready();
+    else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
+    else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#reports.needsReset(a, b);
+    else if (kind === EV.HOST_EV_DISK_ERROR) this.#reports.diskError(this.#parts.disks[a]?.path, Number(b));
+    else if (kind === EV.HOST_EV_TRACE_ERROR) this.#reports.traceError(Number(b));
+  }
+
+  /** The console's size has changed; a machine without devices yet asks for it. */
+  resized(): void {
+    const size = this.#parts.size();
+    if (size !== undefined) this.#hardware?.devices.resize?.(size.columns, size.rows);
+  }
+
+  /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */
+  pause(): Promise<void> {
+    this.#standing ??= this.#powered.then(() => this.#accel?.pause());
+    return this.#standing;
+  }
+
+  resume(): void {
+    const standing = this.#standing;
+    if (standing === undefined || this.#held) return;
+    this.#standing = undefined;
+    // Not before the pause is over, and not when there is a new one by then.
+    void standing.then(() => {
+      if (this.#standing === undefined && !this.#over) this.#accel?.resume();
+    });
+  }
+
+  async dump(): Promise<string> {
+    const wasPaused = this.#standing !== undefined;
+    await this.pause();
+    const text = this.#dumpText();
+    if (!wasPaused) this.resume();
+    return text;
+  }
+
+  #dumpText(): string {
+    const { config } = this.#parts;
+    if (this.#accel === undefined || this.#hardware === undefined) return '';
+    const ram = new Uint8Array(this.#hardware.linear.memory.buffer, RAM_BASE, this.#hardware.ramSize);
+    const symbols = config.symbols?.();
+    let text = '';
+    for (let i = 0; i < config.cpus; i++) text += dumpRegisters(i, this.#accel.registers(i), ram, symbols);
+    return text;
+  }
+
+  requestStop(): void {
+    this.#finish({ kind: 'stopped' });
+  }
+
+  /** `always`: also where a reset by the guest would end the run. */
+  requestReset(always = false): void {
+    this.resetAsked = always;
+    this.#finish({ kind: 'reset' });
+  }
+}

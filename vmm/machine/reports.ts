@@ -1,0 +1,34 @@
+import { errnoName } from '../host/errno.ts';
+import type { MachineListener } from './listener.ts';
+
+/** What goes wrong in one life of a machine, each told once: a guest can do it for ever, and many threads may meet it. */
+export class Reports {
+  readonly #listener: MachineListener;
+  readonly #told = new Set<string>();
+  #traceLost = false;
+
+  constructor(listener: MachineListener) {
+    this.#listener = listener;
+  }
+
+  /** `rule`: REASON_* of assembly/virtio/device.ts, which of the device's rules its driver broke. */
+  needsReset(slot: number, rule: bigint): void {
+    this.#once(`${slot}`, `device in slot ${slot} needs a reset: its driver broke the rules (${rule})`);
+  }
+
+  diskError(path: string | undefined, errno: number): void {
+    const text = `disk ${path}: ${errnoName(errno)}: the guest gets I/O errors`;
+    this.#once(text, text);
+  }
+
+  traceError(errno: number): void {
+    if (!this.#traceLost) this.#listener.traceLost?.(errnoName(errno));
+    this.#traceLost = true;
+  }
+
+  #once(key: string, text: string): void {
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#listener.note?.(text);
+  }
+}
