@@ -10,7 +10,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, sy
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cpuTime, median } from '../statistics.mjs';
+import { cpuTime, median } from '../statistics.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const work = join(root, '.cache', 'bench-start');

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, envWithoutNode, root } from '../../scripts/lib.mjs';
-import { lowerBound, median } from '../statistics.mjs';
+import { lowerBound, median } from '../statistics.ts';
 import { buildRing3, buildTsc } from '../guest/build.mjs';
 
 const [rounds = '11', sizes = '20000,1024'] = process.argv.slice(2);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 import { root, run } from '../../scripts/lib.mjs';
-import { median, upperBound } from '../statistics.mjs';
+import { median, upperBound } from '../statistics.ts';
 
 const pairs = Number(process.argv[2] ?? 9);
 const cpus = Number(process.argv[3] ?? 2);

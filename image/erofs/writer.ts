@@ -61,7 +61,7 @@ export interface ErofsResult {
 /**
  * Tails up to here lie behind their inode. Linux reads inodes one block at a time without
  * read-ahead, so long tails between them make a walk of the tree slow; short ones save a read
- * of the file (docs/measurements.md, "Image import").
+ * of the file (docs/measurements-history.md, "Image import").
  */
 const DEFAULT_INLINE_TAIL = 512;
 

@@ -1,5 +1,5 @@
 /**
- * A container's standard streams, 100 MB each way. VMM_FIGURES=1 prints the rates (docs/measurements.md).
+ * A container's standard streams, 100 MB each way. VMM_FIGURES=1 prints the rates (docs/measurements-history.md).
  */
 import { spawn } from 'node:child_process';
 import { createHash, type Hash, randomFillSync } from 'node:crypto';
