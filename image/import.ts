@@ -1,94 +1,140 @@
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
-import { buildRootfs } from './rootfs/build.ts';
+import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
+import { buildRootfs } from './rootfs/build.ts';
 import { type HostFs, type Skipped, treeFromDirectory } from './rootfs/dir.ts';
-import { ErofsImage } from './erofs/reader.ts';
-import { writeErofs } from './erofs/writer.ts';
 import type { ImportNotes } from './rootfs/layers.ts';
 import { openSource } from './sources/open.ts';
 import type { PathReference } from './sources/reference.ts';
 import type { ImageSource } from './sources/source.ts';
-import { quoteName } from './tree/names.ts';
+import { changeStore, type StoreChange, type TemporaryFile } from './store/change.ts';
 import type { ImageRecord } from './store/record.ts';
 import { type ImageStore, isImageName } from './store/store.ts';
+import { quoteName } from './tree/names.ts';
+
+/** What an import is asked for. */
+export interface ImportJob {
+  readonly store: ImageStore;
+  readonly reference: PathReference;
+  /** The reference as the user wrote it. */
+  readonly text: string;
+  readonly host: (() => Promise<HostFs | undefined>) | undefined;
+  /** What to call the image, of the names that it gives itself. The store's lock is held. */
+  names(own: readonly string[]): readonly string[];
+  /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
+  identity(): Promise<string | undefined>;
+}
 
 export interface Imported {
   readonly record: ImageRecord;
-  /** Usable names that the image gives itself. */
+  /** What it is called now. */
   readonly names: readonly string[];
   /** What was left out or found odd without being an error, a line each. */
   readonly notes: readonly string[];
-  /** False for a plain directory: nothing but a walk tells whether it has changed. */
-  readonly layered: boolean;
 }
 
-/** Imports one image into the store; layers that are there already are not read again. `text` is the reference as the user wrote it. */
-export async function importSource(store: ImageStore, reference: PathReference, text: string, host: (() => Promise<HostFs | undefined>) | undefined): Promise<Imported> {
-  const source = await openSource(reference, store.paths.tmp);
-  if ('directory' in source) return importDirectory(store, source.directory, text, await host?.());
+/** An image that was read so far that its record is known but for the size of its disk. */
+interface Draft {
+  readonly record: Omit<ImageRecord, 'size'>;
+  readonly names: readonly string[];
+  readonly identity: string | undefined;
+}
+
+/**
+ * Imports one image into the store; layers that are there already are not read again. What counts on something in the
+ * store, a disk or a record, and what makes it known happen under one hold of the lock: nobody removes it in between.
+ * Throws IMAGE_*, STORE_*.
+ */
+export async function importSource(job: ImportJob): Promise<Imported> {
+  const { store, reference } = job;
+  const source = await openSource(reference, await temporaryFolder(store));
+  if ('directory' in source) return importDirectory(job, source.directory);
   try {
-    const names = source.names.filter(isImageName);
-    const known = store.get(source.id);
-    if (known !== undefined) return { record: known, names, notes: [], layered: true };
-    return { ...(await importLayers(store, source, text)), names, layered: true };
+    return await importLayers(job, source);
   } finally {
     source.close();
   }
 }
 
-async function importLayers(store: ImageStore, source: ImageSource, text: string): Promise<{ record: ImageRecord; notes: string[] }> {
-  const key = contentKey(source);
-  const out = store.rootfsPath(key);
-  const notes: string[] = [];
-  let size: number;
-  if (isWhole(out)) {
-    ({ size } = statSync(out));
-  } else {
-    const built = await buildRootfs({
-      layers: source.layers, out, tempDir: store.paths.tmp, contentKey: key, ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
-    });
-    size = built.size;
-    notes.push(...layerNotes(built.notes));
-  }
-  const record: ImageRecord = {
-    version: 1, id: source.id, rootfs: key, size, config: source.config, created: source.created, imported: new Date().toISOString(), source: text,
-  };
-  store.put(record);
-  return { record, notes };
+/** Makes the store where there is none. */
+async function temporaryFolder(store: ImageStore): Promise<string> {
+  await changeStore(store, (change) => change.sweepTemporary());
+  return store.paths.tmp;
 }
 
-/** A disk appears whole, but a power cut or a full disk may have cut it since. */
-function isWhole(disk: string): boolean {
-  if (!existsSync(disk)) return false;
+async function importLayers(job: ImportJob, source: ImageSource): Promise<Imported> {
+  const { store } = job;
+  const key = contentKey(source);
+  const draft: Draft = { record: recordOf(source.id, key, job.text, source), names: source.names.filter(isImageName), identity: await job.identity() };
+  const there = await changeStore(store, (change) => reuse(change, job, draft));
+  if (there !== undefined) return there;
+  const notes: string[] = [];
+  const imported = await withDisk(job, draft, async (file) => {
+    const built = await buildRootfs({
+      layers: source.layers, out: { fd: file.fd, name: store.rootfsPath(key) }, tempDir: store.paths.tmp, contentKey: key, ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
+    });
+    notes.push(...layerNotes(built.notes));
+    return built.size;
+  });
+  return { ...imported, notes };
+}
+
+async function importDirectory(job: ImportJob, path: string): Promise<Imported> {
+  const { store } = job;
+  const host = await job.host?.();
+  const { tree, fingerprint, skipped, skippedCount } = treeFromDirectory(path, host === undefined ? {} : { host });
+  // Without the FFI library attributes are missing: that is another image.
+  const id = `sha256:${sha256(host === undefined ? `${fingerprint} without attributes` : fingerprint)}`;
+  const key = hexKey(id);
+  // Nothing but a walk tells whether a directory has changed: it has no identity.
+  const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined };
+  const there = await changeStore(store, (change) => reuse(change, job, draft));
+  if (there !== undefined) return there;
+  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key }).size);
+  return { ...imported, notes: skippedNotes(skipped, skippedCount) };
+}
+
+function recordOf(id: string, rootfs: string, source: string, { config, created }: Pick<ImageRecord, 'config' | 'created'>): Draft['record'] {
+  return { version: 1, id, rootfs, config, created, imported: new Date().toISOString(), source };
+}
+
+/** Takes the image as the store has it, or its disk with a record of its own. */
+function reuse(change: StoreChange, job: ImportJob, draft: Draft): Imported | undefined {
+  const known = job.store.get(draft.record.id);
+  const size = known?.size ?? change.wholeDisk(draft.record.rootfs);
+  if (size === undefined) return undefined;
+  const record = known ?? { ...draft.record, size };
+  if (known === undefined) change.put(record);
+  return { ...named(change, job, draft, record), notes: [] };
+}
+
+/** Has the disk written while others may use the store, then makes it and the image known. */
+async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFile) => number | Promise<number>): Promise<Omit<Imported, 'notes'>> {
+  const file = await changeStore(job.store, (change) => change.temporary());
   try {
-    const image = new ErofsImage(disk);
-    image.close();
-    return image.whole;
-  } catch {
-    return false;
+    const size = await write(file);
+    return await changeStore(job.store, (change) => {
+      change.addDisk(draft.record.rootfs, file);
+      const record = { ...draft.record, size };
+      change.put(record);
+      return named(change, job, draft, record);
+    });
+  } finally {
+    file.discard();
   }
+}
+
+function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageRecord): Omit<Imported, 'notes'> {
+  const names = job.names(draft.names);
+  for (const name of names) change.setName(name, record.id);
+  if (draft.identity !== undefined) change.setSource(draft.identity, record.id);
+  return { record, names };
 }
 
 /** Images that differ in their configuration alone share a disk: it is keyed by the chain of layers, where that says all about it. */
 function contentKey(source: ImageSource): string {
   if (source.chainId === undefined || source.adjust !== undefined) return hexKey(source.id);
   return source.chainId === '' ? sha256('no layers') : hexKey(source.chainId);
-}
-
-async function importDirectory(store: ImageStore, path: string, text: string, host: HostFs | undefined): Promise<Imported> {
-  const { tree, fingerprint, skipped, skippedCount } = treeFromDirectory(path, host === undefined ? {} : { host });
-  // Without the FFI library attributes are missing: that is another image.
-  const id = `sha256:${sha256(host === undefined ? `${fingerprint} without attributes` : fingerprint)}`;
-  const known = store.get(id);
-  if (known !== undefined) return { record: known, names: [], notes: [], layered: false };
-  const key = hexKey(id);
-  const { size } = writeErofs(tree, store.rootfsPath(key), { contentKey: key });
-  const record: ImageRecord = {
-    version: 1, id, rootfs: key, size, config: EMPTY_CONFIG, created: undefined, imported: new Date().toISOString(), source: text,
-  };
-  store.put(record);
-  return { record, names: [], notes: skippedNotes(skipped, skippedCount), layered: false };
 }
 
 function layerNotes({ droppedXattrs, missingEndMarkers }: ImportNotes): string[] {

@@ -6,7 +6,7 @@ import type { ImageProcessConfig } from './documents/config.ts';
 import type { HostFs } from './rootfs/dir.ts';
 import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
 import type { ImageRecord } from './store/record.ts';
-import { ImageStore } from './store/store.ts';
+import { ImageStore, normalName } from './store/store.ts';
 
 /** An image that is ready to run. */
 export interface ResolvedImage {
@@ -30,6 +30,7 @@ export interface ResolveOptions {
 export async function resolveImage(reference: string, options: ResolveOptions = {}): Promise<ResolvedImage> {
   const store = options.store ?? new ImageStore();
   const parsed = parseReference(reference, existsSync);
+  if (parsed.kind === 'path') refuseBoth(store, reference);
   const record = parsed.kind === 'name' ? byName(store, parsed.name) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config };
@@ -37,8 +38,17 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
 
 function byName(store: ImageStore, name: string): ImageRecord {
   const record = store.find(name);
-  if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${name}: not a path, and not in the store`, { hint: `give ${REFERENCE_FORMS}` });
+  if (record === undefined) throw store.notFound(name, `it is no path either: give ${REFERENCE_FORMS}`);
   return record;
+}
+
+/** `debian` may be a directory here and an image of the store: neither is taken without a word. Throws IMAGE_AMBIGUOUS. */
+function refuseBoth(store: ImageStore, text: string): void {
+  if (text.startsWith('/') || text.startsWith('.')) return;
+  const record = store.find(text);
+  if (record === undefined) return;
+  const stored = existsSync(normalName(text)) ? record.id.replace(/^sha\d+:/, '').slice(0, 12) : normalName(text);
+  throw new VmmError('IMAGE_AMBIGUOUS', `${text} is both a path here and an image of the store`, { hint: `write ./${text} for the path, ${stored} for the image` });
 }
 
 /** Imports what a reference names and records it under `names`, or without them under its own. */
@@ -55,21 +65,26 @@ export async function importImage(reference: string, options: ResolveOptions = {
  */
 async function importParsed(
   store: ImageStore,
-  parsed: PathReference,
+  reference: PathReference,
   text: string,
   options: ResolveOptions,
   names: readonly string[] | 'free',
 ): Promise<{ record: ImageRecord; names: readonly string[] }> {
-  store.prepare();
-  const before = sourceIdentity(parsed)?.key;
+  const before = sourceIdentity(reference)?.key;
   const { importSource } = await import('./import.ts');
-  const imported = await importSource(store, parsed, text, options.host);
+  const imported = await importSource({
+    store,
+    reference,
+    text,
+    host: options.host,
+    names: (own) => {
+      if (names === 'free') return own.filter((name) => !store.hasName(name));
+      return names.length === 0 ? own : names;
+    },
+    identity: async () => (before !== undefined && before === (await settledIdentity(reference)) ? before : undefined),
+  });
   for (const note of imported.notes) options.note?.(note);
-  let given = names === 'free' || names.length === 0 ? imported.names : names;
-  if (names === 'free') given = given.filter((name) => !store.hasName(name));
-  for (const name of given) store.setName(name, imported.record.id);
-  if (imported.layered && before !== undefined && before === (await settledIdentity(parsed))) store.setSource(before, imported.record.id);
-  return { record: imported.record, names: given };
+  return imported;
 }
 
 function knownSource(store: ImageStore, reference: PathReference): ImageRecord | undefined {

@@ -73,11 +73,6 @@ const DEFAULT_INLINE_TAIL = 512;
  * Throws IMAGE_EROFS_LIMIT, IMAGE_WRITE, IMAGE_SOURCE_CHANGED, or the signal's reason.
  */
 export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions = {}): ErofsResult {
-  const plan = planImage(tree, {
-    maxInlineTail: options.maxInlineTail ?? DEFAULT_INLINE_TAIL,
-    maxSize: options.maxSize ?? DEFAULT_LIMITS.maxTotalBytes,
-  });
-  const hash = createHash('sha256');
   const temporary = `${outPath}.${randomBytes(6).toString('hex')}.tmp`;
   let fd: number;
   try {
@@ -89,17 +84,15 @@ export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions
     });
   }
   try {
+    let result: ErofsResult;
     try {
-      const out = new SequentialWriter(fd, hash, outPath, sealSuperblock);
-      writeImage(plan, out, options);
-      out.flush();
-      options.verify?.();
-      if (options.fsync !== false) fsyncSync(fd);
+      result = writeErofsTo(tree, fd, outPath, options);
     } finally {
       closeSync(fd);
     }
     renameSync(temporary, outPath);
     if (options.fsync !== false) syncFolder(outPath);
+    return result;
   } catch (error) {
     try {
       unlinkSync(temporary);
@@ -108,6 +101,20 @@ export function writeErofs(tree: DirNode, outPath: string, options: ErofsOptions
     }
     throw error;
   }
+}
+
+/** As `writeErofs`, into an open, empty file that is the caller's to name and to close; `what` is its name in messages. */
+export function writeErofsTo(tree: DirNode, fd: number, what: string, options: ErofsOptions = {}): ErofsResult {
+  const plan = planImage(tree, {
+    maxInlineTail: options.maxInlineTail ?? DEFAULT_INLINE_TAIL,
+    maxSize: options.maxSize ?? DEFAULT_LIMITS.maxTotalBytes,
+  });
+  const hash = createHash('sha256');
+  const out = new SequentialWriter(fd, hash, what, sealSuperblock);
+  writeImage(plan, out, options);
+  out.flush();
+  options.verify?.();
+  if (options.fsync !== false) fsyncSync(fd);
   return { sha256: hash.digest('hex'), size: plan.blocks * BLOCK_SIZE, inodes: plan.inodes.length };
 }
 

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { decompress } from '../compress/compress.ts';
-import { type ErofsResult, writeErofs } from '../erofs/writer.ts';
+import { type ErofsOptions, type ErofsResult, writeErofs, writeErofsTo } from '../erofs/writer.ts';
 import { type ImportNotes, type LayerOptions, LayerStack } from './layers.ts';
 import type { ImportLimits } from '../tree/limits.ts';
 import { TarReader } from '../tar/reader.ts';
@@ -35,13 +36,20 @@ export interface LayerSource extends LayerOptions {
   diffId?: string;
 }
 
+/** A file that is written to by its descriptor. */
+export interface OpenFile {
+  readonly fd: number;
+  /** What messages call it. */
+  readonly name: string;
+}
+
 export interface BuildOptions {
   /** Lowest first. */
   layers: readonly LayerSource[];
-  /** Path of the image to write; appears whole or not at all. */
-  out: string;
+  /** Path of the image to write, which appears whole or not at all; or an open, empty file, which is the caller's to name and to close. */
+  out: string | OpenFile;
   limits?: Partial<ImportLimits>;
-  /** Folder for the temporary file; default: that of `out`. */
+  /** Folder for the temporary file; default: that of the path `out`, else the system's. */
   tempDir?: string;
   /** Changes the tree before it is written. Give a `contentKey` that covers the change. */
   adjust?: (tree: DirNode) => void;
@@ -69,7 +77,7 @@ export interface BuildResult extends ErofsResult {
  */
 export async function buildRootfs(options: BuildOptions): Promise<BuildResult> {
   const stack = new LayerStack(options.limits);
-  const resources = new Resources(options.tempDir ?? dirname(options.out));
+  const resources = new Resources(options.tempDir ?? (typeof options.out === 'string' ? dirname(options.out) : tmpdir()));
   try {
     return await build(options, stack, resources);
   } finally {
@@ -89,14 +97,16 @@ async function build(options: BuildOptions, stack: LayerStack, resources: Resour
   }
   options.adjust?.(stack.root);
   const chainId = chainIdOf(diffIds);
-  const result = writeErofs(stack.root, options.out, {
+  const erofs: ErofsOptions = {
     contentKey: options.contentKey ?? chainId,
     ...(options.limits?.maxTotalBytes === undefined ? {} : { maxSize: options.limits.maxTotalBytes }),
     ...(options.fsync === undefined ? {} : { fsync: options.fsync }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     // Before the image gets its name: did the files that were copied from stay the same?
     verify: () => resources.verify(),
-  });
+  };
+  const { out } = options;
+  const result = typeof out === 'string' ? writeErofs(stack.root, out, erofs) : writeErofsTo(stack.root, out.fd, out.name, erofs);
   return { ...result, diffIds, chainId, notes: stack.notes };
 }
 

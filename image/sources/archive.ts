@@ -1,6 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import type { FileRange } from '../rootfs/build.ts';
 import { decompress } from '../compress/compress.ts';
@@ -8,6 +7,7 @@ import { JSON_MAX } from '../documents/json.ts';
 import { DEFAULT_LIMITS, type ImportLimits } from '../tree/limits.ts';
 import { TarReader } from '../tar/reader.ts';
 import { byteString } from '../tree/names.ts';
+import { openNameless } from '../tree/nameless.ts';
 
 interface Member {
   readonly offset: number;
@@ -188,13 +188,9 @@ function cannotRead(file: string, cause: unknown): VmmError {
   return new VmmError('IMAGE_OPEN', `cannot read ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check the path and its permissions' });
 }
 
-/** Nameless at once, reached through its descriptor: a crash leaves nothing behind. */
 function openTemporary(dir: string): number {
-  const path = join(dir, `archive-${randomBytes(6).toString('hex')}`);
   try {
-    const fd = openSync(path, 'wx+', 0o600);
-    unlinkSync(path);
-    return fd;
+    return openNameless(dir);
   } catch (cause) {
     throw cannotWrite(cause);
   }

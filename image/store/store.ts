@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { lstatSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
-import { candidateNames, normalName } from './names.ts';
-import { changing, prepareStore, reading, type StorePaths, storePaths, writeWhole } from './paths.ts';
+import { ownNames, readSmallFile } from './folder.ts';
+import { diskName, recordName } from './forms.ts';
+import { candidateNames, hashName, normalName, repositoryOf } from './names.ts';
+import { reading, type StorePaths, storePaths } from './paths.ts';
 import { type ImageRecord, parseRecord } from './record.ts';
 
 export { isImageName, normalName } from './names.ts';
-
-/** A file that nobody has written to for this long is no work in progress. */
-const STALE_MS = 3_600_000;
 
 /** An image of the store with its names. */
 export interface StoredImage {
@@ -20,8 +18,8 @@ export interface StoredImage {
 }
 
 /**
- * The local image store. Reading needs no lock: see paths.ts. A record or name that cannot be understood counts as absent,
- * an import writes it anew. Throws STORE_READ and STORE_WRITE.
+ * The local image store, as it is read. Reading needs no lock: see paths.ts; change.ts changes it. A record or name that cannot
+ * be understood counts as absent, an import writes it anew; what is no regular file is not looked at. Throws STORE_READ.
  */
 export class ImageStore {
   readonly paths: StorePaths;
@@ -30,31 +28,17 @@ export class ImageStore {
     this.paths = paths;
   }
 
-  prepare(): void {
-    prepareStore(this.paths);
-  }
-
   rootfsPath(key: string): string {
-    return join(this.paths.rootfs, `${key}.erofs`);
+    return join(this.paths.rootfs, diskName(key));
   }
 
   /** The record of an id; undefined when it, or its whole disk, is not there. */
   get(id: string): ImageRecord | undefined {
-    const record = this.#read(this.#recordPath(id));
+    const record = this.#read(recordName(id));
     return record?.id === id ? record : undefined;
   }
 
-  put(record: ImageRecord): void {
-    writeWhole(this.paths, this.#recordPath(record.id), JSON.stringify(record));
-  }
-
-  /** Throws USAGE for what cannot be a name. */
-  setName(name: string, id: string): void {
-    const normal = normalName(name);
-    writeWhole(this.paths, this.#namePath(normal), `${id}\n${normal}`);
-  }
-
-  /** True when the name, as `setName` takes it, stands for an image that is there. */
+  /** True when the name, as an import takes it, stands for an image that is there. */
   hasName(name: string): boolean {
     return this.#named(normalName(name)) !== undefined;
   }
@@ -68,12 +52,21 @@ export class ImageStore {
     const match = /^(?:(sha256|sha512):)?([0-9a-f]{4,128})$/.exec(text);
     if (match === null) return undefined;
     const [, algorithm = '', hex = ''] = match;
-    const found = this.#files(this.paths.images)
+    const found = ownNames(this.paths, 'images')
       .filter((file) => file.startsWith(hex))
-      .map((file) => this.#read(join(this.paths.images, file)))
+      .map((file) => this.#read(file))
       .filter((record) => record?.id.startsWith(algorithm));
     if (found.length > 1) throw new VmmError('IMAGE_AMBIGUOUS', `${text} begins the id of ${found.length} images`, { hint: 'give more digits' });
     return found[0];
+  }
+
+  /** Stored names that a text would name with another tag: what to tell a user whose text names nothing. */
+  otherTags(text: string): string[] {
+    const wanted = new Set(candidateNames(text).map(repositoryOf));
+    return this.#names()
+      .map(({ name }) => name)
+      .filter((name) => wanted.has(repositoryOf(name)))
+      .sort();
   }
 
   /** Notes a run. */
@@ -90,69 +83,49 @@ export class ImageStore {
   list(): StoredImage[] {
     const names = this.#names();
     const images: StoredImage[] = [];
-    for (const file of this.#files(this.paths.images)) {
-      const record = this.#read(join(this.paths.images, file));
+    for (const file of ownNames(this.paths, 'images')) {
+      const record = this.#read(file);
       const disk = record === undefined ? undefined : reading(this.paths, () => statSync(this.rootfsPath(record.rootfs)));
-      if (record === undefined || disk === undefined) continue;
+      if (record === undefined || disk === undefined || recordName(record.id) !== file) continue;
       images.push({ record, names: names.filter(({ id }) => id === record.id).map(({ name }) => name), lastUsed: disk.mtime });
     }
     return images.sort((a, b) => (a.record.imported < b.record.imported ? 1 : -1));
   }
 
-  /** Takes a name away, and the image when it was its last; an id takes the image with all its names. Returns what went. Throws IMAGE_NOT_FOUND. */
-  remove(text: string): string[] {
+  /** The image that a text names, all its names, and the one that the text is, if it is none of an id. Throws IMAGE_NOT_FOUND. */
+  named(text: string): { record: ImageRecord; names: string[]; asked: string | undefined } {
     const record = this.find(text);
-    if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${text} in the store`, { hint: 'see `vmm image ls`' });
-    const names = this.#names().filter(({ id }) => id === record.id);
-    const asked = candidateNames(text).flatMap((name) => names.filter((entry) => entry.name === name))[0];
-    const gone: string[] = [];
-    for (const { file, name } of asked === undefined ? names : [asked]) {
-      this.#delete(file);
-      gone.push(name);
-    }
-    if (asked === undefined || names.length === 1) {
-      this.#drop(record);
-      gone.push(record.id);
-    }
-    return gone;
+    if (record === undefined) throw this.notFound(text, 'see `vmm image ls`');
+    const names = this.#names().filter(({ id }) => id === record.id).map(({ name }) => name);
+    return { record, names, asked: candidateNames(text).find((name) => names.includes(name)) };
   }
 
-  /**
-   * Removes images without a name (all of them with `all`), disks that no image has, what crashes left, and names and
-   * sources of images that are gone. Returns the bytes freed.
-   */
-  prune(all: boolean): number {
-    let freed = 0;
-    for (const { record, names } of this.list()) {
-      if (all || names.length === 0) freed += this.#drop(record);
-    }
-    const images = this.list();
-    const ids = new Set(images.map(({ record }) => record.id));
-    const disks = new Set(images.map(({ record }) => `${record.rootfs}.erofs`));
-    freed += this.#sweep(this.paths.rootfs, (file) => !disks.has(file), STALE_MS);
-    freed += this.#sweep(this.paths.tmp, () => true, STALE_MS);
-    freed += this.#sweep(this.paths.images, (file) => this.#read(join(this.paths.images, file)) === undefined, STALE_MS);
-    for (const dir of [this.paths.names, this.paths.sources]) this.#sweep(dir, (file) => !ids.has(this.#lines(join(dir, file))[0] ?? ''), 0);
-    return freed;
+  /** Tells which tags there are instead, if any; else `hint`. */
+  notFound(text: string, hint: string): VmmError {
+    const tags = this.otherTags(text);
+    const shown = tags.length > 10 ? `${tags.slice(0, 10).join(', ')} and ${tags.length - 10} more` : tags.join(', ');
+    return new VmmError('IMAGE_NOT_FOUND', `no image ${text} in the store`, { hint: tags.length === 0 ? hint : `there is ${shown}` });
   }
 
   /** The image that a source held when it looked like `identity`. */
   sourceImage(identity: string): ImageRecord | undefined {
-    const [id] = this.#lines(this.#sourcePath(identity));
-    return id === undefined ? undefined : this.get(id);
+    const id = this.firstLine('sources', hashName(identity));
+    return id === '' ? undefined : this.get(id);
   }
 
-  setSource(identity: string, id: string): void {
-    writeWhole(this.paths, this.#sourcePath(identity), id);
+  /** First line of a file of names/ or sources/; "" when there is none. */
+  firstLine(folder: 'names' | 'sources', name: string): string {
+    return this.#lines(join(this.paths[folder], name))[0] ?? '';
   }
 
   #named(name: string): ImageRecord | undefined {
-    const [id, stored] = this.#lines(this.#namePath(name));
+    const [id, stored] = this.#lines(join(this.paths.names, hashName(name)));
     return id !== undefined && stored === name ? this.get(id) : undefined;
   }
 
-  #read(path: string): ImageRecord | undefined {
-    const bytes = reading(this.paths, () => readFileSync(path));
+  #read(file: string): ImageRecord | undefined {
+    const path = join(this.paths.images, file);
+    const bytes = readSmallFile(this.paths, path);
     if (bytes === undefined) return undefined;
     let record: ImageRecord;
     try {
@@ -161,63 +134,18 @@ export class ImageStore {
       return undefined;
     }
     // A disk that lost its end (a full disk, a power cut) is none.
-    return reading(this.paths, () => statSync(this.rootfsPath(record.rootfs)))?.size === record.size ? record : undefined;
-  }
-
-  /** Removes an image; a disk that another one has stays. Returns the bytes freed. */
-  #drop(record: ImageRecord): number {
-    this.#delete(this.#recordPath(record.id));
-    if (this.list().some((other) => other.record.rootfs === record.rootfs)) return 0;
-    this.#delete(this.rootfsPath(record.rootfs));
-    return record.size;
-  }
-
-  #delete(path: string): void {
-    changing(this.paths, () => rmSync(path, { force: true, recursive: true }));
-  }
-
-  /** Deletes the wanted files of `dir` that nobody has written to for `ageMs`. Returns their bytes. */
-  #sweep(dir: string, wanted: (file: string) => boolean, ageMs: number): number {
-    let freed = 0;
-    for (const file of this.#files(dir)) {
-      const path = join(dir, file);
-      const stat = reading(this.paths, () => statSync(path));
-      if (stat === undefined || Date.now() - stat.mtimeMs < ageMs || !wanted(file)) continue;
-      freed += stat.size;
-      this.#delete(path);
-    }
-    return freed;
-  }
-
-  #files(dir: string): string[] {
-    return reading(this.paths, () => readdirSync(dir)) ?? [];
+    const disk = reading(this.paths, () => lstatSync(this.rootfsPath(record.rootfs)));
+    return disk?.isFile() === true && disk.size === record.size ? record : undefined;
   }
 
   #lines(path: string): string[] {
-    return reading(this.paths, () => readFileSync(path, 'utf8'))?.split('\n') ?? [];
+    return readSmallFile(this.paths, path)?.toString('utf8').split('\n') ?? [];
   }
 
-  #names(): { file: string; name: string; id: string }[] {
-    return this.#files(this.paths.names).flatMap((entry) => {
-      const file = join(this.paths.names, entry);
-      const [id, name] = this.#lines(file);
-      return id === undefined || name === undefined || file !== this.#namePath(name) ? [] : [{ file, name, id }];
+  #names(): { name: string; id: string }[] {
+    return ownNames(this.paths, 'names').flatMap((file) => {
+      const [id, name] = this.#lines(join(this.paths.names, file));
+      return id === undefined || name === undefined || file !== hashName(name) ? [] : [{ name, id }];
     });
   }
-
-  #recordPath(id: string): string {
-    return join(this.paths.images, `${id.replace(/^sha(256|512):/, '')}.json`);
-  }
-
-  #namePath(name: string): string {
-    return join(this.paths.names, sha256(name));
-  }
-
-  #sourcePath(identity: string): string {
-    return join(this.paths.sources, sha256(identity));
-  }
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

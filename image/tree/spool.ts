@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { type ByteSource, FdSource, type FileContent, writeFully } from './content.ts';
+import { openNameless } from './nameless.ts';
 import { ExtentList, HOLE_BLOCK, isZeroBlock } from './zeros.ts';
 
 const BUFFER_SIZE = 1 << 20;
@@ -21,11 +20,8 @@ export class Spool {
 
   /** In `folder`, which should be on a disk with room for the image. Throws IMAGE_WRITE. */
   constructor(folder: string) {
-    const path = join(folder, `.spool-${randomBytes(6).toString('hex')}`);
     try {
-      this.#fd = openSync(path, 'wx+', 0o600);
-      // Without a name it is gone with the process, however that ends.
-      unlinkSync(path);
+      this.#fd = openNameless(folder);
     } catch (cause) {
       throw new VmmError('IMAGE_WRITE', `cannot create a temporary file in ${folder}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, {
         cause,

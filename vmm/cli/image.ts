@@ -1,4 +1,5 @@
 import { importImage } from '../../image/resolve.ts';
+import { pruneStore, removeImage } from '../../image/store/change.ts';
 import { ImageStore, isImageName } from '../../image/store/store.ts';
 import { VmmError } from '../../base/errors.ts';
 import { type OptionSpec, type ParsedArgs, parseArgs } from './args.ts';
@@ -9,7 +10,7 @@ import { hostFs } from './host-fs.ts';
 const HELP = `Usage: vmm image COMMAND
 
 Commands:
-  ls [-q]                   list the images of the local store (-q: ids only)
+  ls|list [-q]              list the images of the local store (-q: ids only)
   import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:) under its own name or NAME
                             (-q: no notes)
   inspect IMAGE             print what the store knows of an image, as JSON
@@ -29,16 +30,19 @@ interface ImageCommand {
   run(store: ImageStore, names: readonly string[], args: ParsedArgs): void | Promise<void>;
 }
 
+const LIST: ImageCommand = { options: [QUIET], takes: [0, 0, 'no argument'], run: (store, _, args) => list(store, args.flags.get('quiet') ?? false) };
+
 const COMMANDS: Readonly<Record<string, ImageCommand>> = {
-  ls: { options: [QUIET], takes: [0, 0, 'no argument'], run: (store, _, args) => list(store, args.flags.get('quiet') ?? false) },
+  ls: LIST,
+  list: LIST,
   import: { options: [QUIET], takes: [1, 2, 'an image and perhaps a name'], run: importOne },
   inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
   rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
   prune: {
     options: [ALL],
     takes: [0, 0, 'no argument'],
-    run: (store, _, args) => {
-      process.stdout.write(`freed ${size(store.prune(args.flags.get('all') ?? false))}\n`);
+    run: async (store, _, args) => {
+      process.stdout.write(`freed ${size(await pruneStore(store, args.flags.get('all') ?? false))}\n`);
     },
   },
 };
@@ -78,12 +82,12 @@ async function importOne(store: ImageStore, [image = '', ...given]: readonly str
 
 function inspect(store: ImageStore, [name = '']: readonly string[]): void {
   const record = store.find(name);
-  if (record === undefined) throw new VmmError('IMAGE_NOT_FOUND', `no image ${name} in the store`, { hint: 'see `vmm image ls`' });
+  if (record === undefined) throw store.notFound(name, 'see `vmm image ls`');
   process.stdout.write(`${JSON.stringify({ ...record, path: store.rootfsPath(record.rootfs) }, null, 2)}\n`);
 }
 
-function remove(store: ImageStore, names: readonly string[]): void {
-  for (const name of names) for (const gone of store.remove(name)) process.stdout.write(`removed ${gone}\n`);
+async function remove(store: ImageStore, names: readonly string[]): Promise<void> {
+  for (const name of names) for (const gone of await removeImage(store, name)) process.stdout.write(`removed ${gone}\n`);
 }
 
 function list(store: ImageStore, quiet: boolean): void {

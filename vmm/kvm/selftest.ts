@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { HostCallError } from '../host/errno.ts';
 import { addressOf } from '../host/ffi.ts';
+import { makeFolders } from '../host/folders.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { close, ioctlScalar, mmap, munmap, preadTry } from '../host/sys.ts';
 import { KVM_CAP_BINARY_STATS_FD, KVM_GET_STATS_FD, kvm_stats_desc, kvm_stats_header } from '../host/uapi/kvm.ts';
@@ -157,7 +158,7 @@ function readKept(): KvmState | undefined {
 function keep(state: KvmState): void {
   try {
     const path = keptPath();
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     writeFileSync(`${path}.${process.pid}`, JSON.stringify({ ...state, boot: bootId() }));
     renameSync(`${path}.${process.pid}`, path);
   } catch {

@@ -32,6 +32,7 @@ test('images are imported, listed, shown, renamed, removed and cleared away', as
   // An empty store
   expect(rows(await image('ls'))).toEqual([['NAME', 'ID', 'SIZE', 'LAST USED', 'SOURCE']]);
   expect(await image('ls', '-q')).toBe('');
+  expect(await image('list')).toBe(await image('ls'));
 
   // A directory with a name, an archive under its own
   const [firstId = '', firstName] = (await image('import', '-q', join(dir, 'one'), 'first:1')).trimEnd().split(' ');

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { importImage, type ResolvedImage, resolveImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
+import { changeStore } from '../../../image/store/change.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { archiveOf, configOf, digestOf, FLAT, filesOf, LAYERS, Layout, sha512, tarOf } from './forms.ts';
@@ -353,7 +354,7 @@ describe('hostile images', () => {
     const l = layout();
     const folder = l.add(l.manifest([layers[0] as { tar: Buffer }], configOf([], diffIds('../../outside')))).write();
     const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
-    own.prepare();
+    await changeStore(own, () => {});
     const good = await resolve(written(tarOf(dir({ x: file('1') }))));
     copyFileSync(good.rootfs, join(own.paths.root, '..', 'outside.erofs'));
     await expect(resolveImage(folder, { store: own })).rejects.toMatchObject({ code: 'IMAGE_BAD' });

@@ -1,0 +1,259 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { VmmError } from '../../base/errors.ts';
+import { makeFolders } from '../../vmm/host/folders.ts';
+import { ErofsImage } from '../erofs/reader.ts';
+import { OpenFolder } from './folder.ts';
+import { diskName, isUnfinishedDisk, recordName } from './forms.ts';
+import { lockFile, tryLock } from './lock.ts';
+import { makeStoreFolders, openMarker } from './marker.ts';
+import { hashName, normalName } from './names.ts';
+import { cannotChange, changing, STORE_FOLDERS, type StoreFolder, type StorePaths } from './paths.ts';
+import type { ImageRecord } from './record.ts';
+import type { ImageStore } from './store.ts';
+
+/** A version of vmm without a lock may still write to a file that was written to within this time. */
+const STALE_MS = 3_600_000;
+
+/** A file of tmp/ that others leave alone while its process lives: it is locked. */
+export interface TemporaryFile {
+  readonly fd: number;
+  readonly name: string;
+  /** Closes it, and removes it unless it has become a disk. */
+  discard(): void;
+}
+
+/** Runs `action` with the store's lock held; makes the store where there is none. Throws STORE_*. */
+export async function changeStore<T>(store: ImageStore, action: (change: StoreChange) => T | Promise<T>): Promise<T> {
+  const change = await lockStore(store, true);
+  try {
+    return await action(change as StoreChange);
+  } catch (cause) {
+    throw cannotChange(store.paths, cause);
+  } finally {
+    change?.close();
+  }
+}
+
+/** Takes a name away, and the image when it was its last; an id takes the image with all its names. Returns what went. Throws IMAGE_NOT_FOUND. */
+export async function removeImage(store: ImageStore, text: string): Promise<string[]> {
+  const gone = await changeExisting(store, (change) => change.remove(text));
+  if (gone === undefined) throw store.notFound(text, 'see `vmm image ls`');
+  return gone;
+}
+
+/**
+ * Removes images without a name (all of them with `all`), disks that no image has, what dead processes left, and names and
+ * sources of images that are gone. Returns the bytes freed.
+ */
+export async function pruneStore(store: ImageStore, all: boolean): Promise<number> {
+  return (await changeExisting(store, (change) => change.prune(all))) ?? 0;
+}
+
+/** As `changeStore`, but undefined where there is no store yet. */
+async function changeExisting<T>(store: ImageStore, action: (change: StoreChange) => T | Promise<T>): Promise<T | undefined> {
+  const change = await lockStore(store, false);
+  try {
+    return change === undefined ? undefined : await action(change);
+  } catch (cause) {
+    throw cannotChange(store.paths, cause);
+  } finally {
+    change?.close();
+  }
+}
+
+async function lockStore(store: ImageStore, make: boolean): Promise<StoreChange | undefined> {
+  const { paths } = store;
+  const fds: number[] = [];
+  try {
+    if (make) makeFolders(paths.root);
+    const root = openSync(paths.root, constants.O_RDONLY | constants.O_DIRECTORY);
+    fds.push(root);
+    const marker = openMarker(root, paths);
+    fds.push(marker);
+    await lockFile(marker);
+    makeStoreFolders(root);
+    return new StoreChange(store, root, marker);
+  } catch (cause) {
+    for (const fd of fds) closeSync(fd);
+    if (!make && (cause as NodeJS.ErrnoException).code === 'ENOENT' && fds.length === 0) return undefined;
+    throw cannotChange(paths, cause);
+  }
+}
+
+/** What may be done to a store whose lock is held. All paths go through descriptors (folder.ts). Throws STORE_*. */
+export class StoreChange {
+  readonly #store: ImageStore;
+  readonly #paths: StorePaths;
+  readonly #fds: readonly number[];
+  readonly #folders: Readonly<Record<StoreFolder, OpenFolder>>;
+
+  constructor(store: ImageStore, root: number, marker: number) {
+    this.#store = store;
+    this.#paths = store.paths;
+    this.#fds = [marker, root];
+    const opened: OpenFolder[] = [];
+    try {
+      for (const folder of STORE_FOLDERS) opened.push(new OpenFolder(root, folder));
+    } catch (error) {
+      for (const folder of opened) folder.close();
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ELOOP' && code !== 'ENOTDIR') throw error;
+      const what = STORE_FOLDERS[opened.length] as string;
+      throw new VmmError('STORE_FOREIGN', `${store.paths.root}: ${what} in it is not a directory`, { cause: error, hint: 'nothing was changed; links are not followed there: bind-mount it, or set VMM_STORE' });
+    }
+    this.#folders = Object.fromEntries(opened.map((folder) => [folder.folder, folder])) as Record<StoreFolder, OpenFolder>;
+  }
+
+  /** Releases the lock. */
+  close(): void {
+    for (const folder of Object.values(this.#folders)) folder.close();
+    for (const fd of this.#fds) closeSync(fd);
+  }
+
+  put(record: ImageRecord): void {
+    this.#write('images', recordName(record.id), JSON.stringify(record));
+  }
+
+  /** Throws USAGE for what cannot be a name. */
+  setName(name: string, id: string): void {
+    const normal = normalName(name);
+    this.#write('names', hashName(normal), `${id}\n${normal}`);
+  }
+
+  /** `identity` is how a source looked when it held the image `id`. */
+  setSource(identity: string, id: string): void {
+    this.#write('sources', hashName(identity), id);
+  }
+
+  /** A new file of tmp/, locked. What dead processes have left there goes. */
+  async temporary(): Promise<TemporaryFile> {
+    await this.sweepTemporary();
+    const name = randomBytes(8).toString('hex');
+    const path = `${this.#paths.tmp}/${name}`;
+    const fd = changing(this.#paths, () => openSync(this.#folders.tmp.path(name), 'wx+', 0o644));
+    await lockFile(fd);
+    return {
+      fd,
+      name,
+      discard: () => {
+        try {
+          unlinkSync(path);
+        } catch {
+          // It is a disk by now, or the store went away.
+        }
+        closeSync(fd);
+      },
+    };
+  }
+
+  /** Makes a finished temporary file the disk of this key. */
+  addDisk(key: string, file: TemporaryFile): void {
+    changing(this.#paths, () => renameSync(this.#folders.tmp.path(file.name), this.#folders.rootfs.path(diskName(key))));
+  }
+
+  /** Bytes of the disk of this key when it is there and whole: a power cut or a full disk may have cut it since it was written. */
+  wholeDisk(key: string): number | undefined {
+    try {
+      const path = this.#folders.rootfs.path(diskName(key));
+      const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      try {
+        const image = new ErofsImage(`/proc/self/fd/${fd}`);
+        image.close();
+        return image.whole ? fstatSync(fd).size : undefined;
+      } finally {
+        closeSync(fd);
+      }
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** See `removeImage`. */
+  remove(text: string): string[] {
+    const { record, names, asked } = this.#store.named(text);
+    const gone: string[] = [];
+    for (const name of asked === undefined ? names : [asked]) {
+      this.#delete('names', hashName(name));
+      gone.push(name);
+    }
+    if (asked === undefined || names.length === 1) {
+      this.#drop(record);
+      gone.push(record.id);
+    }
+    return gone;
+  }
+
+  /** See `pruneStore`. */
+  async prune(all: boolean): Promise<number> {
+    let freed = 0;
+    for (const { record, names } of this.#store.list()) {
+      if (all || names.length === 0) freed += this.#drop(record);
+    }
+    const images = this.#store.list();
+    const ids = new Set(images.map(({ record }) => record.id));
+    const disks = new Set(images.map(({ record }) => diskName(record.rootfs)));
+    const records = new Set(images.map(({ record }) => recordName(record.id)));
+    freed += this.#sweep('rootfs', ({ name, mtimeMs }) => (isUnfinishedDisk(name) ? Date.now() - mtimeMs >= STALE_MS : !disks.has(name)));
+    freed += this.#sweep('images', ({ name }) => !records.has(name));
+    for (const folder of ['names', 'sources'] as const) this.#sweep(folder, ({ name }) => !ids.has(this.#store.firstLine(folder, name)));
+    return freed + (await this.sweepTemporary());
+  }
+
+  /** Removes what is left of processes that have died: nobody holds its lock. Returns the bytes freed. */
+  async sweepTemporary(): Promise<number> {
+    let freed = 0;
+    for (const { name, stat } of changing(this.#paths, () => [...this.#folders.tmp.files()])) {
+      let fd: number;
+      try {
+        fd = openSync(this.#folders.tmp.path(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      } catch {
+        continue; // gone meanwhile, or somebody else's
+      }
+      try {
+        if (await tryLock(fd)) freed += this.#delete('tmp', name) ? stat.size : 0;
+      } finally {
+        closeSync(fd);
+      }
+    }
+    return freed;
+  }
+
+  /** Removes an image; a disk that another one has stays. Returns the bytes freed. */
+  #drop(record: ImageRecord): number {
+    this.#delete('images', recordName(record.id));
+    if (this.#store.list().some((other) => other.record.rootfs === record.rootfs)) return 0;
+    this.#delete('rootfs', diskName(record.rootfs));
+    return record.size;
+  }
+
+  #sweep(folder: StoreFolder, wanted: (file: { name: string; mtimeMs: number }) => boolean): number {
+    let freed = 0;
+    for (const { name, stat } of changing(this.#paths, () => [...this.#folders[folder].files()])) {
+      if (wanted({ name, mtimeMs: stat.mtimeMs }) && this.#delete(folder, name)) freed += stat.size;
+    }
+    return freed;
+  }
+
+  #delete(folder: StoreFolder, name: string): boolean {
+    return changing(this.#paths, () => this.#folders[folder].remove(name));
+  }
+
+  /** Writes a small file whole or not at all. */
+  #write(folder: StoreFolder, name: string, text: string): void {
+    const temporary = this.#folders.tmp.path(randomBytes(8).toString('hex'));
+    changing(this.#paths, () => {
+      try {
+        writeFileSync(temporary, text, { mode: 0o644, flag: 'wx' });
+        renameSync(temporary, this.#folders[folder].path(name));
+      } catch (error) {
+        try {
+          unlinkSync(temporary);
+        } catch {
+          // it was never made
+        }
+        throw error;
+      }
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VmmError } from '../../base/errors.ts';
+import { flock } from '../../vmm/host/sys.ts';
+
+// <sys/file.h>
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Between two tries for a lock that another process holds. Waiting in the kernel would hold up this thread, and signals with it. */
+const TRY_MS = 10;
+
+/**
+ * Locks an open file against all others that lock it (flock(2)), waiting until it is free. The lock belongs to the open
+ * file description: the kernel releases it when `fd` is closed, and with the process, however that ends. Throws STORE_LOCK.
+ */
+export async function lockFile(fd: number): Promise<void> {
+  while (!(await tryLock(fd))) await sleep(TRY_MS);
+}
+
+/** False when somebody else holds it. Throws STORE_LOCK. */
+export async function tryLock(fd: number): Promise<boolean> {
+  try {
+    return flock(fd, LOCK_EX | LOCK_NB);
+  } catch (error) {
+    if (!(error instanceof VmmError) || error.code !== 'FFI_MISSING') throw cannotLock(error);
+    return tryLockByProgram(fd);
+  }
+}
+
+/**
+ * Without the FFI library: util-linux's flock (busybox has one too) locks the descriptor that it inherits, which is the same
+ * open file description. So the lock stays ours when the program has ended.
+ */
+function tryLockByProgram(fd: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+    child.on('error', (error) => reject(cannotLock(error)));
+    child.on('close', (status) => {
+      if (status === 0 || status === 1) resolve(status === 0);
+      else reject(cannotLock(new Error(`flock ended with ${status}`)));
+    });
+  });
+}
+
+function cannotLock(cause: unknown): VmmError {
+  return new VmmError('STORE_LOCK', `the image store cannot be locked: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    cause,
+    hint: 'it needs the FFI library or the program flock (util-linux), and a file system that has locks',
+  });
+}
