@@ -22,7 +22,7 @@ export {
 } from './rootfs/dir.ts';
 export { ErofsImage, type ErofsStat } from './erofs/reader.ts';
 export { type ErofsOptions, type ErofsResult, writeErofs } from './erofs/writer.ts';
-export { type ImportNotes, type LayerOptions, LayerStack } from './rootfs/layers.ts';
+export { type ImportNotes, type LayerHandler, type LayerOptions, LayerStack } from './rootfs/layers.ts';
 export { DEFAULT_LIMITS, type ImportLimits } from './tree/limits.ts';
 export { readTar, type TarEntry, type TarEntryType, type TarHandler, TarReader, type TarSummary } from './tar/reader.ts';
 export { tarFromTree } from './tar/writer.ts';

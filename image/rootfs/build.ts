@@ -130,7 +130,8 @@ async function applyLayer(
   const input = hashed(file?.read() ?? (layer.data as AsyncIterable<Uint8Array>), digest);
   const { compression, stream } = await decompress(input, options.limits);
   const sink = file !== undefined && compression === 'plain' ? file.sink() : spoolSink(resources.spool());
-  const reader = new TarReader(stack.layer(sink, layer), options.limits);
+  const handler = stack.layer(sink, layer);
+  const reader = new TarReader(handler, options.limits);
   const hash = createHash('sha256');
   for await (const chunk of stream) {
     options.signal?.throwIfAborted();
@@ -144,6 +145,7 @@ async function applyLayer(
   // A wrong digest explains more than a truncated archive, so it is checked first.
   if (layer.diffId !== undefined && layer.diffId !== diffId) throw mismatch('diff_id', layer.diffId, diffId);
   if (!reader.end().endMarker) stack.notes.missingEndMarkers++;
+  handler.finish();
   return diffId;
 }
 

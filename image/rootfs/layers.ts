@@ -42,8 +42,9 @@ export interface ImportNotes {
  * - A whiteout hides what lower layers put there, wherever it stands in its own layer.
  * - A directory over a directory keeps the children and takes the new metadata; anything
  *   else replaces what was there.
- * - A missing parent directory is made: 0755, root, time 0.
- * - A parent that is a symbolic link is followed inside the image, as container runtimes do.
+ * - A missing parent directory is made: 0755, root, time 0. A lower layer's file in its place gives way.
+ * - A parent that is a symbolic link is followed inside the image, as container runtimes do; but a lower layer's
+ *   link gives way to what this layer names as a directory, by an entry or an opaque marker, wherever that stands in it.
  */
 export class LayerStack {
   readonly root: DirNode = makeDir();
@@ -56,8 +57,8 @@ export class LayerStack {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
-  /** A handler for the next layer's archive; feed it to a TarReader. */
-  layer(sink: DataSink, options: LayerOptions = {}): TarHandler {
+  /** A handler for the next layer's archive: feed it to a TarReader, then call its `finish`. */
+  layer(sink: DataSink, options: LayerOptions = {}): LayerHandler {
     return new LayerApplier(this.root, sink, this.#limits, options, this.notes, {
       node: () => this.#countNode(),
       entry: (entry) => this.#countEntry(entry),
@@ -84,13 +85,27 @@ export class LayerStack {
   }
 }
 
+/** Takes a layer's entries; the tree changes when all of them are known. */
+export interface LayerHandler extends TarHandler {
+  /** Applies the layer. Throws IMAGE_TAR_PATH, IMAGE_LIMIT. */
+  finish(): void;
+}
+
+/** An entry that waits for the layer's end. */
+interface Pending {
+  readonly entry: TarEntry;
+  readonly path: ByteString[];
+  /** What the entry puts there, when that needs no look at the tree. */
+  readonly node: TreeNode | undefined;
+}
+
 /** Counts against the limits; each throws IMAGE_LIMIT. */
 interface Accounts {
   node(): void;
   entry(entry: TarEntry): void;
 }
 
-class LayerApplier implements TarHandler {
+class LayerApplier implements LayerHandler {
   readonly #root: DirNode;
   readonly #sink: DataSink;
   readonly #limits: ImportLimits;
@@ -99,6 +114,9 @@ class LayerApplier implements TarHandler {
   readonly #filter: ((path: ByteString) => boolean) | undefined;
   readonly #notes: ImportNotes;
   readonly #accounts: Accounts;
+  readonly #pending: Pending[] = [];
+  /** Paths that this layer names as directories. */
+  readonly #directories = new Set<ByteString>();
   /** Names that this layer put into each directory: whiteouts spare them. */
   readonly #placed = new Map<DirNode, Set<ByteString>>();
   /** Directories that hold nothing of lower layers any more: hiding twice costs nothing. */
@@ -137,14 +155,25 @@ class LayerApplier implements TarHandler {
       return;
     }
     if (this.#filter?.(path.join('/')) === false) return;
-    if (this.#whiteouts && path.some((part) => part.startsWith(WHITEOUT))) {
-      this.#whiteout(entry, path, name);
-      return;
+    const whiteout = this.#whiteouts && path.some((part) => part.startsWith(WHITEOUT));
+    if (whiteout && name === OPAQUE) this.#directories.add(path.slice(0, -1).join('/'));
+    if (!whiteout && entry.type === 'dir') this.#directories.add(path.join('/'));
+    const later = whiteout || entry.type === 'dir' || entry.type === 'hardlink';
+    this.#pending.push({ entry, path, node: later ? undefined : this.#node(entry) });
+  }
+
+  finish(): void {
+    for (const { entry, path, node } of this.#pending.splice(0)) {
+      const name = path[path.length - 1] as ByteString;
+      if (this.#whiteouts && path.some((part) => part.startsWith(WHITEOUT))) {
+        this.#whiteout(entry, path, name);
+        continue;
+      }
+      const parent = this.#parent(entry, path);
+      if (node !== undefined) this.#put(parent, name, node);
+      else if (entry.type === 'dir') this.#putDir(parent, name, entry);
+      else this.#putLink(parent, name, entry);
     }
-    const parent = this.#parent(entry, path);
-    if (entry.type === 'dir') this.#putDir(parent, name, entry);
-    else if (entry.type === 'hardlink') this.#putLink(parent, name, entry);
-    else this.#put(parent, name, this.#node(entry));
   }
 
   data(chunk: Uint8Array, entry: TarEntry): void {
@@ -266,7 +295,13 @@ class LayerApplier implements TarHandler {
     // Reversed: the next component is the last element.
     const todo = [...parts].reverse();
     let links = 0;
+    // Components of `parts` that are done, and components of links' targets that lie above the rest of them.
+    let taken = 0;
+    let ofLinks = 0;
     for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
+      const own = ofLinks === 0;
+      if (own) taken++;
+      else ofLinks--;
       if (name === '' || name === '.') continue;
       if (name === '..') {
         if (stack.length > 1) stack.pop();
@@ -274,21 +309,21 @@ class LayerApplier implements TarHandler {
       }
       const dir = stack[stack.length - 1] as DirNode;
       const child = dir.children.get(name);
-      if (child === undefined) {
+      if (child?.type === 'dir') {
+        stack.push(child);
+      } else if (child === undefined || (own && this.#givesWay(dir, name, child, parts, taken))) {
         if (!make) return undefined;
         if (stack.length > this.#limits.maxDepth) throw badPath(entry.path, 'leads too deep through symbolic links');
         this.#accounts.node();
         const made = makeDir();
-        dir.children.set(name, made);
-        this.#mark(dir, name);
+        this.#put(dir, name, made);
         stack.push(made);
-      } else if (child.type === 'dir') {
-        stack.push(child);
       } else if (child.type === 'symlink') {
         if (++links > MAX_SYMLINKS) throw badPath(entry.path, 'lies below a loop of symbolic links');
         if (child.target.startsWith('/')) stack.length = 1;
         const target = child.target.split('/');
         for (let i = target.length - 1; i >= 0; i--) todo.push(target[i] as ByteString);
+        ofLinks += target.length;
       } else if (!make) {
         return undefined;
       } else {
@@ -296,6 +331,12 @@ class LayerApplier implements TarHandler {
       }
     }
     return stack[stack.length - 1] as DirNode;
+  }
+
+  /** True for what a lower layer put in the place of a directory of this one. */
+  #givesWay(dir: DirNode, name: ByteString, child: TreeNode, parts: readonly ByteString[], taken: number): boolean {
+    if (this.#placed.get(dir)?.has(name) === true) return false;
+    return child.type !== 'symlink' || this.#directories.has(parts.slice(0, taken).join('/'));
   }
 
   #whiteout(entry: TarEntry, path: ByteString[], name: ByteString): void {
