@@ -8,7 +8,7 @@ import { openSource } from './sources/open.ts';
 import type { PathReference } from './sources/reference.ts';
 import type { ImageSource } from './sources/source.ts';
 import { changeStore, type StoreChange, type TemporaryFile } from './store/change.ts';
-import type { ImageRecord } from './store/record.ts';
+import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
 import { type ImageStore, isImageName } from './store/store.ts';
 import { quoteName } from './tree/names.ts';
 
@@ -95,7 +95,7 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
 }
 
 function recordOf(id: string, rootfs: string, source: string, { config, created }: Pick<ImageRecord, 'config' | 'created'>): Draft['record'] {
-  return { version: 1, id, rootfs, config, created, imported: new Date().toISOString(), source };
+  return { version: RECORD_VERSION, id, rootfs, config, created, imported: new Date().toISOString(), source };
 }
 
 /** Takes the image as the store has it, or its disk with a record of its own. */
@@ -103,8 +103,8 @@ function reuse(change: StoreChange, job: ImportJob, draft: Draft): Imported | un
   const known = job.store.get(draft.record.id);
   const size = known?.size ?? change.wholeDisk(draft.record.rootfs);
   if (size === undefined) return undefined;
-  const record = known ?? { ...draft.record, size };
-  if (known === undefined) change.put(record);
+  const record = known?.version === RECORD_VERSION ? known : { ...draft.record, size };
+  if (record !== known) change.put(record);
   return { ...named(change, job, draft, record), notes: [] };
 }
 

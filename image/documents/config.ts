@@ -6,7 +6,9 @@ export interface ImageProcessConfig {
   readonly workingDir: string;
   readonly user: string;
   readonly stopSignal: string | undefined;
+  /** Absolute paths that are to be writable directories, made where the image has none; the image's content there is kept. */
+  readonly volumes: readonly string[];
 }
 
 /** An image without a configuration, such as a plain directory or tar archive. */
-export const EMPTY_CONFIG: ImageProcessConfig = { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined };
+export const EMPTY_CONFIG: ImageProcessConfig = { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] };

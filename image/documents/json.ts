@@ -49,6 +49,12 @@ export class JsonObject {
     });
   }
 
+  /** Keys of the object there; none where it is absent. */
+  keysOf(key: string): string[] {
+    const value = this.object(key);
+    return value === undefined ? [] : Object.keys(value.#fields);
+  }
+
   object(key: string): JsonObject | undefined {
     const value = this.#get(key);
     return value === undefined ? undefined : new JsonObject(value, `${this.#where}: ${key}`);

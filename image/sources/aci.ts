@@ -56,7 +56,7 @@ export function aciArchive(archive: Archive): ImageSource {
 }
 
 function appConfig(app: JsonObject | undefined, where: string): ImageProcessConfig {
-  if (app === undefined) return { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined };
+  if (app === undefined) return { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] };
   const user = app.string('user');
   const group = app.string('group');
   if (user.startsWith('/') || group.startsWith('/')) {
@@ -70,6 +70,7 @@ function appConfig(app: JsonObject | undefined, where: string): ImageProcessConf
       workingDir: app.optionalString('workingDirectory') ?? '',
       user: `${user}:${group}`,
       stopSignal: undefined,
+      volumes: [],
     },
     where,
   );

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import type { ImageProcessConfig } from '../documents/config.ts';
 import type { JsonObject } from '../documents/json.ts';
@@ -30,6 +31,7 @@ export function readConfig(config: JsonObject, where: string): ImageConfig {
         workingDir: run?.optionalString('WorkingDir') ?? '',
         user: run?.optionalString('User') ?? '',
         stopSignal: run?.optionalString('StopSignal') || undefined,
+        volumes: (run?.keysOf('Volumes') ?? []).map((path) => checkVolume(path, where)),
       },
       where,
     ),
@@ -43,9 +45,16 @@ function checkDiffId(diffId: string, where: string): string {
   throw new VmmError('IMAGE_BAD', `${where}: ${JSON.stringify(diffId.slice(0, 80))} is not a diff id`, { hint: 'the image is damaged' });
 }
 
+/** A volume's path without "." and "..", as Docker cleans it. */
+function checkVolume(path: string, where: string): string {
+  const clean = posix.normalize(path).replace(/(.)\/$/, '$1');
+  if (!clean.startsWith('/') || clean === '/') throw new VmmError('IMAGE_BAD', `${where}: ${JSON.stringify(path.slice(0, 200))} is no place for a volume`, { hint: 'the image is damaged' });
+  return clean;
+}
+
 /** Strings of a process end at a NUL byte, so none may hold one. */
 export function checkProcess(config: ImageProcessConfig, where: string): ImageProcessConfig {
-  const all = [...config.entrypoint, ...config.cmd, ...config.env, config.workingDir, config.user, config.stopSignal ?? ''];
+  const all = [...config.entrypoint, ...config.cmd, ...config.env, config.workingDir, config.user, config.stopSignal ?? '', ...config.volumes];
   if (all.some((text) => text.includes('\0'))) throw new VmmError('IMAGE_BAD', `${where}: a NUL byte in its configuration`, { hint: 'the image is damaged' });
   return config;
 }

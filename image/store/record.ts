@@ -2,9 +2,13 @@ import type { ImageProcessConfig } from '../documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { JsonObject } from '../documents/json.ts';
 
+/** Of what is written now; older ones are read. */
+export const RECORD_VERSION = 2;
+
 /** What the store knows of one image; `images/HEX.json`. */
 export interface ImageRecord {
-  readonly version: 1;
+  /** 1: its configuration has no volumes yet, whatever the image says. */
+  readonly version: 1 | typeof RECORD_VERSION;
   /** `sha256:HEX` or `sha512:HEX`. */
   readonly id: string;
   /** File name of its disk in rootfs/, without `.erofs`. */
@@ -27,7 +31,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
   const rootfs = record.string('rootfs');
   if (!/^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id) || !/^[0-9a-f]{64}$/.test(rootfs)) throw new VmmError('IMAGE_BAD', `${where} names no image`, { hint: 'import it again' });
   return {
-    version: 1,
+    version: record.optionalNumber('version') === 1 ? 1 : RECORD_VERSION,
     id,
     rootfs,
     size: record.optionalNumber('size') ?? 0,
@@ -38,6 +42,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       workingDir: config?.optionalString('workingDir') ?? '',
       user: config?.optionalString('user') ?? '',
       stopSignal: config?.optionalString('stopSignal'),
+      volumes: config?.strings('volumes') ?? [],
     },
     created: record.optionalString('created'),
     imported: record.string('imported'),

@@ -5,7 +5,7 @@ import { ownNames, readSmallFile } from './folder.ts';
 import { diskName, recordName } from './forms.ts';
 import { candidateNames, hashName, normalName, repositoryOf } from './names.ts';
 import { reading, type StorePaths, storePaths } from './paths.ts';
-import { type ImageRecord, parseRecord } from './record.ts';
+import { type ImageRecord, parseRecord, RECORD_VERSION } from './record.ts';
 
 export { isImageName, normalName } from './names.ts';
 
@@ -107,10 +107,11 @@ export class ImageStore {
     return new VmmError('IMAGE_NOT_FOUND', `no image ${text} in the store`, { hint: tags.length === 0 ? hint : `there is ${shown}` });
   }
 
-  /** The image that a source held when it looked like `identity`. */
+  /** The image that a source held when it looked like `identity`; one whose record lacks something has to be read again. */
   sourceImage(identity: string): ImageRecord | undefined {
     const id = this.firstLine('sources', hashName(identity));
-    return id === '' ? undefined : this.get(id);
+    const record = id === '' ? undefined : this.get(id);
+    return record?.version === RECORD_VERSION ? record : undefined;
   }
 
   /** First line of a file of names/ or sources/; "" when there is none. */

@@ -131,7 +131,7 @@ describe('run options', () => {
   });
 
   it('command and entry point follow Docker', () => {
-    const image = { entrypoint: ['/e'], cmd: ['c'], env: [], workingDir: '', user: '', stopSignal: undefined };
+    const image = { entrypoint: ['/e'], cmd: ['c'], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] };
     expect(processArguments(image, undefined, [])).toEqual(['/e', 'c']);
     expect(processArguments(image, undefined, ['x'])).toEqual(['/e', 'x']);
     expect(processArguments(image, ['/n'], [])).toEqual(['/n']);

@@ -73,11 +73,25 @@ function aci(manifest: unknown, rootfs = dir({ etc: dir({ a: file('1'), b: file(
 }
 
 describe('forms made by hand', () => {
+  it('volumes are kept; a record of before is renewed by the same source', async () => {
+    const l = layout();
+    const folder = l.add(l.manifest(layers, configOf(layers, { config: { Volumes: { '/data': {}, '/var//lib/../x/': {} } } })), 'latest').write();
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const image = await resolveImage(folder, { store: own });
+    expect(image.config.volumes).toEqual(['/data', '/var/x']);
+    const [record] = own.list().map((entry) => entry.record);
+    const { volumes: _, ...config } = image.config;
+    writeFileSync(join(own.paths.images, readdirSync(own.paths.images)[0] as string), JSON.stringify({ ...record, version: 1, config }));
+    expect(own.list()[0]?.record).toMatchObject({ version: 1, config: { volumes: [] } });
+    expect(await resolveImage(folder, { store: own })).toEqual(image);
+    expect(own.list()[0]?.record.version).toBe(2);
+  });
+
   it('an OCI layout is recognised', async () => {
     const l = layout();
     const image = await fresh(l.add(l.manifest(layers), 'latest').write());
     expect(image.files).toEqual(FLAT);
-    expect(image.config).toEqual({ entrypoint: [], cmd: ['/bin/sh'], env: ['A=b'], workingDir: '/w', user: '1:2', stopSignal: 'SIGINT' });
+    expect(image.config).toEqual({ entrypoint: [], cmd: ['/bin/sh'], env: ['A=b'], workingDir: '/w', user: '1:2', stopSignal: 'SIGINT', volumes: [] });
   });
 
   it.each(['plain', 'gzip', 'zstd'] as const)('layers that are %s', async (compression) => {
@@ -140,7 +154,7 @@ describe('forms made by hand', () => {
     expect(record.id).toBe(`sha512:${sha512(bytes)}`);
     expect(names).toEqual(['example.com/demo:1']);
     expect(filesOf(own.rootfsPath(record.rootfs))).toEqual({ '.wh.y': '4', 'etc/a': '1', 'etc/b': '2', 'x.wh.': '3' });
-    expect(record.config).toEqual({ entrypoint: [], cmd: ['/bin/x', '-a'], env: ['A=b=c'], workingDir: '/w', user: '0:5', stopSignal: undefined });
+    expect(record.config).toEqual({ entrypoint: [], cmd: ['/bin/x', '-a'], env: ['A=b=c'], workingDir: '/w', user: '0:5', stopSignal: undefined, volumes: [] });
   });
 
   it('the path whitelist of an ACI keeps a hard link whose first name goes', async () => {
@@ -343,6 +357,9 @@ describe('hostile images', () => {
     ['a diff id by sha512', () => withConfig(diffIds(`sha512:${'a'.repeat(128)}`, right[1])), /^IMAGE_UNSUPPORTED .*sha512/],
     ['a variable with a NUL byte', () => withConfig({ config: { Env: ['A=\0b'] } }), /^IMAGE_BAD .*NUL/],
     ['a command that is a number', () => withConfig({ config: { Cmd: [1] } }), /^IMAGE_BAD .*list of strings/],
+    ['volumes that are a list', () => withConfig({ config: { Volumes: ['/data'] } }), /^IMAGE_BAD .*Volumes is not an object/],
+    ['a volume at the root', () => withConfig({ config: { Volumes: { '/x/..': {} } } }), /^IMAGE_BAD .*no place for a volume/],
+    ['a volume without a place', () => withConfig({ config: { Volumes: { data: {} } } }), /^IMAGE_BAD .*no place for a volume/],
     ['a command that is a string', () => withConfig({ config: { Cmd: 'sh' } }), /^IMAGE_BAD .*not a list/],
     ['fields of Object.prototype only', () => withManifest((m) => { for (const key of Object.keys(m)) delete (m as Record<string, unknown>)[key]; }), /^IMAGE_BAD .*no configuration/],
     ['an index without entries', () => layout().write(), /^IMAGE_NOT_FOUND .*empty/],

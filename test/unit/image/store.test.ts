@@ -41,8 +41,8 @@ function layoutOf(cmd: string, tag = 'latest'): string {
 
 /** A record with a disk of one byte; ids and keys are digits again and again. */
 async function put(store: ImageStore, id: string, key = id.replace(/^sha\d+:/, '').slice(0, 64), imported = '2026-01-01'): Promise<ImageRecord> {
-  const config = { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined };
-  const record: ImageRecord = { version: 1, id, rootfs: key, size: 1, config, created: undefined, imported, source: 'test' };
+  const config = { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] };
+  const record: ImageRecord = { version: 2, id, rootfs: key, size: 1, config, created: undefined, imported, source: 'test' };
   writeFileSync(store.rootfsPath(key), 'x');
   await changeStore(store, (change) => change.put(record));
   return record;
