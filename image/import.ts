@@ -71,7 +71,7 @@ async function importLayers(job: ImportJob, source: ImageSource): Promise<Import
   const notes: string[] = [];
   const imported = await withDisk(job, draft, async (file) => {
     const built = await buildRootfs({
-      layers: source.layers, out: { fd: file.fd, name: store.rootfsPath(key) }, tempDir: store.paths.tmp, contentKey: key, ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
+      layers: source.layers, out: { fd: file.fd, name: store.rootfsPath(key) }, tempDir: store.paths.tmp, contentKey: key, hash: false, ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
     });
     notes.push(...layerNotes(built.notes));
     return built.size;
@@ -90,7 +90,7 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined };
   const there = await changeStore(store, (change) => reuse(change, job, draft));
   if (there !== undefined) return there;
-  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key }).size);
+  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false }).size);
   return { ...imported, notes: skippedNotes(skipped, skippedCount) };
 }
 

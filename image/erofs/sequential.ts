@@ -6,13 +6,13 @@ const BUFFER_SIZE = 4 << 20;
 export const MAX_VIEW = BUFFER_SIZE / 4;
 
 /**
- * Writes a file from start to end through one large buffer, and hashes it on the way.
+ * Writes a file from start to end through one large buffer, and hashes it on the way if asked to.
  * Callers fill views of the buffer in place, so file data is copied once: from the source
  * file into it.
  */
 export class SequentialWriter {
   readonly #fd: number;
-  readonly #hash: Hash;
+  readonly #hash: Hash | undefined;
   readonly #what: string;
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
   #used = 0;
@@ -20,7 +20,7 @@ export class SequentialWriter {
   #beforeFirstFlush: ((start: Buffer) => void) | undefined;
 
   /** `beforeFirstFlush` may still change the file's first bytes: at least 3 MiB of it, or all. */
-  constructor(fd: number, hash: Hash, what: string, beforeFirstFlush: (start: Buffer) => void) {
+  constructor(fd: number, hash: Hash | undefined, what: string, beforeFirstFlush: (start: Buffer) => void) {
     this.#fd = fd;
     this.#hash = hash;
     this.#what = what;
@@ -56,7 +56,7 @@ export class SequentialWriter {
     const bytes = this.#buffer.subarray(0, this.#used);
     this.#beforeFirstFlush?.(bytes);
     this.#beforeFirstFlush = undefined;
-    this.#hash.update(bytes);
+    this.#hash?.update(bytes);
     writeFully(this.#fd, bytes, this.#flushed, this.#what);
     this.#flushed += this.#used;
     this.#used = 0;

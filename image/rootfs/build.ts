@@ -57,6 +57,7 @@ export interface BuildOptions {
   contentKey?: string;
   /** See ErofsOptions. */
   fsync?: boolean;
+  hash?: boolean;
   signal?: AbortSignal;
 }
 
@@ -101,6 +102,7 @@ async function build(options: BuildOptions, stack: LayerStack, resources: Resour
     contentKey: options.contentKey ?? chainId,
     ...(options.limits?.maxTotalBytes === undefined ? {} : { maxSize: options.limits.maxTotalBytes }),
     ...(options.fsync === undefined ? {} : { fsync: options.fsync }),
+    ...(options.hash === undefined ? {} : { hash: options.hash }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     // Before the image gets its name: did the files that were copied from stay the same?
     verify: () => resources.verify(),

@@ -125,10 +125,17 @@ export class PathSource implements ByteSource {
   }
 }
 
-/** A range of an open file that belongs to someone else, who closes it. */
+/** Reads shorter than this are answered from a window: a sparse file may have a million stretches of some bytes each. */
+const SMALL_READ = 16 << 10;
+const WINDOW = 128 << 10;
+
+/** A range of an open file that belongs to someone else, who closes it; its bytes do not change once they are there. */
 export class FdSource implements ByteSource {
   readonly #fd: number;
   readonly #what: string;
+  #window: Buffer | undefined;
+  #windowAt = 0;
+  #windowLength = 0;
 
   constructor(fd: number, what: string) {
     this.#fd = fd;
@@ -136,10 +143,24 @@ export class FdSource implements ByteSource {
   }
 
   read(into: Uint8Array, position: number): void {
+    if (into.length < SMALL_READ && this.#fromWindow(into, position)) return;
     if (!readFully(this.#fd, into, position)) throw endedEarly(this.#what);
   }
 
   release(): void {}
+
+  /** False at the file's end, which a read of its own finds out. */
+  #fromWindow(into: Uint8Array, position: number): boolean {
+    if (position < this.#windowAt || position + into.length > this.#windowAt + this.#windowLength) {
+      this.#window ??= Buffer.allocUnsafeSlow(WINDOW);
+      this.#windowAt = position;
+      this.#windowLength = readSync(this.#fd, this.#window, 0, WINDOW, position);
+      if (this.#windowLength < into.length) return false;
+    }
+    const start = position - this.#windowAt;
+    this.#window?.copy(into, 0, start, start + into.length);
+    return true;
+  }
 }
 
 /** Reads until `into` is full; false at an early end. */
