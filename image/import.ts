@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
 import { buildRootfs } from './rootfs/build.ts';
-import { type HostFs, type Skipped, treeFromDirectory } from './rootfs/dir.ts';
+import { type Skipped, treeFromDirectory } from './rootfs/dir.ts';
 import type { ImportNotes } from './rootfs/layers.ts';
 import { openSource } from './sources/open.ts';
 import type { PathReference } from './sources/reference.ts';
@@ -10,6 +10,7 @@ import type { ImageSource } from './sources/source.ts';
 import { changeStore, type StoreChange, type TemporaryFile } from './store/change.ts';
 import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
 import { type ImageStore, isImageName } from './store/store.ts';
+import type { LoadHost } from './tree/host.ts';
 import { quoteName } from './tree/names.ts';
 
 /** What an import is asked for. */
@@ -18,7 +19,7 @@ export interface ImportJob {
   readonly reference: PathReference;
   /** The reference as the user wrote it. */
   readonly text: string;
-  readonly host: (() => Promise<HostFs | undefined>) | undefined;
+  readonly host: LoadHost | undefined;
   /** What to call the image, of the names that it gives itself. The store's lock is held. */
   names(own: readonly string[]): readonly string[];
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */

@@ -16,7 +16,6 @@ export {
   type DirectoryOptions,
   type DirectoryTree,
   fingerprintDirectory,
-  type HostFs,
   type Skipped,
   treeFromDirectory,
 } from './rootfs/dir.ts';
@@ -24,6 +23,7 @@ export { ErofsImage, type ErofsStat } from './erofs/reader.ts';
 export { type ErofsOptions, type ErofsResult, writeErofs } from './erofs/writer.ts';
 export { type ImportNotes, type LayerHandler, type LayerOptions, LayerStack } from './rootfs/layers.ts';
 export { DEFAULT_LIMITS, type ImportLimits } from './tree/limits.ts';
+export type { HostFs, LoadHost } from './tree/host.ts';
 export { readTar, type TarEntry, type TarEntryType, type TarHandler, TarReader, type TarSummary } from './tar/reader.ts';
 export { tarFromTree } from './tar/writer.ts';
 export { contentFromBytes, type FileContent, readContent } from './tree/content.ts';

@@ -3,10 +3,10 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../base/errors.ts';
 import type { ImageProcessConfig } from './documents/config.ts';
-import type { HostFs } from './rootfs/dir.ts';
 import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
 import type { ImageRecord } from './store/record.ts';
 import { ImageStore, normalName } from './store/store.ts';
+import type { LoadHost } from './tree/host.ts';
 
 /** An image that is ready to run. */
 export interface ResolvedImage {
@@ -17,8 +17,8 @@ export interface ResolvedImage {
 
 export interface ResolveOptions {
   readonly store?: ImageStore;
-  /** What Node cannot do: extended attributes, sparse files (vmm/host). */
-  readonly host?: () => Promise<HostFs | undefined>;
+  /** What Node cannot do: extended attributes, sparse files, locks (vmm/host). */
+  readonly host?: LoadHost;
   /** Gets a line about what was left out or found odd in an import. */
   readonly note?: (text: string) => void;
 }
@@ -28,7 +28,7 @@ export interface ResolveOptions {
  * nothing but the source's stat fields and the record are read. Throws VmmError IMAGE_*, STORE_*.
  */
 export async function resolveImage(reference: string, options: ResolveOptions = {}): Promise<ResolvedImage> {
-  const store = options.store ?? new ImageStore();
+  const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'path') refuseBoth(store, reference);
   const record = parsed.kind === 'name' ? byName(store, parsed.name) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
@@ -53,7 +53,7 @@ function refuseBoth(store: ImageStore, text: string): void {
 
 /** Imports what a reference names and records it under `names`, or without them under its own. */
 export async function importImage(reference: string, options: ResolveOptions = {}, names: readonly string[] = []): Promise<{ record: ImageRecord; names: readonly string[] }> {
-  const store = options.store ?? new ImageStore();
+  const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'name') throw new VmmError('IMAGE_NOT_FOUND', `${reference} is not a path`, { hint: `give ${REFERENCE_FORMS}` });
   return importParsed(store, parsed, reference, options, names);

@@ -3,20 +3,10 @@ import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSyn
 import { VmmError } from '../../base/errors.ts';
 import { xattrFits } from '../erofs/xattrs.ts';
 import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from '../tree/content.ts';
+import type { HostFs } from '../tree/host.ts';
 import { bytesOf, type ByteString, byteString, quoteName } from '../tree/names.ts';
 import { type DirNode, makeDir, type NodeMeta, type TreeNode } from '../tree/node.ts';
 import { ExtentList, HOLE_BLOCK, isZeroBlock } from '../tree/zeros.ts';
-
-/** What Node's fs cannot do; given by the caller (vmm/host), so that this folder needs no FFI. */
-export interface HostFs {
-  /**
-   * Extended attributes of a file, not following a symbolic link (llistxattr, lgetxattr).
-   * `path` is the path's bytes; names are byte strings. Undefined or empty when there are none.
-   */
-  readXattrs?(path: Uint8Array): ReadonlyMap<ByteString, Uint8Array> | undefined;
-  /** The file's stretches of data, ascending, by SEEK_DATA and SEEK_HOLE; undefined when unknown. */
-  dataRanges?(fd: number, size: number): { offset: number; length: number }[] | undefined;
-}
 
 export interface DirectoryOptions {
   host?: HostFs;

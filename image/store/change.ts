@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
-import { makeFolders } from '../../vmm/host/folders.ts';
+import { makeFolders } from '../../base/folders.ts';
 import { ErofsImage } from '../erofs/reader.ts';
 import { OpenFolder } from './folder.ts';
 import { diskName, isUnfinishedDisk, recordName } from './forms.ts';
@@ -71,7 +71,7 @@ async function lockStore(store: ImageStore, make: boolean): Promise<StoreChange 
     fds.push(root);
     const marker = openMarker(root, paths);
     fds.push(marker);
-    await lockFile(marker);
+    await lockFile(marker, store.host);
     makeStoreFolders(root);
     return new StoreChange(store, root, marker);
   } catch (cause) {
@@ -132,7 +132,7 @@ export class StoreChange {
     const name = randomBytes(8).toString('hex');
     const path = `${this.#paths.tmp}/${name}`;
     const fd = changing(this.#paths, () => openSync(this.#folders.tmp.path(name), 'wx+', 0o644));
-    await lockFile(fd);
+    await lockFile(fd, this.#store.host);
     return {
       fd,
       name,
@@ -211,7 +211,7 @@ export class StoreChange {
         continue; // gone meanwhile, or somebody else's
       }
       try {
-        if (await tryLock(fd)) freed += this.#delete('tmp', name) ? stat.size : 0;
+        if (await tryLock(fd, this.#store.host)) freed += this.#delete('tmp', name) ? stat.size : 0;
       } finally {
         closeSync(fd);
       }

@@ -1,11 +1,7 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../../base/errors.ts';
-import { flock } from '../../vmm/host/sys.ts';
-
-// <sys/file.h>
-const LOCK_EX = 2;
-const LOCK_NB = 4;
+import type { LoadHost } from '../tree/host.ts';
 
 /** Between two tries for a lock that another process holds. Waiting in the kernel would hold up this thread, and signals with it. */
 const TRY_MS = 10;
@@ -14,17 +10,18 @@ const TRY_MS = 10;
  * Locks an open file against all others that lock it (flock(2)), waiting until it is free. The lock belongs to the open
  * file description: the kernel releases it when `fd` is closed, and with the process, however that ends. Throws STORE_LOCK.
  */
-export async function lockFile(fd: number): Promise<void> {
-  while (!(await tryLock(fd))) await sleep(TRY_MS);
+export async function lockFile(fd: number, host: LoadHost | undefined): Promise<void> {
+  while (!(await tryLock(fd, host))) await sleep(TRY_MS);
 }
 
 /** False when somebody else holds it. Throws STORE_LOCK. */
-export async function tryLock(fd: number): Promise<boolean> {
+export async function tryLock(fd: number, host: LoadHost | undefined): Promise<boolean> {
+  const byHost = (await host?.())?.tryLock;
+  if (byHost === undefined) return tryLockByProgram(fd);
   try {
-    return flock(fd, LOCK_EX | LOCK_NB);
+    return byHost(fd);
   } catch (error) {
-    if (!(error instanceof VmmError) || error.code !== 'FFI_MISSING') throw cannotLock(error);
-    return tryLockByProgram(fd);
+    throw cannotLock(error);
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
+import type { LoadHost } from '../tree/host.ts';
 import { ownNames, readSmallFile } from './folder.ts';
 import { diskName, recordName } from './forms.ts';
 import { candidateNames, hashName, normalName, repositoryOf } from './names.ts';
@@ -23,9 +24,12 @@ export interface StoredImage {
  */
 export class ImageStore {
   readonly paths: StorePaths;
+  /** What locks the store when it is changed; without it a program does. */
+  readonly host: LoadHost | undefined;
 
-  constructor(paths: StorePaths = storePaths()) {
+  constructor(paths: StorePaths = storePaths(), host?: LoadHost) {
     this.paths = paths;
+    this.host = host;
   }
 
   rootfsPath(key: string): string {

@@ -1,16 +1,21 @@
 import type { HostFs } from '../../image/index.ts';
 
+// <sys/file.h>
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
 /**
- * What an import of a directory needs beyond Node's fs: extended attributes and the holes of sparse files, by FFI.
+ * What a change of the store and an import of a directory need beyond Node's fs: extended attributes, the holes of sparse files, locks, by FFI.
  * Undefined where the FFI library does not load; such an import is still whole but for these.
  */
 export async function hostFs(): Promise<HostFs | undefined> {
   try {
     const { ffi } = await import('../host/ffi.ts');
     ffi();
-    const { dataRanges, readXattrs } = await import('../host/sys.ts');
+    const { dataRanges, flock, readXattrs } = await import('../host/sys.ts');
     return {
       readXattrs,
+      tryLock: (fd) => flock(fd, LOCK_EX | LOCK_NB),
       dataRanges: (fd, size) => dataRanges(fd, size).map(([start, end]) => ({ offset: start, length: end - start })),
     };
   } catch {

@@ -65,7 +65,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   }
   const [least, most, what] = command.takes;
   if (args.positionals.length < least || args.positionals.length > most) throw new VmmError('USAGE', `image ${name} takes ${what}`, { hint: 'see `vmm image --help`' });
-  await command.run(new ImageStore(), args.positionals, args);
+  await command.run(new ImageStore(undefined, hostFs), args.positionals, args);
   return 0;
 }
 

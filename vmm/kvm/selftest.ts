@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { makeFolders } from '../../base/folders.ts';
 import { HostCallError } from '../host/errno.ts';
 import { addressOf } from '../host/ffi.ts';
-import { makeFolders } from '../host/folders.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { close, ioctlScalar, mmap, munmap, preadTry } from '../host/sys.ts';
 import { KVM_CAP_BINARY_STATS_FD, KVM_GET_STATS_FD, kvm_stats_desc, kvm_stats_header } from '../host/uapi/kvm.ts';

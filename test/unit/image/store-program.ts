@@ -15,13 +15,15 @@ const SOURCE = `
 import { importImage, resolveImage } from './image/resolve.ts';
 import { pruneStore, removeImage } from './image/store/change.ts';
 import { ImageStore } from './image/store/store.ts';
+import { hostFs } from './vmm/cli/host-fs.ts';
+const store = new ImageStore(undefined, hostFs);
 const [how, reference, ...names] = process.argv.slice(2);
 try {
-  if (how === 'import') console.log((await importImage(reference, {}, names)).record.id);
-  else if (how === 'resolve') console.log((await resolveImage(reference)).rootfs);
-  else if (how === 'rm') console.log((await removeImage(new ImageStore(), reference)).join(' '));
-  else if (how === 'prune') console.log(await pruneStore(new ImageStore(), reference === 'all'));
-  else if (how === 'ls') console.log(new ImageStore().list().map(({ record }) => record.id).join(' '));
+  if (how === 'import') console.log((await importImage(reference, { store, host: hostFs }, names)).record.id);
+  else if (how === 'resolve') console.log((await resolveImage(reference, { store, host: hostFs })).rootfs);
+  else if (how === 'rm') console.log((await removeImage(store, reference)).join(' '));
+  else if (how === 'prune') console.log(await pruneStore(store, reference === 'all'));
+  else if (how === 'ls') console.log(store.list().map(({ record }) => record.id).join(' '));
 } catch (error) {
   console.error(error.code, error.message);
   process.exitCode = 1;

@@ -1,0 +1,17 @@
+import type { ByteString } from './names.ts';
+
+/** What Node's fs cannot do; given by the caller (vmm/host), so that this folder needs no FFI. */
+export interface HostFs {
+  /**
+   * Extended attributes of a file, not following a symbolic link (llistxattr, lgetxattr).
+   * `path` is the path's bytes; names are byte strings. Undefined or empty when there are none.
+   */
+  readXattrs?(path: Uint8Array): ReadonlyMap<ByteString, Uint8Array> | undefined;
+  /** The file's stretches of data, ascending, by SEEK_DATA and SEEK_HOLE; undefined when unknown. */
+  dataRanges?(fd: number, size: number): { offset: number; length: number }[] | undefined;
+  /** flock(2) with LOCK_EX and LOCK_NB; false when somebody else holds it. */
+  tryLock?(fd: number): boolean;
+}
+
+/** Loaded when it is needed; undefined where the FFI library is not there. */
+export type LoadHost = () => Promise<HostFs | undefined>;
