@@ -1,8 +1,9 @@
 /** The exports of machine and devices, by file: all that KVM needs of the module (dist/core-kvm.wasm). */
 export { machine_counter, machine_exit_clear, machine_exit_request, machine_init, machine_trace } from './core/machine';
 export { guest_dirty_take, guest_ptr, guest_written } from './core/guest';
-export { bus_add, bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './core/bus';
-export { kvm_exit, kvm_exits } from './core/kvm_run';
+export { bus_add } from './core/bus';
+export { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './io/access';
+export { kvm_exit, kvm_exits } from './io/kvm_run';
 export {
   device_inflight, device_poll, device_polled, device_process, device_quiesce, device_resume, device_version, device_waiting, devices_reset,
 } from './virtio/transport';

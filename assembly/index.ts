@@ -11,7 +11,7 @@ export {
   debug_address, debug_apply, debug_break, debug_clear, debug_clock_back, debug_reason, debug_registers_set, debug_translate,
   debug_watch,
 } from './cpu/debug/debug';
-export { guest_written_code } from './cpu/uop/blocks';
+export { guest_written_code } from './core/code';
 export { ioapic_set_irq } from './cpu/chips/ioapic';
 export { mmu_peek } from './cpu/memory/mmu';
 export { cpu_deadline } from './cpu/chips/timer';

@@ -5,7 +5,7 @@
  */
 import { CODE_MARK_BASE, DIRTY_BASE, RAM_BASE } from './layout';
 import { machine, region } from './machine';
-import { code_written } from './seams';
+import { guest_written_code } from './code';
 
 /**
  * The linear offset of guest memory `gpa`..`gpa + len`, which must lie in one region of the linear memory. 0 when any
@@ -53,7 +53,7 @@ export function guest_written_at(ptr: usize, len: usize): void {
       page++;
     }
   }
-  if (code) code_written(start, <u32>len);
+  if (code) guest_written_code(start, <u32>len);
 }
 
 /** The write hook for the host: guest memory `gpa`..`gpa + len` was written by a system call or a loader. */

@@ -44,6 +44,12 @@ export const VSOCK_SIZE: u32 = 0x0004_0000;
 
 export const LEGACY_BASE: u32 = 0x000d_0000;
 export const LEGACY_SIZE: u32 = 0x0001_0000;
+export const SERIAL_STATE: u32 = LEGACY_BASE;
+export const I8042_STATE: u32 = LEGACY_BASE + 0x200;
+export const RTC_STATE: u32 = LEGACY_BASE + 0x300;
+export const CMOS_STATE: u32 = LEGACY_BASE + 0x400;
+export const POWER_STATE: u32 = LEGACY_BASE + 0x500;
+export const SERIAL_RX: u32 = LEGACY_BASE + 0x1000;
 
 export const IRQCHIP_BASE: u32 = 0x000e_0000;
 export const IRQCHIP_SIZE: u32 = 0x0001_0000;

@@ -4,7 +4,7 @@
  *   0x000  class Machine
  *   0x100  regions of guest memory, REGION_MAX × 32 bytes
  *   0x200  bus ranges, BUS_MAX × 32 bytes (assembly/core/bus.ts)
- *   0xb00  exits of KVM by reason, 64 × u32 (assembly/core/kvm_run.ts)
+ *   0xb00  exits of KVM by reason, 64 × u32 (assembly/io/kvm_run.ts)
  */
 import { EINVAL, ENOSPC } from '../contract/generated/errno';
 import { host_event } from './host';

@@ -1,7 +1,8 @@
 /** cpu_run: what happens between blocks. */
 import { block_build } from './decode/build-block';
-import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE } from './uop/blocks';
-import { debug_at, DEBUG_BREAK, debug_low, DEBUG_WATCH, watch_taken_back } from './debug/debug';
+import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE, DEBUG_BREAK, DEBUG_WATCH } from './uop/blocks';
+import { debug_at, debug_low } from './debug/debug';
+import { watch_taken_back } from './memory/watch';
 import { raise_step, sys_deliver, sys_pending } from './system/exception';
 import { raise_gp, raise_ud } from './vcpu/fault';
 import { interp } from './execute/generated/interp';

@@ -2,8 +2,9 @@
  * Keyboard controller 8042, as far as a guest without a keyboard needs one: the reset line, and answers that let Linux's
  * probe find no device quickly.
  */
-import { LEGACY_BASE } from '../core/layout';
-import { BUS_I8042, BUS_PIO, bus_add } from '../core/bus';
+import { I8042_STATE } from '../core/layout';
+import { BUS_I8042 } from '../core/kinds';
+import { BUS_PIO, bus_add } from '../core/bus';
 import { MACHINE_EV_RESET, machine_event } from '../core/machine';
 
 const STATUS_OBF: u32 = 0x01; // output buffer full
@@ -38,7 +39,7 @@ class I8042 {
 
 @inline
 function state(): I8042 {
-  return changetype<I8042>(<usize>LEGACY_BASE + 0x200);
+  return changetype<I8042>(<usize>I8042_STATE);
 }
 
 export function i8042_add(): i32 {

@@ -3,8 +3,9 @@
  * vmm/boot/acpi.ts), the debug exit (0xf4) and the reset control register (0xcf9) that Linux tries after the keyboard
  * controller.
  */
-import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT } from '../core/layout';
-import { BUS_PIO, BUS_POWER, bus_add } from '../core/bus';
+import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT, POWER_STATE } from '../core/layout';
+import { BUS_PIO, bus_add } from '../core/bus';
+import { BUS_POWER } from '../core/kinds';
 import {
   MACHINE_EV_DEBUG_EXIT, MACHINE_EV_HALT, MACHINE_EV_MARK, MACHINE_EV_PANIC, MACHINE_EV_POWEROFF, MACHINE_EV_REBOOT,
   MACHINE_EV_RESET, MACHINE_F_DEBUG_EXIT, machine, machine_event,
@@ -33,7 +34,7 @@ const SLP_TYP_S5: u32 = 5 << 2;
 
 /** Claims the ports. */
 export function power_add(): i32 {
-  marks = 0;
+  state().marks = 0;
   let result = bus_add(BUS_PIO, POWER_PORT, 1, BUS_POWER, POWER_CONTROL);
   if (result == 0) result = bus_add(BUS_PIO, MARK_PORT, 1, BUS_POWER, POWER_MARK);
   if (result == 0) result = bus_add(BUS_PIO, RESET_CONTROL_PORT, 1, BUS_POWER, POWER_RESET_CONTROL);
@@ -49,9 +50,18 @@ export function power_read(arg: u32): u32 {
   return arg == POWER_RESET_CONTROL || arg == POWER_SLEEP_CONTROL || arg == POWER_SLEEP_STATUS ? 0 : 0xff;
 }
 
-/** Marks that a thread passes on: the host keeps each. */
+/** Marks that are passed on: the host keeps each. */
 const MARKS_MAX: u32 = 1024;
-let marks: u32 = 0;
+
+@unmanaged
+class Power {
+  marks: u32;
+}
+
+@inline
+function state(): Power {
+  return changetype<Power>(<usize>POWER_STATE);
+}
 
 export function power_write(arg: u32, value: u32): void {
   const v = value & 0xff;
@@ -63,8 +73,8 @@ export function power_write(arg: u32, value: u32): void {
       else if (v == 4) machine_event(MACHINE_EV_HALT, v, 0);
       break;
     case POWER_MARK:
-      if (marks < MARKS_MAX) {
-        marks += 1;
+      if (state().marks < MARKS_MAX) {
+        state().marks++;
         machine_event(MACHINE_EV_MARK, v, 0);
       }
       break;

@@ -2,8 +2,9 @@
  * Real-time clock MC146818 with 128 bytes of CMOS memory, behind ports 0x70 and 0x71: the host's wall clock in UTC. It
  * cannot be set and raises no interrupts.
  */
-import { LEGACY_BASE } from '../core/layout';
-import { BUS_PIO, BUS_RTC, bus_add } from '../core/bus';
+import { CMOS_STATE, RTC_STATE } from '../core/layout';
+import { BUS_PIO, bus_add } from '../core/bus';
+import { BUS_RTC } from '../core/kinds';
 import { host_wall } from '../core/host';
 import { own_fill, own_put8 } from '../core/guest';
 
@@ -39,10 +40,10 @@ class Rtc {
 
 @inline
 function state(): Rtc {
-  return changetype<Rtc>(<usize>LEGACY_BASE + 0x300);
+  return changetype<Rtc>(<usize>RTC_STATE);
 }
 
-const CMOS: usize = <usize>LEGACY_BASE + 0x400;
+const CMOS: usize = <usize>CMOS_STATE;
 
 export function rtc_add(): i32 {
   state().index = 0;

@@ -3,10 +3,11 @@
  * one. Output goes to `host_console(HOST_SERIAL, …)`, a byte at a time; a byte the host does not take is held and the
  * transmitter is busy until `console_drained`. Any vCPU may reach the ports, hence the lock.
  */
-import { COM1_IRQ, COM1_PORT, LEGACY_BASE } from '../core/layout';
+import { COM1_IRQ, COM1_PORT, SERIAL_RX, SERIAL_STATE } from '../core/layout';
 import { HOST_SERIAL, host_console } from '../core/host';
-import { BUS_PIO, BUS_SERIAL, bus_add } from '../core/bus';
-import { interrupt_pulse } from '../core/interrupt';
+import { BUS_PIO, bus_add } from '../core/bus';
+import { BUS_SERIAL } from '../core/kinds';
+import { interrupt_pulse } from '../interrupt/lines';
 import { lock, unlock } from '../core/lock';
 import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
 import { own_copy, own_put8 } from '../core/guest';
@@ -57,7 +58,7 @@ const RX_SIZE: u32 = 4096;
  * send that it waits for data.
  */
 const POLLS: u32 = 64;
-const RX: usize = <usize>LEGACY_BASE + 0x1000;
+const RX: usize = <usize>SERIAL_RX;
 
 @unmanaged
 class Serial {
@@ -82,7 +83,7 @@ class Serial {
 
 @inline
 function state(): Serial {
-  return changetype<Serial>(<usize>LEGACY_BASE);
+  return changetype<Serial>(<usize>SERIAL_STATE);
 }
 
 @inline

@@ -3,7 +3,7 @@ import { block_vars, blocks_init } from '../cpu/uop/blocks';
 import { dec_of, parse } from '../cpu/decode/decode';
 import { emit } from '../cpu/decode/emit';
 import { OP_SYS } from '../cpu/uop/generated/ops';
-import { S_UD } from '../cpu/system/sysops';
+import { S_UD } from '../cpu/execute/sysops';
 import { U_IMM, U_OP } from '../cpu/uop/uop';
 
 /** What the last t_parse found: 0 memory operand, 1 base, 2 index (16 none, 17 RIP), 3 scale, 4 displacement, 5 immediate. */

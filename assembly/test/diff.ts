@@ -1,6 +1,6 @@
 /** The software side of test/support/cpudiff.c: same cases, same memory map, same results. */
 import { RAM_BASE } from '../core/layout';
-import { guest_written_code } from '../cpu/uop/blocks';
+import { guest_written_code } from '../core/code';
 import { flags_get, flags_set } from '../cpu/vcpu/flags';
 import { update_mode } from '../cpu/vcpu/modes';
 import { update_paging } from '../cpu/memory/mmu';

@@ -1,6 +1,7 @@
 /** Entry of the tests of the integer core: the whole CPU, for small programs and single instructions. */
 export { machine_init } from '../core/machine';
-export { blocks_flush, block_find, code_write, guest_written_code } from '../cpu/uop/blocks';
+export { blocks_flush, block_find, code_write } from '../cpu/uop/blocks';
+export { guest_written_code } from '../core/code';
 export { flags_get, flags_set, set_flags_explicit, cond } from '../cpu/vcpu/flags';
 export { update_mode } from '../cpu/vcpu/modes';
 export { update_paging } from '../cpu/memory/mmu';
@@ -10,4 +11,5 @@ export { tlb_init, tlb_flush_all } from '../cpu/memory/tlb';
 export { cpu_field, enter_long64, enter_real, irqchip_reset } from '../cpu/system/reset';
 export * from './decode';
 export * from './diff';
-export { lapic_set_irr, lapic_write } from '../cpu/chips/lapic';
+export { lapic_set_irr } from '../cpu/chips/apic';
+export { lapic_write } from '../cpu/chips/lapic';

@@ -9,7 +9,8 @@ import {
 } from '../contract/generated/virtio';
 import { host_discard } from '../core/host';
 import { guest_gpa, guest_ptr, guest_written_at, own_fill, own_put32, own_put64 } from '../core/guest';
-import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from './device';
+import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_of, device_private } from './device';
+import { device_new } from './slot';
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 // struct virtio_balloon_config (§5.5.4).

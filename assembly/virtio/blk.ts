@@ -19,9 +19,10 @@ import { BLK_BASE, BLK_STRIDE } from '../core/layout';
 import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from '../core/host';
 import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from '../core/guest';
 import {
-  Device, REASON_REQUEST, device_active, device_config, device_config_changed, device_fail, device_lock, device_new, device_of,
-  device_private, device_unlock,
+  Device, REASON_REQUEST, device_active, device_config, device_config_changed, device_fail, device_lock, device_of, device_private,
+  device_unlock,
 } from './device';
+import { device_new } from './slot';
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from './queue';
 
 const SECTOR: u32 = 512;

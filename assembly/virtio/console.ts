@@ -8,7 +8,8 @@ import { HOST_SERIAL, host_console } from '../core/host';
 import { own_put16, own_put32, own_put8 } from '../core/guest';
 import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
 import { serial_drained } from '../legacy/serial';
-import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_new, device_of, device_private } from './device';
+import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_of, device_private } from './device';
+import { device_new } from './slot';
 import { Queue, chain_write, queue_at, queue_no_kick, queue_pop, queue_publish, queue_unpop, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 // struct virtio_console_config (§5.3.4).

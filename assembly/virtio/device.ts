@@ -1,28 +1,11 @@
-/**
- * A virtio device's state, at DEVICE_BASE + slot * DEVICE_STRIDE:
- *
- *   0x0000  class Device
- *   0x0100  configuration space, CONFIG_MAX bytes (virtio 1.2, §2.5)
- *   0x0200  class Queue × QUEUE_MAX (queue.ts)
- *   0x0600  chain tables, one for even and one for odd queues: {u32 linear offset, u32 length} × QUEUE_SIZE_MAX
- *   0x1600  the device type's own state
- *
- * Two kinds of threads touch it. The owner (one thread at a time) processes queues and calls the exported functions of
- * a device type; vCPU threads reach registers. `lock` serialises whatever reads or changes queues, configuration space
- * or status; `interrupt_status` is reached by atomics alone.
- */
-import { EBUSY, EINVAL } from '../contract/generated/errno';
+
 import {
-  INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTIO_F_RING_RESET,
-  VIRTIO_F_VERSION_1,
+  INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK,
 } from '../contract/generated/virtio';
-import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE } from '../core/layout';
-import { own_fill } from '../core/guest';
-import { interrupt_pulse } from '../core/interrupt';
+import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, } from '../core/layout';
+import { interrupt_pulse } from '../interrupt/lines';
 import { lock, unlock } from '../core/lock';
 import { MACHINE_EV_NEEDS_RESET, machine_event } from '../core/machine';
-import { BUS_MMIO, BUS_VIRTIO, bus_add } from '../core/bus';
-import { QUEUE_MAX, QUEUE_SIZE_MAX, queue_at, queue_reset } from './queue';
 
 export const DEVICE_STATE_VERSION: u32 = 1;
 
@@ -95,34 +78,6 @@ export function device_private(d: Device): usize {
 @inline
 export function device_config(d: Device): usize {
   return changetype<usize>(d) + DEV_CONFIG;
-}
-
-/**
- * Puts a device of `kind` into the empty `slot`: interrupt and address follow from the slot. `features` beside the
- * common ones that every device here offers. 0, -EINVAL, -EBUSY, or what `bus_add` says.
- */
-export function device_new(slot: u32, kind: u32, features: u64, queues: u32, queue_size: u32, config_len: u32): i32 {
-  if (slot >= VIRTIO_MMIO_SLOTS || queues > QUEUE_MAX || queue_size > QUEUE_SIZE_MAX || config_len > CONFIG_MAX) return -EINVAL;
-  const d = device_at(slot);
-  if (d.kind != 0) return -EBUSY;
-  const added = bus_add(BUS_MMIO, <u64>VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE, VIRTIO_MMIO_STRIDE, BUS_VIRTIO, slot);
-  if (added < 0) return added;
-  own_fill(changetype<usize>(d), 0, DEVICE_STRIDE);
-  d.slot = slot;
-  d.version = DEVICE_STATE_VERSION;
-  d.line = VIRTIO_MMIO_IRQ + slot;
-  d.features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_RESET;
-  d.queue_count = queues;
-  d.config_len = config_len;
-  for (let i: u32 = 0; i < queues; i++) {
-    const q = queue_at(d, i);
-    q.index = i;
-    q.max = queue_size;
-    q.table = changetype<usize>(d) + DEV_TABLES + <usize>(i & 1) * DEV_TABLE_SIZE;
-    queue_reset(q);
-  }
-  d.kind = kind;
-  return 0;
 }
 
 // ---- lock ----------------------------------------------------------------------------------------------------

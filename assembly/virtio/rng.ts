@@ -2,7 +2,8 @@
 import { VIRTIO_F_IN_ORDER, VIRTIO_ID_ENTROPY } from '../contract/generated/virtio';
 import { host_random } from '../core/host';
 import { guest_written_at } from '../core/guest';
-import { Device, REASON_REQUEST, device_active, device_fail, device_new } from './device';
+import { Device, REASON_REQUEST, device_active, device_fail } from './device';
+import { device_new } from './slot';
 import { Queue, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
 /** Most bytes for one buffer: drivers ask for tens, and may get fewer than they ask for. */

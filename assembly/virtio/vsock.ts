@@ -14,7 +14,8 @@ import {
 } from '../contract/generated/virtio';
 import { own_put32, own_put64 } from '../core/guest';
 import { host_vsock } from '../core/host';
-import { Device, device_active, device_config, device_fail, device_new, REASON_REQUEST } from './device';
+import { Device, device_active, device_config, device_fail, REASON_REQUEST } from './device';
+import { device_new } from './slot';
 import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 import {
   Conn, conn_alloc, conn_at, CONN_CLOSED, CONN_CONNECTING, CONN_ESTABLISHED, conn_find, conn_free, conn_handle, CONN_MAX, conn_post, CONN_REQUESTED,

@@ -6,7 +6,7 @@ import {
 } from '../host/uapi/kvm.ts';
 import type { VcpuExit } from './vcpu.ts';
 
-/** Results of `kvm_exit` (assembly/core/kvm_run.ts); a test compares them with that file. */
+/** Results of `kvm_exit` (assembly/io/kvm_run.ts); a test compares them with that file. */
 export const VCPU_RUN = 0;
 export const VCPU_INTR = 1;
 export const VCPU_SHUTDOWN = 3;

@@ -10,6 +10,7 @@ export interface CoreExports {
   machine_trace(mask: number): void;
   machine_counter(index: number): number;
   guest_written(gpa: number, length: number): void;
+  // assembly/io
   kvm_exit(vcpu: number): number;
   // assembly/legacy
   serial_add(): number;

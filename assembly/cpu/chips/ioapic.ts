@@ -7,7 +7,7 @@
  */
 import { IRQCHIP_BASE } from '../../core/layout';
 import { lock, unlock } from '../../core/lock';
-import { apic_send } from './lapic';
+import { apic_send } from './apic';
 import { pic_set_line } from './pic';
 import { CHIP_LOCK, cpu_count } from '../vcpu/smp';
 

@@ -1,15 +1,9 @@
-/**
- * Time of a vCPU. The TSC and the local APIC's clock both tick once a nanosecond.
- *
- * `time_mode` 0: TSC = host's monotonic clock + tsc_offset. Else TSC = (retired instructions) × time_mode + the time in
- * which this vCPU did not run, so that equal runs have equal clocks (count.ts). Neither ever runs backward.
- */
+/** A vCPU's timers: when the next one fires, firing it, waiting for it. The local APIC's clock ticks once a nanosecond, as the TSC. */
 import { host_now } from '../../core/host';
 import { wait32 } from '../../core/wait';
-import { leave_block } from '../vcpu/fault';
 import { lapic_timer_expiry, lapic_timer_poll, lapic_timer_shift } from './lapic';
 import { pit_expiry, pit_poll, pit_shift } from './pit';
-import { cpu_at } from '../vcpu/smp';
+import { timer_armed, tsc_now } from './tsc';
 import { Cpu, PEND_INIT, PEND_INTR, PEND_KICK, PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER } from '../vcpu/state';
 import { count_stat, STAT_HALTS } from '../vcpu/stats';
 
@@ -18,19 +12,6 @@ export const NEVER: f64 = Infinity;
 
 const WAKE: usize = offsetof<Cpu>('wake');
 const PENDING: usize = offsetof<Cpu>('pending');
-
-/** The TSC now. */
-export function tsc_now(cpu: usize): u64 {
-  const c = changetype<Cpu>(cpu);
-  let t: u64;
-  if (c.time_mode != 0) t = c.icount * c.time_mode + c.idle_ns;
-  else t = <u64>(<i64>host_now());
-  t += c.tsc_offset;
-  // Backward by less than ten seconds is a clock's jitter; more is a written TSC
-  if (t < c.tsc_last && c.tsc_last - t < 10_000_000_000) return c.tsc_last;
-  c.tsc_last = t;
-  return t;
-}
 
 /** WRMSR IA32_TSC: what is due fires first; of what is not, only a deadline is moved nearer or away. */
 export function tsc_write(cpu: usize, v: u64): void {
@@ -43,11 +24,6 @@ export function tsc_write(cpu: usize, v: u64): void {
   lapic_timer_shift(cpu, v - now);
   if (c.index == 0) pit_shift(v - now);
   timer_armed(cpu);
-}
-
-/** The PIT's time, which is vCPU 0's TSC, on the thread of `cpu`, whose own TSC may have been written. */
-export function pit_now(cpu: usize): u64 {
-  return tsc_now(cpu) + (changetype<Cpu>(cpu_at(0)).tsc_offset - changetype<Cpu>(cpu).tsc_offset);
 }
 
 /** TSC value of the next timer event of this vCPU, 0 for none. vCPU 0 also runs the PIT. */
@@ -85,11 +61,6 @@ export function timer_insns(cpu: usize, most: i32): i32 {
   const k: u64 = changetype<Cpu>(cpu).time_mode;
   const n = (next - now + k - 1) / k;
   return n < <u64>most ? <i32>n : most;
-}
-
-/** A timer was set: with counted time cpu_run looks at it before the next instruction, so that it fires at its very time. */
-export function timer_armed(cpu: usize): void {
-  if (changetype<Cpu>(cpu).time_mode != 0) leave_block(cpu);
 }
 
 /** Host time (nanoseconds of `host_now`) of the vCPU's next timer event, NEVER when none is set. */

@@ -13,35 +13,22 @@
  * it alone, notes the hit and stops behind it.
  */
 import { DEBUG_BASE, DEBUG_SIZE } from '../../core/layout';
-import { block_vars, blocks_flush, BlockVars } from '../uop/blocks';
-import { raise } from '../vcpu/fault';
+import { block_vars, DEBUG_BREAK, DEBUG_WATCH, blocks_flush, } from '../uop/blocks';
 import { mmu_peek, update_paging } from '../memory/mmu';
+import { WATCHES, WATCH_LIST, WATCH_MAX, WATCH_SIZE } from '../memory/watch';
 import { MODE_64, update_mode } from '../vcpu/modes';
 import { cpu_at, cpu_count } from '../vcpu/smp';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_NONE, SEG_BASE, SEG_CS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, SEG_BASE, SEG_CS } from '../vcpu/state';
 import { tlb_flush_all } from '../memory/tlb';
 
 const BREAKS: usize = DEBUG_BASE;
-const WATCHES: usize = DEBUG_BASE + 4;
 const LOW_BITS: usize = DEBUG_BASE + 0x40;
 const BREAK_LIST: usize = DEBUG_BASE + 0x400;
-const WATCH_LIST: usize = DEBUG_BASE + 0xc00;
 export const BREAK_MAX: u32 = 256;
-export const WATCH_MAX: u32 = 32;
-const WATCH_SIZE: u32 = 32;
-
-/** Bits of BlockVars.debug. */
-export const DEBUG_BREAK: u32 = 1;
-export const DEBUG_WATCH: u32 = 2;
 
 /** Why cpu_run returned RUN_DEBUG (`debug_reason`). */
 export const DEBUG_STEP: u32 = 0;
 export const DEBUG_AT_BREAK: u32 = 1;
-export const DEBUG_READ: u32 = 2;
-export const DEBUG_WRITE: u32 = 3;
-
-/** Pseudo vector that takes an instruction back when it touches a watched range. */
-const X_WATCH: u32 = 0x100;
 
 // ---- the host's side: all vCPUs stand still ------------------------------------------------------------------------
 
@@ -142,48 +129,4 @@ export function debug_at(cpu: usize): bool {
     if (load<u64>(BREAK_LIST + (<usize>i << 3)) == va) return true;
   }
   return false;
-}
-
-/** True when a watchpoint lies in the page at `page`. */
-export function watch_page(page: u64): bool {
-  const n = load<u32>(WATCHES);
-  for (let i: u32 = 0; i < n; i++) {
-    const w = WATCH_LIST + i * WATCH_SIZE;
-    if (load<u64>(w) <= (page | 0xfff) && load<u64>(w, 8) >= page) return true;
-  }
-  return false;
-}
-
-/**
- * An access of the guest to [va, va + size); `accesses` as in debug_watch. True: the instruction is taken back, the caller
- * returns as after a fault.
- */
-export function watch_access(cpu: usize, va: u64, size: u32, accesses: u32): bool {
-  const n = load<u32>(WATCHES);
-  const last = va + (size - 1);
-  for (let i: u32 = 0; i < n; i++) {
-    const w = WATCH_LIST + i * WATCH_SIZE;
-    if (!(load<u32>(w, 16) & accesses) || load<u64>(w) > last || load<u64>(w, 8) < va) continue;
-    const v = block_vars(cpu);
-    if (v.watch_raise) {
-      raise(cpu, X_WATCH, 0);
-      return true;
-    }
-    if (v.watch_hit != DEBUG_WRITE) {
-      v.watch_hit = load<u32>(w, 16) & accesses & 2 ? DEBUG_WRITE : DEBUG_READ;
-      v.watch_at = load<u64>(w) > va ? load<u64>(w) : va;
-    }
-    return false;
-  }
-  return false;
-}
-
-/** After blocks ran with `watch_raise`: true when an instruction was taken back and is to run again alone. */
-export function watch_taken_back(c: Cpu, v: BlockVars): bool {
-  v.watch_raise = 0;
-  if (c.fault != FAULT_EXCEPTION || c.fault_vector != X_WATCH) return false;
-  c.fault = FAULT_NONE;
-  v.link = 0;
-  v.watch_redo = 1;
-  return true;
 }

@@ -1,9 +1,10 @@
 /** Decodes a block: instruction after instruction from one page, then the backward pass over the flags. */
 import { RAM_BASE } from '../../core/layout';
 import {
-  B_BYTES, B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, BLOCK_INSNS, BLOCK_ROOM, block_insert, block_vars,
-  blocks_flush, code_mark, gen_at, NO_PAGE,
+  B_BYTES, B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, BLOCK_INSNS, BLOCK_ROOM, block_insert, block_vars, blocks_flush,
+  NO_PAGE,
 } from '../uop/blocks';
+import { code_mark, gen_at } from '../../core/code';
 import { debug_low } from '../debug/debug';
 import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit } from './emit';
@@ -15,7 +16,7 @@ import { F_START } from './generated/optab';
 import { mmu_fetch, PA_FAULT } from '../memory/mmu';
 import { MODE_64, MODE_STEP } from '../vcpu/modes';
 import { Cpu } from '../vcpu/state';
-import { S_GP } from '../system/sysops';
+import { S_GP } from '../execute/sysops';
 import { U_IP, U_OP, UOP_SIZE } from '../uop/uop';
 
 const IS_OK: u32 = 0;

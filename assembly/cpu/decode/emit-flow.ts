@@ -4,7 +4,7 @@ import { EMIT_END, EMIT_ON, next_address, prepare, put_link, put_mem, put_op, rm
 import * as O from '../uop/generated/ops';
 import { MODE_64 } from '../vcpu/modes';
 import * as T from '../execute/stackops';
-import * as S from '../system/sysops';
+import * as S from '../execute/sysops';
 import { U_BASE, U_DISP, U_IMM, U_OP } from '../uop/uop';
 
 // ---- stack -----------------------------------------------------------------------------------------------------------

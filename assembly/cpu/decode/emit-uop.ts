@@ -4,7 +4,7 @@ import * as O from '../uop/generated/ops';
 import { ES_ADDR16, ES_WRITE } from '../execute/interp_support';
 import { MODE_64 } from '../vcpu/modes';
 import { REG_BLOCK, REG_TMP0, REG_TMP1, SEG_DS, SEG_FS, SEG_SS } from '../vcpu/state';
-import * as S from '../system/sysops';
+import * as S from '../execute/sysops';
 import { INDEX_ADDR32, U_A, U_B, U_BASE, U_DISP, U_IMM, U_INDEX, U_IP, U_OP, UOP_SIZE } from '../uop/uop';
 
 export const TMP0: u32 = REG_TMP0 << 3;

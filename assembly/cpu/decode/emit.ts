@@ -13,7 +13,7 @@ import * as M from '../execute/misc';
 import { MODE_64 } from '../vcpu/modes';
 import * as T from '../execute/stackops';
 import { Cpu, SEG_CS, SEG_DS } from '../vcpu/state';
-import * as S from '../system/sysops';
+import * as S from '../execute/sysops';
 
 // ---- groups by hand -----------------------------------------------------------------------------------------------------
 

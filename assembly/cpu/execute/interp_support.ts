@@ -1,6 +1,7 @@
 /** What the dispatcher (generated/interp.ts) calls or inlines beside the operations themselves. */
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
-import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, gen_at, JUMP_CACHE, JUMP_ENTRIES } from '../uop/blocks';
+import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, JUMP_CACHE, JUMP_ENTRIES } from '../uop/blocks';
+import { gen_at } from '../../core/code';
 import { raise, raise_gp, X_GP, X_SS } from '../vcpu/fault';
 import { cond } from '../vcpu/flags';
 import { canonical, mmu_fetch, PA_FAULT } from '../memory/mmu';

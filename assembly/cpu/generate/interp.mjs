@@ -45,7 +45,7 @@ import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../../vcpu/state';
 import { canonical } from '../../memory/mmu';
 import { stack_op } from '../stackops';
 import { STRING_AGAIN, string_op } from '../string';
-import { sys_op } from '../../system/sysops';
+import { sys_op } from '../sysops';
 import { tlb_slot } from '../../memory/tlb';
 import { ea, ea_bd, U_A, U_B, U_DISP, U_IMM, U_IP, U_OP, UOP_SIZE } from '../../uop/uop';
 

@@ -7,8 +7,8 @@
  * this vCPU exactly, for others as soon as they look at the page's generation.
  */
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
-import { block_vars, code_write } from '../uop/blocks';
-import { DEBUG_WATCH, watch_access, watch_page } from '../debug/debug';
+import { block_vars, code_write, DEBUG_WATCH } from '../uop/blocks';
+import { watch_access, watch_page } from './watch';
 import { mmio_read, mmio_write, phys_read } from './mmio';
 import { ACC_R, ACC_W, mmu_pa, PA_FAULT } from './mmu';
 import { Cpu, CPU_BOUNCE } from '../vcpu/state';

@@ -2,10 +2,11 @@
  * Physical accesses that may leave RAM: the CPU's own local APIC page and the IOAPIC are claimed here, the rest goes
  * to the machine's bus.
  */
-import { bus_mmio_read, bus_mmio_write } from '../../core/bus';
+import { bus_mmio_read, bus_mmio_write } from '../../io/access';
 import { IOAPIC_GPA, RAM_BASE } from '../../core/layout';
 import { ioapic_read, ioapic_write } from '../chips/ioapic';
-import { lapic_enabled, lapic_read, lapic_write } from '../chips/lapic';
+import { lapic_enabled } from '../chips/apic';
+import { lapic_read, lapic_write } from '../chips/lapic';
 import { Cpu } from '../vcpu/state';
 
 const APIC_PAGE: u64 = 0x0000_00ff_ffff_f000;

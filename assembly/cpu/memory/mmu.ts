@@ -4,8 +4,8 @@
  * SMEP, SMAP, PKE, PCIDE, LA57.
  */
 import { RAM_BASE } from '../../core/layout';
-import { block_vars } from '../uop/blocks';
-import { DEBUG_WATCH, watch_page } from '../debug/debug';
+import { block_vars, DEBUG_WATCH } from '../uop/blocks';
+import { watch_page } from './watch';
 import { raise, X_GP, X_PF, X_UD } from '../vcpu/fault';
 import { FAULT_EXCEPTION, Cpu } from '../vcpu/state';
 import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_GLOBAL, tlb_slot, tlb_user } from './tlb';

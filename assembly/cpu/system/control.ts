@@ -9,7 +9,8 @@ import { host_random } from '../../core/host';
 import { irq_recheck } from './exception';
 import { leave_block, raise, raise_gp, raise_ud, X_DB, X_GP } from '../vcpu/fault';
 import { flags_get, flags_set } from '../vcpu/flags';
-import { APIC_TPR, lapic_accept, lapic_read, lapic_write } from '../chips/lapic';
+import { APIC_TPR, lapic_accept } from '../chips/apic';
+import { lapic_read, lapic_write } from '../chips/lapic';
 import { canonical, update_paging } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
 import { EFER_LMA, EFER_LME, EFER_SCE } from './msr';
@@ -17,7 +18,7 @@ import { ATTR_L, is64, long_mode, protected_mode, seg_attr, seg_set, set_cpl } f
 import { cpu_at, cpu_count, cpu_signal } from '../vcpu/smp';
 import { Cpu, CPU_SCRATCH, FAULT_HALT, PEND_TIMER, SEG_CS, SEG_SS } from '../vcpu/state';
 import { count_stat, STAT_HYPERCALLS, STAT_TLB_FLUSHES } from '../vcpu/stats';
-import { tsc_now } from '../chips/timer';
+import { tsc_now } from '../chips/tsc';
 import { tlb_flush_all, tlb_flush_page } from '../memory/tlb';
 
 const CR0_PE: u64 = 1;

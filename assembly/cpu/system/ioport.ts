@@ -1,5 +1,5 @@
 /** IN and OUT: permission (IOPL, the TSS's bitmap), the CPU side's own ports (PIC, PIT), then the machine's bus. */
-import { bus_pio_read, bus_pio_write } from '../../core/bus';
+import { bus_pio_read, bus_pio_write } from '../../io/access';
 import { machine_exit_request } from '../../core/machine';
 import { raise, X_GP } from '../vcpu/fault';
 import { rd16_sys } from '../memory/mem';
@@ -9,7 +9,7 @@ import { ATTR_P, protected_mode, seg_ptr } from '../memory/segment';
 import { cpu_at, cpu_signal } from '../vcpu/smp';
 import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from '../vcpu/state';
 import { count_stat, STAT_IO } from '../vcpu/stats';
-import { pit_now, timer_armed } from '../chips/timer';
+import { pit_now, timer_armed } from '../chips/tsc';
 
 /** True when the running code may access `size` ports from `port`; else #GP(0) (SDM Vol. 1 §19.5.2). */
 export function io_allowed(cpu: usize, port: u32, size: u32): bool {

@@ -9,7 +9,8 @@ import { update_mode } from '../vcpu/modes';
 import { seg_ptr } from '../memory/segment';
 import { Cpu, SEG_BASE, SEG_FS, SEG_GS } from '../vcpu/state';
 import { count_msr } from '../vcpu/stats';
-import { tsc_now, tsc_write } from '../chips/timer';
+import { tsc_now } from '../chips/tsc';
+import { tsc_write } from '../chips/timer';
 import { tlb_flush_all } from '../memory/tlb';
 
 // Names and numbers: SDM Vol. 4, chapter 2.

@@ -1,5 +1,5 @@
 /**
- * The cache of decoded blocks of one vCPU, and the truth of decoded code under writes.
+ * The cache of decoded blocks of one vCPU. What writes to their bytes do to them is in core/code.ts.
  *
  * A vCPU's share of the BLOCK area starts with a hash table (u32 heads), then blocks one after another. When it is
  * full everything is dropped at once. A block:
@@ -14,12 +14,9 @@
  *   +24 u32 pa2       page of the second part of an instruction that crosses pages, or NO_PAGE
  *   +28 u32 gen2
  *   +32 …   micro-ops
- *
- * Who reads code bytes first notes the generation, then marks the page and the 64-byte lines, then reads. Who writes
- * code stores, looks at the marks, clears them, then bumps the generation. So bytes that change after they were read
- * always end in a generation that differs from the block's.
  */
-import { BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_MAX, VCPU_MAX } from '../../core/layout';
+import { kill_lines } from '../../core/code';
+import { BLOCK_BASE, BLOCK_SIZE, VCPU_MAX } from '../../core/layout';
 import { leave_block } from '../vcpu/fault';
 import { Cpu, CPU_PRIVATE } from '../vcpu/state';
 import { UOP_SIZE } from './uop';
@@ -73,6 +70,10 @@ export class BlockVars {
   watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
   watch_at: u64;
 }
+
+/** Bits of BlockVars.debug. */
+export const DEBUG_BREAK: u32 = 1;
+export const DEBUG_WATCH: u32 = 2;
 
 @inline
 export function block_vars(cpu: usize): BlockVars {
@@ -138,38 +139,6 @@ export function block_insert(cpu: usize, b: usize): void {
   store<u32>(at, <u32>b);
 }
 
-/** Linear offset of the generation of the page that holds guest physical address `pa`. */
-@inline
-export function gen_at(pa: u32): usize {
-  return PAGE_GEN_BASE + ((pa >> 12) << 2);
-}
-
-/** Marks the lines of [pa, pa + len), inside one page, as read by the decoder. */
-export function code_mark(pa: u32, len: u32): void {
-  const page = pa >> 12;
-  atomic.store<u8>(CODE_MARK_BASE + page, 1);
-  atomic.or<u64>(LINE_MASK_BASE + (page << 3), line_bits(pa & 0xfff, len));
-}
-
-/** Bits of the 64-byte lines that [off, off + len) touches; off + len ≤ 4096, len ≥ 1. */
-@inline
-function line_bits(off: u32, len: u32): u64 {
-  const first: u64 = off >> 6;
-  const last: u64 = (off + len - 1) >> 6;
-  return (<u64>-1 >> (63 - (last - first))) << first;
-}
-
-/** Kills the decoded code of a page if [off, off + len) holds some. True: it did. */
-function kill_lines(page: u32, off: u32, len: u32): bool {
-  if (!load<u8>(CODE_MARK_BASE + page)) return false;
-  const mask: usize = LINE_MASK_BASE + (page << 3);
-  if (!(load<u64>(mask) & line_bits(off, len))) return false;
-  atomic.store<u64>(mask, 0);
-  atomic.store<u8>(CODE_MARK_BASE + page, 0);
-  atomic.add<u32>(PAGE_GEN_BASE + (page << 2), 1);
-  return true;
-}
-
 /** A store of this vCPU to [pa, pa + len) hit a page with CODE_MARK. Leaves the running block when it may be hit. */
 export function code_write(cpu: usize, pa: u32, len: u32): void {
   const end: u64 = <u64>pa + len;
@@ -183,19 +152,5 @@ export function code_write(cpu: usize, pa: u32, len: u32): void {
       if (b != 0 && (load<u32>(b, B_PA) >> 12 == <u32>(at >> 12) || load<u32>(b, B_PA2) == (<u32>at & ~0xfff))) leave_block(cpu);
     }
     at += n;
-  }
-}
-
-/** A device or the host wrote [pa, pa + len) of guest RAM: call after the bytes are there, from any thread. */
-export function guest_written_code(pa: u32, len: u32): void {
-  if (pa >= RAM_MAX) return;
-  if (len > RAM_MAX - pa) len = RAM_MAX - pa;
-  let at = pa;
-  while (len) {
-    const off = at & 0xfff;
-    const n = len < 4096 - off ? len : 4096 - off;
-    kill_lines(at >> 12, off, n);
-    at += n;
-    len -= n;
   }
 }

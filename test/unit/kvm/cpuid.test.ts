@@ -106,7 +106,7 @@ describe('CPUID for a guest', () => {
 
 describe('exits in words', () => {
   test('the results of kvm_exit are those of the core', () => {
-    const source = readFileSync(join(root, 'assembly/core/kvm_run.ts'), 'utf8');
+    const source = readFileSync(join(root, 'assembly/io/kvm_run.ts'), 'utf8');
     for (const name of ['VCPU_RUN', 'VCPU_INTR', 'VCPU_SHUTDOWN', 'VCPU_EVENT'] as const) expect(source).toMatch(new RegExp(`const ${name}: i32 = ${exits[name]};`));
   });
 

@@ -7,9 +7,9 @@ import {
   KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, KVM_EXIT_SYSTEM_EVENT, RUN_EXIT_REASON, RUN_IO_COUNT,
   RUN_IO_DATA_OFFSET, RUN_IO_DIRECTION, RUN_IO_PORT, RUN_IO_SIZE, RUN_MMIO_DATA, RUN_MMIO_IS_WRITE, RUN_MMIO_LEN, RUN_MMIO_PHYS_ADDR,
 } from '../contract/generated/kvm_run';
-import { KVM_RUN_BASE, KVM_RUN_STRIDE, MACHINE_BASE, VCPU_MAX } from './layout';
-import { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './bus';
-import { machine_exit_request } from './machine';
+import { KVM_RUN_BASE, KVM_RUN_STRIDE, MACHINE_BASE, VCPU_MAX } from '../core/layout';
+import { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './access';
+import { machine_exit_request } from '../core/machine';
 
 // What `kvm_exit` returns.
 export const VCPU_RUN: i32 = 0; // enter the guest again

@@ -7,19 +7,19 @@ import { put_reg } from '../memory/operand';
 import {
   cli, clts, cr_read, cr_write, dr_read, dr_write, hidden, hlt, invlpg, lmsw, popf, rdpmc, rdrand, rdtsc, smsw, sti, syscall,
   sysenter, sysexit, sysret, vmcall, wbinvd,
-} from './control';
-import { cpuid } from './cpuid';
-import { int_n } from './exception';
-import { far_call, far_jmp, far_ret, iret } from './far';
+} from '../system/control';
+import { cpuid } from '../system/cpuid';
+import { int_n } from '../system/exception';
+import { far_call, far_jmp, far_ret, iret } from '../system/far';
 import { leave_block, raise_gp, raise_ud } from '../vcpu/fault';
 import { CF, flags_materialize, get_of, set_flags_explicit, TF, ZF } from '../vcpu/flags';
-import { io_in, io_out } from './ioport';
+import { io_in, io_out } from '../system/ioport';
 import { rd16, rd32, rd64, wr16 } from '../memory/mem';
 import { MODE_64, MODE_FLAT } from '../vcpu/modes';
-import { rdmsr, wrmsr } from './msr';
+import { rdmsr, wrmsr } from '../system/msr';
 import { lar, lgdt, lidt, lldt, lsl, ltr, seg_load, sgdt, sidt, sldt, str, swapgs, verr, verw } from '../memory/segment';
 import { set_sp, stack_mask, stack_read } from '../memory/stack';
-import { push } from '../execute/stackops';
+import { push } from './stackops';
 import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_LIMIT, SEG_SS } from '../vcpu/state';
 import { count_stat } from '../vcpu/stats';
 import { ea, U_A, U_B, U_DISP, U_IMM } from '../uop/uop';
