@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { hostFs } from '../../vmm/cli/host-fs.ts';
+import { hostFs } from '../../vmm/guest/host-fs.ts';
 import { busyboxImage } from '../support/busybox-image.ts';
 import { ROOT } from '../support/cli.ts';
 import { containerOptions } from '../support/container.ts';

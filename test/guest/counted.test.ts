@@ -151,7 +151,7 @@ describe('--record and --replay', () => {
 
     // Another command is another run; a place that this run does not have is missed
     const other = await run(['-i', '--replay', file], `${script}; true`);
-    expect(other).toMatchObject({ status: 125, stderr: expect.stringMatching(/recorded with another container.*\[REPLAY_OTHER\]\n$/) });
+    expect(other).toMatchObject({ status: 125, stderr: expect.stringMatching(/recorded with another command.*\[REPLAY_OTHER\]\n$/) });
     const moved = join(dir, 'moved');
     writeFileSync(moved, text.replaceAll(/^input (\d+) /gm, (_all, count: string) => `input ${BigInt(count) + 1n} `));
     const diverged = await run(['-i', '--replay', moved], script);

@@ -6,23 +6,16 @@
  *     accel: 'auto', console: 'serial' }, { console: async (bytes) => { process.stdout.write(bytes); } });
  *   const result = await machine.run({ signal: AbortSignal.timeout(10_000) });
  *
+ *   import { ContainerRun, resolveImage } from 'vmm';
+ *   const image = await resolveImage('debian');
+ *   const run = new ContainerRun(image, { command: ['true'] }, {}, { stdout: (bytes) => …, stderr: (bytes) => … });
+ *   const result = await run.run();
+ *
  * Failures to build a machine or a container reject with VmmError (docs/errors.md); what the guest does is a result.
  */
-export type { ImageProcessConfig } from '../../image/documents/config.ts';
-export { type ResolvedImage, resolveImage } from '../../image/resolve.ts';
-export type { ExitStatus } from '../agent/process.ts';
-export type { Stream } from '../agent/transport.ts';
-export type { ContainerOptions, TmpfsMount } from '../container/options.ts';
-export { type ContainerIo, type ContainerMachine, type ContainerResult, ContainerRun } from '../container/run.ts';
-export type { DiskSpec } from '../devices/disk.ts';
-export { VmmError } from '../../base/errors.ts';
-export type { AccelName, MachineConfig } from '../machine/config.ts';
-export type { CpuModel } from '../accel/vcpu.ts';
-export type { MachineResult } from '../machine/result.ts';
-export type { TimelineEntry } from '../machine/timeline.ts';
-export { type KvmState, kvmState } from '../machine/accelerator.ts';
-export type { CountedConfig } from '../time/counted.ts';
-export type { Counts } from '../time/position.ts';
-export { InputRecorder, InputReplay } from '../time/input-log.ts';
-export { Machine, type MachineListener } from '../machine/machine.ts';
-export { Timeline } from '../machine/timeline.ts';
+export * from './containers.ts';
+export * from './counted.ts';
+export * from './errors.ts';
+export * from './gdb.ts';
+export * from './images.ts';
+export * from './machine.ts';

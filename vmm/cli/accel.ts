@@ -1,20 +1,24 @@
-import { kvmState } from '../machine/accelerator.ts';
-import { VmmError } from '../../base/errors.ts';
-import { helpText, parseArgs } from './args.ts';
+import { VmmError } from '../api/errors.ts';
+import { kvmState } from '../api/machine.ts';
+import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
+import { helpText } from './help.ts';
+import type { Command } from './options.ts';
+import { print } from './output.ts';
+
+const OPTIONS = { help: HELP };
+export const ACCEL: Command<typeof OPTIONS> = { name: 'accel', synopsis: '', about: 'Says which accelerators work here, and why not.', options: OPTIONS };
 
 /** `vmm accel`: what runs guests here, and why. */
 export async function accelCommand(argv: readonly string[]): Promise<number> {
-  const args = parseArgs(argv, [HELP], { stopAtPositional: false, command: 'accel' });
-  if (args.flags.get('help')) {
-    process.stdout.write(helpText('vmm accel', 'Says which accelerators work here, and why not.', [HELP]));
+  const { options, operands } = parseArgs(argv, ACCEL);
+  if (options.help) {
+    print(helpText(ACCEL));
     return 0;
   }
-  if (args.positionals.length > 0) throw new VmmError('USAGE', `accel takes no argument ${args.positionals[0]}`, { hint: 'see `vmm accel --help`' });
+  if (operands.length > 0) throw new VmmError('USAGE', `accel takes no argument ${operands[0]}`, { hint: 'see `vmm accel --help`' });
   const kvm = await kvmState();
   const usable = kvm.state === 'hardware';
-  process.stdout.write(`kvm   ${kvm.state}: ${kvm.detail}${usable ? '' : ` (${kvm.hint})`}\n`);
-  process.stdout.write('wasm  works: x86-64 in WebAssembly, on any CPU\n');
-  process.stdout.write(`auto  ${usable ? 'kvm' : 'wasm'}\n`);
+  print(`kvm   ${kvm.state}: ${kvm.detail}${usable ? '' : ` (${kvm.hint})`}\nwasm  works: x86-64 in WebAssembly, on any CPU\nauto  ${usable ? 'kvm' : 'wasm'}\n`);
   return 0;
 }

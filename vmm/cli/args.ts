@@ -1,110 +1,109 @@
-import { VmmError } from '../../base/errors.ts';
+import { VmmError } from '../api/errors.ts';
+import { type Command, longName, type Option, type OptionTable, type OptionValues } from './options.ts';
 
-/** One option of a command. */
-export interface OptionSpec {
-  /** Long name without dashes; its key in the result. */
-  readonly name: string;
-  /** One letter, without dash. */
-  readonly short?: string;
-  /** Other long names for it. */
-  readonly alias?: readonly string[];
-  /** `flag`: no value (`--x`, `--x=false`); `value`: one, the last wins; `list`: may be given again; `optional`: `--x` or `--x=V`. */
-  readonly kind: 'flag' | 'value' | 'list' | 'optional';
-  /** What stands for the value in the help text. */
-  readonly value?: string;
-  readonly help: string;
+/** A command line as its command understands it. */
+export interface Parsed<T extends OptionTable> {
+  readonly options: OptionValues<T>;
+  /** What is no option, in order. */
+  readonly operands: readonly string[];
 }
 
-export interface ParsedArgs {
-  readonly flags: ReadonlyMap<string, boolean>;
-  readonly values: ReadonlyMap<string, string>;
-  readonly lists: ReadonlyMap<string, readonly string[]>;
-  readonly positionals: readonly string[];
-}
-
-export interface ParseOptions {
-  /** True: options end at the first positional, the rest is the container's command. */
-  readonly stopAtPositional: boolean;
-  readonly command: string;
-}
-
-/** Parses GNU-style options: `--name value`, `--name=value`, `-n value`, `-nvalue`, bundled short flags, `--` ends them. */
-export function parseArgs(argv: readonly string[], specs: readonly OptionSpec[], options: ParseOptions): ParsedArgs {
-  const byLong = new Map<string, OptionSpec>();
-  const byShort = new Map<string, OptionSpec>();
-  for (const spec of specs) {
-    byLong.set(spec.name, spec);
-    for (const alias of spec.alias ?? []) byLong.set(alias, spec);
-    if (spec.short !== undefined) byShort.set(spec.short, spec);
-  }
-  const flags = new Map<string, boolean>();
-  const values = new Map<string, string>();
-  const lists = new Map<string, string[]>();
-  const positionals: string[] = [];
-  const usage = (message: string): VmmError => new VmmError('USAGE', message, { hint: `see \`vmm ${options.command} --help\`` });
-  const put = (spec: OptionSpec, value: string): void => {
-    if (spec.kind === 'list') lists.set(spec.name, [...(lists.get(spec.name) ?? []), value]);
-    else values.set(spec.name, value);
-  };
-
-  for (let i = 0; i < argv.length; i++) {
-    const arg = argv[i] as string;
-    if (arg === '--') {
-      positionals.push(...argv.slice(i + 1));
-      break;
-    }
-    if (arg.startsWith('--')) {
-      const eq = arg.indexOf('=');
-      const name = eq < 0 ? arg.slice(2) : arg.slice(2, eq);
-      const inline = eq < 0 ? undefined : arg.slice(eq + 1);
-      const spec = byLong.get(name);
-      if (spec === undefined) throw usage(`unknown option --${name}${nearest(name, byLong.keys())}`);
-      if (spec.kind === 'flag') {
-        if (inline !== undefined && inline !== 'true' && inline !== 'false') throw usage(`option --${name} takes true or false, not ${inline}`);
-        flags.set(spec.name, inline !== 'false');
-      } else if (inline !== undefined) {
-        if (inline === '' && spec.kind === 'optional') throw usage(`option --${name}= needs a value, or no =`);
-        put(spec, inline);
-      } else if (spec.kind === 'optional') {
-        put(spec, '');
-      } else {
-        i += 1;
-        if (i >= argv.length) throw usage(`option --${name} needs a value`);
-        put(spec, argv[i] as string);
-      }
-    } else if (arg.startsWith('-') && arg !== '-') {
-      for (let j = 1; j < arg.length; j++) {
-        const letter = arg[j] as string;
-        const spec = byShort.get(letter);
-        if (spec === undefined) throw usage(`unknown option -${letter}`);
-        if (spec.kind === 'flag') {
-          flags.set(spec.name, true);
-          continue;
-        }
-        let value = arg.slice(j + 1);
-        if (value.startsWith('=')) value = value.slice(1);
-        if (value === '') {
-          i += 1;
-          if (i >= argv.length) throw usage(`option -${letter} needs a value`);
-          value = argv[i] as string;
-        }
-        put(spec, value);
-        break;
-      }
-    } else {
-      positionals.push(arg);
-      if (options.stopAtPositional) {
-        positionals.push(...argv.slice(i + 1));
-        break;
-      }
+/** Parses GNU-style options: `--name value`, `--name=value`, `-n value`, `-nvalue`, bundled short flags, `--` ends them. Throws USAGE. */
+export function parseArgs<T extends OptionTable>(argv: readonly string[], command: Command<T>): Parsed<T> {
+  const reader = new Reader(command.options, command.name);
+  const operands: string[] = [];
+  reader.todo = [...argv];
+  for (let arg = reader.todo.shift(); arg !== undefined; arg = reader.todo.shift()) {
+    if (arg === '--') operands.push(...reader.todo.splice(0));
+    else if (arg.startsWith('--')) reader.long(arg);
+    else if (arg.startsWith('-') && arg !== '-') reader.short(arg);
+    else {
+      operands.push(arg);
+      if (command.stopAtArgument) operands.push(...reader.todo.splice(0));
     }
   }
-  return { flags, values, lists, positionals };
+  return { options: reader.values as OptionValues<T>, operands };
 }
 
-/** A suggestion for a mistyped option, when one is two edits away or less. */
-function nearest(name: string, known: Iterable<string>): string {
-  let best = '';
+type Named = readonly [key: string, option: Option<unknown>];
+
+/** Options on their way from words to values. */
+class Reader {
+  /** Words that are still to be read; an option takes its value from here. */
+  todo: string[] = [];
+  readonly values: Record<string, unknown>;
+  readonly #command: string;
+  readonly #byLong = new Map<string, Named>();
+  readonly #byShort = new Map<string, Named>();
+
+  constructor(table: OptionTable, command: string) {
+    this.#command = command;
+    this.values = {};
+    for (const named of Object.entries(table)) {
+      const [key, option] = named;
+      this.values[key] = option.initial;
+      for (const name of [longName(key), ...(option.alias ?? [])]) this.#byLong.set(name, named);
+      if (option.short !== undefined) this.#byShort.set(option.short, named);
+    }
+  }
+
+  /** `--name`, `--name=value`. */
+  long(arg: string): void {
+    const eq = arg.indexOf('=');
+    const name = eq < 0 ? arg.slice(2) : arg.slice(2, eq);
+    const inline = eq < 0 ? undefined : arg.slice(eq + 1);
+    const named = this.#byLong.get(name);
+    if (named === undefined) throw this.#unknown(name);
+    const [key, { kind }] = named;
+    if (kind === 'flag') {
+      if (inline !== undefined && inline !== 'true' && inline !== 'false') throw this.#usage(`option --${name} takes true or false, not ${inline}`);
+      this.values[key] = inline !== 'false';
+      return;
+    }
+    if (inline === '' && kind === 'optional') throw this.#usage(`option --${name}= needs a value, or no =`);
+    this.#put(named, inline ?? (kind === 'optional' ? '' : this.#next(`--${name}`)));
+  }
+
+  /** `-abc`: flags, the last of which may be an option with its value behind it. */
+  short(arg: string): void {
+    for (let i = 1; i < arg.length; i++) {
+      const letter = arg[i] as string;
+      const named = this.#byShort.get(letter);
+      if (named === undefined) throw this.#usage(`unknown option -${letter}`);
+      if (named[1].kind === 'flag') {
+        this.values[named[0]] = true;
+        continue;
+      }
+      const rest = arg.slice(i + 1).replace(/^=/, '');
+      this.#put(named, rest === '' ? this.#next(`-${letter}`) : rest);
+      return;
+    }
+  }
+
+  #next(option: string): string {
+    const value = this.todo.shift();
+    if (value === undefined) throw this.#usage(`option ${option} needs a value`);
+    return value;
+  }
+
+  #put([key, option]: Named, text: string): void {
+    const value = option.read(text, `--${longName(key)}`);
+    this.values[key] = option.kind === 'list' ? [...(this.values[key] as readonly unknown[]), value] : value;
+  }
+
+  #unknown(name: string): VmmError {
+    const near = nearest(name, this.#byLong.keys());
+    return this.#usage(`unknown option --${name}${near === undefined ? '' : `, did you mean --${near}?`}`);
+  }
+
+  #usage(message: string): VmmError {
+    return new VmmError('USAGE', message, { hint: `see \`vmm ${this.#command.split(' ')[0]} --help\`` });
+  }
+}
+
+/** The known name that is two edits away or less from a mistyped one. */
+function nearest(name: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
   let bestDistance = 3;
   for (const candidate of known) {
     const d = distance(name, candidate);
@@ -113,7 +112,7 @@ function nearest(name: string, known: Iterable<string>): string {
       bestDistance = d;
     }
   }
-  return best === '' ? '' : `, did you mean --${best}?`;
+  return best;
 }
 
 /** Levenshtein's distance. */
@@ -127,16 +126,4 @@ function distance(a: string, b: string): number {
     row = next;
   }
   return row[b.length] as number;
-}
-
-/** The help text of one command. */
-export function helpText(usageLine: string, about: string, specs: readonly OptionSpec[]): string {
-  const rows = specs.map((spec) => {
-    const short = spec.short === undefined ? '    ' : `-${spec.short}, `;
-    const value = spec.kind === 'flag' ? '' : spec.kind === 'optional' ? `[=${spec.value ?? 'VALUE'}]` : ` ${spec.value ?? 'VALUE'}`;
-    return [`  ${short}--${spec.name}${value}`, spec.help] as const;
-  });
-  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)) + 2);
-  const lines = rows.map(([left, right]) => (left.length < width ? left.padEnd(width) + right : `${left}\n${' '.repeat(width)}${right}`));
-  return `Usage: ${usageLine}\n\n${about}\n\nOptions:\n${lines.join('\n')}\n`;
 }

@@ -1,62 +1,89 @@
-import { readSymbols, type SymbolNames } from '../boot/symbols.ts';
-import { VmmError } from '../../base/errors.ts';
-import type { DiskSpec } from '../devices/disk.ts';
-import type { MachineConfig } from '../machine/config.ts';
-import { openTrace, traceMask } from '../core/trace.ts';
-import type { OptionSpec, ParsedArgs } from './args.ts';
-import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT, accelOptions, choice } from './common-options.ts';
+import { VmmError } from '../api/errors.ts';
+import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
+import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
+import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
-import { ownSymbols, symbolsFrom } from './symbols.ts';
 
-export const BOOT_OPTIONS: readonly OptionSpec[] = [
-  { name: 'kernel', short: 'k', kind: 'value', value: 'FILE', help: 'vmlinux (PVH or 64-bit entry), bzImage or multiboot 1 kernel (default: ours)' },
-  { name: 'initrd', kind: 'value', value: 'FILE', help: 'initial RAM disk' },
-  { name: 'append', kind: 'value', value: 'TEXT', help: 'kernel command line' },
-  { name: 'disk', kind: 'list', value: 'FILE[,ro][,id=ID]', help: 'raw disk image; may be given again' },
-  { name: 'memory', short: 'm', alias: ['mem'], kind: 'value', value: 'SIZE', help: 'guest memory, a bare number is MiB (default 256m)' },
-  { name: 'cpus', kind: 'value', value: 'N', help: 'vCPUs (default 1)' },
-  { name: 'console', kind: 'value', value: 'serial|hvc|none', help: 'the guest’s console on this terminal (default serial)' },
-  { name: 'acpi', kind: 'value', value: 'auto|on|off', help: 'ACPI tables, or MP table and device parameters (auto: ACPI for a bzImage)' },
-  ...ACCEL_OPTIONS,
-  TIMEOUT,
-  { name: 'exit-on', kind: 'list', value: 'reboot|port', help: 'end the run at a reboot, or at a byte written to port 0xf4' },
-  { name: 'trace', kind: 'list', value: 'pio,mmio,irq,virtio,exec', help: 'write these events to the trace file; exec (executed blocks) with --icount' },
-  { name: 'trace-file', kind: 'value', value: 'FILE', help: 'where to (default vmm-trace.txt)' },
-  ...GDB_OPTIONS,
-  { name: 'symbols', kind: 'value', value: 'FILE', help: 'System.map or vmlinux that names addresses (default: the kernel’s own)' },
+const OPTIONS = {
+  ...group('Kernel', {
+    kernel: value('FILE', 'vmlinux (PVH or 64-bit entry), bzImage or multiboot 1 kernel (default: ours)', undefined, { short: 'k' }),
+    initrd: value('FILE', 'initial RAM disk'),
+    append: value('TEXT', 'kernel command line'),
+  }),
+  ...group('Machine', {
+    disk: list('FILE[,ro][,id=ID]', 'raw disk image; may be given again'),
+    memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
+    cpus: value('N', 'vCPUs (default 1)', parseCpus),
+    console: value('serial|hvc|none', 'the guest’s console on this terminal (default serial)', oneOf('serial', 'hvc', 'none')),
+    acpi: value('auto|on|off', 'ACPI tables, or MP table and device parameters (auto: ACPI for a bzImage)', oneOf('auto', 'on', 'off')),
+    ...ACCEL_OPTIONS,
+  }),
+  ...group('End of the run', {
+    timeout: TIMEOUT,
+    exitOn: list('reboot|port', 'end the run at a reboot, or at a value written to port 0xf4', parseExit),
+  }),
+  ...group('Debugging', {
+    trace: list('pio,mmio,irq,virtio,exec', 'write these events to the trace file; exec (executed blocks) with --icount'),
+    traceFile: value('FILE', 'where to (default vmm-trace.txt)'),
+    ...GDB_OPTIONS,
+    symbols: value('FILE', 'System.map or vmlinux that names addresses (default: the kernel’s own)'),
+  }),
   ...COUNTED_OPTIONS,
-  STOP_AT_OPTION,
-  ...REPORT_OPTIONS,
-  HELP,
-];
+  ...STOP_AT_OPTION,
+  ...group('What is told', {
+    ...REPORT_OPTIONS,
+    verbose: flag(REPORT_OPTIONS.verbose.help, { short: 'v' }),
+    help: HELP,
+  }),
+};
 
-/** The machine that `vmm boot` is asked for. `ownKernel` is the path of the project's kernel. */
-export function bootConfig(args: ParsedArgs, ownKernel: () => string): MachineConfig {
-  if (args.positionals.length > 0) throw new VmmError('USAGE', `boot takes no argument ${args.positionals[0]}`, { hint: 'name the kernel with --kernel' });
-  const exits = args.lists.get('exit-on') ?? [];
-  for (const word of exits) {
-    if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `--exit-on: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
-  }
-  const trace = args.lists.get('trace')?.join(',');
-  if (trace === undefined && args.values.has('trace-file')) throw new VmmError('USAGE', '--trace-file needs --trace: nothing says what to write', { hint: 'add for example --trace pio,mmio' });
-  const memory = args.values.get('memory');
-  const cpus = args.values.get('cpus');
+export type BootOptions = OptionValues<typeof OPTIONS>;
+
+export const BOOT: Command<typeof OPTIONS> = {
+  name: 'boot',
+  synopsis: '[OPTIONS]',
+  about: 'Boots a kernel on this terminal. Ctrl-] opens the monitor: quit, reset, pause, dump.',
+  options: OPTIONS,
+  examples: [
+    ['vmm boot --kernel vmlinux --initrd initrd.img --append "console=ttyS0"', 'a kernel on the serial console'],
+    ['vmm boot --kernel bzImage --disk root.img,ro --append "root=/dev/vda"', 'with a root disk that is not written to'],
+    ['vmm boot --kernel vmlinux --gdb unix:/tmp/gdb.sock --wait', 'held before its first instruction until gdb lets it go'],
+  ],
+};
+
+function parseExit(word: string, option: string): 'reboot' | 'port' {
+  if (word !== 'reboot' && word !== 'port') throw new VmmError('USAGE', `${option}: ${word} is not reboot or port`, { hint: 'for example --exit-on port' });
+  return word;
+}
+
+/** The machine that `vmm boot` is asked for. `ownKernel` is the path of the project's kernel. Opens the trace file. */
+export function bootConfig(options: BootOptions, operands: readonly string[], ownKernel: () => string): MachineConfig {
+  if (operands.length > 0) throw new VmmError('USAGE', `boot takes no argument ${operands[0]}`, { hint: 'name the kernel with --kernel' });
+  if (options.trace.length === 0 && options.traceFile !== undefined) throw new VmmError('USAGE', '--trace-file needs --trace: nothing says what to write', { hint: 'add for example --trace pio,mmio' });
+  const console = options.console ?? 'serial';
   return {
-    ...accelOptions(args),
-    kernel: args.values.get('kernel') ?? ownKernel(),
-    initrd: args.values.get('initrd'),
-    append: args.values.get('append') ?? '',
-    memoryMib: memory === undefined ? 256 : parseMemory(memory, '--memory', 'mib'),
-    cpus: cpus === undefined ? 1 : parseCpus(cpus, '--cpus'),
-    console: choice(args, 'console', ['serial', 'hvc', 'none'], 'serial'),
-    acpi: choice(args, 'acpi', ['auto', 'on', 'off'], 'auto'),
-    disks: (args.lists.get('disk') ?? []).map(parseDisk),
-    exitOnReboot: exits.includes('reboot'),
-    exitOnPort: exits.includes('port'),
-    symbols: symbolsFor(args.values.get('symbols'), args.values.get('kernel')),
-    trace: trace === undefined ? undefined : { mask: traceMask(trace), fd: openTrace(args.values.get('trace-file') ?? 'vmm-trace.txt') },
+    accel: options.accel ?? 'auto',
+    cpuModel: options.cpu,
+    kernel: options.kernel ?? ownKernel(),
+    initrd: options.initrd,
+    append: withConsole(options.append ?? '', console),
+    memoryMib: options.memory ?? 256,
+    cpus: options.cpus ?? 1,
+    console,
+    acpi: options.acpi ?? 'auto',
+    disks: options.disk.map(parseDisk),
+    exitOnReboot: options.exitOn.includes('reboot'),
+    exitOnPort: options.exitOn.includes('port'),
+    symbols: symbolsFor(options.symbols, options.kernel),
+    trace: options.trace.length === 0 ? undefined : { mask: traceMask(options.trace.join(',')), fd: openTrace(options.traceFile ?? 'vmm-trace.txt') },
   };
+}
+
+/** A console parameter is added unless the user's command line has one. */
+function withConsole(append: string, console: MachineConfig['console']): string {
+  if (console === 'none' || /(^| )console=/.test(append)) return append;
+  return `console=${console === 'serial' ? 'ttyS0' : 'hvc0'} ${append}`.trim();
 }
 
 /** A file that is asked for must have names; a kernel may be stripped. */

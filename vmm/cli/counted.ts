@@ -1,24 +1,26 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { VmmError } from '../../base/errors.ts';
-import { COUNT_SHIFT_MAX, type CountedConfig, type CountedRun, RTC_MAX } from '../time/counted.ts';
-import { type InputKind, InputRecorder, InputReplay, type RunIdentity } from '../time/input-log.ts';
-import { SeededStream } from '../time/seeded.ts';
-import type { OptionSpec, ParsedArgs } from './args.ts';
-
-/** Options of `vmm boot` and `vmm run` for runs that repeat. */
-export const COUNTED_OPTIONS: readonly OptionSpec[] = [
-  { name: 'icount', kind: 'optional', value: 'N', help: 'virtual time from retired instructions, 2^N ns each (default 0): the same inputs give the same run' },
-  { name: 'seed', kind: 'value', value: 'NUMBER', help: 'with --icount: what all random numbers come from (default 0)' },
-  { name: 'rtc', kind: 'value', value: 'TIME', help: 'with --icount: wall clock at the start, seconds since 1970 or YYYY-MM-DDThh:mm:ssZ (default 0)' },
-  { name: 'record', kind: 'value', value: 'FILE', help: 'with --icount: take input, and write it with its place in the run to a file' },
-  { name: 'replay', kind: 'value', value: 'FILE', help: 'with --icount: give recorded input back at its places' },
-];
-export const STOP_AT_OPTION: OptionSpec = { name: 'stop-at', kind: 'value', value: 'COUNT', help: 'with --icount: end before this instruction, counted from 0, with a dump (status 135)' };
+import { COUNT_SHIFT_MAX, type CountedConfig, type CountedRun, type InputKind, InputRecorder, InputReplay, RTC_MAX, type RunIdentity, SeededStream, sizeData } from '../api/counted.ts';
+import { VmmError } from '../api/errors.ts';
+import type { AccelName } from '../api/machine.ts';
+import { group, longName, optional, type OptionValues, value } from './options.ts';
+import type { Size } from './terminal.ts';
 
 const U64_MAX = (1n << 64n) - 1n;
 const COUNT_MAX = (1n << 62n) - 1n;
+
+/** Options of `vmm boot` and `vmm run` for runs that repeat. */
+export const COUNTED_OPTIONS = group('Runs that repeat', {
+  icount: optional('N', 'virtual time from retired instructions, 2^N ns each (default 0): the same inputs give the same run', parseShift),
+  seed: value('NUMBER', 'with --icount: what all random numbers come from (default 0)', (text, option) => parseWhole(text, option, U64_MAX)),
+  rtc: value('TIME', 'with --icount: wall clock at the start, seconds since 1970 or YYYY-MM-DDThh:mm:ssZ (default 0)', parseRtc),
+  record: value('FILE', 'with --icount: take input, and write it with its place in the run to a file'),
+  replay: value('FILE', 'with --icount: give recorded input back at its places'),
+});
+export const STOP_AT_OPTION = group('Runs that repeat', {
+  stopAt: value('COUNT', 'with --icount: end before this instruction, counted from 0, with a dump (status 135)', (text, option) => parseWhole(text, option, COUNT_MAX)),
+});
 
 /** A counted run as its options describe it. */
 export interface CountedOptions {
@@ -30,30 +32,28 @@ export interface CountedOptions {
   readonly replay: string | undefined;
 }
 
+/** What has a meaning only with --icount. */
+type Given = OptionValues<typeof COUNTED_OPTIONS> & Partial<OptionValues<typeof STOP_AT_OPTION>> & { readonly accel: AccelName | undefined; readonly trace?: readonly string[] };
+
 /** Undefined without --icount. Throws USAGE. */
-export function countedOptions(args: ParsedArgs): CountedOptions | undefined {
-  const value = (name: string): string | undefined => args.values.get(name);
-  const icount = value('icount');
+export function countedOptions(given: Given): CountedOptions | undefined {
+  const { icount, seed, rtc, record, replay, stopAt } = given;
   if (icount === undefined) {
-    for (const name of ['seed', 'rtc', 'record', 'replay', 'stop-at']) if (args.values.has(name)) throw new VmmError('USAGE', `--${name} needs --icount`, { hint: 'add --icount' });
-    if ((args.lists.get('trace') ?? []).join(',').split(',').includes('exec')) throw new VmmError('USAGE', '--trace exec needs --icount', { hint: 'add --icount' });
+    for (const [key, set] of Object.entries({ seed, rtc, record, replay, stopAt })) if (set !== undefined) throw new VmmError('USAGE', `--${longName(key)} needs --icount`, { hint: 'add --icount' });
+    if ((given.trace ?? []).join(',').split(',').includes('exec')) throw new VmmError('USAGE', '--trace exec needs --icount', { hint: 'add --icount' });
     return undefined;
   }
-  if (icount !== '' && (!/^\d{1,2}$/.test(icount) || Number(icount) > COUNT_SHIFT_MAX)) {
-    throw new VmmError('USAGE', `--icount: ${icount} is not a number from 0 to ${COUNT_SHIFT_MAX}`, { hint: 'an instruction takes 2^N virtual nanoseconds: --icount=0 is 10^9 a second' });
-  }
-  if (value('accel') === 'kvm') throw new VmmError('USAGE', '--icount needs the software CPU: KVM does not count instructions', { hint: 'leave --accel kvm away' });
-  const [record, replay] = [value('record'), value('replay')];
+  if (given.accel === 'kvm') throw new VmmError('USAGE', '--icount needs the software CPU: KVM does not count instructions', { hint: 'leave --accel kvm away' });
   if (record !== undefined && replay !== undefined) throw new VmmError('USAGE', '--record and --replay exclude each other', { hint: 'give one of them' });
-  const stopAt = value('stop-at');
-  return {
-    shift: Number(icount),
-    seed: parseWhole(value('seed') ?? '0', '--seed', U64_MAX),
-    rtc: parseRtc(value('rtc') ?? '0'),
-    stopAt: stopAt === undefined ? undefined : parseWhole(stopAt, '--stop-at', COUNT_MAX),
-    record,
-    replay,
-  };
+  return { shift: icount, seed: seed ?? 0n, rtc: rtc ?? 0, stopAt, record, replay };
+}
+
+/** `--icount`, `--icount=N`. */
+function parseShift(text: string): number {
+  if (text !== '' && (!/^\d{1,2}$/.test(text) || Number(text) > COUNT_SHIFT_MAX)) {
+    throw new VmmError('USAGE', `--icount: ${text} is not a number from 0 to ${COUNT_SHIFT_MAX}`, { hint: 'an instruction takes 2^N virtual nanoseconds: --icount=0 is 10^9 a second' });
+  }
+  return Number(text);
 }
 
 /** A whole number, decimal or with 0x. */
@@ -100,13 +100,18 @@ export class CountedSession {
   readonly id = (): string => this.#names.bytes(6).toString('hex');
 
   /** The size that the terminal had when the replayed run was recorded. */
-  recordedSize(): { columns: number; rows: number } | undefined {
+  recordedSize(): Size | undefined {
     const match = /^(\d{1,5})x(\d{1,5})$/.exec(String(this.#replay?.identity['terminal'] ?? ''));
     return match === null ? undefined : { columns: Number(match[1]) & 0xffff, rows: Number(match[2]) & 0xffff };
   }
 
   get replaying(): boolean {
     return this.#replay !== undefined;
+  }
+
+  /** No input at all: neither recorded nor given back. */
+  get takesNothing(): boolean {
+    return !this.recording && !this.replaying;
   }
 
   get recording(): boolean {
@@ -143,6 +148,11 @@ export class CountedSession {
     } catch {
       // the run's own error is the first
     }
+  }
+
+  /** A terminal's size as data of a record. */
+  sizeData({ columns, rows }: Size): Uint8Array {
+    return sizeData(columns, rows);
   }
 
   /** Input for the guest while recording; undefined when the run takes none. */

@@ -1,4 +1,4 @@
-import { VmmError } from '../../base/errors.ts';
+import { VmmError } from '../api/errors.ts';
 
 /** Longest line of an error, characters: texts of a hostile image may be in it. */
 const MAX_LINE = 2000;
@@ -14,4 +14,14 @@ export function describeError(error: unknown): string {
 export function oneLine(text: string): string {
   const shown = text.length > MAX_LINE ? `${text.slice(0, MAX_LINE)}…` : text;
   return shown.replace(/[\p{C}\u2028\u2029]/gu, (c) => (c === '\n' ? '\\n' : `\\u{${(c.codePointAt(0) as number).toString(16)}}`));
+}
+
+/**
+ * Lines that the guest wrote, for a terminal: each is marked, so that none passes for one of vmm's, and shown as `oneLine`
+ * does. '' for nothing.
+ */
+export function guestLines(text: string): string {
+  const lines = text.split(/\r*\n/);
+  if (lines.at(-1) === '') lines.pop();
+  return lines.map((line) => `guest: ${oneLine(line.replaceAll('\t', '    '))}\n`).join('');
 }

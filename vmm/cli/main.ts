@@ -1,7 +1,8 @@
-import { VmmError } from '../../base/errors.ts';
 import type { Worker } from 'node:worker_threads';
-import { adoptThread } from '../machine/accelerator.ts';
+import { VmmError } from '../api/errors.ts';
+import { adoptThread } from '../api/threads.ts';
 import { describeError } from './describe.ts';
+import { print, ReaderGone, tell } from './output.ts';
 import { STATUS_VMM_ERROR } from './status.ts';
 
 /** The thread that the door (bin/vmm.js) has started already. */
@@ -21,9 +22,13 @@ Commands:
 \`vmm COMMAND --help\` tells a command's options.
 `;
 
+/** 128 + SIGPIPE. */
+const STATUS_READER_GONE = 141;
+
 /** Each command is loaded when it is asked for: start-up time is a feature. */
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
+  if (argv.some((word) => word.includes('\ufffd'))) (await import('./bytes.ts')).refuseLostBytes();
   switch (command) {
     case 'run':
       return (await import('./run.ts')).runCommand(rest);
@@ -36,15 +41,16 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./accel.ts')).accelCommand(rest);
     case 'version':
     case '--version':
-      process.stdout.write(`vmm ${(await import('./version.ts')).VERSION}\n`);
+    case '-v':
+      print(`vmm ${(await import('./version.ts')).VERSION}\n`);
       return 0;
     case 'help':
     case '--help':
     case '-h':
-      process.stdout.write(HELP);
+      print(HELP);
       return 0;
     case undefined:
-      process.stderr.write(HELP);
+      tell(HELP);
       return STATUS_VMM_ERROR;
     default:
       throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, accel, version' });
@@ -61,8 +67,11 @@ async function main(): Promise<void> {
   try {
     process.exitCode = await dispatch(process.argv.slice(2));
   } catch (error) {
-    process.stderr.write(describeError(error));
-    process.exitCode = STATUS_VMM_ERROR;
+    if (error instanceof ReaderGone) process.exitCode = STATUS_READER_GONE;
+    else {
+      tell(describeError(error));
+      process.exitCode = STATUS_VMM_ERROR;
+    }
   }
 }
 

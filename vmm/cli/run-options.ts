@@ -1,104 +1,128 @@
 import { posix } from 'node:path';
-import { VmmError } from '../../base/errors.ts';
-import { capabilitySet } from '../container/capabilities.ts';
-import { parseUlimit } from '../container/limits.ts';
-import { randomId, type TmpfsMount } from '../container/options.ts';
-import { signalNumber } from '../container/signals.ts';
-import type { OptionSpec, ParsedArgs } from './args.ts';
+import { capabilitySet, containerEnvironment, type ContainerOptions, parseUlimit, randomId, signalNumber, type TmpfsMount } from '../api/containers.ts';
+import { VmmError } from '../api/errors.ts';
+import type { ImageProcessConfig } from '../api/images.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
-import { parseCpuShare, parseDuration, parseMemory, parseSize } from './sizes.ts';
+import { type Command, flag, group, list, type OptionValues, value } from './options.ts';
+import { parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
-/** `-h` is Docker's --hostname here. */
-const RUN_HELP: OptionSpec = { name: HELP.name, kind: HELP.kind, help: HELP.help };
+const SCRATCH_MIN = 16 * 1024 ** 2;
+const DETACH_KEYS = [0x10, 0x11]; // ctrl-p,ctrl-q
 
-export const RUN_OPTIONS: readonly OptionSpec[] = [
-  { name: 'interactive', short: 'i', kind: 'flag', help: 'keep stdin open and pass it on' },
-  { name: 'tty', short: 't', kind: 'flag', help: 'give the command a terminal' },
-  { name: 'env', short: 'e', kind: 'list', value: 'NAME[=VALUE]', help: 'set a variable (without a value: the host’s)' },
-  { name: 'env-file', kind: 'list', value: 'FILE', help: 'read variables from a file' },
-  { name: 'workdir', short: 'w', kind: 'value', value: 'DIR', help: 'working directory of the command' },
-  { name: 'user', short: 'u', kind: 'value', value: 'USER[:GROUP]', help: 'user and group, by name or number' },
-  { name: 'entrypoint', kind: 'value', value: 'CMD', help: 'replace the image’s entry point' },
-  { name: 'hostname', short: 'h', kind: 'value', value: 'NAME', help: 'host name inside' },
-  { name: 'name', kind: 'value', value: 'NAME', help: 'name of the container' },
-  { name: 'read-only', kind: 'flag', help: 'make the root file system read-only' },
-  { name: 'tmpfs', kind: 'list', value: 'DIR[:OPTIONS]', help: 'mount a tmpfs' },
-  { name: 'scratch', kind: 'value', value: 'SIZE', help: 'keep changes on a temporary disk of this size instead of guest memory' },
-  { name: 'ulimit', kind: 'list', value: 'NAME=SOFT[:HARD]', help: 'set a resource limit' },
-  { name: 'cap-add', kind: 'list', value: 'CAP', help: 'add a capability' },
-  { name: 'cap-drop', kind: 'list', value: 'CAP', help: 'drop a capability' },
-  { name: 'memory', short: 'm', alias: ['mem'], kind: 'value', value: 'SIZE', help: 'guest memory (default 512m)' },
-  { name: 'cpus', kind: 'value', value: 'N', help: 'CPUs; a fraction is limited by cpu.max (default 1)' },
-  { name: 'init', kind: 'flag', help: 'run a small init as PID 1 that reaps and forwards signals' },
-  { name: 'rm', kind: 'flag', help: 'accepted for Docker’s sake: nothing of a run is kept' },
-  { name: 'stop-signal', kind: 'value', value: 'SIGNAL', help: 'signal that asks the command to stop' },
-  TIMEOUT,
-  { name: 'detach-keys', kind: 'value', value: 'KEYS', help: 'keys that detach the terminal (default ctrl-p,ctrl-q)' },
-  ...ACCEL_OPTIONS,
+const OPTIONS = {
+  ...group('Command', {
+    interactive: flag('keep stdin open and pass it on', { short: 'i' }),
+    tty: flag('give the command a terminal', { short: 't' }),
+    env: list('NAME[=VALUE]', 'set a variable (without a value: the host’s)', undefined, { short: 'e' }),
+    envFile: list('FILE', 'read variables from a file'),
+    workdir: value('DIR', 'working directory of the command', undefined, { short: 'w' }),
+    user: value('USER[:GROUP]', 'user and group, by name or number', undefined, { short: 'u' }),
+    entrypoint: value('CMD', 'replace the image’s entry point', (text) => (text === '' ? [] : [text])),
+    init: flag('run a small init as PID 1 that reaps and forwards signals'),
+    stopSignal: value('SIGNAL', 'signal that asks the command to stop', signalNumber),
+    detachKeys: value('KEYS', 'keys that detach the terminal (default ctrl-p,ctrl-q)', detachKeys),
+  }),
+  ...group('Container', {
+    name: value('NAME', 'name of the container', containerName),
+    hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
+    readOnly: flag('make the root file system read-only'),
+    tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
+    scratch: value('SIZE', 'keep changes on a temporary disk of this size instead of guest memory', scratchSize),
+    ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
+    capAdd: list('CAP', 'add a capability'),
+    capDrop: list('CAP', 'drop a capability'),
+    rm: flag('accepted for Docker’s sake: nothing of a run is kept'),
+  }),
+  ...group('Machine', {
+    memory: value('SIZE', 'guest memory (default 512m)', (text, option) => parseMemory(text, option, 'refuse'), { short: 'm', alias: ['mem'] }),
+    cpus: value('N', 'CPUs; a fraction is limited by cpu.max (default 1)', parseCpuShare),
+    ...ACCEL_OPTIONS,
+    timeout: TIMEOUT,
+  }),
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
-  ...REPORT_OPTIONS,
-  RUN_HELP,
-];
+  // `-h` is Docker's --hostname here, `-v` its --volume.
+  ...group('What is told', { ...REPORT_OPTIONS, help: flag(HELP.help) }),
+};
 
-/** The machine's part of `vmm run`'s options. */
-export interface RunSettings {
-  readonly memoryMib: number;
-  readonly vcpus: number;
-  readonly cpuQuota: number | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly detachKeys: readonly number[];
-  readonly capabilities: bigint;
-  readonly tmpfs: readonly TmpfsMount[];
-  readonly rlimits: ReturnType<typeof parseUlimit>[];
-  readonly name: string;
-  readonly hostname: string;
-  readonly stopSignal: number | undefined;
-  readonly scratch: number | undefined;
-}
+export type RunOptions = OptionValues<typeof OPTIONS>;
 
-/** Checks all values before anything is started. `id` gives names that the user does not. */
-export function runSettings(args: ParsedArgs, id: () => string = randomId): RunSettings {
-  const value = (name: string): string | undefined => args.values.get(name);
-  const list = (name: string): readonly string[] => args.lists.get(name) ?? [];
-  const cpus = value('cpus');
-  const share = cpus === undefined ? { vcpus: 1, quota: undefined } : parseCpuShare(cpus, '--cpus');
-  const keysText = value('detach-keys') ?? 'ctrl-p,ctrl-q';
-  const detachKeys = parseDetachKeys(keysText);
-  if (detachKeys === undefined) throw new VmmError('USAGE', `--detach-keys: ${keysText} cannot be read`, { hint: 'for example ctrl-p,ctrl-q' });
-  const name = value('name') ?? id();
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) throw new VmmError('USAGE', `--name: ${name} is not a name`, { hint: 'letters, digits, _ . -' });
-  const hostname = value('hostname') ?? id();
-  if (hostname.length > 64 || !/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(hostname)) {
-    throw new VmmError('USAGE', `--hostname: ${hostname} is not a host name`, { hint: 'letters, digits, dots and hyphens, at most 64' });
-  }
-  const timeout = value('timeout');
-  const stop = value('stop-signal');
-  const scratch = value('scratch');
-  const scratchBytes = scratch === undefined ? undefined : parseSize(scratch, '--scratch', 'refuse');
-  if (scratchBytes !== undefined && scratchBytes < 16 * 1024 ** 2) throw new VmmError('USAGE', `--scratch: ${scratch} is too small`, { hint: 'give 16m or more' });
+export const RUN: Command<typeof OPTIONS> = {
+  name: 'run',
+  synopsis: '[OPTIONS] IMAGE [COMMAND [ARG…]]',
+  about: 'Runs a container image in a virtual machine of its own, with Docker’s options and exit statuses.',
+  options: OPTIONS,
+  stopAtArgument: true,
+  examples: [
+    ['vmm run -it debian bash', 'a shell in an image of the store (see `vmm image --help`)'],
+    ['vmm run ./rootfs make -C /src', 'a directory as the image; it is never changed'],
+    ['echo 1+1 | vmm run -i debian bc', 'standard input passed on'],
+    ['vmm run -m 1g --cpus 2 --scratch 10g oci:layout make -j2', 'more memory and CPUs, and changes on a disk'],
+  ],
+  notes: [
+    'Signals go to the command. Before it has started they end the run; afterwards, a command that ignores them is ended by\nCtrl-C three times within two seconds, by --timeout, or by `kill -9` of the vmm process.',
+  ],
+};
+
+/** The container that is asked for, of an image. `id` gives names that the user does not. Reads --env-file. */
+export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId): ContainerOptions {
+  const name = options.name ?? id();
+  const hostname = options.hostname ?? id();
   return {
-    memoryMib: parseMemory(value('memory') ?? '512m', '--memory', 'refuse'),
-    vcpus: share.vcpus,
-    cpuQuota: share.quota,
-    timeoutMs: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
-    detachKeys,
-    capabilities: capabilitySet(list('cap-add'), list('cap-drop')),
-    tmpfs: list('tmpfs').map(parseTmpfs),
-    rlimits: list('ulimit').map(parseUlimit),
     name,
     hostname,
-    stopSignal: stop === undefined ? undefined : signalNumber(stop, '--stop-signal'),
-    scratch: scratchBytes,
+    command,
+    entrypoint: options.entrypoint,
+    env: containerEnvironment({ image: image.env, envFiles: options.envFile, env: options.env, hostname, tty: options.tty, host: process.env }),
+    workdir: options.workdir,
+    user: options.user,
+    readOnly: options.readOnly,
+    tmpfs: options.tmpfs,
+    rlimits: options.ulimit,
+    capabilities: capabilitySet(options.capAdd, options.capDrop),
+    init: options.init,
+    interactive: options.interactive,
+    tty: options.tty,
+    stopSignal: options.stopSignal,
+    cpuQuota: options.cpus?.quota,
+    scratch: options.scratch,
   };
 }
 
-function parseTmpfs(text: string): TmpfsMount {
+export function detachKeysOf(options: RunOptions): readonly number[] {
+  return options.detachKeys ?? DETACH_KEYS;
+}
+
+function detachKeys(text: string, option: string): readonly number[] {
+  const keys = parseDetachKeys(text);
+  if (keys === undefined) throw new VmmError('USAGE', `${option}: ${text} cannot be read`, { hint: 'for example ctrl-p,ctrl-q' });
+  return keys;
+}
+
+function containerName(name: string, option: string): string {
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) throw new VmmError('USAGE', `${option}: ${name} is not a name`, { hint: 'letters, digits, _ . -' });
+  return name;
+}
+
+function hostName(name: string, option: string): string {
+  if (name.length > 64 || !/^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.test(name)) {
+    throw new VmmError('USAGE', `${option}: ${name} is not a host name`, { hint: 'letters, digits, dots and hyphens, at most 64' });
+  }
+  return name;
+}
+
+function scratchSize(text: string, option: string): number {
+  const bytes = parseSize(text, option, 'refuse');
+  if (bytes < SCRATCH_MIN) throw new VmmError('USAGE', `${option}: ${text} is too small`, { hint: 'give 16m or more' });
+  return bytes;
+}
+
+function parseTmpfs(text: string, option: string): TmpfsMount {
   const colon = text.indexOf(':');
   const target = posix.normalize(colon < 0 ? text : text.slice(0, colon));
-  if (target === '/') throw new VmmError('USAGE', `--tmpfs: ${text} would hide the image`, { hint: 'for example /run:size=64m' });
-  if (!target.startsWith('/')) throw new VmmError('USAGE', `--tmpfs: ${text} is not an absolute path`, { hint: 'for example /run:size=64m' });
+  if (target === '/') throw new VmmError('USAGE', `${option}: ${text} would hide the image`, { hint: 'for example /run:size=64m' });
+  if (!target.startsWith('/')) throw new VmmError('USAGE', `${option}: ${text} is not an absolute path`, { hint: 'for example /run:size=64m' });
   return { target, options: colon < 0 ? '' : text.slice(colon + 1) };
 }

@@ -1,229 +1,220 @@
 import { constants } from 'node:os';
-import { resolveImage } from '../../image/resolve.ts';
-import { containerEnvironment } from '../container/env.ts';
-import type { ContainerOptions } from '../container/options.ts';
-import { ContainerRun, type ContainerResult } from '../container/run.ts';
-import { signalNumber } from '../container/signals.ts';
-import { nameAddresses } from '../boot/symbols.ts';
-import { VmmError } from '../../base/errors.ts';
-import { needsHardware } from '../machine/accelerator.ts';
-import { sizeData } from '../time/input-log.ts';
-import { Timeline } from '../machine/timeline.ts';
-import { helpText, parseArgs } from './args.ts';
-import { accelOptions } from './common-options.ts';
-import { describeError, oneLine } from './describe.ts';
+import { type ContainerOptions, type ContainerResult, ContainerRun } from '../api/containers.ts';
+import type { RunIdentity } from '../api/counted.ts';
+import { VmmError } from '../api/errors.ts';
+import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
+import { guestFile, nameAddresses, needsHardware, ownSymbols, Timeline } from '../api/machine.ts';
+import { parseArgs } from './args.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
+import { describeError, guestLines } from './describe.ts';
+import { attachTerminal } from './detach.ts';
 import { debuggerFor } from './gdb.ts';
-import { guestFile } from './guest-files.ts';
-import { hostFs } from './host-fs.ts';
-import { report } from './boot.ts';
-import { RUN_OPTIONS, runSettings } from './run-options.ts';
-import { makeScratch } from './scratch.ts';
+import { helpText } from './help.ts';
+import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
+import { print, tell } from './output.ts';
+import { report } from './report.ts';
+import { containerOptions, detachKeysOf, RUN, type RunOptions } from './run-options.ts';
+import { Session } from './session.ts';
 import * as STATUS from './status.ts';
-import { ownSymbols } from './symbols.ts';
-import { attachTerminal, forwardSignals, forwardStdin, type InputTarget, outputLost, outputTo } from './stdio.ts';
-import { RawTerminal } from './terminal.ts';
+import { RawTerminal, type Size } from './terminal.ts';
 
-const SIGTERM = constants.signals.SIGTERM;
+const { SIGINT, SIGKILL } = constants.signals;
+/** How long a command may go on after a signal before the user is told how to kill it, ms. */
+const HEED_MS = 2000;
 
 /** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const timeline = new Timeline();
   // `-h` is Docker's --hostname; alone it can only ask for help.
-  const args = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
-  if (args.flags.get('help')) {
-    process.stdout.write(helpText('vmm run [OPTIONS] IMAGE [COMMAND [ARG…]]', 'Runs a container image in a virtual machine of its own.', RUN_OPTIONS));
+  const { options, operands } = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN);
+  if (options.help) {
+    print(helpText(RUN));
     return 0;
   }
-  const [reference, ...command] = args.positionals;
+  const [reference, ...command] = operands;
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
-  const options = countedOptions(args);
-  const counted = options === undefined ? undefined : new CountedSession(options);
-  const settings = runSettings(args, counted?.id);
-  const accel = accelOptions(args);
-  const flag = (name: string): boolean => args.flags.get(name) ?? false;
-  const interactive = flag('interactive');
-  const tty = flag('tty');
-  if ((tty || interactive) && counted !== undefined && !counted.recording && !counted.replaying) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
-  if (tty && interactive && counted?.replaying !== true && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
-  await needsHardware(accel.accel);
+  const repeats = countedOptions(options);
+  const counted = repeats === undefined ? undefined : new CountedSession(repeats);
+  refuseInput(options, counted);
+  await needsHardware(options.accel ?? 'auto');
   timeline.point('options read');
 
-  const quiet = flag('quiet');
-  const terminal = tty && counted?.replaying !== true && RawTerminal.available() ? new RawTerminal() : undefined;
-  const note = (text: string): void => {
-    if (!quiet) process.stderr.write(`vmm: ${text}${terminal ? '\r' : ''}\n`);
-  };
-  await using gdb = await debuggerFor(args, false, note);
-  const image = await resolveImage(reference, {
-    host: hostFs,
-    note: (text) => {
-      if (!quiet) process.stderr.write(`vmm: ${oneLine(text)}\n`);
-    },
-  });
+  const session = new Session({ ...options, what: 'the container', terminal: terminalFor(options, counted) });
+  await using gdb = await debuggerFor(options, false, session.note);
+  const image = await resolveImage(reference, { host: hostFs, note: session.note });
   timeline.point('image ready');
-  const entrypoint = args.values.get('entrypoint');
-  const size = counted?.recordedSize() ?? terminal?.size();
-  const scratchPath = settings.scratch === undefined ? undefined : makeScratch(settings.scratch);
-  const stdout = outputTo(process.stdout);
-  const stderr = outputTo(process.stderr);
-  const container: ContainerOptions = {
-    name: settings.name,
-    hostname: settings.hostname,
-    command,
-    entrypoint: entrypoint === undefined ? undefined : entrypoint === '' ? [] : [entrypoint],
-    env: containerEnvironment({
-      image: image.config.env,
-      envFiles: args.lists.get('env-file') ?? [],
-      env: args.lists.get('env') ?? [],
-      hostname: settings.hostname,
-      tty,
-      host: process.env,
-    }),
-    workdir: args.values.get('workdir'),
-    user: args.values.get('user'),
-    readOnly: flag('read-only'),
-    tmpfs: settings.tmpfs,
-    rlimits: settings.rlimits,
-    capabilities: settings.capabilities,
-    init: flag('init'),
-    interactive,
-    tty,
-    stopSignal: settings.stopSignal ?? (image.config.stopSignal === undefined ? SIGTERM : signalNumber(image.config.stopSignal, 'the image’s StopSignal')),
-    cpuQuota: settings.cpuQuota,
-    scratch: settings.scratch,
-  };
+  const run = await makeRun({ options, session, counted, image, gdb, timeline }, containerOptions(options, image.config, command, counted?.id));
+  connect(session, run, counted, options);
+  const result = await runToEnd(session, run, counted);
+  if (options.timeline) tell(timeline.text());
+  const stopped = result.kind === 'machine' && result.result.kind === 'stopped';
+  counted?.finish(run.machine.counted, !stopped && gdb === undefined);
+  return session.status(result.kind !== 'exited') ?? statusOf(result, options);
+}
+
+/** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
+function refuseInput({ tty, interactive }: RunOptions, counted: CountedSession | undefined): void {
+  if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
+  if (tty && interactive && !counted?.replaying && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+}
+
+/** For -t; in a replay whatever it was recorded with, for the output to ask and nobody to hear the answer. */
+function terminalFor(options: RunOptions, counted: CountedSession | undefined): RawTerminal | undefined {
+  const replaying = counted?.replaying ?? false;
+  return (options.tty || replaying) && RawTerminal.available() ? new RawTerminal({ forgets: replaying }) : undefined;
+}
+
+interface Parts {
+  readonly options: RunOptions;
+  readonly session: Session;
+  readonly counted: CountedSession | undefined;
+  readonly image: ResolvedImage;
+  readonly gdb: Awaited<ReturnType<typeof debuggerFor>>;
+  readonly timeline: Timeline;
+}
+
+async function makeRun({ options, session, counted, image, gdb, timeline }: Parts, container: ContainerOptions): Promise<ContainerRun> {
+  const size = counted?.recordedSize() ?? (options.tty ? session.terminal?.size() : undefined);
   const run = new ContainerRun(
     image,
     container,
     {
-      memoryMib: settings.memoryMib,
-      vcpus: settings.vcpus,
-      ...accel,
-      kernel: guestFile('vmlinux'),
-      initrd: guestFile('initramfs.cpio'),
-      scratchPath,
+      memoryMib: options.memory,
+      vcpus: options.cpus?.vcpus,
+      accel: options.accel,
+      cpuModel: options.cpu,
       debugger: gdb,
       symbols: ownSymbols,
-      counted: await counted?.config(async () => ({
-        memory: settings.memoryMib,
-        cpus: settings.vcpus,
-        cpu: accel.cpuModel ?? 'baseline',
-        kernel: await fileDigest(guestFile('vmlinux')),
-        initrd: await fileDigest(guestFile('initramfs.cpio')),
-        image: await fileDigest(image.rootfs),
-        container: textDigest(JSON.stringify({ ...container, capabilities: container.capabilities.toString(), image: image.config })),
-        terminal: size === undefined ? '' : `${size.columns}x${size.rows}`,
-      }), note),
+      counted: await counted?.config(() => identity(options, container, image, size), session.note),
     },
     {
-      stdout,
-      stderr,
-      size: size === undefined ? undefined : { rows: size.rows, columns: size.columns },
-      note,
+      stdout: (bytes) => {
+        if (counted?.replaying) session.watchQueries(bytes);
+        return session.stdout(bytes);
+      },
+      stderr: session.stderr,
+      size,
+      note: session.note,
     },
     timeline,
   );
-  // Nobody can see the output any more, and there is no daemon to keep the container for: the run ends as a pipeline's
-  // other commands do.
-  let broken: string | undefined;
-  stdout.onBroken((code) => {
-    broken = code;
-    run.kill();
-  });
-  stderr.onBroken(() => run.process.closeStderr());
+  session.stderr.onBroken(() => run.process.closeStderr());
+  return run;
+}
 
-  let timedOut = false;
-  const timer = settings.timeoutMs === undefined ? undefined : setTimeout(() => {
-    timedOut = true;
-    run.kill();
-  }, settings.timeoutMs);
-  let endedBy: number = constants.signals.SIGKILL;
-  const target = counted === undefined ? run : recordedTarget(run, counted, interactive, (signal) => {
-    endedBy = signal;
-  });
-  forwardSignals(target);
-  if (terminal) attachTerminal(terminal, target, settings.detachKeys, interactive);
-  else if (interactive && counted?.replaying !== true) forwardStdin(target);
-  let result: ContainerResult;
-  try {
-    result = await run.run();
-  } catch (error) {
-    counted?.abandon(run.machine.counted);
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    terminal?.restore();
-    process.stdin.destroy();
-  }
-  if (flag('timeline')) process.stderr.write(timeline.text());
-  counted?.finish(run.machine.counted, !(result.kind === 'machine' && result.result.kind === 'stopped') && gdb === undefined);
-  if (timedOut) {
-    process.stderr.write(`vmm: the time of ${args.values.get('timeout')} is over\n`);
-    return STATUS.STATUS_TIMEOUT;
-  }
-  if (broken === 'EPIPE' && result.kind !== 'exited') return 128 + constants.signals.SIGPIPE;
-  if (broken !== undefined && broken !== 'EPIPE') throw outputLost(broken, 'the container');
-  return statusOf(result, endedBy);
+/** What a recorded run is made of, beside the options of every counted run: by option. Of what may be secret only the digest. */
+async function identity(options: RunOptions, container: ContainerOptions, image: ResolvedImage, size: Size | undefined): Promise<RunIdentity> {
+  const flat = (value: unknown): string => JSON.stringify(value ?? null, (_, part) => (typeof part === 'bigint' ? `${part}` : part));
+  return {
+    '--memory': options.memory ?? 'default',
+    '--cpus': flat(options.cpus),
+    '--cpu': options.cpu ?? 'default',
+    '--name': container.name ?? '',
+    '--hostname': container.hostname ?? '',
+    '--env': textDigest(flat(container.env)),
+    '--entrypoint': flat(container.entrypoint),
+    command: textDigest(flat(container.command)),
+    '--workdir': container.workdir ?? '',
+    '--user': container.user ?? '',
+    '--read-only': flat(container.readOnly),
+    '--tmpfs': flat(container.tmpfs),
+    '--ulimit': flat(container.rlimits),
+    '--cap-add or --cap-drop': flat(container.capabilities),
+    '--init': flat(container.init),
+    '--interactive': flat(container.interactive),
+    '--tty': flat(container.tty),
+    '--stop-signal': flat(container.stopSignal),
+    '--scratch': flat(container.scratch),
+    kernel: await fileDigest(guestFile('vmlinux')),
+    initrd: await fileDigest(guestFile('initramfs.cpio')),
+    image: await fileDigest(image.rootfs),
+    'image configuration': textDigest(flat(image.config)),
+    terminal: size === undefined ? '' : `${size.columns}x${size.rows}`,
+  };
+}
+
+/** Where signals, keys and standard input go. */
+function connect(session: Session, run: ContainerRun, counted: CountedSession | undefined, options: RunOptions): void {
+  const { interactive } = options;
+  const input = counted === undefined ? processInput(run) : (recordedInput(counted, 'stdin', interactive) ?? NO_INPUT);
+  const interrupt = forwardSignals(session, run, counted);
+  const { terminal } = session;
+  if (counted?.replaying) {
+    if (terminal) muteTerminal(terminal, (signal) => session.endBySignal(signal));
+  } else if (terminal) attachTerminal(terminal, input, { detachKeys: detachKeysOf(options), interactive, interrupt, hangup: () => session.endBySignal(SIGKILL) });
+  else if (interactive) forwardStdin(input);
+}
+
+function processInput({ process }: ContainerRun): GuestInput {
+  return {
+    write: (bytes) => process.stdin.write(bytes),
+    end: () => process.stdin.end(),
+    resize: (size) => process.resize(size).catch(() => {}),
+  };
 }
 
 /**
- * Input of a counted run goes into its record, which gives it to the guest at a place that a replay finds again. Without a
- * record a signal can only end the run, which `onEnded` is told.
+ * Signals: before the command runs each ends the run; afterwards they go to it, and the third SIGINT within two seconds kills
+ * the machine. In a counted run they have a place in its record; without a record they can only end it. Gives what passes a
+ * SIGINT on.
  */
-function recordedTarget(run: ContainerRun, counted: CountedSession, interactive: boolean, onEnded: (signal: number) => void): InputTarget {
-  const kill = (): void => run.kill();
-  const submit = counted.input();
-  const { started } = run.process;
-  if (submit === undefined) {
-    const nothing = async (): Promise<void> => {};
-    const signal = async (number: number): Promise<void> => {
-      onEnded(number);
-      kill();
-    };
-    return { kill, process: { started, signal, resize: nothing, stdin: { write: async () => false, end: nothing } } };
-  }
-  let open = interactive;
-  if (open) counted.recorder?.sources(1);
-  return {
-    kill,
-    process: {
-      started,
-      signal: async (signal) => void (await submit('signal', Uint8Array.of(signal))),
-      resize: async ({ columns, rows }) => void (await submit('resize', sizeData(columns, rows))),
-      stdin: {
-        write: async (bytes) => (await submit('stdin', bytes)) === true,
-        end: async () => {
-          if (open) counted.recorder?.sources(-1);
-          open = false;
-          await submit('stdin-end', new Uint8Array(0));
-        },
-      },
-    },
+function forwardSignals(session: Session, run: ContainerRun, counted: CountedSession | undefined): () => void {
+  let started = false;
+  run.process.started.then(() => {
+    started = true;
+  }, () => {});
+  const submit = counted?.input();
+  const third = thirdPress();
+  let told = false;
+  const forward = (name: NodeJS.Signals, number: number): void => {
+    if (name === 'SIGINT' && third()) session.endBySignal(SIGKILL);
+    if (!started || (counted !== undefined && submit === undefined)) {
+      session.endBySignal(number);
+      return;
+    }
+    if (submit !== undefined) void submit('signal', Uint8Array.of(number));
+    else void run.process.signal(number).catch(() => {});
+    if (told || !/^SIG(INT|TERM|HUP|QUIT)$/.test(name)) return;
+    told = true;
+    setTimeout(() => {
+      if (!session.over) session.note(`the command goes on after ${name}: Ctrl-C three times within two seconds ends it, or kill -9 ${process.pid}`);
+    }, HEED_MS).unref();
   };
+  session.onSignals(FORWARDED_SIGNALS, forward);
+  return () => forward('SIGINT', SIGINT);
+}
+
+async function runToEnd(session: Session, run: ContainerRun, counted: CountedSession | undefined): Promise<ContainerResult> {
+  try {
+    return await session.around(() => run.run({ signal: session.signal }));
+  } catch (error) {
+    counted?.abandon(run.machine.counted);
+    throw error;
+  }
+}
+
+/** The status of a run that came to its own end, with what is to be said about it. */
+function statusOf(result: ContainerResult, options: RunOptions): number {
+  switch (result.kind) {
+    case 'exited':
+      if (result.status.outOfMemory) tell(`vmm: the kernel killed a process for lack of memory: the guest has ${options.memory ?? 512}m (give more with --memory)\n`);
+      return result.status.status;
+    case 'failed':
+      tell(describeError(result.error));
+      return result.status;
+    case 'machine': {
+      if (result.result.kind === 'stopped') return 128 + SIGKILL; // by a debugger
+      tell(guestLines(named(result.console)));
+      const status = report(result.result);
+      if (status !== STATUS.STATUS_OK && status !== STATUS.STATUS_REBOOT) return status;
+      tell('vmm: the machine ended before the container did\n');
+      return STATUS.STATUS_VMM_ERROR;
+    }
+  }
 }
 
 /** The kernel's messages with the names of its addresses, where our set-up has them. */
 function named(messages: string): string {
   const symbols = ownSymbols();
   return symbols === undefined ? messages : nameAddresses(messages, symbols);
-}
-
-/** `endedBy`: the signal that ends a run which was stopped from outside. */
-function statusOf(result: ContainerResult, endedBy: number): number {
-  switch (result.kind) {
-    case 'exited':
-      return result.status.status;
-    case 'failed':
-      process.stderr.write(describeError(result.error));
-      return result.status;
-    case 'machine': {
-      if (result.result.kind === 'stopped') return 128 + endedBy;
-      process.stderr.write(result.console === '' ? '' : `${named(result.console.trimEnd())}\n`);
-      const status = report(result.result);
-      if (status !== 0 && status !== STATUS.STATUS_REBOOT) return status;
-      process.stderr.write('vmm: the machine ended before the container did\n');
-      return STATUS.STATUS_VMM_ERROR;
-    }
-  }
 }

@@ -1,4 +1,4 @@
-import { VmmError } from '../../base/errors.ts';
+import { VmmError } from '../api/errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 export const MIB = 1024 ** 2;
@@ -49,11 +49,17 @@ export function parseCpuShare(text: string, option: string): { vcpus: number; qu
   return { vcpus: Math.ceil(n), quota: Number.isInteger(n) ? undefined : n };
 }
 
-/** Seconds, or with a unit as in `500ms`, `30s`, `5m`, `1h`. Result in milliseconds. */
-export function parseDuration(text: string, option: string): number {
+/** A time as the user wrote it, and in milliseconds. */
+export interface Duration {
+  readonly text: string;
+  readonly ms: number;
+}
+
+/** Seconds, or with a unit as in `500ms`, `30s`, `5m`, `1h`. */
+export function parseDuration(text: string, option: string): Duration {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const factor = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] as number;
   const ms = match === null ? Number.NaN : Number(match[1]) * factor;
   if (!(ms > 0) || ms > 0x7fff_ffff) throw new VmmError('USAGE', `${option}: ${text} is not a time`, { hint: 'write for example 30, 30s, 500ms or 5m' });
-  return ms;
+  return { text, ms };
 }

@@ -1,4 +1,4 @@
 /** Exit statuses of the CLI (docs/errors.md). A container's own status, 126, 127 and 128+n pass through as Docker gives them. */
-export * from '../machine/result.ts';
+export * from '../api/status.ts';
 export const STATUS_TIMEOUT = 124;
 export const STATUS_VMM_ERROR = 125;

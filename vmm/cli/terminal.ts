@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
-import { rawSettings, setTerminalSettings, terminalSettings } from '../host/tty.ts';
+import { discardInput, rawSettings, setTerminalSettings, terminalSettings } from '../host/tty.ts';
 
 const raw = new Set<RawTerminal>();
 
@@ -19,20 +19,41 @@ function outputAsItIs(): void {
   }
 }
 
+/** Throws away what the terminal has sent and nobody has read. */
+function forgetInput(): void {
+  try {
+    discardInput(0);
+  } catch {
+    // No FFI library: what came until now has been read and dropped.
+  }
+}
+
+/** In character cells. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /**
  * The user's terminal in raw mode. Raw mode is left again whatever ends the process: libuv resets the terminal at
  * exit, and `restore` does so earlier. Input goes to `onInput` after escapes are taken out.
  */
 export class RawTerminal {
+  readonly #forgets: boolean;
   #raw = false;
   #onData: ((chunk: Buffer) => void) | undefined;
+
+  /** `forgets`: what was typed and nobody has read yet goes at the end, instead of to the user's shell. */
+  constructor(options: { readonly forgets?: boolean } = {}) {
+    this.#forgets = options.forgets ?? false;
+  }
 
   static available(): boolean {
     return isatty(0) && isatty(1);
   }
 
-  /** Size in character cells; 80 × 24 when unknown. */
-  size(): { columns: number; rows: number } {
+  /** 80 × 24 when unknown. */
+  size(): Size {
     return { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 };
   }
 
@@ -46,16 +67,19 @@ export class RawTerminal {
     process.stdin.resume();
   }
 
-  onResize(handler: (columns: number, rows: number) => void): void {
-    process.stdout.on('resize', () => {
-      const { columns, rows } = this.size();
-      handler(columns, rows);
-    });
+  /** In raw mode now: a line ends with CR LF. */
+  get raw(): boolean {
+    return this.#raw;
+  }
+
+  onResize(handler: (size: Size) => void): void {
+    process.stdout.on('resize', () => handler(this.size()));
   }
 
   restore(): void {
     if (this.#onData) process.stdin.off('data', this.#onData);
     this.#onData = undefined;
+    if (this.#raw && this.#forgets) forgetInput();
     if (this.#raw) process.stdin.setRawMode(false);
     this.#raw = false;
     raw.delete(this);

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:os';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
+import { capabilitySet } from './capabilities.ts';
+import { containerEnvironment } from './env.ts';
 import type { Rlimit } from './limits.ts';
+import { signalNumber } from './signals.ts';
 
 export interface TmpfsMount {
   readonly target: string;
@@ -8,27 +12,62 @@ export interface TmpfsMount {
   readonly options: string;
 }
 
-/** A container as the user asked for it; everything is already checked. */
+/** A container as the user asked for it: everything is already checked, and what is absent has Docker's defaults. */
 export interface ContainerOptions {
-  readonly name: string;
-  readonly hostname: string;
-  readonly command: readonly string[];
-  readonly entrypoint: readonly string[] | undefined;
-  readonly env: readonly string[];
-  readonly workdir: string | undefined;
-  readonly user: string | undefined;
-  readonly readOnly: boolean;
-  readonly tmpfs: readonly TmpfsMount[];
-  readonly rlimits: readonly Rlimit[];
-  readonly capabilities: bigint;
-  readonly init: boolean;
-  readonly interactive: boolean;
-  readonly tty: boolean;
-  readonly stopSignal: number;
+  /** Twelve random hex digits. */
+  readonly name?: string | undefined;
+  /** As `name`. */
+  readonly hostname?: string | undefined;
+  /** Replaces the image's command. */
+  readonly command?: readonly string[] | undefined;
+  readonly entrypoint?: readonly string[] | undefined;
+  /** NAME=VALUE, the whole environment (`containerEnvironment`); the image's with PATH and HOSTNAME. */
+  readonly env?: readonly string[] | undefined;
+  readonly workdir?: string | undefined;
+  readonly user?: string | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly tmpfs?: readonly TmpfsMount[] | undefined;
+  readonly rlimits?: readonly Rlimit[] | undefined;
+  /** Bit n is capability n of linux/capability.h (`capabilitySet`). */
+  readonly capabilities?: bigint | undefined;
+  readonly init?: boolean | undefined;
+  readonly interactive?: boolean | undefined;
+  readonly tty?: boolean | undefined;
+  /** The image's, else SIGTERM. */
+  readonly stopSignal?: number | undefined;
   /** cpu.max as a fraction of one CPU's time, when `--cpus` was not whole. */
-  readonly cpuQuota: number | undefined;
+  readonly cpuQuota?: number | undefined;
   /** Bytes of a scratch disk for the overlay's upper layer; undefined: guest memory. */
-  readonly scratch: number | undefined;
+  readonly scratch?: number | undefined;
+}
+
+/** What has no default stays undefined. */
+type Optional = 'entrypoint' | 'workdir' | 'user' | 'cpuQuota' | 'scratch';
+export type WholeOptions = { readonly [K in keyof ContainerOptions]-?: K extends Optional ? ContainerOptions[K] : NonNullable<ContainerOptions[K]> };
+
+/** The same with every default in its place. Throws USAGE for an image's stop signal that does not exist. */
+export function withDefaults(options: ContainerOptions, image: ImageProcessConfig): WholeOptions {
+  const hostname = options.hostname ?? randomId();
+  const tty = options.tty ?? false;
+  return {
+    name: options.name ?? randomId(),
+    hostname,
+    command: options.command ?? [],
+    entrypoint: options.entrypoint,
+    env: options.env ?? containerEnvironment({ image: image.env, envFiles: [], env: [], hostname, tty, host: {} }),
+    workdir: options.workdir,
+    user: options.user,
+    readOnly: options.readOnly ?? false,
+    tmpfs: options.tmpfs ?? [],
+    rlimits: options.rlimits ?? [],
+    capabilities: options.capabilities ?? capabilitySet([], []),
+    init: options.init ?? false,
+    interactive: options.interactive ?? false,
+    tty,
+    stopSignal: options.stopSignal ?? (image.stopSignal === undefined ? constants.signals.SIGTERM : signalNumber(image.stopSignal, 'the image’s StopSignal')),
+    cpuQuota: options.cpuQuota,
+    scratch: options.scratch,
+  };
 }
 
 /** Docker's rule: `--entrypoint` drops the image's command too; a command replaces the image's. */

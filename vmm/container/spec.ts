@@ -1,7 +1,7 @@
 import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
-import { type ContainerOptions, processArguments } from './options.ts';
+import { processArguments, type WholeOptions } from './options.ts';
 
 /** Serial numbers by which init finds its disks. */
 export const ROOT_SERIAL = 'root';
@@ -36,7 +36,7 @@ const CPU_PERIOD_US = 100_000;
 
 export interface SpecInput {
   readonly image: ImageProcessConfig;
-  readonly options: ContainerOptions;
+  readonly options: WholeOptions;
   readonly size: WindowSize | undefined;
 }
 

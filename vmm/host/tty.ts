@@ -1,7 +1,7 @@
 /** Terminals: raw mode, window sizes and pseudo terminals, by ioctl (ioctl_tty(2)). */
 import { ioctl, open } from './sys.ts';
 import {
-  BRKINT, CS8, CSIZE, ECHO, ECHONL, ICANON, ICRNL, IEXTEN, IGNBRK, IGNCR, INLCR, ISIG, ISTRIP, IXON, O_CLOEXEC, O_NOCTTY, O_RDWR, OPOST, PARENB, PARMRK, TCGETS, TCSETSW,
+  BRKINT, CS8, CSIZE, ECHO, ECHONL, ICANON, ICRNL, IEXTEN, IGNBRK, IGNCR, INLCR, ISIG, ISTRIP, IXON, O_CLOEXEC, O_NOCTTY, O_RDWR, OPOST, PARENB, PARMRK, TCGETS, TCSETSF, TCSETSW,
   TIOCGPTN, TIOCGWINSZ, TIOCSPTLCK, TIOCSWINSZ, VMIN, VTIME, termios,
 } from './uapi/linux.ts';
 
@@ -16,6 +16,11 @@ export function terminalSettings(fd: number): Termios {
 
 export function setTerminalSettings(fd: number, settings: Termios): void {
   ioctl(fd, TCSETSW, settings, 'TCSETSW');
+}
+
+/** Throws away input that nobody has read, once all output is written. The settings stay. */
+export function discardInput(fd: number): void {
+  ioctl(fd, TCSETSF, terminalSettings(fd), 'TCSETSF');
 }
 
 /** The same settings in raw mode (termios(3), cfmakeraw): bytes pass as they are, one at a time. */

@@ -12,7 +12,7 @@ const never = new Int32Array(new SharedArrayBuffer(4));
  * but only as long as it takes something now and then: this thread stands meanwhile, and on the main thread that is signals
  * and time-outs. Then the EAGAIN is thrown.
  */
-export function writeWhole(fd: number, text: string): void {
+export function writeWhole(fd: number, text: string, patienceMs = READER_WAIT_MS): void {
   const bytes = Buffer.from(text);
   let since: number | undefined;
   for (let done = 0; done < bytes.length; ) {
@@ -22,7 +22,7 @@ export function writeWhole(fd: number, text: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       since ??= performance.now();
-      if (performance.now() - since >= READER_WAIT_MS) throw error;
+      if (performance.now() - since >= patienceMs) throw error;
       Atomics.wait(never, 0, 0, SLEEP_MS);
     }
   }

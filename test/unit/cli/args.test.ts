@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseArgs } from '../../../vmm/cli/args.ts';
-import { bootConfig, BOOT_OPTIONS, parseDisk } from '../../../vmm/cli/boot-options.ts';
-import { RUN_OPTIONS, runSettings } from '../../../vmm/cli/run-options.ts';
+import { BOOT, bootConfig, parseDisk } from '../../../vmm/cli/boot-options.ts';
+import { containerOptions, RUN } from '../../../vmm/cli/run-options.ts';
 import { parseCpuShare, parseDuration, parseMemory, parseSize } from '../../../vmm/cli/sizes.ts';
 import { KeySequence, parseDetachKeys } from '../../../vmm/cli/terminal.ts';
 import { capabilitySet } from '../../../vmm/container/capabilities.ts';
@@ -11,8 +11,11 @@ import { processArguments } from '../../../vmm/container/options.ts';
 import { signalNumber } from '../../../vmm/container/signals.ts';
 import { VmmError } from '../../../base/errors.ts';
 
-const run = (...argv: string[]) => parseArgs(argv, RUN_OPTIONS, { stopAtPositional: true, command: 'run' });
-const boot = (...argv: string[]) => bootConfig(parseArgs(argv, BOOT_OPTIONS, { stopAtPositional: false, command: 'boot' }), () => 'own');
+const run = (...argv: string[]) => parseArgs(argv, RUN);
+const boot = (...argv: string[]) => {
+  const { options, operands } = parseArgs(argv, BOOT);
+  return bootConfig(options, operands, () => 'own');
+};
 
 function messageOf(action: () => unknown): string {
   try {
@@ -26,20 +29,17 @@ function messageOf(action: () => unknown): string {
 
 describe('parseArgs', () => {
   it('options end at the image, what follows is the command', () => {
-    const args = run('-it', '-e', 'A=1', '--env=B=2', '-eC=3', 'image', '-e', 'x', '--', '-t');
-    expect(args.flags.get('interactive')).toBe(true);
-    expect(args.flags.get('tty')).toBe(true);
-    expect(args.lists.get('env')).toEqual(['A=1', 'B=2', 'C=3']);
-    expect(args.positionals).toEqual(['image', '-e', 'x', '--', '-t']);
+    const { options, operands } = run('-it', '-e', 'A=1', '--env=B=2', '-eC=3', 'image', '-e', 'x', '--', '-t');
+    expect(options).toMatchObject({ interactive: true, tty: true, env: ['A=1', 'B=2', 'C=3'] });
+    expect(operands).toEqual(['image', '-e', 'x', '--', '-t']);
   });
 
   it('an alias and the last of several values count', () => {
-    const args = run('--mem', '1g', '-m', '2g');
-    expect(args.values.get('memory')).toBe('2g');
+    expect(run('--mem', '1g', '-m', '2g').options.memory).toBe(2048);
   });
 
   it('flags take true and false only', () => {
-    expect(run('--init=false').flags.get('init')).toBe(false);
+    expect(run('--init', '--init=false').options.init).toBe(false);
     expect(messageOf(() => run('--init=maybe'))).toMatch(/^USAGE: option --init takes true or false/);
   });
 
@@ -81,8 +81,8 @@ describe('sizes', () => {
   });
 
   it('times have units', () => {
-    expect(parseDuration('30', '--timeout')).toBe(30_000);
-    expect(parseDuration('250ms', '--timeout')).toBe(250);
+    expect(parseDuration('30', '--timeout')).toEqual({ text: '30', ms: 30_000 });
+    expect(parseDuration('250ms', '--timeout').ms).toBe(250);
     expect(messageOf(() => parseDuration('0', '--timeout'))).toMatch(/is not a time/);
   });
 });
@@ -108,10 +108,10 @@ describe('boot options', () => {
 });
 
 describe('run options', () => {
-  it('defaults: 512 MiB, 1 vCPU, Docker’s capabilities', () => {
-    const settings = runSettings(run('image'));
-    expect(settings).toMatchObject({ memoryMib: 512, vcpus: 1, capabilities: 0xa80425fbn });
-    expect(settings.hostname).toMatch(/^[0-9a-f]{12}$/);
+  it('defaults: Docker’s capabilities, a random host name', () => {
+    const options = containerOptions(run('image').options, { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] }, []);
+    expect(options).toMatchObject({ capabilities: 0xa80425fbn, env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', `HOSTNAME=${options.hostname}`] });
+    expect(options.hostname).toMatch(/^[0-9a-f]{12}$/);
   });
 
   it('capabilities: ALL first, then single names', () => {

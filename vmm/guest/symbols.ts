@@ -1,5 +1,5 @@
 import { nameAddresses, readSymbols, type SymbolNames } from '../boot/symbols.ts';
-import { guestFile } from './guest-files.ts';
+import { guestFile } from './files.ts';
 
 /** Once asked, the names from `path`: a System.map or an unstripped kernel; undefined when it has none or cannot be read. */
 export function symbolsFrom(path: () => string): () => SymbolNames | undefined {

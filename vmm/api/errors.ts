@@ -1,0 +1,2 @@
+/** How everything here fails (docs/errors.md). */
+export { VmmError } from '../../base/errors.ts';

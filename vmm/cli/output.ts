@@ -1,0 +1,68 @@
+import type { Writable } from 'node:stream';
+import { VmmError } from '../api/errors.ts';
+import { writeWhole } from '../host/write-whole.ts';
+
+/** Whoever read our standard output has gone away: the command ends as any other of a pipeline, without a word. */
+export class ReaderGone extends Error {}
+
+/** Writes a command's result to standard output, all of it. Throws OUTPUT_WRITE (a full disk), ReaderGone. */
+export function print(text: string): void {
+  try {
+    writeWhole(1, text, Number.POSITIVE_INFINITY);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+    if (code === 'EPIPE') throw new ReaderGone(code);
+    throw new VmmError('OUTPUT_WRITE', `standard output cannot be written: ${code}`, { cause, hint: hintOf(code) });
+  }
+}
+
+/** Writes to standard error; when that cannot be written either, nobody is left to be told. */
+export function tell(text: string): void {
+  try {
+    writeWhole(2, text);
+  } catch {
+    // nobody reads it
+  }
+}
+
+/** A consumer that writes to one of our own standard streams and waits until it has been taken. */
+export interface OutputConsumer {
+  (bytes: Uint8Array): Promise<void>;
+  /** Called once with the error's code when the reader of our stream has gone away (EPIPE) or its disk is full (ENOSPC). */
+  onBroken(handler: (code: string) => void): void;
+}
+
+export function outputTo(stream: Writable): OutputConsumer {
+  let broken: string | undefined;
+  let handler = (_code: string): void => {};
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (broken !== undefined) return;
+    broken = error.code ?? 'error';
+    handler(broken);
+  };
+  stream.on('error', fail);
+  const consume = (bytes: Uint8Array): Promise<void> => {
+    if (broken !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      stream.write(bytes, (error) => {
+        if (error) fail(error);
+        resolve();
+      });
+    });
+  };
+  return Object.assign(consume, {
+    onBroken: (h: (code: string) => void) => {
+      handler = h;
+      if (broken !== undefined) h(broken);
+    },
+  });
+}
+
+/** Our standard output broke while `what` ran, which was ended for it. */
+export function outputLost(code: string, what: string): VmmError {
+  return new VmmError('OUTPUT_WRITE', `standard output cannot be written: ${code}, ${what} was ended`, { hint: hintOf(code) });
+}
+
+function hintOf(code: string): string {
+  return code === 'ENOSPC' ? 'the disk is full' : 'check where it goes';
+}

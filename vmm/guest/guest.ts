@@ -1,0 +1,225 @@
+import type { ProcessHandle } from '../agent/process.ts';
+import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
+import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
+import type { SymbolNames } from '../boot/symbols.ts';
+import type { DiskSpec } from '../devices/disk.ts';
+import type { CpuModel } from '../accel/vcpu.ts';
+import type { AccelName } from '../machine/config.ts';
+import type { MachineDebugger } from '../machine/debugger.ts';
+import { Machine } from '../machine/machine.ts';
+import type { MachineResult } from '../machine/result.ts';
+import { Timeline } from '../machine/timeline.ts';
+import type { CountedConfig, CountedRun } from '../time/counted.ts';
+import { SeededStream } from '../time/seeded.ts';
+import { guestFile } from './files.ts';
+
+const CONSOLE_TAIL = 16384;
+const KERNEL_PARAMETERS = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable';
+const DEFAULT_MEMORY_MIB = 512;
+
+/** What a guest is made of; each part has a default. */
+export interface GuestConfig {
+  /** RAM in MiB; 512. */
+  readonly memoryMib?: number | undefined;
+  readonly vcpus?: number | undefined;
+  /** `auto`. */
+  readonly accel?: AccelName | undefined;
+  readonly cpuModel?: CpuModel | undefined;
+  /** Paths of a kernel and an initramfs with this project's init; our own. */
+  readonly kernel?: string | undefined;
+  readonly initrd?: string | undefined;
+  /** Found by containers by their ids (`Source` of kind `block`). */
+  readonly disks?: readonly DiskSpec[] | undefined;
+  readonly debugger?: MachineDebugger | undefined;
+  /** Names for the addresses in a dump. */
+  readonly symbols?: (() => SymbolNames | undefined) | undefined;
+  /** A run in virtual time that repeats. */
+  readonly counted?: CountedConfig | undefined;
+}
+
+export interface GuestListener {
+  /** One line for the user without its end; texts of the guest may be in it. */
+  note?(text: string): void;
+  /** init gave up; the machine stops right after. */
+  fatal?(reason: string): void;
+  log?(text: string): void;
+}
+
+/**
+ * A machine that runs our kernel and init, its disks and the session with init: containers are made in it, run beside each
+ * other, and go; pods share namespaces by a sandbox. `run` switches it on; requests made before wait for init.
+ */
+export class Guest implements AsyncDisposable {
+  readonly machine: Machine;
+  readonly timeline: Timeline;
+  readonly #session: AgentSession;
+  readonly #stop = new AbortController();
+  #console = '';
+  #ended: Promise<MachineResult> | undefined;
+
+  /** Opens the disks. Throws VmmError. */
+  constructor(config: GuestConfig = {}, listener: GuestListener = {}, timeline = new Timeline()) {
+    this.timeline = timeline;
+    this.machine = new Machine(
+      {
+        memoryMib: config.memoryMib ?? DEFAULT_MEMORY_MIB,
+        cpus: config.vcpus ?? 1,
+        accel: config.accel ?? 'auto',
+        cpuModel: config.cpuModel,
+        kernel: config.kernel ?? guestFile('vmlinux'),
+        initrd: config.initrd ?? guestFile('initramfs.cpio'),
+        append: KERNEL_PARAMETERS,
+        acpi: 'off',
+        disks: config.disks ?? [],
+        console: 'hvc',
+        vsock: true,
+        balloon: true,
+        exitOnReboot: true,
+        debugger: config.debugger,
+        symbols: config.symbols,
+        counted: config.counted,
+      },
+      {
+        console: async (bytes) => {
+          this.#console = (this.#console + Buffer.from(bytes).toString('latin1')).slice(-CONSOLE_TAIL);
+        },
+        note: (text) => listener.note?.(text),
+      },
+      timeline,
+    );
+    const { counted } = this.machine;
+    this.#session = new AgentSession(this.machine.vsock, {
+      onFatal: (reason) => listener.fatal?.(reason),
+      onLog: (text) => listener.log?.(text),
+      ...(counted === undefined ? {} : deterministic(counted)),
+    });
+  }
+
+  /** Runs the machine to its end, once. Rejects with VmmError when it cannot be built. */
+  run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<MachineResult> {
+    if (options.signal?.aborted) this.kill();
+    else options.signal?.addEventListener('abort', () => this.kill(), { once: true, signal: this.#stop.signal });
+    const ended = this.machine.run({ signal: this.#stop.signal }).finally(() => this.#session.close());
+    this.#ended = ended;
+    return ended;
+  }
+
+  /** What init tells of itself once it is there; rejects when the guest ends before. */
+  hello(): Promise<GuestInfo> {
+    return this.#session.hello();
+  }
+
+  /** Makes a container and starts its command. It exists at once; its process's `started` tells whether the command runs. */
+  create(spec: ContainerSpec): GuestContainer {
+    return new GuestContainer(this.#session, this.#session.start(spec));
+  }
+
+  /** Makes namespaces for other containers to join (a pod's); they last until they get SIGTERM. */
+  createSandbox(spec: SandboxSpec = {}): GuestContainer {
+    return new GuestContainer(this.#session, this.#session.startSandbox(spec));
+  }
+
+  /** The machine's figures by file name: /proc/meminfo, /proc/loadavg, /proc/stat. */
+  stats(): Promise<Map<string, string>> {
+    return this.#session.stats();
+  }
+
+  /** Writes what the guest's file systems hold in memory to its disks. */
+  sync(): Promise<void> {
+    return this.#session.sync();
+  }
+
+  /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */
+  setTime(nanoseconds?: bigint): Promise<void> {
+    return this.#session.setTime(nanoseconds);
+  }
+
+  /** Makes a named directory that containers can share as a mount's source. */
+  addVolume(name: string, mount?: Omit<Mount, 'target' | 'source'>): Promise<void> {
+    return this.#session.addVolume(name, mount);
+  }
+
+  removeVolume(name: string): Promise<void> {
+    return this.#session.removeVolume(name);
+  }
+
+  /** Stops the containers (stop signal, SIGKILL after the time-out), then the machine, and resolves with how it ended. */
+  async shutdown(mode: PowerMode = 'poweroff', timeoutMs?: number): Promise<MachineResult | undefined> {
+    await this.#session.shutdown(mode, timeoutMs);
+    return this.#ended;
+  }
+
+  /** Ends the machine at once; `run` then resolves with `stopped`. Nothing in the guest is told. */
+  kill(): void {
+    this.#stop.abort();
+  }
+
+  /** The last 16 KiB of the guest's console, each byte a character: whatever runs in the guest may have written it. */
+  get consoleTail(): string {
+    return this.#console;
+  }
+
+  /** Ends the session: the guest takes that as a failure and stops. */
+  close(): void {
+    this.#session.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill();
+    this.close();
+    await this.machine[Symbol.asyncDispose]();
+    await this.#ended?.catch(() => {});
+  }
+}
+
+/** One container of a guest. Other processes can be started in it as long as its first one runs. */
+export class GuestContainer {
+  readonly #session: AgentSession;
+  /** The container's first process. */
+  readonly process: ProcessHandle;
+
+  constructor(session: AgentSession, process: ProcessHandle) {
+    this.#session = session;
+    this.process = process;
+  }
+
+  /** What names it in another container's `namespaces`. */
+  get id(): number {
+    return this.process.container;
+  }
+
+  /** Runs another process in it. */
+  exec(spec: ProcessSpec): ProcessHandle {
+    return this.#session.exec(this.id, spec);
+  }
+
+  /** A signal for each of its processes; `process.signal` is for the first one alone. */
+  signal(signal: number): Promise<void> {
+    return this.#session.signalContainer(this.id, signal);
+  }
+
+  /** Freezes all its processes until `resume`. */
+  pause(): Promise<void> {
+    return this.#session.pause(this.id);
+  }
+
+  resume(): Promise<void> {
+    return this.#session.resume(this.id);
+  }
+
+  /** Its cgroup's figures by file name: cpu.stat, memory.current … */
+  stats(): Promise<Map<string, string>> {
+    return this.#session.stats(this.id);
+  }
+
+  /** Changes its cgroup's settings, `memory.max=536870912`. */
+  update(cgroup: readonly string[]): Promise<void> {
+    return this.#session.update(this.id, cgroup);
+  }
+}
+
+/** What a session takes from the host otherwise. */
+function deterministic(counted: CountedRun): { now: () => bigint; random: (length: number) => Uint8Array } {
+  const stream = new SeededStream(counted.config.seed, 'agent');
+  return { now: () => counted.wallNs(), random: (length) => stream.bytes(length) };
+}
