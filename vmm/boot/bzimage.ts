@@ -16,6 +16,7 @@ export interface BzImage {
   readonly cmdlineSize: number;
 }
 
+const PARAGRAPH = 16;
 const MIN_VERSION = 0x020c;
 const XLF_KERNEL_64 = 1;
 
@@ -39,8 +40,9 @@ export function parseBzImage(read: ReadAt, fileSize: number, path: string): BzIm
   const headerEnd = Math.min(0x202 + (head[0x201] ?? 0), 0x290);
   if (kernelOffset >= fileSize) throw new VmmError('KERNEL_BAD', `${path}: the file ends inside its setup code`, { hint: 'the file is cut off' });
   const kernelSize = fileSize - kernelOffset;
-  const declared = view.getUint32(0x1f4, true) * 16;
-  if (declared > kernelSize) {
+  // `syssize` counts paragraphs, the last of which may be in part beyond the file's end.
+  const declared = view.getUint32(0x1f4, true) * PARAGRAPH;
+  if (declared - kernelSize >= PARAGRAPH) {
     throw new VmmError('KERNEL_BAD', `${path}: ${declared} bytes of kernel are declared, ${kernelSize} are there`, { hint: 'the file is cut off' });
   }
   return {

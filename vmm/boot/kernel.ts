@@ -7,7 +7,7 @@ import type { EntryState, GuestMemory } from './entry.ts';
 import { writeGdt32, writeGdt64, writeIdentityMap } from './gdt.ts';
 import { type InitrdPlace, loadInitrd } from './initrd.ts';
 import { findMultiboot, MULTIBOOT_BOOTLOADER_MAGIC, type MultibootHeader, writeMultibootInfo } from './multiboot.ts';
-import { CMDLINE_GPA, CMDLINE_MAX, HIGH_RAM_START } from './places.ts';
+import { CMDLINE_GPA, CMDLINE_MAX, HIGH_RAM_START, takenBelow1Mib } from './places.ts';
 import { pvhEntry, writeStartInfo } from './pvh.ts';
 
 export interface KernelRequest {
@@ -72,7 +72,7 @@ function loadElf(memory: GuestMemory, fd: number, read: ReadAt, fileSize: number
   const multiboot = findMultiboot(read, path);
   const pvh = pvhEntry(elf);
   if (multiboot && pvh === undefined) return loadMultiboot(memory, fd, multiboot, elf, fileSize, request);
-  const end = loadSegments(memory, fd, elf, path);
+  const end = loadSegments(memory, fd, elf, path, pvh === undefined ? 'linux64' : 'pvh');
   const initrd = request.initrd === undefined ? undefined : loadInitrd(memory, request.initrd, end);
   if (pvh !== undefined) {
     const ebx = writeStartInfo(memory, initrd, request.rsdp);
@@ -97,14 +97,18 @@ function entryPhysical(elf: ElfFile): bigint {
   return elf.entry;
 }
 
+/** Throws KERNEL_UNSUPPORTED where part of a kernel would lie over data of ours. */
+function refuseTaken(protocol: 'pvh' | 'linux64' | 'multiboot', from: number, to: number, path: string): void {
+  const taken = takenBelow1Mib(protocol, from, to);
+  if (taken !== undefined) throw new VmmError('KERNEL_UNSUPPORTED', `${path}: its part from 0x${from.toString(16)} to 0x${to.toString(16)} would lie over ${taken}`, { hint: 'link the kernel at 1 MiB or above' });
+}
+
 /** Loads all segments at their physical addresses; returns the first free address behind them. */
-function loadSegments(memory: GuestMemory, fd: number, elf: ElfFile, path: string): number {
+function loadSegments(memory: GuestMemory, fd: number, elf: ElfFile, path: string, protocol: 'pvh' | 'linux64' | 'multiboot'): number {
   let end = HIGH_RAM_START;
   for (const s of elf.segments) {
     const base = Number(s.paddr);
-    if (s.paddr < BigInt(HIGH_RAM_START)) {
-      throw new VmmError('KERNEL_UNSUPPORTED', `${path}: a segment at 0x${s.paddr.toString(16)} lies below 1 MiB`, { hint: 'link the kernel at 1 MiB or above' });
-    }
+    refuseTaken(protocol, base, base + s.memSize, path);
     if (base + s.memSize > memory.ramSize) {
       throw new VmmError('MEMORY_SMALL', `${path}: needs memory up to 0x${(base + s.memSize).toString(16)}, the machine has ${memory.ramSize >>> 20} MiB`, { hint: 'raise --memory' });
     }
@@ -150,15 +154,15 @@ function loadMultiboot(
     const size = k.loadEnd === 0 ? fileSize - k.fileOffset : k.loadEnd - k.loadAddr;
     const memEnd = Math.max(k.loadAddr + size, k.bssEnd);
     if (size <= 0 || k.fileOffset + size > fileSize) throw new VmmError('KERNEL_BAD', `${path}: multiboot load range lies beyond the file's end`);
-    if (k.loadAddr < HIGH_RAM_START) throw new VmmError('KERNEL_UNSUPPORTED', `${path}: multiboot load address lies below 1 MiB`);
+    refuseTaken('multiboot', k.loadAddr, memEnd, path);
     if (memEnd > memory.ramSize) {
       throw new VmmError('MEMORY_SMALL', `${path}: needs memory up to 0x${memEnd.toString(16)}, the machine has ${memory.ramSize >>> 20} MiB`, { hint: 'raise --memory' });
     }
     memory.readFile(fd, k.fileOffset, k.loadAddr, size);
-    end = memEnd;
+    end = Math.max(HIGH_RAM_START, memEnd);
     eip = k.entry;
   } else if (elf) {
-    end = loadSegments(memory, fd, elf, path);
+    end = loadSegments(memory, fd, elf, path, 'multiboot');
     eip = Number(entryPhysical(elf));
   } else {
     throw new VmmError('KERNEL_BAD', `${path}: multiboot header without addresses in a file that is not ELF`);

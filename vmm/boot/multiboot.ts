@@ -3,7 +3,7 @@ import type { ReadAt } from './elf.ts';
 import type { GuestMemory } from './entry.ts';
 import type { InitrdPlace } from './initrd.ts';
 import { memoryMap } from './memmap.ts';
-import { CMDLINE_GPA, LOW_RAM_END, MULTIBOOT_INFO_GPA, MULTIBOOT_MMAP_GPA, MULTIBOOT_MODULES_GPA } from './places.ts';
+import { BDA_BASE_MEMORY, BDA_EBDA_SEGMENT, CMDLINE_GPA, LOW_RAM_END, MULTIBOOT_INFO_GPA, MULTIBOOT_MMAP_GPA, MULTIBOOT_MODULES_GPA } from './places.ts';
 
 const MULTIBOOT_HEADER_MAGIC = 0x1badb002;
 /** In EAX at entry (Multiboot 0.6.96 §3.2). */
@@ -42,7 +42,10 @@ export function findMultiboot(read: ReadAt, path: string): MultibootHeader | und
   return undefined;
 }
 
-/** Writes the multiboot information structure (§3.3): memory, command line, module, map, loader name. Returns its address for EBX. */
+/**
+ * Writes the multiboot information structure (§3.3): memory, command line, module, map, loader name; and what a BIOS, which
+ * such kernels expect to have run, would leave in its data area. Returns the structure's address for EBX.
+ */
 export function writeMultibootInfo(memory: GuestMemory, initrd: InitrdPlace | undefined): number {
   const FLAG_MEM = 1;
   const FLAG_CMDLINE = 4;
@@ -76,5 +79,7 @@ export function writeMultibootInfo(memory: GuestMemory, initrd: InitrdPlace | un
     map.setUint32(i * 24 + 20, range.type, true);
   });
   memory.write(MULTIBOOT_MMAP_GPA, new Uint8Array(map.buffer));
+  memory.write(BDA_EBDA_SEGMENT, Uint8Array.of((LOW_RAM_END >>> 4) & 0xff, LOW_RAM_END >>> 12));
+  memory.write(BDA_BASE_MEMORY, Uint8Array.of((LOW_RAM_END >>> 10) & 0xff, LOW_RAM_END >>> 18));
   return MULTIBOOT_INFO_GPA;
 }

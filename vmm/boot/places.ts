@@ -28,3 +28,29 @@ export const ACPI_TABLES_GPA = 0xe1000;
 export const ACPI_TABLES_MAX = 0x1f000;
 export const LOW_RAM_END = 0x9fc00;
 export const HIGH_RAM_START = 0x100000;
+
+/** Words of the BIOS data area that kernels look at: the segment of the extended BIOS data area, and KiB of base memory. */
+export const BDA_EBDA_SEGMENT = 0x40e;
+export const BDA_BASE_MEMORY = 0x413;
+const BDA_END = 0x500;
+
+type Range = readonly [from: number, to: number, what: string];
+const EVERYWHERE: readonly Range[] = [
+  [0, BDA_END, 'the BIOS data area'],
+  [GDT_GPA, GDT_GPA + 0x1000, 'the GDT'],
+  [CMDLINE_GPA, CMDLINE_GPA + CMDLINE_MAX, 'the command line'],
+  [LOW_RAM_END, HIGH_RAM_START, 'tables and the BIOS'],
+];
+const PAGES: Readonly<Record<'pvh' | 'linux64' | 'multiboot', readonly Range[]>> = {
+  pvh: [[PVH_START_INFO_GPA, PVH_START_INFO_GPA + 0x1000, 'the start info']],
+  multiboot: [[MULTIBOOT_INFO_GPA, MULTIBOOT_INFO_GPA + 0x1000, 'the multiboot information']],
+  linux64: [
+    [BOOT_PARAMS_GPA, BOOT_PARAMS_GPA + 0x1000, 'the boot parameters'],
+    [PML4_GPA, PD_GPA + 0x4000, 'the page tables'],
+  ],
+};
+
+/** What of ours, in words, lies in [from, to) below 1 MiB; undefined: nothing. */
+export function takenBelow1Mib(protocol: keyof typeof PAGES, from: number, to: number): string | undefined {
+  return [...EVERYWHERE, ...PAGES[protocol]].find(([start, end]) => from < end && to > start)?.[2];
+}

@@ -112,6 +112,13 @@ describe('bzImage', () => {
     expect(memory.bytes[BOOT_PARAMS_GPA + 0x210]).toBe(0xff);
   });
 
+  it('whose last paragraph is cut in the file is whole; one that lacks more is not', () => {
+    const whole = bzImage();
+    const { memory } = load(whole.subarray(0, whole.length - 15));
+    expect(memory.view.getUint16(BOOT_PARAMS_GPA + 0x206, true)).toBe(0x20f);
+    expect(errorOf(() => load(whole.subarray(0, whole.length - 16))).code).toBe('KERNEL_BAD');
+  });
+
   it.each([
     ['an old protocol', { version: 0x20a }, 'KERNEL_UNSUPPORTED'],
     ['no 64-bit entry', { xloadflags: 0 }, 'KERNEL_UNSUPPORTED'],
@@ -127,6 +134,8 @@ describe('bzImage', () => {
 });
 
 describe('multiboot 1', () => {
+  const multiboot = new Uint8Array(new Uint32Array([0x1badb002, 3, -(0x1badb002 + 3) >>> 0]).buffer);
+
   it('ELF with a header enters with the loader magic in EAX', () => {
     const header = new Uint8Array(new Uint32Array([0x1badb002, 3, -(0x1badb002 + 3) >>> 0]).buffer);
     const { memory, loaded } = load(elf64({ entry: 0x10_0020n, segments: [{ paddr: 0x10_0000, data: header, memSize: 4096 }] }), { append: 'one two' });
@@ -135,6 +144,31 @@ describe('multiboot 1', () => {
     const ebx = (loaded.entry as { ebx: number }).ebx;
     expect(memory.view.getUint32(ebx, true) & 0x45).toBe(0x45);
     expect(memory.text(memory.view.getUint32(ebx + 16, true), 7)).toBe('one two');
+  });
+
+  it('the BIOS data area says where base memory ends and the extended BIOS data begins', () => {
+    const { memory } = load(elf64({ entry: 0x10_0020n, segments: [{ paddr: 0x10_0000, data: multiboot }] }));
+    expect(memory.view.getUint16(0x40e, true) * 16).toBe(0x9fc00);
+    expect(memory.view.getUint16(0x413, true) * 1024).toBe(0x9fc00);
+  });
+
+  it('a segment below 1 MiB loads where nothing of ours lies, and the initrd is still above', () => {
+    const low = { paddr: 0x8000, data: code, memSize: 0x4000 };
+    const { memory, loaded } = load(elf64({ entry: 0x8000n, segments: [{ paddr: 0x10000, data: multiboot }, low] }), { initrd: Uint8Array.of(7) });
+    expect(loaded.entry).toMatchObject({ eip: 0x8000 });
+    expect(memory.bytes.subarray(0x8000, 0x8004)).toEqual(code);
+    expect(loaded.initrd?.base).toBeGreaterThanOrEqual(MIB);
+    for (const paddr of [0x400, 0x1000, 0x1ffff, 0x3000, 0x9fbff, 0xf0000]) {
+      expect(errorOf(() => load(elf64({ entry: 0x8000n, segments: [{ paddr: 0x10_0000, data: multiboot }, { ...low, paddr, memSize: 4 }] }))).message).toMatch(/would lie over/);
+    }
+  });
+
+  it('addresses in the header (bit 16) below 1 MiB are taken too', () => {
+    const flags = 0x10003;
+    const fields = [0x1badb002, flags, -(0x1badb002 + flags) >>> 0, 0x8000, 0x8000, 0, 0x9000, 0x8020];
+    const { memory, loaded } = load(new Uint8Array(new Uint32Array([...fields, 0xf4]).buffer));
+    expect(loaded.entry).toMatchObject({ eip: 0x8020 });
+    expect(memory.view.getUint32(0x8000, true)).toBe(0x1badb002);
   });
 
   it('required features that are not offered are refused', () => {
