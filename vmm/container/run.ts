@@ -21,7 +21,7 @@ export interface ContainerIo {
   stderr(bytes: Uint8Array): void | Promise<void>;
   readonly size?: WindowSize | undefined;
   /** One line without its end; texts of the guest may be in it. */
-  note?(text: string): void;
+  note?(text: string, about?: 'accelerator'): void;
 }
 
 /** How a container ended. */
@@ -45,8 +45,8 @@ export class ContainerRun {
     const scratch = whole.scratch === undefined ? undefined : openScratch(whole.scratch);
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL });
-      const note = (text: string): void => io.note?.(text);
-      this.guest = new Guest({ ...machine, disks }, { note, fatal: (reason) => note(`the guest's init gave up: ${reason}`) }, timeline);
+      const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
+      this.guest = new Guest({ ...machine, disks }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
       scratch?.close(); // the guest has it open
     }

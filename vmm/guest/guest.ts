@@ -39,7 +39,7 @@ export interface GuestConfig {
 
 export interface GuestListener {
   /** One line for the user without its end; texts of the guest may be in it. */
-  note?(text: string): void;
+  note?(text: string, about?: 'accelerator'): void;
   /** init gave up; the machine stops right after. */
   fatal?(reason: string): void;
   log?(text: string): void;
@@ -83,7 +83,7 @@ export class Guest implements AsyncDisposable {
         console: async (bytes) => {
           this.#console = (this.#console + Buffer.from(bytes).toString('latin1')).slice(-CONSOLE_TAIL);
         },
-        note: (text) => listener.note?.(text),
+        note: (text, about) => listener.note?.(text, about),
       },
       timeline,
     );

@@ -77,7 +77,7 @@ export class Life {
 
   async run(): Promise<MachineResult> {
     const choice = await chooseAccelerator(this.#parts.config.accel, this.#parts.time);
-    if (choice.note !== undefined) this.#parts.listener.note?.(choice.note, 'accelerator');
+    if (choice.note !== undefined) this.#parts.listener.note?.(choice.note, choice.name === 'wasm' ? 'accelerator' : undefined);
     try {
       await this.#powerOn(choice);
       this.#isPowered();
