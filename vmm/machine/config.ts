@@ -11,6 +11,16 @@ export interface TraceConfig {
   readonly fd: number;
 }
 
+/** When a process that runs this machine and nothing else gives up what it does not need any more, and what it still needs. */
+export interface ConfineConfig {
+  /** Before the guest's first instruction; or at once after it, where the guest's kernel is ours and the start is to be quick. */
+  readonly when: 'before-entry' | 'after-entry';
+  /** Files that are read late, beside kernel and initrd: symbols for a dump. */
+  readonly read: readonly string[];
+  /** Folders with a socket of ours, which goes at the end. */
+  readonly remove: readonly string[];
+}
+
 /** What a machine is made of. The CLI, the library and the tests all give this. */
 export interface MachineConfig {
   /** Guest RAM, 16 to 3072 MiB. */
@@ -44,4 +54,6 @@ export interface MachineConfig {
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** Holds the guest before its first instruction until this lets it go. */
   readonly debugger?: MachineDebugger | undefined;
+  /** The whole process is bound, for good (docs/threat-model.md). */
+  readonly confine?: ConfineConfig | undefined;
 }

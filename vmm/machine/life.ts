@@ -12,7 +12,8 @@ import type { MachineTime } from '../time/machine-time.ts';
 import { type AccelChoice, chooseAccelerator, prepareThreads } from './accelerator.ts';
 import { loadProgram } from './boot.ts';
 import { buildHardware, type Hardware } from './build.ts';
-import type { MachineConfig } from './config.ts';
+import type { ConfineConfig, MachineConfig } from './config.ts';
+import { confine } from './confine.ts';
 import { debugMachine } from './debug-machine.ts';
 import type { MachineDebugger } from './debugger.ts';
 import { dumpRegisters } from './dump.ts';
@@ -109,6 +110,7 @@ export class Life {
     timeline.point('kernel loaded');
     const accel = await choice.create(this.#context(hardware));
     this.#accel = accel;
+    this.#confine('before-entry');
     await accel.start(entry, config.debugger !== undefined);
     if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
   }
@@ -168,8 +170,16 @@ export class Life {
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output, last) => this.#output(EV.HOST_SERIAL, output, last),
       onExit: (exit: VcpuExit) => this.#finish(exit),
-      onEntered: () => timeline.point('first guest entry'),
+      onEntered: () => {
+        timeline.point('first guest entry');
+        this.#confine('after-entry');
+      },
     };
+  }
+
+  #confine(when: ConfineConfig['when']): void {
+    const { config, listener, timeline } = this.#parts;
+    if (this.#accel !== undefined && config.confine?.when === when && confine(config, listener, this.#accel.name)) timeline.point('process confined');
   }
 
   async #attachDebugger(accel: Accelerator, hardware: Hardware, attached: MachineDebugger): Promise<void> {

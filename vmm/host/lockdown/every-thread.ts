@@ -3,7 +3,7 @@
  * and Node has threads (V8's, libuv's) that run no code of ours: like glibc for setuid (nptl/setxid), a signal has each of
  * them make the calls. Its handler is a few machine instructions, written here, since JavaScript cannot be a signal handler.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { VmmError } from '../../../base/errors.ts';
 import { addressOf, ffi } from '../ffi.ts';
 import { gettid, mmap, munmap, tgkill } from '../sys.ts';
@@ -58,6 +58,16 @@ export function handlerCode(calls: readonly RawCall[], counters: bigint): { code
 /** Threads of this process but the calling one. */
 const otherThreads = (): number[] => readdirSync('/proc/self/task').map(Number).filter((tid) => tid !== gettid());
 
+/** KVM and io_uring have threads of the kernel's in a process: they run no code of its, and no signal comes to them. */
+function isKernels(tid: number): boolean {
+  try {
+    const blocked = /^SigBlk:\s*(\S+)/m.exec(readFileSync(`/proc/self/task/${tid}/status`, 'latin1'))?.[1] ?? '0';
+    return (BigInt(`0x${blocked}`) & (1n << BigInt(SIGNAL - 1))) !== 0n;
+  } catch {
+    return false; // it has ended: to ask it finds out
+  }
+}
+
 /** How long a thread may take to come to its signal. One that is stopped by a debugger never does. */
 const LIMIT_MS = 2000;
 /** So often a thread may end, or new ones start, while the others are asked. */
@@ -96,8 +106,12 @@ function askAll(counters: Int32Array): boolean {
     return tgkill(tid, SIGNAL);
   };
   ask(gettid());
-  for (let fresh = otherThreads(); fresh.length > 0; fresh = otherThreads().filter((tid) => !asked.has(tid))) {
-    if (!fresh.map(ask).every(Boolean)) return false;
+  const kernels = new Set<number>();
+  for (let fresh = otherThreads(); fresh.length > 0; fresh = otherThreads().filter((tid) => !asked.has(tid) && !kernels.has(tid))) {
+    for (const tid of fresh) {
+      if (isKernels(tid)) kernels.add(tid);
+      else if (!ask(tid)) return false;
+    }
   }
   const end = performance.now() + LIMIT_MS;
   while (Atomics.load(counters, 0) < asked.size) {

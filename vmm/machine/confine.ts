@@ -1,0 +1,47 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { VmmError } from '../../base/errors.ts';
+import { lockDown } from '../host/lockdown/index.ts';
+import type { MachineConfig } from './config.ts';
+import type { MachineListener } from './listener.ts';
+
+/** What Node reads when a thread starts: its limits. */
+const THREAD_READS = ['/proc/self', '/proc/meminfo', '/sys/fs/cgroup'];
+
+let confined = false;
+
+/**
+ * Binds this process for good to what the running machine still needs (docs/threat-model.md). Once a process, and not where the
+ * user has turned it off (VMM_CONFINE=off) or V8's code is recorded at the end. True when it has just been done; a failure is a note.
+ */
+export function confine(config: MachineConfig, listener: MachineListener, accelerator: 'kvm' | 'wasm'): boolean {
+  if (confined || config.confine === undefined || process.env['VMM_CONFINE'] === 'off' || process.env['VMM_RECORD_CODE'] === '1') return false;
+  confined = true;
+  const again = !config.exitOnReboot;
+  const kvm = accelerator === 'kvm';
+  try {
+    lockDown({
+      paths: {
+        read: [...THREAD_READS, ...programFiles(), config.kernel, ...(config.initrd === undefined ? [] : [config.initrd]), ...config.confine.read],
+        device: kvm && again ? ['/dev/null', '/dev/kvm'] : ['/dev/null'],
+        remove: config.confine.remove,
+      },
+      kvm,
+      reopen: again,
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof VmmError)) throw error;
+    // Without the FFI library it is Node's own calls alone, and no KVM.
+    if (error.code !== 'FFI_MISSING') listener.note?.(`the process keeps its rights: ${error.message}`);
+    return false;
+  }
+}
+
+/** The code of threads that start later, and the FFI library. */
+function programFiles(): string[] {
+  const dist = dirname(fileURLToPath(import.meta.url));
+  const modules = createRequire(import.meta.url).resolve.paths('koffi') ?? [];
+  return [dist, join(dirname(dist), 'package.json'), ...modules.flatMap((dir) => [join(dir, '@koromix'), join(dir, 'koffi')])];
+}
