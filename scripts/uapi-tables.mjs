@@ -59,6 +59,7 @@ export const FILES = {
       'struct kvm_xcrs': 'nr_xcrs flags xcrs',
       'struct kvm_irq_level': 'irq level',
       'struct kvm_irqchip': 'chip_id chip',
+      'struct kvm_ioapic_state': 'redirtbl',
       'struct kvm_irqfd': 'fd gsi flags resamplefd',
       'struct kvm_ioeventfd': 'datamatch addr len fd flags',
       'struct kvm_pit_config': 'flags',
@@ -129,7 +130,7 @@ export const FILES = {
       ['u32', `KVM_EXIT_IO KVM_EXIT_DEBUG KVM_EXIT_HLT KVM_EXIT_MMIO KVM_EXIT_IRQ_WINDOW_OPEN KVM_EXIT_SHUTDOWN KVM_EXIT_FAIL_ENTRY KVM_EXIT_INTR KVM_EXIT_INTERNAL_ERROR
         KVM_EXIT_SYSTEM_EVENT KVM_EXIT_IOAPIC_EOI KVM_EXIT_IO_OUT`],
     ],
-    fields: { RUN_: ['struct kvm_run', 'exit_reason io.direction io.size io.port io.count io.data_offset mmio.phys_addr mmio.data mmio.len mmio.is_write'] },
+    fields: { KVM_RUN_: ['struct kvm_run', 'exit_reason io.direction io.size io.port io.count io.data_offset mmio.phys_addr mmio.data mmio.len mmio.is_write'] },
   },
   'assembly/contract/generated/virtio.ts': {
     source: 'virtio 1.2, <linux/virtio_*.h>; the text\'s names where Linux has others',

@@ -26,11 +26,11 @@ export declare function host_blk(disk: u32, op: u32, offset: u64, iov: u32, coun
 @external('host', 'console')
 export declare function host_console(device: u32, ptr: u32, len: u32): u32;
 
-/** A vsock event for connection `conn`: see VSOCK_EV_* in assembly/virtio/vsock.ts. Data at `ptr` is only valid during the call. */
+/** A vsock event for connection `conn`: see VSOCK_EV_* in assembly/contract/hooks.ts. Data at `ptr` is only valid during the call. */
 @external('host', 'vsock')
 export declare function host_vsock(conn: u32, event: u32, ptr: u32, len: u32): void;
 
-/** A machine event (MACHINE_EV_* in assembly/core/machine.ts): power, reset, debug exit, mark, trace. */
+/** A machine event (MACHINE_EV_* in assembly/contract/machine.ts): power, reset, debug exit, mark, trace. */
 @external('host', 'event')
 export declare function host_event(kind: u32, a: u32, b: u64): void;
 
@@ -53,16 +53,8 @@ export declare function host_now(): f64;
 @external('host', 'wall')
 export declare function host_wall(): f64;
 
-/** Or'ed to `op` of a write by `host_blk`: the data must be stable before it completes (RWF_DSYNC), the driver expects a write-through cache. */
-export const HOST_BLK_SYNC: u32 = 0x100;
-
 /**
  * `queue` of `host_kick` when the device itself has something to tell (a reset, an emergency write): the owner calls
  * `device_process(device, HOST_KICK_DEVICE)`.
  */
-export const HOST_KICK_DEVICE: u32 = 0xffff;
 
-/** `device` of `host_console` for COM1. */
-export const HOST_SERIAL: u32 = 0x100;
-
-export const HOST_PENDING: i32 = -0x7000_0000;

@@ -6,42 +6,13 @@
  *   0x200  bus ranges, BUS_MAX × 32 bytes (assembly/core/bus.ts)
  *   0xb00  exits of KVM by reason, 64 × u32 (assembly/io/kvm_run.ts)
  */
+import { MACHINE_EV_LAST_END } from '../contract/machine';
 import { EINVAL, ENOSPC } from '../contract/generated/errno';
 import { host_event } from './host';
 import { MACHINE_BASE, MACHINE_SIZE, RAM_BASE, RAM_MAX, VCPU_MAX } from './layout';
 
 export const MACHINE_MAGIC: u32 = 0x314d_4d56; // "VMM1"
 export const MACHINE_VERSION: u32 = 1;
-
-/** Interrupts go to the core's own IOAPIC (assembly/cpu/chips/ioapic.ts), not to `host_irq`. */
-export const MACHINE_F_SOFT_IRQ: u32 = 1;
-/** Queues are processed by another thread than the one that runs a vCPU, so a vCPU may wait for it. */
-export const MACHINE_F_THREADS: u32 = 2;
-/** Port 0xf4 ends the run. */
-export const MACHINE_F_DEBUG_EXIT: u32 = 4;
-
-// Kinds of `host_event`. Those below MACHINE_EV_LAST_END also set `exit_request`.
-export const MACHINE_EV_POWEROFF: u32 = 1; // vmm_power 1
-export const MACHINE_EV_REBOOT: u32 = 2; // vmm_power 2
-export const MACHINE_EV_PANIC: u32 = 3; // vmm_power 3
-export const MACHINE_EV_HALT: u32 = 4; // vmm_power 4
-export const MACHINE_EV_RESET: u32 = 5; // the i8042's reset line or port 0xcf9
-export const MACHINE_EV_DEBUG_EXIT: u32 = 6; // a = byte written to port 0xf4
-export const MACHINE_EV_LAST_END: u32 = 7;
-export const MACHINE_EV_MARK: u32 = 8; // a = byte written to port 0x601
-export const MACHINE_EV_INPUT: u32 = 9; // a = device that can take console input again
-export const MACHINE_EV_NEEDS_RESET: u32 = 10; // a = slot, b = REASON_* of assembly/virtio/device.ts
-export const MACHINE_EV_ACTIVE: u32 = 11; // a = slot whose driver set DRIVER_OK
-export const MACHINE_EV_TRACE_PIO: u32 = 16; // a = port | size << 16 | write << 24, b = value
-export const MACHINE_EV_TRACE_MMIO: u32 = 17; // a = low half of the gpa, b = value in 56 bits, above it size | write << 7
-export const MACHINE_EV_TRACE_IRQ: u32 = 18; // a = line
-export const MACHINE_EV_TRACE_VIRTIO: u32 = 19; // a = slot | queue << 8, b = head of the chain
-
-// Bits of `trace`.
-export const TRACE_PIO: u32 = 1;
-export const TRACE_MMIO: u32 = 2;
-export const TRACE_IRQ: u32 = 4;
-export const TRACE_VIRTIO: u32 = 8;
 
 export const REGION_MAX: u32 = 8;
 const REGIONS: usize = <usize>MACHINE_BASE + 0x100;

@@ -1,4 +1,5 @@
 /** cpu_run: what happens between blocks. */
+import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_SHUTDOWN, SEG_BASE, SEG_LIMIT } from '../contract/vcpu';
 import { block_build } from './decode/build-block';
 import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE, DEBUG_BREAK, DEBUG_WATCH } from './uop/blocks';
 import { debug_at, debug_low } from './debug/debug';
@@ -12,16 +13,8 @@ import { MODE_64, MODE_FLAT, MODE_STEP } from './vcpu/modes';
 import { run_enter, run_leave } from './vcpu/smp';
 import { timer_insns, timer_poll } from './chips/timer';
 import {
-  Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_BASE,
-  SEG_CS, SEG_LIMIT,
+  Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_CS,
 } from './vcpu/state';
-
-export const RUN_BUDGET: i32 = 0;
-export const RUN_HALT: i32 = 1;
-export const RUN_KICK: i32 = 2;
-export const RUN_SHUTDOWN: i32 = 3;
-export const RUN_EXIT: i32 = 4;
-export const RUN_DEBUG: i32 = 5;
 
 /** The dispatcher is left this often, else V8 never swaps in its optimized code. */
 const SLICE: i32 = 50_000;

@@ -2,8 +2,9 @@
  * Interrupt lines. Devices say what happened; whether that is an irqfd of KVM or a pin of the core's IOAPIC is
  * decided here.
  */
+import { MACHINE_EV_TRACE_IRQ, MACHINE_F_SOFT_IRQ, TRACE_IRQ } from '../contract/machine';
 import { host_irq } from '../core/host';
-import { MACHINE_EV_TRACE_IRQ, MACHINE_F_SOFT_IRQ, Machine, TRACE_IRQ, count, machine, machine_event } from '../core/machine';
+import { Machine, count, machine, machine_event } from '../core/machine';
 import { ioapic_set_irq } from '../cpu/chips/ioapic';
 
 /**

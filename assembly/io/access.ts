@@ -2,11 +2,10 @@
  * An access of the guest to a port or to MMIO: the device that claimed the range gets the offset in it. One that no range
  * holds as a whole reads all ones, is ignored as a write, and is counted. The one file that knows all devices.
  */
+import { MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, TRACE_MMIO, TRACE_PIO } from '../contract/machine';
 import { BUS_MMIO, BUS_PIO, bus_find } from '../core/bus';
 import { BUS_I8042, BUS_POWER, BUS_RTC, BUS_SERIAL, BUS_VIRTIO } from '../core/kinds';
-import {
-  MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, Machine, TRACE_MMIO, TRACE_PIO, count, machine, machine_event,
-} from '../core/machine';
+import { Machine, count, machine, machine_event } from '../core/machine';
 import { i8042_read, i8042_write } from '../legacy/i8042';
 import { power_read, power_write } from '../legacy/power';
 import { rtc_read, rtc_write } from '../legacy/rtc';

@@ -3,26 +3,18 @@
  * there by the host.
  */
 import {
+  VCPU_DEBUG, VCPU_EOI, VCPU_EVENT, VCPU_FAIL_ENTRY, VCPU_HLT, VCPU_INTERNAL_ERROR, VCPU_INTR, VCPU_RUN, VCPU_SHUTDOWN, VCPU_SYSTEM_EVENT,
+  VCPU_UNKNOWN,
+} from '../contract/vcpu';
+import {
   KVM_EXIT_DEBUG, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO, KVM_EXIT_IOAPIC_EOI,
-  KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, KVM_EXIT_SYSTEM_EVENT, RUN_EXIT_REASON, RUN_IO_COUNT,
-  RUN_IO_DATA_OFFSET, RUN_IO_DIRECTION, RUN_IO_PORT, RUN_IO_SIZE, RUN_MMIO_DATA, RUN_MMIO_IS_WRITE, RUN_MMIO_LEN, RUN_MMIO_PHYS_ADDR,
+  KVM_EXIT_IO_OUT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_MMIO, KVM_EXIT_SHUTDOWN, KVM_EXIT_SYSTEM_EVENT, KVM_RUN_EXIT_REASON, KVM_RUN_IO_COUNT,
+  KVM_RUN_IO_DATA_OFFSET, KVM_RUN_IO_DIRECTION, KVM_RUN_IO_PORT, KVM_RUN_IO_SIZE, KVM_RUN_MMIO_DATA, KVM_RUN_MMIO_IS_WRITE, KVM_RUN_MMIO_LEN,
+  KVM_RUN_MMIO_PHYS_ADDR,
 } from '../contract/generated/kvm_run';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE, MACHINE_BASE, VCPU_MAX } from '../core/layout';
 import { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './access';
 import { machine_exit_request } from '../core/machine';
-
-// What `kvm_exit` returns.
-export const VCPU_RUN: i32 = 0; // enter the guest again
-export const VCPU_INTR: i32 = 1; // a signal: look at commands, then enter again
-export const VCPU_HLT: i32 = 2; // HLT without an in-kernel local APIC
-export const VCPU_SHUTDOWN: i32 = 3; // triple fault
-export const VCPU_FAIL_ENTRY: i32 = 4;
-export const VCPU_INTERNAL_ERROR: i32 = 5;
-export const VCPU_SYSTEM_EVENT: i32 = 6;
-export const VCPU_DEBUG: i32 = 7;
-export const VCPU_EOI: i32 = 8; // split irqchip: a level-triggered vector ended
-export const VCPU_UNKNOWN: i32 = 9;
-export const VCPU_EVENT: i32 = 16; // the machine ends: machine_exit_request() says how
 
 const EXITS: usize = <usize>MACHINE_BASE + 0xb00;
 
@@ -35,7 +27,7 @@ function run_of(vcpu: u32): usize {
 export function kvm_exit(vcpu: u32): i32 {
   if (vcpu >= VCPU_MAX) return VCPU_UNKNOWN;
   const run = run_of(vcpu);
-  const reason = load<u32>(run, RUN_EXIT_REASON);
+  const reason = load<u32>(run, KVM_RUN_EXIT_REASON);
   atomic.add<u32>(EXITS + (<usize>min<u32>(reason, 63) << 2), 1);
   switch (reason) {
     case KVM_EXIT_IO:
@@ -59,11 +51,11 @@ export function kvm_exit(vcpu: u32): i32 {
 
 /** Ports: `count` accesses of one size to one port, data in the second page of kvm_run (string instructions: count > 1). */
 function exit_io(run: usize): void {
-  const out = load<u8>(run, RUN_IO_DIRECTION) == <u8>KVM_EXIT_IO_OUT;
-  const size = <u32>load<u8>(run, RUN_IO_SIZE);
-  const port = <u32>load<u16>(run, RUN_IO_PORT);
-  const count = load<u32>(run, RUN_IO_COUNT);
-  const offset = load<u64>(run, RUN_IO_DATA_OFFSET);
+  const out = load<u8>(run, KVM_RUN_IO_DIRECTION) == <u8>KVM_EXIT_IO_OUT;
+  const size = <u32>load<u8>(run, KVM_RUN_IO_SIZE);
+  const port = <u32>load<u16>(run, KVM_RUN_IO_PORT);
+  const count = load<u32>(run, KVM_RUN_IO_COUNT);
+  const offset = load<u64>(run, KVM_RUN_IO_DATA_OFFSET);
   if (offset > KVM_RUN_STRIDE || (size != 1 && size != 2 && size != 4)) return;
   if (<u64>count * size > <u64>KVM_RUN_STRIDE - offset) return;
   let p = run + <usize>offset;
@@ -83,10 +75,10 @@ function exit_io(run: usize): void {
 
 /** KVM splits accesses at pages, so that lengths other than 1, 2, 4 and 8 can come; those go byte by byte. */
 function exit_mmio(run: usize): void {
-  const gpa = load<u64>(run, RUN_MMIO_PHYS_ADDR);
-  const len = load<u32>(run, RUN_MMIO_LEN);
-  const write = load<u8>(run, RUN_MMIO_IS_WRITE) != 0;
-  const p = run + RUN_MMIO_DATA;
+  const gpa = load<u64>(run, KVM_RUN_MMIO_PHYS_ADDR);
+  const len = load<u32>(run, KVM_RUN_MMIO_LEN);
+  const write = load<u8>(run, KVM_RUN_MMIO_IS_WRITE) != 0;
+  const p = run + KVM_RUN_MMIO_DATA;
   if (len == 4) {
     if (write) bus_mmio_write(gpa, 4, load<u32>(p));
     else store<u32>(p, <u32>bus_mmio_read(gpa, 4));

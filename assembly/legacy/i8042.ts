@@ -2,10 +2,11 @@
  * Keyboard controller 8042, as far as a guest without a keyboard needs one: the reset line, and answers that let Linux's
  * probe find no device quickly.
  */
+import { MACHINE_EV_RESET } from '../contract/machine';
 import { I8042_STATE } from '../core/layout';
 import { BUS_I8042 } from '../core/kinds';
 import { BUS_PIO, bus_add } from '../core/bus';
-import { MACHINE_EV_RESET, machine_event } from '../core/machine';
+import { machine_event } from '../core/machine';
 
 const STATUS_OBF: u32 = 0x01; // output buffer full
 const STATUS_SYS: u32 = 0x04; // self test passed

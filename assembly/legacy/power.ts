@@ -3,13 +3,15 @@
  * vmm/boot/acpi.ts), the debug exit (0xf4) and the reset control register (0xcf9) that Linux tries after the keyboard
  * controller.
  */
+import {
+  MACHINE_EV_DEBUG_EXIT, MACHINE_EV_HALT, MACHINE_EV_MARK, MACHINE_EV_PANIC, MACHINE_EV_POWEROFF, MACHINE_EV_REBOOT, MACHINE_EV_RESET,
+  MACHINE_F_DEBUG_EXIT, POWER_CODE_HALT, POWER_CODE_PANIC, POWER_CODE_POWEROFF, POWER_CODE_REBOOT, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT,
+  SLEEP_STATUS_PORT,
+} from '../contract/machine';
 import { DEBUG_EXIT_PORT, MARK_PORT, POWER_PORT, POWER_STATE } from '../core/layout';
 import { BUS_PIO, bus_add } from '../core/bus';
 import { BUS_POWER } from '../core/kinds';
-import {
-  MACHINE_EV_DEBUG_EXIT, MACHINE_EV_HALT, MACHINE_EV_MARK, MACHINE_EV_PANIC, MACHINE_EV_POWEROFF, MACHINE_EV_REBOOT,
-  MACHINE_EV_RESET, MACHINE_F_DEBUG_EXIT, machine, machine_event,
-} from '../core/machine';
+import { machine, machine_event } from '../core/machine';
 
 // `arg` of the bus range.
 export const POWER_CONTROL: u32 = 0;
@@ -24,13 +26,10 @@ const SIGNATURE: u32 = 0x56;
 const RESET_CONTROL_PORT: u32 = 0xcf9;
 /** Reset control register: bit 2 going up resets the CPU (bit 1 says how hard). */
 const RESET_CPU: u32 = 4;
-const SLEEP_CONTROL_PORT: u32 = POWER_PORT + 4;
-const SLEEP_STATUS_PORT: u32 = POWER_PORT + 5;
 /** Sleep control register (ACPI 6.5 §4.8.3.7): bits 2 to 4 SLP_TYP, bit 5 SLP_EN; the rest is reserved. */
 const SLP_TYP: u32 = 0x1c;
 const SLP_EN: u32 = 0x20;
-/** SLP_TYP of S5 in the DSDT's _S5_. */
-const SLP_TYP_S5: u32 = 5 << 2;
+const SLP_TYP_SHIFT: u32 = 2;
 
 /** Claims the ports. */
 export function power_add(): i32 {
@@ -67,10 +66,10 @@ export function power_write(arg: u32, value: u32): void {
   const v = value & 0xff;
   switch (arg) {
     case POWER_CONTROL:
-      if (v == 1) machine_event(MACHINE_EV_POWEROFF, v, 0);
-      else if (v == 2) machine_event(MACHINE_EV_REBOOT, v, 0);
-      else if (v == 3) machine_event(MACHINE_EV_PANIC, v, 0);
-      else if (v == 4) machine_event(MACHINE_EV_HALT, v, 0);
+      if (v == POWER_CODE_POWEROFF) machine_event(MACHINE_EV_POWEROFF, v, 0);
+      else if (v == POWER_CODE_REBOOT) machine_event(MACHINE_EV_REBOOT, v, 0);
+      else if (v == POWER_CODE_PANIC) machine_event(MACHINE_EV_PANIC, v, 0);
+      else if (v == POWER_CODE_HALT) machine_event(MACHINE_EV_HALT, v, 0);
       break;
     case POWER_MARK:
       if (state().marks < MARKS_MAX) {
@@ -83,7 +82,7 @@ export function power_write(arg: u32, value: u32): void {
       if ((v & RESET_CPU) != 0) machine_event(MACHINE_EV_RESET, v, 0);
       break;
     case POWER_SLEEP_CONTROL:
-      if ((v & SLP_EN) != 0 && (v & SLP_TYP) == SLP_TYP_S5) machine_event(MACHINE_EV_POWEROFF, v, 0);
+      if ((v & SLP_EN) != 0 && (v & SLP_TYP) == S5_SLEEP_TYPE << SLP_TYP_SHIFT) machine_event(MACHINE_EV_POWEROFF, v, 0);
       break;
     default: break;
   }

@@ -3,13 +3,15 @@
  * one. Output goes to `host_console(HOST_SERIAL, …)`, a byte at a time; a byte the host does not take is held and the
  * transmitter is busy until `console_drained`. Any vCPU may reach the ports, hence the lock.
  */
+import { HOST_SERIAL } from '../contract/hooks';
+import { MACHINE_EV_INPUT } from '../contract/machine';
 import { COM1_IRQ, COM1_PORT, SERIAL_RX, SERIAL_STATE } from '../core/layout';
-import { HOST_SERIAL, host_console } from '../core/host';
+import { host_console } from '../core/host';
 import { BUS_PIO, bus_add } from '../core/bus';
 import { BUS_SERIAL } from '../core/kinds';
 import { interrupt_pulse } from '../interrupt/lines';
 import { lock, unlock } from '../core/lock';
-import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
+import { machine_event } from '../core/machine';
 import { own_copy, own_put8 } from '../core/guest';
 
 // Register offsets.

@@ -1,4 +1,5 @@
 /** The software side of test/support/cpudiff.c: same cases, same memory map, same results. */
+import { SEG_BASE } from '../contract/vcpu';
 import { RAM_BASE } from '../core/layout';
 import { guest_written_code } from '../core/code';
 import { flags_get, flags_set } from '../cpu/vcpu/flags';
@@ -6,7 +7,7 @@ import { update_mode } from '../cpu/vcpu/modes';
 import { update_paging } from '../cpu/memory/mmu';
 import { cpu_run_raw } from '../cpu/run';
 import { seg_set, set_cpl } from '../cpu/memory/segment';
-import { Cpu, CPU_SEGS, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS } from '../cpu/vcpu/state';
+import { Cpu, CPU_SEGS, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS } from '../cpu/vcpu/state';
 import { tlb_flush_all } from '../cpu/memory/tlb';
 
 const CODE: u64 = 0x1000_0000;

@@ -3,6 +3,7 @@
  * up go to the host as ranges; the guest takes them back by touching them.
  */
 import { EINVAL, ENODEV } from '../contract/generated/errno';
+import { BALLOON_QUEUES } from '../contract/devices';
 import {
   VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_MUST_TELL_HOST, VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ,
   VIRTIO_BALLOON_PFN_SHIFT, VIRTIO_F_IN_ORDER, VIRTIO_ID_BALLOON,
@@ -59,7 +60,7 @@ export function balloon_add(slot: u32, features: u32): i32 {
   if ((features & ~known) != 0) return -EINVAL;
   // The text gives reporting_vq number 4; Linux numbers the queues that exist without gaps. All others than inflateq,
   // deflateq and statsq take reports, so both find theirs.
-  const queues: u32 = (features & <u32>VIRTIO_BALLOON_F_PAGE_REPORTING) != 0 ? 5 : (features & <u32>VIRTIO_BALLOON_F_STATS_VQ) != 0 ? 3 : 2;
+  const queues: u32 = (features & <u32>VIRTIO_BALLOON_F_PAGE_REPORTING) != 0 ? BALLOON_QUEUES : (features & <u32>VIRTIO_BALLOON_F_STATS_VQ) != 0 ? 3 : 2;
   return device_new(slot, VIRTIO_ID_BALLOON, <u64>features | VIRTIO_F_IN_ORDER, queues, BALLOON_QUEUE_SIZE, CONFIG_LEN);
 }
 

@@ -8,6 +8,8 @@
  * A tag stays taken until the host completes it, whatever the driver does meanwhile; a request of before a reset is
  * only counted off.
  */
+import { BLK_DISCARD, BLK_READ_ONLY, BLK_RESULT_SIZE, BLK_SEGMENTS, REASON_REQUEST, SECTOR } from '../contract/devices';
+import { HOST_BLK_SYNC, HOST_PENDING } from '../contract/hooks';
 import { EINVAL, ENODEV, EOPNOTSUPP } from '../contract/generated/errno';
 import {
   VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
@@ -16,16 +18,11 @@ import {
   VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, VIRTIO_ID_BLOCK,
 } from '../contract/generated/virtio';
 import { BLK_BASE, BLK_STRIDE } from '../core/layout';
-import { HOST_BLK_SYNC, HOST_PENDING, host_blk } from '../core/host';
+import { host_blk } from '../core/host';
 import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_fill, own_put16, own_put32, own_put64, own_put8 } from '../core/guest';
-import {
-  Device, REASON_REQUEST, device_active, device_config, device_config_changed, device_fail, device_lock, device_of, device_private,
-  device_unlock,
-} from './device';
+import { Device, device_active, device_config, device_config_changed, device_fail, device_lock, device_of, device_private, device_unlock } from './device';
 import { device_new } from './slot';
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from './queue';
-
-const SECTOR: u32 = 512;
 
 // struct virtio_blk_config (§5.2.4).
 const CONFIG_CAPACITY: usize = 0;
@@ -45,14 +42,9 @@ const CONFIG_MAX_WRITE_ZEROES_SEG: usize = 52;
 const CONFIG_WRITE_ZEROES_MAY_UNMAP: usize = 56;
 const CONFIG_LEN: u32 = 60;
 
-// Flags of `blk_add`.
-export const BLK_READ_ONLY: u32 = 1;
-export const BLK_DISCARD: u32 = 2;
-
 export const BLK_QUEUE_SIZE: u32 = 256;
 /** Pieces of one request: with header and status they fit a chain of half the queue. */
 export const BLK_SEG_MAX: u32 = 126;
-const BLK_SEGMENTS: u32 = 128;
 const BLK_SIZE_MAX: u32 = 1 << 20;
 /** Most bytes of one request: what seg_max pieces of size_max hold, far below the i32 that `host_blk` returns. */
 const BLK_BYTES_MAX: u64 = 128 << 20;
@@ -437,8 +429,8 @@ export function blk_complete_many(slot: u32, ptr: u32, count: u32): i32 {
   if (changetype<usize>(d) == 0) return -ENODEV;
   device_lock(d);
   for (let i: u32 = 0; i < count; i++) {
-    const tag = load<u32>(<usize>ptr + (i << 3));
-    if (tag < BLK_REQUESTS && request_at(d, tag).busy != 0) complete(d, tag, load<i32>(<usize>ptr + (i << 3), 4));
+    const tag = load<u32>(<usize>ptr + i * BLK_RESULT_SIZE);
+    if (tag < BLK_REQUESTS && request_at(d, tag).busy != 0) complete(d, tag, load<i32>(<usize>ptr + i * BLK_RESULT_SIZE, 4));
   }
   const more = completed(d);
   device_unlock(d);

@@ -2,11 +2,14 @@
  * Console device (virtio 1.2, §5.3): port 0 alone, size and emergency write. Queue 0 carries input to the guest, queue
  * 1 output. The host may take less output than there is; the rest stays in the queue until `console_drained`.
  */
+import { CONSOLE_QUEUES } from '../contract/devices';
+import { HOST_SERIAL } from '../contract/hooks';
+import { MACHINE_EV_INPUT } from '../contract/machine';
 import { EINVAL, ENODEV } from '../contract/generated/errno';
 import { VIRTIO_CONSOLE_F_EMERG_WRITE, VIRTIO_CONSOLE_F_SIZE, VIRTIO_F_IN_ORDER, VIRTIO_ID_CONSOLE } from '../contract/generated/virtio';
-import { HOST_SERIAL, host_console } from '../core/host';
+import { host_console } from '../core/host';
 import { own_put16, own_put32, own_put8 } from '../core/guest';
-import { MACHINE_EV_INPUT, machine_event } from '../core/machine';
+import { machine_event } from '../core/machine';
 import { serial_drained } from '../legacy/serial';
 import { Device, device_active, device_config, device_config_changed, device_enter, device_leave, device_of, device_private } from './device';
 import { device_new } from './slot';
@@ -44,7 +47,7 @@ function state(d: Device): Console {
 
 export function console_add(slot: u32, cols: u32, rows: u32): i32 {
   const features = VIRTIO_CONSOLE_F_SIZE | VIRTIO_CONSOLE_F_EMERG_WRITE | VIRTIO_F_IN_ORDER;
-  const added = device_new(slot, VIRTIO_ID_CONSOLE, features, 2, CONSOLE_QUEUE_SIZE, CONFIG_LEN);
+  const added = device_new(slot, VIRTIO_ID_CONSOLE, features, CONSOLE_QUEUES, CONSOLE_QUEUE_SIZE, CONFIG_LEN);
   if (added < 0) return added;
   const c = device_config(device_of(slot, VIRTIO_ID_CONSOLE));
   own_put16(c + CONFIG_COLS, cols);

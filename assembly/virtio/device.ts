@@ -1,11 +1,12 @@
 
+import { MACHINE_EV_NEEDS_RESET } from '../contract/machine';
 import {
   INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK,
 } from '../contract/generated/virtio';
 import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, } from '../core/layout';
 import { interrupt_pulse } from '../interrupt/lines';
 import { lock, unlock } from '../core/lock';
-import { MACHINE_EV_NEEDS_RESET, machine_event } from '../core/machine';
+import { machine_event } from '../core/machine';
 
 export const DEVICE_STATE_VERSION: u32 = 1;
 
@@ -15,14 +16,6 @@ export const DEV_QUEUES: usize = 0x200;
 export const DEV_TABLES: usize = 0x600;
 export const DEV_TABLE_SIZE: usize = 0x800;
 export const DEV_PRIVATE: usize = 0x1600;
-
-// Why a device needs a reset: b of MACHINE_EV_NEEDS_RESET.
-export const REASON_QUEUE_ADDRESS: u32 = 1; // a ring outside guest memory, misaligned, or of a wrong size
-export const REASON_AVAIL_INDEX: u32 = 2; // more available entries than the queue holds
-export const REASON_DESCRIPTOR: u32 = 3; // index out of range, loop, wrong order or flags
-export const REASON_ADDRESS: u32 = 4; // a buffer outside guest memory
-export const REASON_INDIRECT: u32 = 5; // a bad indirect table
-export const REASON_REQUEST: u32 = 6; // a chain the device type cannot answer
 
 @unmanaged
 export class Device {

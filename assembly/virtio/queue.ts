@@ -7,16 +7,15 @@
  *   used ring:  u16 flags, u16 idx, {u32 id, u32 len} ring[size], u16 avail_event
  *   descriptor: u64 addr, u32 len, u16 flags, u16 next
  */
+import { REASON_ADDRESS, REASON_AVAIL_INDEX, REASON_DESCRIPTOR, REASON_INDIRECT, REASON_QUEUE_ADDRESS } from '../contract/devices';
+import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO } from '../contract/machine';
 import {
   INTERRUPT_USED, VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC, VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE, VIRTQ_USED_F_NO_NOTIFY,
 } from '../contract/generated/virtio';
-import {
-  DEV_QUEUES, Device, REASON_ADDRESS, REASON_AVAIL_INDEX, REASON_DESCRIPTOR, REASON_INDIRECT, REASON_QUEUE_ADDRESS, device_fail,
-  interrupt_trigger,
-} from './device';
+import { DEV_QUEUES, Device, device_fail, interrupt_trigger } from './device';
 import { guest_copy, guest_ptr, guest_publish16, guest_store64, own_copy, own_put32 } from '../core/guest';
-import { MACHINE_EV_TRACE_VIRTIO, TRACE_VIRTIO, machine, machine_event } from '../core/machine';
+import { machine, machine_event } from '../core/machine';
 
 export const QUEUE_MAX: u32 = 8;
 export const QUEUE_SIZE_MAX: u32 = 256;

@@ -1,8 +1,9 @@
 /** Entropy device (virtio 1.2, §5.4): one queue of writable buffers. */
+import { REASON_REQUEST, RNG_QUEUES } from '../contract/devices';
 import { VIRTIO_F_IN_ORDER, VIRTIO_ID_ENTROPY } from '../contract/generated/virtio';
 import { host_random } from '../core/host';
 import { guest_written_at } from '../core/guest';
-import { Device, REASON_REQUEST, device_active, device_fail } from './device';
+import { Device, device_active, device_fail } from './device';
 import { device_new } from './slot';
 import { Queue, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 
@@ -11,7 +12,7 @@ export const RNG_BYTES_MAX: u32 = 4096;
 const RNG_QUEUE_SIZE: u32 = 64;
 
 export function rng_add(slot: u32): i32 {
-  return device_new(slot, VIRTIO_ID_ENTROPY, VIRTIO_F_IN_ORDER, 1, RNG_QUEUE_SIZE, 0);
+  return device_new(slot, VIRTIO_ID_ENTROPY, VIRTIO_F_IN_ORDER, RNG_QUEUES, RNG_QUEUE_SIZE, 0);
 }
 
 export function rng_process(d: Device, q: Queue): bool {

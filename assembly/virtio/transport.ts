@@ -2,6 +2,8 @@
  * virtio over MMIO, register layout version 2 (virtio 1.2, §4.2.2), device side: negotiation, status, queues and
  * reset for every device type.
  */
+import { HOST_KICK_DEVICE } from '../contract/hooks';
+import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS } from '../contract/machine';
 import { ENODEV } from '../contract/generated/errno';
 import {
   INTERRUPT_CONFIG, INTERRUPT_USED, STATUS_ACKNOWLEDGE, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER, STATUS_DRIVER_OK, STATUS_FAILED,
@@ -17,8 +19,8 @@ import { DEVICE_STATE_VERSION, Device, device_active, device_at, device_config, 
 import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from './queue';
 import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from './types';
 import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from '../core/layout';
-import { HOST_KICK_DEVICE, host_kick } from '../core/host';
-import { MACHINE_EV_ACTIVE, MACHINE_F_THREADS, machine, machine_event } from '../core/machine';
+import { host_kick } from '../core/host';
+import { machine, machine_event } from '../core/machine';
 import { wait32 } from '../core/wait';
 
 const MAGIC: u32 = 0x7472_6976; // "virt"

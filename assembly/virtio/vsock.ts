@@ -6,6 +6,8 @@
  * The owner's thread alone calls these functions. A vCPU that resets the device
  * only marks connections; the owner tells the host.
  */
+import { REASON_REQUEST, VSOCK_QUEUES } from '../contract/devices';
+import { VSOCK_EV_CONNECTED, VSOCK_EV_DATA, VSOCK_EV_REQUEST, VSOCK_EV_RESET, VSOCK_EV_SHUTDOWN, VSOCK_EV_WRITABLE } from '../contract/hooks';
 import { EINVAL } from '../contract/generated/errno';
 import {
   VIRTIO_F_IN_ORDER, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET, VIRTIO_VSOCK_OP_CREDIT_REQUEST, VIRTIO_VSOCK_OP_CREDIT_UPDATE,
@@ -14,7 +16,7 @@ import {
 } from '../contract/generated/virtio';
 import { own_put32, own_put64 } from '../core/guest';
 import { host_vsock } from '../core/host';
-import { Device, device_active, device_config, device_fail, REASON_REQUEST } from './device';
+import { Device, device_active, device_config, device_fail } from './device';
 import { device_new } from './slot';
 import { chain_read, chain_write, Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
 import {
@@ -24,14 +26,6 @@ import {
 } from './vsock_table';
 
 export const VIRTIO_VSOCK_F_STREAM: u64 = 1 << 0;
-
-/** Events of `host_vsock`. `conn` is a handle; for REQUEST `ptr` is the host's port and `len` the guest's. */
-export const VSOCK_EV_REQUEST: u32 = 1; // answer with vsock_accept or vsock_reset
-export const VSOCK_EV_CONNECTED: u32 = 2; // the guest accepted vsock_connect
-export const VSOCK_EV_DATA: u32 = 3; // bytes at ptr, only during the call; tell vsock_consumed when they are gone
-export const VSOCK_EV_SHUTDOWN: u32 = 4; // len = VIRTIO_VSOCK_SHUTDOWN_* the guest has announced so far
-export const VSOCK_EV_RESET: u32 = 5; // the connection is gone, its handle dead
-export const VSOCK_EV_WRITABLE: u32 = 6; // vsock_send took less than it was given: try again
 
 export const VSOCK_HOST_CID: u32 = 2;
 
@@ -51,7 +45,7 @@ const VSOCK_BUDGET: u32 = 4 << 20;
 /** Puts the socket device of guest `cid` into `slot`; a machine has one. */
 export function vsock_add(slot: u32, cid: u32): i32 {
   if (cid <= VSOCK_HOST_CID || cid == 0xffff_ffff) return -EINVAL;
-  const added = device_new(slot, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_F_STREAM | VIRTIO_F_IN_ORDER, 3, VSOCK_QUEUE_SIZE, CONFIG_LEN);
+  const added = device_new(slot, VIRTIO_ID_SOCKET, VIRTIO_VSOCK_F_STREAM | VIRTIO_F_IN_ORDER, VSOCK_QUEUES, VSOCK_QUEUE_SIZE, CONFIG_LEN);
   if (added < 0) return added;
   table_reset(true);
   const s = vsock_state();

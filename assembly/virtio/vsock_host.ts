@@ -2,10 +2,11 @@
  * Socket device: what the host's side calls. Only the owner's thread does, from inside `host_vsock` too. Data goes into the guest's
  * receive buffers by copy (`vsock_send`) or by the host's own readv into them (`vsock_rx_begin`, `vsock_rx_commit`).
  */
+import { REASON_REQUEST } from '../contract/devices';
 import { EAGAIN, EINVAL, ENODEV, ENOSPC, EPIPE } from '../contract/generated/errno';
 import { VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND, VIRTIO_VSOCK_TYPE_STREAM } from '../contract/generated/virtio';
 import { guest_copy, guest_written_at, own_put32, own_put64 } from '../core/guest';
-import { device_active, device_config, device_config_changed, device_enter, device_fail, device_leave, REASON_REQUEST } from './device';
+import { device_active, device_config, device_config_changed, device_enter, device_fail, device_leave } from './device';
 import { chain_write, queue_at, queue_unpop, queue_used, table_len, table_ptr, table_put } from './queue';
 import { credit, flush, HDR, header, PACKET_MAX, present, publish, RXQ, send_event, take_rx, VSOCK_HOST_CID, vsock_owner } from './vsock';
 import {

@@ -1,4 +1,6 @@
 /** The least machine around the KVM accelerator: a test guest, the core, an entropy device in slot 0; what happened comes back. */
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import { MACHINE_EV_MARK, MACHINE_F_THREADS } from '../../assembly/contract/machine.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { createKvm } from '../../vmm/accel/kvm.ts';
 import type { Accelerator, DevicePlace } from '../../vmm/accel/types.ts';
@@ -8,7 +10,6 @@ import { loadKernel } from '../../vmm/boot/kernel.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
 import { coreModule } from '../../vmm/core/module.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
-import { HOST_SERIAL, MACHINE_EV_MARK, MACHINE_F_THREADS } from '../../vmm/core/events.ts';
 import { MachineMemory } from '../../vmm/machine/memory.ts';
 
 const RAM_SIZE = 16 * 1024 ** 2;

@@ -4,8 +4,8 @@
  * back in time, and must not touch what is not the guest's.
  */
 import { createHash } from 'node:crypto';
+import { RUN_SHUTDOWN } from '../../assembly/contract/vcpu.ts';
 import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE, RAM_BASE, STATIC_BASE, STATIC_SIZE } from '../../assembly/core/layout.ts';
-import { RUN_SHUTDOWN } from '../../vmm/accel/wasm-registers.ts';
 import type { CoreExports } from '../../vmm/core/exports.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
 import { coreModule } from './cpu-guest.ts';

@@ -1,4 +1,4 @@
-import { HOST_KICK_DEVICE, HOST_SERIAL } from '../core/events.ts';
+import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import type { SharedWords } from '../threads/words.ts';
 import type { AcceleratorContext, SerialOutput } from './types.ts';
 

@@ -1,3 +1,8 @@
+import {
+  FIELD_ICOUNT, FIELD_REP, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, TRACE_HASH, TRACE_LOG,
+} from '../../assembly/contract/vcpu.ts';
+import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, MACHINE_EV_INPUT } from '../../assembly/contract/machine.ts';
 import { CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { DiskServer } from '../devices/disk.ts';
@@ -6,14 +11,13 @@ import type { CoreExports } from '../core/exports.ts';
 import { instantiateCore } from '../core/instance.ts';
 import type { CountedRun } from '../time/counted.ts';
 import type { Counts } from '../time/position.ts';
-import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, HOST_KICK_DEVICE, HOST_SERIAL, MACHINE_EV_INPUT } from '../core/events.ts';
 import { ExecTrace } from './exec-trace.ts';
 import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { Accelerator, AcceleratorContext } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
-import { cpuAddress, readRegisters, resetCpus, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, setEntry } from './wasm-registers.ts';
+import { cpuAddress, readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 
 /** Instructions of a turn; then the next vCPU that has something to do is on. */
 const QUOTA = 20_000;
@@ -23,13 +27,6 @@ const DEVICE_NS = 20_000n;
 const YIELD_MS = 10;
 /** Shorter sleeps than this are not worth a timer of the host. */
 const SLEEP_MIN_NS = 1_000_000n;
-
-// Numbers of cpu_field (assembly/cpu/system/reset.ts).
-const FIELD_ICOUNT = 10;
-const FIELD_REP = 23;
-// TRACE_* of assembly/cpu/execute/count.ts.
-const TRACE_HASH = 1;
-const TRACE_LOG = 2;
 
 interface DeviceWork {
   readonly due: bigint;

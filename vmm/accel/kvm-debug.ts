@@ -1,10 +1,10 @@
+import { DR6_BS, IA32_KERNEL_GS_BASE, IOAPIC_PINS } from '../../assembly/contract/x86.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import {
   KVM_GUESTDBG_INJECT_BP, KVM_GUESTDBG_INJECT_DB, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP, KVM_IRQCHIP_IOAPIC,
-  KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_UNINITIALIZED, kvm_irqchip, kvm_regs, kvm_segment, kvm_sregs,
+  KVM_MP_STATE_HALTED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_UNINITIALIZED, kvm_ioapic_state, kvm_irqchip, kvm_regs, kvm_segment, kvm_sregs,
 } from '../host/uapi/kvm.ts';
 import { readFpu, writeFpu } from '../kvm/fpu.ts';
-import { MSR_KERNEL_GS_BASE } from '../kvm/msrs.ts';
 import { readRegisters } from '../kvm/state.ts';
 import type { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
@@ -34,15 +34,12 @@ export interface KvmDebugHost {
 
 const EXCEPTION_DB = 1;
 const EXCEPTION_BP = 3;
-const DR6_BS = 1n << 14n;
 const INT3 = 0xcc;
 const SLOTS = 4;
 // DR7 (SDM Vol. 3B §17.2.4): bits 8 and 9 are the recommended exact-match flags, bit 10 reads as one.
 const DR7_FIXED = 0x700n;
 const DR7_KIND = { execute: 0n, write: 1n, access: 3n } as const;
 const DR7_LENGTH: Readonly<Record<number, bigint>> = { 1: 0n, 2: 1n, 4: 3n, 8: 2n };
-/** Offset of the redirection entries in struct kvm_ioapic_state. */
-const IOAPIC_ENTRIES = 24;
 
 const GENERAL = ['rax', 'rbx', 'rcx', 'rdx', 'rsi', 'rdi', 'rsp', 'rbp', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip', 'rflags'] as const;
 const CONTROL = ['cr0', 'cr2', 'cr3', 'cr4', 'cr8', 'efer'] as const;
@@ -85,7 +82,7 @@ export class KvmDebug implements AcceleratorDebug {
     const hit = this.#slots.find((_, slot) => (dr6 & (1n << BigInt(slot))) !== 0n);
     if (hit !== undefined && hit.kind !== 'execute') this.#host.onStop({ vcpu: index, reason: 'watchpoint', access: hit.kind, address: hit.address });
     else if (hit !== undefined) this.#host.onStop({ vcpu: index, reason: 'breakpoint' });
-    else if ((dr6 & DR6_BS) !== 0n && ((this.#controls[index] ?? 0) & KVM_GUESTDBG_SINGLESTEP) !== 0) this.#host.onStop({ vcpu: index, reason: 'step' });
+    else if ((dr6 & BigInt(DR6_BS)) !== 0n && ((this.#controls[index] ?? 0) & KVM_GUESTDBG_SINGLESTEP) !== 0) this.#host.onStop({ vcpu: index, reason: 'step' });
     else if (exception === EXCEPTION_DB) this.#giveBack(index, KVM_GUESTDBG_INJECT_DB);
     else this.#host.onStop({ vcpu: index, reason: 'step' });
   }
@@ -124,7 +121,7 @@ export class KvmDebug implements AcceleratorDebug {
       return true;
     }
     if (name === 'kernel_gs_base') {
-      vcpu.setMsrs([[MSR_KERNEL_GS_BASE, value]]);
+      vcpu.setMsrs([[IA32_KERNEL_GS_BASE, value]]);
       return true;
     }
     const fpu = vcpu.fpu();
@@ -212,8 +209,8 @@ export class KvmDebug implements AcceleratorDebug {
   ioapic(): readonly bigint[] {
     const state = this.#host.vm()?.irqchip(KVM_IRQCHIP_IOAPIC);
     if (state === undefined) return [];
-    const view = new DataView(state.buffer, state.byteOffset + kvm_irqchip.chip + IOAPIC_ENTRIES);
-    return Array.from({ length: 24 }, (_, pin) => view.getBigUint64(pin * 8, true));
+    const view = new DataView(state.buffer, state.byteOffset + kvm_irqchip.chip + kvm_ioapic_state.redirtbl);
+    return Array.from({ length: IOAPIC_PINS }, (_, pin) => view.getBigUint64(pin * 8, true));
   }
 }
 

@@ -1,17 +1,11 @@
 /** What an exit of KVM that the core cannot answer means, in words. */
+import { VCPU_EVENT, VCPU_SHUTDOWN } from '../../assembly/contract/vcpu.ts';
 import { kvm_run } from '../host/uapi/kvm.ts';
 import {
   KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_DELIVERY_EV, KVM_INTERNAL_ERROR_EMULATION, KVM_INTERNAL_ERROR_SIMUL_EX,
   KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
 } from '../host/uapi/kvm.ts';
 import type { VcpuExit } from './vcpu.ts';
-
-/** Results of `kvm_exit` (assembly/io/kvm_run.ts); a test compares them with that file. */
-export const VCPU_RUN = 0;
-export const VCPU_INTR = 1;
-export const VCPU_SHUTDOWN = 3;
-export const VCPU_DEBUG = 7;
-export const VCPU_EVENT = 16;
 
 const SUBERRORS = new Map<number, string>([
   [KVM_INTERNAL_ERROR_EMULATION, 'KVM cannot emulate the instruction'],

@@ -1,3 +1,5 @@
+import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN } from '../../assembly/contract/vcpu.ts';
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import { EAGAIN, EINTR } from '../../assembly/contract/generated/errno.ts';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../assembly/core/layout.ts';
 import { eventfdSignal, gettid } from '../host/sys.ts';
@@ -5,12 +7,11 @@ import { kvm_run } from '../host/uapi/kvm.ts';
 import { hostClocks } from '../time/clocks.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { instantiateCore } from '../core/instance.ts';
-import { HOST_SERIAL } from '../core/events.ts';
 import { traceOf } from '../core/trace.ts';
 import { errnoName } from '../host/errno.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import { KvmVm } from '../kvm/vm.ts';
-import { VCPU_DEBUG, VCPU_INTR, VCPU_RUN, vcpuExit } from './kvm-exit.ts';
+import { vcpuExit } from './kvm-exit.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
 import type { VcpuExit } from './vcpu.ts';
 

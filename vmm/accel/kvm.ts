@@ -1,3 +1,6 @@
+import { VIRTIO_MMIO_QUEUE_NOTIFY } from '../../assembly/contract/generated/virtio.ts';
+import { IOAPIC_PINS } from '../../assembly/contract/x86.ts';
+import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import {
   COM1_IRQ, KVM_IDENTITY_MAP_GPA, KVM_RUN_BASE, KVM_RUN_STRIDE, KVM_TSS_GPA, RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE,
 } from '../../assembly/core/layout.ts';
@@ -15,7 +18,6 @@ import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
-import { HOST_KICK_DEVICE } from '../core/events.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { KvmDebug } from './kvm-debug.ts';
@@ -25,9 +27,6 @@ import { type ThreadJob, threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 
-/** virtio 1.2 §4.2.2: QueueNotify. */
-const QUEUE_NOTIFY = 0x50;
-const GSI_MAX = 24;
 /** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
 const IO_KICKS_MAX = 512;
 /** RAM's memory slot. */
@@ -59,7 +58,7 @@ class KvmAccelerator implements Accelerator {
   readonly #joined: Promise<void>[] = [];
   readonly #eventfds: number[] = [];
   readonly #watches: Watch[] = [];
-  readonly #irqfds: number[] = new Array<number>(GSI_MAX).fill(-1);
+  readonly #irqfds: number[] = new Array<number>(IOAPIC_PINS).fill(-1);
   readonly #ioQueues: { slot: number; queues: number; fd: number }[] = [];
   #ioWatches: Watch[] = [];
   /** What this thread has spent on disks, milliseconds, and their notifications. */
@@ -103,7 +102,7 @@ class KvmAccelerator implements Accelerator {
     for (let index = 0; index < cpus; index++) this.#buildVcpu(system, vm, index);
     for (const { slot, owner, queues } of devices) {
       const fd = this.#eventfd();
-      vm.ioeventfd(fd, { space: 'mmio', address: VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + QUEUE_NOTIFY, length: 4 });
+      vm.ioeventfd(fd, { space: 'mmio', address: VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + VIRTIO_MMIO_QUEUE_NOTIFY, length: 4 });
       if (owner === 'io') this.#ioQueues.push({ slot, queues, fd });
       else {
         // One descriptor for all queues of a device: an empty queue costs less than a descriptor each.

@@ -1,32 +1,23 @@
+import {
+  BREAK_MAX, DEBUG_AT_BREAK, DEBUG_READ, DEBUG_WRITE, FIELD_CR0, FIELD_CR2, FIELD_CR3, FIELD_CR4, FIELD_EFER, FIELD_FCW, FIELD_FPR, FIELD_HALTED,
+  FIELD_KERNEL_GS, FIELD_LAPIC, FIELD_MXCSR, FIELD_RIP, FIELD_SEGS, FIELD_WAIT_SIPI, FIELD_XMM, IOAPIC_TABLE, SEG_BASE, SEG_SIZE, WATCH_MAX,
+  WATCH_READ, WATCH_WRITE,
+} from '../../assembly/contract/vcpu.ts';
+import { IOAPIC_PINS } from '../../assembly/contract/x86.ts';
 import { CPU_STRIDE, IRQCHIP_BASE } from '../../assembly/core/layout.ts';
 import type { AcceleratorDebug, Breakpoint, DebugStop, ResumeAction } from './debug-types.ts';
 import type { AcceleratorContext } from './types.ts';
 import type { Registers } from './vcpu.ts';
 import { cpuAddress, readRegisters } from './wasm-registers.ts';
 
-// DEBUG_* of assembly/cpu/debug/debug.ts.
-const DEBUG_AT_BREAK = 1;
-const DEBUG_READ = 2;
-const DEBUG_WRITE = 3;
-const BREAK_MAX = 256;
-const WATCH_MAX = 32;
-const ACCESSES = { read: 1, write: 2, access: 3 } as const;
-
-// Numbers of cpu_field (assembly/cpu/system/reset.ts).
-const FIELD_SEGS = 2;
-const FIELD_XMM = 3;
-const FIELD_FPR = 4;
-const FIELD_HALTED = 15;
-const FIELD_MXCSR = 19;
-const FIELD_FPU = 20;
-const FIELD_LAPIC = 24;
-const FIELD_WAIT_SIPI = 25;
+const ACCESSES = { read: WATCH_READ, write: WATCH_WRITE, access: WATCH_READ | WATCH_WRITE } as const;
 const UNMAPPED = (1n << 64n) - 1n;
 
 const TPR = 0x80;
-const IOAPIC_ENTRIES = IRQCHIP_BASE + 0x110;
 const GENERAL = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
-const SETTABLE: Readonly<Record<string, number>> = { rip: 1, cr0: 5, cr2: 6, cr3: 7, cr4: 8, efer: 9, kernel_gs_base: 16 };
+const SETTABLE: Readonly<Record<string, number>> = {
+  rip: FIELD_RIP, cr0: FIELD_CR0, cr2: FIELD_CR2, cr3: FIELD_CR3, cr4: FIELD_CR4, efer: FIELD_EFER, kernel_gs_base: FIELD_KERNEL_GS,
+};
 const SEGMENT_BASES = ['es_base', 'cs_base', 'ss_base', 'ds_base', 'fs_base', 'gs_base'];
 /** Offsets from FCW in the vCPU's state: x87's environment, u32 each. */
 const FPU_WORDS: Readonly<Record<string, number>> = { fctrl: 0, fstat: 4, ftag: 8, fop: 12, fiseg: 16, foseg: 20, fioff: 28, fooff: 36 };
@@ -57,7 +48,7 @@ export class WasmDebug implements AcceleratorDebug {
     const { core, memory } = this.#context;
     const found = new Map(readRegisters(core, memory, vcpu));
     const view = this.#view(vcpu);
-    const fpu = core.cpu_field(FIELD_FPU);
+    const fpu = core.cpu_field(FIELD_FCW);
     for (const [name, at] of Object.entries(FPU_WORDS)) found.set(name, BigInt(view.getUint32(fpu + at, true)));
     found.set('mxcsr', BigInt(view.getUint32(core.cpu_field(FIELD_MXCSR), true)));
     for (let i = 0; i < 8; i++) found.set(`st${i}`, wide(view, this.#st(view, i)) & ((1n << 80n) - 1n));
@@ -76,9 +67,9 @@ export class WasmDebug implements AcceleratorDebug {
       view.setBigUint64(core.cpu_field(SETTABLE[name]), value, true);
       if (name !== 'rip' && name !== 'cr2') core.debug_registers_set(cpuAddress(vcpu));
     } else if (SEGMENT_BASES.includes(name)) {
-      view.setBigUint64(core.cpu_field(FIELD_SEGS) + SEGMENT_BASES.indexOf(name) * 32, value, true);
+      view.setBigUint64(core.cpu_field(FIELD_SEGS) + SEGMENT_BASES.indexOf(name) * SEG_SIZE + SEG_BASE, value, true);
       core.debug_registers_set(cpuAddress(vcpu));
-    } else if (FPU_WORDS[name] !== undefined) view.setUint32(core.cpu_field(FIELD_FPU) + FPU_WORDS[name], Number(value & 0xffffn), true);
+    } else if (FPU_WORDS[name] !== undefined) view.setUint32(core.cpu_field(FIELD_FCW) + FPU_WORDS[name], Number(value & 0xffffn), true);
     else if (name === 'mxcsr') view.setUint32(core.cpu_field(FIELD_MXCSR), Number(value & 0xffffn), true);
     else if (/^st[0-7]$/.test(name)) {
       const at = this.#st(view, Number(name.slice(2)));
@@ -135,8 +126,8 @@ export class WasmDebug implements AcceleratorDebug {
   }
 
   ioapic(): readonly bigint[] {
-    const view = new DataView(this.#context.memory.buffer, IOAPIC_ENTRIES, 24 * 8);
-    return Array.from({ length: 24 }, (_, pin) => view.getBigUint64(pin * 8, true));
+    const view = new DataView(this.#context.memory.buffer, IRQCHIP_BASE + IOAPIC_TABLE, IOAPIC_PINS * 8);
+    return Array.from({ length: IOAPIC_PINS }, (_, pin) => view.getBigUint64(pin * 8, true));
   }
 
   #view(vcpu: number): DataView {
@@ -146,7 +137,7 @@ export class WasmDebug implements AcceleratorDebug {
   /** Offset of ST(i): registers lie by number, TOP is in bits 11 to 13 of the status word. */
   #st(view: DataView, i: number): number {
     const { core } = this.#context;
-    const top = (view.getUint32(core.cpu_field(FIELD_FPU) + 4, true) >>> 11) & 7;
+    const top = (view.getUint32(core.cpu_field(FIELD_FCW) + 4, true) >>> 11) & 7;
     return core.cpu_field(FIELD_FPR) + 16 * ((top + i) & 7);
   }
 }

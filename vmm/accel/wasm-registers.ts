@@ -1,20 +1,12 @@
+import {
+  FIELD_CPL, FIELD_CR0, FIELD_CR2, FIELD_CR3, FIELD_CR4, FIELD_EFER, FIELD_GDTR, FIELD_ICOUNT, FIELD_IDTR, FIELD_KERNEL_GS, FIELD_REP, FIELD_RIP,
+  FIELD_SEGS, PROFILE_BASELINE, PROFILE_V2, SEG_BASE, SEG_SELECTOR, SEG_SIZE,
+} from '../../assembly/contract/vcpu.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { CpuModel, Registers } from './vcpu.ts';
 import type { CoreExports } from '../core/exports.ts';
-
-// Results of cpu_run (assembly/cpu/run.ts).
-export const RUN_BUDGET = 0;
-export const RUN_HALT = 1;
-export const RUN_KICK = 2;
-export const RUN_SHUTDOWN = 3;
-export const RUN_EXIT = 4;
-export const RUN_DEBUG = 5;
-
-// PROFILE_* of assembly/cpu/system/cpuid.ts.
-const PROFILE_BASELINE = 0;
-const PROFILE_V2 = 1;
 
 export function cpuAddress(index: number): number {
   return CPU_BASE + index * CPU_STRIDE;
@@ -39,14 +31,11 @@ export function setEntry(core: CoreExports, entry: EntryState): void {
 
 const GPRS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'];
 const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'];
-/** Numbers of cpu_field (assembly/cpu/system/reset.ts) for 64-bit registers. */
+/** Fields of 64 bits. */
 const FIELDS: readonly (readonly [string, number])[] = [
-  ['rip', 1], ['cr0', 5], ['cr2', 6], ['cr3', 7], ['cr4', 8], ['efer', 9], ['icount', 10], ['kernel_gs_base', 16], ['gdtr', 17], ['idtr', 18], ['rep_count', 23],
+  ['rip', FIELD_RIP], ['cr0', FIELD_CR0], ['cr2', FIELD_CR2], ['cr3', FIELD_CR3], ['cr4', FIELD_CR4], ['efer', FIELD_EFER], ['icount', FIELD_ICOUNT],
+  ['kernel_gs_base', FIELD_KERNEL_GS], ['gdtr', FIELD_GDTR], ['idtr', FIELD_IDTR], ['rep_count', FIELD_REP],
 ];
-const FIELD_SEGS = 2;
-const FIELD_CPL = 11;
-const SEGMENT_SIZE = 32;
-const SEGMENT_SELECTOR = 16;
 
 /** Registers of a vCPU that does not run. */
 export function readRegisters(core: CoreExports, memory: WebAssembly.Memory, index: number): Registers {
@@ -59,8 +48,8 @@ export function readRegisters(core: CoreExports, memory: WebAssembly.Memory, ind
   registers.set('rflags', BigInt(core.cpu_flags(cpu) >>> 0));
   const segments = core.cpu_field(FIELD_SEGS);
   SEGMENTS.forEach((name, i) => {
-    registers.set(name, BigInt(view.getUint16(segments + i * SEGMENT_SIZE + SEGMENT_SELECTOR, true)));
-    registers.set(`${name}_base`, view.getBigUint64(segments + i * SEGMENT_SIZE, true));
+    registers.set(name, BigInt(view.getUint16(segments + i * SEG_SIZE + SEG_SELECTOR, true)));
+    registers.set(`${name}_base`, view.getBigUint64(segments + i * SEG_SIZE + SEG_BASE, true));
   });
   return registers;
 }

@@ -1,15 +1,16 @@
+import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from '../../assembly/contract/vcpu.ts';
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import { HOST_EV_DISK_ERROR } from '../../assembly/contract/machine.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks } from '../time/clocks.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { instantiateCore } from '../core/instance.ts';
-import { HOST_EV_DISK_ERROR, HOST_SERIAL } from '../core/events.ts';
 import { Discarder } from '../core/memory.ts';
 import { traceOf } from '../core/trace.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
 import type { VcpuExit } from './vcpu.ts';
-import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from './wasm-registers.ts';
 
 /**
  * Instructions of one call of cpu_run. The loop has to be left now and then, or V8 cannot exchange the first compiler's

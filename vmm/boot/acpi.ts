@@ -1,16 +1,9 @@
+import { POWER_CODE_REBOOT, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT } from '../../assembly/contract/machine.ts';
 import { COM1_IRQ, COM1_PORT, IOAPIC_GPA, LAPIC_GPA, POWER_PORT, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
 import * as aml from './aml.ts';
 import { checksum } from './checksum.ts';
 import type { GuestMemory } from './entry.ts';
 import { ACPI_TABLES_GPA, ACPI_TABLES_MAX, RSDP_GPA } from './places.ts';
-
-/** Sleep control and status registers of the hardware-reduced machine (ACPI 6.5 §4.8.3.7), one byte each (assembly/legacy/power.ts). */
-export const SLEEP_CONTROL_PORT = POWER_PORT + 4;
-export const SLEEP_STATUS_PORT = POWER_PORT + 5;
-/** SLP_TYP of S5, as _S5 names it. */
-export const S5_SLEEP_TYPE = 5;
-/** Value of port POWER_PORT that resets the machine. */
-export const RESET_VALUE = 2;
 
 /**
  * Writes ACPI tables for distribution kernels: hardware-reduced FADT with reset and sleep registers, MADT, and a DSDT
@@ -75,7 +68,7 @@ function fadtBody(dsdt: number): Uint8Array {
   view.setUint16(109, NO_VGA_MSI_ASPM_RTC, true); // IAPC_BOOT_ARCH
   view.setUint32(112, RESET_REG_SUP | HW_REDUCED_ACPI, true);
   ioRegister(view, 116, POWER_PORT);
-  view.setUint8(128, RESET_VALUE);
+  view.setUint8(128, POWER_CODE_REBOOT);
   view.setUint8(131, 5); // minor version
   view.setBigUint64(140, BigInt(dsdt), true); // X_DSDT
   ioRegister(view, 244, SLEEP_CONTROL_PORT);

@@ -10,17 +10,12 @@ export type EntryState =
   | { readonly kind: 'protected32'; readonly eip: number; readonly eax: number; readonly ebx: number; readonly gdt: GdtPlace }
   | { readonly kind: 'long64'; readonly rip: bigint; readonly rsi: number; readonly cr3: number; readonly gdt: GdtPlace };
 
-/** Where the boot GDT lies in guest memory; selectors are CODE_SELECTOR and DATA_SELECTOR. */
+/** Where the boot GDT lies in guest memory; selectors are CODE_SELECTOR and DATA_SELECTOR of assembly/contract/x86.ts. */
 export interface GdtPlace {
   readonly base: number;
   /** Bytes minus one, as in GDTR. */
   readonly limit: number;
 }
-
-/** Selectors of the boot GDT, as boot.rst names them: __BOOT_CS and __BOOT_DS. */
-export const CODE_SELECTOR = 0x10;
-export const DATA_SELECTOR = 0x18;
-export const TSS_SELECTOR = 0x20;
 
 /** What loaders need of guest memory; gpa and lengths in bytes, all within RAM (checked by the implementation). */
 export interface GuestMemory {

@@ -1,3 +1,4 @@
+import { IOAPIC_PINS } from '../../assembly/contract/x86.ts';
 import { IOAPIC_GPA, LAPIC_GPA } from '../../assembly/core/layout.ts';
 import { checksum } from './checksum.ts';
 import type { GuestMemory } from './entry.ts';
@@ -15,7 +16,6 @@ const INT_TYPE_INT = 0;
 const INT_TYPE_NMI = 1;
 const INT_TYPE_EXTINT = 3;
 const ISA_BUS_ID = 0;
-const IOAPIC_PINS = 24;
 /** Version registers of KVM's local APIC and IOAPIC. */
 const LAPIC_VERSION = 0x14;
 const IOAPIC_VERSION = 0x11;

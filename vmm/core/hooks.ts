@@ -1,4 +1,5 @@
 /** The module's imports under `host`, one function each (assembly/core/host.ts). Ranges are offsets into the linear memory. */
+import { EAGAIN } from '../../assembly/contract/generated/errno.ts';
 export interface HostHooks {
   irq(line: number, level: number): void;
   kick(device: number, queue: number): void;
@@ -8,8 +9,6 @@ export interface HostHooks {
   event(kind: number, a: number, b: bigint): void;
   discard(gpa: number, length: number): void;
 }
-
-const EAGAIN = 11;
 
 /** A thread that has nothing to do with a hook leaves it away: interrupts and kicks go nowhere, output is dropped, requests wait for their owner. */
 const NONE: HostHooks = {

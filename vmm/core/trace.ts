@@ -1,13 +1,14 @@
 import { constants, openSync } from 'node:fs';
+import {
+  HOST_EV_TRACE_ERROR, MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO, TRACE_EXEC, TRACE_IRQ,
+  TRACE_MMIO, TRACE_PIO, TRACE_VIRTIO,
+} from '../../assembly/contract/machine.ts';
 import { VmmError } from '../../base/errors.ts';
 import { writeWhole } from '../host/write-whole.ts';
-import { HOST_EV_TRACE_ERROR, MACHINE_EV_TRACE_IRQ, MACHINE_EV_TRACE_MMIO, MACHINE_EV_TRACE_PIO, MACHINE_EV_TRACE_VIRTIO } from './events.ts';
 
-/** What can be traced, with the TRACE_* bits of assembly/core/machine.ts. */
-const TRACE_BITS: Readonly<Record<string, number>> = { pio: 1, mmio: 2, irq: 4, virtio: 8, exec: 16 };
-const TRACE_EVENTS = 0xf;
-/** Executed blocks (vmm/accel/exec-trace.ts): in counted runs only. */
-export const TRACE_EXEC = 16;
+/** What can be traced. */
+const TRACE_BITS: Readonly<Record<string, number>> = { pio: TRACE_PIO, mmio: TRACE_MMIO, irq: TRACE_IRQ, virtio: TRACE_VIRTIO, exec: TRACE_EXEC };
+const TRACE_EVENTS = TRACE_PIO | TRACE_MMIO | TRACE_IRQ | TRACE_VIRTIO;
 
 /** Words such as `pio,irq`; `all` names all but `exec`. */
 export function traceMask(text: string): number {

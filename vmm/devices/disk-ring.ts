@@ -1,3 +1,6 @@
+import { VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../assembly/contract/generated/virtio.ts';
+import { BLK_SEGMENTS } from '../../assembly/contract/devices.ts';
+import { HOST_BLK_SYNC, HOST_PENDING } from '../../assembly/contract/hooks.ts';
 import { EAGAIN, EINTR, EINVAL, EIO, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { addressOf } from '../host/ffi.ts';
@@ -6,7 +9,7 @@ import type { LinearMemory } from '../host/linear-memory.ts';
 import { preadvCachedTry, pwritevAtTry } from '../host/sys.ts';
 import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../host/uapi/io_uring.ts';
 import { RWF_DSYNC, iovec } from '../host/uapi/linux.ts';
-import { type DiskServer, HOST_BLK_SYNC, HOST_PENDING, type OpenDisk, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from './disk.ts';
+import type { DiskServer, OpenDisk } from './disk.ts';
 
 /** Requests that the kernel works on at once, of all disks; those beyond are served by system calls that block. */
 export const RING_REQUESTS = 256;
@@ -22,8 +25,6 @@ const WRITE_NOW = 1 << 20;
 const READ_NOW = 1 << 16;
 /** Entries that the ring's owner keeps for its polls, which must always fit. */
 export const RING_RESERVED = 32;
-/** Pieces of a request (BLK_SEGMENTS in assembly/virtio/blk.ts). */
-const SEGMENTS = 128;
 
 interface Request {
   disk: number;
@@ -48,7 +49,7 @@ export class RingDiskServer {
   readonly #ramEnd: number;
   /** Host address of linear offset 0. */
   readonly #base: number;
-  readonly #vectors = new Uint32Array((RING_REQUESTS * SEGMENTS * iovec.sizeof) / 4);
+  readonly #vectors = new Uint32Array((RING_REQUESTS * BLK_SEGMENTS * iovec.sizeof) / 4);
   readonly #vectorsAt: number;
   readonly #requests: Request[] = Array.from({ length: RING_REQUESTS }, () => ({ disk: 0, op: 0, offset: 0, iov: 0, count: 0, length: 0, tag: 0 }));
   /** Disks whose file system does not tell what is cached: bit mask. */
@@ -82,11 +83,11 @@ export class RingDiskServer {
     const length = moves ? this.#fill(slot, iov, count) : 0;
     if (length < 0 || offset + length > target.size) return -EINVAL;
     if (op === VIRTIO_BLK_T_OUT && length <= WRITE_NOW && this.#free.length === RING_REQUESTS) {
-      const written = pwritevAtTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset);
+      const written = pwritevAtTry(target.fd, this.#vectorsAt + slot * BLK_SEGMENTS * iovec.sizeof, count, offset);
       if (written === length) return written;
     }
     if (type === VIRTIO_BLK_T_IN && length >= READ_NOW && (this.#noCached & (1 << disk)) === 0) {
-      const read = preadvCachedTry(target.fd, this.#vectorsAt + slot * SEGMENTS * iovec.sizeof, count, offset);
+      const read = preadvCachedTry(target.fd, this.#vectorsAt + slot * BLK_SEGMENTS * iovec.sizeof, count, offset);
       if (read === length) return length;
       if (read === -EOPNOTSUPP) this.#noCached |= 1 << disk;
     }
@@ -99,7 +100,7 @@ export class RingDiskServer {
     request.count = count;
     request.length = length;
     request.tag = tag;
-    const first = (slot * SEGMENTS * iovec.sizeof) / 4;
+    const first = (slot * BLK_SEGMENTS * iovec.sizeof) / 4;
     const { fd } = target;
     if (!moves) this.#ring.push({ opcode: IORING_OP_FSYNC, fd, userData: slot, opFlags: IORING_FSYNC_DATASYNC });
     else {
@@ -113,10 +114,10 @@ export class RingDiskServer {
 
   /** Writes the iovecs of a request: its bytes, or -EINVAL when a piece is not in guest memory. */
   #fill(slot: number, iov: number, count: number): number {
-    if (count > SEGMENTS) return -EINVAL;
+    if (count > BLK_SEGMENTS) return -EINVAL;
     const words = this.#words;
     const vectors = this.#vectors;
-    let to = (slot * SEGMENTS * iovec.sizeof) / 4;
+    let to = (slot * BLK_SEGMENTS * iovec.sizeof) / 4;
     let total = 0;
     for (let i = iov >>> 2, end = i + 2 * count; i < end; i += 2) {
       const at = words[i] as number;

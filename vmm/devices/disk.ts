@@ -1,4 +1,10 @@
 import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, readvSync, type Stats, statSync, writevSync, writeSync } from 'node:fs';
+import {
+  VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
+  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+} from '../../assembly/contract/generated/virtio.ts';
+import { SECTOR } from '../../assembly/contract/devices.ts';
+import { HOST_BLK_SYNC, HOST_PENDING } from '../../assembly/contract/hooks.ts';
 import { EINVAL, EIO, ENODEV, ENOSYS, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -20,24 +26,10 @@ export interface OpenDisk extends DiskSpec {
   readonly size: number;
 }
 
-export const SECTOR = 512;
-
-// virtio 1.2 §5.2.6
-export const VIRTIO_BLK_T_IN = 0;
-export const VIRTIO_BLK_T_OUT = 1;
-export const VIRTIO_BLK_T_FLUSH = 4;
-const VIRTIO_BLK_T_DISCARD = 11;
-const VIRTIO_BLK_T_WRITE_ZEROES = 13;
-const VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP = 1;
-/** Or'ed to a write: it must be stable before it completes (assembly/core/host.ts). */
-export const HOST_BLK_SYNC = 0x100;
-/** Result of a request that ends later, by blk_complete (assembly/core/host.ts). */
-export const HOST_PENDING = -0x7000_0000;
-
 /** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {
   const fail = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('DISK_OPEN', `disk ${spec.path}: ${what}`, { hint, cause });
-  if (Buffer.byteLength(spec.id) > 20) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than 20 bytes`, { hint: 'shorten id=' });
+  if (Buffer.byteLength(spec.id) > VIRTIO_BLK_ID_BYTES) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than ${VIRTIO_BLK_ID_BYTES} bytes`, { hint: 'shorten id=' });
   let fd: number;
   try {
     if (statSync(spec.path).isDirectory()) throw fail('is a directory', 'give a raw image file or a block device');

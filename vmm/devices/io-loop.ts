@@ -1,5 +1,7 @@
 /** What the I/O thread waits in: io_uring where the kernel has it (Linux 6.1), else epoll and system calls that block. */
 import { availableParallelism } from 'node:os';
+import { BLK_RESULT_SIZE } from '../../assembly/contract/devices.ts';
+import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
 import { addressOf } from '../host/ffi.ts';
@@ -8,7 +10,6 @@ import type { LinearMemory } from '../host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../host/sys.ts';
 import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../host/uapi/io_uring.ts';
 import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../host/uapi/linux.ts';
-import { HOST_KICK_DEVICE } from '../core/events.ts';
 import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './disk-ring.ts';
 import type { DiskServer, OpenDisk } from './disk.ts';
 
@@ -79,7 +80,7 @@ const QUEUE = RING_REQUESTS + 2;
 const ENTRIES = 512;
 /** {u32 tag, i32 result} of the requests that end together, in this thread's scratch: an area a disk. */
 const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
-const RESULTS_STRIDE = RING_REQUESTS * 8;
+const RESULTS_STRIDE = RING_REQUESTS * BLK_RESULT_SIZE;
 
 /**
  * How long this thread looks for requests and completions before it waits for them, milliseconds. A notification costs the

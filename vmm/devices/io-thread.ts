@@ -1,10 +1,10 @@
+import { HOST_EV_DISK_ERROR } from '../../assembly/contract/machine.ts';
 import { type EventMessage, type MachineThread, SharedWords } from '../threads/words.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { eventfdSignal } from '../host/sys.ts';
 import { hostClocks } from '../time/clocks.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { instantiateCore } from '../core/instance.ts';
-import { HOST_EV_DISK_ERROR } from '../core/events.ts';
 import { traceOf } from '../core/trace.ts';
 import { DiskServer, type OpenDisk } from './disk.ts';
 import { type IoQueues, RingLoop, serveByEpoll } from './io-loop.ts';

@@ -1,20 +1,10 @@
 import { EAGAIN } from '../../assembly/contract/generated/errno.ts';
+import { VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND } from '../../assembly/contract/generated/virtio.ts';
+import { VSOCK_EV_CONNECTED, VSOCK_EV_DATA, VSOCK_EV_REQUEST, VSOCK_EV_RESET, VSOCK_EV_SHUTDOWN, VSOCK_EV_WRITABLE } from '../../assembly/contract/hooks.ts';
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import type { Listener, Stream, Transport } from '../agent/transport.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
-
-// Events of host_vsock (assembly/virtio/vsock.ts).
-const EV_REQUEST = 1;
-const EV_CONNECTED = 2;
-const EV_DATA = 3;
-const EV_SHUTDOWN = 4;
-const EV_RESET = 5;
-const EV_WRITABLE = 6;
-
-// Flags of VIRTIO_VSOCK_OP_SHUTDOWN (virtio 1.2 §5.10.6.5).
-const SHUTDOWN_RCV = 1;
-const SHUTDOWN_SEND = 2;
 
 /** The main thread's scratch area: bytes on their way into the guest. */
 const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
@@ -95,7 +85,7 @@ export class VsockHost implements Transport {
   event(handle: number, event: number, ptr: number, length: number): void {
     const connection = this.#connections.get(handle);
     switch (event) {
-      case EV_REQUEST: {
+      case VSOCK_EV_REQUEST: {
         const listener = this.#listeners.get(ptr);
         if (listener === undefined) this.#core?.vsock_reset(handle);
         else {
@@ -104,20 +94,20 @@ export class VsockHost implements Transport {
         }
         break;
       }
-      case EV_CONNECTED:
+      case VSOCK_EV_CONNECTED:
         connection?.connected();
         break;
-      case EV_DATA:
+      case VSOCK_EV_DATA:
         // The guest gets its buffer back after this call, so what has to wait is copied.
         connection?.received(this.#chunks.copy(this.#bytes.subarray(ptr, ptr + length)));
         break;
-      case EV_SHUTDOWN:
+      case VSOCK_EV_SHUTDOWN:
         connection?.peerShutdown(length);
         break;
-      case EV_RESET:
+      case VSOCK_EV_RESET:
         connection?.gone();
         break;
-      case EV_WRITABLE:
+      case VSOCK_EV_WRITABLE:
         connection?.writable();
         break;
     }
@@ -235,8 +225,8 @@ class Connection implements Stream {
   }
 
   peerShutdown(how: number): void {
-    if ((how & SHUTDOWN_SEND) !== 0) this.#peerSendClosed = true;
-    if ((how & SHUTDOWN_RCV) !== 0) this.#peerReceiveClosed = true;
+    if ((how & VIRTIO_VSOCK_SHUTDOWN_SEND) !== 0) this.#peerSendClosed = true;
+    if ((how & VIRTIO_VSOCK_SHUTDOWN_RCV) !== 0) this.#peerReceiveClosed = true;
     void this.#deliver();
   }
 
@@ -263,7 +253,7 @@ class Connection implements Stream {
       }
       if (n <= 0) return;
       if (n < write.bytes.length) {
-        // Less than was offered: the guest has no room now, and EV_WRITABLE tells when it has. To ask again would copy in vain.
+        // Less than was offered: the guest has no room now, and VSOCK_EV_WRITABLE tells when it has. To ask again would copy in vain.
         const full = n < Math.min(write.bytes.length, SCRATCH_STRIDE);
         write.bytes = write.bytes.subarray(n);
         if (full) return;
@@ -278,7 +268,7 @@ class Connection implements Stream {
   #sendEnd(): void {
     if (this.#endSent || this.#gone) return;
     this.#endSent = true;
-    this.#port.shutdown(SHUTDOWN_SEND);
+    this.#port.shutdown(VIRTIO_VSOCK_SHUTDOWN_SEND);
     this.#finish();
   }
 

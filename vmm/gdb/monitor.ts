@@ -1,4 +1,5 @@
 /** What gdb's `monitor` commands print. */
+import { CR0_PG, CR4_PAE, EFER_LMA } from '../../assembly/contract/x86.ts';
 import type { DebugMachine } from '../machine/debugger.ts';
 
 export const MONITOR_HELP = `help        this text
@@ -17,9 +18,9 @@ const W = 2n;
 const U = 4n;
 const PS = 0x80n;
 const NX = 1n << 63n;
-const CR0_PG = 1n << 31n;
-const CR4_PAE = 0x20n;
-const EFER_LMA = 0x400n;
+const PAGING = BigInt(CR0_PG);
+const PHYSICAL_ADDRESS_EXTENSION = BigInt(CR4_PAE);
+const LONG_MODE = BigInt(EFER_LMA);
 
 interface Range {
   start: bigint;
@@ -31,11 +32,11 @@ interface Range {
 export function infoMem(machine: DebugMachine, vcpu: number): string {
   const registers = machine.registers(vcpu);
   const register = (name: string): bigint => registers.get(name) ?? 0n;
-  if ((register('cr0') & CR0_PG) === 0n) return 'paging is off: linear addresses are physical\n';
+  if ((register('cr0') & PAGING) === 0n) return 'paging is off: linear addresses are physical\n';
   const walker = new Walker(machine.ram);
   const cr3 = register('cr3');
-  if ((register('cr4') & CR4_PAE) === 0n) walker.table(cr3 & 0xffff_f000n, [22n, 12n], 4, 0n, 'uwx', true);
-  else if ((register('efer') & EFER_LMA) === 0n) walker.table(cr3 & 0xffff_ffe0n, [30n, 21n, 12n], 8, 0n, 'uwx', true);
+  if ((register('cr4') & PHYSICAL_ADDRESS_EXTENSION) === 0n) walker.table(cr3 & 0xffff_f000n, [22n, 12n], 4, 0n, 'uwx', true);
+  else if ((register('efer') & LONG_MODE) === 0n) walker.table(cr3 & 0xffff_ffe0n, [30n, 21n, 12n], 8, 0n, 'uwx', true);
   else walker.table(cr3 & ADDRESS, [39n, 30n, 21n, 12n], 8, 0n, 'uwx', true);
   return walker.text();
 }

@@ -1,9 +1,8 @@
 /** Model-specific registers that a guest without firmware expects to be set (SDM Vol. 4). */
+import { IA32_MISC_ENABLE } from '../../assembly/contract/x86.ts';
 import type { Msr } from './vcpu.ts';
 
-export const MSR_IA32_MISC_ENABLE = 0x1a0;
-export const MSR_MTRR_DEF_TYPE = 0x2ff;
-export const MSR_KERNEL_GS_BASE = 0xc000_0102;
+const IA32_MTRR_DEF_TYPE = 0x2ff;
 
 const MISC_ENABLE_FAST_STRING = 1n;
 /** MTRRs on, default type write-back: what firmware would leave (SDM Vol. 3 §12.11.2.1). */
@@ -11,6 +10,6 @@ const MTRR_ENABLE_WRITE_BACK = 0x806n;
 
 /** Set on each vCPU before its first instruction. */
 export const BOOT_MSRS: readonly Msr[] = [
-  [MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING],
-  [MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WRITE_BACK],
+  [IA32_MISC_ENABLE, MISC_ENABLE_FAST_STRING],
+  [IA32_MTRR_DEF_TYPE, MTRR_ENABLE_WRITE_BACK],
 ];

@@ -1,15 +1,11 @@
 /** Registers of a vCPU: the entry states of boot protocols, and a readable form for dumps and the debugger. */
-import { CODE_SELECTOR, DATA_SELECTOR, type EntryState, type GdtPlace, TSS_SELECTOR } from '../boot/entry.ts';
+import {
+  CODE_SELECTOR, CR0_ET, CR0_PE, CR0_PG, CR4_PAE, DATA_SELECTOR, EFER_LMA, EFER_LME, IA32_KERNEL_GS_BASE, TSS_SELECTOR,
+} from '../../assembly/contract/x86.ts';
+import type { EntryState, GdtPlace } from '../boot/entry.ts';
 import { kvm_regs, kvm_segment, kvm_sregs } from '../host/uapi/kvm.ts';
-import { MSR_KERNEL_GS_BASE } from './msrs.ts';
 import type { KvmVcpu } from './vcpu.ts';
 
-const CR0_PE = 1n;
-const CR0_ET = 1n << 4n;
-const CR0_PG = 1n << 31n;
-const CR4_PAE = 1n << 5n;
-const EFER_LME = 1n << 8n;
-const EFER_LMA = 1n << 10n;
 const RFLAGS_RESERVED = 2n;
 
 const CODE_TYPE = 0xb; // execute, read, accessed
@@ -26,10 +22,10 @@ export function setEntryState(vcpu: KvmVcpu, entry: EntryState): void {
   table(sregs, entry.gdt);
   sregs.setBigUint64(kvm_sregs.idt_base, 0n, true);
   sregs.setUint16(kvm_sregs.idt_limit, 0, true);
-  sregs.setBigUint64(kvm_sregs.cr0, CR0_PE | CR0_ET | (long ? CR0_PG : 0n), true);
-  sregs.setBigUint64(kvm_sregs.cr4, long ? CR4_PAE : 0n, true);
+  sregs.setBigUint64(kvm_sregs.cr0, BigInt(CR0_PE + CR0_ET + (long ? CR0_PG : 0)), true);
+  sregs.setBigUint64(kvm_sregs.cr4, BigInt(long ? CR4_PAE : 0), true);
   sregs.setBigUint64(kvm_sregs.cr3, long ? BigInt(entry.cr3) : 0n, true);
-  sregs.setBigUint64(kvm_sregs.efer, long ? EFER_LME | EFER_LMA : 0n, true);
+  sregs.setBigUint64(kvm_sregs.efer, BigInt(long ? EFER_LME | EFER_LMA : 0), true);
   vcpu.setSregs(sregs);
 
   const regs = new DataView(new ArrayBuffer(kvm_regs.sizeof));
@@ -85,7 +81,7 @@ export function readRegisters(vcpu: KvmVcpu): Map<string, bigint> {
     found.set(`${name}r`, sregs.getBigUint64(kvm_sregs[`${name}_base`], true));
     found.set(`${name}r_limit`, BigInt(sregs.getUint16(kvm_sregs[`${name}_limit`], true)));
   }
-  const [gs] = vcpu.msrs([MSR_KERNEL_GS_BASE]);
+  const [gs] = vcpu.msrs([IA32_KERNEL_GS_BASE]);
   if (gs !== undefined) found.set('kernel_gs_base', gs[1]);
   return found;
 }

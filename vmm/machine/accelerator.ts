@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
+import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../../assembly/contract/machine.ts';
 import { threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -7,7 +8,6 @@ import type { KvmState } from '../kvm/selftest.ts';
 import { CountedRun } from '../time/counted.ts';
 import type { MachineTime } from '../time/machine-time.ts';
 import type { AccelName } from './config.ts';
-import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../core/events.ts';
 
 export type { KvmState };
 

@@ -1,12 +1,11 @@
 import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
-import { MACHINE_F_DEBUG_EXIT } from '../core/events.ts';
+import { MACHINE_F_DEBUG_EXIT, TRACE_EXEC } from '../../assembly/contract/machine.ts';
 import type { CoreExports } from '../core/exports.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { instantiateCore } from '../core/instance.ts';
 import { acquireMemory, Discarder, releaseMemory } from '../core/memory.ts';
 import { coreModule } from '../core/module.ts';
-import { TRACE_EXEC } from '../core/trace.ts';
 import type { OpenDisk } from '../devices/disk.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
 import type { MachineTime } from '../time/machine-time.ts';

@@ -1,19 +1,16 @@
+import { BALLOON_QUEUES, BLK_DISCARD, BLK_READ_ONLY, CONSOLE_QUEUES, RNG_QUEUES, SECTOR, VSOCK_QUEUES } from '../../assembly/contract/devices.ts';
+import { VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BLK_ID_BYTES } from '../../assembly/contract/generated/virtio.ts';
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import { VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
 import type { DevicePlace } from '../accel/types.ts';
 import type { ConsolePort } from '../devices/console.ts';
-import { type OpenDisk, SECTOR } from '../devices/disk.ts';
+import type { OpenDisk } from '../devices/disk.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { MachineConfig } from './config.ts';
 import type { CoreExports } from '../core/exports.ts';
-import { HOST_SERIAL } from '../core/events.ts';
 
 const GUEST_CID = 3;
-/** VIRTIO_BALLOON_F_DEFLATE_ON_OOM and _F_REPORTING (virtio 1.2 §5.5.3). */
-const BALLOON_FEATURES = (1 << 2) | (1 << 5);
-/** inflateq, deflateq and reporting_vq, which the text numbers 4 and Linux 2 (assembly/virtio/balloon.ts). */
-const BALLOON_QUEUES = 5;
-const BLK_READ_ONLY = 1;
-const BLK_DISCARD = 2;
+const BALLOON_FEATURES = VIRTIO_BALLOON_F_DEFLATE_ON_OOM | VIRTIO_BALLOON_F_PAGE_REPORTING;
 
 export interface MachineDevices {
   readonly places: readonly DevicePlace[];
@@ -52,21 +49,21 @@ export function addDevices(core: CoreExports, config: MachineConfig, disks: read
 
   let consoleSlot: number | undefined;
   if (config.console === 'hvc') {
-    consoleSlot = place('main', 2);
+    consoleSlot = place('main', CONSOLE_QUEUES);
     check('a console', core.console_add(consoleSlot, 80, 24));
   }
   let vsockSlot: number | undefined;
   if (config.vsock) {
-    vsockSlot = place('main', 3);
+    vsockSlot = place('main', VSOCK_QUEUES);
     check('a vsock device', core.vsock_add(vsockSlot, GUEST_CID));
   }
-  check('an entropy device', core.rng_add(place('main', 1)));
+  check('an entropy device', core.rng_add(place('main', RNG_QUEUES)));
   if (config.balloon) check('a balloon', core.balloon_add(place('main', BALLOON_QUEUES), BALLOON_FEATURES));
   disks.forEach((disk, index) => {
     const slot = place('io', 1);
     check(`disk ${disk.path}`, core.blk_add(slot, index, disk.size / SECTOR, disk.readOnly ? BLK_READ_ONLY : BLK_DISCARD, SECTOR, 1));
-    scratch.bytes.fill(0, 0, 20);
-    scratch.bytes.set(Buffer.from(disk.id, 'latin1').subarray(0, 20));
+    scratch.bytes.fill(0, 0, VIRTIO_BLK_ID_BYTES);
+    scratch.bytes.set(Buffer.from(disk.id, 'latin1').subarray(0, VIRTIO_BLK_ID_BYTES));
     check(`the id of ${disk.path}`, core.blk_id(slot, scratch.offset));
   });
 

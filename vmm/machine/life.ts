@@ -1,10 +1,11 @@
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import type { VcpuExit } from '../accel/vcpu.ts';
-import * as EV from '../core/events.ts';
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import * as EV from '../../assembly/contract/machine.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { releaseMemory } from '../core/memory.ts';
-import { TRACE_EXEC, traceOf } from '../core/trace.ts';
+import { traceOf } from '../core/trace.ts';
 import { type ConsoleInput, HostConsole } from '../devices/console.ts';
 import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import type { VsockHost } from '../devices/vsock.ts';
@@ -127,7 +128,7 @@ export class Life {
       blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => {
         const output = bytes.slice(ptr, ptr + length);
-        const serial = device === EV.HOST_SERIAL ? this.#accel?.serial : undefined;
+        const serial = device === HOST_SERIAL ? this.#accel?.serial : undefined;
         return serial === undefined ? this.#output(device, output) : serial.put(output);
       },
       vsock: (connection, event, ptr, length) => vsock.event(connection, event, ptr, length),
@@ -164,11 +165,11 @@ export class Life {
       devices: devices.places,
       disks,
       traceFd: config.trace?.fd,
-      traceExec: ((config.trace?.mask ?? 0) & TRACE_EXEC) !== 0,
+      traceExec: ((config.trace?.mask ?? 0) & EV.TRACE_EXEC) !== 0,
       symbols: () => config.symbols?.(),
       onKick: (slot, queue) => this.#process(slot, queue),
       onEvent: (kind, a, b) => this.#event(kind, a, b),
-      onSerial: (output, last) => this.#output(EV.HOST_SERIAL, output, last),
+      onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
       onExit: (exit: VcpuExit) => this.#finish(exit),
       onEntered: () => {
         timeline.point('first guest entry');
@@ -211,7 +212,7 @@ export class Life {
   }
 
   #output(device: number, bytes: Uint8Array, last = false): number {
-    const wanted = device === EV.HOST_SERIAL ? 'serial' : 'hvc';
+    const wanted = device === HOST_SERIAL ? 'serial' : 'hvc';
     if (this.#parts.config.console !== wanted) return bytes.length;
     return this.#console?.output(bytes, last) ?? bytes.length;
   }

@@ -1,5 +1,5 @@
 import type { VcpuExit } from '../accel/vcpu.ts';
-import * as EV from '../core/events.ts';
+import * as EV from '../../assembly/contract/machine.ts';
 
 /** How a run ended. `code` as in docs/errors.md. */
 export type MachineResult =

@@ -14,13 +14,13 @@ export const KVM_EXIT_IOAPIC_EOI: u32 = 26;
 export const KVM_EXIT_IO_OUT: u32 = 1;
 
 // Byte offsets in `struct kvm_run`.
-export const RUN_EXIT_REASON: u32 = 8;
-export const RUN_IO_DIRECTION: u32 = 32;
-export const RUN_IO_SIZE: u32 = 33;
-export const RUN_IO_PORT: u32 = 34;
-export const RUN_IO_COUNT: u32 = 36;
-export const RUN_IO_DATA_OFFSET: u32 = 40;
-export const RUN_MMIO_PHYS_ADDR: u32 = 32;
-export const RUN_MMIO_DATA: u32 = 40;
-export const RUN_MMIO_LEN: u32 = 48;
-export const RUN_MMIO_IS_WRITE: u32 = 52;
+export const KVM_RUN_EXIT_REASON: u32 = 8;
+export const KVM_RUN_IO_DIRECTION: u32 = 32;
+export const KVM_RUN_IO_SIZE: u32 = 33;
+export const KVM_RUN_IO_PORT: u32 = 34;
+export const KVM_RUN_IO_COUNT: u32 = 36;
+export const KVM_RUN_IO_DATA_OFFSET: u32 = 40;
+export const KVM_RUN_MMIO_PHYS_ADDR: u32 = 32;
+export const KVM_RUN_MMIO_DATA: u32 = 40;
+export const KVM_RUN_MMIO_LEN: u32 = 48;
+export const KVM_RUN_MMIO_IS_WRITE: u32 = 52;

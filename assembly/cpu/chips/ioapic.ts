@@ -5,6 +5,8 @@
  *   +0x100 u32 IOREGSEL   +0x104 u32 id   +0x108 u32 line levels   +0x10c u32 requests not yet sent
  *   +0x110 24 × u64 redirection entries
  */
+import { IOAPIC_TABLE } from '../../contract/vcpu';
+import { IOAPIC_PINS } from '../../contract/x86';
 import { IRQCHIP_BASE } from '../../core/layout';
 import { lock, unlock } from '../../core/lock';
 import { apic_send } from './apic';
@@ -15,9 +17,8 @@ const SELECT: usize = IRQCHIP_BASE + 0x100;
 const ID: usize = IRQCHIP_BASE + 0x104;
 const LEVELS: usize = IRQCHIP_BASE + 0x108;
 const REQUESTS: usize = IRQCHIP_BASE + 0x10c;
-const TABLE: usize = IRQCHIP_BASE + 0x110;
+const TABLE: usize = IRQCHIP_BASE + IOAPIC_TABLE;
 
-export const IOAPIC_PINS: u32 = 24;
 const IOAPIC_VERSION: u32 = 0x11 | ((IOAPIC_PINS - 1) << 16);
 
 const RTE_LOGICAL: u64 = 0x800;

@@ -5,30 +5,27 @@
  *   +0     u32 breakpoints, u32 watchpoints
  *   +0x40  4,096 bits: low 12 address bits that some breakpoint has
  *   +0x400 breakpoints, BREAK_MAX × u64 linear address
- *   +0xc00 watchpoints, WATCH_MAX × { u64 first, u64 last, u32 accesses (ACC_* + 1 as bits: 1 read, 2 write) }
+ *   +0xc00 watchpoints, WATCH_MAX × { u64 first, u64 last, u32 accesses (WATCH_READ, WATCH_WRITE) }
  *
  * Breakpoints: a block ends before an address with a breakpoint's low bits, and no block is linked to such an address, so
  * cpu_run sees each arrival. Guest memory is not patched. Watchpoints: a watched page has no TLB entry, so each access
  * comes to the slow paths of mem.ts. There a hit first abandons the instruction like a page fault would; cpu_run repeats
  * it alone, notes the hit and stops behind it.
  */
+import { EINVAL, ENOSPC } from '../../contract/generated/errno';
+import { BREAK_MAX, DEBUG_AT_BREAK, DEBUG_STEP, SEG_BASE, WATCH_MAX, WATCH_READ, WATCH_WRITE } from '../../contract/vcpu';
 import { DEBUG_BASE, DEBUG_SIZE } from '../../core/layout';
 import { block_vars, DEBUG_BREAK, DEBUG_WATCH, blocks_flush, } from '../uop/blocks';
 import { mmu_peek, update_paging } from '../memory/mmu';
-import { WATCHES, WATCH_LIST, WATCH_MAX, WATCH_SIZE } from '../memory/watch';
+import { WATCHES, WATCH_LIST, WATCH_SIZE } from '../memory/watch';
 import { MODE_64, update_mode } from '../vcpu/modes';
 import { cpu_at, cpu_count } from '../vcpu/smp';
-import { Cpu, CPU_SEGS, SEG_BASE, SEG_CS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, SEG_CS } from '../vcpu/state';
 import { tlb_flush_all } from '../memory/tlb';
 
 const BREAKS: usize = DEBUG_BASE;
 const LOW_BITS: usize = DEBUG_BASE + 0x40;
 const BREAK_LIST: usize = DEBUG_BASE + 0x400;
-export const BREAK_MAX: u32 = 256;
-
-/** Why cpu_run returned RUN_DEBUG (`debug_reason`). */
-export const DEBUG_STEP: u32 = 0;
-export const DEBUG_AT_BREAK: u32 = 1;
 
 // ---- the host's side: all vCPUs stand still ------------------------------------------------------------------------
 
@@ -37,10 +34,10 @@ export function debug_clear(): void {
   memory.fill(DEBUG_BASE, 0, DEBUG_SIZE);
 }
 
-/** Adds a breakpoint at linear address `va`. 0, or -28 (ENOSPC). */
+/** Adds a breakpoint at linear address `va`. 0, or -ENOSPC. */
 export function debug_break(va: u64): i32 {
   const n = load<u32>(BREAKS);
-  if (n >= BREAK_MAX) return -28;
+  if (n >= BREAK_MAX) return -ENOSPC;
   store<u64>(BREAK_LIST + (<usize>n << 3), va);
   const low = <u32>va & 0xfff;
   store<u8>(LOW_BITS + (low >> 3), <u8>(<u32>load<u8>(LOW_BITS + (low >> 3)) | (<u32>1 << (low & 7))));
@@ -48,11 +45,11 @@ export function debug_break(va: u64): i32 {
   return 0;
 }
 
-/** Adds a watchpoint on [va, va + len); accesses: 1 read, 2 write, 3 both. 0, -22 (EINVAL) or -28 (ENOSPC). */
+/** Adds a watchpoint on [va, va + len); accesses: WATCH_READ, WATCH_WRITE or both. 0, -EINVAL or -ENOSPC. */
 export function debug_watch(va: u64, len: u32, accesses: u32): i32 {
   const n = load<u32>(WATCHES);
-  if (len == 0 || va + (len - 1) < va || accesses == 0 || accesses > 3) return -22;
-  if (n >= WATCH_MAX) return -28;
+  if (len == 0 || va + (len - 1) < va || accesses == 0 || accesses > (WATCH_READ | WATCH_WRITE)) return -EINVAL;
+  if (n >= WATCH_MAX) return -ENOSPC;
   const w = WATCH_LIST + n * WATCH_SIZE;
   store<u64>(w, va);
   store<u64>(w, va + (len - 1), 8);

@@ -1,5 +1,5 @@
 /** SSE and MMX rows: which prefix and operand kind exist, then one OP_SSE. Also CRC32, which lives in map 0F 38. */
-import { PROFILE_V2 } from '../system/cpuid';
+import { PROFILE_V2 } from '../../contract/vcpu';
 import { Dec, PLACE_ZERO, parse_imm8 } from './decode';
 import { EMIT_ON, prepare, put_mem, put_op, TMP0, undefined_op } from './emit-uop';
 import { SSE_0F, SSE_38, SSE_3A, SSE_SHIFTS } from './generated/optab';

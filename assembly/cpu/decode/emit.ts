@@ -1,6 +1,6 @@
 /** The decoder’s back half: micro-ops for one parsed instruction. */
+import { PROFILE_V2 } from '../../contract/vcpu';
 import { BIT_BSF, BIT_BSR, BIT_POPCNT } from '../execute/bits';
-import { PROFILE_V2 } from '../system/cpuid';
 import { Dec, SEG_NONE } from './decode';
 import { emit_sse } from './emit-sse';
 import { call, indirect, jump, jump_cond, loop, pop_mem, pop_reg, push_mem, push_reg, quick_stack, stack_g } from './emit-flow';

@@ -10,15 +10,12 @@
  * The log at EXEC_LOG_BASE is emptied by the host after each slice; an entry: u64 rip, u32 low bits of the vCPU's
  * instruction count before it, u16 instructions, u16 vCPU.
  */
+import { TRACE_LOG } from '../../contract/vcpu';
 import { COUNT_BASE, COUNT_SIZE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../core/layout';
 import { block_vars } from '../uop/blocks';
 import { flags_get } from '../vcpu/flags';
 import { Cpu } from '../vcpu/state';
 import { timer_left } from '../chips/timer';
-
-/** Bits of Cpu.trace. */
-export const TRACE_HASH: u32 = 1;
-export const TRACE_LOG: u32 = 2;
 
 /** Offset of `trace` from the vCPU's state. */
 export const TRACE_AT: usize = offsetof<Cpu>('trace');

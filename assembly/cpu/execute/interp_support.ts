@@ -1,4 +1,5 @@
 /** What the dispatcher (generated/interp.ts) calls or inlines beside the operations themselves. */
+import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
 import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, JUMP_CACHE, JUMP_ENTRIES } from '../uop/blocks';
 import { gen_at } from '../../core/code';
@@ -8,7 +9,7 @@ import { canonical, mmu_fetch, PA_FAULT } from '../memory/mmu';
 import { MODE_32, MODE_64, MODE_FLAT } from '../vcpu/modes';
 import { OP_CALL, OP_CALL_M, OP_CALL_R, OP_LEAVE64, OP_POP64, OP_PUSH64, OP_PUSH64_I, OP_RET, OP_SYS } from '../uop/generated/ops';
 import { limit_ok } from '../memory/segment';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_ATTR, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_SS } from '../vcpu/state';
 import { ea, INDEX_ADDR32, U_A, U_B, U_BASE, U_DISP, U_IMM, U_INDEX, U_IP, U_OP, UOP_SIZE } from '../uop/uop';
 
 export const RSP: usize = offsetof<Cpu>('r4');

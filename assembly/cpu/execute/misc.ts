@@ -1,4 +1,5 @@
 /** OP_MISC: rare instructions without control flow. imm = M_* | size << 8 | … as noted; a, b register places. */
+import { SEG_SELECTOR } from '../../contract/vcpu';
 import { aad, aam, decimal_adjust } from './decimal';
 import { get_sx, put, put_reg } from '../memory/operand';
 import { double_shift } from './shift';
@@ -7,7 +8,7 @@ import { raise, X_BR } from '../vcpu/fault';
 import { AF, CF, cond, DF, flags_materialize, get_cf, PF, SF, ZF } from '../vcpu/flags';
 import { x87_fwait } from './fpu_link';
 import { ptr_rw, ptr_w_done, rd16, rd32, rd8, wr16, wr8 } from '../memory/mem';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_SELECTOR } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION } from '../vcpu/state';
 import { linear } from './string';
 import { ea, U_A, U_B, U_DISP, U_IMM } from '../uop/uop';
 

@@ -1,9 +1,10 @@
 /** OP_STACK_G: stack instructions in all widths and modes; the 64-bit ones of registers are inline. imm = K_* | bytes << 8. */
+import { SEG_SELECTOR } from '../../contract/vcpu';
 import { get_sx, put_reg } from '../memory/operand';
 import { flags_get } from '../vcpu/flags';
 import { ptr_r, wr16, wr32, wr64 } from '../memory/mem';
 import { set_sp, stack_mask, stack_read, stack_write } from '../memory/stack';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_SELECTOR } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION } from '../vcpu/state';
 import { ea, U_A, U_DISP, U_IMM } from '../uop/uop';
 
 export const ST_PUSH_R: u32 = 0;

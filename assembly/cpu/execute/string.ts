@@ -4,6 +4,7 @@
  *
  * OP_STRING: a = kind, b = log2 of the element, imm = repeat (1: F3, 2: F2) | address bytes << 4 | source segment << 8.
  */
+import { SEG_BASE } from '../../contract/vcpu';
 import { get_sx, put, put_reg, sx } from '../memory/operand';
 import { faulted } from '../vcpu/fault';
 import { DF, FLAG_SUB, flags_lazy, TF } from '../vcpu/flags';
@@ -11,7 +12,7 @@ import { seg_linear } from './interp_support';
 import { io_allowed, io_in, io_out } from '../system/ioport';
 import { page_r, page_w, page_w_done, probe_w, rd16, rd32, rd64, rd8, wr16, wr32, wr64, wr8 } from '../memory/mem';
 import { MODE_64, MODE_FLAT } from '../vcpu/modes';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, PEND_INTR, SEG_BASE, SEG_ES, SEG_FS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION, PEND_INTR, SEG_ES, SEG_FS } from '../vcpu/state';
 import { U_A, U_B, U_IMM } from '../uop/uop';
 
 const S_MOVS: u32 = 0;

@@ -3,6 +3,7 @@
  * mode. Before the call `cpu.rip` is the next instruction; afterwards it is where to go on, or `cpu.fault` is set.
  * imm = S_* | operand bytes << 8 | extra << 16; memory operands by `ea`, registers by a and b.
  */
+import { SEG_LIMIT } from '../../contract/vcpu';
 import { put_reg } from '../memory/operand';
 import {
   cli, clts, cr_read, cr_write, dr_read, dr_write, hidden, hlt, invlpg, lmsw, popf, rdpmc, rdrand, rdtsc, smsw, sti, syscall,
@@ -20,7 +21,7 @@ import { rdmsr, wrmsr } from '../system/msr';
 import { lar, lgdt, lidt, lldt, lsl, ltr, seg_load, sgdt, sidt, sldt, str, swapgs, verr, verw } from '../memory/segment';
 import { set_sp, stack_mask, stack_read } from '../memory/stack';
 import { push } from './stackops';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_LIMIT, SEG_SS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_SS } from '../vcpu/state';
 import { count_stat } from '../vcpu/stats';
 import { ea, U_A, U_B, U_DISP, U_IMM } from '../uop/uop';
 

@@ -4,13 +4,12 @@
  *
  * A segment's attr is bits 8..23 of the descriptor's high half without the limit nibble; 0 means unusable.
  */
+import { SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_SELECTOR } from '../../contract/vcpu';
 import { faulted, raise, raise_ud, X_GP, X_NP, X_SS } from '../vcpu/fault';
 import { rd16, rd32, rd64, rd64_sys, wr16, wr32, wr64, wr8_sys, probe_w } from './mem';
 import { canonical } from './mmu';
 import { update_mode } from '../vcpu/modes';
-import {
-  Cpu, CPU_SEGS, FAULT_LEAVE, FAULT_NONE, SEG_ATTR, SEG_BASE, SEG_CS, SEG_FS, SEG_GS, SEG_LDTR, SEG_LIMIT, SEG_SELECTOR, SEG_SS, SEG_TR,
-} from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_LEAVE, FAULT_NONE, SEG_CS, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR } from '../vcpu/state';
 import { tlb_sys, tlb_user } from './tlb';
 
 export const ATTR_TYPE: u32 = 0xf;

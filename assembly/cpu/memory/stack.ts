@@ -1,8 +1,9 @@
 /** Stack accesses of far transfers and event delivery: width by SS.B, limits outside 64-bit mode, #SS instead of #GP. */
+import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { raise, X_GP, X_SS } from '../vcpu/fault';
 import { rd_slow, wr_slow } from './mem';
 import { is64, limit_ok, seg_ptr } from './segment';
-import { Cpu, FAULT_EXCEPTION, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_SS } from '../vcpu/state';
+import { Cpu, FAULT_EXCEPTION, SEG_SS } from '../vcpu/state';
 
 const STACK_ATTR_DB: u32 = 0x4000;
 

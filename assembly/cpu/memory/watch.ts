@@ -1,4 +1,5 @@
 /** The debugger's watchpoints, asked at each access to a page that holds one; the table and who fills it: cpu/debug/debug.ts. */
+import { DEBUG_READ, DEBUG_WRITE, WATCH_WRITE } from '../../contract/vcpu';
 import { DEBUG_BASE } from '../../core/layout';
 import { block_vars, BlockVars } from '../uop/blocks';
 import { raise } from '../vcpu/fault';
@@ -6,12 +7,7 @@ import { Cpu, FAULT_EXCEPTION, FAULT_NONE } from '../vcpu/state';
 
 export const WATCHES: usize = DEBUG_BASE + 4;
 export const WATCH_LIST: usize = DEBUG_BASE + 0xc00;
-export const WATCH_MAX: u32 = 32;
 export const WATCH_SIZE: u32 = 32;
-
-// What was watched for (`watch_hit`; also results of debug_reason).
-export const DEBUG_READ: u32 = 2;
-export const DEBUG_WRITE: u32 = 3;
 
 /** Pseudo vector that takes an instruction back when it touches a watched range. */
 const X_WATCH: u32 = 0x100;
@@ -42,7 +38,7 @@ export function watch_access(cpu: usize, va: u64, size: u32, accesses: u32): boo
       return true;
     }
     if (v.watch_hit != DEBUG_WRITE) {
-      v.watch_hit = load<u32>(w, 16) & accesses & 2 ? DEBUG_WRITE : DEBUG_READ;
+      v.watch_hit = load<u32>(w, 16) & accesses & WATCH_WRITE ? DEBUG_WRITE : DEBUG_READ;
       v.watch_at = load<u64>(w) > va ? load<u64>(w) : va;
     }
     return false;

@@ -5,6 +5,7 @@
  * sysret, sysenter, sysexit) set `cpu.rip` themselves. Those that change what code means or where memory is end with
  * FAULT_LEAVE in `cpu.fault`: the instruction commits, then its block is left.
  */
+import { CR0_ET, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME } from '../../contract/x86';
 import { host_random } from '../../core/host';
 import { irq_recheck } from './exception';
 import { leave_block, raise, raise_gp, raise_ud, X_DB, X_GP } from '../vcpu/fault';
@@ -13,7 +14,7 @@ import { APIC_TPR, lapic_accept } from '../chips/apic';
 import { lapic_read, lapic_write } from '../chips/lapic';
 import { canonical, update_paging } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
-import { EFER_LMA, EFER_LME, EFER_SCE } from './msr';
+import { EFER_SCE } from './msr';
 import { ATTR_L, is64, long_mode, protected_mode, seg_attr, seg_set, set_cpl } from '../memory/segment';
 import { cpu_at, cpu_count, cpu_signal } from '../vcpu/smp';
 import { Cpu, CPU_SCRATCH, FAULT_HALT, PEND_TIMER, SEG_CS, SEG_SS } from '../vcpu/state';
@@ -21,17 +22,13 @@ import { count_stat, STAT_HYPERCALLS, STAT_TLB_FLUSHES } from '../vcpu/stats';
 import { tsc_now } from '../chips/tsc';
 import { tlb_flush_all, tlb_flush_page } from '../memory/tlb';
 
-const CR0_PE: u64 = 1;
 const CR0_TS: u64 = 8;
-const CR0_ET: u64 = 0x10;
 const CR0_WP: u64 = 0x1_0000;
 const CR0_NW: u64 = 0x2000_0000;
 const CR0_CD: u64 = 0x4000_0000;
-const CR0_PG: u64 = 0x8000_0000;
 const CR0_KNOWN: u64 = 0xe005_003f;
 const CR4_TSD: u64 = 4;
 const CR4_DE: u64 = 8;
-const CR4_PAE: u64 = 0x20;
 /** TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT: the others belong to features that the model hides. */
 const CR4_KNOWN: u64 = 0x7fc;
 const CR4_PAGING: u64 = 0xb0; // PSE PAE PGE

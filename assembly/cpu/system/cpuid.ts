@@ -4,10 +4,8 @@
  * Linux 6.12 believes leaf 0x15 from Intel only; it makes the TSC known and the APIC timer calibrated. Leaf 0x16 saves
  * the PIT loop for the CPU frequency, ARAT the search for a broadcast timer, KVM's signature the timer-interrupt check.
  */
+import { PROFILE_V2 } from '../../contract/vcpu';
 import { Cpu } from '../vcpu/state';
-
-export const PROFILE_BASELINE: u32 = 0;
-export const PROFILE_V2: u32 = 1; // x86-64-v2: SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT, CX16
 
 /** Family 6, model 15, stepping 11: a model that no kernel works around. */
 export const CPU_SIGNATURE: u32 = 0x6fb;

@@ -3,6 +3,8 @@
  * table, double and triple faults, and what the vCPU does about its pending bits between blocks.
  * Intel SDM Vol. 3A chapter 6; error codes §6.13, double fault table 6-5.
  */
+import { DR6_BS } from '../../contract/x86';
+import { RUN_HALT, RUN_KICK, RUN_SHUTDOWN, SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from '../vcpu/fault';
 import { flags_get } from '../vcpu/flags';
 import { int_ack, int_pending } from '../chips/lapic';
@@ -17,8 +19,8 @@ import {
 import { pause_wait } from '../vcpu/smp';
 import { new_stack_write, set_sp, stack_mask, stack_write } from '../memory/stack';
 import {
-  Cpu, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK,
-  PEND_NMI, PEND_PAUSE, PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_ATTR, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
+  Cpu, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK, PEND_NMI, PEND_PAUSE,
+  PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_CS, SEG_SS, SEG_TR,
 } from '../vcpu/state';
 import { count_stat, STAT_INTERRUPTS, STAT_TASK_GATES } from '../vcpu/stats';
 import { timer_poll } from '../chips/timer';
@@ -32,11 +34,6 @@ export const EFLAGS_VM: u32 = 0x2_0000;
 
 // What cpu_run returns (run.ts); 0 means go on here.
 const RUN_GO_ON: i32 = 0;
-const RUN_HALT: i32 = 1;
-const RUN_KICK: i32 = 2;
-const RUN_SHUTDOWN: i32 = 3;
-
-const DR6_BS: u64 = 0x4000;
 
 /** Vectors that push an error code. */
 @inline

@@ -3,6 +3,7 @@
  * All return true with `cpu.rip` at the target, or false with a fault set and nothing changed. `opsize` is 2, 4 or 8.
  * No task switches: counted and refused with #GP.
  */
+import { SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { excepted, raise, X_GP, X_NP, X_SS, X_TS } from '../vcpu/fault';
 import { EFLAGS_IF, EFLAGS_NT, EFLAGS_VM, irq_recheck, tss_stack } from './exception';
 import { flags_get, flags_set } from '../vcpu/flags';
@@ -15,9 +16,7 @@ import {
   set_cpl, SYS_CALL_GATE, SYS_CALL_GATE16, SYS_TASK_GATE, SYS_TSS,
 } from '../memory/segment';
 import { new_stack_write, set_sp, stack_mask, stack_read, stack_write } from '../memory/stack';
-import {
-  Cpu, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_BASE, SEG_CS, SEG_LIMIT, SEG_SS, SEG_TR,
-} from '../vcpu/state';
+import { Cpu, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_CS, SEG_SS, SEG_TR } from '../vcpu/state';
 import { count_stat, STAT_TASK_GATES, STAT_VM86 } from '../vcpu/stats';
 import { tlb_sys } from '../memory/tlb';
 

@@ -1,4 +1,5 @@
 /** IN and OUT: permission (IOPL, the TSS's bitmap), the CPU side's own ports (PIC, PIT), then the machine's bus. */
+import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { bus_pio_read, bus_pio_write } from '../../io/access';
 import { machine_exit_request } from '../../core/machine';
 import { raise, X_GP } from '../vcpu/fault';
@@ -7,7 +8,7 @@ import { elcr_read, elcr_write, pic_read, pic_write } from '../chips/pic';
 import { pit_read, pit_write } from '../chips/pit';
 import { ATTR_P, protected_mode, seg_ptr } from '../memory/segment';
 import { cpu_at, cpu_signal } from '../vcpu/smp';
-import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_ATTR, SEG_BASE, SEG_LIMIT, SEG_TR } from '../vcpu/state';
+import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_TR } from '../vcpu/state';
 import { count_stat, STAT_IO } from '../vcpu/stats';
 import { pit_now, timer_armed } from '../chips/tsc';
 

@@ -2,12 +2,14 @@
  * RDMSR and WRMSR. An MSR that the CPU model does not have is #GP(0) and counted by number; a short list of what
  * kernels touch without asking reads as fixed and ignores writes.
  */
+import { CR0_PG, EFER_LMA, EFER_LME, IA32_KERNEL_GS_BASE, IA32_MISC_ENABLE } from '../../contract/x86';
+import { SEG_BASE } from '../../contract/vcpu';
 import { leave_block, raise, X_GP } from '../vcpu/fault';
 import { lapic_deadline } from '../chips/lapic';
 import { canonical, update_paging } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
 import { seg_ptr } from '../memory/segment';
-import { Cpu, SEG_BASE, SEG_FS, SEG_GS } from '../vcpu/state';
+import { Cpu, SEG_FS, SEG_GS } from '../vcpu/state';
 import { count_msr } from '../vcpu/stats';
 import { tsc_now } from '../chips/tsc';
 import { tsc_write } from '../chips/timer';
@@ -27,7 +29,6 @@ const MSR_MISC_FEATURES_ENABLES: u32 = 0x140;
 const IA32_SYSENTER_CS: u32 = 0x174;
 const IA32_SYSENTER_ESP: u32 = 0x175;
 const IA32_SYSENTER_EIP: u32 = 0x176;
-const IA32_MISC_ENABLE: u32 = 0x1a0;
 const IA32_DEBUGCTL: u32 = 0x1d9;
 const IA32_PAT: u32 = 0x277;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
@@ -38,14 +39,10 @@ const IA32_CSTAR: u32 = 0xc000_0083;
 const IA32_FMASK: u32 = 0xc000_0084;
 const IA32_FS_BASE: u32 = 0xc000_0100;
 const IA32_GS_BASE: u32 = 0xc000_0101;
-const IA32_KERNEL_GS_BASE: u32 = 0xc000_0102;
 const IA32_TSC_AUX: u32 = 0xc000_0103;
 
 export const EFER_SCE: u64 = 1;
-export const EFER_LME: u64 = 0x100;
-export const EFER_LMA: u64 = 0x400;
 export const EFER_NXE: u64 = 0x800;
-const CR0_PG: u64 = 0x8000_0000;
 
 /** Fast strings on; no BTS, no PEBS. Linux drops REP MOVSB when the first bit is 0. */
 export const MISC_ENABLE_RESET: u64 = 0x1801;

@@ -2,9 +2,16 @@
  * Power-up, INIT and start-up states (Intel SDM Vol. 3A §9.1, tables 9-1), and the entry states of the boot protocols.
  * `*_reset` and `enter_*` are called by the host while the vCPU does not run.
  */
+import { EINVAL } from '../../contract/generated/errno';
+import { CODE_SELECTOR, DATA_SELECTOR, TSS_SELECTOR } from '../../contract/x86';
+import {
+  FIELD_CPL, FIELD_CR0, FIELD_CR2, FIELD_CR3, FIELD_CR4, FIELD_DR, FIELD_EFER, FIELD_FAULT, FIELD_FCW, FIELD_FPR, FIELD_GDTR, FIELD_GPR,
+  FIELD_HALTED, FIELD_ICOUNT, FIELD_IDTR, FIELD_KERNEL_GS, FIELD_LAPIC, FIELD_MXCSR, FIELD_PENDING, FIELD_REP, FIELD_RIP, FIELD_SEGS,
+  FIELD_STATS, FIELD_WAIT_SIPI, FIELD_WAKE, FIELD_XMM, PROFILE_V2,
+} from '../../contract/vcpu';
 import { CPU_STRIDE } from '../../core/layout';
 import { machine } from '../../core/machine';
-import { CPU_SIGNATURE, PROFILE_V2 } from './cpuid';
+import { CPU_SIGNATURE } from './cpuid';
 import { ioapic_reset } from '../chips/ioapic';
 import { lapic_reset } from '../chips/lapic';
 import { update_paging } from '../memory/mmu';
@@ -26,9 +33,6 @@ const REAL_CODE: u32 = 0x9b;
 const CODE64: u32 = 0xa09b;
 const CODE32: u32 = 0xc09b;
 const DATA32: u32 = 0xc093;
-const CODE_SELECTOR: u32 = 0x10;
-const DATA_SELECTOR: u32 = 0x18;
-const TSS_SELECTOR: u32 = 0x20;
 
 /** Interrupt controllers and the machine's clock; once, before the vCPUs. `cpus`: number of vCPUs. */
 export function irqchip_reset(cpus: u32): void {
@@ -73,7 +77,7 @@ function real_mode(cpu: usize): void {
  */
 export function cpu_reset(index: u32, profile: u32, time_mode: u32): i32 {
   const m = machine();
-  if (index >= VCPU_MAX || index >= m.vcpu_count) return -22;
+  if (index >= VCPU_MAX || index >= m.vcpu_count) return -EINVAL;
   const cpu = cpu_at(index);
   const c = changetype<Cpu>(cpu);
   const gen = c.tlb_gen;
@@ -208,34 +212,6 @@ export function cpu_kick(index: u32): void {
 }
 
 // ---- registers for the host and debuggers ------------------------------------------------------------------------------------
-
-/** Fields that `cpu_field` names, in this order; 8 bytes wide unless noted. */
-export const FIELD_GPR: u32 = 0; // 16 × u64
-export const FIELD_RIP: u32 = 1;
-export const FIELD_SEGS: u32 = 2; // 8 × 32 bytes: u64 base, u32 limit, u32 attr, u16 selector
-export const FIELD_XMM: u32 = 3; // 16 × 16 bytes
-export const FIELD_FPR: u32 = 4; // 8 × 16 bytes
-export const FIELD_CR0: u32 = 5;
-export const FIELD_CR2: u32 = 6;
-export const FIELD_CR3: u32 = 7;
-export const FIELD_CR4: u32 = 8;
-export const FIELD_EFER: u32 = 9;
-export const FIELD_ICOUNT: u32 = 10;
-export const FIELD_CPL: u32 = 11; // u32
-export const FIELD_PENDING: u32 = 12; // u32, atomic
-export const FIELD_WAKE: u32 = 13; // u32, atomic
-export const FIELD_STATS: u32 = 14; // see stats.ts
-export const FIELD_HALTED: u32 = 15; // u32
-export const FIELD_KERNEL_GS: u32 = 16;
-export const FIELD_GDTR: u32 = 17; // u64 base
-export const FIELD_IDTR: u32 = 18; // u64 base
-export const FIELD_MXCSR: u32 = 19; // u32
-export const FIELD_FCW: u32 = 20; // u32, then FSW, FTW
-export const FIELD_DR: u32 = 21; // DR0..DR3, DR6, DR7
-export const FIELD_FAULT: u32 = 22; // u32 fault, vector, error
-export const FIELD_REP: u32 = 23; // REP iterations
-export const FIELD_LAPIC: u32 = 24; // registers at their architectural offsets
-export const FIELD_WAIT_SIPI: u32 = 25; // u32
 
 /** Offset of field `id` from the vCPU's state, for the host's own loads and stores; 0xffffffff for none. */
 export function cpu_field(id: u32): u32 {

@@ -2,7 +2,8 @@
  * The decode mode: everything outside the code bytes that changes what they mean. It is part of a decoded block's key,
  * so whoever changes CS, SS, CR0, EFER or the privilege level calls `update_mode`.
  */
-import { Cpu, CPU_SEGS, SEG_ATTR, SEG_BASE, SEG_CS, SEG_DS, SEG_ES, SEG_LIMIT, SEG_SS } from './state';
+import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
+import { Cpu, CPU_SEGS, SEG_CS, SEG_DS, SEG_ES, SEG_SS } from './state';
 
 export const MODE_32: u32 = 1; // CS.D = 1
 export const MODE_64: u32 = 2; // 64-bit mode; neither bit: 16-bit code

@@ -32,11 +32,6 @@ export const CPU_TLB: u32 = 0x4000; // TLBs (assembly/cpu/memory/tlb.ts): two ×
 export const CPU_PRIVATE: u32 = 0x2_0000; // per-vCPU working area of the block cache and interpreter, 128 KiB
 
 // A segment: u64 base, u32 limit (bytes, expanded), u32 attr, u16 selector. attr is the descriptor's high dword bits 8..23
-// (type, S, DPL, P, AVL, L, D/B, G), shifted right by 8.
-export const SEG_BASE: u32 = 0;
-export const SEG_LIMIT: u32 = 8;
-export const SEG_ATTR: u32 = 12;
-export const SEG_SELECTOR: u32 = 16;
 
 /** `fault` values: 0 = none. Set by whatever detects it; the interpreter checks after each step that may fault and leaves the instruction uncommitted. */
 export const FAULT_NONE: u32 = 0;

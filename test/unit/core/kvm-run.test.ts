@@ -9,21 +9,21 @@ const run = (vcpu = 0) => KVM_RUN_BASE + vcpu * KVM_RUN_STRIDE;
 
 function io(port: number, size: number, out: boolean, data: number[], vcpu = 0): void {
   const at = run(vcpu);
-  core.view.setUint32(at + KVM.RUN_EXIT_REASON, KVM.KVM_EXIT_IO, true);
-  core.view.setUint8(at + KVM.RUN_IO_DIRECTION, out ? 1 : 0);
-  core.view.setUint8(at + KVM.RUN_IO_SIZE, size);
-  core.view.setUint16(at + KVM.RUN_IO_PORT, port, true);
-  core.view.setUint32(at + KVM.RUN_IO_COUNT, data.length / size, true);
-  core.view.setBigUint64(at + KVM.RUN_IO_DATA_OFFSET, 0x1000n, true);
+  core.view.setUint32(at + KVM.KVM_RUN_EXIT_REASON, KVM.KVM_EXIT_IO, true);
+  core.view.setUint8(at + KVM.KVM_RUN_IO_DIRECTION, out ? 1 : 0);
+  core.view.setUint8(at + KVM.KVM_RUN_IO_SIZE, size);
+  core.view.setUint16(at + KVM.KVM_RUN_IO_PORT, port, true);
+  core.view.setUint32(at + KVM.KVM_RUN_IO_COUNT, data.length / size, true);
+  core.view.setBigUint64(at + KVM.KVM_RUN_IO_DATA_OFFSET, 0x1000n, true);
   core.bytes.set(data, at + 0x1000);
 }
 
 function mmio(gpa: bigint, write: boolean, data: number[]): void {
-  core.view.setUint32(run() + KVM.RUN_EXIT_REASON, KVM.KVM_EXIT_MMIO, true);
-  core.view.setBigUint64(run() + KVM.RUN_MMIO_PHYS_ADDR, gpa, true);
-  core.bytes.set(data, run() + KVM.RUN_MMIO_DATA);
-  core.view.setUint32(run() + KVM.RUN_MMIO_LEN, data.length, true);
-  core.view.setUint8(run() + KVM.RUN_MMIO_IS_WRITE, write ? 1 : 0);
+  core.view.setUint32(run() + KVM.KVM_RUN_EXIT_REASON, KVM.KVM_EXIT_MMIO, true);
+  core.view.setBigUint64(run() + KVM.KVM_RUN_MMIO_PHYS_ADDR, gpa, true);
+  core.bytes.set(data, run() + KVM.KVM_RUN_MMIO_DATA);
+  core.view.setUint32(run() + KVM.KVM_RUN_MMIO_LEN, data.length, true);
+  core.view.setUint8(run() + KVM.KVM_RUN_MMIO_IS_WRITE, write ? 1 : 0);
 }
 
 const dataOf = (n: number) => [...core.bytes.subarray(run() + 0x1000, run() + 0x1000 + n)];
@@ -59,7 +59,7 @@ test('IN fills the data page at each size; an unclaimed port gives ones', () => 
 
 test('data outside the vCPU’s pages is not touched', () => {
   io(0x1234, 4, false, [1, 2, 3, 4]);
-  core.view.setBigUint64(run() + KVM.RUN_IO_DATA_OFFSET, BigInt(KVM_RUN_STRIDE - 2), true);
+  core.view.setBigUint64(run() + KVM.KVM_RUN_IO_DATA_OFFSET, BigInt(KVM_RUN_STRIDE - 2), true);
   core.bytes.fill(7, run(1), run(1) + 16);
   expect(core.x.kvm_exit!(0)).toBe(0);
   expect([...core.bytes.subarray(run(1), run(1) + 4)]).toEqual([7, 7, 7, 7]);
@@ -69,7 +69,7 @@ test('MMIO reads and writes go to the bus', () => {
   core.x.rng_add!(0);
   mmio(0xd000_0000n, false, [0, 0, 0, 0]);
   expect(core.x.kvm_exit!(0)).toBe(0);
-  expect(Buffer.from(core.bytes.subarray(run() + KVM.RUN_MMIO_DATA, run() + KVM.RUN_MMIO_DATA + 4)).toString()).toBe('virt');
+  expect(Buffer.from(core.bytes.subarray(run() + KVM.KVM_RUN_MMIO_DATA, run() + KVM.KVM_RUN_MMIO_DATA + 4)).toString()).toBe('virt');
   mmio(0xd000_0070n, true, [1, 0, 0, 0]);
   core.x.kvm_exit!(0);
   expect(core.x.bus_mmio_read(0xd000_0070n, 4)).toBe(1n);
@@ -78,7 +78,7 @@ test('MMIO reads and writes go to the bus', () => {
 test('an MMIO access of 3 bytes is made of single bytes', () => {
   mmio(0xd000_0000n, false, [0, 0, 0]);
   core.x.kvm_exit!(0);
-  expect([...core.bytes.subarray(run() + KVM.RUN_MMIO_DATA, run() + KVM.RUN_MMIO_DATA + 3)]).toEqual([0xff, 0xff, 0xff]);
+  expect([...core.bytes.subarray(run() + KVM.KVM_RUN_MMIO_DATA, run() + KVM.KVM_RUN_MMIO_DATA + 3)]).toEqual([0xff, 0xff, 0xff]);
   expect(core.x.machine_counter!(1)).toBe(3);
 });
 
@@ -99,7 +99,7 @@ test.each([
   ['DEBUG', KVM.KVM_EXIT_DEBUG, 7],
   ['a reason of the future', 1000, 9],
 ])('%s is handed to the host', (_name, reason, status) => {
-  core.view.setUint32(run(3) + KVM.RUN_EXIT_REASON, reason, true);
+  core.view.setUint32(run(3) + KVM.KVM_RUN_EXIT_REASON, reason, true);
   expect(core.x.kvm_exit!(3)).toBe(status);
   expect(core.x.kvm_exits!(Math.min(reason, 63))).toBe(1);
 });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { RESET_VALUE, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT } from '../../../vmm/boot/acpi.ts';
+import { POWER_CODE_REBOOT, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT } from '../../../assembly/contract/machine.ts';
 import { loadCore } from '../../support/core.ts';
 
 const core = loadCore();
@@ -332,7 +332,7 @@ describe('power', () => {
 
   test('the reset register that the FADT names reboots', () => {
     core.x.power_add!();
-    outb(0x600, RESET_VALUE);
+    outb(0x600, POWER_CODE_REBOOT);
     expect(core.host.events.map(({ kind }) => kind)).toEqual([2]);
   });
 });

@@ -1,7 +1,7 @@
 /** Direct branches of 64-bit code whose target is 2 GiB or more from their block's first byte. */
+import { RUN_HALT } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { RUN_HALT } from '../../../vmm/accel/wasm-registers.ts';
 import { intMachine } from '../../support/cpu-int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
 

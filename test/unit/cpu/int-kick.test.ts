@@ -2,8 +2,8 @@
  * A kick from the host reaches the vCPU whatever the guest runs within 100 ms: by counts of instructions and REP
  * iterations up to the next look at the pending word. Inside a run the host gets its turn at RDTSC, which reads its clock.
  */
+import { RUN_BUDGET, RUN_KICK } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RUN_BUDGET, RUN_KICK } from '../../../vmm/accel/wasm-registers.ts';
 import { intMachine } from '../../support/cpu-int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
 

@@ -1,9 +1,9 @@
 /** Host memory for decoded code and tables stays below 64 MB, however much code the guest runs. */
+import { RUN_BUDGET, RUN_HALT } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,
 } from '../../../assembly/core/layout.ts';
-import { RUN_BUDGET, RUN_HALT } from '../../../vmm/accel/wasm-registers.ts';
 import { intMachine } from '../../support/cpu-int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
 

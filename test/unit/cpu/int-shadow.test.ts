@@ -2,8 +2,8 @@
  * Interrupt shadows: after STI with IF = 0, and after MOV to SS (64-bit mode has no POP SS), nothing is delivered before the next instruction has
  * been executed (SDM Vol. 2B STI, MOV, POP; Vol. 3A §6.8.3). Where the interrupt came in is the pushed RIP.
  */
+import { RUN_BUDGET, RUN_HALT, RUN_KICK } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RUN_BUDGET, RUN_HALT, RUN_KICK } from '../../../vmm/accel/wasm-registers.ts';
 import { intMachine } from '../../support/cpu-int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
 

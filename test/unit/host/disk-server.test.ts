@@ -2,11 +2,11 @@
 import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HOST_EV_TRACE_ERROR } from '../../../assembly/contract/machine.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { IoMachine } from '../../support/io-machine.ts';
 import { DiskServer, type OpenDisk } from '../../../vmm/devices/disk.ts';
-import { HOST_EV_TRACE_ERROR } from '../../../vmm/core/events.ts';
 import { openTrace, traceMask } from '../../../vmm/core/trace.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../../vmm/host/linear-memory.ts';
 

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as exits from '../../../vmm/accel/kvm-exit.ts';
@@ -7,7 +5,6 @@ import { kvm_run } from '../../../vmm/host/uapi/kvm.ts';
 import { type CpuidEntry, readCpuid, writeCpuid } from '../../../vmm/kvm/cpuid.ts';
 import { cpuidFor } from '../../../vmm/accel/kvm-cpuid.ts';
 import type { CpuModel } from '../../../vmm/accel/vcpu.ts';
-import { root } from '../../support/guests.ts';
 
 const ALL = 0xffff_ffff;
 const leaf = (fn: number, index = 0, registers: Partial<CpuidEntry> = {}): CpuidEntry => ({ function: fn, index, flags: fn === 4 || fn === 7 ? 1 : 0, eax: ALL, ebx: ALL, ecx: ALL, edx: ALL, ...registers });
@@ -105,11 +102,6 @@ describe('CPUID for a guest', () => {
 });
 
 describe('exits in words', () => {
-  test('the results of kvm_exit are those of the core', () => {
-    const source = readFileSync(join(root, 'assembly/io/kvm_run.ts'), 'utf8');
-    for (const name of ['VCPU_RUN', 'VCPU_INTR', 'VCPU_SHUTDOWN', 'VCPU_EVENT'] as const) expect(source).toMatch(new RegExp(`const ${name}: i32 = ${exits[name]};`));
-  });
-
   const run = (reason: number, fill: (view: DataView) => void = () => {}): DataView => {
     const view = new DataView(new ArrayBuffer(4096));
     view.setUint32(kvm_run.exit_reason, reason, true);

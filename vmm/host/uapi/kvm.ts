@@ -392,6 +392,12 @@ export const kvm_irqchip = {
   chip: 8,
 } as const;
 
+/** Byte offsets in `struct kvm_ioapic_state`, and its size. */
+export const kvm_ioapic_state = {
+  sizeof: 216,
+  redirtbl: 24,
+} as const;
+
 /** Byte offsets in `struct kvm_irqfd`, and its size. */
 export const kvm_irqfd = {
   sizeof: 32,
