@@ -75,7 +75,7 @@ export class KvmTestMachine {
       const result = (core[name] as (...numbers: number[]) => number)(...args);
       if (result !== 0) throw new Error(`${name}: ${result}`);
     }
-    const devices: DevicePlace[] = [{ slot: 0, owner: 'main', queues: 1 }];
+    const devices: DevicePlace[] = [{ slot: 0, queues: 1 }];
     const guest = new MachineMemory(memory, RAM_SIZE, () => {});
     const { entry } = loadKernel(guest, { kernel, append: '', rsdp: 0 });
     machine.accel = await createKvm({
@@ -86,7 +86,7 @@ export class KvmTestMachine {
       cpus,
       cpuModel,
       devices,
-      disks: [],
+      ringerHooks: () => ({}),
       traceFd: undefined,
       onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
       onEvent: event,

@@ -4,8 +4,9 @@ import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
 import { SharedWords } from '../../vmm/threads/words.ts';
 import { ThreadPool } from '../../vmm/threads/pool.ts';
 import type { KvmThreadMessage } from '../../vmm/accel/kvm-vcpu.ts';
-import type { IoJob } from '../../vmm/devices/io-thread.ts';
-import type { OpenDisk } from '../../vmm/devices/disk.ts';
+import { DiskTable } from '../../vmm/devices/disk/table.ts';
+import type { DiskThread } from '../../vmm/devices/disk/thread.ts';
+import type { OpenDisk } from '../../vmm/devices/disk/open.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../vmm/host/linear-memory.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfd, eventfdDrain, eventfdSignal } from '../../vmm/host/sys.ts';
 import { EPOLLIN, EPOLL_CTL_ADD } from '../../vmm/host/uapi/linux.ts';
@@ -15,6 +16,8 @@ import { BlkDriver, type Bus } from './io-driver.ts';
 
 const RAM = 64 << 20;
 const MACHINE_F_THREADS = 2;
+/** The thread's. */
+const BELL = 1;
 
 export class IoMachine {
   readonly driver: BlkDriver;
@@ -26,7 +29,7 @@ export class IoMachine {
   readonly #command = eventfd();
   readonly #irq = eventfd();
   readonly #epoll = epollCreate();
-  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  readonly #words = new SharedWords();
   readonly #ended: Promise<unknown>;
 
   /** `dist`: URL of the built files. `blocking`: without io_uring. `trace`: its descriptor and events (TRACE_* bits). */
@@ -34,21 +37,25 @@ export class IoMachine {
     const disk: OpenDisk = { path, readOnly, id, fd, size };
     const { memory } = this.#linear;
     const module = new WebAssembly.Module(readFileSync(new URL('core.wasm', dist)));
-    const words = new SharedWords();
+    const words = this.#words;
+    words.setOwner(0, BELL);
+    words.setBellFd(BELL, this.#command);
     this.core = instantiateCore(module, memory, {
-      irq: () => {}, kick: (device, queue) => {
+      kick: (device, queue) => {
         words.kick(device, queue);
         eventfdSignal(this.#command);
-      }, blk: () => -11, console: (_d, _p, n) => n, vsock: () => {}, event: () => {}, discard: () => {},
+      },
     });
     if (this.core.machine_init(RAM, 1, MACHINE_F_THREADS) !== 0 || this.core.blk_add(0, 0, disk.size / 512, disk.readOnly ? 1 : 2, 512, 1) !== 0) throw new Error('the core refuses the machine');
     if (trace !== undefined) this.core.machine_trace(trace.mask);
     this.driver = new BlkDriver(memory, this.core as unknown as Bus, 0);
     const irqfds = new Array<number>(24).fill(-1);
     irqfds[VIRTIO_MMIO_IRQ] = this.#irq;
-    const data: IoJob = {
-      module, memory, ramSize: RAM, disks: [disk], words: words.buffer, stop: this.#stop.buffer as SharedArrayBuffer, stopIndex: 0, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
-      irqfds, commandFd: this.#command, blocking, traceFd: trace?.fd,
+    const table = new DiskTable();
+    table.set(0, disk);
+    const data: DiskThread = {
+      module, memory, ramSize: RAM, words: words.buffer, bell: BELL, own: { table: table.buffer, blocking }, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
+      irqfds, commandFd: this.#command, traceFd: trace?.fd,
     };
     epollCtl(this.#epoll, EPOLL_CTL_ADD, this.#irq, EPOLLIN, 0);
     const pool = new ThreadPool(new URL('thread.cjs', dist));
@@ -73,7 +80,7 @@ export class IoMachine {
 
   /** Ends the thread; requests that were still in flight then: there must be none. */
   async stop(): Promise<number> {
-    Atomics.store(this.#stop, 0, 1);
+    this.#words.end(BELL);
     eventfdSignal(this.#command);
     await this.#ended;
     const inflight = this.core.device_quiesce(0);

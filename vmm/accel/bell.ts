@@ -1,13 +1,16 @@
 import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
-import type { SharedWords } from '../threads/words.ts';
+import { BELL_MAIN, OWNER_MAIN, type SharedWords } from '../threads/words.ts';
 import type { AcceleratorContext, SerialOutput } from './types.ts';
 
 /** The main thread's answer to a vCPU that has rung (SharedWords): kicks of the devices it owns, COM1's output on its way to the user. */
 export class Bell implements SerialOutput {
   readonly #context: AcceleratorContext;
   readonly #words: SharedWords;
+  readonly #signal: (bell: number) => void;
 
-  constructor(context: AcceleratorContext, words: SharedWords) {
+  /** `signal`: has the eventfd of a device thread's bell signalled, where it has one. */
+  constructor(context: AcceleratorContext, words: SharedWords, signal: (bell: number) => void = () => {}) {
+    this.#signal = signal;
     this.#context = context;
     this.#words = words;
   }
@@ -17,8 +20,11 @@ export class Bell implements SerialOutput {
     while (!over()) {
       const seen = this.#words.bell();
       this.pass();
-      for (const { slot, owner, queues } of this.#context.devices) {
-        if (owner !== 'main') continue;
+      for (const { slot, queues } of this.#context.devices) {
+        if (this.#words.owner(slot) !== OWNER_MAIN) {
+          this.#handOn(slot);
+          continue;
+        }
         const kicks = this.#words.takeKicks(slot);
         if (kicks === 0) continue;
         for (let queue = 0; queue < queues; queue++) if ((kicks & (1 << queue)) !== 0) this.#context.onKick(slot, queue);
@@ -26,6 +32,14 @@ export class Bell implements SerialOutput {
       }
       await this.#words.nextRing(seen);
     }
+  }
+
+  /** Whoever rang here saw the owner before: the one of now is told. */
+  #handOn(slot: number): void {
+    const owner = this.#words.owner(slot);
+    if (owner <= BELL_MAIN || !this.#words.kicked(slot)) return;
+    this.#words.ring(owner);
+    this.#signal(owner);
   }
 
   put(bytes: Uint8Array): number {

@@ -2,10 +2,9 @@ import {
   FIELD_ICOUNT, FIELD_REP, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, TRACE_HASH, TRACE_LOG,
 } from '../../assembly/contract/vcpu.ts';
 import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
-import { HOST_EV_DISK_ERROR, HOST_EV_TRACE_ERROR, MACHINE_EV_INPUT } from '../../assembly/contract/machine.ts';
+import { HOST_EV_TRACE_ERROR, MACHINE_EV_INPUT } from '../../assembly/contract/machine.ts';
 import { CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
-import { DiskServer } from '../devices/disk.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { instantiateCore } from '../core/instance.ts';
@@ -14,7 +13,7 @@ import type { Counts } from '../time/position.ts';
 import { ExecTrace } from './exec-trace.ts';
 import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
-import type { Accelerator, AcceleratorContext } from './types.ts';
+import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
 import { cpuAddress, readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
@@ -82,17 +81,16 @@ class CountedAccelerator implements Accelerator {
     this.#ns = this.#before.ns;
     this.#hash = this.#before.hash;
     this.#held = new Array<boolean>(context.cpus).fill(false);
-    const { memory, ramSize, disks, traceFd } = context;
+    const { memory, ramSize, traceFd } = context;
     if (traceFd !== undefined) {
       const file = new TraceFile(traceFd, (errno) => context.onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno)));
       this.#trace = new TraceWriter(file, () => `vcpu${this.#turn}`, () => counted.now());
       if (context.traceExec) this.#exec = new ExecTrace(memory, file, () => context.symbols?.());
     }
-    const server = new DiskServer(memory, ramSize, disks, (disk, errno) => context.onEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     const bytes = new Uint8Array(memory.buffer);
     this.#core = instantiateCore(context.module, memory, {
+      ...context.ringerHooks(ringersOf(context.devices), memory, ramSize, context.onEvent),
       kick: (slot, queue) => this.kick(slot, queue),
-      blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
       console: (device, ptr, length) => {
         if (device === HOST_SERIAL) context.onSerial(bytes.slice(ptr, ptr + length));
         return length;
@@ -219,7 +217,7 @@ class CountedAccelerator implements Accelerator {
     this.#work = this.#work.filter((work) => work.due > this.#ns);
     let host = deferred.length > 0;
     for (const { slot, queue } of due) {
-      const ours = this.#context.devices.find((device) => device.slot === slot)?.owner === 'io';
+      const ours = this.#context.devices.find((device) => device.slot === slot)?.ringer !== undefined;
       const core = ours ? this.#core : this.#context.core;
       if (!ours) host = true;
       while (core.device_process(slot, queue) > 0) {

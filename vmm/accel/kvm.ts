@@ -1,34 +1,27 @@
-import { VIRTIO_MMIO_QUEUE_NOTIFY } from '../../assembly/contract/generated/virtio.ts';
-import { IOAPIC_PINS } from '../../assembly/contract/x86.ts';
-import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
-import {
-  COM1_IRQ, KVM_IDENTITY_MAP_GPA, KVM_RUN_BASE, KVM_RUN_STRIDE, KVM_TSS_GPA, RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_STRIDE,
-} from '../../assembly/core/layout.ts';
-import type { EntryState } from '../boot/entry.ts';
-import type { IoJob } from '../devices/io-thread.ts';
+import { KVM_IDENTITY_MAP_GPA, KVM_RUN_BASE, KVM_RUN_STRIDE, KVM_TSS_GPA, RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
+import type { EntryState } from '../boot/entry.ts';
 import { HostCallError } from '../host/errno.ts';
-import { type Watch, watchReadable } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
-import { SIGRTMIN, close, eventfd, eventfdDrain, eventfdSignal, handleWithNothing, tgkill } from '../host/sys.ts';
+import { SIGRTMIN, handleWithNothing, tgkill } from '../host/sys.ts';
 import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
-import { cpuidFor } from './kvm-cpuid.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
 import { readRegisters, setEntryState } from '../kvm/state.ts';
 import { KvmSystem } from '../kvm/system.ts';
 import { KvmVcpu } from '../kvm/vcpu.ts';
 import type { KvmVm } from '../kvm/vm.ts';
+import type { DeviceThread } from '../threads/device-thread.ts';
+import { type ThreadJob, threads } from '../threads/pool.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import { cpuidFor } from './kvm-cpuid.ts';
 import type { KvmDebug } from './kvm-debug.ts';
+import { KvmQueues } from './kvm-queues.ts';
 import type { KvmThreadMessage, KvmVcpuJob } from './kvm-vcpu.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
-import { type ThreadJob, threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 
-/** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
-const IO_KICKS_MAX = 512;
 /** RAM's memory slot. */
 const RAM_SLOT = 0;
 
@@ -45,7 +38,7 @@ export async function createKvm(context: AcceleratorContext): Promise<Accelerato
 
 /**
  * KVM: a thread a vCPU that blocks in KVM_RUN and answers exits in its own instance of the core. Queue notifications are
- * ioeventfds, interrupts irqfds. Disks are served by this thread until there is enough to do for one of their own.
+ * ioeventfds, interrupts irqfds (KvmQueues).
  */
 class KvmAccelerator implements Accelerator {
   readonly name = 'kvm';
@@ -53,23 +46,13 @@ class KvmAccelerator implements Accelerator {
   readonly #linear: LinearMemory;
   readonly #bytes: Uint8Array;
   readonly #words = new SharedWords();
-  readonly #threads: Int32Array;
   readonly #vcpus: KvmVcpu[] = [];
   readonly #joined: Promise<void>[] = [];
-  readonly #eventfds: number[] = [];
-  readonly #watches: Watch[] = [];
-  readonly #irqfds: number[] = new Array<number>(IOAPIC_PINS).fill(-1);
-  readonly #ioQueues: { slot: number; queues: number; fd: number }[] = [];
-  #ioWatches: Watch[] = [];
-  /** What this thread has spent on disks, milliseconds, and their notifications. */
-  #ioMs = 0;
-  #ioKicks = 0;
-  #ioMoving = false;
+  readonly #queues: KvmQueues;
   #mapped = 0;
   #system: KvmSystem | undefined;
   #vm: KvmVm | undefined;
   #ramSlot = false;
-  #ioCommandFd = -1;
   #wanted: 'run' | 'pause' | 'stop' = 'run';
   readonly serial: Bell;
   #exited = false;
@@ -78,14 +61,14 @@ class KvmAccelerator implements Accelerator {
 
   constructor(context: AcceleratorContext) {
     this.#context = context;
-    this.serial = new Bell(context, this.#words);
+    this.#queues = new KvmQueues(context.devices, this.#words);
+    this.serial = new Bell(context, this.#words, (bell) => this.#queues.signal(bell));
     this.#linear = new LinearMemory(context.memory);
     this.#bytes = new Uint8Array(context.memory.buffer);
-    this.#threads = new Int32Array(new SharedArrayBuffer(4 * (context.cpus + 1)));
   }
 
   build(): void {
-    const { cpus, ramSize, devices } = this.#context;
+    const { cpus, ramSize } = this.#context;
     const system = KvmSystem.open();
     this.#system = system;
     for (const [capability, name] of [[KVM_CAP_IRQCHIP, 'IRQCHIP'], [KVM_CAP_IRQFD, 'IRQFD'], [KVM_CAP_IOEVENTFD, 'IOEVENTFD'], [KVM_CAP_IMMEDIATE_EXIT, 'IMMEDIATE_EXIT']] as const) {
@@ -100,20 +83,7 @@ class KvmAccelerator implements Accelerator {
     vm.setIdentityMapAddress(KVM_IDENTITY_MAP_GPA);
     vm.createIrqchip();
     for (let index = 0; index < cpus; index++) this.#buildVcpu(system, vm, index);
-    for (const { slot, owner, queues } of devices) {
-      const fd = this.#eventfd();
-      vm.ioeventfd(fd, { space: 'mmio', address: VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + VIRTIO_MMIO_QUEUE_NOTIFY, length: 4 });
-      if (owner === 'io') this.#ioQueues.push({ slot, queues, fd });
-      else {
-        // One descriptor for all queues of a device: an empty queue costs less than a descriptor each.
-        this.#watches.push(this.#watch(fd, () => {
-          for (let queue = 0; queue < queues; queue++) this.#context.onKick(slot, queue);
-        }));
-      }
-      this.#irqfd(vm, VIRTIO_MMIO_IRQ + slot);
-    }
-    this.#irqfd(vm, COM1_IRQ);
-    if (this.#ioQueues.length > 0) this.#serveIo();
+    this.#queues.build(vm, (slot, queue) => this.#context.onKick(slot, queue));
     // The kick: in KVM_RUN it ends the call, elsewhere it does nothing, and it must not end the process.
     handleWithNothing(SIGRTMIN);
   }
@@ -136,71 +106,6 @@ class KvmAccelerator implements Accelerator {
     vcpu.setMsrs(BOOT_MSRS);
   }
 
-  #eventfd(): number {
-    const fd = eventfd();
-    this.#eventfds.push(fd);
-    return fd;
-  }
-
-  #irqfd(vm: KvmVm, gsi: number): void {
-    const fd = this.#eventfd();
-    vm.irqfd(fd, gsi);
-    this.#irqfds[gsi] = fd;
-  }
-
-  #watch(fd: number, onKick: () => void): Watch {
-    return watchReadable(fd, () => {
-      if (eventfdDrain(fd)) onKick();
-    });
-  }
-
-  // ---- disks: this thread's at first, then a thread's of their own ------------------------------------------------
-
-  #ioSlots(): number {
-    return this.#ioQueues.reduce((mask, queue) => mask | (1 << queue.slot), 0);
-  }
-
-  #serveIo(): void {
-    this.#ioCommandFd = this.#eventfd();
-    this.#ioWatches = this.#ioQueues.map(({ fd, slot, queues }) => this.#watch(fd, () => {
-      this.#ioKicks++;
-      this.#serveDisk(slot, queues);
-    }));
-    const reset = this.#watch(this.#ioCommandFd, () => {
-      for (const { slot, queues } of this.#ioQueues) {
-        if (this.#words.takeKicks(slot) === 0) continue;
-        this.#context.onKick(slot, HOST_KICK_DEVICE);
-        // DRIVER_OK, perhaps: what was offered before it has been notified in vain.
-        this.#serveDisk(slot, queues);
-      }
-    });
-    this.#ioWatches.push(reset);
-  }
-
-  /** As long as this thread owns the disks. It has worked for them as long as a thread takes to start, or often: then one pays. */
-  #serveDisk(slot: number, queues: number): void {
-    if (this.#ioWatches.length === 0) return;
-    const start = performance.now();
-    let more = false;
-    for (let queue = 0; queue < queues; queue++) if (this.#context.core.device_process(slot, queue) > 0) more = true;
-    this.#ioMs += performance.now() - start;
-    if ((this.#ioMs > threads.startMs || this.#ioKicks > IO_KICKS_MAX) && !this.#ioMoving) void this.#moveIo();
-    if (more) setImmediate(() => this.#serveDisk(slot, queues));
-  }
-
-  /** Between two calls of `#serveDisk`, whose requests are over then. The new owner looks at all queues first. */
-  async #moveIo(): Promise<void> {
-    this.#ioMoving = true;
-    try {
-      await threads.ready();
-      if (this.#wanted === 'stop' || this.#ioWatches.length === 0) return;
-      this.#startIo();
-      for (const watch of this.#ioWatches.splice(0)) watch.close();
-    } catch {
-      // There is no thread to be had: this one goes on.
-    }
-  }
-
   async start(entry: EntryState, held = false): Promise<void> {
     setEntryState(this.#vcpu(0), entry);
     if (held) this.#wanted = 'pause';
@@ -215,13 +120,10 @@ class KvmAccelerator implements Accelerator {
       module,
       memory,
       words: this.#words.buffer,
-      threads: this.#threads.buffer as SharedArrayBuffer,
       index,
       vmFd: this.#vm?.fd ?? -1,
       vcpuFd: this.#vcpu(index).fd,
-      irqfds: this.#irqfds,
-      ioSlots: this.#ioSlots(),
-      ioCommandFd: this.#ioCommandFd,
+      irqfds: this.#queues.irqfds,
       traceFd,
     };
     const over = this.#thread({ kind: 'kvm-vcpu', ffi: true, data }, `vCPU ${index} of ${cpus}`);
@@ -229,10 +131,12 @@ class KvmAccelerator implements Accelerator {
     this.#joined.push(over.then(() => this.#words.setState(index, STATE_ENDED)));
   }
 
-  #startIo(): void {
-    const { module, memory, ramSize, disks, cpus, traceFd } = this.#context;
-    const data: IoJob = { module, memory, ramSize, disks, words: this.#words.buffer, stop: this.#threads.buffer as SharedArrayBuffer, stopIndex: cpus, queues: this.#ioQueues, irqfds: this.#irqfds, commandFd: this.#ioCommandFd, blocking: process.env['VMM_IO'] === 'blocking', traceFd };
-    this.#joined.push(this.#thread({ kind: 'io', ffi: true, data }, 'block I/O'));
+  deviceThread(kind: string, slots: readonly number[], own: unknown): void {
+    const { module, memory, ramSize, traceFd } = this.#context;
+    this.#queues.give(slots, (bell, queues, commandFd) => {
+      const data: DeviceThread = { module, memory, words: this.#words.buffer, traceFd, ramSize, bell, queues, irqfds: this.#queues.irqfds, commandFd, own };
+      this.#joined.push(this.#thread({ kind, ffi: true, data }, `devices of kind ${kind}`));
+    });
   }
 
   /** Resolves when the thread's work is over. */
@@ -245,13 +149,7 @@ class KvmAccelerator implements Accelerator {
   }
 
   interrupt(line: number): void {
-    const fd = this.#irqfds[line] ?? -1;
-    if (fd >= 0) {
-      eventfdSignal(fd);
-      return;
-    }
-    this.#vm?.irqLine(line, 1);
-    this.#vm?.irqLine(line, 0);
+    this.#queues.interrupt(this.#vm, line);
   }
 
   #message(message: KvmThreadMessage): void {
@@ -265,7 +163,7 @@ class KvmAccelerator implements Accelerator {
 
   #kick(index: number): void {
     this.#setImmediateExit(index, 1);
-    const tid = Atomics.load(this.#threads, index);
+    const tid = this.#words.tid(index);
     if (tid !== 0) tgkill(tid, SIGRTMIN);
   }
 
@@ -305,10 +203,7 @@ class KvmAccelerator implements Accelerator {
   async #stop(): Promise<void> {
     this.#wanted = 'stop';
     this.#commandAll(COMMAND_STOP);
-    if (this.#ioCommandFd >= 0) {
-      Atomics.store(this.#threads, this.#context.cpus, 1);
-      eventfdSignal(this.#ioCommandFd);
-    }
+    this.#queues.end();
     await Promise.all(this.#joined);
     this.#words.ring();
     this.serial.pass(true);
@@ -320,7 +215,7 @@ class KvmAccelerator implements Accelerator {
    * KVM's, the vCPU pages (a mapped one keeps the VM alive), descriptors.
    */
   release(): void {
-    for (const watch of [...this.#watches.splice(0), ...this.#ioWatches.splice(0)]) watch.close();
+    this.#queues.unwatch();
     if (this.#ramSlot) this.#vm?.deleteMemory(RAM_SLOT);
     this.#ramSlot = false;
     const size = this.#system?.vcpuMmapSize ?? 0;
@@ -331,8 +226,7 @@ class KvmAccelerator implements Accelerator {
     this.#vm = undefined;
     this.#system?.close();
     this.#system = undefined;
-    for (const fd of this.#eventfds.splice(0)) close(fd);
-    this.#irqfds.fill(-1);
+    this.#queues.close();
   }
 
   registers(vcpu: number): Registers {

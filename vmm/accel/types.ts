@@ -1,18 +1,21 @@
 import type { EntryState } from '../boot/entry.ts';
-import type { OpenDisk } from '../devices/disk.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { CoreExports } from '../core/exports.ts';
+import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { CpuModel, Registers, VcpuExit } from './vcpu.ts';
-
-/** Which thread processes a device's queues. `main`: woken by `onKick`; `io`: the block devices. */
-export type QueueOwner = 'main' | 'io';
 
 /** A virtio-mmio device that the machine put into a slot. */
 export interface DevicePlace {
   readonly slot: number;
-  readonly owner: QueueOwner;
   readonly queues: number;
+  /** A thread that rings may work on its queues itself. Else, and where notifications do not come from a thread, the main thread is told. */
+  readonly ringer?: RingerWork | undefined;
+}
+
+/** What threads that ring need for all `places`, once a kind. */
+export function ringersOf(places: readonly DevicePlace[]): RingerWork[] {
+  return [...new Map(places.flatMap(({ ringer }) => (ringer === undefined ? [] : [[ringer.kind, ringer]]))).values()];
 }
 
 /** What the machine gives an accelerator. All callbacks run on the main thread. */
@@ -25,13 +28,14 @@ export interface AcceleratorContext {
   readonly cpus: number;
   readonly cpuModel: CpuModel | undefined;
   readonly devices: readonly DevicePlace[];
-  readonly disks: readonly OpenDisk[];
   /** Descriptor of the trace file, when events are traced. */
   readonly traceFd: number | undefined;
   /** Executed blocks are traced, too; counted runs only. */
   readonly traceExec?: boolean | undefined;
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
-  /** The driver rang a queue of a device that the main thread owns. */
+  /** For an accelerator whose vCPUs run on the main thread. */
+  readonly ringerHooks: RingerHooks;
+  /** The driver rang a queue, or HOST_KICK_DEVICE, of a device that the main thread owns. */
   onKick(slot: number, queue: number): void;
   /** A machine event (MACHINE_EV_*) seen on another thread. */
   onEvent(kind: number, a: number, b: bigint): void;
@@ -61,6 +65,11 @@ export interface Accelerator {
   start(entry: EntryState, held?: boolean): Promise<void>;
   /** One pulse on GSI `line`, from the main thread. */
   interrupt(line: number): void;
+  /**
+   * Starts a thread of a device's own (DeviceThread) that owns all queues of `slots` from now on; it is joined by `stop`. Between two works of
+   * the owner before. Missing where an accelerator has no threads beside each other.
+   */
+  deviceThread?(kind: string, slots: readonly number[], own: unknown): void;
   /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */
   kick?(slot: number, queue: number): void;
   /** Where other threads write COM1's output too. */

@@ -1,15 +1,14 @@
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from '../../assembly/contract/vcpu.ts';
 import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
-import { HOST_EV_DISK_ERROR } from '../../assembly/contract/machine.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
-import { DiskServer, type OpenDisk } from '../devices/disk.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks } from '../time/clocks.ts';
-import type { HostHooks } from '../core/hooks.ts';
 import { instantiateCore } from '../core/instance.ts';
+import type { CoreExports } from '../core/exports.ts';
+import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
 import { Discarder } from '../core/memory.ts';
 import { traceOf } from '../core/trace.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
+import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, type EventMessage, type MachineThread, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
 import type { VcpuExit } from './vcpu.ts';
 
 /**
@@ -24,9 +23,8 @@ const HALT_MAX_NS = 1e9;
 export interface WasmVcpuJob extends MachineThread {
   readonly index: number;
   readonly ramSize: number;
-  readonly disks: readonly OpenDisk[];
-  /** Slots whose queues the vCPU's thread processes itself: bit mask. */
-  readonly inlineSlots: number;
+  /** For devices whose owner is OWNER_RINGER. */
+  readonly ringers: readonly RingerWork[];
 }
 
 /** What it posts. */
@@ -38,49 +36,27 @@ export type WasmVcpuMessage =
   | { readonly type: 'exit'; readonly exit: VcpuExit };
 
 /** Runs one vCPU of the software CPU until it is told to stop. */
-export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) => void): void {
+export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) => void, ringerHooks: RingerHooks): void {
   const words = new SharedWords(data.words);
-  const bytes = new Uint8Array(data.memory.buffer);
-  const server = new DiskServer(data.memory, data.ramSize, data.disks, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
-  const clocks = hostClocks();
-  const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
-  const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
-
-  const hooks: Partial<HostHooks> = {
-    kick: (device, queue) => {
-      if ((data.inlineSlots & (1 << device)) === 0) {
-        words.kick(device, queue);
-        return;
-      }
-      while (core.device_process(device, queue) > 0) {
-        // the driver waits for its request, so all of it is done here
-      }
-    },
-    blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
-    console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
-    event: (kind, a, b) => {
-      if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
-    },
-    discard: new Discarder(new LinearMemory(data.memory), data.ramSize).discard,
-  };
-  const core = instantiateCore(data.module, data.memory, hooks, clocks);
-  const cpu = CPU_BASE + data.index * CPU_STRIDE;
+  const core = vcpuCore(data, words, post, ringerHooks);
+  const { index } = data;
+  const cpu = CPU_BASE + index * CPU_STRIDE;
   const cpuRun = core.cpu_run;
   const cpuWait = core.cpu_wait;
   let entered = false;
   for (;;) {
-    const command = words.command(data.index);
+    const command = words.command(index);
     if (command === COMMAND_STOP) break;
     if (command === COMMAND_PAUSE) {
-      words.setState(data.index, STATE_PAUSED);
-      words.waitWhile(data.index, COMMAND_PAUSE);
-      if (words.command(data.index) === COMMAND_RUN) words.setState(data.index, STATE_RUNNING);
+      words.setState(index, STATE_PAUSED);
+      words.waitWhile(index, COMMAND_PAUSE);
+      if (words.command(index) === COMMAND_RUN) words.setState(index, STATE_RUNNING);
       continue;
     }
     if (!entered) {
       entered = true;
-      words.setState(data.index, STATE_RUNNING);
-      if (data.index === 0) post({ type: 'entered' });
+      words.setState(index, STATE_RUNNING);
+      if (index === 0) post({ type: 'entered' });
     }
     const reason = cpuRun(cpu, SLICE);
     if (reason === RUN_BUDGET || reason === RUN_KICK) continue;
@@ -89,21 +65,48 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
       continue;
     }
     if (reason === RUN_DEBUG) {
-      post({ type: 'debug', vcpu: data.index, reason: core.debug_reason(cpu), address: core.debug_address(cpu) });
-      words.pauseSelf(data.index);
+      post({ type: 'debug', vcpu: index, reason: core.debug_reason(cpu), address: core.debug_address(cpu) });
+      words.pauseSelf(index);
       continue;
     }
-    const exit: VcpuExit =
-      reason === RUN_EXIT
-        ? { kind: 'request' }
-        : reason === RUN_SHUTDOWN
-          ? { kind: 'triple-fault', vcpu: data.index }
-          : { kind: 'error', vcpu: data.index, reason: `the software CPU stopped for reason ${reason}` };
-    post({ type: 'exit', exit });
+    post({ type: 'exit', exit: exitOf(reason, index) });
     // Registers stay as they are until the machine is stopped.
-    words.setState(data.index, STATE_PAUSED);
-    words.waitForStop(data.index);
+    words.setState(index, STATE_PAUSED);
+    words.waitForStop(index);
     break;
   }
-  words.setState(data.index, STATE_ENDED);
+  words.setState(index, STATE_ENDED);
+}
+
+function exitOf(reason: number, vcpu: number): VcpuExit {
+  if (reason === RUN_EXIT) return { kind: 'request' };
+  if (reason === RUN_SHUTDOWN) return { kind: 'triple-fault', vcpu };
+  return { kind: 'error', vcpu, reason: `the software CPU stopped for reason ${reason}` };
+}
+
+/** The thread's instance of the core. */
+function vcpuCore(data: WasmVcpuJob, words: SharedWords, post: (message: WasmVcpuMessage) => void, ringerHooks: RingerHooks): CoreExports {
+  const { memory, ramSize } = data;
+  const bytes = new Uint8Array(memory.buffer);
+  const clocks = hostClocks();
+  const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+  const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
+  const core = instantiateCore(data.module, memory, {
+    ...ringerHooks(data.ringers, memory, ramSize, postEvent),
+    kick: (device, queue) => {
+      if (words.owner(device) !== OWNER_RINGER) {
+        words.kick(device, queue);
+        return;
+      }
+      while (core.device_process(device, queue) > 0) {
+        // the driver waits for its request, so all of it is done here
+      }
+    },
+    console: (device, ptr, length) => (device === HOST_SERIAL ? words.putSerial(bytes.subarray(ptr, ptr + length)) : length),
+    event: (kind, a, b) => {
+      if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+    },
+    discard: new Discarder(new LinearMemory(memory), ramSize).discard,
+  }, clocks);
+  return core;
 }

@@ -1,9 +1,11 @@
+import { VmmError } from '../../base/errors.ts';
 import type { EntryState } from '../boot/entry.ts';
-import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
+import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import type { DeviceThread } from '../threads/device-thread.ts';
 import { threads } from '../threads/pool.ts';
-import type { Accelerator, AcceleratorContext } from './types.ts';
+import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
@@ -14,14 +16,16 @@ export async function createWasm(context: AcceleratorContext): Promise<Accelerat
 }
 
 /**
- * The software CPU: one thread a vCPU, each with its own instance of the core over the machine's memory. Block queues
- * are worked on by the vCPU that rang them; the main thread waits at a bell for the others.
+ * The software CPU: one thread a vCPU, each with its own instance of the core over the machine's memory. Queues of devices
+ * that allow it are worked on by the vCPU that rang them; the others' owners wait at their bells.
  */
 class WasmAccelerator implements Accelerator {
   readonly name = 'wasm';
   readonly #context: AcceleratorContext;
   readonly #words = new SharedWords();
   readonly #joined: Promise<void>[] = [];
+  /** Of the device thread that was started last. */
+  #bell = BELL_MAIN;
   readonly serial: Bell;
   #exited = false;
   #stopping = false;
@@ -31,7 +35,8 @@ class WasmAccelerator implements Accelerator {
   constructor(context: AcceleratorContext) {
     this.#context = context;
     this.serial = new Bell(context, this.#words);
-    const inlineSlots = context.devices.reduce((mask, device) => (device.owner === 'io' ? mask | (1 << device.slot) : mask), 0);
+    for (const { slot, ringer } of context.devices) if (ringer !== undefined) this.#words.setOwner(slot, OWNER_RINGER);
+    const ringers = ringersOf(context.devices);
     for (let index = 0; index < context.cpus; index++) {
       const data: WasmVcpuJob = {
         module: context.module,
@@ -39,9 +44,8 @@ class WasmAccelerator implements Accelerator {
         words: this.#words.buffer,
         index,
         ramSize: context.ramSize,
-        disks: context.disks,
         traceFd: context.traceFd,
-        inlineSlots,
+        ringers,
       };
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);
@@ -61,6 +65,20 @@ class WasmAccelerator implements Accelerator {
     setEntry(core, entry);
     void this.serial.answer(() => this.#stopping);
     if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+  }
+
+  deviceThread(kind: string, slots: readonly number[], own: unknown): void {
+    const { module, memory, ramSize, devices, traceFd } = this.#context;
+    if (this.#bell === DEVICE_THREADS_MAX) throw new VmmError('INTERNAL', `more than ${DEVICE_THREADS_MAX} threads of devices`);
+    const bell = ++this.#bell;
+    const queues = devices.filter(({ slot }) => slots.includes(slot)).map(({ slot, queues: count }) => ({ slot, queues: count, fd: -1 }));
+    const data: DeviceThread = { module, memory, words: this.#words.buffer, traceFd, ramSize, bell, queues, irqfds: [], commandFd: -1, own };
+    for (const slot of slots) this.#words.setOwner(slot, bell);
+    this.#joined.push(threads.run<WasmVcpuMessage>(
+      { kind, ffi: false, data },
+      (message) => this.#message(message),
+      (error) => void this.#exit({ kind: 'error', vcpu: 0, reason: `the thread for ${kind} failed: ${error.message}` }),
+    ));
   }
 
   interrupt(): void {
@@ -93,6 +111,7 @@ class WasmAccelerator implements Accelerator {
         this.#context.core.cpu_kick(index);
       }
       this.#words.ring();
+      for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) this.#words.end(bell);
     }
     await Promise.all(this.#joined);
     this.serial.pass(true);

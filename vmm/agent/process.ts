@@ -1,7 +1,6 @@
 import { VmmError } from '../../base/errors.ts';
 import * as P from './generated/protocol.ts';
-import type { ProcessSpec, WindowSize } from './spec.ts';
-import { stdioBits } from './spec.ts';
+import { type ProcessSpec, type WindowSize, stdioBits } from './spec.ts';
 import type { Stream } from './transport.ts';
 
 /** How a process ended. */

@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
 import { AgentError, protocolError } from './errors.ts';
-import type { ExitReport } from './process.ts';
-import { ProcessHandle } from './process.ts';
+import { type ExitReport, ProcessHandle } from './process.ts';
 import * as P from './generated/protocol.ts';
-import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec, WindowSize } from './spec.ts';
-import { encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
+import { type ContainerSpec, type Mount, type ProcessSpec, type SandboxSpec, type WindowSize, encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
 import { StreamAcceptor } from './streams.ts';
 import type { Listener, Stream, Transport } from './transport.ts';
 import type { Field, Message } from './wire.ts';

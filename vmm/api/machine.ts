@@ -2,7 +2,7 @@
 export { nameAddresses, readSymbols, type SymbolNames } from '../boot/symbols.ts';
 export { namedLines, ownSymbols, symbolsFrom } from '../guest/symbols.ts';
 export { type GuestFile, guestFile } from '../guest/files.ts';
-export type { DiskSpec } from '../devices/disk.ts';
+export type { DiskSpec } from '../devices/disk/open.ts';
 export { type KvmState, kvmState, needsHardware } from '../machine/accelerator.ts';
 export type { CpuModel } from '../accel/vcpu.ts';
 export type { AccelName, MachineConfig, TraceConfig } from '../machine/config.ts';

@@ -1,3 +1,8 @@
+import { CONSOLE_QUEUES } from '../../assembly/contract/devices.ts';
+import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import type { CoreExports } from '../core/exports.ts';
+import type { HostDevice } from './device.ts';
+
 /** The core's functions for one console device: virtio-console or COM1. */
 export interface ConsolePort {
   /** Offers input bytes at a linear offset; returns how many were taken. */
@@ -137,4 +142,36 @@ export class HostConsole {
       if (n < length) return;
     }
   }
+}
+
+/**
+ * Linux's virtio console throws away what comes between its first receive buffers and the set-up of its terminal
+ * (drivers/char/virtio_console.c, in_intr): a few milliseconds of guest time.
+ */
+const SETTLE_MS = 200;
+
+/** The virtio console (virtio 1.2 §5.3): its slot, and what it is to a HostConsole. */
+export class VirtioConsole implements HostDevice {
+  readonly name = 'the console';
+  readonly queues = CONSOLE_QUEUES;
+  #slot = 0;
+
+  add({ core, slot }: { readonly core: CoreExports; readonly slot: number }): number {
+    this.#slot = slot;
+    return core.console_add(slot, 80, 24);
+  }
+
+  port(core: CoreExports): ConsolePort {
+    const slot = this.#slot;
+    return { input: (ptr, length) => core.console_input(slot, ptr, length), drained: () => core.console_drained(slot), settleMs: SETTLE_MS };
+  }
+
+  resize(core: CoreExports, columns: number, rows: number): void {
+    core.console_resize(this.#slot, columns, rows);
+  }
+}
+
+/** COM1 as a HostConsole has it. */
+export function serialPort(core: CoreExports): ConsolePort {
+  return { input: (ptr, length) => core.serial_input(ptr, length), drained: () => core.console_drained(HOST_SERIAL), settleMs: 0 };
 }

@@ -1,3 +1,4 @@
+import { VSOCK_QUEUES } from '../../assembly/contract/devices.ts';
 import { EAGAIN } from '../../assembly/contract/generated/errno.ts';
 import { VIRTIO_VSOCK_SHUTDOWN_RCV, VIRTIO_VSOCK_SHUTDOWN_SEND } from '../../assembly/contract/generated/virtio.ts';
 import { VSOCK_EV_CONNECTED, VSOCK_EV_DATA, VSOCK_EV_REQUEST, VSOCK_EV_RESET, VSOCK_EV_SHUTDOWN, VSOCK_EV_WRITABLE } from '../../assembly/contract/hooks.ts';
@@ -5,9 +6,12 @@ import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layo
 import type { Listener, Stream, Transport } from '../agent/transport.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
+import type { DevicePort, HostDevice } from './device.ts';
 
 /** The main thread's scratch area: bytes on their way into the guest. */
 const SCRATCH = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
+
+const GUEST_CID = 3;
 
 /** Bytes of a buffer for received data: the longest packet of Linux. Shorter data than the second number is not worth one. */
 const CHUNK = 65536;
@@ -34,15 +38,21 @@ class Chunks {
  * Host side of the vsock device: listeners and connections of this process. All of it runs on the main thread, which
  * owns the device's queues. It outlives a reset of the guest: connections close, listeners stay.
  */
-export class VsockHost implements Transport {
+export class VsockHost implements Transport, HostDevice {
+  readonly name = 'the vsock device';
+  readonly queues = VSOCK_QUEUES;
   readonly #listeners = new Map<number, (stream: Stream) => void>();
   readonly #connections = new Map<number, Connection>();
   readonly #chunks = new Chunks();
   #core: CoreExports | undefined;
   #bytes: Uint8Array = new Uint8Array(0);
 
+  add({ core, slot }: DevicePort): number {
+    return core.vsock_add(slot, GUEST_CID);
+  }
+
   /** A machine with the device is there. */
-  attach(core: CoreExports, memory: WebAssembly.Memory): void {
+  attach({ core, memory }: DevicePort): void {
     this.#core = core;
     this.#bytes = new Uint8Array(memory.buffer);
     for (const port of this.#listeners.keys()) core.vsock_listen(port);
@@ -82,7 +92,7 @@ export class VsockHost implements Transport {
   }
 
   /** host_vsock: called by the core, on this thread, while a queue is worked on. */
-  event(handle: number, event: number, ptr: number, length: number): void {
+  vsock(handle: number, event: number, ptr: number, length: number): void {
     const connection = this.#connections.get(handle);
     switch (event) {
       case VSOCK_EV_REQUEST: {

@@ -2,7 +2,7 @@ import type { ProcessHandle } from '../agent/process.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
-import type { DiskSpec } from '../devices/disk.ts';
+import type { DiskSpec } from '../devices/disk/open.ts';
 import type { CpuModel } from '../accel/vcpu.ts';
 import type { AccelName } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';

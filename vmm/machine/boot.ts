@@ -9,10 +9,10 @@ import { deviceParameters } from './devices.ts';
 import { MachineMemory } from './memory.ts';
 
 /** Puts kernel, initramfs and the tables that describe the machine into guest memory: the state that vCPU 0 starts from. */
-export function loadProgram(config: MachineConfig, { linear, ramSize, core, devices }: Hardware): EntryState {
+export function loadProgram(config: MachineConfig, { linear, ramSize, core, places }: Hardware): EntryState {
   const guest = new MachineMemory(linear.memory, ramSize, (gpa, length) => core.guest_written(gpa, length));
   const acpi = config.acpi === 'on' || (config.acpi !== 'off' && kernelFormat(config.kernel) === 'bzimage');
-  const slots = devices.places.map((place) => place.slot);
+  const slots = places.map((place) => place.slot);
   const rsdp = acpi ? writeAcpi(guest, config.cpus, slots) : 0;
   if (!acpi) writeMpTable(guest, config.cpus);
   const append = [config.append, ...(acpi ? [] : deviceParameters(slots))].filter((part) => part !== '').join(' ');

@@ -1,5 +1,5 @@
 import type { CpuModel } from '../accel/vcpu.ts';
-import type { DiskSpec } from '../devices/disk.ts';
+import type { DiskSpec } from '../devices/disk/open.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { CountedConfig } from '../time/counted.ts';
 import type { MachineDebugger } from './debugger.ts';
@@ -38,6 +38,8 @@ export interface MachineConfig {
   /** ACPI tables for distribution kernels instead of MP table and device parameters. `auto`: for a bzImage. */
   readonly acpi?: 'auto' | 'on' | 'off' | undefined;
   readonly disks?: readonly DiskSpec[] | undefined;
+  /** Empty drives, which Machine.addDisk fills while the guest runs. Each is a disk of capacity 0 to the guest, and writable: of a read-only image its writes fail. */
+  readonly spareDisks?: number | undefined;
   /** Where the guest's console is: COM1, virtio console, or nowhere. */
   readonly console: 'serial' | 'hvc' | 'none';
   readonly vsock?: boolean | undefined;

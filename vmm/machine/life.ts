@@ -1,3 +1,4 @@
+import { EIO } from '../../assembly/contract/generated/errno.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import type { VcpuExit } from '../accel/vcpu.ts';
@@ -6,9 +7,8 @@ import * as EV from '../../assembly/contract/machine.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { releaseMemory } from '../core/memory.ts';
 import { traceOf } from '../core/trace.ts';
-import { type ConsoleInput, HostConsole } from '../devices/console.ts';
-import { DiskServer, type OpenDisk } from '../devices/disk.ts';
-import type { VsockHost } from '../devices/vsock.ts';
+import { type ConsoleInput, HostConsole, serialPort } from '../devices/console.ts';
+import type { DevicePort } from '../devices/device.ts';
 import type { MachineTime } from '../time/machine-time.ts';
 import { type AccelChoice, chooseAccelerator, prepareThreads } from './accelerator.ts';
 import { loadProgram } from './boot.ts';
@@ -17,9 +17,11 @@ import type { ConfineConfig, MachineConfig } from './config.ts';
 import { confine } from './confine.ts';
 import { debugMachine } from './debug-machine.ts';
 import type { MachineDebugger } from './debugger.ts';
+import type { DeviceList } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import type { ConsoleSize, MachineListener } from './listener.ts';
 import { Reports } from './reports.ts';
+import { ringerHooks } from './ringers.ts';
 import { type LifeEnd, type MachineResult, resultOf } from './result.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -27,8 +29,7 @@ import type { Timeline } from './timeline.ts';
 export interface LifeParts {
   readonly config: MachineConfig;
   readonly listener: MachineListener;
-  readonly disks: readonly OpenDisk[];
-  readonly vsock: VsockHost;
+  readonly devices: DeviceList;
   readonly timeline: Timeline;
   readonly time: MachineTime;
   readonly input: ConsoleInput;
@@ -88,6 +89,7 @@ export class Life {
     } finally {
       this.#isPowered();
       await this.#accel?.stop();
+      for (const device of this.#parts.devices.list) device.detach?.();
     }
   }
 
@@ -100,47 +102,52 @@ export class Life {
   }
 
   async #powerOn(choice: AccelChoice): Promise<void> {
-    const { config, disks, time, timeline, vsock } = this.#parts;
+    const { config, devices, time, timeline } = this.#parts;
     if (time.parallel) prepareThreads(config.cpus);
-    const hardware = buildHardware(config, choice, disks, time, (memory, ramSize) => this.#hooks(memory, ramSize));
+    const hardware = buildHardware(config, choice, devices.list, time, {
+      hooks: (memory) => this.#hooks(memory),
+      process: (slot, queue) => this.#process(slot, queue),
+      thread: (kind, slots, own) => this.#deviceThread(kind, slots, own),
+      event: (kind, a, b) => this.#event(kind, a, b),
+    });
     this.#hardware = hardware;
     this.resized();
     this.#openConsole(hardware);
-    if (hardware.devices.vsockSlot !== undefined) vsock.attach(hardware.core, hardware.linear.memory);
     const entry = loadProgram(config, hardware);
     timeline.point('kernel loaded');
     const accel = await choice.create(this.#context(hardware));
     this.#accel = accel;
+    devices.list.forEach((device, slot) => device.attach?.(hardware.ports[slot] as DevicePort));
     this.#confine('before-entry');
     await accel.start(entry, config.debugger !== undefined);
     if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
   }
 
   /** The main thread's part of the core's host. */
-  #hooks(memory: WebAssembly.Memory, ramSize: number): Partial<HostHooks> {
-    const { config, disks, vsock, time } = this.#parts;
+  #hooks(memory: WebAssembly.Memory): Partial<HostHooks> {
+    const { config, devices: { list }, time } = this.#parts;
     const bytes = new Uint8Array(memory.buffer);
-    const server = new DiskServer(memory, ramSize, disks, (disk, errno) => this.#event(EV.HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+    const vsock = list.find((device) => device.vsock !== undefined);
     const trace = traceOf(config.trace?.fd, 'main', () => time.now(), (kind, a, b) => this.#event(kind, a, b));
     return {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
-      blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count),
+      blk: (slot, op, offset, iov, count, tag) => list[slot]?.blk?.(slot, op, offset, iov, count, tag) ?? -EIO,
       console: (device, ptr, length) => {
         const output = bytes.slice(ptr, ptr + length);
         const serial = device === HOST_SERIAL ? this.#accel?.serial : undefined;
         return serial === undefined ? this.#output(device, output) : serial.put(output);
       },
-      vsock: (connection, event, ptr, length) => vsock.event(connection, event, ptr, length),
+      vsock: (connection, event, ptr, length) => vsock?.vsock?.(connection, event, ptr, length),
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) this.#event(kind, a, b);
       },
     };
   }
 
-  #openConsole({ devices, scratch }: Hardware): void {
-    const { input, listener, time } = this.#parts;
-    const port = devices.console;
+  #openConsole({ core, scratch }: Hardware): void {
+    const { devices, input, listener, time } = this.#parts;
+    const port = devices.console?.port(core) ?? serialPort(core);
     this.#console = new HostConsole({
       input: (ptr, length) => (this.#over ? 0 : port.input(ptr, length)),
       drained: () => {
@@ -153,8 +160,8 @@ export class Life {
     if (listener.console) this.#console.setSink((output) => time.taken(listener.console?.(output) ?? Promise.resolve()));
   }
 
-  #context({ module, linear, core, ramSize, devices }: Hardware): AcceleratorContext {
-    const { config, disks, timeline } = this.#parts;
+  #context({ module, linear, core, ramSize, places }: Hardware): AcceleratorContext {
+    const { config, devices, timeline } = this.#parts;
     return {
       module,
       memory: linear.memory,
@@ -162,12 +169,16 @@ export class Life {
       ramSize,
       cpus: config.cpus,
       cpuModel: config.cpuModel,
-      devices: devices.places,
-      disks,
+      devices: places,
+      ringerHooks,
       traceFd: config.trace?.fd,
       traceExec: ((config.trace?.mask ?? 0) & EV.TRACE_EXEC) !== 0,
       symbols: () => config.symbols?.(),
-      onKick: (slot, queue) => this.#process(slot, queue),
+      onKick: (slot, queue) => {
+        const device = devices.list[slot];
+        if (device?.kicked === undefined) this.#process(slot, queue);
+        else if (!this.#over) device.kicked(queue);
+      },
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
       onExit: (exit: VcpuExit) => this.#finish(exit),
@@ -204,6 +215,12 @@ export class Life {
     }));
   }
 
+  #deviceThread(kind: string, slots: readonly number[], own: unknown): boolean {
+    if (this.#accel?.deviceThread === undefined || this.#over) return false;
+    this.#accel.deviceThread(kind, slots, own);
+    return true;
+  }
+
   /** Works on a queue of a device that this thread owns, a bounded amount at a time so that nothing else starves. */
   #process(slot: number, queue: number): void {
     if (this.#over) return;
@@ -222,14 +239,15 @@ export class Life {
     else if (kind === EV.MACHINE_EV_INPUT) this.#console?.ready();
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#reports.needsReset(a, b);
-    else if (kind === EV.HOST_EV_DISK_ERROR) this.#reports.diskError(this.#parts.disks[a]?.path, Number(b));
+    else if (kind === EV.HOST_EV_DISK_ERROR) this.#reports.diskError(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_TRACE_ERROR) this.#reports.traceError(Number(b));
   }
 
   /** The console's size has changed; a machine without devices yet asks for it. */
   resized(): void {
     const size = this.#parts.size();
-    if (size !== undefined) this.#hardware?.devices.resize?.(size.columns, size.rows);
+    const core = this.#hardware?.core;
+    if (size !== undefined && core !== undefined) this.#parts.devices.console?.resize(core, size.columns, size.rows);
   }
 
   /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */

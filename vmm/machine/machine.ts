@@ -1,13 +1,11 @@
-import { closeSync } from 'node:fs';
-import { VIRTIO_MMIO_SLOTS } from '../../assembly/core/layout.ts';
 import { ConsoleInput } from '../devices/console.ts';
-import { type OpenDisk, openDisk } from '../devices/disk.ts';
+import type { DiskSpec } from '../devices/disk/open.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { MachineConfig } from './config.ts';
 import type { MachineResult } from './result.ts';
 import { CountedRun } from '../time/counted.ts';
-import { otherDevices } from './devices.ts';
+import { type DeviceList, deviceList } from './devices.ts';
 import { sizeOf } from '../time/input-log.ts';
 import { type MachineTime, realTime } from '../time/machine-time.ts';
 import { Life } from './life.ts';
@@ -26,7 +24,7 @@ export class Machine implements AsyncDisposable {
   readonly #time: MachineTime;
   readonly #config: MachineConfig;
   readonly #listener: MachineListener;
-  readonly #disks: OpenDisk[] = [];
+  readonly #devices: DeviceList;
   #life: Life | undefined;
   /** Of the console, as told last: it holds through resets. */
   #size: ConsoleSize | undefined;
@@ -37,8 +35,6 @@ export class Machine implements AsyncDisposable {
 
   /** Opens the disks and checks what can be checked. Throws VmmError. */
   constructor(config: MachineConfig, listener: MachineListener = {}, timeline = new Timeline()) {
-    const count = (config.disks?.length ?? 0) + otherDevices(config);
-    if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks' });
     this.#config = config;
     this.#listener = listener;
     this.timeline = timeline;
@@ -50,12 +46,7 @@ export class Machine implements AsyncDisposable {
       const { columns, rows } = sizeOf(data);
       this.#resize(columns, rows);
     });
-    try {
-      for (const disk of config.disks ?? []) this.#disks.push(openDisk(disk));
-    } catch (error) {
-      this.#closeDisks();
-      throw error;
-    }
+    this.#devices = deviceList(config, this.vsock);
   }
 
   /**
@@ -65,7 +56,7 @@ export class Machine implements AsyncDisposable {
   async run(options: { readonly signal?: AbortSignal } = {}): Promise<MachineResult> {
     if (this.#started) throw new VmmError('USAGE', 'a machine runs once: make another one');
     this.#started = true;
-    const parts = { config: this.#config, listener: this.#listener, disks: this.#disks, vsock: this.vsock, timeline: this.timeline, time: this.#time, input: this.#input, size: () => this.#size };
+    const parts = { config: this.#config, listener: this.#listener, devices: this.#devices, timeline: this.timeline, time: this.#time, input: this.#input, size: () => this.#size };
     try {
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
@@ -83,7 +74,6 @@ export class Machine implements AsyncDisposable {
           options.signal?.removeEventListener('abort', abort);
           this.#life = undefined;
           this.#discardedBefore += life.discarded;
-          this.vsock.detach();
         }
         const again = result.kind === 'reboot' && (life.resetAsked || !this.#config.exitOnReboot);
         this.#config.debugger?.ended(result, again);
@@ -94,7 +84,7 @@ export class Machine implements AsyncDisposable {
     } finally {
       this.#ended = true;
       this.#input.close();
-      this.#closeDisks();
+      this.#devices.close();
     }
   }
 
@@ -130,6 +120,12 @@ export class Machine implements AsyncDisposable {
     this.#life?.resized();
   }
 
+  /** Puts a disk into an empty drive (MachineConfig.spareDisks), also while the guest runs. Throws as a machine with that disk, and DISK_SPARE. */
+  addDisk(spec: DiskSpec): void {
+    if (this.#ended) throw new VmmError('USAGE', 'the machine has ended');
+    this.#devices.disks.insert(spec);
+  }
+
   async pause(): Promise<void> {
     await this.#life?.pause();
   }
@@ -154,11 +150,7 @@ export class Machine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#started) this.#closeDisks();
+    if (!this.#started) this.#devices.close();
     else if (!this.#ended) this.stop();
-  }
-
-  #closeDisks(): void {
-    for (const disk of this.#disks.splice(0)) closeSync(disk.fd);
   }
 }

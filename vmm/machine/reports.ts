@@ -16,8 +16,8 @@ export class Reports {
     this.#once(`${slot}`, `device in slot ${slot} needs a reset: its driver broke the rules (${rule})`);
   }
 
-  diskError(path: string | undefined, errno: number): void {
-    const text = `disk ${path}: ${errnoName(errno)}: the guest gets I/O errors`;
+  diskError(name: string | undefined, errno: number): void {
+    const text = `${name}: ${errnoName(errno)}: the guest gets I/O errors`;
     this.#once(text, text);
   }
 

@@ -2,14 +2,15 @@
 import { parentPort } from 'node:worker_threads';
 import { runKvmVcpu } from '../accel/kvm-vcpu.ts';
 import { runWasmVcpu } from '../accel/wasm-vcpu.ts';
-import { serveDisks } from '../devices/io-thread.ts';
+import { serveDisks } from '../devices/disk/thread.ts';
 import { ffi } from '../host/ffi.ts';
 import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from '../threads/pool.ts';
+import { ringerHooks } from './ringers.ts';
 
 /** Kinds of jobs. What begins one gives it the data that its function takes. */
 const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => void) => void>> = {
   'kvm-vcpu': runKvmVcpu,
-  'wasm-vcpu': runWasmVcpu,
+  'wasm-vcpu': (data, post) => runWasmVcpu(data, post, ringerHooks),
   io: serveDisks,
 };
 

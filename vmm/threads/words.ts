@@ -11,17 +11,33 @@ export const STATE_RUNNING = 1;
 export const STATE_PAUSED = 2;
 export const STATE_ENDED = 3;
 
+/** Who works on a device's queues: the main thread, or the thread that rings (the vCPU's, on the software CPU), or the device thread of that bell. */
+export const OWNER_MAIN = 0;
+export const OWNER_RINGER = -1;
+
+/** Bells: the main thread's, then one for each thread of a device's own. */
+export const BELL_MAIN = 0;
+export const DEVICE_THREADS_MAX = 7;
+const BELLS = 1 + DEVICE_THREADS_MAX;
+
 const VCPUS = 32;
 const DEVICES = 32;
 const COMMANDS = 0;
 const STATES = COMMANDS + VCPUS;
+/** Thread id of the thread that runs a vCPU on KVM; 0 before it is ready to be kicked. */
+const TIDS = STATES + VCPUS;
 /** Bit q of word d: queue q of device slot d was rung. */
-const KICKS = STATES + VCPUS;
-/** Counts up at each kick; the main thread waits on it. */
-const BELL = KICKS + DEVICES;
-const SERIAL_HEAD = BELL + 1;
-const SERIAL_TAIL = BELL + 2;
-const WORDS = BELL + 3;
+const KICKS = TIDS + VCPUS;
+const OWNERS = KICKS + DEVICES;
+/** Each counts up when it is rung; its thread waits on it. */
+const BELL = OWNERS + DEVICES;
+/** Eventfd that is signalled with a bell, plus one; 0: none. */
+const BELL_FDS = BELL + BELLS;
+/** 1: the thread of that bell must end. */
+const ENDS = BELL_FDS + BELLS;
+const SERIAL_HEAD = ENDS + BELLS;
+const SERIAL_TAIL = SERIAL_HEAD + 1;
+const WORDS = SERIAL_TAIL + 1;
 const SERIAL_OFFSET = WORDS * 4;
 const SERIAL_BYTES = 65536;
 
@@ -101,24 +117,72 @@ export class SharedWords {
     }
   }
 
-  kick(device: number, queue: number): void {
+  tid(vcpu: number): number {
+    return Atomics.load(this.#words, TIDS + vcpu);
+  }
+
+  setTid(vcpu: number, tid: number): void {
+    Atomics.store(this.#words, TIDS + vcpu, tid);
+  }
+
+  /** OWNER_MAIN, OWNER_RINGER, or a device thread's bell. */
+  owner(device: number): number {
+    return Atomics.load(this.#words, OWNERS + device);
+  }
+
+  setOwner(device: number, owner: number): void {
+    Atomics.store(this.#words, OWNERS + device, owner);
+  }
+
+  /** Notes that a queue was rung and rings for the device's owner. Returns the eventfd that has to be signalled too, or -1. */
+  kick(device: number, queue: number): number {
     Atomics.or(this.#words, KICKS + device, queue < 31 ? 1 << queue : 1 << 31);
-    this.ring();
+    const bell = Math.max(BELL_MAIN, this.owner(device));
+    this.ring(bell);
+    return this.bellFd(bell);
   }
 
-  ring(): void {
-    Atomics.add(this.#words, BELL, 1);
-    Atomics.notify(this.#words, BELL);
+  ring(bell = BELL_MAIN): void {
+    Atomics.add(this.#words, BELL + bell, 1);
+    Atomics.notify(this.#words, BELL + bell);
   }
 
-  bell(): number {
-    return Atomics.load(this.#words, BELL);
+  bell(bell = BELL_MAIN): number {
+    return Atomics.load(this.#words, BELL + bell);
   }
 
-  /** Resolves when the bell has rung since it read `seen`. */
+  bellFd(bell: number): number {
+    return Atomics.load(this.#words, BELL_FDS + bell) - 1;
+  }
+
+  setBellFd(bell: number, fd: number): void {
+    Atomics.store(this.#words, BELL_FDS + bell, fd + 1);
+  }
+
+  /** Resolves when the main thread's bell has rung since it read `seen`. */
   async nextRing(seen: number): Promise<void> {
-    const wait = waitAsync(this.#words, BELL, seen);
+    const wait = waitAsync(this.#words, BELL + BELL_MAIN, seen);
     if (wait.async) await wait.value;
+  }
+
+  /** Blocks until `bell` has rung since it read `seen`. */
+  waitRing(bell: number, seen: number): void {
+    Atomics.wait(this.#words, BELL + bell, seen);
+  }
+
+  /** Has the thread of `bell` end; its eventfd, if it waits for one, has to be signalled too. */
+  end(bell: number): void {
+    Atomics.store(this.#words, ENDS + bell, 1);
+    this.ring(bell);
+  }
+
+  ended(bell: number): boolean {
+    return Atomics.load(this.#words, ENDS + bell) !== 0;
+  }
+
+  /** A device was rung and nobody has taken that. */
+  kicked(device: number): boolean {
+    return Atomics.load(this.#words, KICKS + device) !== 0;
   }
 
   /** Takes the queues of `device` that were rung: a bit mask, bit 31 for a reset. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeError, oneLine } from '../../../vmm/cli/describe.ts';
-import { openDisk } from '../../../vmm/devices/disk.ts';
+import { openDisk } from '../../../vmm/devices/disk/open.ts';
 import { VmmError } from '../../../base/errors.ts';
 import * as sys from '../../../vmm/host/sys.ts';
 import { ROOT, vmm } from '../../support/cli.ts';

@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import * as layout from '../../../assembly/core/layout.ts';
 
 const constants = Object.entries(layout).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
-const starts = layout.RANGES.filter((_, i) => i % 2 === 0);
-const kinds = layout.RANGES.filter((_, i) => i % 2 === 1);
+const ranges = layout.linear_ranges();
+const starts = ranges.filter((_, i) => i % 2 === 0);
+const kinds = ranges.filter((_, i) => i % 2 === 1);
 const end = (i: number): number => starts[i + 1] ?? layout.RAM_BASE;
 
 test('ranges ascend from 0 to guest RAM, whole pages each', () => {

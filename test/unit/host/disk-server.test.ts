@@ -6,7 +6,9 @@ import { HOST_EV_TRACE_ERROR } from '../../../assembly/contract/machine.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { IoMachine } from '../../support/io-machine.ts';
-import { DiskServer, type OpenDisk } from '../../../vmm/devices/disk.ts';
+import type { OpenDisk } from '../../../vmm/devices/disk/open.ts';
+import { DiskServer } from '../../../vmm/devices/disk/server.ts';
+import { DiskTable } from '../../../vmm/devices/disk/table.ts';
 import { openTrace, traceMask } from '../../../vmm/core/trace.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../../vmm/host/linear-memory.ts';
 
@@ -19,6 +21,11 @@ const MIB = 1 << 20;
 const folder = mkdtempSync(join(tmpdir(), 'vmm-disk-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const tableOf = (target: OpenDisk): DiskTable => {
+  const table = new DiskTable();
+  table.set(0, target);
+  return table;
+};
 let count = 0;
 function disk(size = 4 * MIB, readOnly = false): OpenDisk & { blocks(): number; bytes(): Buffer } {
   const path = join(folder, `disk${count++}`);
@@ -36,7 +43,7 @@ describe('system calls that block', () => {
     table.flat().forEach((word, i) => {
       words[TABLE / 4 + i] = word;
     });
-    return new DiskServer(linear.memory, MIB, [target]).request(0, op, offset, TABLE, table.length);
+    return new DiskServer(linear.memory, MIB, tableOf(target)).request(0, op, offset, TABLE, table.length);
   };
 
   test('a discard makes a hole: the blocks are gone, the size stays, zeros are read', () => {
@@ -268,7 +275,7 @@ test('a write that must be stable (RWF_DSYNC) arrives', () => {
   const target = disk(MIB);
   new Uint8Array(linear.memory.buffer).fill(0x7a, RAM_BASE, RAM_BASE + 512);
   new Uint32Array(linear.memory.buffer).set([RAM_BASE, 512], 0x1000 / 4);
-  expect(new DiskServer(linear.memory, MIB, [target]).request(0, T.out | SYNC, 512, 0x1000, 1)).toBe(512);
+  expect(new DiskServer(linear.memory, MIB, tableOf(target)).request(0, T.out | SYNC, 512, 0x1000, 1)).toBe(512);
   const got = Buffer.alloc(1);
   readSync(target.fd, got, 0, 1, 1023);
   expect(got[0]).toBe(0x7a);

@@ -1,15 +1,16 @@
-import { VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../assembly/contract/generated/virtio.ts';
-import { BLK_SEGMENTS } from '../../assembly/contract/devices.ts';
-import { HOST_BLK_SYNC, HOST_PENDING } from '../../assembly/contract/hooks.ts';
-import { EAGAIN, EINTR, EINVAL, EIO, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
-import { RAM_BASE } from '../../assembly/core/layout.ts';
-import { addressOf } from '../host/ffi.ts';
-import type { IoUring } from '../host/io-uring.ts';
-import type { LinearMemory } from '../host/linear-memory.ts';
-import { preadvCachedTry, pwritevAtTry } from '../host/sys.ts';
-import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../host/uapi/io_uring.ts';
-import { RWF_DSYNC, iovec } from '../host/uapi/linux.ts';
-import type { DiskServer, OpenDisk } from './disk.ts';
+import { BLK_SEGMENTS } from '../../../assembly/contract/devices.ts';
+import { EAGAIN, EINTR, EINVAL, EIO, EOPNOTSUPP, EROFS } from '../../../assembly/contract/generated/errno.ts';
+import { RAM_BASE } from '../../../assembly/core/layout.ts';
+import { addressOf } from '../../host/ffi.ts';
+import type { IoUring } from '../../host/io-uring.ts';
+import type { LinearMemory } from '../../host/linear-memory.ts';
+import { preadvCachedTry, pwritevAtTry } from '../../host/sys.ts';
+import { IORING_FSYNC_DATASYNC, IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV } from '../../host/uapi/io_uring.ts';
+import { RWF_DSYNC, iovec } from '../../host/uapi/linux.ts';
+import type { DiskServer } from './server.ts';
+import { HOST_BLK_SYNC, HOST_PENDING } from '../../../assembly/contract/hooks.ts';
+import { VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../../assembly/contract/generated/virtio.ts';
+import type { DiskTable } from './table.ts';
 
 /** Requests that the kernel works on at once, of all disks; those beyond are served by system calls that block. */
 export const RING_REQUESTS = 256;
@@ -43,7 +44,7 @@ interface Request {
  */
 export class RingDiskServer {
   readonly #ring: IoUring;
-  readonly #disks: readonly OpenDisk[];
+  readonly #disks: DiskTable;
   readonly #blocking: DiskServer;
   readonly #words: Uint32Array;
   readonly #ramEnd: number;
@@ -57,7 +58,7 @@ export class RingDiskServer {
   readonly #free = Array.from({ length: RING_REQUESTS }, (_, i) => i);
 
   /** `blocking` takes what the ring does not: other operations, and requests beyond its size. */
-  constructor(ring: IoUring, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer) {
+  constructor(ring: IoUring, linear: LinearMemory, ramSize: number, disks: DiskTable, blocking: DiskServer) {
     this.#ring = ring;
     this.#disks = disks;
     this.#blocking = blocking;
@@ -74,7 +75,7 @@ export class RingDiskServer {
 
   /** As DiskServer's; HOST_PENDING when `completed` will tell the result. The ring's owner has to enter it then. */
   request(disk: number, op: number, offset: number, iov: number, count: number, tag: number): number {
-    const target = this.#disks[disk];
+    const target = this.#disks.get(disk);
     const type = op & ~HOST_BLK_SYNC;
     const moves = type === VIRTIO_BLK_T_IN || type === VIRTIO_BLK_T_OUT;
     if (target === undefined || (!moves && op !== VIRTIO_BLK_T_FLUSH) || this.#free.length === 0 || this.#ring.room <= RING_RESERVED) return this.#blocking.request(disk, op, offset, iov, count);

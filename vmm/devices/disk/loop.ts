@@ -1,23 +1,24 @@
 /** What the I/O thread waits in: io_uring where the kernel has it (Linux 6.1), else epoll and system calls that block. */
 import { availableParallelism } from 'node:os';
-import { BLK_RESULT_SIZE } from '../../assembly/contract/devices.ts';
-import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
-import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../assembly/core/layout.ts';
-import { VmmError } from '../../base/errors.ts';
-import { addressOf } from '../host/ffi.ts';
-import { IoUring } from '../host/io-uring.ts';
-import type { LinearMemory } from '../host/linear-memory.ts';
-import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../host/sys.ts';
-import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../host/uapi/io_uring.ts';
-import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../host/uapi/linux.ts';
-import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './disk-ring.ts';
-import type { DiskServer, OpenDisk } from './disk.ts';
+import { BLK_RESULT_SIZE } from '../../../assembly/contract/devices.ts';
+import { SCRATCH_BASE, SCRATCH_STRIDE, VCPU_MAX } from '../../../assembly/core/layout.ts';
+import { VmmError } from '../../../base/errors.ts';
+import { addressOf } from '../../host/ffi.ts';
+import { IoUring } from '../../host/io-uring.ts';
+import type { LinearMemory } from '../../host/linear-memory.ts';
+import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../../host/sys.ts';
+import { IORING_OP_POLL_ADD, IORING_OP_WRITE, IORING_POLL_ADD_MULTI, IOSQE_CQE_SKIP_SUCCESS } from '../../host/uapi/io_uring.ts';
+import { EPOLLIN, EPOLL_CTL_ADD, POLLIN } from '../../host/uapi/linux.ts';
+import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
+import { RING_REQUESTS, RING_RESERVED, RingDiskServer } from './ring.ts';
+import type { DiskServer } from './server.ts';
+import type { DiskTable } from './table.ts';
 
 /** The queues of one I/O thread, and what it asks of the core. */
 export interface IoQueues {
-  /** Block devices in the order of their disks: the eventfd that a driver's notification signals. */
+  /** Block devices: the eventfd that a driver's notification signals, -1 where the bell alone tells. */
   readonly queues: readonly { readonly slot: number; readonly queues: number; readonly fd: number }[];
-  /** Signalled for a reset of a device and for the end. */
+  /** Signalled for a reset of a device and for the end; -1 where the bell alone tells. */
   readonly commandFd: number;
   stopped(): boolean;
   /** device_process: true when the queue has more. */
@@ -30,8 +31,10 @@ export interface IoQueues {
   polled(slot: number, on: boolean): void;
   /** blk_complete_many: true when a queue of the device has more. */
   complete(slot: number, ptr: number, count: number): boolean;
-  /** True once after a device was reset. */
+  /** True once after a device was reset, or rung by a bell. */
   takeReset(slot: number): boolean;
+  /** Blocks until the bell has rung since the last call. */
+  waitRing(): void;
 }
 
 /** What vCPUs have said of devices: a reset, or DRIVER_OK, before which a driver's notifications were in vain. All queues are looked at then. */
@@ -53,6 +56,16 @@ function work(io: IoQueues, which: number): boolean {
 }
 
 const EPOLL_COMMAND = 0xffff_ffff;
+
+/** Without eventfds: every kick is a ring of the bell. */
+export function serveByBell(io: IoQueues): void {
+  const unfinished = new Set(io.queues.keys());
+  while (!io.stopped()) {
+    resets(io, unfinished);
+    for (const which of [...unfinished]) if (!work(io, which)) unfinished.delete(which);
+    if (unfinished.size === 0) io.waitRing();
+  }
+}
 
 export function serveByEpoll(io: IoQueues): void {
   const epoll = epollCreate();
@@ -78,9 +91,10 @@ const SIGNAL = RING_REQUESTS + 1;
 const QUEUE = RING_REQUESTS + 2;
 /** Room for all requests, many interrupts, and a poll of each device. */
 const ENTRIES = 512;
-/** {u32 tag, i32 result} of the requests that end together, in this thread's scratch: an area a disk. */
+/** {u32 tag, i32 result} of the requests that end together, in this thread's scratch: an area a device slot. */
 const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
 const RESULTS_STRIDE = RING_REQUESTS * BLK_RESULT_SIZE;
+const SLOTS = SCRATCH_STRIDE / RESULTS_STRIDE;
 
 /**
  * How long this thread looks for requests and completions before it waits for them, milliseconds. A notification costs the
@@ -114,7 +128,7 @@ export class RingLoop {
   readonly #mayPoll = availableParallelism() > 1;
 
   /** Undefined where io_uring is missing, too old, or forbidden. */
-  static open(io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer): RingLoop | undefined {
+  static open(io: IoQueues, linear: LinearMemory, ramSize: number, disks: DiskTable, blocking: DiskServer): RingLoop | undefined {
     let ring: IoUring | undefined;
     try {
       ring = new IoUring(ENTRIES);
@@ -126,13 +140,13 @@ export class RingLoop {
     }
   }
 
-  private constructor(ring: IoUring, io: IoQueues, linear: LinearMemory, ramSize: number, disks: readonly OpenDisk[], blocking: DiskServer) {
+  private constructor(ring: IoUring, io: IoQueues, linear: LinearMemory, ramSize: number, disks: DiskTable, blocking: DiskServer) {
     this.#ring = ring;
     this.#io = io;
     this.#unfinished = new Set(io.queues.keys());
     this.#server = new RingDiskServer(ring, linear, ramSize, disks, blocking);
-    this.#results = new Int32Array(linear.memory.buffer, RESULTS, (disks.length * RESULTS_STRIDE) / 4);
-    this.#counts = new Int32Array(disks.length);
+    this.#results = new Int32Array(linear.memory.buffer, RESULTS, (SLOTS * RESULTS_STRIDE) / 4);
+    this.#counts = new Int32Array(SLOTS);
     this.#oneAt = Number(addressOf(this.#one));
     this.#watch(io.commandFd, COMMAND);
     io.queues.forEach(({ fd }, i) => this.#watch(fd, QUEUE + i));
@@ -208,11 +222,13 @@ export class RingLoop {
 
   #round(wait: number): void {
     this.#ring.enter(wait, this.#onDone);
-    for (let disk = 0; disk < this.#counts.length; disk++) {
-      const count = this.#counts[disk] as number;
+    const { queues } = this.#io;
+    for (let which = 0; which < queues.length; which++) {
+      const { slot } = queues[which] as { slot: number };
+      const count = this.#counts[slot] as number;
       if (count === 0) continue;
-      this.#counts[disk] = 0;
-      if (this.#io.complete((this.#io.queues[disk] as { slot: number }).slot, RESULTS + disk * RESULTS_STRIDE, count)) this.#unfinished.add(disk);
+      this.#counts[slot] = 0;
+      if (this.#io.complete(slot, RESULTS + slot * RESULTS_STRIDE, count)) this.#unfinished.add(which);
     }
   }
 

@@ -1,104 +1,32 @@
-import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, readvSync, type Stats, statSync, writevSync, writeSync } from 'node:fs';
+import { fdatasyncSync, readvSync, writevSync, writeSync } from 'node:fs';
 import {
-  VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES,
-  VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
-} from '../../assembly/contract/generated/virtio.ts';
-import { SECTOR } from '../../assembly/contract/devices.ts';
-import { HOST_BLK_SYNC, HOST_PENDING } from '../../assembly/contract/hooks.ts';
-import { EINVAL, EIO, ENODEV, ENOSYS, EOPNOTSUPP, EROFS } from '../../assembly/contract/generated/errno.ts';
-import { RAM_BASE } from '../../assembly/core/layout.ts';
-import { VmmError } from '../../base/errors.ts';
-import { fallocateTry, flock } from '../host/sys.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, LOCK_EX, LOCK_NB, LOCK_SH } from '../host/uapi/linux.ts';
-
-/** A raw disk image as the user named it. */
-export interface DiskSpec {
-  readonly path: string;
-  readonly readOnly: boolean;
-  /** Serial number the guest reads (VIRTIO_BLK_T_GET_ID), at most 20 bytes. */
-  readonly id: string;
-}
-
-/** What a thread needs to serve a disk: descriptors are the process's, so it can be posted to a worker. */
-export interface OpenDisk extends DiskSpec {
-  readonly fd: number;
-  /** Whole sectors, in bytes. */
-  readonly size: number;
-}
-
-/** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
-export function openDisk(spec: DiskSpec): OpenDisk {
-  const fail = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('DISK_OPEN', `disk ${spec.path}: ${what}`, { hint, cause });
-  if (Buffer.byteLength(spec.id) > VIRTIO_BLK_ID_BYTES) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than ${VIRTIO_BLK_ID_BYTES} bytes`, { hint: 'shorten id=' });
-  let fd: number;
-  try {
-    if (statSync(spec.path).isDirectory()) throw fail('is a directory', 'give a raw image file or a block device');
-    fd = openSync(spec.path, spec.readOnly ? 'r' : 'r+');
-  } catch (cause) {
-    if (cause instanceof VmmError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
-    const hint = code === 'EACCES' || code === 'EROFS' ? 'add `,ro` to open it read-only' : 'check the path of --disk';
-    throw fail(`cannot be opened: ${code}`, hint, cause);
-  }
-  const stat = fstatSync(fd);
-  if (!stat.isFile() && !stat.isBlockDevice()) {
-    closeSync(fd);
-    throw fail('is neither a file nor a block device', 'give a raw image file or a block device');
-  }
-  const bytes = stat.isFile() ? stat.size : deviceSize(stat);
-  const size = Math.floor(bytes / SECTOR) * SECTOR;
-  if (size === 0) {
-    closeSync(fd);
-    throw new VmmError('DISK_SIZE', `disk ${spec.path}: ${bytes} bytes are less than one sector of ${SECTOR}`, { hint: 'grow the image, for example with truncate -s' });
-  }
-  if (!lock(fd, spec.readOnly)) {
-    closeSync(fd);
-    throw new VmmError('DISK_BUSY', `disk ${spec.path}: another machine has it open${spec.readOnly ? ' for writing' : ''}`, {
-      hint: spec.readOnly ? 'stop that machine first' : 'stop that machine first, or open it `,ro` in both',
-    });
-  }
-  return { ...spec, fd, size };
-}
-
-/** False when somebody else's lock is in the way. A file system without locks, or a missing FFI library, is no obstacle. */
-function lock(fd: number, shared: boolean): boolean {
-  try {
-    return flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  } catch (error) {
-    if (error instanceof VmmError) return true;
-    throw error;
-  }
-}
-
-/** Bytes of a block device, for which stat has no size: Linux shows it in sectors of 512 bytes in sysfs. */
-function deviceSize(stat: Stats): number {
-  // gnu_dev_major and gnu_dev_minor of glibc, for the 32 bits that Linux uses
-  const major = (stat.rdev >>> 8) & 0xfff;
-  const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);
-  try {
-    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1')) * SECTOR;
-  } catch {
-    return 0;
-  }
-}
+  VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+} from '../../../assembly/contract/generated/virtio.ts';
+import { HOST_BLK_SYNC, HOST_PENDING } from '../../../assembly/contract/hooks.ts';
+import { EINVAL, EIO, ENODEV, ENOSYS, EOPNOTSUPP, EROFS } from '../../../assembly/contract/generated/errno.ts';
+import { RAM_BASE } from '../../../assembly/core/layout.ts';
+import { VmmError } from '../../../base/errors.ts';
+import { fallocateTry } from '../../host/sys.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE } from '../../host/uapi/linux.ts';
+import type { DiskTable, ServedDisk } from './table.ts';
 
 /**
  * Serves block requests with system calls that block the calling thread. Buffers are ranges of the shared linear
  * memory; each is checked against guest RAM here, whatever the core already checked.
  */
 export class DiskServer {
-  readonly #disks: readonly OpenDisk[];
+  readonly #disks: DiskTable;
   readonly #buffer: SharedArrayBuffer;
   readonly #words: Uint32Array;
   readonly #ramEnd: number;
-  /** Disks whose file system cannot punch holes, or zero a range: bit n for disk n. */
+  /** Disks whose file system cannot punch holes, or zero a range: bit n for slot n. */
   #noPunch = 0;
   #noZeroRange = 0;
   readonly #onError: (disk: number, errno: number) => void;
   readonly #told = new Set<string>();
 
-  /** `onError`: the host could not do what a guest asked for rightly; once for each disk and errno. */
-  constructor(memory: WebAssembly.Memory, ramSize: number, disks: readonly OpenDisk[], onError: (disk: number, errno: number) => void = () => {}) {
+  /** `disk`, here and below, is a device slot. `onError`: the host could not do what a guest asked for rightly; once for each disk and errno. */
+  constructor(memory: WebAssembly.Memory, ramSize: number, disks: DiskTable, onError: (disk: number, errno: number) => void = () => {}) {
     this.#onError = onError;
     this.#disks = disks;
     this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
@@ -124,7 +52,7 @@ export class DiskServer {
   }
 
   #serve(disk: number, op: number, offset: number, iov: number, count: number): number {
-    const target = this.#disks[disk];
+    const target = this.#disks.get(disk);
     if (target === undefined) return -EIO;
     try {
       switch (op) {
@@ -158,7 +86,7 @@ export class DiskServer {
     }
   }
 
-  #move(disk: OpenDisk, offset: number, iov: number, count: number, write: boolean): number {
+  #move(disk: ServedDisk, offset: number, iov: number, count: number, write: boolean): number {
     const views: Uint8Array[] = [];
     let total = 0;
     for (let i = 0; i < count; i++) {
@@ -191,7 +119,7 @@ export class DiskServer {
     let result = unmap ? this.#punch(disk, offset, length) : -EOPNOTSUPP;
     if (refused(result)) result = this.#zeroRange(disk, offset, length);
     if (!refused(result)) return result;
-    const { fd } = this.#disks[disk] as OpenDisk;
+    const { fd } = this.#disks.get(disk) as ServedDisk;
     const zeros = new Uint8Array(Math.min(length, 1 << 20));
     for (let done = 0; done < length; ) done += writeSync(fd, zeros, 0, Math.min(zeros.length, length - done), offset + done);
     return 0;
@@ -213,7 +141,7 @@ export class DiskServer {
 
   #fallocate(disk: number, mode: number, offset: number, length: number): number {
     try {
-      return fallocateTry((this.#disks[disk] as OpenDisk).fd, mode, offset, length);
+      return fallocateTry((this.#disks.get(disk) as ServedDisk).fd, mode, offset, length);
     } catch (error) {
       if (error instanceof VmmError) return -EOPNOTSUPP; // no FFI library
       throw error;

@@ -1,0 +1,182 @@
+import { closeSync } from 'node:fs';
+import { BLK_DISCARD, BLK_READ_ONLY, SECTOR } from '../../../assembly/contract/devices.ts';
+import { VIRTIO_BLK_ID_BYTES } from '../../../assembly/contract/generated/virtio.ts';
+import { VmmError } from '../../../base/errors.ts';
+import { HOST_EV_DISK_ERROR } from '../../../assembly/contract/machine.ts';
+import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
+import type { HostHooks } from '../../core/hooks.ts';
+import { threads } from '../../threads/pool.ts';
+import type { DevicePort, HostDevice } from '../device.ts';
+import { type OpenDisk, openDisk, type DiskSpec } from './open.ts';
+import { DiskServer } from './server.ts';
+import { DiskTable } from './table.ts';
+import type { DiskThread } from './thread.ts';
+
+/** So many notifications of disks are more than a container's start needs: who sends them has a use for a thread. */
+const KICKS_MAX = 512;
+
+/** The hooks of any thread that works on disks' queues with system calls that block. `data`: DiskTable.buffer. */
+export function diskHooks(memory: WebAssembly.Memory, ramSize: number, data: unknown, onEvent: (kind: number, a: number, b: bigint) => void): Partial<HostHooks> {
+  const server = new DiskServer(memory, ramSize, new DiskTable(data as SharedArrayBuffer), (disk, errno) => onEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+  return { blk: (disk, op, offset, iov, count) => server.request(disk, op, offset, iov, count) };
+}
+
+/**
+ * The disks of one machine, and who works for them: whoever rings, where a thread of the guest's rings (the software CPU); else the
+ * main thread, until it has spent as long on them as a thread takes to start, or was notified often: then a thread of their own
+ * pays. VMM_IO=thread gives them one from the start.
+ */
+export class Disks {
+  readonly #table = new DiskTable();
+  readonly #devices: Disk[] = [];
+  #ports: DevicePort[] = [];
+  #server: DiskServer | undefined;
+  /** What this thread has spent on disks in this life, milliseconds, and their notifications. */
+  #ms = 0;
+  #kicks = 0;
+  #moving = false;
+
+  /** A disk for the machine's list. Throws as openDisk. */
+  open(spec: DiskSpec): HostDevice {
+    return this.#device(openDisk(spec));
+  }
+
+  /** An empty drive: a disk of capacity 0, writable, which `insert` fills. */
+  spare(): HostDevice {
+    return this.#device(undefined);
+  }
+
+  /** Puts a disk into an empty drive, also while the guest runs; it stays through resets. Throws as openDisk, and DISK_SPARE. */
+  insert(spec: DiskSpec): void {
+    const drive = this.#devices.find((device) => device.disk === undefined);
+    if (drive === undefined) throw new VmmError('DISK_SPARE', `disk ${spec.path}: the machine has no empty drive`, { hint: 'give it more spare drives before it starts' });
+    drive.insert(openDisk(spec));
+  }
+
+  #device(disk: OpenDisk | undefined): Disk {
+    const device = new Disk(this, this.#table, disk);
+    this.#devices.push(device);
+    return device;
+  }
+
+  attach(port: DevicePort): void {
+    if (this.#ports.length === 0) this.#server = new DiskServer(port.memory, port.ramSize, this.#table, (disk, errno) => port.event(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
+    this.#ports.push(port);
+    if (this.#ports.length === this.#devices.length && process.env['VMM_IO'] === 'thread') this.#move();
+  }
+
+  detach(): void {
+    this.#ports = [];
+    this.#server = undefined;
+    [this.#ms, this.#kicks, this.#moving] = [0, 0, false];
+  }
+
+  request(slot: number, op: number, offset: number, iov: number, count: number): number {
+    return (this.#server as DiskServer).request(slot, op, offset, iov, count);
+  }
+
+  /** A disk's driver has notified this thread. */
+  notified(port: DevicePort, queue: number): void {
+    this.#kicks++;
+    this.#serve(port, queue);
+  }
+
+  /** Works on a disk's queue here. */
+  #serve(port: DevicePort, queue: number): void {
+    if (this.#ports.length === 0) return;
+    const start = performance.now();
+    const more = port.core.device_process(port.slot, queue) > 0;
+    this.#ms += performance.now() - start;
+    if ((this.#ms > threads.startMs || this.#kicks > KICKS_MAX) && !this.#moving) void this.#moveWhenReady();
+    if (more) setImmediate(() => this.#serve(port, queue));
+  }
+
+  /** Between two calls of `#serve`, whose requests are over then. */
+  async #moveWhenReady(): Promise<void> {
+    this.#moving = true;
+    const ports = this.#ports;
+    try {
+      await threads.ready();
+      if (this.#ports === ports && ports.length > 0) this.#move();
+    } catch {
+      // There is no thread to be had: this one goes on.
+    }
+  }
+
+  #move(): void {
+    const own: DiskThread['own'] = { table: this.#table.buffer, blocking: process.env['VMM_IO'] === 'blocking' };
+    this.#moving = true;
+    this.#ports[0]?.thread('io', this.#ports.map(({ slot }) => slot), own);
+  }
+}
+
+class Disk implements HostDevice {
+  readonly queues = 1;
+  readonly ringer;
+  readonly #disks: Disks;
+  readonly #table: DiskTable;
+  #port: DevicePort | undefined;
+  disk: OpenDisk | undefined;
+
+  constructor(disks: Disks, table: DiskTable, disk: OpenDisk | undefined) {
+    this.#disks = disks;
+    this.#table = table;
+    this.disk = disk;
+    this.ringer = { kind: 'disk', data: table.buffer };
+  }
+
+  get name(): string {
+    return this.disk === undefined ? 'an empty drive' : `disk ${this.disk.path}`;
+  }
+
+  add(port: DevicePort): number {
+    const { core, slot } = port;
+    const { disk } = this;
+    if (disk !== undefined) this.#table.set(slot, disk);
+    const added = core.blk_add(slot, slot, (disk?.size ?? 0) / SECTOR, disk?.readOnly === true ? BLK_READ_ONLY : BLK_DISCARD, SECTOR, 1);
+    return added !== 0 || disk === undefined ? added : setId(port, disk.id);
+  }
+
+  insert(disk: OpenDisk): void {
+    this.disk = disk;
+    const port = this.#port;
+    if (port === undefined) return;
+    this.#table.set(port.slot, disk);
+    setId(port, disk.id);
+    port.core.blk_set_capacity(port.slot, disk.size / SECTOR);
+  }
+
+  readonly blk: HostHooks['blk'] = (slot, op, offset, iov, count) => this.#disks.request(slot, op, offset, iov, count);
+
+  attach(port: DevicePort): void {
+    this.#port = port;
+    this.#disks.attach(port);
+  }
+
+  kicked(queue: number): void {
+    const port = this.#port;
+    if (port === undefined) return;
+    if (queue !== HOST_KICK_DEVICE) this.#disks.notified(port, queue);
+    else {
+      port.core.device_process(port.slot, HOST_KICK_DEVICE);
+      // DRIVER_OK, perhaps: what was offered before it has been notified in vain.
+      for (let each = 0; each < this.queues; each++) this.#disks.notified(port, each);
+    }
+  }
+
+  detach(): void {
+    this.#port = undefined;
+    this.#disks.detach();
+  }
+
+  close(): void {
+    if (this.disk !== undefined) closeSync(this.disk.fd);
+    this.disk = undefined;
+  }
+}
+
+function setId({ core, slot, scratch }: DevicePort, id: string): number {
+  scratch.bytes.fill(0, 0, VIRTIO_BLK_ID_BYTES);
+  scratch.bytes.set(Buffer.from(id, 'latin1').subarray(0, VIRTIO_BLK_ID_BYTES));
+  return core.blk_id(slot, scratch.offset);
+}
