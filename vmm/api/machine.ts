@@ -5,7 +5,7 @@ export { type GuestFile, guestFile } from '../guest/files.ts';
 export type { DiskSpec } from '../devices/disk/open.ts';
 export { type KvmState, kvmState, needsHardware } from '../machine/accelerator.ts';
 export type { CpuModel } from '../accel/vcpu.ts';
-export type { AccelName, MachineConfig, TraceConfig } from '../machine/config.ts';
+export type { AccelName, ConfineConfig, MachineConfig, TraceConfig } from '../machine/config.ts';
 export type { MachineResult } from '../machine/result.ts';
 export type { MachineDebugger } from '../machine/debugger.ts';
 export { Machine, type MachineListener } from '../machine/machine.ts';

@@ -3,6 +3,7 @@ import type { RunIdentity } from '../api/counted.ts';
 import { guestFile, Machine, type MachineConfig, type MachineResult, namedLines, needsHardware } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { BOOT, bootConfig } from './boot-options.ts';
+import { confineConfig } from './confine.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, refuseConsoleInput } from './counted.ts';
 import { guestLines } from './describe.ts';
 import { debuggerFor } from './gdb.ts';
@@ -33,7 +34,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
   await using gdb = await debuggerFor(options, true, session.note);
   let messages = '';
   await using machine = new Machine(
-    { ...config, debugger: gdb, counted: await counted?.config(() => identity(config), session.note) },
+    { ...config, confine: confineConfig('before-entry', { ...options, symbols: options.symbols ?? options.kernel }), debugger: gdb, counted: await counted?.config(() => identity(config), session.note) },
     {
       console: (bytes) => {
         messages = (messages + Buffer.from(bytes).toString('latin1')).slice(-MESSAGES_KEPT);

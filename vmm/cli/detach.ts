@@ -1,6 +1,6 @@
 /** A container's terminal: raw, with keys that detach it. */
 import type { GuestInput } from './input.ts';
-import { isForeground, toBackground } from './job.ts';
+import { backgroundJob, isForeground } from './job.ts';
 import { KeySequence, type RawTerminal } from './terminal.ts';
 
 /** How often a detached run looks whether it is in the foreground again: `fg` of a job that runs sends no signal. */
@@ -22,6 +22,7 @@ export interface ContainerTerminal {
  */
 export function attachTerminal(terminal: RawTerminal, input: GuestInput, options: ContainerTerminal): void {
   const keys = new KeySequence(options.detachKeys);
+  const toBackground = options.interactive ? backgroundJob() : () => {};
   const onInput = (bytes: Uint8Array): void => {
     if (!options.interactive) {
       if (bytes.includes(CTRL_C)) options.interrupt();

@@ -5,6 +5,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
 import { guestFile, nameAddresses, needsHardware, ownSymbols, Timeline } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
+import { confineConfig } from './confine.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
 import { describeError, guestLines } from './describe.ts';
 import { attachTerminal } from './detach.ts';
@@ -85,6 +86,7 @@ async function makeRun({ options, session, counted, image, gdb, timeline }: Part
       cpuModel: options.cpu,
       debugger: gdb,
       symbols: ownSymbols,
+      confine: confineConfig('after-entry', options),
       counted: await counted?.config(() => identity(options, container, image, size), session.note),
     },
     {

@@ -4,7 +4,7 @@ import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/sp
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { CpuModel } from '../accel/vcpu.ts';
-import type { AccelName } from '../machine/config.ts';
+import type { AccelName, ConfineConfig } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
 import { Machine } from '../machine/machine.ts';
 import type { MachineResult } from '../machine/result.ts';
@@ -35,6 +35,8 @@ export interface GuestConfig {
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** A run in virtual time that repeats. */
   readonly counted?: CountedConfig | undefined;
+  /** The whole process is bound, for good. */
+  readonly confine?: ConfineConfig | undefined;
 }
 
 export interface GuestListener {
@@ -78,6 +80,7 @@ export class Guest implements AsyncDisposable {
         debugger: config.debugger,
         symbols: config.symbols,
         counted: config.counted,
+        confine: config.confine,
       },
       {
         console: async (bytes) => {
