@@ -76,7 +76,7 @@ describe('a process whose guest runs', () => {
 
   it("gdb's socket goes at the end", async () => {
     const socket = join(dir, 'gdb.sock');
-    const started = await start(['boot', '--accel', 'wasm', '--memory', '32', '--gdb', `unix:${socket}`, '--kernel', buildGuest('chatter')], /vmm: gdb[^\n]*\n[^]*./);
+    const started = await start(['boot', '--accel', 'wasm', '--memory', '32', '--gdb', `unix:${socket}`, '--kernel', buildGuest('chatter')], /vmm: gdb[^\n]*\n[\s\S]*./);
     expect(existsSync(socket)).toBe(true);
     expect(threads(started.pid)).toEqual([BOUND]);
     started.removeAllListeners('close');
