@@ -87,6 +87,14 @@ export const FILES = {
       'struct io_uring_cqe': 'user_data res flags',
     },
   },
+  'vmm/seccomp/generated/bpf.ts': {
+    source: '<linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>',
+    headers: ['linux/seccomp.h', 'linux/filter.h', 'linux/audit.h'],
+    constants: `BPF_LD BPF_W BPF_ABS BPF_JMP BPF_JA BPF_JEQ BPF_JGE BPF_JGT BPF_ALU BPF_AND BPF_K BPF_RET BPF_MAXINSNS
+      SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL_THREAD SECCOMP_RET_TRAP SECCOMP_RET_ERRNO SECCOMP_RET_TRACE SECCOMP_RET_LOG SECCOMP_RET_ALLOW SECCOMP_RET_DATA
+      SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW AUDIT_ARCH_X86_64 AUDIT_ARCH_I386`,
+    structs: { 'struct seccomp_data': 'nr arch args' },
+  },
   'vmm/host/uapi/lockdown.ts': {
     source: '<sys/syscall.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7))',
     headers: ['sys/syscall.h', 'linux/seccomp.h', 'linux/filter.h', 'linux/audit.h', 'linux/capability.h', 'linux/landlock.h', 'sched.h', 'fcntl.h', 'errno.h', 'sys/mman.h'],

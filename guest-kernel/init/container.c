@@ -12,6 +12,7 @@
 
 #include "cgroup.h"
 #include "device.h"
+#include "device_rules.h"
 #include "ports.h"
 #include "process.h"
 #include "protocol.h"
@@ -199,8 +200,8 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 	c->next = containers;
 	containers = c;
 	if (choose_namespaces(s, l, &flags, &pid_namespace, f) ||
-	    cgroup_create(c->id, &s->cgroup, &c->cgroup, f) || (!s->sandbox && make_devpts(c, f)) ||
-	    (s->has_overlay && open_space(s, l, c, f))) {
+	    cgroup_create(c->id, &s->cgroup, &c->cgroup, f) || restrict_devices(c->cgroup, s, f) ||
+	    (!s->sandbox && make_devpts(c, f)) || (s->has_overlay && open_space(s, l, c, f))) {
 		container_free(c);
 		return -1;
 	}

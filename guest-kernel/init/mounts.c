@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "device.h"
 #include "launch.h"
+#include "nodes.h"
 #include "options.h"
 #include "protocol.h"
 #include "sys.h"
@@ -149,23 +149,6 @@ static int mount_at(int directory, const char *source, const char *fstype, unsig
 	return rc;
 }
 
-static int make_node(const char *path, unsigned type, unsigned major_number, unsigned minor_number, unsigned mode)
-{
-	return mknod(path, type | mode, makedev(major_number, minor_number));
-}
-
-static int make_nodes(struct failure *f)
-{
-	bool made = make_node("/dev/null", S_IFCHR, 1, 3, 0666) == 0 && make_node("/dev/zero", S_IFCHR, 1, 5, 0666) == 0 &&
-		    make_node("/dev/full", S_IFCHR, 1, 7, 0666) == 0 && make_node("/dev/random", S_IFCHR, 1, 8, 0666) == 0 &&
-		    make_node("/dev/urandom", S_IFCHR, 1, 9, 0666) == 0 && make_node("/dev/tty", S_IFCHR, 5, 0, 0666) == 0 &&
-		    symlink("/proc/self/fd", "/dev/fd") == 0 && symlink("/proc/self/fd/0", "/dev/stdin") == 0 &&
-		    symlink("/proc/self/fd/1", "/dev/stdout") == 0 && symlink("/proc/self/fd/2", "/dev/stderr") == 0 &&
-		    symlink("/proc/kcore", "/dev/core") == 0 && symlink("pts/ptmx", "/dev/ptmx") == 0;
-
-	return made ? 0 : fail(f, ERR_MOUNT, errno, "cannot fill /dev: %s", strerror(errno));
-}
-
 static int attach_terminals(const struct launch *l, int root, struct failure *f)
 {
 	int pts;
@@ -262,24 +245,6 @@ static int mount_requested(int root, const struct mount_spec *m, struct failure 
 		return mount_error(f, m->target);
 	if (mount_at(directory, m->source ? m->source : m->fstype, m->fstype, (unsigned long)m->flags, m->data))
 		return mount_error(f, m->target);
-	close(directory);
-	return 0;
-}
-
-static int make_device(int root, const struct device_spec *d, struct failure *f)
-{
-	const char *slash = strrchr(d->target, '/');
-	unsigned type = d->type == 'c' ? S_IFCHR : d->type == 'b' ? S_IFBLK : S_IFIFO;
-	char parent[MAX_PATH + 1];
-	int directory;
-
-	memcpy(parent, d->target, (size_t)(slash - d->target));
-	parent[slash - d->target] = 0;
-	directory = ensure_directory(root, *parent ? parent : "/", 0755);
-	if (directory < 0 || !strcmp(slash + 1, "..") ||
-	    mknodat(directory, slash + 1, type | (d->mode & 07777), makedev(d->major, d->minor)) ||
-	    fchownat(directory, slash + 1, d->uid, d->gid, AT_SYMLINK_NOFOLLOW))
-		return fail(f, ERR_FILE, errno, "device '%.160s': %s", d->target, strerror(errno));
 	close(directory);
 	return 0;
 }
@@ -406,6 +371,8 @@ static int furnish_lists(const struct container_spec *c, int root, struct failur
 	for (uint32_t i = 0; i < c->device_count; i++)
 		if (make_device(root, &c->devices[i], f))
 			return -1;
+	if (c->all_devices && make_all_devices(root, f))
+		return -1;
 	for (uint32_t i = 0; i < c->sysctls.count; i++)
 		if (set_sysctl(c->sysctls.items[i], f))
 			return -1;

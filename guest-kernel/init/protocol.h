@@ -98,6 +98,8 @@
 #define TAG_REAPER 0x004d
 #define TAG_STOP_SIGNAL 0x004e
 #define TAG_SANDBOX 0x004f
+#define TAG_DEVICE_RULE 0x0051
+#define TAG_ALL_DEVICES 0x0052
 
 #define TAG_KIND 0x0060
 #define TAG_SOURCE 0x0061
@@ -150,6 +152,12 @@
 #define NAMESPACE_JOIN 2
 
 #define FILE_IF_ABSENT 1
+
+#define DEVICE_MKNOD 1
+#define DEVICE_READ 2
+#define DEVICE_WRITE 4
+#define DEVICE_ALL 7
+#define DEVICE_ANY 0xffffffff /* major or minor number */
 
 #define STATUS_EXITED 0
 #define STATUS_SIGNALED 1

@@ -208,6 +208,24 @@ static int take_namespace(const struct field *field, struct container_spec *s, s
 	return invalid(f, field, "unknown namespace");
 }
 
+static int take_device_rule(const struct field *field, struct container_spec *s, struct failure *f)
+{
+	struct device_rule *rule;
+
+	if (field->length != 16)
+		return invalid(f, field, "must have 16 bytes");
+	if (s->device_rule_count == MAX_DEVICE_RULES)
+		return fail(f, ERR_LIMIT, 0, "more than %d device rules", MAX_DEVICE_RULES);
+	rule = &s->device_rules[s->device_rule_count++];
+	rule->type = get_u32(field->value);
+	rule->major = get_u32(field->value + 4);
+	rule->minor = get_u32(field->value + 8);
+	rule->access = get_u32(field->value + 12);
+	if ((rule->type != 'a' && rule->type != 'b' && rule->type != 'c') || !rule->access || rule->access & ~(uint32_t)DEVICE_ALL)
+		return invalid(f, field, "unknown type or access");
+	return 0;
+}
+
 static int take_rlimit(const struct field *field, struct process_spec *s, struct failure *f)
 {
 	struct rlimit_spec *limit;
@@ -362,6 +380,12 @@ static int container_field(struct arena *a, const struct field *field, struct co
 		break;
 	case TAG_SANDBOX:
 		rc = take_flag(field, &s->sandbox, f);
+		break;
+	case TAG_DEVICE_RULE:
+		rc = take_device_rule(field, s, f);
+		break;
+	case TAG_ALL_DEVICES:
+		rc = take_flag(field, &s->all_devices, f);
 		break;
 	case TAG_STOP_SIGNAL:
 		rc = take_u32(field, &s->stop_signal, f);

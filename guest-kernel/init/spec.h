@@ -57,6 +57,14 @@ struct device_spec {
 	uint32_t type, major, minor, mode, uid, gid;
 };
 
+#define MAX_DEVICE_RULES 64
+
+struct device_rule {
+	uint32_t type; /* 'c', 'b' or 'a' (both) */
+	uint32_t major, minor; /* DEVICE_ANY: each */
+	uint32_t access; /* DEVICE_* that it allows */
+};
+
 enum namespace_index { NS_PID, NS_UTS, NS_IPC, NS_CGROUP, NS_NET, NS_COUNT };
 extern const uint32_t namespace_flags[NS_COUNT];
 
@@ -78,6 +86,9 @@ struct container_spec {
 	uint32_t file_count;
 	struct device_spec *devices;
 	uint32_t device_count;
+	struct device_rule device_rules[MAX_DEVICE_RULES];
+	uint32_t device_rule_count;
+	bool all_devices;
 	char *hostname, *domain;
 	struct strings masked, readonly, sysctls, cgroup;
 	struct namespace_spec namespaces[NS_COUNT];

@@ -19,6 +19,7 @@ const VMM_MAY_IMPORT = {
   host: [],
   boot: [],
   agent: [],
+  seccomp: [],
   time: ['host'],
   core: ['host', 'time'],
   threads: ['core'],
@@ -28,7 +29,7 @@ const VMM_MAY_IMPORT = {
   machine: ['host', 'boot', 'core', 'time', 'threads', 'kvm', 'devices', 'accel'],
   gdb: ['accel', 'machine'],
   guest: ['host', 'boot', 'agent', 'time', 'accel', 'devices', 'machine'],
-  container: ['host/read-bounded.ts', 'agent', 'time', 'guest', 'machine'],
+  container: ['host/read-bounded.ts', 'agent', 'seccomp', 'time', 'guest', 'machine'],
   api: ['agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'machine', 'guest', 'container', 'gdb'],
   // What ends the process, the terminal, and a write that is whole.
   cli: ['api', 'host/sys.ts', 'host/tty.ts', 'host/write-whole.ts'],

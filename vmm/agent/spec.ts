@@ -107,6 +107,17 @@ export interface DeviceNode {
   gid?: number;
 }
 
+/** What the processes of a container may do with a device's nodes. */
+export interface DeviceRule {
+  /** 'a': both kinds. */
+  type: 'a' | 'b' | 'c';
+  /** Each when not given. */
+  major?: number;
+  minor?: number;
+  /** Some of r (read), w (write), m (make a node). */
+  access: string;
+}
+
 export type NamespaceName = 'pid' | 'uts' | 'ipc' | 'cgroup' | 'net';
 
 export interface ContainerSpec extends ProcessSpec {
@@ -118,6 +129,10 @@ export interface ContainerSpec extends ProcessSpec {
   mounts?: readonly Mount[];
   files?: readonly ProvidedFile[];
   devices?: readonly DeviceNode[];
+  /** What no rule allows is refused; without any rule nothing is. */
+  deviceRules?: readonly DeviceRule[];
+  /** A node for each device of the machine. */
+  allDevices?: boolean;
   hostname?: string;
   domain?: string;
   maskedPaths?: readonly string[];
@@ -247,6 +262,13 @@ function encodeDevice(device: DeviceNode): FieldWriter {
   return w;
 }
 
+const DEVICE_ACCESS: Readonly<Record<string, number>> = { m: P.DEVICE_MKNOD, r: P.DEVICE_READ, w: P.DEVICE_WRITE };
+
+function writeDeviceRule(w: FieldWriter, rule: DeviceRule): void {
+  const access = [...rule.access].reduce((bits, letter) => bits | (DEVICE_ACCESS[letter] ?? 0), 0);
+  w.u32(P.TAG_DEVICE_RULE, rule.type.charCodeAt(0), rule.major ?? P.DEVICE_ANY, rule.minor ?? P.DEVICE_ANY, access);
+}
+
 function writeNamespaces(w: FieldWriter, namespaces: ContainerSpec['namespaces']): void {
   for (const [name, choice] of Object.entries(namespaces ?? {})) {
     const flag = CLONE_FLAGS[name as NamespaceName];
@@ -287,6 +309,8 @@ export function encodeStart(container: number, process: number, spec: ContainerS
   for (const mount of spec.mounts ?? []) w.nested(P.TAG_MOUNT, encodeMount(mount));
   for (const file of spec.files ?? []) w.nested(P.TAG_FILE, encodeFile(file));
   for (const device of spec.devices ?? []) w.nested(P.TAG_DEVICE, encodeDevice(device));
+  for (const rule of spec.deviceRules ?? []) writeDeviceRule(w, rule);
+  if (spec.allDevices === true) w.flag(P.TAG_ALL_DEVICES);
   for (const path of spec.maskedPaths ?? []) w.string(P.TAG_MASKED_PATH, path);
   for (const path of spec.readonlyPaths ?? []) w.string(P.TAG_READONLY_PATH, path);
   for (const setting of spec.sysctls ?? []) w.string(P.TAG_SYSCTL, setting);

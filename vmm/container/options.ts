@@ -4,6 +4,7 @@ import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { capabilitySet } from './capabilities.ts';
 import { containerEnvironment } from './env.ts';
 import type { Rlimit } from './limits.ts';
+import type { Security } from './security.ts';
 import { signalNumber } from './signals.ts';
 
 export interface TmpfsMount {
@@ -30,6 +31,8 @@ export interface ContainerOptions {
   readonly rlimits?: readonly Rlimit[] | undefined;
   /** Bit n is capability n of linux/capability.h (`capabilitySet`). */
   readonly capabilities?: bigint | undefined;
+  /** As Docker has it when not given. */
+  readonly security?: Security | undefined;
   readonly init?: boolean | undefined;
   readonly interactive?: boolean | undefined;
   readonly tty?: boolean | undefined;
@@ -61,6 +64,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     tmpfs: options.tmpfs ?? [],
     rlimits: options.rlimits ?? [],
     capabilities: options.capabilities ?? capabilitySet([], []),
+    security: options.security ?? {},
     init: options.init ?? false,
     interactive: options.interactive ?? false,
     tty,

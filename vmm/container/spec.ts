@@ -2,6 +2,7 @@ import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { processArguments, type WholeOptions } from './options.ts';
+import { securitySpec, writableMounts } from './security.ts';
 
 /** Serial numbers by which init finds its disks. */
 export const ROOT_SERIAL = 'root';
@@ -26,9 +27,6 @@ const STANDARD_MOUNTS: readonly Mount[] = [
   { target: '/dev/shm', fstype: 'tmpfs', device: 'shm', flags: MS_NOSUID | MS_NOEXEC | MS_NODEV, data: 'mode=1777,size=65536k' },
 ];
 
-const MASKED_PATHS = ['/proc/asound', '/proc/acpi', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'];
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
 /** As Docker sets them for a container with a network of its own: any user may bind port 80 and ping. */
 const SYSCTLS = ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'];
 
@@ -46,7 +44,7 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
   if (args.length === 0 || args[0] === '') {
     throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
   }
-  const caps = options.capabilities;
+  const { capabilities: caps, security } = options;
   const user = options.user ?? image.user;
   const root = isRoot(user);
   const workdir = options.workdir ?? image.workingDir;
@@ -64,14 +62,13 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
     overlay: options.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: SCRATCH_SERIAL },
     readOnly: options.readOnly,
-    mounts: [...STANDARD_MOUNTS, ...options.tmpfs.map(tmpfsMount)],
+    mounts: [...(security.privileged === true ? writableMounts(STANDARD_MOUNTS) : STANDARD_MOUNTS), ...options.tmpfs.map(tmpfsMount)],
     files: [
       { target: '/etc/hostname', content: `${options.hostname}\n` },
       { target: '/etc/hosts', content: hostsFile(options.hostname) },
     ],
     hostname: options.hostname,
-    maskedPaths: MASKED_PATHS,
-    readonlyPaths: READONLY_PATHS,
+    ...securitySpec(security, caps),
     sysctls: SYSCTLS,
     cgroup: options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`],
     init: options.init,

@@ -93,6 +93,8 @@ export const TAG_NAMESPACE = 0x004c;
 export const TAG_REAPER = 0x004d;
 export const TAG_STOP_SIGNAL = 0x004e;
 export const TAG_SANDBOX = 0x004f;
+export const TAG_DEVICE_RULE = 0x0051;
+export const TAG_ALL_DEVICES = 0x0052;
 
 export const TAG_KIND = 0x0060;
 export const TAG_SOURCE = 0x0061;
@@ -145,6 +147,12 @@ export const NAMESPACE_VM = 1;
 export const NAMESPACE_JOIN = 2;
 
 export const FILE_IF_ABSENT = 1;
+
+export const DEVICE_MKNOD = 1;
+export const DEVICE_READ = 2;
+export const DEVICE_WRITE = 4;
+export const DEVICE_ALL = 7;
+export const DEVICE_ANY = 0xffffffff; // major or minor number
 
 export const STATUS_EXITED = 0;
 export const STATUS_SIGNALED = 1;

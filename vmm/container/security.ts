@@ -1,0 +1,113 @@
+/** What keeps a container from the machine around it: system calls, devices, paths of /proc and /sys. As Docker has it unless told otherwise. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { VmmError } from '../../base/errors.ts';
+import type { ContainerSpec, DeviceRule, Mount } from '../agent/spec.ts';
+import { compileProfile } from '../seccomp/compile.ts';
+import { parseProfile } from '../seccomp/docker-json.ts';
+import { defaultFilter } from '../seccomp/filter.ts';
+import { CAPABILITIES } from './capabilities.ts';
+
+/** Longest profile, bytes. */
+const PROFILE_MAX = 1 << 20;
+
+export interface Security {
+  /** Text of a profile as Docker takes it; not given: Docker's default. */
+  readonly seccomp?: string | 'unconfined';
+  readonly noNewPrivileges?: boolean;
+  /** Neither masked nor read-only paths. */
+  readonly systemPaths?: 'unconfined';
+  /** No wall but the namespaces: all devices, all calls, /sys and the cgroup writable. The capabilities are said apart. */
+  readonly privileged?: boolean;
+}
+
+const MASKED_PATHS = [
+  '/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug',
+  '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap',
+];
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+/** Docker's and runc's: any node may be made, these may be used: null, zero, full, random, urandom, tty, console, ptmx, terminals. */
+const DEVICE_RULES: readonly DeviceRule[] = [
+  { type: 'a', access: 'm' },
+  ...[3, 5, 7, 8, 9].map((minor): DeviceRule => ({ type: 'c', major: 1, minor, access: 'rwm' })),
+  ...[0, 1, 2].map((minor): DeviceRule => ({ type: 'c', major: 5, minor, access: 'rwm' })),
+  { type: 'c', major: 136, access: 'rwm' },
+];
+
+/** The parts of a container's specification that this decides. Throws USAGE for a profile that cannot be read. */
+export function securitySpec(security: Security, capabilities: bigint): Partial<ContainerSpec> {
+  const { privileged = false, systemPaths } = security;
+  const filter = seccompFilter(security, capabilities);
+  const open = privileged || systemPaths === 'unconfined';
+  return {
+    maskedPaths: open ? [] : MASKED_PATHS,
+    readonlyPaths: open ? [] : READONLY_PATHS,
+    ...(privileged ? { allDevices: true } : { deviceRules: DEVICE_RULES }),
+    ...(security.noNewPrivileges === true ? { noNewPrivileges: true } : {}),
+    ...(filter === undefined ? {} : { seccomp: { program: filter } }),
+  };
+}
+
+function seccompFilter({ seccomp, privileged }: Security, capabilities: bigint): Uint8Array | undefined {
+  if (seccomp === 'unconfined' || (seccomp === undefined && privileged === true)) return undefined;
+  if (seccomp === undefined) return defaultFilter(capabilities);
+  const names = new Set(CAPABILITIES.filter((_name, bit) => capabilities >> BigInt(bit) & 1n).map((name) => `CAP_${name}`));
+  const profile = parseProfile(seccomp, names);
+  if (profile === undefined) return undefined;
+  try {
+    return compileProfile(profile);
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new VmmError('USAGE', `--security-opt seccomp: the profile is too large: ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** Docker's `--security-opt` values, later ones over earlier ones. */
+export function parseSecurityOptions(values: readonly string[]): Security {
+  let security: Security = {};
+  for (const text of values) {
+    const [name, value] = [text.replace(/[=:].*$/s, ''), /[=:](.*)$/s.exec(text)?.[1]];
+    const bad = (hint: string): VmmError => new VmmError('USAGE', `--security-opt: ${text} is not known`, { hint });
+    if (name === 'no-new-privileges') {
+      if (value !== undefined && value !== 'true' && value !== 'false') throw bad('write no-new-privileges, or with =true or =false');
+      security = { ...security, noNewPrivileges: value !== 'false' };
+    } else if (name === 'seccomp') {
+      if (value === undefined || value === '') throw bad('write seccomp=FILE, seccomp=builtin or seccomp=unconfined');
+      const { seccomp: _before, ...others } = security;
+      security = value === 'builtin' ? others : { ...others, seccomp: value === 'unconfined' ? value : profileText(value) };
+    } else if (name === 'systempaths') {
+      if (value !== 'unconfined') throw bad('write systempaths=unconfined');
+      security = { ...security, systemPaths: value };
+    } else if (name !== 'apparmor' && name !== 'label') {
+      // The guest's kernel has neither AppArmor nor SELinux: what they are asked for is so already, or the machine's wall does it.
+      throw bad('known: seccomp=FILE|builtin|unconfined, no-new-privileges, systempaths=unconfined, apparmor=…, label=…');
+    }
+  }
+  return security;
+}
+
+function profileText(path: string): string {
+  const bad = (what: string, cause?: unknown): VmmError => new VmmError('USAGE', `--security-opt seccomp: ${what}`, { cause, hint: 'give a file with a profile as Docker takes it' });
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    throw bad(`cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, cause);
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw bad(`${path} is not a file`);
+    if (stat.size > PROFILE_MAX) throw bad(`${path} is larger than ${PROFILE_MAX} bytes`);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const MS_RDONLY = 1;
+const WRITABLE = ['/sys', '/sys/fs/cgroup'];
+
+/** The standard mounts with what a privileged container may write to. */
+export function writableMounts(mounts: readonly Mount[], targets: readonly string[] = WRITABLE): readonly Mount[] {
+  return mounts.map((mount) => (targets.includes(mount.target) ? { ...mount, flags: (mount.flags ?? 0) & ~MS_RDONLY } : mount));
+}
