@@ -93,8 +93,11 @@ static int set_time(struct reader r, struct failure *f)
 	struct field field;
 	uint64_t time;
 
-	if (next_field(&r, &field) != 1 || field.tag != TAG_TIME || !field_u64(&field, &time))
-		return fail(f, ERR_INVALID, 0, "SET_TIME: one field TIME of 8 bytes");
+	if (next_field(&r, &field) != 1 || (field.tag != TAG_TIME && field.tag != TAG_TIME_STEP) || !field_u64(&field, &time))
+		return fail(f, ERR_INVALID, 0, "SET_TIME: one field TIME or TIME_STEP of 8 bytes");
+	/* A step does not depend on when it is read; two's complement does for one backwards. */
+	if (field.tag == TAG_TIME_STEP)
+		time += clock_now();
 	return set_clock(time) ? fail(f, ERR_SYSTEM, errno, "clock_settime: %s", strerror(errno)) : 0;
 }
 
@@ -197,6 +200,7 @@ static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct w
 	case MSG_SET_TIME:
 		return outcome_of(set_time(r, f));
 	case MSG_PING:
+		put_u64(w, TAG_CLOCK, clock_now());
 		return NOW;
 	case MSG_SYNC:
 		sync();

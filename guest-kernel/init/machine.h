@@ -9,6 +9,8 @@ extern int null_fd;
 
 void machine_mounts(void);
 void loopback_up(void);
+/* Nanoseconds since 1970. */
+uint64_t clock_now(void);
 int set_clock(uint64_t nanoseconds);
 void add_entropy(const void *seed, uint32_t length);
 

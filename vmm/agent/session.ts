@@ -43,6 +43,10 @@ export interface SessionOptions {
   random?: (length: number) => Uint8Array;
 }
 
+/** What a guest's clock may be off by is half of a way there and back. */
+const CLOCK_WAY_MS = 2;
+const CLOCK_ATTEMPTS = 20;
+
 interface Pending {
   resolve: (fields: Field[]) => void;
   reject: (error: Error) => void;
@@ -206,9 +210,27 @@ export class AgentSession {
     await this.#closed;
   }
 
-  /** Sets the guest's clock; the present time of the host when none is given. */
+  /** Sets the guest's clock: to nanoseconds since 1970, or to the host's within some milliseconds, as after a pause. */
   async setTime(nanoseconds?: bigint): Promise<void> {
-    await this.#request(P.MSG_SET_TIME, new FieldWriter().u64(P.TAG_TIME, nanoseconds ?? this.#now()));
+    if (nanoseconds === undefined && this.#options.now === undefined) await this.#followClock();
+    else await this.#request(P.MSG_SET_TIME, new FieldWriter().u64(P.TAG_TIME, nanoseconds ?? this.#now()));
+  }
+
+  /** A time is read some while after it was written. So the guest's clock is asked for until a way there and back was short, and stepped by the difference. */
+  async #followClock(): Promise<void> {
+    let least = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < CLOCK_ATTEMPTS && least > CLOCK_WAY_MS && this.#failure === undefined; attempt++) {
+      // Whatever keeps guest or host busy at the start is over some time.
+      if (attempt > 0) await new Promise<void>((resolve) => setTimeout(resolve, 2 * attempt).unref());
+      const start = performance.now();
+      const clock = find(await this.#request(P.MSG_PING, new FieldWriter()), P.TAG_CLOCK);
+      const way = performance.now() - start;
+      if (clock === undefined) return;
+      if (way >= least / 2) continue;
+      least = way;
+      const step = this.#now() - BigInt(Math.round(way * 5e5)) - (u64sOf(clock, 1)[0] ?? 0n);
+      await this.#request(P.MSG_SET_TIME, new FieldWriter().u64(P.TAG_TIME_STEP, BigInt.asUintN(64, step)));
+    }
   }
 
   async ping(): Promise<void> {
@@ -255,7 +277,8 @@ export class AgentSession {
   }
 
   #now(): bigint {
-    return this.#options.now?.() ?? BigInt(Date.now()) * 1_000_000n;
+    // The middle of the millisecond.
+    return this.#options.now?.() ?? BigInt(Date.now()) * 1_000_000n + 500_000n;
   }
 
   #random(length: number): Uint8Array {
@@ -343,7 +366,13 @@ export class AgentSession {
     stream.onEnd(() => stream.end());
     const hello = new FieldWriter().u16(P.TAG_VERSION, P.PROTOCOL_VERSION_MIN, P.PROTOCOL_VERSION_MAX);
     hello.bytes(P.TAG_TOKEN, this.#token).u64(P.TAG_TIME, this.#now()).bytes(P.TAG_SEED, this.#random(64));
-    stream.write(encodeMessage(P.MSG_HELLO, 0, this.#nextId++, hello.finish())).catch(() => {});
+    const id = this.#nextId++;
+    stream.write(encodeMessage(P.MSG_HELLO, 0, id, hello.finish())).catch(() => {});
+    // The time in it was read late: the guest was mounting. The command is being prepared meanwhile.
+    const answered = (): void => {
+      if (this.#options.now === undefined) this.#followClock().catch(() => {});
+    };
+    this.#pending.set(id, { resolve: answered, reject: () => {} });
     this.#resolveConnected(stream);
   }
 

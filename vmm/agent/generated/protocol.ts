@@ -53,11 +53,13 @@ export const TAG_OPTIONAL = 0x8000;
 export const TAG_VERSION = 0x0001;
 export const TAG_TOKEN = 0x0002;
 export const TAG_TIME = 0x0003;
+export const TAG_TIME_STEP = 0x0004;
 export const TAG_SEED = 0x8004;
 export const TAG_BUILD = 0x8005;
 export const TAG_FEATURES = 0x8006;
 export const TAG_BOOT_NS = 0x8007;
 export const TAG_KERNEL = 0x8008;
+export const TAG_CLOCK = 0x8009;
 
 export const TAG_CONTAINER = 0x0010;
 export const TAG_PROCESS = 0x0011;
