@@ -4,10 +4,10 @@ import * as P from './generated/protocol.ts';
 import type { Stream } from './transport.ts';
 
 /**
- * Connections that have not named their process yet; a hostile guest can hold no more than this.
- * Beyond it the oldest goes: init sends the header together with the connection.
+ * Connections that have not named their process yet; a hostile guest can hold no more than this, and the device has room
+ * for as many again that have (CONN_MAX). Beyond it the oldest goes: init sends the header together with the connection.
  */
-const MAX_UNNAMED = 1024;
+export const MAX_UNNAMED = 256;
 
 /**
  * Accepts the guest's connections for standard streams. Any process of the guest can connect, so

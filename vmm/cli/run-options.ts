@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { capabilitySet, containerEnvironment, type ContainerOptions, parseUlimit, randomId, signalNumber, type TmpfsMount } from '../api/containers.ts';
+import { capabilitySet, containerEnvironment, type ContainerOptions, parseDevice, parseSecurityOptions, parseUlimit, randomId, signalNumber, type SystemdMode, type TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import type { ImageProcessConfig } from '../api/images.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
@@ -33,6 +33,11 @@ const OPTIONS = {
     ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
     capAdd: list('CAP', 'add a capability'),
     capDrop: list('CAP', 'drop a capability'),
+    securityOpt: list('OPTION', 'seccomp=FILE|unconfined, no-new-privileges, systempaths=unconfined'),
+    privileged: flag('all capabilities, calls and devices of the machine; the machine stays the wall'),
+    device: list('PATH[:TARGET][:rwm]', 'give it a device of the guest: /dev/net/tun, /dev/fuse, /dev/loop0 …', parseDevice),
+    systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
+    cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
     rm: flag('accepted for Docker’s sake: nothing of a run is kept'),
   }),
   ...group('Machine', {
@@ -81,7 +86,10 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     readOnly: options.readOnly,
     tmpfs: options.tmpfs,
     rlimits: options.ulimit,
-    capabilities: capabilitySet(options.capAdd, options.capDrop),
+    capabilities: capabilitySet(options.privileged ? ['ALL'] : options.capAdd, options.capDrop),
+    security: { ...parseSecurityOptions(options.securityOpt), privileged: options.privileged, devices: options.device },
+    systemd: options.systemd,
+    cgroupns: options.cgroupns,
     init: options.init,
     interactive: options.interactive,
     tty: options.tty,
@@ -99,6 +107,16 @@ function detachKeys(text: string, option: string): readonly number[] {
   const keys = parseDetachKeys(text);
   if (keys === undefined) throw new VmmError('USAGE', `${option}: ${text} cannot be read`, { hint: 'for example ctrl-p,ctrl-q' });
   return keys;
+}
+
+function systemdMode(text: string, option: string): SystemdMode {
+  if (text !== 'true' && text !== 'false' && text !== 'always') throw new VmmError('USAGE', `${option}: ${text} is not known`, { hint: 'write true, false or always' });
+  return text;
+}
+
+function cgroupNamespace(text: string, option: string): 'private' | 'host' {
+  if (text !== 'private' && text !== 'host') throw new VmmError('USAGE', `${option}: ${text} is not known`, { hint: 'write private or host' });
+  return text;
 }
 
 function containerName(name: string, option: string): string {

@@ -6,6 +6,7 @@ import { containerEnvironment } from './env.ts';
 import type { Rlimit } from './limits.ts';
 import type { Security } from './security.ts';
 import { signalNumber } from './signals.ts';
+import { isSystemd, SYSTEMD_STOP_SIGNAL, type SystemdMode } from './systemd.ts';
 
 export interface TmpfsMount {
   readonly target: string;
@@ -33,6 +34,10 @@ export interface ContainerOptions {
   readonly capabilities?: bigint | undefined;
   /** As Docker has it when not given. */
   readonly security?: Security | undefined;
+  /** Whether PID 1 is a service manager; `true` when not given. */
+  readonly systemd?: SystemdMode | undefined;
+  /** `host`: the machine's cgroups are seen from their root. */
+  readonly cgroupns?: 'private' | 'host' | undefined;
   readonly init?: boolean | undefined;
   readonly interactive?: boolean | undefined;
   readonly tty?: boolean | undefined;
@@ -52,6 +57,7 @@ export type WholeOptions = { readonly [K in keyof ContainerOptions]-?: K extends
 export function withDefaults(options: ContainerOptions, image: ImageProcessConfig): WholeOptions {
   const hostname = options.hostname ?? randomId();
   const tty = options.tty ?? false;
+  const systemd = options.systemd ?? 'true';
   return {
     name: options.name ?? randomId(),
     hostname,
@@ -65,13 +71,20 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     rlimits: options.rlimits ?? [],
     capabilities: options.capabilities ?? capabilitySet([], []),
     security: options.security ?? {},
+    systemd,
+    cgroupns: options.cgroupns ?? 'private',
     init: options.init ?? false,
     interactive: options.interactive ?? false,
     tty,
-    stopSignal: options.stopSignal ?? (image.stopSignal === undefined ? constants.signals.SIGTERM : signalNumber(image.stopSignal, 'the image’s StopSignal')),
+    stopSignal: options.stopSignal ?? stopSignalOf(image, isSystemd(systemd, processArguments(image, options.entrypoint, options.command ?? []))),
     cpuQuota: options.cpuQuota,
     scratch: options.scratch,
   };
+}
+
+function stopSignalOf(image: ImageProcessConfig, systemd: boolean): number {
+  if (image.stopSignal !== undefined) return signalNumber(image.stopSignal, 'the image’s StopSignal');
+  return systemd ? SYSTEMD_STOP_SIGNAL : constants.signals.SIGTERM;
 }
 
 /** Docker's rule: `--entrypoint` drops the image's command too; a command replaces the image's. */

@@ -1,7 +1,7 @@
 /** What keeps a container from the machine around it: system calls, devices, paths of /proc and /sys. As Docker has it unless told otherwise. */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
-import type { ContainerSpec, DeviceRule, Mount } from '../agent/spec.ts';
+import type { ContainerSpec, DeviceNode, DeviceRule, Mount } from '../agent/spec.ts';
 import { compileProfile } from '../seccomp/compile.ts';
 import { parseProfile } from '../seccomp/docker-json.ts';
 import { defaultFilter } from '../seccomp/filter.ts';
@@ -18,6 +18,33 @@ export interface Security {
   readonly systemPaths?: 'unconfined';
   /** No wall but the namespaces: all devices, all calls, /sys and the cgroup writable. The capabilities are said apart. */
   readonly privileged?: boolean;
+  /** Devices of the machine beside the usual ones. */
+  readonly devices?: readonly GrantedDevice[];
+}
+
+/** A device's node in the container, and what may be done with it. */
+export interface GrantedDevice {
+  readonly node: DeviceNode;
+  readonly access: string;
+}
+
+/** Devices of the guest that a container can be given by their names. */
+const DEVICES: Readonly<Record<string, readonly [type: 'c' | 'b', major: number, minor: number]>> = {
+  '/dev/net/tun': ['c', 10, 200], '/dev/fuse': ['c', 10, 229], '/dev/loop-control': ['c', 10, 237], '/dev/kmsg': ['c', 1, 11], '/dev/hwrng': ['c', 10, 183],
+  ...Object.fromEntries([0, 1, 2, 3, 4, 5, 6, 7].map((minor) => [`/dev/loop${minor}`, ['b', 7, minor] as const])),
+};
+
+/** Docker's `--device PATH[:TARGET][:rwm]`; the path is one of the guest's devices. */
+export function parseDevice(text: string, option = '--device'): GrantedDevice {
+  const [path = '', second, third] = text.split(':');
+  const isAccess = (word: string | undefined): word is string => word !== undefined && /^[rwm]{1,3}$/.test(word);
+  const [target, access] = third === undefined && isAccess(second) ? [path, second] : [second ?? path, third ?? 'rwm'];
+  const device = DEVICES[path];
+  if (device === undefined || !target.startsWith('/') || target.endsWith('/') || !isAccess(access)) {
+    throw new VmmError('USAGE', `${option}: ${text} is not a device of the machine`, { hint: `write PATH[:TARGET][:rwm]; there are ${Object.keys(DEVICES).slice(0, 6).join(', ')} to /dev/loop7; the host's own devices are not passed on` });
+  }
+  const [type, major, minor] = device;
+  return { node: { target, type, major, minor, mode: 0o660 }, access };
 }
 
 const MASKED_PATHS = [
@@ -36,13 +63,15 @@ const DEVICE_RULES: readonly DeviceRule[] = [
 
 /** The parts of a container's specification that this decides. Throws USAGE for a profile that cannot be read. */
 export function securitySpec(security: Security, capabilities: bigint): Partial<ContainerSpec> {
-  const { privileged = false, systemPaths } = security;
+  const { privileged = false, systemPaths, devices = [] } = security;
+  const granted = devices.map(({ node: { type, major, minor }, access }): DeviceRule => ({ type: type as 'b' | 'c', major, minor, access }));
   const filter = seccompFilter(security, capabilities);
   const open = privileged || systemPaths === 'unconfined';
   return {
     maskedPaths: open ? [] : MASKED_PATHS,
     readonlyPaths: open ? [] : READONLY_PATHS,
-    ...(privileged ? { allDevices: true } : { deviceRules: DEVICE_RULES }),
+    devices: devices.map(({ node }) => node),
+    ...(privileged ? { allDevices: true } : { deviceRules: [...DEVICE_RULES, ...granted] }),
     ...(security.noNewPrivileges === true ? { noNewPrivileges: true } : {}),
     ...(filter === undefined ? {} : { seccomp: { program: filter } }),
   };

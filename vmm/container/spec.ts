@@ -3,6 +3,7 @@ import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { processArguments, type WholeOptions } from './options.ts';
 import { securitySpec, writableMounts } from './security.ts';
+import { isSystemd, SYSTEMD_CGROUP, systemdEnvironment, systemdMounts } from './systemd.ts';
 
 /** Serial numbers by which init finds its disks. */
 export const ROOT_SERIAL = 'root';
@@ -48,9 +49,11 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
   const user = options.user ?? image.user;
   const root = isRoot(user);
   const workdir = options.workdir ?? image.workingDir;
+  const systemd = isSystemd(options.systemd, args);
+  const own = systemd ? systemdMounts(options.tmpfs.map(({ target }) => target)) : [];
   const spec: ContainerSpec = {
     args,
-    env: options.env,
+    env: systemd ? systemdEnvironment(options.env) : options.env,
     cwd: workdir === '' ? '/' : workdir,
     stdin: options.interactive,
     tty: options.tty,
@@ -62,7 +65,7 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
     overlay: options.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: SCRATCH_SERIAL },
     readOnly: options.readOnly,
-    mounts: [...(security.privileged === true ? writableMounts(STANDARD_MOUNTS) : STANDARD_MOUNTS), ...options.tmpfs.map(tmpfsMount)],
+    mounts: [...standardMounts(security.privileged === true, systemd), ...own, ...options.tmpfs.map(tmpfsMount)],
     files: [
       { target: '/etc/hostname', content: `${options.hostname}\n` },
       { target: '/etc/hosts', content: hostsFile(options.hostname) },
@@ -70,13 +73,22 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
     hostname: options.hostname,
     ...securitySpec(security, caps),
     sysctls: SYSCTLS,
-    cgroup: options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`],
+    cgroup: [
+      ...(options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`]),
+      ...(systemd || security.privileged === true ? SYSTEMD_CGROUP : []),
+    ],
+    ...(options.cgroupns === 'host' ? { namespaces: { cgroup: 'vm' as const } } : {}),
     init: options.init,
     stopSignal: options.stopSignal,
   };
   if (user !== '') spec.user = user;
   if (options.tty && size !== undefined) spec.size = size;
   return spec;
+}
+
+function standardMounts(privileged: boolean, systemd: boolean): readonly Mount[] {
+  if (privileged) return writableMounts(STANDARD_MOUNTS);
+  return systemd ? writableMounts(STANDARD_MOUNTS, ['/sys/fs/cgroup']) : STANDARD_MOUNTS;
 }
 
 function isRoot(user: string): boolean {
