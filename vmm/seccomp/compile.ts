@@ -4,6 +4,7 @@
  * comparisons for any call. No argument is read on the way to an outcome that depends on none, so that the kernel can keep
  * a bitmap of the calls that are always allowed (kernel/seccomp.c, seccomp_cache_prepare) and run no filter for them.
  */
+import { ENOSYS } from '../../assembly/contract/generated/errno.ts';
 import {
   AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_MAXINSNS, BPF_RET, BPF_W,
   SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD, seccomp_data,
@@ -18,7 +19,6 @@ interface Instruction {
   readonly jf?: number;
 }
 
-const ENOSYS = 38;
 /** Calls of the x32 ABI have this bit; the guest's kernel has no x32. */
 const X32_BIT = 0x4000_0000;
 /** What a conditional jump can skip. */

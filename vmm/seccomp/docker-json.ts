@@ -1,11 +1,11 @@
 /** Seccomp profiles as Docker and podman take them from a file: the OCI runtime's form with archMap, includes and excludes. */
+import { EPERM } from '../../assembly/contract/generated/errno.ts';
 import { VmmError } from '../../base/errors.ts';
 import {
   SECCOMP_RET_ALLOW, SECCOMP_RET_DATA, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_LOG, SECCOMP_RET_TRACE, SECCOMP_RET_TRAP,
 } from './generated/bpf.ts';
 import type { Architecture, ArgumentTest, Operator, Profile, Rule } from './rules.ts';
 
-const EPERM = 1;
 /** Of the guest's kernel. */
 const KERNEL = [6, 12] as const;
 

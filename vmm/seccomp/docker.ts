@@ -3,11 +3,10 @@
  * seccomp/default_linux.go, as of 2026), in a form of our own. Every other call is refused with EPERM. Some are given
  * back with a capability. Of the socket families AF_VSOCK and AF_ALG are refused, io_uring is as a whole.
  */
+import { ENOSYS, EPERM } from '../../assembly/contract/generated/errno.ts';
 import { SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO } from './generated/bpf.ts';
 import type { ArgumentTest, Profile, Rule } from './rules.ts';
 
-const EPERM = 1;
-const ENOSYS = 38;
 
 /** For everybody. Names ending in 32 or 64 and the like are those of i386. */
 const ALWAYS = `

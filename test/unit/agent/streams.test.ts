@@ -43,7 +43,11 @@ function header(process: number): Uint8Array {
 it('whoever opens connections and says nothing takes neither room nor streams from processes', () => {
   expect(MAX_UNNAMED).toBeLessThanOrEqual(CONNECTIONS / 2);
   const attached: number[] = [];
-  const acceptor = new StreamAcceptor(TOKEN, (process) => ({ attach: () => (attached.push(process), () => Promise.resolve()) }) as unknown as ProcessHandle);
+  const attach = (process: number) => () => {
+    attached.push(process);
+    return () => Promise.resolve();
+  };
+  const acceptor = new StreamAcceptor(TOKEN, (process) => ({ attach: attach(process) }) as unknown as ProcessHandle);
   const named = new FakeStream();
   acceptor.accept(named);
   named.feed(header(1));
