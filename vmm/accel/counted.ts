@@ -15,6 +15,7 @@ import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
+import { otherSaved, type SavedVcpus } from './saved.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
 import { cpuAddress, readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 
@@ -104,7 +105,8 @@ class CountedAccelerator implements Accelerator {
     counted.attach(() => this.#counts());
   }
 
-  async start(entry: EntryState, held = false): Promise<void> {
+  async start(entry: EntryState | SavedVcpus, held = false): Promise<void> {
+    if (entry.kind === 'saved-kvm' || entry.kind === 'saved-wasm') throw otherSaved(entry);
     const { cpus, cpuModel } = this.#context;
     const core = this.#core;
     resetCpus(core, cpus, cpuModel ?? 'baseline', Number(this.#nsPerInsn));

@@ -19,6 +19,7 @@ import { cpuidFor } from './kvm-cpuid.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import { KvmQueues } from './kvm-queues.ts';
 import type { KvmThreadMessage, KvmVcpuJob } from './kvm-vcpu.ts';
+import { otherSaved, type SavedVcpus } from './saved.ts';
 import type { Accelerator, AcceleratorContext } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
 
@@ -106,8 +107,10 @@ class KvmAccelerator implements Accelerator {
     vcpu.setMsrs(BOOT_MSRS);
   }
 
-  async start(entry: EntryState, held = false): Promise<void> {
-    setEntryState(this.#vcpu(0), entry);
+  async start(from: EntryState | SavedVcpus, held = false): Promise<void> {
+    if (from.kind === 'saved-wasm') throw otherSaved(from);
+    if (from.kind === 'saved-kvm') (await import('./kvm-saved.ts')).restoreVcpus(this.#machine(), this.#vcpus, from);
+    else setEntryState(this.#vcpu(0), from);
     if (held) this.#wanted = 'pause';
     for (let index = 0; index < this.#context.cpus; index++) this.#startVcpu(index);
     void this.serial.answer(() => this.#wanted === 'stop');
@@ -229,6 +232,11 @@ class KvmAccelerator implements Accelerator {
     this.#queues.close();
   }
 
+  async save(): Promise<SavedVcpus> {
+    const list = this.#system?.msrIndexList() ?? [];
+    return (await import('./kvm-saved.ts')).saveVcpus(this.#machine(), this.#vcpus, list);
+  }
+
   registers(vcpu: number): Registers {
     return readRegisters(this.#vcpu(vcpu));
   }
@@ -261,6 +269,11 @@ class KvmAccelerator implements Accelerator {
     await this.pause();
     this.serial.pass(true);
     this.#context.onExit(exit);
+  }
+
+  #machine(): KvmVm {
+    if (this.#vm === undefined) throw new VmmError('INTERNAL', 'the machine has ended');
+    return this.#vm;
   }
 
   #vcpu(index: number): KvmVcpu {

@@ -3,6 +3,7 @@ import type { SymbolNames } from '../boot/symbols.ts';
 import type { CoreExports } from '../core/exports.ts';
 import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import type { SavedVcpus } from './saved.ts';
 import type { CpuModel, Registers, VcpuExit } from './vcpu.ts';
 
 /** A virtio-mmio device that the machine put into a slot. */
@@ -61,8 +62,13 @@ export interface SerialOutput {
  */
 export interface Accelerator {
   readonly name: 'kvm' | 'wasm';
-  /** Gives the guest its first instruction on vCPU 0; the others wait for INIT and SIPI. `held`: all wait for a resume. */
-  start(entry: EntryState, held?: boolean): Promise<void>;
+  /**
+   * Lets the guest run: from its first instruction on vCPU 0, while the others wait for INIT and SIPI; or from where saved vCPUs of this
+   * accelerator stood, once the machine's memory is back. `held`: all wait for a resume.
+   */
+  start(from: EntryState | SavedVcpus, held?: boolean): Promise<void>;
+  /** The vCPUs as they are; only while paused. Missing where they cannot be taken out of their run (counted runs). */
+  save?(): Promise<SavedVcpus>;
   /** One pulse on GSI `line`, from the main thread. */
   interrupt(line: number): void;
   /**

@@ -14,8 +14,13 @@ export function cpuAddress(index: number): number {
 
 /** Power-up of interrupt controllers and all vCPUs. `timeMode`: 0, or virtual nanoseconds an instruction counts for. */
 export function resetCpus(core: CoreExports, cpus: number, model: CpuModel, timeMode = 0): void {
-  if (model === 'host') throw new VmmError('USAGE', '--cpu host needs KVM: the software CPU is its own', { hint: 'use baseline or x86-64-v2' });
   core.irqchip_reset(cpus);
+  resetVcpus(core, cpus, model, timeMode);
+}
+
+/** Of all vCPUs alone. */
+export function resetVcpus(core: CoreExports, cpus: number, model: CpuModel, timeMode = 0): void {
+  if (model === 'host') throw new VmmError('USAGE', '--cpu host needs KVM: the software CPU is its own', { hint: 'use baseline or x86-64-v2' });
   for (let index = 0; index < cpus; index++) {
     const result = core.cpu_reset(index, model === 'x86-64-v2' ? PROFILE_V2 : PROFILE_BASELINE, timeMode);
     if (result !== 0) throw new VmmError('INTERNAL', `the core refuses vCPU ${index}: ${result}`);

@@ -7,6 +7,7 @@ import type { DeviceThread } from '../threads/device-thread.ts';
 import { threads } from '../threads/pool.ts';
 import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
 import type { Registers, VcpuExit } from './vcpu.ts';
+import { otherSaved, type SavedVcpus } from './saved.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 import type { WasmVcpuJob, WasmVcpuMessage } from './wasm-vcpu.ts';
@@ -59,10 +60,15 @@ class WasmAccelerator implements Accelerator {
     }
   }
 
-  async start(entry: EntryState, held = false): Promise<void> {
-    const { core, cpus, cpuModel } = this.#context;
-    resetCpus(core, cpus, cpuModel ?? 'baseline');
-    setEntry(core, entry);
+  async start(from: EntryState | SavedVcpus, held = false): Promise<void> {
+    const { core, memory, cpus, cpuModel } = this.#context;
+    const model = cpuModel ?? 'baseline';
+    if (from.kind === 'saved-kvm') throw otherSaved(from);
+    if (from.kind === 'saved-wasm') (await import('./wasm-saved.ts')).restoreVcpus(core, memory, from, cpus, model);
+    else {
+      resetCpus(core, cpus, model);
+      setEntry(core, from);
+    }
     void this.serial.answer(() => this.#stopping);
     if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
   }
@@ -115,6 +121,11 @@ class WasmAccelerator implements Accelerator {
     }
     await Promise.all(this.#joined);
     this.serial.pass(true);
+  }
+
+  async save(): Promise<SavedVcpus> {
+    const { core, memory, cpus } = this.#context;
+    return (await import('./wasm-saved.ts')).saveVcpus(core, memory, cpus);
   }
 
   registers(vcpu: number): Registers {
