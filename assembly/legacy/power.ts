@@ -24,6 +24,8 @@ export const POWER_SLEEP_STATUS: u32 = 5;
 /** What a read of `vmm_power` gives: 'V'. */
 const SIGNATURE: u32 = 0x56;
 const RESET_CONTROL_PORT: u32 = 0xcf9;
+/** So that wider OUTs fit, of which the low byte counts: as QEMU's isa-debug-exit with iosize 4. */
+const DEBUG_EXIT_SIZE: u32 = 4;
 /** Reset control register: bit 2 going up resets the CPU (bit 1 says how hard). */
 const RESET_CPU: u32 = 4;
 /** Sleep control register (ACPI 6.5 §4.8.3.7): bits 2 to 4 SLP_TYP, bit 5 SLP_EN; the rest is reserved. */
@@ -39,7 +41,7 @@ export function power_add(): i32 {
   if (result == 0) result = bus_add(BUS_PIO, RESET_CONTROL_PORT, 1, BUS_POWER, POWER_RESET_CONTROL);
   if (result == 0) result = bus_add(BUS_PIO, SLEEP_CONTROL_PORT, 1, BUS_POWER, POWER_SLEEP_CONTROL);
   if (result == 0) result = bus_add(BUS_PIO, SLEEP_STATUS_PORT, 1, BUS_POWER, POWER_SLEEP_STATUS);
-  if (result == 0 && (machine().flags & MACHINE_F_DEBUG_EXIT) != 0) result = bus_add(BUS_PIO, DEBUG_EXIT_PORT, 1, BUS_POWER, POWER_DEBUG_EXIT);
+  if (result == 0 && (machine().flags & MACHINE_F_DEBUG_EXIT) != 0) result = bus_add(BUS_PIO, DEBUG_EXIT_PORT, DEBUG_EXIT_SIZE, BUS_POWER, POWER_DEBUG_EXIT);
   return result;
 }
 
