@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { isElf } from './elf.ts';
 
@@ -56,12 +56,15 @@ class SymbolTable implements SymbolNames {
 export function readSymbols(path: string): SymbolNames | undefined {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // Without waiting for a FIFO's writer.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw new VmmError('SYMBOLS_OPEN', `cannot read symbols from ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'name a System.map or a vmlinux' });
   }
   try {
-    const { size } = fstatSync(fd);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new VmmError('SYMBOLS_OPEN', `${path} is not a regular file`, { hint: 'name a System.map or a vmlinux' });
+    const { size } = stat;
     const read = (position: number, length: number, what: string): Buffer => {
       if (length > MAX_BYTES || position + length > size) throw new VmmError('SYMBOLS_BAD', `${path}: its ${what} lies beyond the file's end or is too large`, { hint: 'the file is damaged' });
       const bytes = Buffer.alloc(length);

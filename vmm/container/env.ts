@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
+import { NothingComes, readBounded } from '../host/read-bounded.ts';
 
 /** Longest file of variables, bytes: execve(2) takes less. */
 const ENV_FILE_MAX = 4 << 20;
@@ -12,7 +12,8 @@ export function containerEnvironment(options: {
   readonly env: readonly string[];
   readonly hostname: string;
   readonly tty: boolean;
-  readonly host: Readonly<Record<string, string | undefined>>;
+  /** The host's variables: a name alone takes the value from there. */
+  readonly host: (name: string) => string | undefined;
 }): string[] {
   const result = new Map<string, string>([
     ['PATH', DEFAULT_PATH],
@@ -27,7 +28,7 @@ export function containerEnvironment(options: {
     }
     if (eq === 0 || entry === '') throw new VmmError('USAGE', `${where}: ${entry} has no name`, { hint: 'write NAME=VALUE' });
     // A bare name takes the host's value, and without one removes the variable.
-    const value = options.host[entry];
+    const value = options.host(entry);
     if (value === undefined) result.delete(entry);
     else result.set(entry, value);
   };
@@ -44,6 +45,7 @@ function envFile(path: string): string[] {
   try {
     bytes = readBounded(path, ENV_FILE_MAX + 1);
   } catch (cause) {
+    if (cause instanceof NothingComes) throw bad(`${path} is a pipe to which nobody writes`, 'name a file, or start its writer first', cause);
     throw bad(`cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, 'check the path', cause);
   }
   if (bytes.length > ENV_FILE_MAX) throw bad(`${path} is larger than ${ENV_FILE_MAX} bytes`, 'give a text file of NAME=VALUE lines');
@@ -62,21 +64,4 @@ function envFile(path: string): string[] {
     if (/\s/.test(name) || line.includes('\0')) throw bad(`${path}: ${JSON.stringify(line.slice(0, 80))} is not NAME=VALUE`, 'names have no white space');
   }
   return lines;
-}
-
-/** The first `most` bytes of a file, which may be a pipe. */
-function readBounded(path: string, most: number): Uint8Array {
-  const fd = openSync(path, 'r');
-  try {
-    const buffer = Buffer.alloc(64 << 10);
-    const parts: Buffer[] = [];
-    let length = 0;
-    for (let n = 1; n > 0 && length < most; length += n) {
-      n = readSync(fd, buffer, 0, Math.min(buffer.length, most - length), null);
-      parts.push(Buffer.from(buffer.subarray(0, n)));
-    }
-    return Buffer.concat(parts);
-  } finally {
-    closeSync(fd);
-  }
 }

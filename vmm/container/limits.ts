@@ -7,6 +7,8 @@ const RLIMITS: Readonly<Record<string, number>> = {
 };
 
 const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
+/** The guest's kernel's fs.nr_open: what no limit of open files may exceed. */
+const NOFILE_MAX = 1_048_576n;
 
 export interface Rlimit {
   readonly resource: number;
@@ -24,6 +26,9 @@ export function parseUlimit(text: string): Rlimit {
   const value = (digits: string): bigint => (BigInt(digits) < 0n ? RLIM_INFINITY : BigInt(digits));
   const soft = value(match[2] as string);
   const hard = match[3] === undefined ? soft : value(match[3]);
+  if (match[1] === 'nofile' && (hard > NOFILE_MAX || soft > NOFILE_MAX)) {
+    throw new VmmError('USAGE', `--ulimit: ${text}: nofile goes up to ${NOFILE_MAX}, the guest's fs.nr_open`, { hint: `give nofile=${NOFILE_MAX} or less` });
+  }
   if (soft > hard) throw new VmmError('USAGE', `--ulimit: ${text}: the soft limit is above the hard one`, { hint: 'swap them' });
   return { resource, soft, hard };
 }

@@ -63,7 +63,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     hostname,
     command: options.command ?? [],
     entrypoint: options.entrypoint,
-    env: options.env ?? containerEnvironment({ image: image.env, envFiles: [], env: [], hostname, tty, host: {} }),
+    env: options.env ?? containerEnvironment({ image: image.env, envFiles: [], env: [], hostname, tty, host: () => undefined }),
     workdir: options.workdir,
     user: options.user,
     readOnly: options.readOnly ?? false,
