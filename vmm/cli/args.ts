@@ -10,7 +10,7 @@ export interface Parsed<T extends OptionTable> {
 
 /** Parses GNU-style options: `--name value`, `--name=value`, `-n value`, `-nvalue`, bundled short flags, `--` ends them. Throws USAGE. */
 export function parseArgs<T extends OptionTable>(argv: readonly string[], command: Command<T>): Parsed<T> {
-  const reader = new Reader(command.options, command.name);
+  const reader = new Reader(command);
   const operands: string[] = [];
   reader.todo = [...argv];
   for (let arg = reader.todo.shift(); arg !== undefined; arg = reader.todo.shift()) {
@@ -32,14 +32,14 @@ class Reader {
   /** Words that are still to be read; an option takes its value from here. */
   todo: string[] = [];
   readonly values: Record<string, unknown>;
-  readonly #command: string;
+  readonly #command: Command;
   readonly #byLong = new Map<string, Named>();
   readonly #byShort = new Map<string, Named>();
 
-  constructor(table: OptionTable, command: string) {
+  constructor(command: Command) {
     this.#command = command;
     this.values = {};
-    for (const named of Object.entries(table)) {
+    for (const named of Object.entries(command.options)) {
       const [key, option] = named;
       this.values[key] = option.initial;
       for (const name of [longName(key), ...(option.alias ?? [])]) this.#byLong.set(name, named);
@@ -69,7 +69,7 @@ class Reader {
     for (let i = 1; i < arg.length; i++) {
       const letter = arg[i] as string;
       const named = this.#byShort.get(letter);
-      if (named === undefined) throw this.#usage(`unknown option -${letter}`);
+      if (named === undefined) throw this.#foreign(letter) ?? this.#usage(`unknown option -${letter}`);
       if (named[1].kind === 'flag') {
         this.values[named[0]] = true;
         continue;
@@ -93,11 +93,17 @@ class Reader {
 
   #unknown(name: string): VmmError {
     const near = nearest(name, this.#byLong.keys());
-    return this.#usage(`unknown option --${name}${near === undefined ? '' : `, did you mean --${near}?`}`);
+    return this.#foreign(name) ?? this.#usage(`unknown option --${name}${near === undefined ? '' : `, did you mean --${near}?`}`);
+  }
+
+  /** For an option that the user knows from elsewhere. */
+  #foreign(name: string): VmmError | undefined {
+    const known = this.#command.foreign?.(name);
+    return known === undefined ? undefined : new VmmError('USAGE', known.message, { hint: known.hint });
   }
 
   #usage(message: string): VmmError {
-    return new VmmError('USAGE', message, { hint: `see \`vmm ${this.#command.split(' ')[0]} --help\`` });
+    return new VmmError('USAGE', message, { hint: `see \`vmm ${this.#command.name.split(' ')[0]} --help\`` });
   }
 }
 

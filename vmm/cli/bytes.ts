@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { VmmError } from '../api/errors.ts';
 
 /** Arguments of Node itself come before ours, so words are counted from the end. Throws USAGE for the first that lost bytes. */
-export function refuseLostBytes(): void {
+export function refuseLostArguments(): void {
   const words = split(readFileSync('/proc/self/cmdline'));
   const own = words.slice(words.length - process.argv.length + 2);
   own.forEach((word, index) => {
@@ -11,7 +11,7 @@ export function refuseLostBytes(): void {
   });
 }
 
-/** Throws USAGE when the variable of our own environment is not UTF-8. */
+/** Throws USAGE when this variable of our own environment is not UTF-8. */
 export function refuseLostVariable(name: string): void {
   const prefix = Buffer.from(`${name}=`);
   const entry = split(readFileSync('/proc/self/environ')).find((candidate) => candidate.subarray(0, prefix.length).equals(prefix));

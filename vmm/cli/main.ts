@@ -28,7 +28,7 @@ const STATUS_READER_GONE = 141;
 /** Each command is loaded when it is asked for: start-up time is a feature. */
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
-  if (argv.some((word) => word.includes('\ufffd'))) (await import('./bytes.ts')).refuseLostBytes();
+  await refuseLostBytes(argv);
   switch (command) {
     case 'run':
       return (await import('./run.ts')).runCommand(rest);
@@ -55,6 +55,18 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     default:
       throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, accel, version' });
   }
+}
+
+/** Variables that name folders. */
+const FOLDERS = ['VMM_STORE', 'VMM_TMPDIR', 'TMPDIR', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'HOME'];
+
+/** Where Node puts U+FFFD the bytes may be other ones, and a path another file. Throws USAGE. */
+async function refuseLostBytes(argv: readonly string[]): Promise<void> {
+  const folder = FOLDERS.find((name) => process.env[name]?.includes('\ufffd'));
+  if (folder === undefined && !argv.some((word) => word.includes('\ufffd'))) return;
+  const bytes = await import('./bytes.ts');
+  bytes.refuseLostArguments();
+  if (folder !== undefined) bytes.refuseLostVariable(folder);
 }
 
 // A defect: Node's own way out would wait for a thread that is in a guest.

@@ -37,6 +37,8 @@ export interface Command<T extends OptionTable = OptionTable> {
   readonly options: T;
   /** Options end at the first argument; the rest is the container's. */
   readonly stopAtArgument?: boolean;
+  /** What to say about an option of another program that users may expect: its name without dashes. */
+  readonly foreign?: (name: string) => { readonly message: string; readonly hint: string } | undefined;
   /** Commands with a few words on each. */
   readonly examples?: readonly (readonly [command: string, what: string])[];
   /** Paragraphs behind the options. */

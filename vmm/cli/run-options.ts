@@ -2,13 +2,16 @@ import { posix } from 'node:path';
 import { capabilitySet, containerEnvironment, type ContainerOptions, parseDevice, parseSecurityOptions, parseUlimit, randomId, signalNumber, type SystemdMode, type TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import type { ImageProcessConfig } from '../api/images.ts';
+import { refuseLostVariable } from './bytes.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
-import { type Command, flag, group, list, type OptionValues, value } from './options.ts';
+import { dockerOption } from './docker-options.ts';
+import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
-const SCRATCH_MIN = 16 * 1024 ** 2;
+/** The empty file system that a scratch disk begins with is as large; init only grows it. */
+const SCRATCH_MIN = 64 * 1024 ** 2;
 const DETACH_KEYS = [0x10, 0x11]; // ctrl-p,ctrl-q
 
 const OPTIONS = {
@@ -38,7 +41,6 @@ const OPTIONS = {
     device: list('PATH[:TARGET][:rwm]', 'give it a device of the guest: /dev/net/tun, /dev/fuse, /dev/loop0 …', parseDevice),
     systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
-    rm: flag('accepted for Docker’s sake: nothing of a run is kept'),
   }),
   ...group('Machine', {
     memory: value('SIZE', 'guest memory (default 512m)', (text, option) => parseMemory(text, option, 'refuse'), { short: 'm', alias: ['mem'] }),
@@ -48,6 +50,23 @@ const OPTIONS = {
   }),
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
+  ...group('Accepted for Docker’s sake, without effect', {
+    rm: flag('nothing of a run is kept'),
+    label: list('NAME=VALUE', 'there is no daemon to tell it', undefined, { short: 'l' }),
+    annotation: list('NAME=VALUE', 'likewise'),
+    logDriver: value('NAME', 'output comes here'),
+    logOpt: list('NAME=VALUE', 'likewise'),
+    expose: list('PORT', 'says what an image listens on, no more'),
+    stopTimeout: value('SECONDS', 'nothing stops a container from elsewhere'),
+    noHealthcheck: flag('there are no health checks'),
+    disableContentTrust: flag('images come from files'),
+    sigProxy: flag('signals are always passed on'),
+    network: value('none', 'there is no network yet', only('none'), { alias: ['net'] }),
+    pull: value('missing|never', 'nothing is fetched yet', only('missing', 'never')),
+    platform: value('linux/amd64', 'the one there is', only('linux/amd64')),
+    restart: value('no', 'a run that ends has ended', only('no')),
+    isolation: value('default', 'a machine of its own', only('default')),
+  }),
   // `-h` is Docker's --hostname here, `-v` its --volume.
   ...group('What is told', { ...REPORT_OPTIONS, help: flag(HELP.help) }),
 };
@@ -60,6 +79,7 @@ export const RUN: Command<typeof OPTIONS> = {
   about: 'Runs a container image in a virtual machine of its own, with Docker’s options and exit statuses.',
   options: OPTIONS,
   stopAtArgument: true,
+  foreign: dockerOption,
   examples: [
     ['vmm run -it debian bash', 'a shell in an image of the store (see `vmm image --help`)'],
     ['vmm run ./rootfs make -C /src', 'a directory as the image; it is never changed'],
@@ -80,7 +100,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     hostname,
     command,
     entrypoint: options.entrypoint,
-    env: containerEnvironment({ image: image.env, envFiles: options.envFile, env: options.env, hostname, tty: options.tty, host: process.env }),
+    env: containerEnvironment({ image: image.env, envFiles: options.envFile, env: options.env, hostname, tty: options.tty, host: hostVariable }),
     workdir: options.workdir,
     user: options.user,
     readOnly: options.readOnly,
@@ -99,8 +119,23 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
   };
 }
 
+/** A variable of our own environment. Throws USAGE when Node has lost its bytes. */
+function hostVariable(name: string): string | undefined {
+  const text = process.env[name];
+  if (text?.includes('\ufffd')) refuseLostVariable(name);
+  return text;
+}
+
 export function detachKeysOf(options: RunOptions): readonly number[] {
   return options.detachKeys ?? DETACH_KEYS;
+}
+
+/** Docker's option, of which these words alone are true here. */
+function only(...words: readonly string[]): Read<string> {
+  return (text, option) => {
+    if (!words.includes(text)) throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: `${words.join(' or ')} is what there is` });
+    return text;
+  };
 }
 
 function detachKeys(text: string, option: string): readonly number[] {
@@ -133,7 +168,7 @@ function hostName(name: string, option: string): string {
 
 function scratchSize(text: string, option: string): number {
   const bytes = parseSize(text, option, 'refuse');
-  if (bytes < SCRATCH_MIN) throw new VmmError('USAGE', `${option}: ${text} is too small`, { hint: 'give 16m or more' });
+  if (bytes < SCRATCH_MIN) throw new VmmError('USAGE', `${option}: ${text} is too small`, { hint: 'give 64m or more' });
   return bytes;
 }
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { type ContainerOptions, type ContainerResult, ContainerRun } from '../api/containers.ts';
+import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitStatus } from '../api/containers.ts';
 import type { RunIdentity } from '../api/counted.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
@@ -199,7 +199,7 @@ async function runToEnd(session: Session, run: ContainerRun, counted: CountedSes
 function statusOf(result: ContainerResult, options: RunOptions): number {
   switch (result.kind) {
     case 'exited':
-      if (result.status.outOfMemory) tell(`vmm: the kernel killed a process for lack of memory: the guest has ${options.memory ?? 512}m (give more with --memory)\n`);
+      tellShortage(result.status, options);
       return result.status.status;
     case 'failed':
       tell(describeError(result.error));
@@ -213,6 +213,14 @@ function statusOf(result: ContainerResult, options: RunOptions): number {
       return STATUS.STATUS_VMM_ERROR;
     }
   }
+}
+
+/** What the status does not say: that the guest had too little of something, and what to do. */
+function tellShortage({ outOfMemory, rootFull }: ExitStatus, { memory = 512, scratch }: RunOptions): void {
+  if (outOfMemory) tell(`vmm: the kernel killed a process for lack of memory: the guest has ${memory}m (give more with --memory)\n`);
+  if (!rootFull) return;
+  if (scratch === undefined) tell('vmm: the container’s root is full: its changes are kept in half of the guest’s memory (keep them on a disk with --scratch SIZE)\n');
+  else tell('vmm: the container’s root is full: the disk of --scratch has no more room (give a larger SIZE)\n');
 }
 
 /** The kernel's messages with the names of its addresses, where our set-up has them. */

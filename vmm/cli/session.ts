@@ -46,6 +46,7 @@ export class Session {
   #ending: Ending | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
+  #acceleratorTold = false;
   /** The terminal may be about to answer something. */
   #asked = false;
 
@@ -71,7 +72,8 @@ export class Session {
 
   /** One line for the user, shown as a line whatever is in it. */
   readonly note = (text: string, about?: 'accelerator'): void => {
-    if (this.#options.quiet) return;
+    if (this.#options.quiet || (about === 'accelerator' && this.#acceleratorTold)) return;
+    this.#acceleratorTold ||= about === 'accelerator';
     if (about === 'accelerator' && !this.#options.verbose) void import('./notes.ts').then(({ firstToday }) => firstToday('software-cpu') && this.#say(text));
     else this.#say(text);
   };

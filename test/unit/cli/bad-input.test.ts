@@ -1,13 +1,14 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeError, oneLine } from '../../../vmm/cli/describe.ts';
+import { describeError, guestLines, oneLine } from '../../../vmm/cli/describe.ts';
 import { openDisk } from '../../../vmm/devices/disk/open.ts';
 import { VmmError } from '../../../base/errors.ts';
 import * as sys from '../../../vmm/host/sys.ts';
-import { ROOT, vmm } from '../../support/cli.ts';
+import { BIN, ROOT, vmm } from '../../support/cli.ts';
+import { multibootKernel } from '../../support/multiboot.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-bad-'));
 const env = { VMM_STORE: join(FOLDER, 'store') };
@@ -112,13 +113,22 @@ const OPTIONS: readonly Case[] = [
   [['run', '--tmpfs', 'run', '@root', 'x'], 'USAGE', /absolute/],
   [['run', '--tmpfs', '/a/..', '@root', 'x'], 'USAGE', /hide the image/],
   [['run', '--tmpfs', '/run:colour=red', '@root', 'x'], 'USAGE', /colour=red/],
-  [['run', '--scratch', '1m', '@root', 'x'], 'USAGE', /16m/],
+  [['run', '--scratch', '63m', '@root', 'x'], 'USAGE', /64m or more/],
   [['run', '-e', '=x', '@root', 'x'], 'USAGE', /no name/],
   [['run', '--env-file', '@missing', '@root', 'x'], 'USAGE', /ENOENT/],
   [['run', '--env-file', '@dir', '@root', 'x'], 'USAGE', /EISDIR/],
   [['run', '--env-file', '/dev/zero', '@root', 'x'], 'USAGE', /larger than/],
   [['run', '--env-file', '@env', '@root', 'x'], 'USAGE', /white space/],
   [['run', '--env-file', '@latin1', '@root', 'x'], 'USAGE', /UTF-8/],
+  [['run', '--env-file', '@fifo', '@root', 'x'], 'USAGE', /nobody writes/],
+  [['run', '--ulimit', 'nofile=1048577', '@root', 'x'], 'USAGE', /nofile goes up to 1048576/],
+  [['run', '--mount', 'type=bind,src=/,dst=/a', '@root', 'x'], 'USAGE', /--mount of Docker is not supported yet/],
+  [['run', '--gpus', 'all', '@root', 'x'], 'USAGE', /--gpus of Docker is not supported yet/],
+  [['run', '-v', '/a:/b', '@root', 'x'], 'USAGE', /-v \(--volume\) of Docker is not supported yet/],
+  [['run', '--network', 'host', '@root', 'x'], 'USAGE', /--network host is not supported yet/],
+  [['run', '--pull', 'always', '@root', 'x'], 'USAGE', /--pull always is not supported yet/],
+  [['boot', '--symbols', '@fifo'], 'SYMBOLS_OPEN', /regular file/],
+  [['boot', '--symbols', '/dev/zero'], 'SYMBOLS_OPEN', /regular file/],
   [['run', '-it', '@root', 'x'], 'USAGE', /not a terminal/],
   [['run', '@root'], 'USAGE', /no command/],
 ];
@@ -224,6 +234,49 @@ describe('help', () => {
   });
 });
 
+/** Runs the CLI below a shell: for descriptors and bytes that Node's spawn does not give. */
+function shell(script: string): { status: number | null; stdout: string; stderr: string } {
+  const result = spawnSync('bash', ['-c', script], { env: { ...process.env, NODE_OPTIONS: '', ...env, XDG_CACHE_HOME: at('cache'), VMM: `${process.execPath} -- ${BIN}` }, encoding: 'utf8' });
+  return { status: result.status, stdout: result.stdout, stderr: result.stderr };
+}
+
+describe('standard output', () => {
+  it.each(['--help', 'version', 'image ls', 'image prune', 'accel', 'run --help'])('of `vmm %s` on a full disk: one line, 125', (command) => {
+    expect(shell(`$VMM ${command} >/dev/full`)).toEqual({ status: 125, stdout: '', stderr: 'vmm: standard output cannot be written: ENOSPC (the disk is full) [OUTPUT_WRITE]\n' });
+  });
+
+  it('whose reader has gone ends the command as SIGPIPE does', () => {
+    expect(shell('{ sleep 0.3; $VMM run --help; echo $? >&2; } | true')).toEqual({ status: 0, stdout: '', stderr: '141\n' });
+  });
+});
+
+describe('bytes that are not UTF-8', () => {
+  it('are refused by name', () => {
+    expect(shell(`$VMM run ${at('root')} echo $'a\\xffb'`)).toEqual({ status: 125, stdout: '', stderr: expect.stringMatching(/^vmm: argument 4 is not UTF-8: a\\xffb \(.*\) \[USAGE\]\n$/) });
+    expect(shell(`X=$'\\xfe' $VMM run -e X ${at('root')} true`).stderr).toMatch(/variable X is not UTF-8: \\xfe/);
+    expect(shell(`VMM_STORE=$'/tmp/\\xff' $VMM image ls`).stderr).toMatch(/variable VMM_STORE is not UTF-8/);
+    // U+FFFD itself is UTF-8.
+    expect(shell("$VMM run no-such-image echo '\ufffd'").stderr).toMatch(/IMAGE_NOT_FOUND/);
+  });
+});
+
+describe('words of other programs', () => {
+  it('vmm -v is the version, image list is ls, harmless options of Docker are taken', () => {
+    expect(shell('$VMM -v').stdout).toMatch(/^vmm \d/);
+    expect(shell('$VMM image list').stdout).toBe(shell('$VMM image ls').stdout);
+    expect(shell('$VMM run --label a=b --network none --pull never --platform linux/amd64 --restart no no-such-image x').stderr).toMatch(/IMAGE_NOT_FOUND/);
+  });
+});
+
+describe('the note about the software CPU', () => {
+  it('comes once a day, with --verbose always, with -q never', () => {
+    const kernel = at('multiboot');
+    multibootKernel(kernel);
+    const boot = (...options: string[]): boolean => /using the software CPU/.test(shell(`$VMM boot ${options.join(' ')} -m 32 --exit-on port --kernel ${kernel}`).stderr);
+    expect([boot('-q'), boot(), boot(), boot('-v')]).toEqual([false, true, false, true]);
+  });
+});
+
 describe('disks are locked', () => {
   it('one may write, or many may read', () => {
     const path = at('disk');
@@ -254,6 +307,11 @@ describe('disks are locked', () => {
 describe('lines of errors', () => {
   it('show control characters instead of sending them', () => {
     expect(describeError(new VmmError('X', 'a\u001b[31mb\nc\u009bd\u202e', { hint: 'e\r' }))).toBe('vmm: a\\u{1b}[31mb\\nc\\u{9b}d\\u{202e} (e\\u{d}) [X]\n');
+  });
+
+  it('of a guest are marked, and show what they would do to a terminal', () => {
+    expect(guestLines('ok\r\n\u001b]0;x\u0007\nvmm: forged [USAGE]\n')).toBe('guest: ok\nguest: \\u{1b}]0;x\\u{7}\nguest: vmm: forged [USAGE]\n');
+    expect(guestLines('')).toBe('');
   });
 
   it('are bounded', () => {

@@ -1,0 +1,127 @@
+/** How `vmm run` behaves when it is ended from outside, or its guest has too little of something. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/busybox-image.ts';
+import { BIN, vmm } from '../support/cli.ts';
+import { Terminal } from '../support/terminal.ts';
+
+let image: string;
+let dir: string;
+const started: ChildProcess[] = [];
+beforeAll(() => {
+  image = busyboxImage();
+  dir = mkdtempSync(join(tmpdir(), 'vmm-ends-'));
+});
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => {
+  rmSync(image, { recursive: true });
+  rmSync(dir, { recursive: true });
+});
+
+const env = (): Record<string, string> => ({ VMM_STORE: join(dir, 'store') });
+
+/** A running vmm: what it wrote so far, and its end. */
+class Run {
+  readonly child: ChildProcess;
+  readonly status: Promise<number | string | null>;
+  text = '';
+
+  constructor(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(process.execPath, ['--', BIN, 'run', '--accel', 'wasm', '-m', '128m', ...args], { env: { ...process.env, NODE_OPTIONS: '', ...env(), ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
+    started.push(this.child);
+    for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (bytes: Buffer) => { this.text += bytes.toString(); });
+    this.status = new Promise((resolve) => this.child.on('close', (status, signal) => resolve(status ?? signal)));
+  }
+
+  async until(pattern: RegExp): Promise<void> {
+    const over = performance.now() + 60_000;
+    while (!pattern.test(this.text)) {
+      if (performance.now() > over) throw new Error(`no ${pattern} in: ${this.text}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+describe('a signal', () => {
+  it.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('%s before the command has started ends the run with 128 + n', async (signal) => {
+    // The debugger holds the guest before its first instruction.
+    const run = new Run(['--gdb', `unix:${join(dir, signal)}`, '--wait', image, 'true']);
+    await run.until(/target remote/);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // the image is imported, handlers are there
+    run.child.kill(signal);
+    expect(await run.status).toBe({ SIGTERM: 143, SIGHUP: 129, SIGINT: 130 }[signal]);
+  });
+
+  it('that the command does not heed is followed by a line on how to end it', async () => {
+    const run = new Run([image, 'sh', '-c', 'trap "" TERM; echo up; while :; do sleep 1; done']);
+    await run.until(/up/);
+    run.child.kill('SIGTERM');
+    await run.until(/vmm: the command goes on after SIGTERM: .*three times.*kill -9 \d+/);
+    run.child.kill('SIGTERM');
+    run.child.kill('SIGKILL');
+    expect(await run.status).toBe('SIGKILL');
+    expect(run.text.match(/goes on after/g)).toHaveLength(1);
+  });
+});
+
+describe('the scratch disk', () => {
+  it('has no name while it is used, so that SIGKILL leaves nothing', async () => {
+    const folder = mkdtempSync(join(dir, 'scratch-'));
+    const run = new Run(['--scratch', '64m', image, 'sh', '-c', 'dd if=/dev/zero of=/big bs=1M count=20 2>/dev/null; echo up; sleep 1000'], { VMM_TMPDIR: folder });
+    await run.until(/up/);
+    expect(readdirSync(folder)).toEqual([]);
+    run.child.kill('SIGKILL');
+    await run.status;
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('a shortage is told with what to do', () => {
+  const shell = (script: string, ...options: string[]) => vmm(['run', '-q', '--accel', 'wasm', '-m', '96m', ...options, image, 'sh', '-c', script], { env: env() });
+
+  it('of memory: 137', async () => {
+    const { status, stderr } = await shell('exec dd if=/dev/zero of=/dev/null bs=76M count=1');
+    expect({ status, stderr }).toEqual({ status: 137, stderr: expect.stringMatching(/vmm: the kernel killed a process for lack of memory: the guest has 96m \(give more with --memory\)\n/) });
+  });
+
+  it('of room in the root', async () => {
+    const { stderr } = await shell('exec cat /dev/zero >/big');
+    expect(stderr).toMatch(/vmm: the container’s root is full: .*--scratch SIZE/);
+    expect((await shell('exec cat /dev/zero >/big', '--scratch', '64m')).stderr).toMatch(/the disk of --scratch has no more room/);
+    expect((await shell('echo x >/small')).stderr).toBe('');
+  });
+});
+
+describe('--record and --replay', () => {
+  it('take limits, and a replay names the option that is another', async () => {
+    const record = join(dir, 'limits');
+    const run = (...options: string[]) => vmm(['run', '-q', '-m', '128m', '--icount', ...options, image, 'true'], { env: env() });
+    expect(await run('--record', record, '--ulimit', 'nofile=100')).toMatchObject({ status: 0, stderr: '' });
+    expect(await run('--replay', record, '--ulimit', 'nofile=100')).toMatchObject({ status: 0, stderr: '' });
+    expect(await run('--replay', record, '--ulimit', 'nofile=101')).toMatchObject({ status: 125, stderr: expect.stringMatching(/recorded with another --ulimit.*\[REPLAY_OTHER\]/) });
+  });
+});
+
+describe('--replay on a terminal', () => {
+  it('what the output makes the terminal answer does not reach the shell', async () => {
+    const record = join(dir, 'record');
+    const script = 'printf "\\033[6n"; sleep 1';
+    const options = ['run', '-q', '-m', '128m', '--icount'];
+    expect((await vmm([...options, '--record', record, image, 'sh', '-c', script], { env: env() })).status).toBe(0);
+    const shell = new Terminal("PS1='host> ' exec bash --norc --noprofile -i", env());
+    try {
+      await shell.until(/host> $/);
+      shell.type(`${process.execPath} -- ${BIN} ${options.join(' ')} --replay ${record} ${image} sh -c '${script}'; read -t 1 -n 9 left; echo "left:[$left]"\n`);
+      await shell.until(/\x1b\[6n/);
+      shell.type('\x1b[5;7R');
+      await shell.until(/left:\[\]\r\n/);
+    } finally {
+      shell.kill();
+    }
+  });
+});
