@@ -31,6 +31,11 @@ describe('vmm boot on the software CPU', () => {
     expect(result.status, result.stderr).toBe(67);
     const without = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', kernel, '--timeout', '1s']);
     expect(without.status).toBe(124);
+    // As QEMU's isa-debug-exit with iosize=4.
+    for (const size of [2, 4] as const) {
+      const wide = await vmm(['boot', '-q', '--accel', 'wasm', '--memory', '32', '--kernel', multibootKernel(join(dir, `wide${size}`), size), '--exit-on', 'port', '--timeout', '20s']);
+      expect({ size, status: wide.status }).toEqual({ size, status: 67 });
+    }
   });
 
   it('a triple fault gives 133 with registers and code', async () => {

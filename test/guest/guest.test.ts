@@ -1,0 +1,109 @@
+/** The library's guest: containers that come and go in one machine, as a pod or a runtime would use it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type * as Library from '../../vmm/api/index.ts';
+import { busyboxImage } from '../support/busybox-image.ts';
+
+// The built library, as its users import it.
+const { ContainerRun, Guest, resolveImage } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
+
+let folder: string;
+let rootfs: string;
+let image: Awaited<ReturnType<typeof resolveImage>>;
+beforeAll(async () => {
+  folder = busyboxImage();
+  const store = mkdtempSync(join(tmpdir(), 'vmm-store-'));
+  process.env['VMM_STORE'] = store;
+  image = await resolveImage(folder);
+  ({ rootfs } = image);
+  return () => rmSync(store, { recursive: true });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const newGuest = () => new Guest({ memoryMib: 128, accel: 'wasm', disks: [{ path: rootfs, readOnly: true, id: 'root' }] });
+const spec = (script: string): Library.ContainerSpec => ({
+  args: ['/bin/sh', '-c', script],
+  env: ['PATH=/bin'],
+  root: { kind: 'block', serial: 'root', fstype: 'erofs', readOnly: true },
+  overlay: { kind: 'tmpfs' },
+});
+
+/** All of a process's standard output, and how it ended. */
+async function outcome(process: Library.ProcessHandle): Promise<{ output: string; status: number }> {
+  let output = '';
+  process.onStdout((bytes) => { output += Buffer.from(bytes).toString(); });
+  process.onStderr((bytes) => { output += Buffer.from(bytes).toString(); });
+  const { status } = await process.wait();
+  return { output, status };
+}
+
+describe('a guest', () => {
+  it('runs containers side by side, execs, tells figures, passes signals on, freezes, and is shut down in order', async () => {
+    await using guest = newGuest();
+    const ended = guest.run();
+    expect(await guest.hello()).toMatchObject({ version: 1 });
+    const long = guest.create(spec('trap "echo bye; exit 9" USR1; while :; do sleep 0.1; done'));
+    const longOutcome = outcome(long.process);
+    expect(await long.process.started).toBeGreaterThan(0);
+    const second = guest.create(spec('echo second; hostname x; exit 3'));
+    expect(await outcome(second.process)).toMatchObject({ output: expect.stringMatching(/^second\n/), status: 3 });
+    expect(second.id).not.toBe(long.id);
+
+    // A process in the first container sees that container's processes.
+    expect(await outcome(long.exec({ args: ['/bin/sh', '-c', 'ps -o args | grep -c "[t]rap"'], env: ['PATH=/bin'] }))).toEqual({ output: '1\n', status: 0 });
+    expect([...(await long.stats()).keys()]).toContain('memory.current');
+    expect((await guest.stats()).get('/proc/meminfo')).toMatch(/^MemTotal:/);
+    await long.update(['pids.max=17']);
+    expect(await outcome(long.exec({ args: ['/bin/cat', '/sys/fs/cgroup/pids.max'], env: ['PATH=/bin'] }))).toEqual({ output: '17\n', status: 0 });
+
+    await long.pause();
+    await long.signal(10);
+    await long.resume();
+    expect(await longOutcome).toEqual({ output: 'bye\n', status: 9 });
+
+    const last = guest.create(spec('trap "echo stopped; exit 0" TERM; while :; do sleep 0.1; done'));
+    const lastOutcome = outcome(last.process);
+    await last.process.started;
+    await guest.sync();
+    const result = await guest.shutdown('poweroff', 5000);
+    expect(result).toEqual({ kind: 'poweroff' });
+    expect(await lastOutcome).toEqual({ output: 'stopped\n', status: 0 });
+    expect(await ended).toEqual(result);
+  });
+
+  it('holds a sandbox whose namespaces containers share: a pod', async () => {
+    await using guest = newGuest();
+    void guest.run();
+    const sandbox = guest.createSandbox({ hostname: 'pod' });
+    await sandbox.process.started;
+    const join = { uts: { container: sandbox.id }, ipc: { container: sandbox.id } };
+    const outcomes = await Promise.all([1, 2].map((n) => outcome(guest.create({ ...spec(`hostname; exit ${n}`), namespaces: join }).process)));
+    expect(outcomes).toEqual([{ output: 'pod\n', status: 1 }, { output: 'pod\n', status: 2 }]);
+    await guest.shutdown();
+  });
+
+  it('that is killed before it runs, or while it does, ends as stopped', async () => {
+    await using early = newGuest();
+    early.kill();
+    expect(await early.run()).toEqual({ kind: 'stopped' });
+    await using late = newGuest();
+    const ended = late.run();
+    const container = late.create(spec('sleep 1000'));
+    await container.process.started;
+    late.kill();
+    expect(await ended).toEqual({ kind: 'stopped' });
+    await expect(container.process.wait()).rejects.toMatchObject({ code: expect.stringMatching(/^AGENT_/) });
+  });
+});
+
+describe('a container run of the library', () => {
+  it('needs an image, a command and where the output goes: the rest has defaults', async () => {
+    let output = '';
+    const add = (bytes: Uint8Array): void => { output += Buffer.from(bytes).toString(); };
+    const run = new ContainerRun(image, { command: ['/bin/sh', '-c', 'echo $PATH; id -u; exit 4'] }, { accel: 'wasm' }, { stdout: add, stderr: add });
+    expect(await run.run()).toMatchObject({ kind: 'exited', status: { status: 4 } });
+    expect(output).toBe('/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n0\n');
+  });
+});
