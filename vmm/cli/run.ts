@@ -12,6 +12,7 @@ import { attachTerminal } from './detach.ts';
 import { debuggerFor } from './gdb.ts';
 import { helpText } from './help.ts';
 import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
+import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { report } from './report.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions } from './run-options.ts';
@@ -104,29 +105,23 @@ async function makeRun({ options, session, counted, image, gdb, timeline }: Part
   return run;
 }
 
-/** What a recorded run is made of, beside the options of every counted run: by option. Of what may be secret only the digest. */
+/** Names of settings that do not have their option's. */
+const OPTION_OF: Readonly<Record<string, string>> = { rlimits: '--ulimit', capabilities: '--cap-add or --cap-drop', cpuQuota: '--cpus', command: 'command' };
+const LONGEST_SHOWN = 200;
+
+/** What a recorded run is made of, beside the options of every counted run: by option. Of what may be secret or is long only the digest. */
 async function identity(options: RunOptions, container: ContainerOptions, image: ResolvedImage, size: Size | undefined): Promise<RunIdentity> {
-  const flat = (value: unknown): string => JSON.stringify(value ?? null, (_, part) => (typeof part === 'bigint' ? `${part}` : part));
+  const flat = (value: unknown): string => JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? `${part}` : part));
+  const shown = (key: string, value: unknown): string => {
+    const text = typeof value === 'string' ? value : flat(value);
+    return key === 'env' || key === 'command' || text.length > LONGEST_SHOWN ? textDigest(text) : text;
+  };
+  const given = Object.entries(container).filter(([, value]) => value !== undefined);
   return {
     '--memory': options.memory ?? 'default',
-    '--cpus': flat(options.cpus),
     '--cpu': options.cpu ?? 'default',
-    '--name': container.name ?? '',
-    '--hostname': container.hostname ?? '',
-    '--env': textDigest(flat(container.env)),
-    '--entrypoint': flat(container.entrypoint),
-    command: textDigest(flat(container.command)),
-    '--workdir': container.workdir ?? '',
-    '--user': container.user ?? '',
-    '--read-only': flat(container.readOnly),
-    '--tmpfs': flat(container.tmpfs),
-    '--ulimit': flat(container.rlimits),
-    '--cap-add or --cap-drop': flat(container.capabilities),
-    '--init': flat(container.init),
-    '--interactive': flat(container.interactive),
-    '--tty': flat(container.tty),
-    '--stop-signal': flat(container.stopSignal),
-    '--scratch': flat(container.scratch),
+    '--cpus': options.cpus?.vcpus ?? 'default',
+    ...Object.fromEntries(given.map(([key, value]) => [OPTION_OF[key] ?? `--${longName(key)}`, shown(key, value)])),
     kernel: await fileDigest(guestFile('vmlinux')),
     initrd: await fileDigest(guestFile('initramfs.cpio')),
     image: await fileDigest(image.rootfs),
