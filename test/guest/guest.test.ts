@@ -30,13 +30,29 @@ const spec = (script: string): Library.ContainerSpec => ({
   overlay: { kind: 'tmpfs' },
 });
 
-/** All of a process's standard output, and how it ended. */
-async function outcome(process: Library.ProcessHandle): Promise<{ output: string; status: number }> {
+interface Outcome {
+  readonly output: string;
+  readonly status: number;
+}
+
+/** All of a process's output, and how it ended. */
+async function outcome(process: Library.ProcessHandle): Promise<Outcome> {
+  return (await told(process, '')).ended;
+}
+
+/** Resolves once the process has written `text` first: a shell's traps are there. */
+async function told(process: Library.ProcessHandle, text: string): Promise<{ readonly ended: Promise<Outcome> }> {
   let output = '';
-  process.onStdout((bytes) => { output += Buffer.from(bytes).toString(); });
-  process.onStderr((bytes) => { output += Buffer.from(bytes).toString(); });
-  const { status } = await process.wait();
-  return { output, status };
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const add = (bytes: Uint8Array): void => {
+    output += Buffer.from(bytes).toString();
+    if (output.startsWith(text)) resolve();
+  };
+  process.onStdout(add);
+  process.onStderr(add);
+  const ended = process.wait().then(({ status }) => ({ output, status }));
+  if (text !== '') await Promise.race([promise, ended]);
+  return { ended };
 }
 
 describe('a guest', () => {
@@ -44,8 +60,8 @@ describe('a guest', () => {
     await using guest = newGuest();
     const ended = guest.run();
     expect(await guest.hello()).toMatchObject({ version: 1 });
-    const long = guest.create(spec('trap "echo bye; exit 9" USR1; while :; do sleep 0.1; done'));
-    const longOutcome = outcome(long.process);
+    const long = guest.create(spec('trap "echo bye; exit 9" USR1; echo up; while :; do sleep 0.1; done'));
+    const longOutcome = await told(long.process, 'up\n');
     expect(await long.process.started).toBeGreaterThan(0);
     const second = guest.create(spec('echo second; hostname x; exit 3'));
     expect(await outcome(second.process)).toMatchObject({ output: expect.stringMatching(/^second\n/), status: 3 });
@@ -63,15 +79,14 @@ describe('a guest', () => {
     await long.signal(10);
     await long.resume();
     // Each process gets it, the shell's sleep too.
-    expect(await longOutcome).toEqual({ output: expect.stringMatching(/bye\n$/), status: 9 });
+    expect(await longOutcome.ended).toEqual({ output: expect.stringMatching(/bye\n$/), status: 9 });
 
-    const last = guest.create(spec('trap "echo stopped; exit 0" TERM; while :; do sleep 0.1; done'));
-    const lastOutcome = outcome(last.process);
-    await last.process.started;
+    const last = guest.create(spec('trap "echo stopped; exit 0" TERM; echo up; while :; do sleep 0.1; done'));
+    const lastOutcome = await told(last.process, 'up\n');
     await guest.sync();
     const result = await guest.shutdown('poweroff', 5000);
     expect(result).toEqual({ kind: 'poweroff' });
-    expect(await lastOutcome).toEqual({ output: 'stopped\n', status: 0 });
+    expect(await lastOutcome.ended).toEqual({ output: 'up\nstopped\n', status: 0 });
     expect(await ended).toEqual(result);
   });
 
