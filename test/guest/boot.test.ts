@@ -80,6 +80,17 @@ describe('vmm boot on the software CPU', () => {
     expect(lines.some((line) => / pio in port=7777 size=2 value=ffff$/.test(line))).toBe(true);
   });
 
+  it('trace stamps count from the machine’s start and are in order, whichever thread writes', async () => {
+    const file = join(dir, 'order.txt');
+    const options = ['boot', '-q', '--accel', 'wasm', '--memory', '64', '--cpus', '2', '--append', 'panic=-1', '--trace', 'pio,mmio,irq,virtio', '--trace-file', file];
+    expect((await vmm(options)).status).toBe(132);
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    const stamps = lines.map((line) => Number(line.split(' ')[0]));
+    expect(new Set(lines.map((line) => line.split(' ')[1])).size).toBeGreaterThan(1);
+    expect(stamps[0]).toBeLessThan(10e6);
+    expect(stamps.filter((stamp, i) => i > 0 && stamp < (stamps[i - 1] as number))).toEqual([]);
+  });
+
   it('--timeline names the phases in order', async () => {
     const result = await boot('ports', '--timeline');
     const names = result.stderr.split('\n').map((line) => line.replace(/^.*ms\s+\+\s*[\d.]+\s+/, ''));

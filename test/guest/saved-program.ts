@@ -50,7 +50,7 @@ class Half {
   async start(from: Parameters<Accelerator['start']>[0]): Promise<void> {
     const { module, linear, core, ramSize, places } = this.hardware;
     this.accel = await choice.create({
-      module, memory: linear.memory, core, ramSize, devices: places, cpus: config.cpus, cpuModel: undefined, traceFd: undefined, ringerHooks: () => ({}),
+      module, memory: linear.memory, core, ramSize, devices: places, cpus: config.cpus, cpuModel: undefined, trace: undefined, ringerHooks: () => ({}),
       onKick: () => {}, onEvent: () => {}, onSerial: this.written, onExit: (exit) => this.#end(exit.kind), onEntered: () => {},
     } as Parameters<typeof choice.create>[0]);
     await this.accel.start(from);

@@ -87,7 +87,7 @@ export class KvmTestMachine {
       cpuModel,
       devices,
       ringerHooks: () => ({}),
-      traceFd: undefined,
+      trace: undefined,
       onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
       onEvent: event,
       onSerial: serial,

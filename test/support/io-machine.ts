@@ -1,4 +1,5 @@
 /** A block device with its real I/O thread (dist/thread.cjs), and no CPU: the calling thread is the driver. */
+import type { SharedTrace } from '../../vmm/core/trace.ts';
 import { readFileSync } from 'node:fs';
 import { RAM_BASE, VIRTIO_MMIO_IRQ } from '../../assembly/core/layout.ts';
 import { SharedWords } from '../../vmm/threads/words.ts';
@@ -32,8 +33,8 @@ export class IoMachine {
   readonly #words = new SharedWords();
   readonly #ended: Promise<unknown>;
 
-  /** `dist`: URL of the built files. `blocking`: without io_uring. `trace`: its descriptor and events (TRACE_* bits). */
-  constructor(dist: URL, { path, readOnly, id, fd, size }: OpenDisk, blocking: boolean, trace?: { readonly fd: number; readonly mask: number }) {
+  /** `dist`: URL of the built files. `blocking`: without io_uring. `trace`: its file and events (TRACE_* bits). */
+  constructor(dist: URL, { path, readOnly, id, fd, size }: OpenDisk, blocking: boolean, trace?: { readonly file: SharedTrace; readonly mask: number }) {
     const disk: OpenDisk = { path, readOnly, id, fd, size };
     const { memory } = this.#linear;
     const module = new WebAssembly.Module(readFileSync(new URL('core.wasm', dist)));
@@ -55,7 +56,7 @@ export class IoMachine {
     table.set(0, disk);
     const data: DiskThread = {
       module, memory, ramSize: RAM, words: words.buffer, bell: BELL, own: { table: table.buffer, blocking }, queues: [{ slot: 0, queues: 1, fd: this.#kick }],
-      irqfds, commandFd: this.#command, traceFd: trace?.fd,
+      irqfds, commandFd: this.#command, trace: trace?.file,
     };
     epollCtl(this.#epoll, EPOLL_CTL_ADD, this.#irq, EPOLLIN, 0);
     const pool = new ThreadPool(new URL('thread.cjs', dist));

@@ -82,10 +82,10 @@ class CountedAccelerator implements Accelerator {
     this.#ns = this.#before.ns;
     this.#hash = this.#before.hash;
     this.#held = new Array<boolean>(context.cpus).fill(false);
-    const { memory, ramSize, traceFd } = context;
-    if (traceFd !== undefined) {
-      const file = new TraceFile(traceFd, (errno) => context.onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno)));
-      this.#trace = new TraceWriter(file, () => `vcpu${this.#turn}`, () => counted.now());
+    const { memory, ramSize, trace } = context;
+    if (trace !== undefined) {
+      const file = new TraceFile(trace.fd, (errno) => context.onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno)));
+      this.#trace = new TraceWriter(file, trace.order, () => `vcpu${this.#turn}`, () => counted.now());
       if (context.traceExec) this.#exec = new ExecTrace(memory, file, () => context.symbols?.());
     }
     const bytes = new Uint8Array(memory.buffer);

@@ -131,7 +131,7 @@ function vcpuHost(data: KvmVcpuJob, words: SharedWords, post: (message: KvmThrea
   const bytes = new Uint8Array(data.memory.buffer);
   const vm = new KvmVm(data.vmFd);
   const clocks = hostClocks();
-  const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
+  const trace = traceOf(data.trace, `vcpu${data.index}`, clocks.now, postEvent);
   const hooks: Partial<HostHooks> = {
     irq: (line) => {
       const fd = data.irqfds[line];

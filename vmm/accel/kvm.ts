@@ -117,7 +117,7 @@ class KvmAccelerator implements Accelerator {
   }
 
   #startVcpu(index: number): void {
-    const { module, memory, cpus, traceFd } = this.#context;
+    const { module, memory, cpus, trace } = this.#context;
     this.#words.setCommand(index, this.#wanted === 'pause' ? COMMAND_PAUSE : COMMAND_RUN);
     const data: KvmVcpuJob = {
       module,
@@ -127,7 +127,7 @@ class KvmAccelerator implements Accelerator {
       vmFd: this.#vm?.fd ?? -1,
       vcpuFd: this.#vcpu(index).fd,
       irqfds: this.#queues.irqfds,
-      traceFd,
+      trace,
     };
     const over = this.#thread({ kind: 'kvm-vcpu', ffi: true, data }, `vCPU ${index} of ${cpus}`);
     // A thread that ends in whatever way is in no guest: nobody waits for its word.
@@ -135,9 +135,9 @@ class KvmAccelerator implements Accelerator {
   }
 
   deviceThread(kind: string, slots: readonly number[], own: unknown): void {
-    const { module, memory, ramSize, traceFd } = this.#context;
+    const { module, memory, ramSize, trace } = this.#context;
     this.#queues.give(slots, (bell, queues, commandFd) => {
-      const data: DeviceThread = { module, memory, words: this.#words.buffer, traceFd, ramSize, bell, queues, irqfds: this.#queues.irqfds, commandFd, own };
+      const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: this.#queues.irqfds, commandFd, own };
       this.#joined.push(this.#thread({ kind, ffi: true, data }, `devices of kind ${kind}`));
     });
   }

@@ -1,6 +1,7 @@
 import type { EntryState } from '../boot/entry.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { CoreExports } from '../core/exports.ts';
+import type { SharedTrace } from '../core/trace.ts';
 import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { SavedVcpus } from './saved.ts';
@@ -29,8 +30,8 @@ export interface AcceleratorContext {
   readonly cpus: number;
   readonly cpuModel: CpuModel | undefined;
   readonly devices: readonly DevicePlace[];
-  /** Descriptor of the trace file, when events are traced. */
-  readonly traceFd: number | undefined;
+  /** Where events are traced to, if they are. */
+  readonly trace: SharedTrace | undefined;
   /** Executed blocks are traced, too; counted runs only. */
   readonly traceExec?: boolean | undefined;
   readonly symbols?: (() => SymbolNames | undefined) | undefined;

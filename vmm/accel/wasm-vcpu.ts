@@ -90,7 +90,7 @@ function vcpuCore(data: WasmVcpuJob, words: SharedWords, post: (message: WasmVcp
   const bytes = new Uint8Array(memory.buffer);
   const clocks = hostClocks();
   const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
-  const trace = traceOf(data.traceFd, `vcpu${data.index}`, clocks.now, postEvent);
+  const trace = traceOf(data.trace, `vcpu${data.index}`, clocks.now, postEvent);
   const core = instantiateCore(data.module, memory, {
     ...ringerHooks(data.ringers, memory, ramSize, postEvent),
     kick: (device, queue) => {

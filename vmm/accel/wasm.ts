@@ -45,7 +45,7 @@ class WasmAccelerator implements Accelerator {
         words: this.#words.buffer,
         index,
         ramSize: context.ramSize,
-        traceFd: context.traceFd,
+        trace: context.trace,
         ringers,
       };
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
@@ -74,11 +74,11 @@ class WasmAccelerator implements Accelerator {
   }
 
   deviceThread(kind: string, slots: readonly number[], own: unknown): void {
-    const { module, memory, ramSize, devices, traceFd } = this.#context;
+    const { module, memory, ramSize, devices, trace } = this.#context;
     if (this.#bell === DEVICE_THREADS_MAX) throw new VmmError('INTERNAL', `more than ${DEVICE_THREADS_MAX} threads of devices`);
     const bell = ++this.#bell;
     const queues = devices.filter(({ slot }) => slots.includes(slot)).map(({ slot, queues: count }) => ({ slot, queues: count, fd: -1 }));
-    const data: DeviceThread = { module, memory, words: this.#words.buffer, traceFd, ramSize, bell, queues, irqfds: [], commandFd: -1, own };
+    const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: [], commandFd: -1, own };
     for (const slot of slots) this.#words.setOwner(slot, bell);
     this.#joined.push(threads.run<WasmVcpuMessage>(
       { kind, ffi: false, data },

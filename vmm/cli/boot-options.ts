@@ -76,7 +76,7 @@ export function bootConfig(options: BootOptions, operands: readonly string[], ow
     exitOnReboot: options.exitOn.includes('reboot'),
     exitOnPort: options.exitOn.includes('port'),
     symbols: symbolsFor(options.symbols, options.kernel),
-    trace: options.trace.length === 0 ? undefined : { mask: traceMask(options.trace.join(',')), fd: openTrace(options.traceFile ?? 'vmm-trace.txt') },
+    trace: options.trace.length === 0 ? undefined : { mask: traceMask(options.trace.join(',')), file: openTrace(options.traceFile ?? 'vmm-trace.txt') },
   };
 }
 

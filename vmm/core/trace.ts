@@ -21,10 +21,34 @@ export function traceMask(text: string): number {
   return mask;
 }
 
-export function openTrace(path: string): number {
+/** An open trace file; several threads write it. */
+export interface SharedTrace {
+  readonly fd: number;
+  /** What they share: a lock (i32 at 0), the time that counts as zero and the last line's (f64 at 8 and 16; NaN: none yet). */
+  readonly order: SharedArrayBuffer;
+}
+
+/** A trace on an open descriptor, whose times count from `startTrace`. */
+export function sharedTrace(fd: number): SharedTrace {
+  const order = new SharedArrayBuffer(24);
+  new Float64Array(order).fill(Number.NaN, 1);
+  return { fd, order };
+}
+
+/** The machine starts at `now`: from here on the trace's times count, unless it has been started before. */
+export function startTrace(trace: SharedTrace, now: number): void {
+  const times = new Float64Array(trace.order);
+  if (Number.isNaN(times[ORIGIN])) times.fill(now, ORIGIN);
+}
+
+// Indices of a SharedTrace's times.
+const ORIGIN = 1;
+const LAST = 2;
+
+export function openTrace(path: string): SharedTrace {
   try {
     // Appending, for several threads write it; not waiting for the reader of a FIFO.
-    return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NONBLOCK, 0o666);
+    return sharedTrace(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NONBLOCK, 0o666));
   } catch (cause) {
     throw new VmmError('TRACE_OPEN', `cannot write the trace to ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check --trace-file' });
   }
@@ -57,16 +81,25 @@ export class TraceFile {
 
 const hex = (n: number | bigint): string => n.toString(16);
 
+/** How long a line waits for another thread's, ms: a thread that was ended within a write must not stop the others. */
+const TURN_MS = 100;
+
 /**
- * Writes trace events as lines, "MICROSECONDS vTHREAD WHAT". Every thread has its own over the same descriptor; a line is
- * one write to a file opened for appending, and shorter than what a FIFO takes as one (PIPE_BUF), so lines never mix.
+ * Writes trace events as lines, "MICROSECONDS vTHREAD WHAT", in the order of their times. Every thread has its own over the
+ * same descriptor; a line is one write to a file opened for appending, and shorter than what a FIFO takes as one (PIPE_BUF),
+ * so lines never mix.
  */
 export class TraceWriter {
   readonly #file: TraceFile;
   readonly #who: () => string;
   readonly #now: () => number;
+  readonly #lock: Int32Array;
+  readonly #times: Float64Array;
 
-  constructor(file: TraceFile, who: string | (() => string), now: () => number) {
+  /** `now`: nanoseconds, of one clock in all threads but for their reading of it. */
+  constructor(file: TraceFile, order: SharedArrayBuffer, who: string | (() => string), now: () => number) {
+    this.#lock = new Int32Array(order, 0, 1);
+    this.#times = new Float64Array(order);
     this.#file = file;
     this.#who = typeof who === 'string' ? () => who : who;
     this.#now = now;
@@ -76,14 +109,33 @@ export class TraceWriter {
   event(kind: number, a: number, b: bigint): boolean {
     const text = describe(kind, a, b);
     if (text === undefined) return false;
-    this.#file.write(`${(this.#now() / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
+    const mine = this.#take();
+    const [, origin = 0, last = 0] = this.#times;
+    const now = Math.max(this.#now(), last);
+    this.#times[LAST] = now;
+    this.#file.write(`${((now - origin) / 1000).toFixed(1)} ${this.#who()} ${text}\n`);
+    if (mine) this.#release();
     return true;
+  }
+
+  /** False: the lock is somebody's who may have ended. */
+  #take(): boolean {
+    for (let waited = 0; Atomics.compareExchange(this.#lock, 0, 0, 1) !== 0; waited += 1) {
+      if (waited >= TURN_MS) return false;
+      Atomics.wait(this.#lock, 0, 1, 1);
+    }
+    return true;
+  }
+
+  #release(): void {
+    Atomics.store(this.#lock, 0, 0);
+    Atomics.notify(this.#lock, 0, 1);
   }
 }
 
 /** The trace of one thread, `who`, when there is one. That it is lost is told as a machine event: the machine tells it once. */
-export function traceOf(fd: number | undefined, who: string, now: () => number, onEvent: (kind: number, a: number, b: bigint) => void): TraceWriter | undefined {
-  return fd === undefined ? undefined : new TraceWriter(new TraceFile(fd, (errno) => onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno))), who, now);
+export function traceOf(trace: SharedTrace | undefined, who: string, now: () => number, onEvent: (kind: number, a: number, b: bigint) => void): TraceWriter | undefined {
+  return trace === undefined ? undefined : new TraceWriter(new TraceFile(trace.fd, (errno) => onEvent(HOST_EV_TRACE_ERROR, 0, BigInt(errno))), trace.order, who, now);
 }
 
 function describe(kind: number, a: number, b: bigint): string | undefined {

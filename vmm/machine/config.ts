@@ -1,4 +1,5 @@
 import type { CpuModel } from '../accel/vcpu.ts';
+import type { SharedTrace } from '../core/trace.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { CountedConfig } from '../time/counted.ts';
@@ -8,7 +9,7 @@ export type AccelName = 'auto' | 'kvm' | 'wasm';
 
 export interface TraceConfig {
   readonly mask: number;
-  readonly fd: number;
+  readonly file: SharedTrace;
 }
 
 /** When a process that runs this machine and nothing else gives up what it does not need any more, and what it still needs. */

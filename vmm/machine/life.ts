@@ -6,7 +6,7 @@ import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import * as EV from '../../assembly/contract/machine.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { releaseMemory } from '../core/memory.ts';
-import { traceOf } from '../core/trace.ts';
+import { startTrace, traceOf } from '../core/trace.ts';
 import { type ConsoleInput, HostConsole, serialPort } from '../devices/console.ts';
 import type { DevicePort } from '../devices/device.ts';
 import type { MachineTime } from '../time/machine-time.ts';
@@ -118,6 +118,7 @@ export class Life {
     const accel = await choice.create(this.#context(hardware));
     this.#accel = accel;
     devices.list.forEach((device, slot) => device.attach?.(hardware.ports[slot] as DevicePort));
+    if (config.trace !== undefined) startTrace(config.trace.file, this.#parts.time.now());
     this.#confine('before-entry');
     await accel.start(entry, config.debugger !== undefined);
     if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
@@ -128,7 +129,7 @@ export class Life {
     const { config, devices: { list }, time } = this.#parts;
     const bytes = new Uint8Array(memory.buffer);
     const vsock = list.find((device) => device.vsock !== undefined);
-    const trace = traceOf(config.trace?.fd, 'main', () => time.now(), (kind, a, b) => this.#event(kind, a, b));
+    const trace = traceOf(config.trace?.file, 'main', () => time.now(), (kind, a, b) => this.#event(kind, a, b));
     return {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
@@ -171,7 +172,7 @@ export class Life {
       cpuModel: config.cpuModel,
       devices: places,
       ringerHooks,
-      traceFd: config.trace?.fd,
+      trace: config.trace?.file,
       traceExec: ((config.trace?.mask ?? 0) & EV.TRACE_EXEC) !== 0,
       symbols: () => config.symbols?.(),
       onKick: (slot, queue) => {

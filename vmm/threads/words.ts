@@ -47,8 +47,8 @@ export interface MachineThread {
   readonly memory: WebAssembly.Memory;
   /** The buffer of SharedWords. */
   readonly words: SharedArrayBuffer;
-  /** The trace file's, when events are traced. */
-  readonly traceFd: number | undefined;
+  /** The trace file (vmm/core/trace.ts, SharedTrace), when events are traced. */
+  readonly trace: { readonly fd: number; readonly order: SharedArrayBuffer } | undefined;
 }
 
 /** A machine event (MACHINE_EV_*, HOST_EV_*) on its way to the main thread. */

@@ -9,7 +9,7 @@ import { IoMachine } from '../../support/io-machine.ts';
 import type { OpenDisk } from '../../../vmm/devices/disk/open.ts';
 import { DiskServer } from '../../../vmm/devices/disk/server.ts';
 import { DiskTable } from '../../../vmm/devices/disk/table.ts';
-import { openTrace, traceMask } from '../../../vmm/core/trace.ts';
+import { openTrace, sharedTrace, traceMask } from '../../../vmm/core/trace.ts';
 import { acquireLinearMemory, releaseLinearMemory } from '../../../vmm/host/linear-memory.ts';
 
 const DIST = new URL('../../../dist/', import.meta.url);
@@ -153,7 +153,7 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
   test('writes what it does into the trace itself, and nothing of it comes as a message', async () => {
     const target = disk();
     const path = join(folder, `trace${blocking}`);
-    const trace = { fd: openTrace(path), mask: traceMask('virtio,irq') };
+    const trace = { file: openTrace(path), mask: traceMask('virtio,irq') };
     const machine = new IoMachine(DIST, target, blocking, trace);
     expect(run(machine, Array.from({ length: 16 }, (_, n) => [T.in, n * 4096, 4096] as const))).toEqual(new Array(16).fill(OK));
     await machine.stop();
@@ -161,17 +161,17 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     expect(lines.filter((line) => / io virtio slot=0 queue=0 head=\d+$/.test(line))).toHaveLength(16);
     expect(lines.some((line) => / io irq line=\d+$/.test(line))).toBe(true);
     expect(machine.events).toEqual([]);
-    for (const fd of [trace.fd, target.fd]) closeSync(fd);
+    for (const fd of [trace.file.fd, target.fd]) closeSync(fd);
   });
 
   test('tells once that its trace is lost, and goes on', async () => {
     const target = disk();
-    const trace = { fd: openSync('/dev/full', 'w'), mask: traceMask('virtio,irq') };
+    const trace = { file: sharedTrace(openSync('/dev/full', 'w')), mask: traceMask('virtio,irq') };
     const machine = new IoMachine(DIST, target, blocking, trace);
     expect(run(machine, Array.from({ length: 16 }, (_, n) => [T.in, n * 4096, 4096] as const))).toEqual(new Array(16).fill(OK));
     await machine.stop();
     expect(machine.events).toEqual([[HOST_EV_TRACE_ERROR, BigInt(constants.errno.ENOSPC)]]);
-    for (const fd of [trace.fd, target.fd]) closeSync(fd);
+    for (const fd of [trace.file.fd, target.fd]) closeSync(fd);
   });
 
   test.skipIf(blocking)('a driver that is busy is served without notifications, one that was idle asks for them again', async () => {

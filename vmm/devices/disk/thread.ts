@@ -29,7 +29,7 @@ export function serveDisks(data: DiskThread, post: (message: EventMessage) => vo
   const table = new DiskTable(data.own.table);
   const blocking = new DiskServer(memory, ramSize, table, (disk, errno) => postEvent(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
   const clocks = hostClocks();
-  const trace = traceOf(data.traceFd, 'io', clocks.now, postEvent);
+  const trace = traceOf(data.trace, 'io', clocks.now, postEvent);
   let heard = words.bell(bell);
 
   const io: IoQueues = {
