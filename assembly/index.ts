@@ -15,3 +15,4 @@ export { guest_written_code } from './core/code';
 export { ioapic_set_irq } from './cpu/chips/ioapic';
 export { mmu_peek } from './cpu/memory/mmu';
 export { cpu_deadline } from './cpu/chips/timer';
+export * from './cpu/jit/index';

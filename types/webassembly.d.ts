@@ -12,6 +12,13 @@ declare namespace WebAssembly {
     readonly buffer: ArrayBuffer | SharedArrayBuffer;
     grow(delta: number): number;
   }
+  class Table {
+    constructor(descriptor: { element: 'anyfunc'; initial: number });
+    readonly length: number;
+    grow(delta: number): number;
+    get(index: number): unknown;
+    set(index: number, value: unknown): void;
+  }
   class RuntimeError extends Error {}
   class CompileError extends Error {}
   function compile(bytes: ArrayBufferView | ArrayBuffer): Promise<Module>;

@@ -21,6 +21,7 @@
  *   0x0200_0000  decoded blocks
  *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
  *   0x0700_0000  log of executed blocks (assembly/cpu/execute/count.ts)
+ *   0x0720_0000  translations: hot blocks, results (assembly/cpu/jit/)
  *   0x0800_0000  guest RAM (gpa 0)
  */
 export const PAGE_SIZE: u32 = 4096;
@@ -93,6 +94,18 @@ export const BLK_STRIDE: u32 = 0x0008_0000;
 export const EXEC_LOG_BASE: u32 = 0x0700_0000;
 export const EXEC_LOG_ENTRY: u32 = 16;
 export const EXEC_LOG_MAX: u32 = 0x1_0000;
+
+/** Translator of the software CPU: offsets for the host, then one page a vCPU for its hot blocks (assembly/cpu/jit/translation.ts). */
+export const JIT_BASE: u32 = 0x0720_0000;
+export const JIT_HOT_BASE: u32 = 0x0721_0000;
+export const JIT_HOT_STRIDE: u32 = 0x1000;
+/** A vCPU that exists for a translation's first call only. */
+export const JIT_DUMMY: u32 = 0x0724_0000;
+/** Finished translations on their way to their vCPUs, which share this (vmm/jit/mailbox.ts). */
+export const JIT_MAIL_BASE: u32 = 0x0780_0000;
+export const JIT_MAIL_SIZE: u32 = 0x0080_0000;
+/** Lockstep: the state before, and pages as they were (assembly/cpu/jit/check.ts). */
+export const JIT_CHECK_BASE: u32 = 0x0730_0000;
 
 /** Linear offset of guest physical address 0. */
 export const RAM_BASE: u32 = 0x0800_0000;

@@ -1,12 +1,15 @@
 /** cpu_run: what happens between blocks. */
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_SHUTDOWN, SEG_BASE, SEG_LIMIT } from '../contract/vcpu';
 import { block_build } from './decode/build-block';
-import { B_INSNS, block_find, block_vars, blocks_init, JUMP_CACHE, DEBUG_BREAK, DEBUG_WATCH } from './uop/blocks';
+import { B_INSNS, block_find, BLOCK_INSNS, block_vars, blocks_init, JUMP_CACHE, DEBUG_BREAK, DEBUG_WATCH, translated } from './uop/blocks';
 import { debug_at, debug_low } from './debug/debug';
 import { watch_taken_back } from './memory/watch';
 import { raise_step, sys_deliver, sys_pending } from './system/exception';
 import { raise_gp, raise_ud } from './vcpu/fault';
 import { interp } from './execute/generated/interp';
+import { check_begin, check_compare, check_fault, check_rewind } from './jit/check';
+import { jit_sample } from './jit/translation';
+import { JIT_CHECK, jit_enter, jit_on } from './uop/enter';
 import { JUMP_MASK, link_patch } from './execute/interp_support';
 import { mmu_fetch, PA_FAULT } from './memory/mmu';
 import { MODE_64, MODE_FLAT, MODE_STEP } from './vcpu/modes';
@@ -89,6 +92,7 @@ function run(cpu: usize, budget: i32): i32 {
       if (v.step) return RUN_DEBUG;
       continue;
     }
+    if (v.sample && !step) jit_sample(cpu, blk);
     const insns: i32 = load<u16>(blk, B_INSNS);
     let grant = c.budget < most ? c.budget : most;
     if (step) grant = 1;
@@ -132,9 +136,10 @@ function run(cpu: usize, budget: i32): i32 {
 function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
   const v = block_vars(cpu);
   v.icount_end = c.icount + grant;
-  const left = interp(cpu, blk, c.rip, grant);
+  const left = v.jit == JIT_CHECK && translated(blk) && jit_on(cpu, c.trace) ? checked(cpu, c, blk, grant) : interp(cpu, blk, c.rip, grant);
   c.icount = v.icount_end - <u64>left;
   c.budget -= grant - left;
+  if (v.jit && left < <i32>BLOCK_INSNS && c.fault == FAULT_NONE) v.sample = 1;
   if (left == grant) {
     // Nothing retired: a fault, or a long REP that paused. Both cost budget, or they might go on for ever; a REP has taken
     // milliseconds, so timers are due for a look
@@ -146,6 +151,45 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
     c.poll_at = now;
     timer_poll(cpu);
   }
+}
+
+/** Lockstep: runs the translation of `blk`, then the interpreter, and compares (jit/check.ts). */
+function checked(cpu: usize, c: Cpu, blk: usize, grant: i32): i32 {
+  const v = block_vars(cpu);
+  const rip = c.rip;
+  check_begin(cpu);
+  const rest = jit_enter(cpu, blk, rip, grant);
+  const left = rest < 0 ? ~rest : rest;
+  const insns: i32 = load<u16>(blk, B_INSNS);
+  v.jit = 0;
+  if (left == grant && rest < 0) {
+    v.jit_checking = 0;
+    const after = grant - insns + interp(cpu, blk, rip, insns); // not entered: one block without it
+    v.jit = JIT_CHECK;
+    return after;
+  }
+  if (check_rewind(cpu)) {
+    // as many instructions as began in the translation; the last may have faulted
+    const unfinished: i32 = load<u32>(check_fault()) != 0 ? v.jit_rest : 0;
+    check_compare(cpu, blk, rip, reference(cpu, c, grant - left + unfinished) == unfinished);
+  }
+  v.jit = JIT_CHECK;
+  return left;
+}
+
+/** The interpreter runs from rip to a fault or until none of `left` instructions are left. */
+function reference(cpu: usize, c: Cpu, left: i32): i32 {
+  let held: u32 = 0;
+  while (left > 0 && c.fault == FAULT_NONE) {
+    held |= atomic.xchg<u32>(cpu + offsetof<Cpu>('pending'), 0); // the translation did not look either
+    const blk = locate(cpu, c, false);
+    if (blk == 0) break;
+    const rest = interp(cpu, blk, c.rip, left);
+    if (rest == left && atomic.load<u32>(cpu + offsetof<Cpu>('pending')) == 0) break;
+    left = rest;
+  }
+  if (held) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), held);
+  return left;
 }
 
 /** One instruction of an exact budget's tail. True: nothing to look after. */
@@ -164,6 +208,7 @@ export function cpu_run_raw(cpu: usize, step: bool, limit: u32): u32 {
   if (!block_vars(cpu).ready) blocks_init(cpu);
   for (let i: u32 = 0; i < limit; i++) {
     const blk = locate(cpu, c, step);
+    if (blk && block_vars(cpu).sample && !step) jit_sample(cpu, blk);
     if (blk) go(cpu, c, blk, step ? 1 : 64);
     if (c.fault == FAULT_EXCEPTION || c.fault == FAULT_TRAP) return c.fault;
     c.fault = FAULT_NONE;

@@ -91,36 +91,58 @@ export function t_diff_setup(cpu: usize): void {
 
 /** Runs `count` cases at linear offset `cases`; results to `results`. `step`: instruction by instruction. */
 export function t_diff(cpu: usize, cases: usize, results: usize, count: u32, step: bool): void {
-  const c = changetype<Cpu>(cpu);
   memory.fill(RAM_BASE + PA_DATA, 0, 8192);
   memory.fill(RAM_BASE + PA_CODE, 0xf4, 8192);
   guest_written_code(PA_CODE, 8192);
   for (let i: u32 = 0; i < count; i++) {
     const k = cases + i * K_SIZE;
-    const r = results + i * R_SIZE;
     const off = load<u32>(k, K_OFFSET);
     memory.copy(RAM_BASE + PA_CODE + off, k + K_CODE, load<u8>(k, K_LENGTH));
     guest_written_code(PA_CODE + off, 48);
-    fill(RAM_BASE + PA_WINDOW, load<u64>(k, K_SEED), 64);
-    memory.copy(cpu, k + K_REGS, 128);
-    if (load<u8>(k, K_NARROW)) seg_set(cpu, SEG_CS, 7, 0, 0xffff_ffff, 0xc0fb);
-    else seg_set(cpu, SEG_CS, 0x33, 0, 0xffff_ffff, 0xa0fb);
-    update_mode(cpu);
-    flags_set(cpu, load<u32>(k, K_FLAGS));
-    c.rip = CODE + off;
-    c.fault = 0;
-    c.fault_vector = 255;
-    c.fault_error = 0;
-    cpu_run_raw(cpu, step, 3000);
-    memory.copy(r, cpu, 128);
-    store<u64>(r, c.rip, R_RIP);
-    store<u64>(r, flags_get(cpu), R_FLAGS);
-    store<u32>(r, c.fault_vector, R_VECTOR);
-    store<u32>(r, c.fault_error, R_ERROR);
-    store<u64>(r, c.cr2, R_CR2);
-    memory.copy(r + R_WINDOW, RAM_BASE + PA_WINDOW, 512);
-    c.fault = 0;
+    run_case(cpu, k, results + i * R_SIZE, step);
     memory.fill(RAM_BASE + PA_CODE + off, 0xf4, 48);
     guest_written_code(PA_CODE + off, 48);
+  }
+}
+
+function run_case(cpu: usize, k: usize, r: usize, step: bool): void {
+  const c = changetype<Cpu>(cpu);
+  fill(RAM_BASE + PA_WINDOW, load<u64>(k, K_SEED), 64);
+  memory.copy(cpu, k + K_REGS, 128);
+  if (load<u8>(k, K_NARROW)) seg_set(cpu, SEG_CS, 7, 0, 0xffff_ffff, 0xc0fb);
+  else seg_set(cpu, SEG_CS, 0x33, 0, 0xffff_ffff, 0xa0fb);
+  update_mode(cpu);
+  flags_set(cpu, load<u32>(k, K_FLAGS));
+  c.rip = CODE + load<u32>(k, K_OFFSET);
+  c.fault = 0;
+  c.fault_vector = 255;
+  c.fault_error = 0;
+  cpu_run_raw(cpu, step, 3000);
+  memory.copy(r, cpu, 128);
+  store<u64>(r, c.rip, R_RIP);
+  store<u64>(r, flags_get(cpu), R_FLAGS);
+  store<u32>(r, c.fault_vector, R_VECTOR);
+  store<u32>(r, c.fault_error, R_ERROR);
+  store<u64>(r, c.cr2, R_CR2);
+  memory.copy(r + R_WINDOW, RAM_BASE + PA_WINDOW, 512);
+  c.fault = 0;
+}
+
+/** As t_diff, but each case has code pages of its own, from guest physical address `base` on, that stay as they are: what was decoded there stays good. */
+export function t_jit(cpu: usize, cases: usize, results: usize, count: u32, base: u32, first: bool): void {
+  memory.fill(RAM_BASE + PA_DATA, 0, 8192);
+  for (let i: u32 = 0; i < count; i++) {
+    const k = cases + i * K_SIZE;
+    const pa = base + i * 8192;
+    if (first) {
+      memory.fill(RAM_BASE + pa, 0xf4, 8192);
+      memory.copy(RAM_BASE + pa + load<u32>(k, K_OFFSET), k + K_CODE, load<u8>(k, K_LENGTH));
+      guest_written_code(pa, 8192);
+    }
+    page(CODE, pa, 7);
+    page(CODE + 4096, pa + 4096, 7);
+    tlb_flush_all(cpu, false);
+    changetype<Cpu>(cpu).cr2 = 0;
+    run_case(cpu, k, results + i * R_SIZE, false);
   }
 }

@@ -9,6 +9,7 @@ import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE, RAM_BASE, STATIC_BASE, ST
 import type { CoreExports } from '../../vmm/core/exports.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
 import { coreModule } from './cpu-guest.ts';
+import { InlineJit } from './inline-jit.ts';
 
 const RAM = 4 << 20;
 const WASM_PAGE = 65536;
@@ -28,6 +29,8 @@ export interface FuzzResult {
   readonly blocks: bigint;
   readonly instructions: bigint;
   readonly shutdowns: number;
+  /** Translated runs that were compared. */
+  readonly compared: number;
   /** What must not have happened; empty when all is well. */
   readonly failures: string[];
 }
@@ -56,6 +59,8 @@ class Fuzzer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly random: () => number;
+  compared = 0;
+  #seen = 0;
 
   constructor(seed: number) {
     this.random = generator(seed);
@@ -95,8 +100,15 @@ class Fuzzer {
     }
   }
 
+  /** Translates what came up; the count of compared runs begins anew with each program. */
+  follow(jit: InlineJit): void {
+    jit.poll();
+    this.compared += jit.compared - this.#seen;
+    this.#seen = jit.compared;
+  }
+
   /** One program: fills code and tables, enters, runs `budget` instructions. Returns the reason of cpu_run. */
-  program(budget: number): number {
+  program(budget: number, lockstep = false): number {
     const { core, random } = this;
     for (let i = 0; i < CODE_BYTES; i++) {
       const r = random();
@@ -152,10 +164,13 @@ class Fuzzer {
       const frame = [BigInt(CODE + (random() % CODE_BYTES)), 0x2bn, 0x202n | (BigInt(random()) & 0x3d00n), BigInt(STACK + 0x600), 0x23n];
       frame.forEach((v, i) => this.w64(STACK + 0x800 + i * 8, v));
     }
+    const jit = lockstep ? new InlineJit(core, this.memory, 0, 'check') : undefined;
+    this.#seen = 0;
     let reason = 0;
     let left = budget;
     while (left > 0) {
       reason = core.cpu_run(cpu, Math.min(left, 1 + (random() % 500)));
+      if (jit !== undefined) this.follow(jit);
       if (reason === 1) core.cpu_wait(cpu, 1000);
       if (reason === 1 && random() % 4 === 0) break;
       if (reason !== 0 && reason !== 1 && reason !== 2) break;
@@ -170,7 +185,8 @@ function constants(bytes: Uint8Array): string {
   return createHash('sha256').update(Buffer.from(bytes.slice(STATIC_BASE, STATIC_BASE + STATIC_SIZE))).digest('hex');
 }
 
-export function fuzzCpu(seed: number, programs: number, budget = 2000): FuzzResult {
+/** `lockstep`: all code is translated and compared with the interpreter. */
+export function fuzzCpu(seed: number, programs: number, budget = 2000, lockstep = false): FuzzResult {
   const f = new Fuzzer(seed);
   const failures: string[] = [];
   const before = constants(f.bytes);
@@ -187,7 +203,7 @@ export function fuzzCpu(seed: number, programs: number, budget = 2000): FuzzResu
   for (let i = 0; i < programs; i++) {
     const start = performance.now();
     try {
-      if (f.program(budget) === RUN_SHUTDOWN) shutdowns++;
+      if (f.program(budget, lockstep) === RUN_SHUTDOWN) shutdowns++;
     } catch (error) {
       failures.push(`seed ${seed}, program ${i}: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
       break;
@@ -203,5 +219,5 @@ export function fuzzCpu(seed: number, programs: number, budget = 2000): FuzzResu
   }
   const now = f.bytes.subarray(CPU_BASE + CPU_STRIDE + 0x2000, CPU_BASE + 2 * CPU_STRIDE);
   if (Buffer.compare(Buffer.from(second), Buffer.from(now.slice())) !== 0) failures.push(`seed ${seed}: the second vCPU's TLB or blocks changed`);
-  return { programs, blocks, instructions, shutdowns, failures };
+  return { programs, blocks, instructions, shutdowns, failures, compared: f.compared };
 }

@@ -14,6 +14,7 @@ import type { CoreExports } from '../../vmm/core/exports.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
 import { acquireMemory } from '../../vmm/core/memory.ts';
 import { MachineMemory } from '../../vmm/machine/memory.ts';
+import { InlineJit } from './inline-jit.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -54,6 +55,7 @@ export interface GuestResult {
   /** Byte written to port 0xf4, or what else ended the run. */
   readonly end: number | 'shutdown' | 'time over' | string;
   readonly icount: bigint;
+  readonly jits?: readonly InlineJit[];
 }
 
 export interface GuestOptions {
@@ -64,6 +66,8 @@ export interface GuestOptions {
   /** Instructions of one turn. */
   readonly slice?: number;
   readonly seconds?: number;
+  /** All code is translated as soon as it is found; `check`: in lockstep with the interpreter. */
+  readonly jit?: 'on' | 'check';
 }
 
 interface Guest {
@@ -116,10 +120,12 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
   const { core } = guest;
   const cpus = options.cpus ?? 1;
   const limit = performance.now() + (options.seconds ?? 30) * 1000;
+  const jits = Array.from({ length: options.jit === undefined ? 0 : cpus }, (_, i) => new InlineJit(core, guest.memory, i, options.jit ?? 'on'));
   let end: GuestResult['end'] = 'time over';
   run: while (performance.now() < limit) {
     for (let i = 0; i < cpus; i++) {
       const reason = core.cpu_run(cpuAddress(i), options.slice ?? 20_000);
+      jits[i]?.poll();
       if (reason === RUN_HALT) core.cpu_wait(cpuAddress(i), cpus === 1 ? 1e8 : 1e5);
       else if (reason !== RUN_BUDGET && reason !== RUN_KICK) {
         end = reason === RUN_SHUTDOWN ? 'shutdown' : reason === RUN_EXIT ? (guest.ended ?? 'exit') : `reason ${reason}`;
@@ -127,7 +133,7 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
       }
     }
   }
-  return { output: Buffer.concat(guest.lines).toString('latin1'), end, icount: icountOf(guest) };
+  return { output: Buffer.concat(guest.lines).toString('latin1'), end, icount: icountOf(guest), jits };
 }
 
 /** The vCPU's thread: plain JavaScript, since workers know no TypeScript here. */
@@ -147,12 +153,16 @@ const core = new WebAssembly.Instance(d.module, {
   },
 }).exports;
 const stop = new Int32Array(d.stop);
+(async () => {
+const jit = d.jit ? new (await import(d.jit)).InlineJit(core, d.memory, d.index, 'on') : undefined;
 for (;;) {
   const reason = core.cpu_run(d.cpu, 200000);
+  if (jit) jit.poll();
   if (Atomics.load(stop, 0)) break;
   if (reason === ${RUN_HALT}) core.cpu_wait(d.cpu, 1e8);
   else if (reason !== ${RUN_BUDGET} && reason !== ${RUN_KICK}) { parentPort.postMessage({ reason }); break; }
 }
+})();
 `;
 
 /** One worker a vCPU, running at the same time. */
@@ -163,10 +173,11 @@ export async function runGuestThreads(elf: string, options: GuestOptions = {}): 
   let output = '';
   let ended: number | undefined;
   const workers: Worker[] = [];
+  const jit = options.jit === undefined ? undefined : new URL('./inline-jit.ts', import.meta.url).href;
   const end = await new Promise<GuestResult['end']>((resolve, reject) => {
     const timer = setTimeout(() => resolve('time over'), (options.seconds ?? 30) * 1000);
     for (let i = 0; i < cpus; i++) {
-      const worker = new Worker(WORKER, { eval: true, workerData: { module: coreModule(), memory: guest.memory, cpu: cpuAddress(i), stop } });
+      const worker = new Worker(WORKER, { eval: true, workerData: { module: coreModule(), memory: guest.memory, cpu: cpuAddress(i), index: i, stop, jit } });
       worker.on('error', reject);
       worker.on('message', (m: { text?: string; ended?: number; reason?: number }) => {
         if (m.text !== undefined) output += m.text;

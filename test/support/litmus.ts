@@ -24,10 +24,10 @@ export interface Litmus {
 }
 
 /** Each test of the guest with `cpus` vCPUs (2: SB, MP, LB; 4: IRIW) at least `runs` times. */
-export async function litmus(cpus: 2 | 4, runs: number, seconds: number): Promise<Litmus[]> {
+export async function litmus(cpus: 2 | 4, runs: number, seconds: number, jit?: 'on'): Promise<Litmus[]> {
   const instances = INSTANCES[cpus] as number;
   const elf = assemble('litmus', { CPUS: cpus, BATCHES: Math.ceil(runs / instances), INSTANCES: instances });
-  const { output, end } = await runGuestThreads(elf, { cpus, seconds });
+  const { output, end } = await runGuestThreads(elf, { cpus, seconds, ...(jit === undefined ? {} : { jit }) });
   if (end !== 0) throw new Error(`litmus with ${cpus} vCPUs ended with ${end} after ${JSON.stringify(output)}`);
   return output.trim().split('\n').map((line) => {
     const [test, kind, ...counts] = line.split(' ');

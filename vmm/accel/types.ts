@@ -3,6 +3,7 @@ import type { SymbolNames } from '../boot/symbols.ts';
 import type { CoreExports } from '../core/exports.ts';
 import type { SharedTrace } from '../core/trace.ts';
 import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
+import type { JitConfig } from '../jit/driver.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { SavedVcpus } from './saved.ts';
 import type { CpuModel, Registers, VcpuExit } from './vcpu.ts';
@@ -29,6 +30,8 @@ export interface AcceleratorContext {
   readonly ramSize: number;
   readonly cpus: number;
   readonly cpuModel: CpuModel | undefined;
+  /** The software CPU's translator. */
+  readonly jit?: JitConfig | undefined;
   readonly devices: readonly DevicePlace[];
   /** Where events are traced to, if they are. */
   readonly trace: SharedTrace | undefined;
@@ -86,6 +89,8 @@ export interface Accelerator {
   resume(): void;
   /** Ends and joins all threads; afterwards nothing of this accelerator touches the machine's memory. Safe to call twice. */
   stop(): Promise<void>;
+  /** After `stop`: what the software CPU's translator did, a line; undefined: nothing was to be translated. */
+  translated?(): string | undefined;
   /** Registers of a vCPU; only while paused or after an exit, before `stop`. */
   registers(vcpu: number): Registers;
   /** The debugger's face; `onStop` is called when a vCPU stopped for it, on the main thread, others may still run. */

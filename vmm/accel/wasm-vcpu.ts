@@ -5,6 +5,8 @@ import { LinearMemory } from '../host/linear-memory.ts';
 import { hostClocks } from '../time/clocks.ts';
 import { instantiateCore } from '../core/instance.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { type JitConfig, ThreadMaker, VcpuJit } from '../jit/driver.ts';
+import type { VcpuReport } from '../jit/report.ts';
 import type { RingerHooks, RingerWork } from '../threads/device-thread.ts';
 import { Discarder } from '../core/memory.ts';
 import { traceOf } from '../core/trace.ts';
@@ -25,12 +27,23 @@ export interface WasmVcpuJob extends MachineThread {
   readonly ramSize: number;
   /** For devices whose owner is OWNER_RINGER. */
   readonly ringers: readonly RingerWork[];
+  /** Hot code is translated: how, and JitBell's words. */
+  readonly jit: JitJob | undefined;
+}
+
+export interface JitJob {
+  readonly config: JitConfig;
+  readonly cpus: number;
+  readonly bell: SharedArrayBuffer;
 }
 
 /** What it posts. */
 export type WasmVcpuMessage =
   | EventMessage
   | { readonly type: 'entered' }
+  /** The first hot block: the translator's thread is wanted. */
+  | { readonly type: 'translate' }
+  | { readonly type: 'translated'; readonly report: VcpuReport }
   /** The vCPU stands for the debugger; debug_reason and debug_address (assembly/cpu/debug/debug.ts). */
   | { readonly type: 'debug'; readonly vcpu: number; readonly reason: number; readonly address: bigint }
   | { readonly type: 'exit'; readonly exit: VcpuExit };
@@ -43,6 +56,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
   const cpu = CPU_BASE + index * CPU_STRIDE;
   const cpuRun = core.cpu_run;
   const cpuWait = core.cpu_wait;
+  let jit: VcpuJit | undefined;
   let entered = false;
   for (;;) {
     const command = words.command(index);
@@ -55,27 +69,35 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
     }
     if (!entered) {
       entered = true;
+      if (data.jit !== undefined) jit = translator(core, data, data.jit, post);
       words.setState(index, STATE_RUNNING);
       if (index === 0) post({ type: 'entered' });
     }
     const reason = cpuRun(cpu, SLICE);
-    if (reason === RUN_BUDGET || reason === RUN_KICK) continue;
-    if (reason === RUN_HALT) {
+    jit?.poll();
+    const difference = jit?.difference;
+    if (difference === undefined && (reason === RUN_BUDGET || reason === RUN_KICK)) continue;
+    if (difference === undefined && reason === RUN_HALT) {
       cpuWait(cpu, HALT_MAX_NS);
       continue;
     }
-    if (reason === RUN_DEBUG) {
+    if (difference === undefined && reason === RUN_DEBUG) {
       post({ type: 'debug', vcpu: index, reason: core.debug_reason(cpu), address: core.debug_address(cpu) });
       words.pauseSelf(index);
       continue;
     }
-    post({ type: 'exit', exit: exitOf(reason, index) });
+    post({ type: 'exit', exit: difference === undefined ? exitOf(reason, index) : { kind: 'error', vcpu: index, reason: difference } });
     // Registers stay as they are until the machine is stopped.
     words.setState(index, STATE_PAUSED);
     words.waitForStop(index);
     break;
   }
+  if (jit !== undefined) post({ type: 'translated', report: jit.report() });
   words.setState(index, STATE_ENDED);
+}
+
+function translator(core: CoreExports, { memory, index }: WasmVcpuJob, { config, cpus, bell }: JitJob, post: (message: WasmVcpuMessage) => void): VcpuJit {
+  return new VcpuJit(core, memory, index, cpus, config, new ThreadMaker(memory, bell, index, cpus, () => post({ type: 'translate' })));
 }
 
 function exitOf(reason: number, vcpu: number): VcpuExit {

@@ -2,6 +2,7 @@ import { VmmError } from '../../base/errors.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell } from './bell.ts';
+import { JitThread } from './jit-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { DeviceThread } from '../threads/device-thread.ts';
 import { threads } from '../threads/pool.ts';
@@ -29,6 +30,7 @@ class WasmAccelerator implements Accelerator {
   #bell = BELL_MAIN;
   readonly serial: Bell;
   #exited = false;
+  readonly #jit: JitThread | undefined;
   #stopping = false;
   #debug: WasmDebug | undefined;
   #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
@@ -38,6 +40,8 @@ class WasmAccelerator implements Accelerator {
     this.serial = new Bell(context, this.#words);
     for (const { slot, ringer } of context.devices) if (ringer !== undefined) this.#words.setOwner(slot, OWNER_RINGER);
     const ringers = ringersOf(context.devices);
+    const { jit } = context;
+    if (jit !== undefined && jit.mode !== 'off') this.#jit = new JitThread(context.memory, context.cpus);
     for (let index = 0; index < context.cpus; index++) {
       const data: WasmVcpuJob = {
         module: context.module,
@@ -47,6 +51,7 @@ class WasmAccelerator implements Accelerator {
         ramSize: context.ramSize,
         trace: context.trace,
         ringers,
+        jit: this.#jit === undefined || jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
       };
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);
@@ -120,12 +125,17 @@ class WasmAccelerator implements Accelerator {
       for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) this.#words.end(bell);
     }
     await Promise.all(this.#joined);
+    await this.#jit?.end();
     this.serial.pass(true);
   }
 
   async save(): Promise<SavedVcpus> {
     const { core, memory, cpus } = this.#context;
     return (await import('./wasm-saved.ts')).saveVcpus(core, memory, cpus);
+  }
+
+  translated(): string | undefined {
+    return this.#jit?.text();
   }
 
   registers(vcpu: number): Registers {
@@ -142,6 +152,8 @@ class WasmAccelerator implements Accelerator {
   #message(message: WasmVcpuMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
     else if (message.type === 'entered') this.#context.onEntered();
+    else if (message.type === 'translate') this.#jit?.start();
+    else if (message.type === 'translated') this.#jit?.told(message.report);
     else if (message.type === 'debug') this.#onDebug(message.vcpu, message.reason, message.address);
     else void this.#exit(message.exit);
   }

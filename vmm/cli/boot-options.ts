@@ -1,6 +1,6 @@
 import { VmmError } from '../api/errors.ts';
 import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
-import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
+import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
@@ -65,6 +65,7 @@ export function bootConfig(options: BootOptions, operands: readonly string[], ow
   return {
     accel: options.accel ?? 'auto',
     cpuModel: options.cpu,
+    jit: jitOf(options.jit),
     kernel: options.kernel ?? ownKernel(),
     initrd: options.initrd,
     append: withConsole(options.append ?? '', console),

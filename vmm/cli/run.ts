@@ -1,3 +1,4 @@
+import { jitOf } from './common-options.ts';
 import { constants } from 'node:os';
 import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitStatus } from '../api/containers.ts';
 import type { RunIdentity } from '../api/counted.ts';
@@ -85,6 +86,7 @@ async function makeRun({ options, session, counted, image, gdb, timeline }: Part
       vcpus: options.cpus?.vcpus,
       accel: options.accel,
       cpuModel: options.cpu,
+      jit: jitOf(options.jit),
       debugger: gdb,
       symbols: ownSymbols,
       confine: confineConfig('after-entry', options),

@@ -1,3 +1,4 @@
+import type { JitConfig } from '../jit/driver.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
@@ -25,6 +26,8 @@ export interface GuestConfig {
   /** `auto`. */
   readonly accel?: AccelName | undefined;
   readonly cpuModel?: CpuModel | undefined;
+  /** The software CPU's translator; off. */
+  readonly jit?: JitConfig | undefined;
   /** Paths of a kernel and an initramfs with this project's init; our own. */
   readonly kernel?: string | undefined;
   readonly initrd?: string | undefined;
@@ -68,6 +71,7 @@ export class Guest implements AsyncDisposable {
         cpus: config.vcpus ?? 1,
         accel: config.accel ?? 'auto',
         cpuModel: config.cpuModel,
+        jit: config.jit,
         kernel: config.kernel ?? guestFile('vmlinux'),
         initrd: config.initrd ?? guestFile('initramfs.cpio'),
         append: KERNEL_PARAMETERS,

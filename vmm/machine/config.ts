@@ -2,6 +2,7 @@ import type { CpuModel } from '../accel/vcpu.ts';
 import type { SharedTrace } from '../core/trace.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
+import type { JitConfig } from '../jit/driver.ts';
 import type { CountedConfig } from '../time/counted.ts';
 import type { MachineDebugger } from './debugger.ts';
 
@@ -31,6 +32,8 @@ export interface MachineConfig {
   readonly accel: AccelName;
   /** Default: `host` on KVM, `baseline` on the software CPU. */
   readonly cpuModel?: CpuModel | undefined;
+  /** The software CPU's translator of hot code. Default: off. */
+  readonly jit?: JitConfig | undefined;
   /** Path of a vmlinux, bzImage or multiboot kernel. */
   readonly kernel: string;
   readonly initrd?: string | undefined;

@@ -89,6 +89,7 @@ export class Life {
     } finally {
       this.#isPowered();
       await this.#accel?.stop();
+      this.#parts.timeline.translated = this.#accel?.translated?.();
       for (const device of this.#parts.devices.list) device.detach?.();
     }
   }
@@ -170,6 +171,7 @@ export class Life {
       ramSize,
       cpus: config.cpus,
       cpuModel: config.cpuModel,
+      jit: config.jit,
       devices: places,
       ringerHooks,
       trace: config.trace?.file,

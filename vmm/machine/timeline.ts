@@ -25,6 +25,9 @@ export class Timeline {
   /** In a counted run: where it is. */
   counts: (() => Counts) | undefined;
 
+  /** What the translator did, in a line. */
+  translated: string | undefined;
+
   point(name: string): void {
     this.#entries.push({ name, ms: performance.now(), counts: this.counts?.() });
   }
@@ -47,7 +50,8 @@ export class Timeline {
         previous = ms;
         return line;
       })
-      .join('');
+      .join('')
+      .concat(this.translated === undefined ? '' : `${this.translated}\n`);
   }
 
   /** A table: instructions since the guest's first and since the point before, REP iterations likewise, virtual time. */

@@ -84,6 +84,7 @@ function build(cpu: usize, pa: u32, va: u64, mode: u32, copy: usize): usize {
   store<u32>(blk, <u32>gen_at(pa), B_GEN_AT);
   store<u32>(blk, atomic.load<u32>(gen_at(pa)), B_GEN);
   store<u32>(blk, NO_PAGE, B_PA2);
+  store<u32>(blk, 0, B_GEN2);
   const room: u32 = 4096 - (pa & 0xfff);
   let insns: u32 = 0;
   let prev: u32 = 0;

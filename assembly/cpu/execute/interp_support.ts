@@ -1,4 +1,6 @@
 /** What the dispatcher (generated/interp.ts) calls or inlines beside the operations themselves. */
+import { LINK_ALWAYS } from '../../contract/translator';
+export { LINK_ALWAYS } from '../../contract/translator';
 import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
 import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, JUMP_CACHE, JUMP_ENTRIES } from '../uop/blocks';
@@ -26,8 +28,6 @@ export const IF_MASK: u32 = 0x200;
 export const MARK: usize = CODE_MARK_BASE - (RAM_BASE >> 12);
 export const JUMP_MASK: u32 = JUMP_ENTRIES - 1;
 
-/** A link's generation when source and target share a page: no mapping can come between. */
-export const LINK_ALWAYS: u32 = 0xffff_ffff;
 
 @inline
 function wrap(cpu: usize, rip: u64): u64 {
@@ -72,6 +72,7 @@ export function insns_from(blk: usize, u: usize): i32 {
 export function leave_at(cpu: usize, blk: usize, u: usize): i32 {
   const c = changetype<Cpu>(cpu);
   const rest = insns_from(blk, u);
+  block_vars(cpu).jit_rest = c.fault == FAULT_EXCEPTION ? rest : rest - 1;
   if (c.fault == FAULT_EXCEPTION) {
     if (c.fault_vector == X_GP && c.fault_error == 0) stack_fault(c, cpu, u);
     c.rip = start_rip(cpu, blk, u);

@@ -161,8 +161,8 @@ function chunk(a) {
 /** The generated files' texts, by path below assembly/cpu. */
 export function generateAll() {
   const rows = readOpmap();
-  const { ops, interp } = makeInterp(HEAD);
-  return { 'decode/generated/optab.ts': makeOptab(rows), 'uop/generated/ops.ts': ops, 'execute/generated/interp.ts': interp };
+  const { ops, interp, uops } = makeInterp(HEAD);
+  return { 'decode/generated/optab.ts': makeOptab(rows), 'uop/generated/ops.ts': ops, 'execute/generated/interp.ts': interp, '../../vmm/jit/uop-table.ts': uops };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

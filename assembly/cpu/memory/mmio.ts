@@ -7,12 +7,14 @@ import { IOAPIC_GPA, RAM_BASE } from '../../core/layout';
 import { ioapic_read, ioapic_write } from '../chips/ioapic';
 import { lapic_enabled } from '../chips/apic';
 import { lapic_read, lapic_write } from '../chips/lapic';
+import { block_vars } from '../uop/blocks';
 import { Cpu } from '../vcpu/state';
 
 const APIC_PAGE: u64 = 0x0000_00ff_ffff_f000;
 
 /** Reads `size` (1, 2, 4, 8) bytes at a physical address outside RAM. */
 export function mmio_read(cpu: usize, pa: u64, size: u32): u64 {
+  block_vars(cpu).jit_taint = 1;
   const c = changetype<Cpu>(cpu);
   if ((pa & ~0xfff) == (c.apic_base & APIC_PAGE) && lapic_enabled(cpu)) {
     // Registers are 32 bits at multiples of 16; narrower reads take a part of one (SDM Vol. 3A §11.4.1 asks for 32)
@@ -26,6 +28,7 @@ export function mmio_read(cpu: usize, pa: u64, size: u32): u64 {
 }
 
 export function mmio_write(cpu: usize, pa: u64, v: u64, size: u32): void {
+  block_vars(cpu).jit_taint = 1;
   const c = changetype<Cpu>(cpu);
   if ((pa & ~0xfff) == (c.apic_base & APIC_PAGE) && lapic_enabled(cpu)) {
     const offset = <u32>pa & 0xfff;

@@ -6,6 +6,7 @@
 import { RAM_BASE } from '../../core/layout';
 import { block_vars, DEBUG_WATCH } from '../uop/blocks';
 import { watch_page } from './watch';
+import { check_page } from './keep';
 import { raise, X_GP, X_PF, X_UD } from '../vcpu/fault';
 import { FAULT_EXCEPTION, Cpu } from '../vcpu/state';
 import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_GLOBAL, tlb_slot, tlb_user } from './tlb';
@@ -70,6 +71,7 @@ function finish(cpu: usize, table: usize, va: u64, pa: u64, write: bool, exec: b
   const c = changetype<Cpu>(cpu);
   const page = va & ~0xfff;
   if (pa < c.ram_size && !(block_vars(cpu).debug & DEBUG_WATCH && watch_page(page))) {
+    if (write && block_vars(cpu).jit_checking) check_page(cpu, <u32>pa);
     tlb_enter(cpu, table, page, RAM_BASE + <u32>(pa & ~0xfff) - <u32>page, write, exec, flags);
   }
   return pa;

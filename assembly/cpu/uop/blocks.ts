@@ -11,10 +11,13 @@
  *   +16 u32 gen_at    linear offset of that generation
  *   +20 u16 insns     instructions
  *   +22 u16 bytes
- *   +24 u32 pa2       page of the second part of an instruction that crosses pages, or NO_PAGE
- *   +28 u32 gen2
+ *   +24 u32 pa2       page of the second part of an instruction that crosses pages, NO_PAGE, or a translation: its table index << 1 | 1
+ *   +28 u32 gen2      that page's generation; with NO_PAGE: samples that found the block; with a translation: gen, which itself is
+ *                     made one that the page does not have, so that only who looks for a translation finds the block alive
  *   +32 …   micro-ops
  */
+import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
+export { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
 import { kill_lines } from '../../core/code';
 import { BLOCK_BASE, BLOCK_SIZE, VCPU_MAX } from '../../core/layout';
 import { leave_block } from '../vcpu/fault';
@@ -22,17 +25,8 @@ import { Cpu, CPU_PRIVATE } from '../vcpu/state';
 import { UOP_SIZE } from './uop';
 
 export const B_NEXT: usize = 0;
-export const B_PA: usize = 4;
-export const B_MODE: usize = 8;
-export const B_GEN: usize = 12;
-export const B_GEN_AT: usize = 16;
-export const B_INSNS: usize = 20;
 export const B_BYTES: usize = 22;
-export const B_PA2: usize = 24;
-export const B_GEN2: usize = 28;
-export const B_UOPS: u32 = 32;
 
-export const NO_PAGE: u32 = 0xffff_ffff;
 export const BLOCK_INSNS: u32 = 64;
 /** Room a block may need: 64 instructions of at most 8 micro-ops, links included, and the header. */
 export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
@@ -69,6 +63,15 @@ export class BlockVars {
   watch_redo: u32; // the next instruction was taken back: it runs alone
   watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
   watch_at: u64;
+  jit: u32; // JIT_* of jit/translation.ts, 0: nothing is translated
+  jit_next: u32; // left by a translation: the block that is next, or 0
+  sample: u32; // the slice ended by its budget: the next block is a sample
+  threshold: u32; // samples that make a block hot
+  jit_insns: u64; // instructions that ran translated
+  jit_checking: u32; // lockstep (jit/check.ts): a translation runs
+  jit_taint: u32; // it did what cannot be done twice
+  jit_pages: u32; // pages kept
+  jit_rest: i32; // what the last leave_at gave back
 }
 
 /** Bits of BlockVars.debug. */
@@ -82,6 +85,16 @@ export function block_vars(cpu: usize): BlockVars {
 
 /** Offset of `current` from the vCPU's state. */
 export const BLOCK_CURRENT: usize = PRIVATE_VARS + offsetof<BlockVars>('current');
+
+/** Offset of `jit_next`. */
+export const JIT_NEXT: usize = PRIVATE_VARS + offsetof<BlockVars>('jit_next');
+
+/** True when the block has a translation of the bytes that are there now. */
+@inline
+export function translated(b: usize): bool {
+  const mark = load<u32>(b, B_PA2);
+  return (mark & 1) != 0 && mark != NO_PAGE && load<u32>(b, B_GEN2) == load<u32>(<usize>load<u32>(b, B_GEN_AT));
+}
 
 /** Gives the vCPU its share of the block area; `cpus` ≥ 1 is the number of vCPUs of the machine. */
 export function blocks_init(cpu: usize): void {
@@ -123,7 +136,7 @@ export function block_find(cpu: usize, pa: u32, mode: u32): usize {
   while (true) {
     const b = <usize>load<u32>(at);
     if (b == 0) return 0;
-    if (load<u32>(b, B_GEN) != load<u32>(<usize>load<u32>(b, B_GEN_AT))) {
+    if (load<u32>(b, B_GEN) != load<u32>(<usize>load<u32>(b, B_GEN_AT)) && !translated(b)) {
       store<u32>(at, load<u32>(b, B_NEXT));
       continue;
     }
@@ -148,6 +161,7 @@ export function code_write(cpu: usize, pa: u32, len: u32): void {
     const left = <u32>(end - at);
     const n = left < 4096 - off ? left : 4096 - off;
     if (kill_lines(<u32>(at >> 12), off, n)) {
+      block_vars(cpu).jit_taint = 1;
       const b: usize = block_vars(cpu).current;
       if (b != 0 && (load<u32>(b, B_PA) >> 12 == <u32>(at >> 12) || load<u32>(b, B_PA2) == (<u32>at & ~0xfff))) leave_block(cpu);
     }

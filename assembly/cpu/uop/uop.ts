@@ -10,9 +10,10 @@
  *   +8  i32 disp    displacement, or immediate of a form without memory operand (64 bits: up to +15)
  *   +12 u32 imm     immediate, or the sub-operation
  */
+import { INDEX_ADDR32 } from '../../contract/translator';
+export { INDEX_ADDR32, UOP_SIZE } from '../../contract/translator';
 import { CPU_SEGS } from '../vcpu/state';
 
-export const UOP_SIZE: u32 = 16;
 export const U_OP: usize = 0;
 export const U_IP: usize = 2;
 export const U_A: usize = 4;
@@ -22,7 +23,6 @@ export const U_INDEX: usize = 7;
 export const U_DISP: usize = 8;
 export const U_IMM: usize = 12;
 
-export const INDEX_ADDR32: u32 = 4;
 
 /** Linear address of the micro-op's memory operand: segment base added, offset wrapped to the address size. */
 @inline

@@ -3,12 +3,8 @@
  * `load<u64>(cpu + (r << 3))`; fields are reached by `changetype<Cpu>(ptr).field`. Owned by the vCPU's thread,
  * except `pending`, `wake` and the LAPIC page, which other threads reach with atomics.
  */
+export { FAULT_EXCEPTION, FAULT_LEAVE, REG_BLOCK, REG_TMP0, REG_TMP1, REG_ZERO } from '../../contract/translator';
 
-/** Pseudo registers behind the 16 general ones: micro-ops name them like any register. */
-export const REG_ZERO: u32 = 16; // always 0
-export const REG_BLOCK: u32 = 17; // linear address (virtual) of the running block's first byte, set at block entry: RIP-relative operands add to it
-export const REG_TMP0: u32 = 18;
-export const REG_TMP1: u32 = 19;
 
 // Segment indices, in the instruction encoding's order.
 export const SEG_ES: u32 = 0;
@@ -35,9 +31,7 @@ export const CPU_PRIVATE: u32 = 0x2_0000; // per-vCPU working area of the block 
 
 /** `fault` values: 0 = none. Set by whatever detects it; the interpreter checks after each step that may fault and leaves the instruction uncommitted. */
 export const FAULT_NONE: u32 = 0;
-export const FAULT_EXCEPTION: u32 = 1; // deliver `fault_vector` with `fault_error` (valid for vectors that push one), rip = start of the instruction
 export const FAULT_TRAP: u32 = 2; // as above, but the instruction is committed and rip is the next one (INT3, INTO, single step, data breakpoints)
-export const FAULT_LEAVE: u32 = 3; // the instruction is committed; leave the block because CPU state, mappings or code changed
 export const FAULT_HALT: u32 = 4; // HLT committed
 export const FAULT_SHUTDOWN: u32 = 5; // triple fault
 export const FAULT_EXIT: u32 = 6; // the machine wants out (power event, reset, debug exit)

@@ -6,7 +6,9 @@ import { bit_generic } from '../bits';
 import { xchg_generic } from '../exchange';
 import { imul64, imul_generic, muldiv } from '../muldiv';
 import { shift_generic } from '../shift';
-import { B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JUMP_CACHE } from '../../uop/blocks';
+import {
+  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_CACHE, translated,
+} from '../../uop/blocks';
 import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../../vcpu/fault';
 import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIFT, FLAG_SUB, flags_lazy, flags_logic, flags_over, get_cf } from '../../vcpu/flags';
@@ -16,6 +18,7 @@ import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../../memor
 import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, link_wanted, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../../vcpu/state';
 import { canonical } from '../../memory/mmu';
+import { JIT_CHECK, jit_enter, jit_on } from '../../uop/enter';
 import { stack_op } from '../stackops';
 import { STRING_AGAIN, string_op } from '../string';
 import { sys_op } from '../sysops';
@@ -36,12 +39,29 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
   let how: u32 = 0;
   let tlb: usize = 0;
   const traced = load<u32>(cpu, TRACE_AT);
+  let cold = false;
   while (true) {
     // enter blk, whose first byte is at target
     if (load<u32>(blk, B_GEN) != load<u32>(<usize>load<u32>(blk, B_GEN_AT))) {
-      if (link) link_wanted(cpu, link, target);
-      break;
+      if (!translated(blk)) {
+        if (link) link_wanted(cpu, link, target);
+        break;
+      }
+      const how_jit: u32 = cold ? 0 : jit_on(cpu, traced);
+      if (how_jit == JIT_CHECK) break; // cpu_run does it
+      if (how_jit) {
+        const rest = jit_enter(cpu, blk, target, left);
+        cold = rest < 0; // nothing ran: this time the block is interpreted
+        left = cold ? ~rest : rest;
+        link = 0;
+        how = 0;
+        target = changetype<Cpu>(cpu).rip;
+        blk = load<u32>(cpu, JIT_NEXT);
+        if (load<u32>(cpu, FAULT) | u32(blk == 0)) break;
+        continue;
+      }
     }
+    cold = false;
     const insns: i32 = load<u16>(blk, B_INSNS);
     if (left < insns) break;
     const pending = atomic.load<u32>(cpu, PENDING);

@@ -1,0 +1,38 @@
+/** What the interpreter and the translator (vmm/jit/) agree on about micro-ops, decoded blocks, faults and flags. Plain constants only. */
+
+// assembly/cpu/vcpu/state.ts
+/** Pseudo registers behind the 16 general ones: micro-ops name them like any register. */
+export const REG_ZERO: u32 = 16; // always 0
+export const REG_BLOCK: u32 = 17; // linear address (virtual) of the running block's first byte, set at block entry: RIP-relative operands add to it
+export const REG_TMP0: u32 = 18;
+export const REG_TMP1: u32 = 19;
+export const FAULT_EXCEPTION: u32 = 1; // deliver `fault_vector` with `fault_error` (valid for vectors that push one), rip = start of the instruction
+export const FAULT_LEAVE: u32 = 3; // the instruction is committed; leave the block because CPU state, mappings or code changed
+
+// assembly/cpu/vcpu/flags.ts
+export const FLAG_OVER: u32 = 0x100;
+export const FLAG_OVER_CF: u32 = 9; // shift counts
+export const FLAG_OVER_OF: u32 = 10;
+
+// assembly/cpu/vcpu/modes.ts
+export const MODE_64: u32 = 2; // 64-bit mode; neither bit: 16-bit code
+export const MODE_STEP: u32 = 64; // blocks of one instruction: single step, breakpoints, exact budgets, interrupt shadows
+
+// assembly/cpu/uop/uop.ts
+export const UOP_SIZE: u32 = 16;
+export const INDEX_ADDR32: u32 = 4;
+
+// assembly/cpu/uop/blocks.ts
+export const B_PA: u32 = 4;
+export const B_MODE: u32 = 8;
+export const B_GEN: u32 = 12;
+export const B_GEN_AT: u32 = 16;
+export const B_INSNS: u32 = 20;
+export const B_PA2: u32 = 24;
+export const B_GEN2: u32 = 28;
+export const B_UOPS: u32 = 32;
+export const NO_PAGE: u32 = 0xffff_ffff;
+
+// assembly/cpu/execute/interp_support.ts
+/** A link's generation when source and target share a page: no mapping can come between. */
+export const LINK_ALWAYS: u32 = 0xffff_ffff;

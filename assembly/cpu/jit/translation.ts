@@ -1,0 +1,122 @@
+/**
+ * Translations of decoded blocks: functions of the vCPU's own table, which the host makes (vmm/jit/).
+ *
+ * Which blocks are worth it is told by samples: a slice of the dispatcher that ends by its budget ends anywhere, and the block that is
+ * next has one sample more. So nothing is counted while blocks run. A block with `threshold` samples goes into the vCPU's list of hot
+ * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, then JIT_HOT_MAX entries of
+ * { u32 block, u32 flushes }, a ring. `flushes` tells a block from one that came to its place after all were dropped.
+ *
+ * A block with a translation does not have the generation of its page any more (see uop/blocks.ts): that sends the dispatcher here.
+ */
+import { JIT_BASE, JIT_HOT_BASE, JIT_HOT_STRIDE, RAM_BASE } from '../../core/layout';
+import { check_clear } from './check';
+import { MARK } from '../execute/interp_support';
+import { JIT_CHECK } from '../uop/enter';
+import {
+  B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA2, BLOCK_CURRENT, block_vars, BlockVars, JIT_NEXT, JUMP_CACHE, NO_PAGE, PRIVATE_VARS, translated,
+} from '../uop/blocks';
+import { MODE_64, MODE_STEP } from '../vcpu/modes';
+import { Cpu, CPU_SEGS, CPU_XMM } from '../vcpu/state';
+
+export const JIT_HOT_MAX: u32 = 256;
+const HOT_LIST: usize = 16;
+/** A block that is still interpreted after so many times its threshold asks again: there may have been no room. */
+const AGAIN: u32 = 64;
+const NEVER: u32 = 0xffff_ffff;
+
+/** Sets BlockVars.jit; `threshold` samples make a block hot; 0, for tests: as soon as it is there. */
+export function jit_set(cpu: usize, mode: u32, threshold: u32): void {
+  const v = block_vars(cpu);
+  v.jit = mode;
+  if (mode == JIT_CHECK) check_clear();
+  memory.fill(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 0, HOT_LIST);
+  v.threshold = threshold;
+  v.sample = u32(mode != 0 && threshold == 0);
+}
+
+/** No block becomes hot any more; what is translated stays. */
+export function jit_close(cpu: usize): void {
+  block_vars(cpu).threshold = NEVER;
+}
+
+/** A slice ended before `blk`. */
+export function jit_sample(cpu: usize, blk: usize): void {
+  const v = block_vars(cpu);
+  const threshold = v.threshold ? v.threshold : 1;
+  if (v.threshold) v.sample = 0;
+  const mode = load<u32>(blk, B_MODE);
+  if (load<u32>(blk, B_PA2) != NO_PAGE || !(mode & MODE_64) || mode & MODE_STEP) return;
+  const n = load<u32>(blk, B_GEN2) + 1;
+  store<u32>(blk, n, B_GEN2);
+  if (v.threshold == NEVER) return;
+  if (n == threshold || n == threshold * AGAIN) hot(changetype<Cpu>(cpu).index, v, blk);
+}
+
+function hot(index: u32, v: BlockVars, blk: usize): void {
+  const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
+  const put = load<u32>(ring, 4);
+  if (put - atomic.load<u32>(ring) >= JIT_HOT_MAX) {
+    store<u32>(ring, load<u32>(ring, 8) + 1, 8);
+    return;
+  }
+  const e = ring + HOT_LIST + ((put & (JIT_HOT_MAX - 1)) << 3);
+  store<u32>(e, <u32>blk);
+  store<u32>(e, v.flushes, 4);
+  atomic.store<u32>(ring, put + 1, 4);
+}
+
+/**
+ * The function at `index` of the table runs block `blk` of generation `gen`, decoded before the `flushes`-th time all were dropped; from
+ * the vCPU's own thread. False: the block is gone or its bytes have changed.
+ */
+export function jit_install(cpu: usize, blk: usize, index: u32, gen: u32, flushes: u32): bool {
+  if (block_vars(cpu).flushes != flushes || load<u32>(blk, B_PA2) != NO_PAGE) return false;
+  if (load<u32>(blk, B_GEN) != gen || load<u32>(<usize>load<u32>(blk, B_GEN_AT)) != gen) return false;
+  store<u32>(blk, gen, B_GEN2);
+  store<u32>(blk, (index << 1) | 1, B_PA2);
+  store<u32>(blk, gen - 1, B_GEN);
+  return true;
+}
+
+/** Times that all blocks were dropped: what was installed before is unreachable. */
+export function jit_flushes(cpu: usize): u32 {
+  return block_vars(cpu).flushes;
+}
+
+/** False: the translation of `blk` is dead, its place in the table is free once this has said so. */
+export function jit_alive(cpu: usize, blk: usize, flushes: u32): bool {
+  if (block_vars(cpu).flushes != flushes) return false;
+  if (translated(blk)) return true;
+  store<u32>(blk, NO_PAGE, B_PA2);
+  return false;
+}
+
+/** Offsets that translated code uses, as words from JIT_BASE: vmm/jit/layout.ts has the names in this order. */
+export function jit_offsets(): void {
+  const at: usize = JIT_BASE;
+  store<u32>(at, offsetof<Cpu>('block'));
+  store<u32>(at, offsetof<Cpu>('rip'), 4);
+  store<u32>(at, offsetof<Cpu>('flag_res'), 8);
+  store<u32>(at, offsetof<Cpu>('flag_a'), 12);
+  store<u32>(at, offsetof<Cpu>('flag_b'), 16);
+  store<u32>(at, offsetof<Cpu>('flag_op'), 20);
+  store<u32>(at, offsetof<Cpu>('eflags'), 24);
+  store<u32>(at, offsetof<Cpu>('fault'), 28);
+  store<u32>(at, offsetof<Cpu>('pending'), 32);
+  store<u32>(at, offsetof<Cpu>('tlb'), 36);
+  store<u32>(at, offsetof<Cpu>('tlb_gen'), 40);
+  store<u32>(at, offsetof<Cpu>('mode'), 44);
+  store<u32>(at, offsetof<Cpu>('cr0'), 48);
+  store<u32>(at, offsetof<Cpu>('cr4'), 52);
+  store<u32>(at, offsetof<Cpu>('mxcsr'), 56);
+  store<u32>(at, <u32>BLOCK_CURRENT, 60);
+  store<u32>(at, <u32>JIT_NEXT, 64);
+  store<u32>(at, JUMP_CACHE, 68);
+  store<u32>(at, CPU_SEGS, 72);
+  store<u32>(at, CPU_XMM, 76);
+  store<u32>(at, <u32>MARK, 80);
+  store<u32>(at, RAM_BASE, 84);
+  store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('hash'), 88);
+  store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('hash_mask'), 92);
+  store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('jit_insns'), 96);
+}

@@ -1,0 +1,48 @@
+/** Guests and random code with all of it translated, in lockstep with the interpreter, and by several vCPUs at the same time. */
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fuzzCpu } from '../../support/cpu-fuzz.ts';
+import { assemble, hasAssembler, prepareCore, runGuest, runGuestThreads } from '../../support/cpu-guest.ts';
+import { litmus } from '../../support/litmus.ts';
+
+const expected = (name: string): string => readFileSync(new URL(`../../guests/cpu/${name}.txt`, import.meta.url), 'latin1');
+
+beforeAll(prepareCore, 120_000);
+
+describe.skipIf(!hasAssembler)('test guests, all of their code translated', () => {
+  const guests = ['paging', 'strings', 'traps', 'manual'];
+
+  it.each(guests.flatMap((name) => [[name, 61], [name, 20_000]] as const))('%s in slices of %i: the output, no difference in lockstep', (name, slice) => {
+    const run = runGuest(assemble(name), { slice, jit: 'check', seconds: 100 });
+    expect(run).toMatchObject({ output: expected(name), end: 0 });
+    expect(run.jits?.[0]?.insns).toBeGreaterThan(0n);
+    expect(run.jits?.[0]?.compared).toBeGreaterThan(0);
+  }, 120_000);
+
+  it('counted time: traps and smp4 retire the same instructions as interpreted', () => {
+    for (const [name, cpus] of [['traps', 1], ['smp4', 4]] as const) {
+      const [plain, translated] = [undefined, 'on' as const].map((jit) => runGuest(assemble(name), { cpus, timeMode: 1, seconds: 100, ...(jit === undefined ? {} : { jit }) }));
+      expect(translated).toMatchObject({ output: plain?.output, end: plain?.end, icount: plain?.icount });
+    }
+  }, 240_000);
+
+  it('smp4, four vCPUs at the same time', async () => {
+    const run = await runGuestThreads(assemble('smp4'), { cpus: 4, seconds: 100, jit: 'on' });
+    expect(run).toMatchObject({ output: expected('smp4'), end: 0 });
+  }, 120_000);
+
+  it('SB, MP and LB on two vCPUs: no outcome that x86-TSO forbids', async () => {
+    const results = await litmus(2, 20_000, 60, 'on');
+    for (const r of results) expect(r).toMatchObject({ runs: 20_480, forbidden: 0 });
+  }, 120_000);
+});
+
+it('random code: translations do what the interpreter does', { timeout: 300_000 }, () => {
+  let compared = 0;
+  for (const seed of [11, 12]) {
+    const run = fuzzCpu(seed, 100, 2000, true);
+    expect(run.failures).toEqual([]);
+    compared += run.compared;
+  }
+  expect(compared).toBeGreaterThan(100);
+});

@@ -1,0 +1,113 @@
+/** One vCPU's side of the translator, on the vCPU's own thread: takes finished translations, asks for the thread that makes them. */
+import { FIELD_ICOUNT } from '../../assembly/contract/vcpu.ts';
+import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
+import type { CoreExports } from '../core/exports.ts';
+import { JitBell } from './bell.ts';
+import { Cache, type CacheLimits, type JitCounts, type JitExports, MACHINE_LIMITS } from './cache.ts';
+import type { Compiled } from './compiler.ts';
+import { HotList } from './hot-list.ts';
+import { type Offsets, readOffsets } from './layout.ts';
+import { Lockstep } from './lockstep.ts';
+import { Mailbox } from './mailbox.ts';
+import type { VcpuReport } from './report.ts';
+
+export type JitMode = 'off' | 'on' | 'check';
+
+export interface JitConfig {
+  readonly mode: JitMode;
+  /** Samples that make a block hot. */
+  readonly threshold?: number | undefined;
+}
+
+/** A sample stands for a slice of some 50,000 instructions. */
+const THRESHOLD = 3;
+const MODES: Readonly<Record<JitMode, number>> = { off: 0, on: 1, check: 2 };
+
+/** Limits of one of `cpus` vCPUs. */
+function limitsOf(cpus: number): CacheLimits {
+  const { modules, regions, bytes } = MACHINE_LIMITS;
+  return { modules: Math.floor(modules / cpus), regions: Math.floor(regions / cpus), bytes: Math.floor(bytes / cpus) };
+}
+
+/** Where a vCPU's hot blocks go, and where translations come from. */
+export interface Maker {
+  /** Hot blocks wait in the list. */
+  wanted(hot: HotList): void;
+  take(): Compiled | undefined;
+}
+
+/** The translator's thread, which `start` begins when it is wanted first. */
+export class ThreadMaker implements Maker {
+  readonly #bell: JitBell;
+  readonly #mail: Mailbox;
+  readonly #start: () => void;
+  #started = false;
+  #told = 0;
+
+  constructor(memory: WebAssembly.Memory, bell: SharedArrayBuffer, vcpu: number, cpus: number, start: () => void) {
+    this.#bell = new JitBell(bell);
+    this.#mail = new Mailbox(memory, vcpu, cpus);
+    this.#mail.clear();
+    this.#start = start;
+  }
+
+  wanted(hot: HotList): void {
+    if (hot.put === this.#told) return;
+    this.#told = hot.put;
+    if (!this.#started) this.#start();
+    this.#started = true;
+    this.#bell.ring();
+  }
+
+  take(): Compiled | undefined {
+    return this.#mail.take();
+  }
+}
+
+export class VcpuJit {
+  readonly #core: CoreExports & JitExports;
+  readonly #cpu: number;
+  readonly #hot: HotList;
+  readonly #cache: Cache;
+  readonly #maker: Maker;
+  readonly #lockstep: Lockstep | undefined;
+  readonly #view: DataView;
+  readonly #offsets: Offsets;
+
+  constructor(core: CoreExports, memory: WebAssembly.Memory, vcpu: number, cpus: number, config: JitConfig, maker: Maker, limits = limitsOf(cpus)) {
+    this.#core = core as CoreExports & JitExports;
+    this.#cpu = CPU_BASE + vcpu * CPU_STRIDE;
+    this.#maker = maker;
+    if (config.mode === 'check') this.#lockstep = new Lockstep(memory);
+    this.#hot = new HotList(memory, vcpu);
+    this.#cache = new Cache(core, memory, this.#cpu, limits);
+    this.#core.jit_offsets();
+    this.#offsets = readOffsets(memory);
+    this.#view = new DataView(memory.buffer);
+    this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? THRESHOLD);
+  }
+
+  /** With `check`: what differed. */
+  get difference(): string | undefined {
+    return this.#lockstep?.difference;
+  }
+
+  get counts(): JitCounts {
+    return this.#cache.counts;
+  }
+
+  /** At the end: what came of it. */
+  report(): VcpuReport {
+    const at = (offset: number): number => Number(this.#view.getBigUint64(this.#cpu + offset, true));
+    return { counts: this.#cache.counts, insns: at(this.#offsets.jitInsns), total: at(this.#core.cpu_field(FIELD_ICOUNT)) };
+  }
+
+  /** Between two slices. */
+  poll(): void {
+    if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
+    const compiled = this.#maker.take();
+    if (compiled === undefined) return;
+    this.#cache.install(compiled);
+    if (this.#cache.counts.stopped) this.#core.jit_close(this.#cpu);
+  }
+}

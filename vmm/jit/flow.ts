@@ -1,0 +1,370 @@
+/**
+ * Control flow inside a region and out of it. Nodes nest as the dominator tree has them (Ramsey, "Beyond Relooper", ICFP 2022): a node's
+ * merge points become blocks around it, loop heads become loops. Exits go on in another translation without a way through the
+ * dispatcher where there is one.
+ */
+import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE } from '../../assembly/contract/translator.ts';
+import { MEM, OP } from './code.ts';
+import { CPU, type Context, ENTRY, FAULT_BLOCK, FAULT_UOP, type FlagKind, LEFT, P, PAGE, REG0, S, TARGET, TLB, V, VA, Y } from './context.ts';
+import { COMPARE32, COMPARE64, knownCondition, storeFlags, ZERO32, ZERO64 } from './flags.ts';
+import { HELPER } from './helpers.ts';
+import { calculate, registerOperands, widthOf } from './integer.ts';
+import { REGION_TYPE } from './module.ts';
+import { address, pointer, probe, read, TAG_WRITE } from './memory.ts';
+import { RSP } from './moves.ts';
+import type { Edge, RegionNode } from './region.ts';
+import { CONDITIONS, type Uop } from './uop.ts';
+
+/** Writes a node's micro-ops; given by translate.ts. */
+export type EmitNode = (node: RegionNode) => void;
+
+/** What is known at a place in the code, kept while another way is written. */
+interface Known {
+  readonly node: RegionNode;
+  readonly u: number;
+  readonly dirty: number;
+  readonly flagsDirty: boolean;
+  readonly flagKind: FlagKind;
+}
+
+export class Flow {
+  readonly #c: Context;
+  readonly #emitNode: EmitNode;
+  readonly #blocks = new Map<RegionNode, number>();
+  readonly #loops = new Map<RegionNode, number>();
+
+  constructor(c: Context, emitNode: EmitNode) {
+    this.#c = c;
+    this.#emitNode = emitNode;
+  }
+
+  /** The whole body: everything that the head dominates. */
+  region(head: RegionNode): void {
+    this.#blocks.clear();
+    this.#loops.clear();
+    this.#c.flagKind = undefined;
+    this.#tree(head);
+  }
+
+  #tree(node: RegionNode): void {
+    const c = this.#c;
+    const merges = node.children.filter((child) => child.forward > 1).sort((a, b) => b.order - a.order);
+    // Behind a merge or at a loop's head nothing is known of the flags; from one place alone what is known there stays true
+    if (node.forward > 1 || node.loop) c.flagKind = undefined;
+    if (node.loop) this.#loops.set(node, c.code.loop());
+    this.#within(node, merges, 0, c.flagKind);
+    if (node.loop) c.code.op(OP.unreachable).end();
+  }
+
+  #within(node: RegionNode, merges: readonly RegionNode[], from: number, kind: FlagKind): void {
+    const c = this.#c;
+    const merge = merges[from];
+    if (merge === undefined) {
+      c.node = node;
+      c.dirty = node.dirtyIn;
+      c.flagsDirty = node.flagsIn;
+      c.flagKind = kind;
+      this.#emitNode(node);
+      return;
+    }
+    this.#blocks.set(merge, c.code.block());
+    this.#within(node, merges, from + 1, kind);
+    c.code.op(OP.unreachable).end();
+    this.#tree(merge);
+  }
+
+  #known(): Known {
+    const { node, u, dirty, flagsDirty, flagKind } = this.#c;
+    return { node, u, dirty, flagsDirty, flagKind };
+  }
+
+  /** Goes where `edge` leads; the code behind it is not reached. */
+  edge(edge: Edge): void {
+    const c = this.#c;
+    const target = edge.node;
+    if (target === undefined) {
+      this.#leave(edge);
+      return;
+    }
+    if (edge.back) {
+      this.#backEdge(edge, target);
+      return;
+    }
+    const label = this.#blocks.get(target);
+    if (target.forward > 1 && label !== undefined) {
+      c.code.br(label);
+      return;
+    }
+    const known = this.#known();
+    this.#tree(target);
+    Object.assign(c, known);
+  }
+
+  /** A turn begins only when all of the region may run, no event waits and the code is still what it was. */
+  #backEdge(edge: Edge, target: RegionNode): void {
+    const c = this.#c;
+    const { code, region } = c;
+    code.get(LEFT).i32(region.insns).op(OP.i32LtS).get(CPU).atomicLoad(c.at.pending).op(OP.i32Or);
+    code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or).if();
+    this.#keepState();
+    code.get(CPU).get(PAGE).i64(edge.to).op(OP.i64Add).mem(MEM.i64Store, c.at.rip);
+    code.get(CPU).i32(target.block).mem(MEM.i32Store, c.at.next).get(LEFT).op(OP.return).end();
+    code.br(this.#loops.get(target) as number);
+  }
+
+  /** Registers and flags into memory, for what comes behind the region. */
+  #keepState(): void {
+    const c = this.#c;
+    c.spill(c.effects.changed);
+    storeFlags(c);
+  }
+
+  #leave(edge: Edge): void {
+    const c = this.#c;
+    const { code } = c;
+    this.#keepState();
+    code.get(PAGE);
+    if (edge.to !== 0) code.i64(edge.to).op(OP.i64Add);
+    code.set(V).i32(edge.link).set(FAULT_UOP).i32(c.node.block).set(FAULT_BLOCK).br(c.linkLabel);
+  }
+
+  /** Leaves for the address in V. */
+  jump(): void {
+    this.#keepState();
+    this.#c.code.br(this.#c.jumpLabel);
+  }
+
+  /** Takes an i32 from the stack: the block's first edge when it is not 0, else the second. */
+  branch(): void {
+    const c = this.#c;
+    const known = this.#known();
+    c.code.if();
+    this.edge(known.node.edges[0] as Edge);
+    c.code.end();
+    Object.assign(c, known);
+    this.edge(known.node.edges[1] as Edge);
+  }
+
+  /** For the address in V: compares it with the places where it is likely to lead, else leaves. */
+  guess(): void {
+    const c = this.#c;
+    const known = this.#known();
+    for (const edge of known.node.edges) {
+      if (edge.node === undefined) continue;
+      c.code.get(V).get(PAGE).i64(edge.to).op(OP.i64Add).op(OP.i64Eq).if();
+      this.edge(edge);
+      c.code.end();
+      Object.assign(c, known);
+    }
+    this.jump();
+  }
+}
+
+/** i64: the linear address of the block at FAULT_BLOCK. */
+function faultBlockAddress(c: Context): void {
+  c.code.get(PAGE).get(FAULT_BLOCK).mem(MEM.i32Load, B_PA).i32(0xfff).op(OP.i32And).op(OP.extendU).op(OP.i64Add);
+}
+
+/** Behind the body: the ends that its exits branch to, innermost label first. Registers and flags are in memory except at a fault. */
+export function emitEnds(c: Context, exit: number): void {
+  const { code, at } = c;
+  // A direct link: FAULT_UOP has the record, V the address. As the dispatcher does it.
+  code.end();
+  const enter = code.block();
+  code.get(FAULT_UOP).mem(MEM.i32Load).tee(ENTRY).if();
+  code.get(FAULT_UOP).mem(MEM.i32Load, 4).tee(S).i32(LINK_ALWAYS | 0).op(OP.i32Eq).brIf(enter);
+  code.get(S).get(CPU).mem(MEM.i32Load, at.tlbGen).op(OP.i32Eq).get(FAULT_UOP).mem(MEM.i64Load, 8);
+  faultBlockAddress(c);
+  code.op(OP.i64Eq).op(OP.i32And).brIf(enter).end();
+  code.get(CPU);
+  faultBlockAddress(c);
+  code.mem(MEM.i64Store, at.block);
+  code.get(CPU).get(V).get(FAULT_UOP).call(HELPER.jump_cached as number).tee(ENTRY).brIf(enter).br(exit);
+  code.end();
+  emitEnter(c, exit);
+  // An indirect jump to V: the jump cache (assembly/cpu/blocks.ts).
+  code.end();
+  code.get(V).op(OP.wrap).get(V).i64(12).op(OP.i64ShrU).op(OP.wrap).op(OP.i32Xor).i32(0xfff).op(OP.i32And).i32(4).op(OP.i32Shl).get(CPU).op(OP.i32Add).set(S);
+  code.i32(0).set(ENTRY);
+  code.get(S).mem(MEM.i64Load, at.jumpCache).get(V).op(OP.i64Ne).brIf(exit);
+  code.get(S).mem(MEM.i32Load, at.jumpCache + 12).get(CPU).mem(MEM.i32Load, at.tlbGen).op(OP.i32Ne).brIf(exit);
+  code.get(S).mem(MEM.i32Load, at.jumpCache + 8).tee(ENTRY).op(OP.i32Eqz).brIf(exit);
+  code.get(ENTRY).mem(MEM.i32Load, B_MODE).get(CPU).mem(MEM.i32Load, at.mode).op(OP.i32Ne).if().i32(0).set(ENTRY).br(exit).end();
+  emitEnter(c, exit);
+}
+
+/** Goes on in the translation of the block at ENTRY, if it has one that is valid; else to `exit`. */
+function emitEnter(c: Context, exit: number): void {
+  const { code } = c;
+  code.get(ENTRY).mem(MEM.i32Load, B_PA2).tee(S).i32(1).op(OP.i32And).op(OP.i32Eqz).brIf(exit);
+  code.get(S).i32(NO_PAGE | 0).op(OP.i32Eq).brIf(exit);
+  code.get(ENTRY).mem(MEM.i32Load, B_GEN2).get(ENTRY).mem(MEM.i32Load, B_GEN_AT).mem(MEM.i32Load).op(OP.i32Ne).brIf(exit);
+  code.get(CPU).get(ENTRY).get(V).get(LEFT).get(S).i32(1).op(OP.i32ShrU).returnCallIndirect(REGION_TYPE);
+}
+
+/** Back to the dispatcher: the next block, or 0, is in ENTRY, its address in V. */
+export function emitExit(c: Context): void {
+  const { code, at } = c;
+  code.get(CPU).get(V).mem(MEM.i64Store, at.rip).get(CPU).get(ENTRY).mem(MEM.i32Store, at.next).get(LEFT).op(OP.return);
+}
+
+/** The instruction at FAULT_UOP ends the block by cpu.fault. */
+export function emitFault(c: Context): void {
+  const { code, at } = c;
+  c.dirty = c.effects.changed;
+  c.flagsDirty = c.effects.changesFlags;
+  c.spill(c.effects.changed);
+  storeFlags(c);
+  code.get(CPU);
+  faultBlockAddress(c);
+  code.mem(MEM.i64Store, at.block);
+  code.get(LEFT).get(CPU).get(FAULT_BLOCK).get(FAULT_UOP).call(HELPER.leave_at as number).op(OP.i32Add);
+}
+
+/** Enters only when all of the region may run, no event waits and the code is what was translated; else returns the complement of LEFT. */
+export function emitPrologue(c: Context): void {
+  const { code, at, region } = c;
+  code.get(LEFT).i32(region.insns).op(OP.i32LtS).get(CPU).atomicLoad(at.pending).op(OP.i32Or);
+  code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or).if();
+  code.get(CPU).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU).get(1).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
+  code.get(CPU).get(1).mem(MEM.i32Store, at.current);
+  code.get(TARGET).i64(-4096).op(OP.i64And).set(PAGE).get(CPU).mem(MEM.i32Load, at.tlb).set(TLB);
+}
+
+// ---- the micro-ops that end a block ----------------------------------------------------------------------------------
+
+/** V must be canonical, else #GP. */
+function checkCanonical(c: Context, local: number): void {
+  const { code } = c;
+  code.get(local).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(local).op(OP.i64Ne).if();
+  code.get(CPU).call(HELPER.raise_gp as number).op(OP.drop);
+  c.leaveFault();
+  code.end();
+}
+
+export type FlowEmit = (c: Context, uop: Uop, flow: Flow) => void;
+
+const first: FlowEmit = (c, _uop, flow) => flow.edge(c.node.edges[0] as Edge);
+
+const jumpIfCondition: FlowEmit = (c, uop, flow) => {
+  knownCondition(c, uop.cond, uop.cc ?? (CONDITIONS[c.words.a(c.u) & 15] as string));
+  flow.branch();
+};
+
+/** A compare and the branch behind it. */
+const compareAndJump: FlowEmit = (c, uop, flow) => {
+  const { code } = c;
+  const w = widthOf(uop);
+  const cc = uop.cc as string;
+  registerOperands(c, uop, w, c.words.imm(c.u) | 0);
+  calculate(c, { ...uop, flags: true }, w);
+  const wide = w.bits === 64;
+  const compare = uop.op === 'CMP' ? (wide ? COMPARE64 : COMPARE32)[cc] : undefined;
+  if (compare !== undefined) code.get(w.x).get(w.y).op(compare);
+  else {
+    code.get(w.v);
+    if (wide) code.i64(0);
+    else code.i32(0);
+    code.op((wide ? ZERO64 : ZERO32)[cc] as number);
+  }
+  flow.branch();
+};
+
+/** LOOP and its like count RCX down in memory. */
+const loop: FlowEmit = (c, _uop, flow) => {
+  const { code } = c;
+  c.sync(2);
+  if (c.flagsDirty) storeFlags(c);
+  c.flagsDirty = false;
+  code.get(CPU).i32(c.u).call(HELPER.loop_taken as number).set(S);
+  c.reload(2);
+  code.get(S);
+  flow.branch();
+};
+
+/** i64 in V: the address behind the instruction. */
+function returnAddress(c: Context): void {
+  c.code.get(PAGE).i64(c.node.offset + c.words.ip(c.u)).op(OP.i64Add).set(V);
+}
+
+/** The return address is stored, then control leaves whatever that store hit: FAULT_LEAVE asks for no more than that. */
+const call: FlowEmit = (c, _uop, flow) => {
+  const { code, at } = c;
+  returnAddress(c);
+  code.get(REG0 + RSP).i64(8).op(OP.i64Sub).set(VA);
+  storeReturn(c);
+  code.get(CPU).mem(MEM.i32Load, at.fault).if();
+  code.get(CPU).i32(0).mem(MEM.i32Store, at.fault).get(VA);
+  c.set64(RSP << 3);
+  flow.edge({ ...(c.node.edges[0] as Edge), node: undefined });
+  code.end().get(VA);
+  c.set64(RSP << 3);
+  flow.edge(c.node.edges[0] as Edge);
+};
+
+/** Stores V at VA; an exception leaves the region. Afterwards cpu.fault is FAULT_LEAVE or 0. */
+function storeReturn(c: Context): void {
+  const { code } = c;
+  probe(c, 8, TAG_WRITE);
+  code.if();
+  pointer(c);
+  code.tee(P).get(V).mem(MEM.i64Store);
+  code.get(P).i32(12).op(OP.i32ShrU).mem(MEM.i32Load8U, c.at.codeMark).if();
+  code.get(CPU).get(P).i32(c.at.ramBase).op(OP.i32Sub).i32(8).call(HELPER.code_write as number).end();
+  code.else().get(CPU).get(TLB).get(VA).get(V).i32(8).call(HELPER.wr_slow as number);
+  c.leaveIfFault(FAULT_EXCEPTION);
+  code.end();
+}
+
+const ret: FlowEmit = (c, _uop, flow) => {
+  const { code } = c;
+  code.get(REG0 + RSP);
+  read(c, 8, false);
+  code.set(V);
+  checkCanonical(c, V);
+  code.get(REG0 + RSP).i64(8 + c.words.imm(c.u)).op(OP.i64Add);
+  c.set64(RSP << 3);
+  flow.guess();
+};
+
+const jumpRegister: FlowEmit = (c, _uop, flow) => {
+  c.reg64(c.words.a(c.u) >>> 3);
+  c.code.set(V);
+  checkCanonical(c, V);
+  flow.jump();
+};
+
+const jumpMemory: FlowEmit = (c, _uop, flow) => {
+  address(c);
+  read(c, 8, false);
+  c.code.set(V);
+  checkCanonical(c, V);
+  flow.jump();
+};
+
+/** Near calls through a register or memory. A target that is not canonical faults only once the stack has been found writable. */
+const callIndirect: FlowEmit = (c, uop, flow) => {
+  const { code, at } = c;
+  if (uop.kind === 'call_r') c.reg64(c.words.a(c.u) >>> 3);
+  else {
+    address(c);
+    read(c, 8, false);
+  }
+  code.set(Y);
+  code.get(REG0 + RSP).i64(8).op(OP.i64Sub).set(VA);
+  code.get(Y).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(Y).op(OP.i64Ne).if();
+  code.get(CPU).get(VA).i32(8).call(HELPER.probe_w as number).if().get(CPU).call(HELPER.raise_gp as number).op(OP.drop).end();
+  c.leaveFault();
+  code.end();
+  returnAddress(c);
+  storeReturn(c);
+  code.get(CPU).i32(0).mem(MEM.i32Store, at.fault).get(VA);
+  c.set64(RSP << 3);
+  code.get(Y).set(V);
+  flow.jump();
+};
+
+export const FLOW: Readonly<Record<string, FlowEmit>> = {
+  end: first, jmp: first, jcc: jumpIfCondition, cmp_jcc: compareAndJump, loop, call, ret, jmp_r: jumpRegister, jmp_m: jumpMemory, call_r: callIndirect,
+  call_m: callIndirect,
+};

@@ -1,0 +1,296 @@
+/** Arithmetic, logic, shifts and compares. 32-bit operations work on i32, so that the upper half of a result is clear by itself. */
+import { MEM, OP } from './code.ts';
+import { type Context, type Emit, FLAG_A, FLAG_B, FLAG_RES, P, V, V32, VA, X, X32, Y, Y32 } from './context.ts';
+import { carry, setFlagOp, setFlags, setFlagsOver } from './flags.ts';
+import { address, beginUpdate, endUpdate, read, readOperand } from './memory.ts';
+import type { Uop } from './uop.ts';
+
+/** Opcodes of one width, with its locals for operands and result. */
+interface Width {
+  readonly bits: number;
+  readonly x: number;
+  readonly y: number;
+  readonly v: number;
+  readonly ops: Readonly<Record<string, number>>;
+}
+
+const W32: Width = {
+  bits: 32, x: X32, y: Y32, v: V32,
+  ops: {
+    ADD: OP.i32Add, SUB: OP.i32Sub, CMP: OP.i32Sub, AND: OP.i32And, TEST: OP.i32And, OR: OP.i32Or, XOR: OP.i32Xor, MUL: OP.i32Mul,
+    SHL: OP.i32Shl, SHR: OP.i32ShrU, SAR: OP.i32ShrS, ROL: OP.i32Rotl, ROR: OP.i32Rotr,
+  },
+};
+const W64: Width = {
+  bits: 64, x: X, y: Y, v: V,
+  ops: {
+    ADD: OP.i64Add, SUB: OP.i64Sub, CMP: OP.i64Sub, AND: OP.i64And, TEST: OP.i64And, OR: OP.i64Or, XOR: OP.i64Xor, MUL: OP.i64Mul,
+    SHL: OP.i64Shl, SHR: OP.i64ShrU, SAR: OP.i64ShrS, ROL: OP.i64Rotl, ROR: OP.i64Rotr,
+  },
+};
+
+export function widthOf(uop: Uop): Width {
+  return uop.bits === 64 ? W64 : W32;
+}
+
+function constant(c: Context, w: Width, value: number): void {
+  if (w.bits === 64) c.code.i64(value | 0);
+  else c.code.i32(value);
+}
+
+export function isCompare(uop: Uop): boolean {
+  return uop.op === 'CMP' || uop.op === 'TEST';
+}
+
+/** Operands of the forms RR and RI into X and Y. */
+export function registerOperands(c: Context, uop: Uop, w: Width, immediate: number): void {
+  const { code, words, u } = c;
+  c.value(w.bits, words.a(u));
+  code.set(w.x);
+  if (uop.form === 'RR') c.value(w.bits, words.b(u));
+  else constant(c, w, immediate);
+  code.set(w.y);
+}
+
+/** The operation on X and Y: result in V, flags if the micro-op has them. */
+export function calculate(c: Context, uop: Uop, w: Width): void {
+  const { code } = c;
+  const op = uop.op as string;
+  if (op === 'ADC' || op === 'SBB') {
+    const sub = op === 'SBB';
+    code.get(w.x).get(w.y).op(sub ? OP_SUB(w) : OP_ADD(w));
+    carry(c);
+    if (w.bits === 32) code.op(OP.wrap);
+    code.op(sub ? OP_SUB(w) : OP_ADD(w)).set(w.v);
+    setFlags(c, op, w.bits);
+    return;
+  }
+  code.get(w.x).get(w.y).op(w.ops[op] as number).set(w.v);
+  if (uop.flags === true) setFlags(c, op === 'ADD' ? 'ADD' : op === 'SUB' || op === 'CMP' ? 'SUB' : 'LOGIC', w.bits);
+}
+
+function OP_ADD(w: Width): number {
+  return w.ops.ADD as number;
+}
+
+function OP_SUB(w: Width): number {
+  return w.ops.SUB as number;
+}
+
+/** Result into the register at `a`. */
+function keepResult(c: Context, w: Width): void {
+  c.code.get(w.v);
+  c.setValue(w.bits, c.words.a(c.u));
+}
+
+export const alu: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  const silent = isCompare(uop) && uop.flags !== true;
+  if (uop.form === 'RM') {
+    address(c);
+    readOperand(c, w.bits);
+    code.set(w.y);
+    if (silent) return;
+    c.value(w.bits, words.a(u));
+    code.set(w.x);
+  } else {
+    if (silent) return;
+    registerOperands(c, uop, w, words.disp(u));
+  }
+  calculate(c, uop, w);
+  if (!isCompare(uop)) keepResult(c, w);
+};
+
+/** Memory is the destination, or the first operand of a compare. */
+export const aluMemory: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  const second = (): void => {
+    if (uop.form === 'MR') c.value(w.bits, words.a(u));
+    else constant(c, w, words.imm(u) | 0);
+    code.set(w.y);
+  };
+  address(c);
+  if (isCompare(uop)) {
+    readOperand(c, w.bits);
+    code.set(w.x);
+    second();
+    calculate(c, uop, w);
+    return;
+  }
+  code.set(VA);
+  beginUpdate(c, w.bits / 8);
+  code.get(P).mem(w.bits === 64 ? MEM.i64Load : MEM.i32Load).set(w.x);
+  second();
+  calculate(c, uop, w);
+  code.get(P).get(w.v).mem(w.bits === 64 ? MEM.i64Store : MEM.i32Store);
+  endUpdate(c, w.bits / 8);
+};
+
+/** CMP and TEST of bytes: sign-extended, in 32 bits. */
+export const compare8: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const memory = (to: number): void => {
+    address(c);
+    read(c, 1, true);
+    code.op(OP.wrap).set(to);
+  };
+  switch (uop.form) {
+    case 'RM':
+      memory(Y32);
+      c.byte(words.a(u), true);
+      code.set(X32);
+      break;
+    case 'MR':
+      memory(X32);
+      c.byte(words.a(u), true);
+      code.set(Y32);
+      break;
+    case 'MI':
+      memory(X32);
+      code.i32((words.imm(u) << 24) >> 24).set(Y32);
+      break;
+    default:
+      c.byte(words.a(u), true);
+      code.set(X32);
+      if (uop.form === 'RR') c.byte(words.b(u), true);
+      else code.i32((words.disp(u) << 24) >> 24);
+      code.set(Y32);
+  }
+  code.get(X32).get(Y32).op(uop.op === 'CMP' ? OP.i32Sub : OP.i32And).op(OP.i32Extend8).set(V32);
+  setFlags(c, uop.op === 'CMP' ? 'SUB' : 'LOGIC', 32);
+};
+
+/** INC and DEC: CF stays, so it is worked out first. */
+export const incDec: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  carry(c);
+  code.set(FLAG_B);
+  c.value(w.bits, words.a(u));
+  code.tee(w.x);
+  constant(c, w, 1);
+  code.op(uop.op === 'INC' ? OP_ADD(w) : OP_SUB(w)).set(w.v);
+  if (w.bits === 64) code.get(X).set(FLAG_A).get(V).set(FLAG_RES);
+  else code.get(X32).op(OP.extendS).set(FLAG_A).get(V32).op(OP.extendS).set(FLAG_RES);
+  setFlagOp(c, uop.op as 'INC' | 'DEC');
+  keepResult(c, w);
+};
+
+export const negate: Emit = (c, uop) => {
+  const w = widthOf(uop);
+  constant(c, w, 0);
+  c.code.set(w.x);
+  c.value(w.bits, c.words.a(c.u));
+  c.code.set(w.y);
+  calculate(c, { ...uop, op: 'SUB' }, w);
+  keepResult(c, w);
+};
+
+export const invert: Emit = (c, uop) => {
+  const w = widthOf(uop);
+  c.value(w.bits, c.words.a(c.u));
+  constant(c, w, -1);
+  c.code.op(w.ops.XOR as number);
+  c.setValue(w.bits, c.words.a(c.u));
+};
+
+/** Shifts by a count of 1 … bits − 1. */
+export const shift: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  const n = words.disp(u);
+  const op = uop.op as string;
+  c.value(w.bits, words.a(u));
+  code.tee(w.x);
+  constant(c, w, n);
+  code.op(w.ops[op] as number).set(w.v);
+  if (uop.flags === true) {
+    code.get(w.v);
+    if (w.bits === 32) code.op(OP.extendS);
+    code.set(FLAG_RES);
+    shiftCarry(c, w, op, n);
+    setFlagOp(c, 'SHIFT');
+  }
+  keepResult(c, w);
+};
+
+/** CF of a shift into FLAG_A, OF into FLAG_B. */
+function shiftCarry(c: Context, w: Width, op: string, n: number): void {
+  const { code } = c;
+  const widen = (): void => {
+    if (w.bits === 32) code.op(OP.extendU);
+  };
+  code.get(w.x);
+  constant(c, w, op === 'SHL' ? w.bits - n : n - 1);
+  code.op(w.ops[op === 'SAR' ? 'SAR' : 'SHR'] as number);
+  constant(c, w, 1);
+  code.op(w.ops.AND as number);
+  widen();
+  code.set(FLAG_A);
+  if (op === 'SAR') {
+    code.i64(0).set(FLAG_B);
+    return;
+  }
+  code.get(op === 'SHL' ? w.v : w.x);
+  constant(c, w, w.bits - 1);
+  code.op(w.ops.SHR as number);
+  widen();
+  if (op === 'SHL') code.get(FLAG_A).op(OP.i64Xor);
+  code.set(FLAG_B);
+}
+
+export const rotate: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  c.value(w.bits, words.a(u));
+  constant(c, w, words.disp(u));
+  code.op(w.ops[uop.op as string] as number).set(w.v);
+  if (uop.flags === true) {
+    const top = (k: number): void => {
+      code.get(w.v);
+      constant(c, w, w.bits - k);
+      code.op(w.ops.SHR as number);
+      if (w.bits === 64) code.op(OP.wrap);
+    };
+    if (uop.op === 'ROL') {
+      code.get(w.v);
+      if (w.bits === 64) code.op(OP.wrap);
+      code.i32(1).op(OP.i32And).set(X32);
+      top(1);
+    } else {
+      top(1);
+      code.set(X32);
+      top(2);
+      code.i32(1).op(OP.i32And);
+    }
+    code.get(X32).op(OP.i32Xor).set(Y32);
+    setFlagsOver(c);
+  }
+  keepResult(c, w);
+};
+
+/** Signed multiplication of two or three operands; with flags only 32 bits, whose product fits an i64. */
+export const multiply: Emit = (c, uop) => {
+  const { code, words, u } = c;
+  const w = widthOf(uop);
+  const factor = (place: number): void => {
+    c.value(w.bits, place);
+    if (uop.flags === true) code.op(OP.extendS);
+  };
+  factor(words.b(u));
+  if (uop.form === 'RR') factor(words.a(u));
+  else if (uop.flags === true) code.i64(words.disp(u));
+  else constant(c, w, words.disp(u));
+  if (uop.flags !== true) {
+    code.op(w.ops.MUL as number);
+    c.setValue(w.bits, words.a(u));
+    return;
+  }
+  code.op(OP.i64Mul).tee(V).op(OP.i64Extend32).tee(FLAG_RES).get(V).op(OP.i64Ne).op(OP.extendU).tee(FLAG_A).set(FLAG_B);
+  setFlagOp(c, 'SHIFT');
+  code.get(V).op(OP.wrap);
+  c.setValue(32, words.a(u));
+};
+

@@ -1,0 +1,196 @@
+/** A region: decoded blocks of one page that are joined by links which the interpreter has made, with one entry. */
+import { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, LINK_ALWAYS, MODE_64, MODE_STEP, NO_PAGE, UOP_SIZE } from '../../assembly/contract/translator.ts';
+import type { Uop, Words } from './uop.ts';
+
+/** A way out of a block. */
+export interface Edge {
+  /** Offset of the target in the block's page; outside 0 … 4095 when it leaves the page. */
+  readonly to: number;
+  /** The interpreter's link record, 0 for a guessed return. */
+  readonly link: number;
+  /** The block inside the region that it leads to. */
+  node: RegionNode | undefined;
+  back: boolean;
+}
+
+export interface RegionNode {
+  /** The decoded block. */
+  readonly block: number;
+  /** Offset of its first byte in the page. */
+  readonly offset: number;
+  readonly insns: number;
+  /** Its first and its last micro-op. */
+  readonly first: number;
+  readonly last: number;
+  readonly edges: Edge[];
+  // What structure.ts finds.
+  order: number;
+  dominator: RegionNode | undefined;
+  /** Nodes that it dominates at once. */
+  readonly children: RegionNode[];
+  readonly predecessors: RegionNode[];
+  /** Forward edges into it. */
+  forward: number;
+  loop: boolean;
+  /** Registers that may differ from memory at its start, and behind it; likewise the flags. */
+  dirtyIn: number;
+  dirtyOut: number;
+  flagsIn: boolean;
+  flagsOut: boolean;
+}
+
+export interface Region {
+  readonly head: RegionNode;
+  /** In reverse postorder once structure.ts has seen it. */
+  nodes: RegionNode[];
+  readonly generation: number;
+  readonly generationAt: number;
+  /** Instructions of all blocks. */
+  insns: number;
+}
+
+export const BLOCKS_MAX = 48;
+/** Micro-ops that one block has at most: a guard against blocks that are gone. */
+const UOPS_MAX = 64 * 8 + 8;
+
+export interface Limits {
+  readonly blocks: number;
+}
+
+/** The generation that a block was decoded in: with a translation it stands elsewhere (assembly/cpu/jit/translation.ts). */
+function generationOf(words: Words, block: number): number {
+  return (isTranslated(words, block) ? words.u32[(block + B_GEN2) >>> 2] : words.u32[(block + B_GEN) >>> 2]) as number;
+}
+
+function isTranslated(words: Words, block: number): boolean {
+  const mark = words.u32[(block + B_PA2) >>> 2] as number;
+  return (mark & 1) === 1 && mark !== NO_PAGE;
+}
+
+function isFit(words: Words, block: number): boolean {
+  if (block === 0 || (block & 15) !== 0 || block >= words.u8.length - B_UOPS) return false;
+  const mode = words.u32[(block + B_MODE) >>> 2] as number;
+  const mark = words.u32[(block + B_PA2) >>> 2] as number;
+  if ((mode & MODE_64) === 0 || (mode & MODE_STEP) !== 0 || (mark & 1) === 0) return false;
+  const at = words.u32[(block + B_GEN_AT) >>> 2] as number;
+  return at < words.u8.length && generationOf(words, block) === words.u32[at >>> 2];
+}
+
+class Builder {
+  readonly #words: Words;
+  readonly #uops: readonly Uop[];
+  readonly #limits: Limits;
+  readonly #known = new Map<number, RegionNode>();
+  readonly nodes: RegionNode[] = [];
+  readonly #page: number;
+  readonly #mode: number;
+
+  constructor(words: Words, uops: readonly Uop[], limits: Limits, head: number) {
+    this.#words = words;
+    this.#uops = uops;
+    this.#limits = limits;
+    this.#page = (words.u32[(head + B_PA) >>> 2] as number) >>> 12;
+    this.#mode = words.u32[(head + B_MODE) >>> 2] as number;
+  }
+
+  /** The block's node, made when it may belong to the region. */
+  visit(block: number): RegionNode | undefined {
+    const known = this.#known.get(block);
+    if (known !== undefined) return known;
+    const words = this.#words;
+    if (this.nodes.length >= this.#limits.blocks || !isFit(words, block)) return undefined;
+    const pa = words.u32[(block + B_PA) >>> 2] as number;
+    if (pa >>> 12 !== this.#page || words.u32[(block + B_MODE) >>> 2] !== this.#mode) return undefined;
+    const first = block + B_UOPS;
+    const last = this.#lastUop(first);
+    if (last === 0) return undefined;
+    const node: RegionNode = {
+      block, offset: pa & 0xfff, insns: words.u16[(block + B_INSNS) >>> 1] as number, first, last, edges: [],
+      order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false,
+    };
+    this.#known.set(block, node);
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** The micro-op that leaves the block, 0 when the block cannot be translated. */
+  #lastUop(first: number): number {
+    for (let i = 0, u = first; i < UOPS_MAX; i++, u += UOP_SIZE) {
+      const uop = this.#uops[this.#words.op(u)];
+      if (uop === undefined || uop.kind === 'slow') return 0;
+      if (ENDS.has(uop.kind)) return u;
+    }
+    return 0;
+  }
+
+  /** Finds where `node` leads to. */
+  link(node: RegionNode): void {
+    const words = this.#words;
+    const u = node.last;
+    const kind = (this.#uops[words.op(u)] as Uop).kind;
+    if (kind === 'end') this.#edge(node, u + UOP_SIZE, words.ip(u));
+    else if (kind === 'jmp' || kind === 'call') this.#edge(node, u + UOP_SIZE, words.disp(u));
+    else if (BRANCHES.has(kind)) {
+      this.#edge(node, u + UOP_SIZE, words.disp(u));
+      this.#edge(node, u + 2 * UOP_SIZE, words.ip(u));
+    }
+  }
+
+  #edge(node: RegionNode, link: number, distance: number): void {
+    const words = this.#words;
+    const to = node.offset + distance;
+    const edge: Edge = { to, link, node: undefined, back: false };
+    const block = words.u32[link >>> 2] as number;
+    if (block !== 0 && (to & ~0xfff) === 0 && words.u32[(link + 4) >>> 2] === LINK_ALWAYS) {
+      const target = this.visit(block);
+      if (target?.offset === to) edge.node = target;
+    }
+    node.edges.push(edge);
+  }
+
+  /** Returns go behind calls: a guess for each RET, as long as both lie in the region. */
+  guessReturns(): void {
+    const words = this.#words;
+    const kindOf = (node: RegionNode): string => (this.#uops[words.op(node.last)] as Uop).kind;
+    const returns = this.nodes.filter((node) => kindOf(node) === 'ret');
+    if (returns.length === 0) return;
+    const sites: number[] = [];
+    for (const node of this.nodes) if (kindOf(node) === 'call') sites.push(node.offset + words.ip(node.last));
+    for (const site of sites) {
+      const node = this.nodes.find((n) => n.offset === site);
+      if (node === undefined) continue;
+      for (const from of returns) if (from.edges.length < GUESSES_MAX) from.edges.push({ to: site, link: 0, node, back: false });
+    }
+  }
+}
+
+/** Places behind calls that a return is compared with. */
+const GUESSES_MAX = 4;
+const BRANCHES = new Set(['jcc', 'cmp_jcc', 'loop']);
+const ENDS = new Set([...BRANCHES, 'end', 'jmp', 'call', 'ret', 'jmp_r', 'jmp_m', 'call_r', 'call_m', 'sys']);
+
+/**
+ * The region that begins at `head`; undefined when the block is gone or is of a kind that stays interpreted. `known`: blocks that
+ * may belong to it though no link leads there, such as those behind calls.
+ */
+export function buildRegion(words: Words, uops: readonly Uop[], limits: Limits, head: number, known: (offset: number) => number): Region | undefined {
+  if (!isFit(words, head)) return undefined;
+  const builder = new Builder(words, uops, limits, head);
+  const node = builder.visit(head);
+  if (node === undefined) return undefined;
+  for (let i = 0; i < builder.nodes.length; i++) {
+    const from = builder.nodes[i] as RegionNode;
+    builder.link(from);
+    if ((uops[words.op(from.last)] as Uop).kind !== 'call') continue;
+    const behind = known(from.offset + words.ip(from.last));
+    if (behind !== 0) builder.visit(behind);
+  }
+  builder.guessReturns();
+  return {
+    head: node,
+    nodes: builder.nodes,
+    generation: generationOf(words, head),
+    generationAt: words.u32[(head + B_GEN_AT) >>> 2] as number,
+    insns: 0,
+  };
+}

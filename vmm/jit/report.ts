@@ -1,0 +1,29 @@
+/** What the translator of a machine did, for people. */
+import type { JitBell } from './bell.ts';
+import type { JitCounts } from './cache.ts';
+
+/** Of one vCPU, at its end. */
+export interface VcpuReport {
+  readonly counts: JitCounts;
+  /** Instructions that ran translated, and all. */
+  readonly insns: number;
+  readonly total: number;
+}
+
+/** One line. */
+export function reportText(vcpus: readonly VcpuReport[], bell: JitBell): string {
+  const sum = (of: (report: VcpuReport) => number): number => vcpus.reduce((all, report) => all + of(report), 0);
+  const total = sum((r) => r.total);
+  const share = total === 0 ? 0 : (100 * sum((r) => r.insns)) / total;
+  const longest = vcpus.reduce((most, { counts }) => Math.max(most, counts.longestMs), 0);
+  const parts = [
+    `${share.toFixed(1)} % of ${(total / 1e6).toFixed(1)} M instructions`,
+    `${sum((r) => r.counts.regions)} regions in ${sum((r) => r.counts.modules)} modules, ${(sum((r) => r.counts.bytes) / 1024).toFixed(0)} KB`,
+    `emitted in ${(bell.get('emitUs') / 1000).toFixed(0)} ms, compiled in ${(bell.get('compileUs') / 1000).toFixed(0)} ms`,
+    `vCPUs' own part ${sum((r) => r.counts.installMs).toFixed(0)} ms, at once ${longest.toFixed(1)} ms`,
+  ];
+  const dropped = sum((r) => r.counts.dropped);
+  if (dropped > 0) parts.push(`${dropped} dropped`);
+  if (vcpus.some(({ counts }) => counts.stopped)) parts.push('stopped at its limit');
+  return `translated: ${parts.join('; ')}`;
+}

@@ -1,0 +1,96 @@
+/** One region becomes the body of one WebAssembly function. */
+import { UOP_SIZE } from '../../assembly/contract/translator.ts';
+import { callHelper, multiply64, system } from './calls.ts';
+import { OP } from './code.ts';
+import { Context, type Emit, LEFT, LOCALS } from './context.ts';
+import { loadFlags } from './flags.ts';
+import { emitEnds, emitExit, emitFault, emitPrologue, Flow, FLOW } from './flow.ts';
+import { alu, aluMemory, compare8, incDec, invert, multiply, negate, rotate, shift } from './integer.ts';
+import type { Offsets } from './layout.ts';
+import type { Body } from './module.ts';
+import * as moves from './moves.ts';
+import { buildRegion, type Limits, type Region, type RegionNode } from './region.ts';
+import { RegisterUse } from './registers.ts';
+import { findEffects, findStructure } from './structure.ts';
+import type { Uop, Words } from './uop.ts';
+
+const EMIT: Readonly<Record<string, Emit>> = {
+  nop: () => {},
+  mov_rr: moves.moveRegister, mov_ri: moves.moveImmediate, load: moves.load, store: moves.store, store_imm: moves.storeImmediate, extend: moves.extend,
+  lea: moves.lea, push: moves.pushRegister, push_imm: moves.pushImmediate, pop: moves.popRegister, leave: moves.leave, xchg: moves.exchange,
+  bswap: moves.byteSwap, acc: moves.signExtendAccumulator, setcc: moves.setCondition, cmov: moves.moveCondition,
+  alu, alu_mem: aluMemory, cmp8: compare8, incdec: incDec, neg: negate, not: invert, shift, rotate, imul: multiply, imul64: multiply64,
+};
+
+export interface Translation extends Body {
+  readonly block: number;
+  readonly generation: number;
+  readonly insns: number;
+  readonly blocks: number;
+}
+
+export class Translator {
+  readonly #words: Words;
+  readonly #uops: readonly Uop[];
+  readonly #use: readonly RegisterUse[];
+  readonly #context: Context;
+  readonly #flow: Flow;
+
+  constructor(words: Words, uops: readonly Uop[], offsets: Offsets) {
+    this.#words = words;
+    this.#uops = uops;
+    this.#use = uops.map((uop) => new RegisterUse(uop));
+    this.#context = new Context(words, offsets);
+    this.#flow = new Flow(this.#context, (node) => this.#node(node));
+  }
+
+  /** The region that begins at `block`, translated; undefined when it stays interpreted. `known`: as buildRegion's. */
+  translate(block: number, limits: Limits, known: (offset: number) => number): Translation | undefined {
+    const region = buildRegion(this.#words, this.#uops, limits, block, known);
+    if (region === undefined) return undefined;
+    findStructure(region);
+    this.#write(region);
+    const { code } = this.#context;
+    return {
+      block, generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length),
+    };
+  }
+
+  #write(region: Region): void {
+    const c = this.#context;
+    const { code } = c;
+    c.region = region;
+    c.effects = findEffects(region, this.#words, this.#uops, this.#use);
+    code.clear();
+    emitPrologue(c);
+    c.reload(c.effects.used);
+    if (c.effects.readsFlags || c.effects.changesFlags) loadFlags(c);
+    c.faultLabel = code.block();
+    const exit = code.block();
+    c.jumpLabel = code.block();
+    c.linkLabel = code.block();
+    this.#flow.region(region.head);
+    code.op(OP.unreachable);
+    emitEnds(c, exit);
+    code.end();
+    emitExit(c);
+    code.end();
+    emitFault(c);
+    code.op(0x0b);
+  }
+
+  #node(node: RegionNode): void {
+    const c = this.#context;
+    c.code.get(LEFT).i32(node.insns).op(OP.i32Sub).set(LEFT);
+    for (let u = node.first; u <= node.last; u += UOP_SIZE) {
+      const number = this.#words.op(u);
+      const uop = this.#uops[number] as Uop;
+      c.u = u;
+      const end = FLOW[uop.kind];
+      if (end !== undefined) end(c, uop, this.#flow);
+      else if (uop.kind === 'sys') system(c, uop, this.#flow);
+      else if (uop.call !== undefined && uop.kind !== 'imul64') callHelper(c, uop, this.#use[number] as RegisterUse);
+      else (EMIT[uop.kind] as Emit)(c, uop);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** The translator's thread of one machine: emits and compiles what its vCPUs find hot, so that they need not. */
+import { JIT_DUMMY } from '../../assembly/core/layout.ts';
+import { JitBell } from './bell.ts';
+import { Compiler } from './compiler.ts';
+import { HELPERS } from './helpers.ts';
+import { HotList } from './hot-list.ts';
+import { BATCH_MAX, Mailbox } from './mailbox.ts';
+
+export interface TranslatorJob {
+  readonly memory: WebAssembly.Memory;
+  readonly cpus: number;
+  /** JitBell's. */
+  readonly bell: SharedArrayBuffer;
+}
+
+/** A vCPU that has not emptied its mailbox is asked again so much later. */
+const FULL_MS = 5;
+const IDLE_MS = 10_000;
+/** Modules whose code V8 shall find again when the vCPU compiles the same bytes. */
+const KEPT = 64;
+
+/** Runs until the bell says that it is over. */
+export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): void {
+  const bell = new JitBell(shared);
+  const compiler = new Compiler(memory);
+  const warmer = new Warmer(memory);
+  const vcpus = Array.from({ length: cpus }, (_, vcpu) => ({ vcpu, hot: new HotList(memory, vcpu), mail: new Mailbox(memory, vcpu, cpus) }));
+  while (!bell.over) {
+    const seen = bell.rings;
+    let waiting = false;
+    for (const { vcpu, hot, mail } of vcpus) {
+      if (hot.length === 0 || bell.over) continue;
+      if (mail.full) {
+        waiting = true;
+        continue;
+      }
+      const start = performance.now();
+      const compiled = compiler.compile(vcpu, hot.take(BATCH_MAX));
+      const emitted = performance.now();
+      bell.add('emitUs', (emitted - start) * 1000);
+      if (compiled === undefined) continue;
+      if (!warmer.warm(compiled.bytes, compiled.places.length) || !mail.put(compiled)) bell.add('tooLarge', 1);
+      else bell.add('modules', 1);
+      bell.add('compileUs', (performance.now() - emitted) * 1000);
+    }
+    bell.wait(seen, waiting ? FULL_MS : IDLE_MS);
+  }
+  bell.add('refused', compiler.refused);
+}
+
+/** Has V8 compile modules here: each function is called once in a way that ends at once, and the vCPU's own instance shares the code. */
+class Warmer {
+  readonly #imports: Record<string, Record<string, unknown>>;
+  readonly #kept: WebAssembly.Module[] = [];
+
+  constructor(memory: WebAssembly.Memory) {
+    const never = (): number => 0;
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 });
+    this.#imports = { c: { memory, table, ...Object.fromEntries(HELPERS.map(({ name }) => [name, never])) } };
+  }
+
+  /** False: V8 refuses the module. */
+  warm(bytes: Uint8Array, functions: number): boolean {
+    try {
+      const module = new WebAssembly.Module(bytes);
+      const { exports } = new WebAssembly.Instance(module, this.#imports);
+      for (let i = 0; i < functions; i++) (exports[`f${i}`] as (cpu: number, block: number, rip: bigint, left: number) => number)(JIT_DUMMY, 0, 0n, -1);
+      this.#kept.push(module);
+      if (this.#kept.length > KEPT) this.#kept.shift();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
