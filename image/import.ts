@@ -4,22 +4,24 @@ import { EMPTY_CONFIG } from './documents/config.ts';
 import { buildRootfs } from './rootfs/build.ts';
 import { type Skipped, treeFromDirectory } from './rootfs/dir.ts';
 import type { ImportNotes } from './rootfs/layers.ts';
-import { openSource } from './sources/open.ts';
-import type { PathReference } from './sources/reference.ts';
+import type { DirectorySource } from './sources/open.ts';
 import type { ImageSource } from './sources/source.ts';
 import { changeStore, type StoreChange, type TemporaryFile } from './store/change.ts';
 import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
 import { type ImageStore, isImageName } from './store/store.ts';
 import type { LoadHost } from './tree/host.ts';
 import { quoteName } from './tree/names.ts';
+import type { Progress } from './tree/progress.ts';
 
 /** What an import is asked for. */
 export interface ImportJob {
   readonly store: ImageStore;
-  readonly reference: PathReference;
+  /** Opens what is to be imported; `tempDir` takes its temporary files. */
+  open(tempDir: string): Promise<ImageSource | DirectorySource>;
   /** The reference as the user wrote it. */
   readonly text: string;
   readonly host: LoadHost | undefined;
+  readonly progress: Progress | undefined;
   /** What to call the image, of the names that it gives itself. The store's lock is held. */
   names(own: readonly string[]): readonly string[];
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
@@ -47,8 +49,7 @@ interface Draft {
  * Throws IMAGE_*, STORE_*.
  */
 export async function importSource(job: ImportJob): Promise<Imported> {
-  const { store, reference } = job;
-  const source = await openSource(reference, await temporaryFolder(store));
+  const source = await job.open(await temporaryFolder(job.store));
   if ('directory' in source) return importDirectory(job, source.directory);
   try {
     return await importLayers(job, source);
@@ -72,7 +73,7 @@ async function importLayers(job: ImportJob, source: ImageSource): Promise<Import
   const notes: string[] = [];
   const imported = await withDisk(job, draft, async (file) => {
     const built = await buildRootfs({
-      layers: source.layers, out: { fd: file.fd, name: store.rootfsPath(key) }, tempDir: store.paths.tmp, contentKey: key, hash: false, ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
+      layers: source.layers, out: { fd: file.fd, name: store.rootfsPath(key) }, tempDir: store.paths.tmp, contentKey: key, hash: false, ...progressOf(job), ...(source.adjust === undefined ? {} : { adjust: source.adjust }),
     });
     notes.push(...layerNotes(built.notes));
     return built.size;
@@ -91,7 +92,7 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined };
   const there = await changeStore(store, (change) => reuse(change, job, draft));
   if (there !== undefined) return there;
-  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false }).size);
+  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false, ...progressOf(job) }).size);
   return { ...imported, notes: skippedNotes(skipped, skippedCount) };
 }
 
@@ -136,6 +137,10 @@ function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageR
 function contentKey(source: ImageSource): string {
   if (source.chainId === undefined || source.adjust !== undefined) return hexKey(source.id);
   return source.chainId === '' ? sha256('no layers') : hexKey(source.chainId);
+}
+
+function progressOf({ progress }: ImportJob): { progress?: Progress } {
+  return progress === undefined ? {} : { progress };
 }
 
 function layerNotes({ droppedXattrs, missingEndMarkers }: ImportNotes): string[] {

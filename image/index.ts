@@ -24,6 +24,7 @@ export { type ErofsOptions, type ErofsResult, writeErofs } from './erofs/writer.
 export { type ImportNotes, type LayerHandler, type LayerOptions, LayerStack } from './rootfs/layers.ts';
 export { DEFAULT_LIMITS, type ImportLimits } from './tree/limits.ts';
 export type { HostFs, LoadHost } from './tree/host.ts';
+export type { Progress, ProgressState } from './tree/progress.ts';
 export { readTar, type TarEntry, type TarEntryType, type TarHandler, TarReader, type TarSummary } from './tar/reader.ts';
 export { tarFromTree } from './tar/writer.ts';
 export { contentFromBytes, type FileContent, readContent } from './tree/content.ts';

@@ -5,22 +5,16 @@ import { VmmError } from '../base/errors.ts';
 import type { ImageProcessConfig } from './documents/config.ts';
 import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
 import type { ImageRecord } from './store/record.ts';
+import type { ResolveOptions } from './options.ts';
 import { ImageStore, normalName } from './store/store.ts';
-import type { LoadHost } from './tree/host.ts';
+
+export type { PullPolicy, ResolveOptions } from './options.ts';
 
 /** An image that is ready to run. */
 export interface ResolvedImage {
   /** Path of the EROFS file; it may be removed once it is open. */
   readonly rootfs: string;
   readonly config: ImageProcessConfig;
-}
-
-export interface ResolveOptions {
-  readonly store?: ImageStore;
-  /** What Node cannot do: extended attributes, sparse files, locks (vmm/host). */
-  readonly host?: LoadHost;
-  /** Gets a line about what was left out or found odd in an import. */
-  readonly note?: (text: string) => void;
 }
 
 /**
@@ -31,13 +25,18 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
   const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'path') refuseBoth(store, reference);
-  const record = parsed.kind === 'name' ? byName(store, parsed.name) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
+  const record = parsed.kind === 'name' ? await byName(store, parsed.name, options) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config };
 }
 
-function byName(store: ImageStore, name: string): ImageRecord {
+async function byName(store: ImageStore, name: string, options: ResolveOptions): Promise<ImageRecord> {
   const record = store.find(name);
+  const policy = options.pull ?? 'never';
+  if (policy !== 'never' && (record === undefined || policy !== 'missing')) {
+    const { pullByPolicy } = await import('./pull.ts');
+    return pullByPolicy(name, record, policy, { ...options, store });
+  }
   if (record === undefined) throw store.notFound(name, `it is no path either: give ${REFERENCE_FORMS}`);
   return record;
 }
@@ -51,12 +50,12 @@ function refuseBoth(store: ImageStore, text: string): void {
   throw new VmmError('IMAGE_AMBIGUOUS', `${text} is both a path here and an image of the store`, { hint: `write ./${text} for the path, ${stored} for the image` });
 }
 
-/** Imports what a reference names and records it under `names`, or without them under its own. */
-export async function importImage(reference: string, options: ResolveOptions = {}, names: readonly string[] = []): Promise<{ record: ImageRecord; names: readonly string[] }> {
+/** Imports what a reference names and records it under `names`, or without them under its own; `text` is what a user calls it. */
+export async function importImage(reference: string, options: ResolveOptions = {}, names: readonly string[] = [], text = reference): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'name') throw new VmmError('IMAGE_NOT_FOUND', `${reference} is not a path`, { hint: `give ${REFERENCE_FORMS}` });
-  return importParsed(store, parsed, reference, options, names);
+  return importParsed(store, parsed, text, options, names);
 }
 
 /**
@@ -71,12 +70,13 @@ async function importParsed(
   names: readonly string[] | 'free',
 ): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const before = sourceIdentity(reference)?.key;
-  const { importSource } = await import('./import.ts');
+  const [{ importSource }, { openSource }] = await Promise.all([import('./import.ts'), import('./sources/open.ts')]);
   const imported = await importSource({
     store,
-    reference,
     text,
+    open: (tempDir) => openSource(reference, tempDir),
     host: options.host,
+    progress: options.progress,
     names: (own) => {
       if (names === 'free') return own.filter((name) => !store.hasName(name));
       return names.length === 0 ? own : names;

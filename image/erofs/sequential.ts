@@ -18,9 +18,11 @@ export class SequentialWriter {
   #used = 0;
   #flushed = 0;
   #beforeFirstFlush: ((start: Buffer) => void) | undefined;
+  readonly #flushedTo: (position: number) => void;
 
-  /** `beforeFirstFlush` may still change the file's first bytes: at least 3 MiB of it, or all. */
-  constructor(fd: number, hash: Hash | undefined, what: string, beforeFirstFlush: (start: Buffer) => void) {
+  /** `beforeFirstFlush` may still change the file's first bytes: at least 3 MiB of it, or all. `flushedTo` is told how much is written. */
+  constructor(fd: number, hash: Hash | undefined, what: string, beforeFirstFlush: (start: Buffer) => void, flushedTo: (position: number) => void) {
+    this.#flushedTo = flushedTo;
     this.#fd = fd;
     this.#hash = hash;
     this.#what = what;
@@ -60,5 +62,6 @@ export class SequentialWriter {
     writeFully(this.#fd, bytes, this.#flushed, this.#what);
     this.#flushed += this.#used;
     this.#used = 0;
+    this.#flushedTo(this.#flushed);
   }
 }

@@ -5,6 +5,7 @@ import { VmmError } from '../../base/errors.ts';
 import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import { type FileContent, readContent, releaseContent } from '../tree/content.ts';
 import type { DirNode, TreeNode } from '../tree/node.ts';
+import type { Progress } from '../tree/progress.ts';
 import { type ChunkPlan, chunkRunBlocks } from './chunks.ts';
 import { crc32cRaw } from './crc32c.ts';
 import {
@@ -48,6 +49,7 @@ export interface ErofsOptions {
   maxSize?: number;
   /** Called when all is written, before the file gets its name; a throw drops the file. */
   verify?: () => void;
+  progress?: Progress;
   signal?: AbortSignal;
 }
 
@@ -112,12 +114,13 @@ export function writeErofsTo(tree: DirNode, fd: number, what: string, options: E
     maxSize: options.maxSize ?? DEFAULT_LIMITS.maxTotalBytes,
   });
   const hash = options.hash === false ? undefined : createHash('sha256');
-  const out = new SequentialWriter(fd, hash, what, sealSuperblock);
+  const total = plan.blocks * BLOCK_SIZE;
+  const out = new SequentialWriter(fd, hash, what, sealSuperblock, (done) => options.progress?.({ stage: 'writing', done, total }));
   writeImage(plan, out, options);
   out.flush();
   options.verify?.();
   if (options.fsync !== false) fsyncSync(fd);
-  return { sha256: hash?.digest('hex') ?? '', size: plan.blocks * BLOCK_SIZE, inodes: plan.inodes.length };
+  return { sha256: hash?.digest('hex') ?? '', size: total, inodes: plan.inodes.length };
 }
 
 /** A rename is on the disk only when the folder is. */

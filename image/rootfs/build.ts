@@ -10,6 +10,7 @@ import type { ImportLimits } from '../tree/limits.ts';
 import { TarReader } from '../tar/reader.ts';
 import { FdSource } from '../tree/content.ts';
 import type { DirNode } from '../tree/node.ts';
+import type { Progress } from '../tree/progress.ts';
 import { inPlaceSink, Spool, spoolSink } from '../tree/spool.ts';
 
 /** A file, or a range of one (a member of an archive that is stored whole). */
@@ -58,6 +59,7 @@ export interface BuildOptions {
   /** See ErofsOptions. */
   fsync?: boolean;
   hash?: boolean;
+  progress?: Progress;
   signal?: AbortSignal;
 }
 
@@ -103,6 +105,7 @@ async function build(options: BuildOptions, stack: LayerStack, resources: Resour
     ...(options.limits?.maxTotalBytes === undefined ? {} : { maxSize: options.limits.maxTotalBytes }),
     ...(options.fsync === undefined ? {} : { fsync: options.fsync }),
     ...(options.hash === undefined ? {} : { hash: options.hash }),
+    ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     // Before the image gets its name: did the files that were copied from stay the same?
     verify: () => resources.verify(),
@@ -139,6 +142,8 @@ async function applyLayer(
     options.signal?.throwIfAborted();
     hash.update(chunk);
     reader.push(chunk);
+    resources.unpacked += chunk.length;
+    options.progress?.({ stage: 'reading', done: resources.unpacked, total: undefined });
   }
   // The rest of the input after the compressed data, if any, belongs to the digest.
   for await (const _ of input);
@@ -261,6 +266,8 @@ class OpenRange {
 
 /** What stays open until the image is written. */
 class Resources {
+  /** Bytes of all layers so far, decompressed. */
+  unpacked = 0;
   readonly #folder: string;
   readonly #files: OpenRange[] = [];
   #spool: Spool | undefined;

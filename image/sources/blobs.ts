@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
-import type { FileRange } from '../rootfs/build.ts';
+import type { LayerSource } from '../rootfs/build.ts';
 import { JSON_MAX } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
 
@@ -12,7 +12,7 @@ export interface BlobStore {
   /** A document of at most JSON_MAX bytes, its digest checked. `suffix` follows the file's usual name. */
   document(digest: string, suffix?: string): Uint8Array;
   /** Where a layer's bytes lie; its digest is checked when it is read. */
-  layer(digest: string): FileRange;
+  layer(digest: string): LayerSource['data'];
 }
 
 /** Algorithm and hex digits of a digest (OCI image spec, descriptor.md); anything else never becomes a path. */

@@ -16,7 +16,7 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 /** The whole name where REF_NAME has the tag alone (containerd, newer Docker). */
 const CONTAINERD_NAME = 'io.containerd.image.name';
 /** Indexes may name indexes; real ones are at most two deep. */
-const MAX_DEPTH = 4;
+export const MAX_DEPTH = 4;
 
 /** True for a directory that is an OCI image layout (image-layout.md). */
 export function isOciLayout(dir: string): boolean {
@@ -108,17 +108,23 @@ function follow(descriptor: JsonObject, from: Origin, names: readonly string[], 
 
 /** A manifest, or an index that leads to one. */
 function fromDocument(document: JsonObject, mediaType: string | undefined, from: Origin, names: readonly string[], depth: number): ImageSource {
-  const type = mediaType ?? document.optionalString('mediaType') ?? '';
-  if (INDEX_TYPES.has(type) || (!MANIFEST_TYPES.has(type) && document.has('manifests'))) {
-    if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_LIMIT', `${from.blobs.name}: indexes are nested more than ${MAX_DEPTH} deep`, { hint: 'the image is damaged' });
-    const next = best(document.objects('manifests').filter(isOurs));
-    if (next === undefined) throw notOurs(from.blobs.name);
-    return follow(next, from, names, depth + 1);
-  }
-  return fromManifest(document, from, names);
+  const next = nextDescriptor(document, mediaType, from.blobs.name);
+  if (next === undefined) return imageOf(document, from, names);
+  if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_LIMIT', `${from.blobs.name}: indexes are nested more than ${MAX_DEPTH} deep`, { hint: 'the image is damaged' });
+  return follow(next, from, names, depth + 1);
 }
 
-function fromManifest(manifest: JsonObject, { blobs, close }: Origin, names: readonly string[]): ImageSource {
+/** Where an index leads to for us; undefined for a manifest. Throws IMAGE_PLATFORM. */
+export function nextDescriptor(document: JsonObject, mediaType: string | undefined, where: string): JsonObject | undefined {
+  const type = mediaType ?? document.optionalString('mediaType') ?? '';
+  if (!INDEX_TYPES.has(type) && (MANIFEST_TYPES.has(type) || !document.has('manifests'))) return undefined;
+  const next = best(document.objects('manifests').filter(isOurs));
+  if (next === undefined) throw notOurs(where);
+  return next;
+}
+
+/** The image of a manifest. */
+export function imageOf(manifest: JsonObject, { blobs, close }: Pick<Origin, 'blobs' | 'close'>, names: readonly string[]): ImageSource {
   const descriptor = manifest.object('config');
   if (descriptor === undefined) throw new VmmError('IMAGE_BAD', `${blobs.name}: the manifest names no configuration`, { hint: 'schema 1 manifests are too old' });
   const type = descriptor.optionalString('mediaType');

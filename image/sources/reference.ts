@@ -1,7 +1,7 @@
 import { VmmError } from '../../base/errors.ts';
 
 /** Forms that a user may give, for messages. */
-export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, or a stored name';
+export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, or a name';
 
 /** Where an image is, as `vmm run` and `vmm image import` take it. */
 export type ImageReference =
@@ -24,9 +24,7 @@ export function parseReference(text: string, exists: (path: string) => boolean):
   const match = /^([a-z][a-z-]*):(.*)$/s.exec(text);
   const transport = match?.[1];
   const rest = match?.[2] ?? '';
-  if (transport === 'docker' && rest.startsWith('//')) {
-    throw new VmmError('IMAGE_REFERENCE', `${text}: pulling from a registry is not built yet`, { hint: 'save it elsewhere (docker save, skopeo copy) and give docker-archive:FILE or oci:DIR' });
-  }
+  if (transport === 'docker' && rest.length > 2 && rest.startsWith('//')) return { kind: 'name', name: rest.slice(2) };
   if (transport === 'dir' || transport === 'aci' || (transport !== undefined && WITH_TAG.has(transport))) {
     if (rest === '') throw new VmmError('IMAGE_REFERENCE', `${text} names no file`, { hint: `give ${REFERENCE_FORMS}` });
     if (transport === 'dir' || transport === 'aci') return { kind: transport, path: rest };

@@ -1,18 +1,22 @@
 import { VmmError } from '../api/errors.ts';
-import { hostFs, ImageStore, importImage, isImageName, pruneStore, removeImage } from '../api/images.ts';
+import { hostFs, ImageStore, isImageName, type ResolveOptions } from '../api/images.ts';
+import { type ImageRecord, importImage, pruneStore, removeImage, spoolInput } from '../api/store.ts';
 import { parseArgs } from './args.ts';
 import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';
 import { type Command, flag, type OptionValues } from './options.ts';
 import { print, tell } from './output.ts';
+import { ProgressLine } from './progress.ts';
+import { size } from './size-text.ts';
 
 const HELP = `Usage: vmm image COMMAND
 
 Commands:
   ls|list [-q]              list the images of the local store (-q: ids only)
-  import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:) under its own name or NAME
-                            (-q: no notes)
+  import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:; - for an archive on standard
+                            input) under its own name or NAME (-q: no notes, no progress)
   inspect IMAGE             print what the store knows of an image, as JSON
+  tags NAME                 print the tags that a registry has for a name
   rm IMAGE…                 remove names or images
   prune [-a, --all]         remove images without a name (--all: every image) and leavings
 
@@ -40,6 +44,7 @@ const COMMANDS: Readonly<Record<string, ImageCommand>> = {
   list: LIST,
   import: { options: ['quiet'], takes: [1, 2, 'an image and perhaps a name'], run: importOne },
   inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
+  tags: { options: [], takes: [1, 1, 'one name'], run: tags },
   rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
   prune: { options: ['all'], takes: [0, 0, 'no argument'], run: async (store, _, { all }) => print(`freed ${size(await pruneStore(store, all))}\n`) },
 };
@@ -53,7 +58,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   }
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === undefined || command === undefined) {
-    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, inspect, rm, prune' });
+    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, inspect, tags, rm, prune' });
   }
   const { options, operands } = parseArgs(rest, commandOf(name, command));
   if (options.help) {
@@ -76,11 +81,33 @@ function commandOf(name: string, { options }: ImageCommand): Command<Partial<typ
 async function importOne(store: ImageStore, [image = '', ...given]: readonly string[], { quiet }: ImageOptions): Promise<void> {
   // Before the work, not after it.
   for (const name of given) if (!isImageName(name)) throw new VmmError('USAGE', `${JSON.stringify(name.slice(0, 300))} is not an image name`, { hint: 'for example debian:12' });
+  const line = new ProgressLine(process.stderr);
   const note = (text: string): void => {
+    line.clear();
     if (!quiet) tell(`vmm: ${oneLine(text)}\n`);
   };
-  const { record, names } = await importImage(image, { store, host: hostFs, note }, given);
+  const options = { store, host: hostFs, note, ...(quiet ? {} : { progress: line.update }) };
+  const { record, names } = await (image === '-' ? importStandardInput(options, given) : importImage(image, options, given)).finally(() => line.clear());
   print(`${[record.id, ...names].join(' ')}\n`);
+}
+
+/** An archive of any kind that an image may have; it has no end that could be looked for first, so it is kept meanwhile. */
+async function importStandardInput(options: ResolveOptions & { store: ImageStore }, names: readonly string[]): Promise<{ record: ImageRecord; names: readonly string[] }> {
+  if (process.stdin.isTTY) throw new VmmError('USAGE', 'image import - reads an archive from standard input, which is a terminal', { hint: 'for example: docker save debian | vmm image import -' });
+  const input = await spoolInput(options.store, process.stdin, options.progress);
+  try {
+    return await importImage(input.path, options, names, '-');
+  } catch (error) {
+    if (!(error instanceof VmmError)) throw error;
+    throw new VmmError(error.code, error.message.replaceAll(input.path, '-'), { cause: error.cause, ...(error.hint === undefined ? {} : { hint: error.hint }) });
+  } finally {
+    input.close();
+  }
+}
+
+async function tags(_: ImageStore, [text = '']: readonly string[]): Promise<void> {
+  const { parseRegistryName, withRegistry } = await import('../api/registry.ts');
+  for (const tag of await withRegistry(parseRegistryName(text), process.env, (client) => client.tags())) print(`${oneLine(tag)}\n`);
 }
 
 function inspect(store: ImageStore, [name = '']: readonly string[]): void {
@@ -102,15 +129,4 @@ function list(store: ImageStore, quiet: boolean): void {
   }
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   print(rows.map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 2))).join('')}\n`).join(''));
-}
-
-function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

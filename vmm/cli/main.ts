@@ -16,6 +16,8 @@ Commands:
   run IMAGE [CMD…]   run a container image in a machine of its own
   boot               boot a kernel
   image              list, import, inspect and remove stored images
+  pull NAME          fetch an image from its registry
+  login, logout      keep or forget a registry's login
   accel              say which accelerators work here, and why not
   version            print the version
 
@@ -37,6 +39,12 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'image':
     case 'images':
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
+    case 'pull':
+      return (await import('./pull.ts')).pullCommand(rest);
+    case 'login':
+      return (await import('./login.ts')).loginCommand(rest);
+    case 'logout':
+      return (await import('./login.ts')).logoutCommand(rest);
     case 'accel':
       return (await import('./accel.ts')).accelCommand(rest);
     case 'version':
@@ -53,7 +61,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, accel, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, login, logout, accel, version' });
   }
 }
 

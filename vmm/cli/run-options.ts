@@ -7,6 +7,7 @@ import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './com
 import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
+import { PLATFORM, PULL } from './pull-options.ts';
 import { parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
@@ -47,6 +48,8 @@ const OPTIONS = {
     cpus: value('N', 'CPUs; a fraction is limited by cpu.max (default 1)', parseCpuShare),
     ...ACCEL_OPTIONS,
     timeout: TIMEOUT,
+    pull: PULL,
+    platform: PLATFORM,
   }),
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
@@ -62,8 +65,6 @@ const OPTIONS = {
     disableContentTrust: flag('images come from files'),
     sigProxy: flag('signals are always passed on'),
     network: value('none', 'there is no network yet', only('none'), { alias: ['net'] }),
-    pull: value('missing|never', 'nothing is fetched yet', only('missing', 'never')),
-    platform: value('linux/amd64', 'the one there is', only('linux/amd64')),
     restart: value('no', 'a run that ends has ended', only('no')),
     isolation: value('default', 'a machine of its own', only('default')),
   }),

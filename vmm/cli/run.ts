@@ -15,6 +15,7 @@ import { helpText } from './help.ts';
 import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
 import { longName } from './options.ts';
 import { print, tell } from './output.ts';
+import { ProgressLine } from './progress.ts';
 import { report } from './report.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions } from './run-options.ts';
 import { Session } from './session.ts';
@@ -44,7 +45,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 
   const session = new Session({ ...options, what: 'the container', terminal: terminalFor(options, counted) });
   await using gdb = await debuggerFor(options, false, session.note);
-  const image = await resolveImage(reference, { host: hostFs, note: session.note });
+  const progress = new ProgressLine(process.stderr);
+  const note = (text: string): void => {
+    progress.clear();
+    session.note(text);
+  };
+  const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
   const run = await makeRun({ options, session, counted, image, gdb, timeline }, containerOptions(options, image.config, command, counted?.id));
   connect(session, run, counted, options);

@@ -165,8 +165,17 @@ const COUNTED: readonly Case[] = [
 ];
 
 const IMAGES: readonly Case[] = [
-  [['run', 'docker://debian', 'x'], 'IMAGE_REFERENCE', /registry.*docker-archive:/],
-  [['run', 'no-such-image', 'x'], 'IMAGE_NOT_FOUND', /oci:DIR/],
+  [['run', '--pull', 'never', 'docker://debian', 'x'], 'IMAGE_NOT_FOUND', /no image debian in the store/],
+  [['run', '--pull', 'sometimes', 'debian', 'x'], 'USAGE', /--pull/],
+  [['run', '--platform', 'linux/arm64', 'debian', 'x'], 'IMAGE_PLATFORM', /linux\/arm64/],
+  [['run', 'Debian', 'x'], 'IMAGE_REFERENCE', /lower case/],
+  [['pull'], 'USAGE', /one name/],
+  [['pull', 'a b'], 'IMAGE_REFERENCE', /a b/],
+  [['pull', 'a@sha256:1'], 'IMAGE_REFERENCE', /digest/],
+  [['login', '-u', 'x', 'bad host'], 'IMAGE_REFERENCE', /bad host/],
+  [['login', '-u', 'x', '--password-stdin', 'localhost:1'], 'USAGE', /password is empty/],
+  [['image', 'tags', 'UPPER'], 'IMAGE_REFERENCE', /lower case/],
+  [['run', '--pull', 'never', 'no-such-image', 'x'], 'IMAGE_NOT_FOUND', /oci:DIR/],
   [['run', '', 'x'], 'IMAGE_REFERENCE', /empty/],
   [['run', '@missing', 'x'], 'IMAGE_OPEN', /does not exist/],
   [['run', '@text', 'x'], 'IMAGE_TAR_HEADER', /not a tar/],

@@ -1,10 +1,12 @@
 /** `vmm image` as a user has it: what is stored, shown, and gone. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { vmm } from '../../support/cli.ts';
+import { BIN, vmm } from '../../support/cli.ts';
+import { Terminal } from '../../support/terminal.ts';
 
 let dir: string;
 let store: string;
@@ -81,4 +83,36 @@ test('an import without a name prints the id of what it stored', async () => {
   const result = await vmm(['image', 'import', join(dir, 'one')], { env: { VMM_STORE: store } });
   expect(result.status, result.stderr).toBe(0);
   expect(result.stdout.toString()).toMatch(/^sha256:[0-9a-f]{64}( \S+)?\n$/);
+});
+
+test('an archive on standard input becomes an image; a terminal there is no archive', async () => {
+  const env = { VMM_STORE: store };
+  const tar = readFileSync(join(dir, 'two.tar'));
+  for (const [bytes, name] of [[tar, 'plain'], [gzipSync(tar), 'packed']] as const) {
+    const result = await vmm(['image', 'import', '-', name], { env, stdin: bytes });
+    expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: '' });
+    expect(result.stdout.toString()).toMatch(new RegExp(`^sha256:[0-9a-f]{64} ${name}\n$`));
+  }
+  expect(readdirSync(join(store, 'tmp'))).toEqual([]);
+  const shown = JSON.parse(await image('inspect', 'plain')) as { source: string; id: string };
+  expect(shown.source).toBe('-');
+  expect(JSON.parse(await image('inspect', 'packed'))).toMatchObject({ id: shown.id });
+  for (const [bytes, code] of [['', 'IMAGE_BAD'], ['text', 'IMAGE_TAR_TRUNCATED']] as const) {
+    const bad = await vmm(['image', 'import', '-'], { env, stdin: bytes });
+    expect(bad.status).toBe(125);
+    expect(bad.stderr).toMatch(new RegExp(`^vmm: .*image -[: ].*\\[${code}\\]`));
+  }
+});
+
+test('on a terminal an import tells how far it is, elsewhere it does not', async () => {
+  // Two halves of an archive with a pause between them.
+  const feed = `(head -c 5000; sleep 1.2; cat) < ${join(dir, 'two.tar')} | ${process.execPath} -- ${BIN} image import - slow`;
+  const terminal = new Terminal(feed, { VMM_STORE: store });
+  expect((await terminal.until(/vmm: fetching \d+\.\d KiB(, [\d.]+ (B|KiB)\/s)?/)).index).toBeGreaterThanOrEqual(0);
+  expect(await terminal.status).toBe(0);
+  expect(terminal.output).toMatch(/\r\u001b\[Ksha256:[0-9a-f]{64} slow/);
+  const quiet = new Terminal(feed.replace('import', 'import -q'), { VMM_STORE: store });
+  expect(await quiet.status).toBe(0);
+  expect(quiet.output).toMatch(/^sha256:/);
+  expect(execFileSync('sh', ['-c', `${feed} 2>&1`], { encoding: 'utf8', env: { ...process.env, VMM_STORE: store } })).toMatch(/^sha256:\S+ slow\n$/);
 });

@@ -15,7 +15,7 @@ const SOURCE = `
 import { importImage, resolveImage } from './image/resolve.ts';
 import { pruneStore, removeImage } from './image/store/change.ts';
 import { ImageStore } from './image/store/store.ts';
-import { hostFs } from './vmm/cli/host-fs.ts';
+import { hostFs } from './vmm/guest/host-fs.ts';
 const store = new ImageStore(undefined, hostFs);
 const [how, reference, ...names] = process.argv.slice(2);
 try {
@@ -43,7 +43,7 @@ export function storeProgram(folder: string): { PROGRAM: string; program(store: 
     bundle: true,
     format: 'esm',
     platform: 'node',
-    target: 'node20',
+    target: 'node24',
     outfile: PROGRAM,
     // As in dist/: the FFI library is found from the checkout.
     external: ['koffi', '@koromix/*'],

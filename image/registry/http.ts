@@ -1,0 +1,166 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { getCACertificates } from 'node:tls';
+import { VmmError } from '../../base/errors.ts';
+
+/** A server that says nothing for so long is given up, ms. */
+export const IDLE_MS = 30_000;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  /** Has to be read, or destroyed. */
+  readonly body: http.IncomingMessage;
+}
+
+export interface HttpOptions {
+  /** The registry, for its own certificates (`certs.d/HOST`). */
+  readonly host: string;
+  /** Certificates are not checked. */
+  readonly insecure: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly idleMs?: number;
+}
+
+/** One registry's connections: kept alive, through the environment's proxies, with the CAs of Node, the system, and the registry's own. */
+export class Http {
+  readonly #options: HttpOptions;
+  /** True once anybody has answered at all. */
+  answered = false;
+  #agents: { http: http.Agent; https: https.Agent } | undefined;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** Sends one request; no redirect is followed. Rejects with REGISTRY_CONNECT, REGISTRY_TLS. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const { url, method, headers, signal } = request;
+    this.#agents ??= this.#makeAgents();
+    const secure = url.protocol === 'https:';
+    const idleMs = this.#options.idleMs ?? IDLE_MS;
+    const client = (secure ? https : http).request(url, { method, headers, agent: secure ? this.#agents.https : this.#agents.http, timeout: idleMs, ...(signal === undefined ? {} : { signal }) });
+    client.on('timeout', () => client.destroy(Object.assign(new Error(`no answer for ${idleMs / 1000} s`), { code: 'ETIMEDOUT' })));
+    const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
+      client.on('response', resolve);
+      client.on('error', reject);
+    });
+    answer.catch(() => {});
+    try {
+      await this.#sendBody(client, request);
+      const body = await answer;
+      this.answered = true;
+      return { status: body.statusCode ?? 0, headers: body.headers, body };
+    } catch (cause) {
+      client.destroy();
+      throw connectError(url, cause);
+    }
+  }
+
+  close(): void {
+    this.#agents?.http.destroy();
+    this.#agents?.https.destroy();
+  }
+
+  async #sendBody(client: http.ClientRequest, { body }: HttpRequest): Promise<void> {
+    if (body === undefined || body instanceof Uint8Array) {
+      client.end(body);
+      return;
+    }
+    for await (const chunk of body) {
+      if (client.destroyed) break;
+      if (!client.write(chunk)) await Promise.race([new Promise((resolve) => client.once('drain', resolve)), new Promise((resolve) => client.once('close', resolve))]);
+    }
+    client.end();
+  }
+
+  #makeAgents(): { http: http.Agent; https: https.Agent } {
+    const { env, insecure } = this.#options;
+    const common = { keepAlive: true, maxSockets: 8, proxyEnv: env as NodeJS.ProcessEnv };
+    const own = this.#certificates();
+    return {
+      http: new http.Agent(common),
+      https: new https.Agent({ ...common, rejectUnauthorized: !insecure, ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...own.ca])], ...(own.client ?? {}) }),
+    };
+  }
+
+  /** CAs of $SSL_CERT_FILE; CAs and a client's certificate of containers-certs.d(5) and Docker's folder. */
+  #certificates(): { ca: string[]; client: { cert: string; key: string } | undefined } {
+    const { env, host } = this.#options;
+    const home = env['HOME'] || homedir();
+    const ca = env['SSL_CERT_FILE'] ? [readConfig(env['SSL_CERT_FILE'])] : [];
+    let client: { cert: string; key: string } | undefined;
+    for (const base of [join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'containers/certs.d'), join(home, '.docker/certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d']) {
+      const dir = join(base, host);
+      for (const name of list(dir)) {
+        if (name.endsWith('.crt')) ca.push(readConfig(join(dir, name)));
+        else if (name.endsWith('.cert')) client ??= { cert: readConfig(join(dir, name)), key: readConfig(join(dir, name.replace(/cert$/, 'key'))) };
+      }
+    }
+    return { ca, client };
+  }
+}
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** A file of certificates or configuration that has to be readable. Throws REGISTRY_CONFIG. */
+export function readConfig(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new VmmError('REGISTRY_CONFIG', `cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check its permissions' });
+  }
+}
+
+/** A body of at most `max` bytes. Throws REGISTRY_ANSWER. */
+export async function readBody({ body }: HttpResponse, max: number, url: URL): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > max) throw new VmmError('REGISTRY_ANSWER', `${url.host} sends more than ${max} bytes for ${shownPath(url)}`, { hint: 'the registry is damaged or hostile' });
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw connectError(url, cause);
+  } finally {
+    body.destroy();
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A path without its query, which may hold signatures. */
+export function shownPath(url: URL): string {
+  return url.pathname.slice(0, 200);
+}
+
+const TLS_CODES = /^(CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO)/;
+
+/** What a connection failed by. A VmmError stays as it is. */
+export function connectError(url: URL, cause: unknown): VmmError {
+  if (cause instanceof VmmError) return cause;
+  const { code = 'error', message } = cause as NodeJS.ErrnoException;
+  if (TLS_CODES.test(code)) {
+    return new VmmError('REGISTRY_TLS', `${url.host}: ${code}`, { cause, hint: 'put its CA into /etc/containers/certs.d/HOST/ca.crt, or mark it insecure in registries.conf' });
+  }
+  const offline = ['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH'].includes(code);
+  return new VmmError('REGISTRY_CONNECT', `${url.host} cannot be reached: ${code === 'ETIMEDOUT' ? message : code}`, { cause, hint: offline ? 'is there a network? Stored images run without one' : 'the registry is down, or a proxy or firewall is in the way' });
+}

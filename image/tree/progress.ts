@@ -1,0 +1,9 @@
+/** Told again and again while an image is fetched, read or written. */
+export type Progress = (state: ProgressState) => void;
+
+export interface ProgressState {
+  readonly stage: 'fetching' | 'reading' | 'writing';
+  /** Bytes so far, of `total` where that is known. */
+  readonly done: number;
+  readonly total: number | undefined;
+}

@@ -1,0 +1,88 @@
+import { VmmError } from '../api/errors.ts';
+import { login, logout, registryOf } from '../api/registry.ts';
+import { parseArgs } from './args.ts';
+import { HELP } from './common-options.ts';
+import { helpText } from './help.ts';
+import { type Command, flag, value } from './options.ts';
+import { print, tell } from './output.ts';
+
+const LOGIN_OPTIONS = {
+  username: value('USER', 'who logs in', undefined, { short: 'u' }),
+  passwordStdin: flag('read the password from standard input; it is never an argument'),
+  help: HELP,
+};
+export const LOGIN: Command<typeof LOGIN_OPTIONS> = {
+  name: 'login',
+  synopsis: '[OPTIONS] [REGISTRY]',
+  about: 'Logs in to a registry (default docker.io). The login is kept where Docker keeps it: by its credential helper, else in ~/.docker/config.json.',
+  options: LOGIN_OPTIONS,
+};
+const LOGOUT_OPTIONS = { help: HELP };
+export const LOGOUT: Command<typeof LOGOUT_OPTIONS> = { name: 'logout', synopsis: '[REGISTRY]', about: 'Forgets the login of a registry (default docker.io).', options: LOGOUT_OPTIONS };
+
+const MAX_PASSWORD = 65536;
+
+/** `vmm login`. */
+export async function loginCommand(argv: readonly string[]): Promise<number> {
+  const { options, operands } = parseArgs(argv, LOGIN);
+  if (options.help) {
+    print(helpText(LOGIN));
+    return 0;
+  }
+  if (operands.length > 1) throw new VmmError('USAGE', 'login takes one registry', { hint: 'see `vmm login --help`' });
+  const registry = registryOf(operands[0]);
+  const user = options.username ?? (options.passwordStdin ? undefined : await ask('User name: ', true));
+  if (user === undefined || user === '' || user.includes(':')) throw new VmmError('USAGE', 'login needs a user name, without a colon', { hint: 'give it with -u' });
+  const password = options.passwordStdin ? await readPassword() : await ask('Password: ', false);
+  if (password === '') throw new VmmError('USAGE', 'the password is empty', { hint: 'type it, or pipe it in with --password-stdin' });
+  const where = await login(registry, user, password, process.env);
+  print(`logged in to ${registry} (kept by ${where})\n`);
+  return 0;
+}
+
+/** `vmm logout`. */
+export async function logoutCommand(argv: readonly string[]): Promise<number> {
+  const { options, operands } = parseArgs(argv, LOGOUT);
+  if (options.help) {
+    print(helpText(LOGOUT));
+    return 0;
+  }
+  if (operands.length > 1) throw new VmmError('USAGE', 'logout takes one registry', { hint: 'see `vmm logout --help`' });
+  const registry = registryOf(operands[0]);
+  print((await logout(registry, process.env)) ? `logged out of ${registry}\n` : `there was no login for ${registry}\n`);
+  return 0;
+}
+
+async function readPassword(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > MAX_PASSWORD) throw new VmmError('USAGE', 'the password is too long', { hint: 'is it the right file?' });
+  }
+  return text.replace(/\r?\n$/, '');
+}
+
+/** A line of the terminal; what is typed is shown only if it may be. */
+async function ask(question: string, shown: boolean): Promise<string> {
+  const { stdin } = process;
+  if (!stdin.isTTY) throw new VmmError('USAGE', 'there is no terminal to ask on', { hint: 'give -u USER and --password-stdin' });
+  tell(question);
+  stdin.setRawMode(true);
+  try {
+    let line = '';
+    for await (const chunk of stdin.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+      for (const key of chunk as string) {
+        if (key === '\r' || key === '\n') return line;
+        if (key === '\u0003' || key === '\u0004') throw new VmmError('USAGE', 'nobody logged in');
+        if (key === '\u007f') line = line.slice(0, -1);
+        else line += key;
+        if (shown) tell(key === '\u007f' ? '\b \b' : key);
+      }
+    }
+    return line;
+  } finally {
+    stdin.setRawMode(false);
+    stdin.pause();
+    tell('\n');
+  }
+}

@@ -1,0 +1,45 @@
+import type { Progress } from '../../image/index.ts';
+import { size } from './size-text.ts';
+
+/** Work that takes less time than this shows nothing, ms. */
+const QUIET_MS = 500;
+const EVERY_MS = 100;
+/** The rate is that of so long, ms. */
+const RATE_MS = 2000;
+
+/** What is done with how many bytes, on one line of a terminal; nothing where `output` is none. */
+export class ProgressLine {
+  readonly #output: NodeJS.WriteStream;
+  readonly #start = performance.now();
+  #shown = 0;
+  #written = false;
+  #stage = '';
+  #samples: { at: number; done: number }[] = [];
+
+  constructor(output: NodeJS.WriteStream) {
+    this.#output = output;
+  }
+
+  readonly update: Progress = ({ stage, done, total }) => {
+    const now = performance.now();
+    if (!this.#output.isTTY) return;
+    if (stage !== this.#stage) this.#samples = [];
+    this.#stage = stage;
+    this.#samples.push({ at: now, done });
+    while (this.#samples.length > 2 && now - (this.#samples[0]?.at ?? now) > RATE_MS) this.#samples.shift();
+    if (now - this.#start < QUIET_MS || now - this.#shown < EVERY_MS) return;
+    this.#shown = now;
+    const [first] = this.#samples;
+    const seconds = (now - (first?.at ?? now)) / 1000;
+    const rate = seconds > 0 ? `, ${size((done - (first?.done ?? 0)) / seconds)}/s` : '';
+    const text = `vmm: ${stage} ${size(done)}${total === undefined ? '' : ` of ${size(total)}`}${rate}`;
+    this.#written = true;
+    this.#output.write(`\r\u001b[K${text.slice(0, (this.#output.columns || 80) - 1)}`);
+  };
+
+  /** Takes the line away. */
+  clear(): void {
+    if (this.#written) this.#output.write('\r\u001b[K');
+    this.#written = false;
+  }
+}

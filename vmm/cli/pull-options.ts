@@ -1,0 +1,14 @@
+import { VmmError } from '../api/errors.ts';
+import type { PullPolicy } from '../api/images.ts';
+import { oneOf, value } from './options.ts';
+
+const POLICIES: readonly PullPolicy[] = ['missing', 'always', 'newer', 'never'];
+
+export const PLATFORM = value('OS/ARCH', 'of an image for several (only linux/amd64 runs here)', platform);
+export const PULL = value('missing|always|newer|never', 'when to ask the image’s registry (default missing: when the store has no such image)', oneOf(...POLICIES));
+
+/** Throws IMAGE_PLATFORM for what the machine is not. */
+function platform(text: string, option: string): string {
+  if (/^linux\/(amd64|x86_64|x86-64)(\/v[1-4])?$/.test(text)) return text;
+  throw new VmmError('IMAGE_PLATFORM', `${option}: ${text} does not run here`, { hint: 'the machine is linux/amd64' });
+}
