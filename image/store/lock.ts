@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../../base/errors.ts';
 import type { LoadHost } from '../tree/host.ts';
@@ -29,7 +28,9 @@ export async function tryLock(fd: number, host: LoadHost | undefined): Promise<b
  * Without the FFI library: util-linux's flock (busybox has one too) locks the descriptor that it inherits, which is the same
  * open file description. So the lock stays ours when the program has ended.
  */
-function tryLockByProgram(fd: number): Promise<boolean> {
+async function tryLockByProgram(fd: number): Promise<boolean> {
+  // Loaded when it is needed: a run takes no lock.
+  const { spawn } = await import('node:child_process');
   return new Promise((resolve, reject) => {
     const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
     child.on('error', (error) => reject(cannotLock(error)));
