@@ -13,7 +13,7 @@ let store: string;
 beforeAll(() => {
   image = busyboxImage();
   store = mkdtempSync(join(tmpdir(), 'vmm-store-'));
-  const source = join(store, 'threads.c');
+  const source = join(image, 'threads.c');
   writeFileSync(source, THREADS_C);
   for (const compiler of ['gcc', 'musl-gcc']) execFileSync(compiler, ['-O2', '-static', '-pthread', '-o', join(image, 'bin', `threads-${compiler}`), source]);
 });

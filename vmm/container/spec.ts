@@ -65,7 +65,7 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
     overlay: options.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: SCRATCH_SERIAL },
     readOnly: options.readOnly,
-    mounts: [...standardMounts(security.privileged === true, systemd), ...own, ...options.tmpfs.map(tmpfsMount)],
+    mounts: [...standardMounts(security.privileged === true, systemd), ...volumeMounts(image.volumes, options), ...own, ...options.tmpfs.map(tmpfsMount)],
     files: [
       { target: '/etc/hostname', content: `${options.hostname}\n` },
       { target: '/etc/hosts', content: hostsFile(options.hostname) },
@@ -89,6 +89,15 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
 function standardMounts(privileged: boolean, systemd: boolean): readonly Mount[] {
   if (privileged) return writableMounts(STANDARD_MOUNTS);
   return systemd ? writableMounts(STANDARD_MOUNTS, ['/sys/fs/cgroup']) : STANDARD_MOUNTS;
+}
+
+/**
+ * The image's volumes: directories of the container's own root, so that the image's content is there, bound on themselves, so
+ * that they stay writable when the root does not. What is mounted there otherwise comes first.
+ */
+function volumeMounts(volumes: readonly string[], { tmpfs }: WholeOptions): Mount[] {
+  const taken = new Set([...STANDARD_MOUNTS, ...tmpfs].map(({ target }) => target));
+  return volumes.filter((target) => !taken.has(target)).map((target) => ({ target, source: { kind: 'root', path: target } }));
 }
 
 function isRoot(user: string): boolean {
