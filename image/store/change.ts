@@ -42,6 +42,18 @@ export async function removeImage(store: ImageStore, text: string): Promise<stri
   return gone;
 }
 
+/** Gives an image of the store a further name; one that another image has moves. Returns it in full. Throws IMAGE_NOT_FOUND, USAGE. */
+export async function tagImage(store: ImageStore, text: string, name: string): Promise<string> {
+  const normal = normalName(name);
+  const done = await changeExisting(store, (change) => {
+    const record = store.find(text);
+    if (record !== undefined) change.setName(normal, record.id);
+    return record;
+  });
+  if (done === undefined) throw store.notFound(text, 'see `vmm image ls`');
+  return normal;
+}
+
 /**
  * Removes images without a name (all of them with `all`), disks that no image has, what dead processes left, and names and
  * sources of images that are gone. Returns the bytes freed.

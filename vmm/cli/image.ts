@@ -1,6 +1,6 @@
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore, isImageName, type ResolveOptions } from '../api/images.ts';
-import { type ImageRecord, importImage, pruneStore, removeImage, spoolInput } from '../api/store.ts';
+import { type ImageRecord, importImage, pruneStore, removeImage, spoolInput, tagImage } from '../api/store.ts';
 import { parseArgs } from './args.ts';
 import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';
@@ -16,6 +16,7 @@ Commands:
   import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:; - for an archive on standard
                             input) under its own name or NAME (-q: no notes, no progress)
   inspect IMAGE             print what the store knows of an image, as JSON
+  tag IMAGE NAME            give an image a further name
   tags NAME                 print the tags that a registry has for a name
   rm IMAGE…                 remove names or images
   prune [-a, --all]         remove images without a name (--all: every image) and leavings
@@ -44,6 +45,7 @@ const COMMANDS: Readonly<Record<string, ImageCommand>> = {
   list: LIST,
   import: { options: ['quiet'], takes: [1, 2, 'an image and perhaps a name'], run: importOne },
   inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
+  tag: { options: [], takes: [2, 2, 'an image and a name'], run: async (store, [image = '', name = '']) => print(`${await tagImage(store, image, name)}\n`) },
   tags: { options: [], takes: [1, 1, 'one name'], run: tags },
   rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
   prune: { options: ['all'], takes: [0, 0, 'no argument'], run: async (store, _, { all }) => print(`freed ${size(await pruneStore(store, all))}\n`) },
@@ -58,7 +60,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   }
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === undefined || command === undefined) {
-    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, inspect, tags, rm, prune' });
+    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, inspect, tag, tags, rm, prune' });
   }
   const { options, operands } = parseArgs(rest, commandOf(name, command));
   if (options.help) {

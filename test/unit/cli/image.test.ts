@@ -64,6 +64,15 @@ test('images are imported, listed, shown, renamed, removed and cleared away', as
   expect(statSync(shown.path).size).toBe(shown.size);
   expect(JSON.parse(await image('inspect', short(firstId)))).toMatchObject({ id: firstId, path: shown.path });
 
+  // A name that another image has moves
+  expect(await image('tag', 'first:1', 'third')).toBe('third:latest\n');
+  expect(JSON.parse(await image('inspect', 'third'))).toMatchObject({ id: firstId });
+  expect(await image('tag', 'second', 'third')).toBe('third:latest\n');
+  expect(JSON.parse(await image('inspect', 'third'))).toMatchObject({ id: secondId });
+  expect(await image('rm', 'third')).toBe('removed third:latest\n');
+  const nothing = await vmm(['image', 'tag', 'nothing', 'x'], { env: { VMM_STORE: store } });
+  expect(nothing).toMatchObject({ status: 125, stderr: expect.stringContaining('[IMAGE_NOT_FOUND]') });
+
   // One name of two: the image stays
   expect(await image('rm', 'again')).toMatch(/^removed .*again/);
   expect(existsSync(shown.path)).toBe(true);
