@@ -16,12 +16,13 @@ import { withRegistry } from '../../../image/registry/endpoints.ts';
 import { login, logout } from '../../../image/registry/login.ts';
 import { fullName, parseRegistryName } from '../../../image/registry/name.ts';
 import { resolveImage } from '../../../image/resolve.ts';
+import { pruneStore } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { certificates, type Registry, startRegistry } from '../../support/registry.ts';
 import { configOf, FLAT, filesOf, LAYERS, Layout, tarOf } from './forms.ts';
-import { expectClean, expectWhole } from './store-program.ts';
+import { ended, expectClean, expectWhole, FAULTS, storeProgram } from './store-program.ts';
 import { dir, file, pattern, scratch, sha256 } from './support.ts';
 
 const FOLDER = scratch();
@@ -415,6 +416,30 @@ describe('servers that lie', () => {
     expectWhole(store);
     expectClean(store);
   });
+
+  it.each(['kill', 'ENOSPC'])('%s at any moment of a pull leaves a whole store, and the next pull works', async (fault) => {
+    const { program } = storeProgram(folder());
+    const host = await serve(honest);
+    const count = join(folder(), 'count');
+    const pull = (store: ImageStore, faults: Readonly<Record<string, string>>): ReturnType<typeof ended> => ended(program(store, ['pull', `${host}/a/b:1`], { preload: [FAULTS], env: { HOME: FOLDER, ...faults } }));
+    expect(await pull(newStore(), { FAULT_COUNT: count })).toMatchObject({ status: 0, err: '' });
+    const total = Number(readFileSync(count, 'utf8'));
+    const tries = process.env['VMM_LONG'] === '1' ? 500 : 6;
+    for (let i = 0; i < tries; i++) {
+      const store = newStore();
+      const at = 1 + Math.floor(((i + Math.random()) * total) / tries);
+      const result = await pull(store, { FAULT: fault, FAULT_AT: String(at) });
+      const what = `at ${at} of ${total}: ${JSON.stringify(result)}`;
+      if (fault === 'kill') expect(result.status, what).toBe(null);
+      else if (result.status !== 0) expect(result.err, what).toMatch(/^(STORE|IMAGE)_WRITE [^\n]*\n$/);
+      expectWhole(store);
+      const { record } = await pullImage(`${host}/a/b:1`, { store, env: env() });
+      expect(filesOf(store.rootfsPath(record.rootfs)), what).toEqual(FLAT);
+      await pruneStore(store, false);
+      expectClean(store);
+      expect(store.list().length, what).toBe(1);
+    }
+  }, 1_800_000);
 
   it('a login goes to its own host only, and never from https to http', async () => {
     const seen: string[] = [];

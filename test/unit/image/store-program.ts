@@ -13,6 +13,7 @@ export const NO_FFI = join(ROOT, 'test/support/no-ffi.cjs');
 
 const SOURCE = `
 import { importImage, resolveImage } from './image/resolve.ts';
+import { pullImage } from './image/pull.ts';
 import { pruneStore, removeImage } from './image/store/change.ts';
 import { ImageStore } from './image/store/store.ts';
 import { hostFs } from './vmm/guest/host-fs.ts';
@@ -20,6 +21,7 @@ const store = new ImageStore(undefined, hostFs);
 const [how, reference, ...names] = process.argv.slice(2);
 try {
   if (how === 'import') console.log((await importImage(reference, { store, host: hostFs }, names)).record.id);
+  else if (how === 'pull') console.log((await pullImage(reference, { store, host: hostFs })).record.id);
   else if (how === 'resolve') console.log((await resolveImage(reference, { store, host: hostFs })).rootfs);
   else if (how === 'rm') console.log((await removeImage(store, reference)).join(' '));
   else if (how === 'prune') console.log(await pruneStore(store, reference === 'all'));
@@ -35,7 +37,7 @@ export interface ProgramOptions {
   readonly preload?: readonly string[];
 }
 
-/** The store's code as a program: \`import REFERENCE [NAME…]\`, \`resolve REFERENCE\`, \`rm NAME\`, \`prune [all]\`, \`ls\`. */
+/** The store's code as a program: \`import REFERENCE [NAME…]\`, \`resolve REFERENCE\`, \`pull NAME\`, \`rm NAME\`, \`prune [all]\`, \`ls\`. */
 export function storeProgram(folder: string): { PROGRAM: string; program(store: ImageStore | string, args: readonly string[], options?: ProgramOptions): ChildProcess } {
   const PROGRAM = join(folder, 'program.mjs');
   buildSync({
