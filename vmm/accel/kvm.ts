@@ -135,6 +135,8 @@ class KvmAccelerator implements Accelerator {
   }
 
   deviceThread(kind: string, slots: readonly number[], own: unknown): void {
+    // Nobody would end and join it any more.
+    if (this.#wanted === 'stop') return;
     const { module, memory, ramSize, trace } = this.#context;
     this.#queues.give(slots, (bell, queues, commandFd) => {
       const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: this.#queues.irqfds, commandFd, own };

@@ -79,6 +79,8 @@ class WasmAccelerator implements Accelerator {
   }
 
   deviceThread(kind: string, slots: readonly number[], own: unknown): void {
+    // Nobody would end and join it any more.
+    if (this.#stopping) return;
     const { module, memory, ramSize, devices, trace } = this.#context;
     if (this.#bell === DEVICE_THREADS_MAX) throw new VmmError('INTERNAL', `more than ${DEVICE_THREADS_MAX} threads of devices`);
     const bell = ++this.#bell;
