@@ -4,10 +4,10 @@ import * as P from './generated/protocol.ts';
 import type { Stream } from './transport.ts';
 
 /**
- * Connections that have not named their process yet; a hostile guest can hold no more than this, and the device has room
- * for as many again that have (CONN_MAX). Beyond it the oldest goes: init sends the header together with the connection.
+ * Connections that are open at most, somewhat less than the device has room for (CONN_MAX). For one more the oldest goes of
+ * those that have not named their process: init sends the header together with the connection, a hostile process cannot.
  */
-export const MAX_UNNAMED = 256;
+export const MAX_OPEN = 480;
 
 /**
  * Accepts the guest's connections for standard streams. Any process of the guest can connect, so
@@ -25,7 +25,7 @@ export class StreamAcceptor {
   }
 
   accept(stream: Stream): void {
-    if (this.#unnamed.size >= MAX_UNNAMED) {
+    if (this.#open.size >= MAX_OPEN) {
       for (const oldest of this.#unnamed) {
         this.#unnamed.delete(oldest);
         oldest.destroy();
