@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --
 // The `--`: Node looks for its own options (--env-file) among the program's too.
-// The CLI's door: the program itself is dist/cli.cjs, built by `npm start`, `npm test` or `npm run setup`. V8's code for it is
-// kept beside it (scripts/build.mjs): start-up time is a feature. Another version of Node refuses that and compiles anew.
+// The CLI's door: the program itself is dist/cli.cjs, built by `npm start`, `npm test` or `npm run setup`. V8's code for it is kept, since start-up
+// time is a feature: in a checkout beside it (scripts/build.mjs), for an installed package in the user's cache, one file for each version of Node.
 // It is CommonJS, like the program: Node's loader of ES modules would take another tenth of an empty script's time.
 // This file keeps to ES2015, so that any Node reads it to the line that says which one is wanted.
 'use strict';
@@ -23,9 +23,9 @@ function main() {
 
   const filename = join(__dirname, '../dist/cli.cjs');
   const thread = wantsThread(process.argv.slice(2)) ? startThread(join(__dirname, '../dist/thread.cjs')) : undefined;
-  const read = (path, encoding) => {
+  const read = (name, encoding) => {
     try {
-      return readFileSync(path, encoding);
+      return readFileSync(name, encoding);
     } catch (_) {
       return undefined;
     }
@@ -38,13 +38,68 @@ function main() {
   }
   // Both begin with the same id (V8 itself only compares lengths): the bundle in a comment, the code as it is.
   const id = source.slice(2, 66);
-  const code = read(`${filename}.code`);
+  const built = read(`${filename}.code`);
+  const path = built === undefined ? userCodePath(id) : `${filename}.code`;
   const record = process.env.VMM_RECORD_CODE === '1';
-  const usable = !record && code !== undefined && code.latin1Slice(0, 64) === id;
-  const script = new Script(`(function (require, __filename, __thread) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
+  const code = record ? undefined : built === undefined ? readOwn(path) : built;
+  const usable = code !== undefined && code.latin1Slice(0, 64) === id;
+  const script = new Script(`(function (require, __filename, __thread, __keepCode) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
+  const bytes = () => Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()]);
   // At the end the functions that a run needs are compiled: their code is kept too.
-  if (record) process.on('exit', () => writeFileSync(`${filename}.code`, Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()])));
-  script.runInThisContext()(createRequire(filename), filename, thread);
+  if (record) process.on('exit', () => writeFileSync(`${filename}.code`, bytes()));
+  const keep = !record && built === undefined && !usable ? () => keepOwn(path, bytes()) : undefined;
+  script.runInThisContext()(createRequire(filename), filename, thread, keep);
+}
+
+/** Code is trusted as the program is: nobody else may have written it, or be able to. */
+function isOwn(stats) {
+  return stats.uid === process.geteuid() && (stats.mode & 0o022) === 0;
+}
+
+/** $XDG_CACHE_HOME/vmm/code/ID-VERSION, as base/user-cache.ts has it; without a home there is none. */
+function userCodePath(id) {
+  const { isAbsolute, join } = require('node:path');
+  const set = process.env.XDG_CACHE_HOME || '';
+  const home = process.env.HOME || '';
+  return isAbsolute(set) || isAbsolute(home) ? join(isAbsolute(set) ? set : join(home, '.cache'), 'vmm', 'code', `${id.slice(0, 16)}-${process.version}`) : undefined;
+}
+
+function readOwn(path) {
+  const { closeSync, fstatSync, openSync, readFileSync } = require('node:fs');
+  try {
+    const fd = openSync(path);
+    try {
+      return isOwn(fstatSync(fd)) ? readFileSync(fd) : undefined;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (_) {
+    return undefined;
+  }
+}
+
+/** Keeps the code for runs to come. The program calls it before a guest's first instruction. Whoever cannot keep it compiles again next time. */
+function keepOwn(path, bytes) {
+  const { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } = require('node:fs');
+  const { dirname } = require('node:path');
+  const temporary = `${path}.${process.pid}`;
+  try {
+    // Root makes nothing in a home that is somebody else's.
+    const home = dirname(dirname(dirname(path)));
+    if (process.geteuid() === 0 && lstatSync(home).uid !== 0) return;
+    for (const folder of [home, dirname(dirname(path)), dirname(path)]) {
+      try {
+        mkdirSync(folder, 0o700);
+      } catch (error) {
+        if (error.code !== 'EEXIST') throw error;
+      }
+    }
+    if (!isOwn(lstatSync(dirname(path)))) return;
+    writeFileSync(temporary, bytes, { mode: 0o600, flag: 'wx' });
+    renameSync(temporary, path);
+  } catch (_) {
+    rmSync(temporary, { force: true });
+  }
 }
 
 /** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none. */

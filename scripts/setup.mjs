@@ -2,7 +2,7 @@
 // Any Node from 20 on starts it; what follows the packages' installation is done by the one among them.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { cache, continueWithOwnNode, fail, ownNode, root, run, say, step, stepAsync } from './lib.mjs';
@@ -26,7 +26,7 @@ function linkForNpx() {
 }
 
 /** What goes where: file of .cache/guest → {artifact, digest of what comes out}. */
-function guestFiles() {
+export function guestFiles() {
   const artifacts = join(root, 'guest-kernel', 'artifacts');
   const kernel = JSON.parse(readFileSync(join(artifacts, 'manifest.json'), 'utf8'));
   const init = JSON.parse(readFileSync(join(artifacts, 'manifest-init.json'), 'utf8'));
@@ -41,34 +41,25 @@ function guestFiles() {
 /** Unpacks guest-kernel/artifacts into .cache/guest/, checked against the manifests. */
 async function unpackGuest() {
   const to = join(cache, 'guest');
+  // Not before the right Node is there.
+  const { zstdDecompressSync } = await import('node:zlib');
+  const { writeSparse } = await import('../base/unpack.ts');
   for (const [name, { source, sha256 }] of Object.entries(guestFiles())) {
     const path = join(to, name);
     await stepAsync(`guest-${name}`, () => `${sha256} ${existsSync(path) ? statSync(path).mtimeMs : 'none'}`, [path], async () => {
       mkdirSync(to, { recursive: true });
       let bytes = readFileSync(join(root, 'guest-kernel', 'artifacts', source));
       if (source.endsWith('.zst')) {
-        const { zstdDecompressSync } = await import('node:zlib');
         bytes = zstdDecompressSync(bytes);
       }
       const got = createHash('sha256').update(bytes).digest('hex');
       if (got !== sha256) fail(`guest-kernel/artifacts/${source}: sha256 of its content is ${got}, the manifest says ${sha256}`);
-      writeSparse(`${path}.tmp`, bytes);
+      const fd = openSync(`${path}.tmp`, 'w');
+      writeSparse(fd, bytes);
+      closeSync(fd);
       renameSync(`${path}.tmp`, path);
     });
   }
-}
-
-/** Writes a file whose zero pages stay holes: the scratch seed is 64 MiB of almost nothing. */
-function writeSparse(path, bytes) {
-  const PAGE = 65536;
-  const zeros = Buffer.alloc(PAGE);
-  const fd = openSync(path, 'w');
-  for (let at = 0; at < bytes.length; at += PAGE) {
-    const piece = bytes.subarray(at, at + PAGE);
-    if (zeros.compare(piece, 0, piece.length, 0, piece.length) !== 0) writeSync(fd, piece, 0, piece.length, at);
-  }
-  ftruncateSync(fd, bytes.length);
-  closeSync(fd);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await setup();

@@ -1,7 +1,8 @@
 // `npm test [-- FILTER…]`: sets everything up, then runs all tests. `npm run test:long` adds test/long.
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { needDebian, root } from './lib.mjs';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { cache, hashFiles, needDebian, root, run, say, step } from './lib.mjs';
 import { setup } from './setup.mjs';
 
 const args = process.argv.slice(2);
@@ -44,6 +45,8 @@ needDebian({
     : {}),
 });
 
+testNodes();
+
 const env = { ...process.env, VMM_LONG: long ? '1' : '' };
 for (const name of Object.keys(env)) if (name.startsWith('NODE_')) delete env[name];
 const result = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/vitest.config.mjs', ...filters], {
@@ -52,3 +55,16 @@ const result = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vite
   env,
 });
 process.exit(result.status ?? 1);
+
+/** The versions of Node that the package is tested with (test/package/nodes), in .cache/test-nodes. */
+function testNodes() {
+  const from = join(root, 'test', 'package', 'nodes');
+  const to = join(cache, 'test-nodes');
+  const files = ['package.json', 'package-lock.json'].map((name) => join(from, name));
+  step('test-nodes', hashFiles(files), [join(to, 'node_modules', 'node-newest')], () => {
+    say('installing the versions of Node that the package is tested with');
+    mkdirSync(to, { recursive: true });
+    for (const path of files) copyFileSync(path, join(to, basename(path)));
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--no-bin-links'], { cwd: to });
+  });
+}

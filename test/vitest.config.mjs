@@ -4,7 +4,7 @@ const long = Boolean(process.env.VMM_LONG);
 
 export default defineConfig({
   test: {
-    include: ['test/unit/**/*.test.ts', 'test/guest/**/*.test.ts', 'test/nested/**/*.test.ts', ...(long ? ['test/long/**/*.test.ts'] : [])],
+    include: ['test/unit/**/*.test.ts', 'test/guest/**/*.test.ts', 'test/nested/**/*.test.ts', 'test/package/**/*.test.ts', ...(long ? ['test/long/**/*.test.ts'] : [])],
     testTimeout: 120_000,
     hookTimeout: 300_000,
     // CI's machine may be slow for a while; a defect fails twice.

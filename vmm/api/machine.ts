@@ -1,7 +1,7 @@
 /** Machines: any kernel, its disks, its console. */
 export { nameAddresses, readSymbols, type SymbolNames } from '../boot/symbols.ts';
 export { namedLines, ownSymbols, symbolsFrom } from '../guest/symbols.ts';
-export { type GuestFile, guestFile } from '../guest/files.ts';
+export { type GuestFile, guestFile, guestFilesNote } from '../guest/files.ts';
 export type { DiskSpec } from '../devices/disk/open.ts';
 export { type KvmState, kvmState, needsHardware } from '../machine/accelerator.ts';
 export type { CpuModel } from '../accel/vcpu.ts';
@@ -10,5 +10,5 @@ export type { MachineResult } from '../machine/result.ts';
 export type { MachineDebugger } from '../machine/debugger.ts';
 export { Machine, type MachineListener } from '../machine/machine.ts';
 export * from './status.ts';
-export { Timeline, type TimelineEntry } from '../machine/timeline.ts';
+export { KERNEL_LOADED, Timeline, type TimelineEntry } from '../machine/timeline.ts';
 export { openTrace, traceMask } from '../core/trace.ts';

@@ -13,6 +13,7 @@ import { attachMonitor } from './monitor.ts';
 import { print, tell } from './output.ts';
 import { report } from './report.ts';
 import { Session } from './session.ts';
+import { startTimeline } from './start.ts';
 import { RawTerminal } from './terminal.ts';
 
 /** Characters of the console's output that are looked at for an oops. */
@@ -44,6 +45,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
       note: session.note,
       traceLost: (code) => tell(`vmm: the trace cannot be written: ${code} (tracing ends here; give --trace-file another place)\n`),
     },
+    startTimeline(session.detail),
   );
   machine.timeline.point('options read');
   connect(session, machine, counted, config, watch);

@@ -4,7 +4,7 @@ import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitSta
 import type { RunIdentity } from '../api/counted.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
-import { guestFile, nameAddresses, needsHardware, ownSymbols, Timeline } from '../api/machine.ts';
+import { guestFile, nameAddresses, needsHardware, ownSymbols, type Timeline } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { confineConfig } from './confine.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
@@ -19,6 +19,7 @@ import { ProgressLine } from './progress.ts';
 import { report } from './report.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions } from './run-options.ts';
 import { Session } from './session.ts';
+import { startTimeline } from './start.ts';
 import * as STATUS from './status.ts';
 import { RawTerminal, type Size } from './terminal.ts';
 
@@ -28,7 +29,7 @@ const HEED_MS = 2000;
 
 /** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
-  const timeline = new Timeline();
+  const timeline = startTimeline((note) => session.detail(note));
   // `-h` is Docker's --hostname; alone it can only ask for help.
   const { options, operands } = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN);
   if (options.help) {

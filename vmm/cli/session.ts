@@ -78,6 +78,11 @@ export class Session {
     else this.#say(text);
   };
 
+  /** A line for who has asked for all of them (-v). */
+  readonly detail = (text: string): void => {
+    if (this.#options.verbose) this.note(text);
+  };
+
   #say(text: string): void {
     tell(`vmm: ${oneLine(text)}${this.terminal?.raw ? '\r' : ''}\n`);
   }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { makeFolders } from '../../base/folders.ts';
+import { userCache } from '../../base/user-cache.ts';
 import { HostCallError } from '../host/errno.ts';
 import { addressOf } from '../host/ffi.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
@@ -139,7 +139,7 @@ export function vcpuStat(vcpu: KvmVcpu, wanted: string): bigint | undefined {
 }
 
 function keptPath(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'vmm', 'kvm-selftest.json');
+  return userCache('kvm-selftest.json');
 }
 
 function bootId(): string {

@@ -23,7 +23,7 @@ import type { ConsoleSize, MachineListener } from './listener.ts';
 import { Reports } from './reports.ts';
 import { ringerHooks } from './ringers.ts';
 import { type LifeEnd, type MachineResult, resultOf } from './result.ts';
-import type { Timeline } from './timeline.ts';
+import { KERNEL_LOADED, type Timeline } from './timeline.ts';
 
 /** What a machine's lives have in common: it outlives resets. */
 export interface LifeParts {
@@ -115,7 +115,7 @@ export class Life {
     this.resized();
     this.#openConsole(hardware);
     const entry = loadProgram(config, hardware);
-    timeline.point('kernel loaded');
+    timeline.point(KERNEL_LOADED);
     const accel = await choice.create(this.#context(hardware));
     this.#accel = accel;
     devices.list.forEach((device, slot) => device.attach?.(hardware.ports[slot] as DevicePort));

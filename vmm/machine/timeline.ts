@@ -8,6 +8,9 @@ export interface TimelineEntry {
   readonly counts?: Counts | undefined;
 }
 
+/** The point at which a machine has its kernel in memory, and no guest instruction has run. */
+export const KERNEL_LOADED = 'kernel loaded';
+
 /** Marks of port 0x601 (assembly/core/layout.ts MARK_PORT). */
 const MARK_NAMES: Readonly<Record<number, string>> = {
   0x10: 'kernel: start',
@@ -22,14 +25,21 @@ const MARK_NAMES: Readonly<Record<number, string>> = {
  */
 export class Timeline {
   readonly #entries: TimelineEntry[] = [];
+  readonly #at: ((name: string) => void) | undefined;
   /** In a counted run: where it is. */
   counts: (() => Counts) | undefined;
 
   /** What the translator did, in a line. */
   translated: string | undefined;
 
+  /** `at` is called at each point, after its time is taken. */
+  constructor(at?: (name: string) => void) {
+    this.#at = at;
+  }
+
   point(name: string): void {
     this.#entries.push({ name, ms: performance.now(), counts: this.counts?.() });
+    this.#at?.(name);
   }
 
   mark(value: number): void {
