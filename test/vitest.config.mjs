@@ -5,8 +5,9 @@ const long = Boolean(process.env.VMM_LONG);
 export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts', 'test/guest/**/*.test.ts', 'test/nested/**/*.test.ts', 'test/package/**/*.test.ts', ...(long ? ['test/long/**/*.test.ts'] : [])],
-    testTimeout: 120_000,
-    hookTimeout: 300_000,
+    // Above what test/support/limits.ts gives to what hangs: its own message says more.
+    testTimeout: 660_000,
+    hookTimeout: 900_000,
     // CI's machine may be slow for a while; a defect fails twice.
     retry: process.env.CI ? 1 : 0,
     pool: 'forks',

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { vmm } from '../support/cli.ts';
 import { checkDebian, type DebianKernel, debianKernel } from '../support/debian-kernel.ts';
+import { HANG_MS } from '../support/limits.ts';
 
-const LIMIT_MS = 200_000;
+const LIMIT_MS = HANG_MS;
 let dir: string;
 let kernel: DebianKernel;
 

@@ -9,11 +9,12 @@ import type * as Library from '../../vmm/api/index.ts';
 import { ROOT, vmm } from '../support/cli.ts';
 import { endInitramfs } from '../support/kernel-ends.ts';
 import { hasHardwareKvm, hasKvm } from '../support/nested.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 const { Machine } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
 
 const MIB = 1 << 20;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = HANG_MS;
 /** Small guests run on a /dev/kvm without hardware, too. */
 const ACCELS = hasKvm() && !hasHardwareKvm() ? (['wasm', 'kvm'] as const) : (['wasm'] as const);
 const folder = mkdtempSync(join(tmpdir(), 'vmm-disks-'));
@@ -34,7 +35,7 @@ describe.each(ACCELS)('a driver that polls, on %s', (accel) => {
   test.each(['', 'thread', 'blocking'])('VMM_IO=%s', async (mode) => {
     const path = disk();
     const env = mode === '' ? {} : { VMM_IO: mode };
-    const { status, stdout, stderr } = await vmm(['boot', '-q', '--accel', accel, '--memory', '32', '--exit-on', 'port', '--timeout', '60', '--kernel', driver, '--disk', path, '--append', 'io=50,8'], { env });
+    const { status, stdout, stderr } = await vmm(['boot', '-q', '--accel', accel, '--memory', '32', '--exit-on', 'port', '--timeout', '600', '--kernel', driver, '--disk', path, '--append', 'io=50,8'], { env });
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
     expect(stdout.toString()).toMatch(/^io END/m);
     expect(written(path)).toBe(true);

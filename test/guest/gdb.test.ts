@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { ROOT } from '../support/cli.ts';
 import { buildGdbGuests, GDB_CASES, gdbArgs, gdbGuest, gdbScript, type GdbSession } from '../support/gdb-cases.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 let dir: string;
 
@@ -33,7 +34,7 @@ async function debug(cpus: number, commands: readonly string[]): Promise<GdbSess
     for (const stream of [gdb.stdout, gdb.stderr]) stream.on('data', (chunk: Buffer) => {
       text += chunk.toString();
     });
-    const limit = setTimeout(() => gdb.kill('SIGKILL'), 45_000);
+    const limit = setTimeout(() => gdb.kill('SIGKILL'), HANG_MS);
     await status(gdb);
     clearTimeout(limit);
     return { text, status: await ended, console };

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { vmm } from '../support/cli.ts';
 import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/kernel-ends.ts';
+import { HANG_MS } from '../support/limits.ts';
 
-const BOOT_LIMIT_MS = 120_000;
+const BOOT_LIMIT_MS = HANG_MS;
 
 let work: string;
 beforeAll(() => {

@@ -11,8 +11,9 @@ import { buildRing3 } from '../../bench/guest/build.mjs';
 import { vmm } from '../support/cli.ts';
 import { buildGuest, root } from '../support/guests.ts';
 import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested.ts';
+import { HANG_MS } from '../support/limits.ts';
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = HANG_MS / 2;
 const MACHINES = process.env.VMM_LONG ? 3000 : 200;
 const MIB = 1 << 20;
 
@@ -74,7 +75,7 @@ describe.skipIf(!hasKvm() || hasHardwareKvm())('the local /dev/kvm, without hard
     buildRing3('bench/io/ring3-disk.c', kernel);
     const disk = join(folder, 'disk.img');
     writeFileSync(disk, Buffer.concat(Array.from({ length: 8 }, (_, i) => Buffer.alloc(MIB, i + 1))));
-    const { status, stdout, stderr } = await vmm(['boot', '-q', '--accel', 'kvm', '--memory', '32', '--exit-on', 'port', '--timeout', '60', '--kernel', kernel, '--disk', disk, '--append', 'io=1000,8']);
+    const { status, stdout, stderr } = await vmm(['boot', '-q', '--accel', 'kvm', '--memory', '32', '--exit-on', 'port', '--timeout', '600', '--kernel', kernel, '--disk', disk, '--append', 'io=1000,8']);
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
     expect(stdout.toString().match(/^io (?!warm)\S+/gm)).toEqual(['io read-4k-depth-1', 'io read-4k-depth-32', 'io read-1m', 'io write-1m', 'io END']);
     // What it read last, the eighth MiB, it has written to all.

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/busybox-image.ts';
 import { BIN, ROOT } from '../support/cli.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 let dir: string;
 beforeAll(() => {
@@ -24,7 +25,7 @@ function kernel(name: string): string {
 function collect(command: string, args: readonly string[], seen: (text: string) => void = () => {}): Promise<{ status: number | null; text: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '', VMM_STORE: join(dir, 'store') } });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 90_000);
+    const limit = setTimeout(() => child.kill('SIGKILL'), HANG_MS);
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');

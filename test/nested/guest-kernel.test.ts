@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cache } from '../../scripts/lib.mjs';
+import { HANG_MS } from '../support/limits.ts';
 
-const BOOT_LIMIT_MS = 150_000;
+const BOOT_LIMIT_MS = HANG_MS;
 
 // Each line is "KEY VALUE"; the last one before the reset is "end".
 const GUEST_SCRIPT = `#!/bin/sh

@@ -13,10 +13,11 @@ import { multibootKernel } from '../support/multiboot.ts';
 import { KvmCli, takeGdb } from '../support/nested-cli.ts';
 import { hasHardwareKvm } from '../support/nested.ts';
 import { checkRun, RUN_CASES, runArgs } from '../support/run-cases.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 /** The whole tables take several minutes there. */
 const ALL = Boolean(process.env['VMM_LONG']);
-const LIMIT_MS = 310_000;
+const LIMIT_MS = HANG_MS + 30_000;
 /** Accesses of test/guests/count.S. */
 const COUNT = 20_000;
 

@@ -2,13 +2,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { join } from 'node:path';
 import { buildGuest, root } from '../support/guests.ts';
 import { bundleProgram, type KvmPlace, kvmPlace } from '../support/nested.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 const GUESTS = ['ports', 'mmio', 'irq', 'smp', 'triple', 'badinsn', 'spin', 'halt', 'flood', 'cpuid'];
 const SCENARIOS = ['ports', 'mmio', 'irq', 'smp', 'triple', 'badinsn', 'models', 'selftest', 'pause', 'stops', 'churn'];
 /** Code under TCG runs 3–30 times slower, and other work shares the processors. */
 const NESTED_SLOWNESS = 20;
 const MACHINES = 40;
-const LIMIT_MS = 120_000;
 
 interface Outcome {
   readonly result?: unknown;
@@ -24,14 +24,14 @@ beforeAll(async () => {
   for (const name of GUESTS) buildGuest(name);
   const program = bundleProgram(join(root, 'test/nested/kvm-scenarios.ts'));
   let place: KvmPlace | undefined;
-  const env = { LIMIT_MS: `${LIMIT_MS}`, CHURN: `${MACHINES}`, CHURN_RUN: '3' };
+  const env = { LIMIT_MS: `${HANG_MS}`, CHURN: `${MACHINES}`, CHURN_RUN: '3' };
   try {
     while (outcomes.size < SCENARIOS.length) {
       // Two processors, so that a kick has to reach another one.
       place ??= await kvmPlace({ cpus: 2 });
       nested = place.nested;
       const rest = SCENARIOS.slice(outcomes.size);
-      const done = await place.run(`node --enable-source-maps ${program} ${root}/.cache/guests ${rest.join(' ')}`, { env, timeoutMs: LIMIT_MS * 4 }).catch((error: Error & { stdout?: Buffer }) => {
+      const done = await place.run(`node --enable-source-maps ${program} ${root}/.cache/guests ${rest.join(' ')}`, { env, timeoutMs: HANG_MS }).catch((error: Error & { stdout?: Buffer }) => {
         // The job did not even end by its own limit: its machine is gone.
         place = undefined;
         return { status: error.message, stdout: error.stdout?.toString() ?? '', stderr: '' };

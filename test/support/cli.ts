@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { HANG_MS } from './limits.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -35,7 +36,7 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
     child.stdin.on('error', () => {});
     child.stdin.end(options.stdin ?? '');
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? 100_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? HANG_MS);
     child.on('error', reject);
     child.on('close', (status, signal) => {
       clearTimeout(timer);

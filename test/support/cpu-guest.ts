@@ -16,6 +16,7 @@ import { acquireMemory } from '../../vmm/core/memory.ts';
 import { MachineMemory } from '../../vmm/machine/memory.ts';
 import { InlineJit } from './inline-jit.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
+import { HANG_MS } from './limits.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
 const guests = join(root, 'test', 'guests', 'cpu');
@@ -119,7 +120,7 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
   const guest = load(elf, options);
   const { core } = guest;
   const cpus = options.cpus ?? 1;
-  const limit = performance.now() + (options.seconds ?? 30) * 1000;
+  const limit = performance.now() + (options.seconds === undefined ? HANG_MS : options.seconds * 1000);
   const jits = Array.from({ length: options.jit === undefined ? 0 : cpus }, (_, i) => new InlineJit(core, guest.memory, i, options.jit ?? 'on'));
   let end: GuestResult['end'] = 'time over';
   run: while (performance.now() < limit) {
@@ -175,7 +176,7 @@ export async function runGuestThreads(elf: string, options: GuestOptions = {}): 
   const workers: Worker[] = [];
   const jit = options.jit === undefined ? undefined : new URL('./inline-jit.ts', import.meta.url).href;
   const end = await new Promise<GuestResult['end']>((resolve, reject) => {
-    const timer = setTimeout(() => resolve('time over'), (options.seconds ?? 30) * 1000);
+    const timer = setTimeout(() => resolve('time over'), (options.seconds === undefined ? HANG_MS : options.seconds * 1000));
     for (let i = 0; i < cpus; i++) {
       const worker = new Worker(WORKER, { eval: true, workerData: { module: coreModule(), memory: guest.memory, cpu: cpuAddress(i), index: i, stop, jit } });
       worker.on('error', reject);

@@ -6,8 +6,8 @@ import { shellQuote } from '../../scripts/nested/image.mjs';
 import type { CliResult } from './cli.ts';
 import { root } from './guests.ts';
 import { type KvmPlace, kvmPlace } from './nested.ts';
+import { HANG_MS } from './limits.ts';
 
-const LIMIT_MS = 300_000;
 
 export class KvmCli {
   readonly place: KvmPlace;
@@ -29,7 +29,7 @@ export class KvmCli {
     const command = ['node', join(root, 'bin', 'vmm.js'), ...args].map(shellQuote).join(' ');
     const input = stdin === undefined ? '' : `printf %s ${shellQuote(stdin)} | `;
     const script = `export VMM_STORE=${shellQuote(join(this.#dir, 'store'))}\n${input}${command}\nstatus=$?\n${after ?? ''}\nexit $status`;
-    const { status, stdoutBytes, stderr } = await this.place.run(script, { timeoutMs: LIMIT_MS });
+    const { status, stdoutBytes, stderr } = await this.place.run(script, { timeoutMs: HANG_MS });
     return { status, signal: null, stdout: stdoutBytes, stderr };
   }
 

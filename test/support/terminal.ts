@@ -1,8 +1,8 @@
 /** A program on a pseudo terminal of its own (util-linux's script), with what it printed so far. */
 import { spawn } from 'node:child_process';
 import { ROOT } from './cli.ts';
+import { HANG_MS } from './limits.ts';
 
-const LIMIT_MS = 60_000;
 
 export class Terminal {
   output = '';
@@ -36,13 +36,13 @@ export class Terminal {
     this.#child.stdin.write(text);
   }
 
-  /** Waits until the output since the last `type` matches; what has not come after a minute will not come. */
+  /** Waits until the output since the last `type` matches; what hangs is an error. */
   async until(pattern: RegExp): Promise<RegExpExecArray> {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       this.#changed();
-    }, LIMIT_MS);
+    }, HANG_MS);
     try {
       return await this.#match(pattern, () => late);
     } finally {
@@ -54,7 +54,7 @@ export class Terminal {
     for (;;) {
       const match = pattern.exec(this.output);
       if (match) return match;
-      if (this.#ended || late()) throw new Error(`the terminal ended, or took a minute, without ${pattern}; it said: ${this.output}`);
+      if (this.#ended || late()) throw new Error(`the terminal ended, or hangs, without ${pattern}; it said: ${this.output}`);
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });

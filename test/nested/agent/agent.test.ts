@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PROJECT } from '../../unit/agent/harness.ts';
+import { HANG_MS } from '../../support/limits.ts';
 
 const directory = join(PROJECT, '.cache/test-dist/agent');
 
@@ -11,8 +12,8 @@ const directory = join(PROJECT, '.cache/test-dist/agent');
 function runNested(prepare: string): Record<string, unknown> {
   const env = `export PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT}`;
   const script = `${env}; modprobe -a loop erofs vsock_loopback && ${prepare} node ${join(directory, 'main.mjs')}`;
-  const args = ['scripts/nested.mjs', '--no-setup', '--timeout', '200', '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
-  const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: 280_000 });
+  const args = ['scripts/nested.mjs', '--no-setup', '--timeout', `${HANG_MS / 1000}`, '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
+  const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: HANG_MS + 30_000 });
   expect(run.status, run.stderr + run.stdout).toBe(0);
   return JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '');
 }

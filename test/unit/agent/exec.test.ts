@@ -14,6 +14,8 @@ describe.skipIf(skip !== undefined)(`init: exec channel${skip === undefined ? ''
     main.onStdout(() => {});
     main.onStderr(() => {});
     await main.started;
+    // execve gives a process its name, then its arguments: until then /proc tells the shell's, or none.
+    await exec('until [ "$(cat /proc/1/comm)" = sleep ] && [ -n "$(cat /proc/1/cmdline)" ]; do sleep 0.01; done');
   });
   afterAll(async () => {
     await guest[Symbol.asyncDispose]();

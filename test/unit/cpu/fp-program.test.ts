@@ -40,7 +40,7 @@ describe.skipIf(!hasAssembler)('fpmath.c gives its native output', () => {
   ] as const)('%s', (name, flags, model) => {
     const expected = native(`fpmath-${name}`, [...flags]);
     expect(expected.trim().split('\n')).toHaveLength(8);
-    const run = runGuest(guest(`fpmath-${name}`, [...flags]), { model, seconds: 60 });
+    const run = runGuest(guest(`fpmath-${name}`, [...flags]), { model });
     expect(run.output).toBe(expected);
     expect(run.end).toBe(0);
   });

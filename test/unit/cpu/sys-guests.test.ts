@@ -28,7 +28,7 @@ describe.skipIf(!hasAssembler)('test guests print what they print under QEMU, or
   }
 
   it('smp4, four vCPUs at the same time', async () => {
-    const run = await runGuestThreads(assemble('smp4'), { cpus: 4, seconds: 50 });
+    const run = await runGuestThreads(assemble('smp4'), { cpus: 4 });
     expect(run.output).toBe(expected('smp4'));
     expect(run.end).toBe(0);
   });

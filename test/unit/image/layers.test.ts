@@ -259,9 +259,9 @@ describe('hostile entries', () => {
 
   it('whiteouts of one large directory again and again take no quadratic time', () => {
     const many = Array.from({ length: 20_000 }, (_, i) => `d/f${i}`);
-    const start = performance.now();
+    const start = process.cpuUsage();
     const stack = build([many, [...many, ...Array.from({ length: 20_000 }, () => '.wh.d')]]);
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(process.cpuUsage(start).user).toBeLessThan(10_000_000);
     expect(Object.keys(show(stack)).length).toBe(20_001);
   });
 });

@@ -6,6 +6,7 @@ import { buildSync } from 'esbuild';
 import { expect } from 'vitest';
 import { ErofsImage } from '../../../image/index.ts';
 import type { ImageStore } from '../../../image/store/store.ts';
+import { HANG_MS } from '../../support/limits.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 export const FAULTS = join(ROOT, 'test/support/fs-faults.cjs');
@@ -67,7 +68,7 @@ export interface Ended {
 }
 
 /** Waits for a program's end; one that takes longer than `limitMs` is killed: its status is null. */
-export async function ended(child: ChildProcess, limitMs = 60_000): Promise<Ended> {
+export async function ended(child: ChildProcess, limitMs = HANG_MS): Promise<Ended> {
   let out = '';
   let err = '';
   child.stdout?.on('data', (chunk: Buffer) => { out += chunk; });
