@@ -6,6 +6,7 @@ export const CR0_PG: u64 = 0x8000_0000;
 export const CR4_PAE: u64 = 0x20;
 
 export const IA32_MISC_ENABLE: u32 = 0x1a0;
+export const IA32_MTRR_DEF_TYPE: u32 = 0x2ff;
 export const IA32_KERNEL_GS_BASE: u32 = 0xc000_0102;
 // Bits of IA32_EFER.
 export const EFER_LME: u64 = 0x100;

@@ -1,8 +1,6 @@
 /** Model-specific registers that a guest without firmware expects to be set (SDM Vol. 4). */
-import { IA32_MISC_ENABLE } from '../../assembly/contract/x86.ts';
+import { IA32_MISC_ENABLE, IA32_MTRR_DEF_TYPE } from '../../assembly/contract/x86.ts';
 import type { Msr } from './vcpu.ts';
-
-const IA32_MTRR_DEF_TYPE = 0x2ff;
 
 const MISC_ENABLE_FAST_STRING = 1n;
 /** MTRRs on, default type write-back: what firmware would leave (SDM Vol. 3 §12.11.2.1). */

@@ -5,6 +5,7 @@
  * the PIT loop for the CPU frequency, ARAT the search for a broadcast timer, KVM's signature the timer-interrupt check.
  */
 import { PROFILE_V2 } from '../../contract/vcpu';
+import { lapic_enabled } from '../chips/apic';
 import { Cpu } from '../vcpu/state';
 
 /** Family 6, model 15, stepping 11: a model that no kernel works around. */
@@ -12,6 +13,7 @@ export const CPU_SIGNATURE: u32 = 0x6fb;
 /** TSC, APIC clock and crystal. */
 const CLOCK_HZ: u32 = 1_000_000_000;
 
+const F1_EDX_APIC: u32 = 1 << 9;
 const F1_EDX: u32 =
   (1 << 0) | // FPU
   (1 << 2) | // DE
@@ -20,7 +22,7 @@ const F1_EDX: u32 =
   (1 << 5) | // MSR
   (1 << 6) | // PAE
   (1 << 8) | // CX8
-  (1 << 9) | // APIC
+  F1_EDX_APIC |
   (1 << 11) | // SEP
   (1 << 13) | // PGE
   (1 << 15) | // CMOV
@@ -84,7 +86,8 @@ function leaf_value(cpu: usize, leaf: u32, sub: u32, high: bool): u64 {
     case 1: {
       const wide = c.profile == PROFILE_V2;
       const ecx = F1_ECX | (wide ? F1_ECX_V2 | F1_ECX_CX16 : cpus == 1 ? F1_ECX_CX16 : 0);
-      const edx = F1_EDX | (cpus > 1 ? F1_EDX_HTT : 0);
+      // APIC says whether it is enabled now (SDM Vol. 3A §11.4.3)
+      const edx = (lapic_enabled(cpu) ? F1_EDX : F1_EDX & ~F1_EDX_APIC) | (cpus > 1 ? F1_EDX_HTT : 0);
       return pick(high, CPU_SIGNATURE, (c.index << 24) | ((1 << core_bits(cpus)) << 16) | (8 << 8), ecx, edx);
     }
     // One descriptor: "see leaf 4". glibc asks here first and sizes its copies by the answer

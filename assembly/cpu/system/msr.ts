@@ -2,7 +2,7 @@
  * RDMSR and WRMSR. An MSR that the CPU model does not have is #GP(0) and counted by number; a short list of what
  * kernels touch without asking reads as fixed and ignores writes.
  */
-import { CR0_PG, EFER_LMA, EFER_LME, IA32_KERNEL_GS_BASE, IA32_MISC_ENABLE } from '../../contract/x86';
+import { CR0_PG, EFER_LMA, EFER_LME, IA32_KERNEL_GS_BASE, IA32_MISC_ENABLE, IA32_MTRR_DEF_TYPE } from '../../contract/x86';
 import { SEG_BASE } from '../../contract/vcpu';
 import { leave_block, raise, X_GP } from '../vcpu/fault';
 import { lapic_deadline } from '../chips/lapic';
@@ -23,6 +23,7 @@ const IA32_FEATURE_CONTROL: u32 = 0x3a;
 const IA32_BIOS_UPDT_TRIG: u32 = 0x79;
 const IA32_BIOS_SIGN_ID: u32 = 0x8b;
 const MSR_PLATFORM_INFO: u32 = 0xce;
+const IA32_MTRRCAP: u32 = 0xfe;
 const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
 const MSR_BBL_CR_CTL: u32 = 0x119;
 const MSR_MISC_FEATURES_ENABLES: u32 = 0x140;
@@ -70,6 +71,8 @@ export function msr_read(cpu: usize, msr: u32): u64 {
     case IA32_SYSENTER_EIP: return c.sysenter_eip;
     case IA32_MISC_ENABLE: return c.misc_enable;
     case IA32_PAT: return c.pat;
+    case IA32_MTRRCAP: return 0; // CPUID has no MTRR; who reads it all the same learns that there are no ranges
+    case IA32_MTRR_DEF_TYPE: return c.mtrr_def_type;
     case IA32_TSC_DEADLINE: return c.tsc_deadline;
     case IA32_EFER: return c.efer;
     case IA32_STAR: return c.star;
@@ -113,11 +116,17 @@ function write_efer(cpu: usize, v: u64): bool {
   return true;
 }
 
-/** Each byte of IA32_PAT is a memory type: 0, 1, 4, 5, 6 or 7. */
+/** A memory type: 0 UC, 1 WC, 4 WT, 5 WP, 6 WB; IA32_PAT has 7 (UC-) too. */
+@inline
+function memory_type(t: u32): bool {
+  return t < 2 || (t > 3 && t < 7);
+}
+
+/** Each byte of IA32_PAT is a memory type. */
 function pat_ok(v: u64): bool {
   for (let i: u64 = 0; i < 64; i += 8) {
     const t = <u32>(v >> i) & 0xff;
-    if (t > 7 || t == 2 || t == 3) return false;
+    if (!memory_type(t) && t != 7) return false;
   }
   return true;
 }
@@ -149,6 +158,11 @@ export function msr_write(cpu: usize, msr: u32, v: u64): bool {
     case IA32_PAT:
       if (!pat_ok(v)) break;
       c.pat = v;
+      return true;
+    case IA32_MTRR_DEF_TYPE:
+      // type, FE (bit 10) and E (bit 11); memory is the host's whatever it says
+      if (v & ~(<u64>0xcff) || !memory_type(<u32>v & 0xff)) break;
+      c.mtrr_def_type = v;
       return true;
     case IA32_TSC_DEADLINE:
       lapic_deadline(cpu, v);

@@ -139,4 +139,5 @@ export class Cpu {
   trace: u32; // TRACE_* of count.ts: what is done at each block's entry
   trace_pad: u32;
   trace_hash: u64; // running hash of the blocks entered
+  mtrr_def_type: u64; // IA32_MTRR_DEF_TYPE
 }

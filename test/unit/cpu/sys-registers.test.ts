@@ -128,6 +128,28 @@ describe('MSRs', () => {
     expect(read(0x1b)).toBe(0xfee0_0900n);
   });
 
+  it('CPUID.1:EDX.APIC follows IA32_APIC_BASE.EN', () => {
+    expect((cpuid(1).edx >>> 9) & 1).toBe(1);
+    m.call('msr_write', m.cpu(), 0x1b, 0xfee0_0100n);
+    expect((cpuid(1).edx >>> 9) & 1).toBe(0);
+    m.call('msr_write', m.cpu(), 0x1b, 0xfee0_0900n);
+    expect((cpuid(1).edx >>> 9) & 1).toBe(1);
+  });
+
+  it('MTRRCAP has no ranges; the default type is storage for a memory type, FE and E', () => {
+    expect(m.call64('msr_read', m.cpu(), 0xfe)).toBe(0n);
+    expect(m.call('msr_write', m.cpu(), 0xfe, 0n)).toBe(0);
+    expect(m.takeFault()).toMatchObject({ vector: VECTOR.GP });
+    expect(m.call('msr_write', m.cpu(), 0x2ff, 0xc06n)).toBe(1);
+    expect(m.call64('msr_read', m.cpu(), 0x2ff)).toBe(0xc06n);
+    for (const bad of [0xc02n, 0xc07n, 0x1c06n]) {
+      expect(m.call('msr_write', m.cpu(), 0x2ff, bad)).toBe(0);
+      expect(m.takeFault()).toMatchObject({ vector: VECTOR.GP, error: 0 });
+    }
+    m.call64('msr_read', m.cpu(), 0x200);
+    expect(m.takeFault()).toMatchObject({ vector: VECTOR.GP, error: 0 });
+  });
+
   it('fast strings are reported: Linux keeps REP MOVSB by it', () => {
     expect(read(0x1a0) & 1n).toBe(1n);
   });
