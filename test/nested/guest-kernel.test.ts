@@ -33,6 +33,13 @@ mount -t mqueue mqueue /pts && echo mounted mqueue
 unshare -m -u -i -n -p -f -U -r sh -c 'hostname inner; echo unshared $(hostname) $$ $(id -u)'
 ip link add br0 type bridge && echo link bridge
 ip link add v0 type veth && echo link veth
+ip link add d0 type dummy && echo link dummy
+ip link add m0 link d0 type macvlan && echo link macvlan
+ip link add l0 link d0 type vlan id 5 && echo link vlan
+ip link add x0 type vxlan id 3 dstport 4789 && echo link vxlan
+for name in $(cat /proc/net/ip_tables_targets /proc/net/ip6_tables_targets); do echo target $name; done
+for name in $(cat /proc/net/ip_tables_matches); do echo match $name; done
+i386
 for key in net/ipv6 net/netfilter/nf_conntrack_max net/bridge/bridge-nf-call-iptables kernel/unprivileged_bpf_disabled net/core/bpf_jit_enable kernel/io_uring_disabled fs/fanotify/max_user_marks fs/inotify/max_user_watches fs/aio-max-nr kernel/shmmax fs/mqueue/msg_max vm/swappiness kernel/seccomp/actions_avail; do [ -e /proc/sys/$key ] && echo sysctl $key; done
 echo hugepages $(cat /sys/kernel/mm/transparent_hugepage/enabled)
 echo disk $(head -c 4 /dev/vda)
@@ -40,6 +47,15 @@ dmesg -r | sed -n 's/^<[0-3]>/trouble /p'
 dmesg | grep -E 'rcu.*stall|BUG|WARNING' | sed 's/^/trouble /'
 echo end
 reboot -f
+`;
+
+const I386_PROGRAM = `
+.globl _start
+_start: movl $4, %eax; movl $1, %ebx; movl $message, %ecx; movl $(end - message), %edx; int $0x80
+	movl $1, %eax; xorl %ebx, %ebx; int $0x80
+.data
+message: .ascii "program i386\\n"
+end:
 `;
 
 let work: string;
@@ -52,6 +68,8 @@ beforeAll(() => {
     if (applet !== '' && applet !== 'busybox') symlinkSync('busybox', join(tree, 'bin', applet));
   }
   writeFileSync(join(tree, 'init'), GUEST_SCRIPT);
+  writeFileSync(join(work, 'i386.S'), I386_PROGRAM);
+  execFileSync('gcc', ['-m32', '-nostdlib', '-static', '-o', join(tree, 'bin/i386'), join(work, 'i386.S')]);
   chmodSync(join(tree, 'init'), 0o755);
   execFileSync('sh', ['-c', 'find . | /bin/busybox cpio -o -H newc > ../initramfs.cpio'], { cwd: tree, stdio: ['ignore', 'ignore', 'ignore'] });
   writeFileSync(join(work, 'disk'), Buffer.concat([Buffer.from('disk'), Buffer.alloc(1 << 20)]));
@@ -102,7 +120,10 @@ describe('guest kernel under QEMU TCG', () => {
       mounted: ['cgroup2', 'devpts', 'mqueue'],
       overlay: ['below above'],
       unshared: ['inner 1 0'],
-      link: ['bridge', 'veth'],
+      link: ['bridge', 'veth', 'dummy', 'macvlan', 'vlan', 'vxlan'],
+      target: ['REJECT', 'LOG', 'TCPMSS'],
+      match: ['limit', 'owner', 'state', 'conntrack'],
+      program: ['i386'],
       sysctl: [
         'net/ipv6', 'net/netfilter/nf_conntrack_max', 'net/bridge/bridge-nf-call-iptables', 'kernel/unprivileged_bpf_disabled', 'net/core/bpf_jit_enable',
         'kernel/io_uring_disabled', 'fs/fanotify/max_user_marks', 'fs/inotify/max_user_watches', 'fs/aio-max-nr', 'kernel/shmmax', 'fs/mqueue/msg_max',
