@@ -10,7 +10,7 @@ import { connectError, Http, type HttpRequest, type HttpResponse, readBody, show
 import type { RegistryName } from './name.ts';
 
 /** What we can read, best first (image-spec, media-types.md; Docker's schema 2). */
-export const MANIFEST_TYPES = [
+const MANIFEST_TYPES = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',

@@ -8,13 +8,13 @@ import type { RegistryName } from './name.ts';
 const HUB = 'registry-1.docker.io';
 
 /** As Docker has it, a registry on this machine may do without TLS. */
-export function isLoopback(registry: string): boolean {
+function isLoopback(registry: string): boolean {
   const host = registry.replace(/:\d+$/, '');
   return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** Where a name's registry may answer, in the order in which they are tried. */
-export function endpointsOf({ registry }: Pick<RegistryName, 'registry'>): Endpoint[] {
+function endpointsOf({ registry }: Pick<RegistryName, 'registry'>): Endpoint[] {
   const insecure = isLoopback(registry);
   const host = registry === 'docker.io' ? HUB : registry;
   const at = (scheme: string): Endpoint => ({ base: new URL(`${scheme}://${host}`), registry, insecure });

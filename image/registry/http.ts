@@ -7,7 +7,7 @@ import { getCACertificates } from 'node:tls';
 import { VmmError } from '../../base/errors.ts';
 
 /** A server that says nothing for so long is given up, ms. */
-export const IDLE_MS = 30_000;
+const IDLE_MS = 30_000;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
@@ -121,7 +121,7 @@ function list(dir: string): string[] {
 }
 
 /** A file of certificates or configuration that has to be readable. Throws REGISTRY_CONFIG. */
-export function readConfig(path: string): string {
+function readConfig(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {

@@ -6,7 +6,7 @@ import { isOwnName } from './forms.ts';
 import { STORE_FOLDERS, type StorePaths } from './paths.ts';
 
 /** A folder with this file is a store; it also is what is locked. */
-export const MARKER = 'vmm-store';
+const MARKER = 'vmm-store';
 const TEXT = 'vmm image store, version ';
 const VERSION = 1;
 /** What a file system has at its top by itself. */
