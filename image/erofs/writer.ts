@@ -119,15 +119,25 @@ export function writeErofsTo(tree: DirNode, fd: number, what: string, options: E
   writeImage(plan, out, options);
   out.flush();
   options.verify?.();
-  if (options.fsync !== false) fsyncSync(fd);
+  if (options.fsync !== false) sync(fd, what);
   return { sha256: hash?.digest('hex') ?? '', size: total, inodes: plan.inodes.length };
+}
+
+/** A disk may say only now that it is full or broken. Throws IMAGE_WRITE. */
+function sync(fd: number, what: string): void {
+  try {
+    fsyncSync(fd);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+    throw new VmmError('IMAGE_WRITE', `cannot write ${what} to the disk: ${code}`, { cause, hint: code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space, or remove unused images with `vmm image prune`' : 'check the disk' });
+  }
 }
 
 /** A rename is on the disk only when the folder is. */
 function syncFolder(path: string): void {
   const fd = openSync(dirname(path), 'r');
   try {
-    fsyncSync(fd);
+    sync(fd, path);
   } finally {
     closeSync(fd);
   }

@@ -1,6 +1,7 @@
 // Preloaded (--require): makes calls of Node's fs that change the file system slow, fail or be the last, as the environment says.
 //   FAULT_DELAY=MS       each unlink and rename takes so long before it happens
 //   FAULT_AT=N           the Nth change (from 1) …
+//   FAULT_CALL=NAME      … of this function alone (fsyncSync), from then on
 //   FAULT=kill|ENOSPC    … is not made: the process is killed by SIGKILL, or the call fails
 //   FAULT_COUNT=FILE     writes how many changes there were when the process ends
 'use strict';
@@ -13,6 +14,8 @@ const never = new Int32Array(new SharedArrayBuffer(4));
 let count = 0;
 
 function fault(name) {
+  const { FAULT_CALL } = process.env;
+  if (FAULT_CALL !== undefined && name !== FAULT_CALL) return;
   count += 1;
   if (count !== at) return;
   if (process.env.FAULT === 'kill') process.kill(process.pid, 'SIGKILL');

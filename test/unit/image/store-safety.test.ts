@@ -225,6 +225,14 @@ describe('the end at any moment', () => {
     }
   }, 1_800_000);
 
+  it('a disk that is full only when it is synced is told as any other', async () => {
+    const store = storeAt(newPath('store'));
+    const result = await ended(program(store, ['import', archive('1')], { preload: [FAULTS], env: { FAULT: 'ENOSPC', FAULT_CALL: 'fsyncSync', FAULT_AT: '1' } }));
+    expect(result).toMatchObject({ status: 1, err: expect.stringMatching(/^IMAGE_WRITE [^\n]*ENOSPC\n$/) });
+    expect(store.list()).toEqual([]);
+    expect(readdirSync(store.paths.tmp)).toEqual([]);
+  });
+
   it('many processes that import, name, run, remove and prune at once', async () => {
     const store = storeAt(newPath('store'));
     const sources = Array.from({ length: 5 }, (_, i) => archive(`many ${i}`));
