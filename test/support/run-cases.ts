@@ -56,7 +56,7 @@ export const RUN_CASES: readonly RunCase[] = [
   { name: 'a tmpfs is mounted with its options', args: sh('grep " /scratch " /proc/mounts', '--tmpfs', '/scratch:size=1m,mode=1777'), status: 0, stdout: /^tmpfs \/scratch tmpfs rw,nosuid,nodev,noexec,.*size=1024k/ },
   { name: 'ulimits are set', args: sh('ulimit -n; ulimit -Hn', '--ulimit', 'nofile=100:200'), status: 0, stdout: '100\n200\n' },
   { name: 'as many open files as the kernel allows', args: sh('ulimit -Sn; ulimit -Hn'), status: 0, stdout: '1048576\n1048576\n' },
-  { name: 'a limit that cannot be is told by name, with the most there is', args: sh('true', '--ulimit', 'nofile=2000000'), status: 125, stderr: /limit nofile to 2000000:2000000: .*\(the most is 1048576\)/ },
+  { name: 'a limit that cannot be is told by name, with the most there is', args: sh('true', '--ulimit', 'nofile=2000000'), status: 125, stderr: /nofile goes up to 1048576, / },
   { name: 'any user may bind port 80 and open ping sockets', args: sh('nc -l -p 80 </dev/null & sleep 1; kill $! && cat /proc/sys/net/ipv4/ping_group_range', '-u', '1000'), status: 0, stdout: '0\t2147483647\n' },
   { name: 'the root is one file system', args: sh('stat -c %d / /bin /bin/busybox | sort -u | wc -l'), status: 0, stdout: '1\n' },
   { name: 'capabilities are Docker’s default set', args: sh('grep CapEff /proc/self/status'), status: 0, stdout: 'CapEff:\t00000000a80425fb\n' },
