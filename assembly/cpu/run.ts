@@ -1,11 +1,16 @@
 /** cpu_run: what happens between blocks. */
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_SHUTDOWN, SEG_BASE, SEG_LIMIT } from '../contract/vcpu';
+import { DR6_BS } from '../contract/x86';
 import { block_build } from './decode/build-block';
-import { B_INSNS, block_find, BLOCK_INSNS, block_vars, blocks_init, JUMP_CACHE, DEBUG_BREAK, DEBUG_WATCH, translated } from './uop/blocks';
-import { debug_at, debug_low } from './debug/debug';
+import {
+  B_INSNS, block_find, BLOCK_INSNS, block_vars, BlockVars, blocks_init, DEBUG_BREAK, DEBUG_GUEST_CODE, DEBUG_TAKES_BACK, JUMP_CACHE, translated,
+} from './uop/blocks';
+import { debug_at } from './debug/debug';
 import { watch_taken_back } from './memory/watch';
-import { raise_step, sys_deliver, sys_pending } from './system/exception';
-import { raise_gp, raise_ud } from './vcpu/fault';
+import { raise_debug, sys_deliver, sys_pending } from './system/exception';
+import { guest_breaks, stop_low } from './debug/guest';
+import { raise, raise_gp, raise_ud, X_DB } from './vcpu/fault';
+import { IF, RF, TF } from './vcpu/flags';
 import { interp } from './execute/generated/interp';
 import { check_begin, check_compare, check_fault, check_rewind } from './jit/check';
 import { jit_sample } from './jit/translation';
@@ -17,16 +22,15 @@ import { run_enter, run_leave } from './vcpu/smp';
 import { timer_insns, timer_poll } from './chips/timer';
 import {
   Cpu, CPU_SEGS, FAULT_EXCEPTION, FAULT_EXIT, FAULT_HALT, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INTR, PEND_NMI, SEG_CS,
+  SHADOW_SS, SHADOW_STI,
 } from './vcpu/state';
 
 /** The dispatcher is left this often, else V8 never swaps in its optimized code. */
 const SLICE: i32 = 50_000;
 /** Timers are looked at this often: reading the host's clock costs as much as some ten instructions. */
 const TIMER_INSNS: u32 = 10_000;
-const TF: u32 = 0x100;
 /** Pending events that STI's and MOV SS's shadow holds back. */
 const SHADOWED: u32 = PEND_INTR | PEND_NMI;
-const IF: u32 = 0x200;
 
 /** Fields of BlockVars that the host may set. */
 export function cpu_set_exact(cpu: usize, on: u32): void {
@@ -59,16 +63,8 @@ function run(cpu: usize, budget: i32): i32 {
   c.budget = budget;
   while (true) {
     if (v.watch_hit) return RUN_DEBUG;
-    if (v.step) c.intr_shadow = 1; // a debugger's step is the next instruction, not the interrupt that waits
-    let most: i32 = SLICE;
-    if (c.time_mode != 0) {
-      // Counted time: a timer fires before the first instruction that is not earlier than it
-      most = timer_insns(cpu, SLICE);
-      if (most == 0) {
-        timer_poll(cpu);
-        most = timer_insns(cpu, SLICE);
-      }
-    }
+    if (v.step && !c.intr_shadow) c.intr_shadow = SHADOW_STI; // a debugger's step is the next instruction, not the interrupt that waits
+    const most = until_timer(cpu, c);
     const p = atomic.load<u32>(cpu + offsetof<Cpu>('pending'));
     if (c.halted | c.wait_sipi || (p != 0 && (p != PEND_INTR || c.eflags & IF))) {
       const r = sys_pending(cpu);
@@ -78,11 +74,12 @@ function run(cpu: usize, budget: i32): i32 {
     }
     if (c.budget <= 0) return RUN_BUDGET; // a shadow stays for the next call
     if (v.debug & DEBUG_BREAK && debug_at(cpu)) return RUN_DEBUG;
-    const shadow = c.intr_shadow != 0;
+    const shadow = c.intr_shadow;
     c.intr_shadow = 0;
-    const trap = c.eflags & TF;
-    const step = shadow || trap != 0 || (v.step | v.watch_redo) != 0;
-    const blk = locate(cpu, c, step);
+    const rf = v.debug & DEBUG_GUEST_CODE ? c.eflags & RF : 0;
+    v.trap = c.eflags & TF;
+    const step = (shadow | v.trap | rf | v.step | v.watch_redo) != 0;
+    const blk = v.debug & DEBUG_GUEST_CODE && guest_break(cpu, c, rf, shadow) ? 0 : locate(cpu, c, step);
     if (blk == 0) {
       if (c.fault == FAULT_EXCEPTION) sys_deliver(cpu);
       if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
@@ -98,38 +95,80 @@ function run(cpu: usize, budget: i32): i32 {
     if (step) grant = 1;
     else if (grant < insns) {
       if (v.exact) {
-        if (!step_once(cpu, c)) {
-          const r = after(cpu, c);
-          if (r >= 0) return r;
-        }
+        step_once(cpu, c);
+        if (v.dr_hit) debug_traps(cpu, c, v, shadow);
+        const r = after(cpu, c);
+        if (r >= 0) return r;
         continue;
       }
       grant = insns;
     }
-    // The dispatcher starts no block while an interrupt is pending: what the shadow holds back is put aside meanwhile.
-    const held = shadow ? atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~SHADOWED) & SHADOWED : 0;
-    const start = c.icount;
-    const count = c.r1;
-    if (v.debug & DEBUG_WATCH && !step) {
-      v.watch_raise = 1;
-      go(cpu, c, blk, grant);
-      if (watch_taken_back(c, v)) continue;
-    } else go(cpu, c, blk, grant);
-    if (held) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), held);
-    if (step && c.icount == start && c.r1 == count && c.fault == FAULT_NONE) {
-      // Something else came up before the instruction began: it is still to be done (an element of a REP counts RCX down)
-      if (shadow) c.intr_shadow = 1;
-      v.link = 0;
-      continue;
-    }
+    if (!dispatch(cpu, c, v, blk, grant, step, shadow)) continue;
     v.watch_redo = 0;
     if (c.fault == FAULT_EXCEPTION) v.watch_hit = 0; // the instruction did not happen
-    const done = c.fault == FAULT_EXCEPTION ? false : true;
-    if (trap && done && c.fault != FAULT_SHUTDOWN) raise_step(cpu);
+    if (v.trap | v.dr_hit) debug_traps(cpu, c, v, shadow);
     const r = after(cpu, c);
     if (r >= 0) return r;
     if (v.step) return RUN_DEBUG;
   }
+}
+
+/** How many instructions may run before timers are looked at. Counted time: one fires before the first instruction that is not earlier than it. */
+@inline
+function until_timer(cpu: usize, c: Cpu): i32 {
+  if (c.time_mode == 0) return SLICE;
+  const most = timer_insns(cpu, SLICE);
+  if (most != 0) return most;
+  timer_poll(cpu);
+  return timer_insns(cpu, SLICE);
+}
+
+/**
+ * The guest's instruction breakpoints before the next instruction: true when #DB is set. EFLAGS.RF lets one instruction go on,
+ * MOV SS's shadow too. What is left of RF after that is the instruction's own doing.
+ */
+function guest_break(cpu: usize, c: Cpu, rf: u32, shadow: u32): bool {
+  if (rf) {
+    c.eflags &= ~RF;
+    return false;
+  }
+  const hit = shadow == SHADOW_SS ? 0 : guest_breaks(cpu);
+  if (!hit) return false;
+  c.dr6 |= hit;
+  raise(cpu, X_DB, 0);
+  return true;
+}
+
+/** Runs from `blk`. False: nothing happened yet, or an instruction was taken back: look again. */
+@inline
+function dispatch(cpu: usize, c: Cpu, v: BlockVars, blk: usize, grant: i32, step: bool, shadow: u32): bool {
+  // The dispatcher starts no block while an interrupt is pending: what the shadow holds back is put aside meanwhile.
+  const held = shadow ? atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~SHADOWED) & SHADOWED : 0;
+  const start = c.icount;
+  const count = c.r1;
+  if (v.debug & DEBUG_TAKES_BACK && !step) {
+    v.watch_raise = 1;
+    go(cpu, c, blk, grant);
+    if (watch_taken_back(c, v)) return false;
+  } else go(cpu, c, blk, grant);
+  if (held) atomic.or<u32>(cpu + offsetof<Cpu>('pending'), held);
+  if (!step || c.icount != start || c.fault == FAULT_EXCEPTION) return true;
+  // A REP that goes on later is still the instruction that its breakpoint let go on
+  if (v.debug & DEBUG_GUEST_CODE && c.fault == FAULT_NONE) c.eflags |= RF;
+  if (c.r1 != count || c.fault != FAULT_NONE) return true;
+  // Something else came up before the instruction began: it is still to be done (an element of a REP counts RCX down)
+  if (shadow) c.intr_shadow = shadow;
+  v.link = 0;
+  return false;
+}
+
+/** #DB behind the instruction that ran alone: EFLAGS.TF, data and I/O breakpoints. MOV to SS holds them back by one instruction. */
+function debug_traps(cpu: usize, c: Cpu, v: BlockVars, shadow: u32): void {
+  const done = c.fault != FAULT_EXCEPTION;
+  if (done && c.intr_shadow == SHADOW_SS && shadow != SHADOW_SS) return;
+  const bits: u64 = <u64>v.dr_hit | (v.trap ? DR6_BS : 0);
+  v.dr_hit = 0;
+  if (done && c.fault != FAULT_SHUTDOWN) raise_debug(cpu, bits);
 }
 
 /** Runs from `blk` with `grant` instructions. */
@@ -192,11 +231,10 @@ function reference(cpu: usize, c: Cpu, left: i32): i32 {
   return left;
 }
 
-/** One instruction of an exact budget's tail. True: nothing to look after. */
-function step_once(cpu: usize, c: Cpu): bool {
+/** One instruction of an exact budget's tail. */
+function step_once(cpu: usize, c: Cpu): void {
   const blk = locate(cpu, c, true);
   if (blk) go(cpu, c, blk, 1);
-  return c.fault == FAULT_NONE;
 }
 
 /**
@@ -255,7 +293,7 @@ function locate(cpu: usize, c: Cpu, step: bool): usize {
     if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
     if (blk == 0) return 0;
   }
-  if (!step && mode & MODE_FLAT && !(v.debug && debug_low(<u32>va))) {
+  if (!step && mode & MODE_FLAT && !(v.debug && stop_low(cpu, <u32>va))) {
     if (v.link != 0 && v.link_to == c.rip && mode & MODE_64) link_patch(cpu, v.link, v.link_from, v.link_to, blk);
     const e: usize = cpu + JUMP_CACHE + (((<u32>c.rip ^ <u32>(c.rip >> 12)) & JUMP_MASK) << 4);
     store<u64>(e, c.rip);

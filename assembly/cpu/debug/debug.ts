@@ -17,7 +17,7 @@ import { BREAK_MAX, DEBUG_AT_BREAK, DEBUG_STEP, SEG_BASE, WATCH_MAX, WATCH_READ,
 import { DEBUG_BASE, DEBUG_SIZE } from '../../core/layout';
 import { block_vars, DEBUG_BREAK, DEBUG_WATCH, blocks_flush, } from '../uop/blocks';
 import { mmu_peek, update_paging } from '../memory/mmu';
-import { WATCHES, WATCH_LIST, WATCH_SIZE } from '../memory/watch';
+import { align_update, WATCHES, WATCH_LIST, WATCH_SIZE } from '../memory/watch';
 import { MODE_64, update_mode } from '../vcpu/modes';
 import { cpu_at, cpu_count } from '../vcpu/smp';
 import { Cpu, CPU_SEGS, SEG_CS } from '../vcpu/state';
@@ -66,7 +66,7 @@ export function debug_apply(): void {
     const v = block_vars(cpu);
     if (v.ready) blocks_flush(cpu);
     tlb_flush_all(cpu, false);
-    v.debug = flags;
+    v.debug = (v.debug & ~(DEBUG_BREAK | DEBUG_WATCH)) | flags;
     v.watch_hit = 0;
     v.watch_redo = 0;
   }
@@ -92,6 +92,7 @@ export function debug_address(cpu: usize): u64 {
 export function debug_registers_set(cpu: usize): void {
   update_paging(cpu);
   update_mode(cpu);
+  align_update(cpu);
   tlb_flush_all(cpu, false);
 }
 
@@ -110,16 +111,21 @@ export function debug_clock_back(ns: f64): void {
 
 // ---- the CPU's side ------------------------------------------------------------------------------------------------
 
-/** True when some breakpoint has the low address bits of `va`: a block may not run over it or be linked to it. */
+/** True when some breakpoint has the low address bits of `va`. */
 export function debug_low(va: u32): bool {
   const low = va & 0xfff;
   return ((<u32>load<u8>(LOW_BITS + (low >> 3)) >> (low & 7)) & 1) != 0;
 }
 
+/** Linear address of the next instruction. */
+export function next_address(cpu: usize): u64 {
+  const c = changetype<Cpu>(cpu);
+  return c.mode & MODE_64 ? c.rip : (c.rip + load<u64>(cpu + CPU_SEGS + (SEG_CS << 5), SEG_BASE)) & 0xffff_ffff;
+}
+
 /** True when the next instruction has a breakpoint. */
 export function debug_at(cpu: usize): bool {
-  const c = changetype<Cpu>(cpu);
-  const va = c.mode & MODE_64 ? c.rip : (c.rip + load<u64>(cpu + CPU_SEGS + (SEG_CS << 5), SEG_BASE)) & 0xffff_ffff;
+  const va = next_address(cpu);
   if (!debug_low(<u32>va)) return false;
   const n = load<u32>(BREAKS);
   for (let i: u32 = 0; i < n; i++) {

@@ -5,7 +5,7 @@ import {
   NO_PAGE,
 } from '../uop/blocks';
 import { code_mark, gen_at } from '../../core/code';
-import { debug_low } from '../debug/debug';
+import { stop_low } from '../debug/guest';
 import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit } from './emit';
 import { EMIT_END, EMIT_ON, put_link, put_op } from './emit-uop';
@@ -93,7 +93,7 @@ function build(cpu: usize, pa: u32, va: u64, mode: u32, copy: usize): usize {
   let ended = false;
   while (insns < max) {
     const left = room - d.off;
-    if (left == 0 || (v.debug && insns && debug_low(pa + d.off))) break;
+    if (left == 0 || (v.debug && insns && stop_low(cpu, pa + d.off))) break;
     d.avail = left < INSN_MAX ? left : INSN_MAX;
     d.p = RAM_BASE + pa + d.off;
     code_mark(pa + d.off, d.avail);

@@ -13,6 +13,7 @@ import { io_allowed, io_in, io_out } from '../system/ioport';
 import { page_r, page_w, page_w_done, probe_w, rd16, rd32, rd64, rd8, wr16, wr32, wr64, wr8 } from '../memory/mem';
 import { MODE_64, MODE_FLAT } from '../vcpu/modes';
 import { Cpu, CPU_SEGS, FAULT_EXCEPTION, PEND_INTR, SEG_ES, SEG_FS } from '../vcpu/state';
+import { block_vars } from '../uop/blocks';
 import { U_A, U_B, U_IMM } from '../uop/uop';
 
 const S_MOVS: u32 = 0;
@@ -123,7 +124,7 @@ export function string_op(cpu: usize, u: usize): u32 {
       return STRING_DONE;
     }
     patience += n > 64 ? 256 : kind >= S_INS ? 64 : <u32>n; // a port takes as long as many elements
-    if (stepping || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
+    if (stepping || block_vars(cpu).dr_hit || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
   }
   return STRING_DONE;
 }

@@ -10,7 +10,7 @@ import {
   sysenter, sysexit, sysret, vmcall, wbinvd,
 } from '../system/control';
 import { cpuid } from '../system/cpuid';
-import { int_n } from '../system/exception';
+import { int_1, int_n } from '../system/exception';
 import { far_call, far_jmp, far_ret, iret } from '../system/far';
 import { leave_block, raise_gp, raise_ud } from '../vcpu/fault';
 import { CF, flags_materialize, get_of, set_flags_explicit, TF, ZF } from '../vcpu/flags';
@@ -21,7 +21,7 @@ import { rdmsr, wrmsr } from '../system/msr';
 import { lar, lgdt, lidt, lldt, lsl, ltr, seg_load, sgdt, sidt, sldt, str, swapgs, verr, verw } from '../memory/segment';
 import { set_sp, stack_mask, stack_read } from '../memory/stack';
 import { push } from './stackops';
-import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_SS } from '../vcpu/state';
+import { Cpu, CPU_SEGS, FAULT_EXCEPTION, SEG_CS, SEG_SS, SHADOW_SS } from '../vcpu/state';
 import { count_stat } from '../vcpu/stats';
 import { ea, U_A, U_B, U_DISP, U_IMM } from '../uop/uop';
 
@@ -162,7 +162,7 @@ export function sys_op(cpu: usize, u: usize): void {
     case S_INT: int_n(cpu, load<u32>(u, U_DISP), c.rip); break;
     case S_INT3: int_n(cpu, 3, c.rip); break;
     case S_INTO: if (get_of(cpu)) int_n(cpu, 4, c.rip); break;
-    case S_INT1: int_n(cpu, 1, c.rip); break;
+    case S_INT1: int_1(cpu, c.rip); break;
     case S_CALL:
     case S_CALLN: {
       const next = c.rip;
@@ -216,7 +216,7 @@ export function sys_op(cpu: usize, u: usize): void {
       if (c.fault == FAULT_EXCEPTION) return;
       if (seg_load(cpu, load<u8>(u, U_A), sel)) {
         put_reg(b, log2(bytes), off);
-        segment_changed(c, cpu, load<u8>(u, U_A));
+        leave_block(cpu);
       }
       break;
     }
@@ -299,8 +299,8 @@ export function sys_op(cpu: usize, u: usize): void {
   }
 }
 
-/** After a load of SS the next instruction runs before interrupts; any load may change the decode mode. */
+/** After MOV and POP to SS the next instruction runs before interrupts (not after LSS); any load may change the decode mode. */
 function segment_changed(c: Cpu, cpu: usize, seg: u32): void {
-  if (seg == SEG_SS) c.intr_shadow = 1;
+  if (seg == SEG_SS) c.intr_shadow = SHADOW_SS;
   leave_block(cpu);
 }

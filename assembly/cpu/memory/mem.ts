@@ -7,8 +7,8 @@
  * this vCPU exactly, for others as soon as they look at the page's generation.
  */
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
-import { block_vars, code_write, DEBUG_WATCH } from '../uop/blocks';
-import { watch_access, watch_page } from './watch';
+import { block_vars, code_write, DEBUG_ACCESSES } from '../uop/blocks';
+import { access_seen, page_seen } from './watch';
 import { mmio_read, mmio_write, phys_read } from './mmio';
 import { ACC_R, ACC_W, mmu_pa, PA_FAULT } from './mmu';
 import { Cpu, CPU_BOUNCE } from '../vcpu/state';
@@ -27,16 +27,16 @@ export const BOUNCE_MAX: u32 = 64;
 const READ: u32 = 1;
 const WRITE: u32 = 2;
 
-/** A debugger watches [va, va + size) for such an access, and the instruction is taken back: as after a fault. */
+/** Someone looks at this access to [va, va + size) and the instruction does not happen: as after a fault. */
 @inline
-function watched(cpu: usize, va: u64, size: u32, accesses: u32): bool {
-  return (block_vars(cpu).debug & DEBUG_WATCH) != 0 && watch_access(cpu, va, size, accesses);
+function watched(cpu: usize, table: usize, va: u64, size: u32, accesses: u32): bool {
+  return (block_vars(cpu).debug & DEBUG_ACCESSES) != 0 && access_seen(cpu, table, va, size, accesses);
 }
 
-/** As `watched`, for direct pointers: some watchpoint lies in the page, so the access goes piece by piece. */
+/** As `watched`, for direct pointers: accesses to the page are looked at, so they go piece by piece. */
 @inline
 function watched_page(cpu: usize, va: u64): bool {
-  return (block_vars(cpu).debug & DEBUG_WATCH) != 0 && watch_page(va & PAGE);
+  return (block_vars(cpu).debug & DEBUG_ACCESSES) != 0 && page_seen(cpu, load<u32>(cpu, TLB), va & PAGE);
 }
 
 // ---- single values ----------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ export function wr64(cpu: usize, va: u64, v: u64): void {
 
 /** Reads `size` ≤ 8 bytes with the privilege of `table`, page crossings and MMIO included. */
 export function rd_slow(cpu: usize, table: usize, va: u64, size: u32): u64 {
-  if (watched(cpu, va, size, READ)) return 0;
+  if (watched(cpu, table, va, size, READ)) return 0;
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return 0;
   const room: u32 = 4096 - (<u32>va & 0xfff);
@@ -141,7 +141,7 @@ export function phys_write(cpu: usize, pa: u64, v: u64, size: u32): void {
 
 /** Writes `size` ≤ 8 bytes with the privilege of `table`; both pages of a crossing are checked before either changes. */
 export function wr_slow(cpu: usize, table: usize, va: u64, v: u64, size: u32): void {
-  if (watched(cpu, va, size, WRITE)) return;
+  if (watched(cpu, table, va, size, WRITE)) return;
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return;
   const room: u32 = 4096 - (<u32>va & 0xfff);
@@ -218,7 +218,7 @@ export function ptr_direct(ptr: usize): bool {
 }
 
 export function ptr_r_slow(cpu: usize, va: u64, size: u32): usize {
-  if (watched(cpu, va, size, READ)) return 0;
+  if (watched(cpu, load<u32>(cpu, TLB), va, size, READ)) return 0;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return 0;
@@ -230,7 +230,7 @@ export function ptr_r_slow(cpu: usize, va: u64, size: u32): usize {
 }
 
 export function ptr_w_slow(cpu: usize, va: u64, size: u32, fill: bool): usize {
-  if (watched(cpu, va, size, fill ? READ | WRITE : WRITE)) return 0;
+  if (watched(cpu, load<u32>(cpu, TLB), va, size, fill ? READ | WRITE : WRITE)) return 0;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return 0;
@@ -286,7 +286,7 @@ export function page_w_done(cpu: usize, ptr: usize, size: u32): void {
 
 /** Copies `size` ≤ 4096 guest bytes to linear-memory offset `to`. False: fault, contents of `to` undefined. */
 export function copy_in(cpu: usize, va: u64, to: usize, size: u32): bool {
-  if (watched(cpu, va, size, READ)) return false;
+  if (watched(cpu, load<u32>(cpu, TLB), va, size, READ)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_R);
   if (pa == PA_FAULT) return false;
@@ -304,7 +304,7 @@ export function copy_in(cpu: usize, va: u64, to: usize, size: u32): bool {
 
 /** Copies `size` ≤ 4096 bytes from `from` to the guest. False: fault, and nothing was written. */
 export function copy_out(cpu: usize, va: u64, from: usize, size: u32): bool {
-  if (watched(cpu, va, size, WRITE)) return false;
+  if (watched(cpu, load<u32>(cpu, TLB), va, size, WRITE)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_W);
   if (pa == PA_FAULT) return false;

@@ -4,8 +4,8 @@
  * SMEP, SMAP, PKE, PCIDE, LA57.
  */
 import { RAM_BASE } from '../../core/layout';
-import { block_vars, DEBUG_WATCH } from '../uop/blocks';
-import { watch_page } from './watch';
+import { block_vars, DEBUG_ACCESSES } from '../uop/blocks';
+import { page_seen } from './watch';
 import { check_page } from './keep';
 import { raise, X_GP, X_PF, X_UD } from '../vcpu/fault';
 import { FAULT_EXCEPTION, Cpu } from '../vcpu/state';
@@ -66,11 +66,11 @@ function set_bits32(pa: u64, old: u64, bits: u64): bool {
   return atomic.cmpxchg<u32>(RAM_BASE + <u32>pa, <u32>old, <u32>(old | bits)) == <u32>old;
 }
 
-/** A translated page enters the TLB, if it is RAM and not watched. Returns the physical address of `va`. */
+/** A translated page enters the TLB, if it is RAM and nobody looks at its accesses. Returns the physical address of `va`. */
 function finish(cpu: usize, table: usize, va: u64, pa: u64, write: bool, exec: bool, flags: u32): u64 {
   const c = changetype<Cpu>(cpu);
   const page = va & ~0xfff;
-  if (pa < c.ram_size && !(block_vars(cpu).debug & DEBUG_WATCH && watch_page(page))) {
+  if (pa < c.ram_size && !(block_vars(cpu).debug & DEBUG_ACCESSES && page_seen(cpu, table, page))) {
     if (write && block_vars(cpu).jit_checking) check_page(cpu, <u32>pa);
     tlb_enter(cpu, table, page, RAM_BASE + <u32>(pa & ~0xfff) - <u32>page, write, exec, flags);
   }

@@ -7,7 +7,9 @@
  */
 import { CR0_ET, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME } from '../../contract/x86';
 import { host_random } from '../../core/host';
+import { guest_debug_update } from '../debug/guest';
 import { irq_recheck } from './exception';
+import { align_update } from '../memory/watch';
 import { leave_block, raise, raise_gp, raise_ud, X_DB, X_GP } from '../vcpu/fault';
 import { flags_get, flags_set } from '../vcpu/flags';
 import { APIC_TPR, lapic_accept } from '../chips/apic';
@@ -17,7 +19,7 @@ import { update_mode } from '../vcpu/modes';
 import { EFER_SCE } from './msr';
 import { ATTR_L, is64, long_mode, protected_mode, seg_attr, seg_set, set_cpl } from '../memory/segment';
 import { cpu_at, cpu_count, cpu_signal } from '../vcpu/smp';
-import { Cpu, CPU_SCRATCH, FAULT_HALT, PEND_TIMER, SEG_CS, SEG_SS } from '../vcpu/state';
+import { Cpu, CPU_SCRATCH, FAULT_HALT, PEND_TIMER, SEG_CS, SEG_SS, SHADOW_STI } from '../vcpu/state';
 import { count_stat, STAT_HYPERCALLS, STAT_TLB_FLUSHES } from '../vcpu/stats';
 import { tsc_now } from '../chips/tsc';
 import { tlb_flush_all, tlb_flush_page } from '../memory/tlb';
@@ -111,6 +113,7 @@ function write_cr0(cpu: usize, v: u64): bool {
   if (changed & CR0_PE && !(v & CR0_PE)) set_cpl(cpu, 0);
   update_paging(cpu);
   update_mode(cpu);
+  align_update(cpu);
   leave_block(cpu);
   return true;
 }
@@ -121,6 +124,7 @@ function write_cr4(cpu: usize, v: u64): bool {
   const changed = v ^ c.cr4;
   c.cr4 = v;
   if (changed & CR4_PAGING) tlb_flush_all(cpu, false);
+  if (changed & CR4_DE) guest_debug_update(cpu);
   update_paging(cpu);
   leave_block(cpu);
   return true;
@@ -157,7 +161,7 @@ export function wbinvd(cpu: usize): bool {
   return !user_gp(cpu);
 }
 
-// ---- debug registers: storage, no breakpoints ---------------------------------------------------------------------------
+// ---- debug registers (what they do: debug/guest.ts) ---------------------------------------------------------------------------
 
 const DR7_GD: u64 = 0x2000;
 const DR6_BD: u64 = 0x2000;
@@ -214,6 +218,8 @@ export function dr_write(cpu: usize, n: u32, v: u64): bool {
       if (v >> 32) return gp(cpu);
       c.dr7 = (v & 0xffff_2bff) | 0x400;
   }
+  // An address of a breakpoint that is off changes nothing
+  if (n == 5 || n == 7 || (n < 4 && (c.dr7 >> (2 * n)) & 3)) guest_debug_update(cpu);
   return true;
 }
 
@@ -240,7 +246,7 @@ export function sti(cpu: usize): bool {
   if (!iopl_ok(cpu)) return false;
   if (!(c.eflags & IF)) {
     c.eflags |= IF;
-    c.intr_shadow = 1;
+    c.intr_shadow = SHADOW_STI;
     irq_recheck(cpu);
   }
   return true;
@@ -256,6 +262,7 @@ export function popf(cpu: usize, v: u32, opsize: u32): void {
   if (!pe || c.cpl <= ((c.eflags >> 12) & 3)) may |= IF;
   const old = flags_get(cpu);
   flags_set(cpu, (old & ~may) | (v & may));
+  align_update(cpu);
   if (c.eflags & ~old & IF) irq_recheck(cpu);
 }
 
@@ -294,6 +301,7 @@ export function syscall(cpu: usize, next: u64): bool {
   flat(cpu, SEG_CS, selector, CODE64);
   flat(cpu, SEG_SS, selector + 8, DATA32);
   flags_set(cpu, flags & ~<u32>c.fmask & ~0x1_0000);
+  align_update(cpu);
   c.rip = c.lstar;
   set_cpl(cpu, 0);
   update_mode(cpu);
@@ -319,6 +327,7 @@ export function sysret(cpu: usize, opsize: u32): bool {
   }
   flat(cpu, SEG_SS, (base + 8) | 3, DATA32 | DPL3);
   flags_set(cpu, <u32>c.r11 & 0x3c_7fd7 & ~0x1_0000);
+  align_update(cpu);
   set_cpl(cpu, 3);
   update_mode(cpu);
   if (c.eflags & IF) irq_recheck(cpu);

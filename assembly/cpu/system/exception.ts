@@ -1,12 +1,9 @@
-/**
- * Exceptions and interrupts: delivery through the IDT (64-bit with IST, 32-bit, 16-bit gates) or the real-mode vector
- * table, double and triple faults, and what the vCPU does about its pending bits between blocks.
- * Intel SDM Vol. 3A chapter 6; error codes §6.13, double fault table 6-5.
- */
-import { DR6_BS } from '../../contract/x86';
+
 import { RUN_HALT, RUN_KICK, RUN_SHUTDOWN, SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from '../vcpu/fault';
-import { flags_get } from '../vcpu/flags';
+import { AC, flags_get } from '../vcpu/flags';
+import { block_vars, DEBUG_GUEST_CODE } from '../uop/blocks';
+import { align_update } from '../memory/watch';
 import { int_ack, int_pending } from '../chips/lapic';
 import { rd16_sys, rd32_sys, rd64_sys } from '../memory/mem';
 import { canonical } from '../memory/mmu';
@@ -34,6 +31,8 @@ export const EFLAGS_VM: u32 = 0x2_0000;
 
 // What cpu_run returns (run.ts); 0 means go on here.
 const RUN_GO_ON: i32 = 0;
+
+const DR7_GD: u64 = 0x2000;
 
 /** Vectors that push an error code. */
 @inline
@@ -82,7 +81,8 @@ function deliver_real(cpu: usize, vector: u32, rip: u64): bool {
   const s = seg_ptr(cpu, SEG_CS);
   store<u16>(s + 16, target >> 16);
   store<u64>(s + SEG_BASE, <u64>(target >> 16) << 4);
-  c.eflags &= ~(EFLAGS_IF | EFLAGS_TF | EFLAGS_RF | 0x4_0000);
+  c.eflags &= ~(EFLAGS_IF | EFLAGS_TF | EFLAGS_RF | AC);
+  align_update(cpu);
   c.rip = target & 0xffff;
   settle(cpu, 0);
   return true;
@@ -316,7 +316,8 @@ function deliver_all(cpu: usize, vector: u32, error: u32, kind: u32): bool {
   let event = kind <= EVENT_TRAP; // counts for the double-fault rules
   let soft = kind == EVENT_SOFT;
   let rip = c.rip;
-  let rf = kind == EVENT_FAULT && vector != X_DB && vector != X_DF;
+  // RF set in the flags means that the instruction is one that an instruction breakpoint has already let go on
+  let rf = (kind == EVENT_FAULT && vector != X_DB && vector != X_DF) || (block_vars(cpu).debug & DEBUG_GUEST_CODE && c.eflags & EFLAGS_RF) != 0;
   c.halted = 0;
   c.intr_shadow = 0;
   while (true) {
@@ -361,26 +362,37 @@ export function sys_deliver(cpu: usize): void {
   if (!trap && c.fault != FAULT_EXCEPTION) return;
   const vector = c.fault_vector;
   // #DB clears DR7.GD; the handler may use the debug registers
-  if (vector == X_DB) c.dr7 &= ~(<u64>0x2000);
+  if (vector == X_DB) c.dr7 &= ~DR7_GD;
   deliver_all(cpu, vector, c.fault_error, !trap ? EVENT_FAULT : vector == X_BP || vector == X_OF ? EVENT_SOFT : EVENT_TRAP);
 }
 
-/** A single-step trap (EFLAGS.TF was set before the instruction that just committed). */
-export function raise_step(cpu: usize): void {
+/** A debug trap behind the instruction that just committed; `bits`: what DR6 says, DR6_BS or B0-B3. */
+export function raise_debug(cpu: usize, bits: u64): void {
   const c = changetype<Cpu>(cpu);
   if (c.fault == FAULT_EXCEPTION) return;
-  c.dr6 |= DR6_BS;
+  c.dr6 |= bits;
   c.fault = FAULT_TRAP;
   c.fault_vector = X_DB;
   c.fault_error = 0;
 }
 
-/** INT n, INT3, INTO, INT1 (`n` = 1 is not privileged): `next` is pushed. True: `cpu.rip` is the handler. False: fault, at the instruction. */
+/** INT n, INT3, INTO: `next` is pushed. True: `cpu.rip` is the handler. False: fault, at the instruction. */
 export function int_n(cpu: usize, n: u32, next: u64): bool {
   const c = changetype<Cpu>(cpu);
   const ok = deliver(cpu, n & 255, 0, false, true, next, false);
   if (ok && c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
+  if (ok) block_vars(cpu).trap = 0;
   return ok;
+}
+
+/** INT1: as if the event came from outside, so the gate's DPL does not count and error codes have EXT (SDM Vol. 2A, INT n). */
+export function int_1(cpu: usize, next: u64): bool {
+  const c = changetype<Cpu>(cpu);
+  if (!deliver(cpu, X_DB, 0, false, false, next, false)) return false;
+  if (c.fault == FAULT_LEAVE) c.fault = FAULT_NONE;
+  c.dr7 &= ~DR7_GD;
+  block_vars(cpu).trap = 0;
+  return true;
 }
 
 /** INTR may have become deliverable: IF rose, TPR fell, an EOI came. */

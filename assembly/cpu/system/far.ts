@@ -6,7 +6,9 @@
 import { SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { excepted, raise, X_GP, X_NP, X_SS, X_TS } from '../vcpu/fault';
 import { EFLAGS_IF, EFLAGS_NT, EFLAGS_VM, irq_recheck, tss_stack } from './exception';
-import { flags_get, flags_set } from '../vcpu/flags';
+import { block_vars, DEBUG_GUEST_CODE } from '../uop/blocks';
+import { align_update } from '../memory/watch';
+import { RF, flags_get, flags_set } from '../vcpu/flags';
 import { rd64_sys } from '../memory/mem';
 import { canonical } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
@@ -337,7 +339,7 @@ export function iret(cpu: usize, opsize: u32): bool {
   if (excepted(cpu)) return false;
   sp += 3 * opsize;
 
-  // CF PF AF ZF SF TF DF OF NT, and with 32 bits AC ID (RF is not kept: there are no instruction breakpoints)
+  // CF PF AF ZF SF TF DF OF NT, and with 32 bits AC ID (RF is kept only where there are instruction breakpoints)
   let may: u32 = 0x4dd5 | (opsize == 2 ? 0 : 0x24_0000);
   if (!protected_mode(cpu)) {
     may |= 0x3200;
@@ -373,7 +375,9 @@ export function iret(cpu: usize, opsize: u32): bool {
     if (!desc_accessed(cpu, selector, d)) return false;
     set_sp(cpu, sp, mask);
   }
+  if (block_vars(cpu).debug & DEBUG_GUEST_CODE && opsize != 2) may |= RF;
   flags_set(cpu, (old & ~may) | (flags & may));
+  align_update(cpu);
   set_cs(cpu, selector, d, rip, rpl);
   if (c.eflags & EFLAGS_IF) irq_recheck(cpu);
   return done(cpu);

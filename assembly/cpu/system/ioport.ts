@@ -9,6 +9,8 @@ import { pit_read, pit_write } from '../chips/pit';
 import { ATTR_P, protected_mode, seg_ptr } from '../memory/segment';
 import { cpu_at, cpu_signal } from '../vcpu/smp';
 import { Cpu, FAULT_EXCEPTION, FAULT_EXIT, FAULT_LEAVE, FAULT_NONE, PEND_TIMER, SEG_TR } from '../vcpu/state';
+import { block_vars, DEBUG_GUEST_IO } from '../uop/blocks';
+import { guest_io } from '../debug/guest';
 import { count_stat, STAT_IO } from '../vcpu/stats';
 import { pit_now, timer_armed } from '../chips/tsc';
 
@@ -45,6 +47,7 @@ export function io_in(cpu: usize, port: u32, size: u32): u32 {
   port &= 0xffff;
   if (!io_allowed(cpu, port, size)) return 0;
   count_stat(cpu, STAT_IO);
+  if (block_vars(cpu).debug & DEBUG_GUEST_IO) guest_io(cpu, port, size);
   switch (port) {
     case 0x20:
     case 0x21:
@@ -68,6 +71,7 @@ export function io_out(cpu: usize, port: u32, size: u32, v: u32): void {
   port &= 0xffff;
   if (!io_allowed(cpu, port, size)) return;
   count_stat(cpu, STAT_IO);
+  if (block_vars(cpu).debug & DEBUG_GUEST_IO) guest_io(cpu, port, size);
   switch (port) {
     case 0x20:
     case 0x21:

@@ -9,6 +9,9 @@ import {
   FIELD_HALTED, FIELD_ICOUNT, FIELD_IDTR, FIELD_KERNEL_GS, FIELD_LAPIC, FIELD_MXCSR, FIELD_PENDING, FIELD_REP, FIELD_RIP, FIELD_SEGS,
   FIELD_STATS, FIELD_WAIT_SIPI, FIELD_WAKE, FIELD_XMM, PROFILE_V2,
 } from '../../contract/vcpu';
+import { guest_debug_update } from '../debug/guest';
+import { align_update } from '../memory/watch';
+import { block_vars } from '../uop/blocks';
 import { CPU_STRIDE } from '../../core/layout';
 import { machine } from '../../core/machine';
 import { CPU_SIGNATURE } from './cpuid';
@@ -116,6 +119,9 @@ export function init_cpu(cpu: usize): void {
   c.cr0 = 0x10 | cache;
   c.halted = 0;
   c.intr_shadow = 0;
+  block_vars(cpu).dr_hit = 0;
+  guest_debug_update(cpu);
+  align_update(cpu);
   c.nmi_blocked = 0;
   c.fault = 0;
   lapic_reset(cpu);

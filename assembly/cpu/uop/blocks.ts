@@ -58,7 +58,7 @@ export class BlockVars {
   link_pad: u32;
   link_from: u64;
   link_to: u64;
-  debug: u32; // DEBUG_* bits of debug.ts, 0 without a debugger
+  debug: u32; // DEBUG_* bits, 0 when nobody looks
   watch_raise: u32; // a watched access takes its instruction back
   watch_redo: u32; // the next instruction was taken back: it runs alone
   watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
@@ -72,11 +72,21 @@ export class BlockVars {
   jit_taint: u32; // it did what cannot be done twice
   jit_pages: u32; // pages kept
   jit_rest: i32; // what the last leave_at gave back
+  dr_hit: u32; // DR6.B0-B3 of breakpoints met by the running instruction
+  trap: u32; // EFLAGS.TF before the running instruction, 0 once that has entered a handler
 }
 
 /** Bits of BlockVars.debug. */
-export const DEBUG_BREAK: u32 = 1;
-export const DEBUG_WATCH: u32 = 2;
+export const DEBUG_BREAK: u32 = 1; // the debugger on the host has breakpoints
+export const DEBUG_WATCH: u32 = 2; // … watchpoints
+export const DEBUG_GUEST_CODE: u32 = 4; // the guest's DR7 has instruction breakpoints on
+export const DEBUG_GUEST_DATA: u32 = 8; // … data breakpoints
+export const DEBUG_GUEST_IO: u32 = 16; // … I/O breakpoints
+export const DEBUG_ALIGN: u32 = 32; // CR0.AM and EFLAGS.AC: accesses at CPL 3 must be aligned
+/** Accesses by linear address are looked at, each one. */
+export const DEBUG_ACCESSES: u32 = DEBUG_WATCH | DEBUG_GUEST_DATA | DEBUG_ALIGN;
+/** What may take an instruction back, to run it alone. */
+export const DEBUG_TAKES_BACK: u32 = DEBUG_WATCH | DEBUG_GUEST_DATA;
 
 @inline
 export function block_vars(cpu: usize): BlockVars {

@@ -46,6 +46,10 @@ export const PEND_TLB: u32 = 32; // flush the whole TLB (remote request)
 export const PEND_TIMER: u32 = 64; // look at the timers
 export const PEND_PAUSE: u32 = 128; // stop-the-world for a misaligned locked access by another vCPU
 
+// `intr_shadow` (SDM Vol. 3A §6.8.3).
+export const SHADOW_STI: u32 = 1; // holds back maskable interrupts and NMIs
+export const SHADOW_SS: u32 = 2; // after MOV and POP to SS: debug exceptions too
+
 @unmanaged
 export class Cpu {
   // 0x000: general registers rax rcx rdx rbx rsp rbp rsi rdi r8..r15, then the pseudo registers
@@ -104,7 +108,7 @@ export class Cpu {
   fdp: u64;
   halted: u32; // waiting in HLT
   wait_sipi: u32; // after INIT
-  intr_shadow: u32; // STI / MOV SS: no interrupt before the next instruction retires
+  intr_shadow: u32; // SHADOW_*: no interrupt before the next instruction retires
   run_state: u32;
   tsc_deadline: u64;
   budget: i32; // instructions left in this cpu_run slice

@@ -126,7 +126,7 @@ describe('delivery in 64-bit mode', () => {
   });
 
   it('#DB and traps have no RF in the saved flags', () => {
-    m.call('raise_step', m.cpu());
+    m.call('raise_debug', m.cpu(), 0x4000n);
     m.call('sys_deliver', m.cpu());
     expect(m.r64(0xb000 - 24)).toBe(0x246n);
     expect(m.call64('dr_read', m.cpu(), 6)).toBe(0xffff_4ff0n);
