@@ -6,6 +6,7 @@ export * from '../cpu/execute/count';
 export * from '../cpu/system/cpuid';
 export * from '../cpu/system/exception';
 export * from '../cpu/system/far';
+export * from '../cpu/system/inner-stack';
 export * from '../cpu/chips/ioapic';
 export * from '../cpu/system/ioport';
 export * from '../cpu/chips/lapic';

@@ -183,16 +183,9 @@ function element(cpu: usize, c: Cpu, kind: u32, size: u32, bytes: u32, mask: u64
       flags_lazy(cpu, FLAG_SUB, sx(a - b, size), a, b);
       break;
     }
-    case S_INS: {
-      const port = <u32>c.r2 & 0xffff;
-      if (!io_allowed(cpu, port, 1 << size)) return false;
-      const to = linear(cpu, SEG_ES, di, size, true);
-      if (c.fault == FAULT_EXCEPTION || !probe_w(cpu, to, 1 << size)) return false;
-      v = io_in(cpu, port, 1 << size);
-      if (c.fault == FAULT_EXCEPTION) return false;
-      wr(cpu, to, v, size);
+    case S_INS:
+      if (!element_in(cpu, c, size, di)) return false;
       break;
-    }
     default:
       if (!io_allowed(cpu, <u32>c.r2 & 0xffff, 1 << size)) return false;
       v = rd(cpu, linear(cpu, seg, si, size, false), size);
@@ -202,6 +195,18 @@ function element(cpu: usize, c: Cpu, kind: u32, size: u32, bytes: u32, mask: u64
   if (c.fault == FAULT_EXCEPTION) return false;
   if (kind != S_STOS && kind != S_SCAS && kind != S_INS) set_reg(cpu + 48, bytes, c.r6 + step);
   if (kind != S_LODS && kind != S_OUTS) set_reg(cpu + 56, bytes, c.r7 + step);
+  return true;
+}
+
+/** INS: the place is known to be writable before the port is read. */
+function element_in(cpu: usize, c: Cpu, size: u32, di: u64): bool {
+  const port = <u32>c.r2 & 0xffff;
+  if (!io_allowed(cpu, port, 1 << size)) return false;
+  const to = linear(cpu, SEG_ES, di, size, true);
+  if (c.fault == FAULT_EXCEPTION || !probe_w(cpu, to, 1 << size)) return false;
+  const v = io_in(cpu, port, 1 << size);
+  if (c.fault == FAULT_EXCEPTION) return false;
+  wr(cpu, to, v, size);
   return true;
 }
 
@@ -227,20 +232,7 @@ function stretch(cpu: usize, c: Cpu, kind: u32, size: u32, bytes: u32, mask: u64
     set_reg(cpu + 56, bytes, di + (n << size));
     return n;
   }
-  if (kind == S_SCAS) {
-    const p = page_r(cpu, di);
-    if (p == 0) return abandon(c);
-    const a = get_sx(cpu, size);
-    let i: u32 = 0;
-    let b: u64 = 0;
-    do {
-      b = get_sx(p + (i << size), size);
-      i++;
-    } while (i < <u32>n && (a == b) == (rep == 1));
-    flags_lazy(cpu, FLAG_SUB, sx(a - b, size), a, b);
-    set_reg(cpu + 56, bytes, di + (<u64>i << size));
-    return i;
-  }
+  if (kind == S_SCAS) return stretch_scas(cpu, c, size, bytes, di, <u32>n, rep);
   const si = c.r6 & mask;
   const from = linear(cpu, seg, si, size, false);
   n = in_page(from, size, n);
@@ -274,6 +266,21 @@ function stretch(cpu: usize, c: Cpu, kind: u32, size: u32, bytes: u32, mask: u64
   set_reg(cpu + 48, bytes, si + len);
   set_reg(cpu + 56, bytes, di + len);
   return n;
+}
+
+function stretch_scas(cpu: usize, c: Cpu, size: u32, bytes: u32, di: u64, n: u32, rep: u32): u64 {
+  const p = page_r(cpu, di);
+  if (p == 0) return abandon(c);
+  const a = get_sx(cpu, size);
+  let i: u32 = 0;
+  let b: u64 = 0;
+  do {
+    b = get_sx(p + (i << size), size);
+    i++;
+  } while (i < n && (a == b) == (rep == 1));
+  flags_lazy(cpu, FLAG_SUB, sx(a - b, size), a, b);
+  set_reg(cpu + 56, bytes, di + (<u64>i << size));
+  return i;
 }
 
 /** Not RAM, or a fault that the path for single elements will find again in the right order. */

@@ -321,6 +321,33 @@ export function rounds_up(rc: u32, sign: u32, odd: bool, rem: u64): bool {
   return (rc == RC_DOWN) == (sign != 0);
 }
 
+/** The result's exponent is `d` below the least: a denormal number, or zero. */
+function round_denormal(t: usize, p: u32, emin: i32, rc: u32, d: u32): void {
+  const r = t + R;
+  const sign = load<u32>(r, U_SIGN);
+  let hi = load<u64>(r, U_HI);
+  let lo = load<u64>(r, U_LO);
+  const unit: u64 = (<u64>1) << (64 - p);
+  if (d < 64) {
+    lo = (hi << (64 - d)) | <u64>(lo != 0);
+    hi = hi >> d;
+  } else {
+    lo = d == 64 ? hi | <u64>(lo != 0) : 1;
+    hi = 0;
+  }
+  const rem = p == 64 ? lo : (hi << p) | <u64>(lo != 0);
+  const up = rounds_up(rc, sign, (hi & unit) != 0, rem);
+  hi = hi & ~(unit - 1);
+  let flags: u32 = 0;
+  if (up) {
+    hi += unit;
+    flags |= SF_UP;
+  }
+  if (rem != 0) flags |= UE | PE;
+  add_flags(t, flags);
+  put(r, hi == 0 ? C_ZERO : C_NORMAL, sign, emin, hi, 0);
+}
+
 /**
  * Rounds R (finite, not zero) to `p` bits (24, 53 or 64) and the exponent range emin … emax, and adds OE, UE, PE and SF_UP
  * to the flags. `unmasked`: OE and UE bits whose exceptions trap; the exponent then wraps by 24576 (x87; SSE discards the
@@ -332,11 +359,11 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
   const sign = load<u32>(r, U_SIGN);
   let e = load<i32>(r, U_EXP);
   let hi = load<u64>(r, U_HI);
-  let lo = load<u64>(r, U_LO);
+  const lo = load<u64>(r, U_LO);
   const unit: u64 = (<u64>1) << (64 - p);
   let flags: u32 = 0;
-  let rem = p == 64 ? lo : (hi << p) | <u64>(lo != 0);
-  let up = rounds_up(rc, sign, (hi & unit) != 0, rem);
+  const rem = p == 64 ? lo : (hi << p) | <u64>(lo != 0);
+  const up = rounds_up(rc, sign, (hi & unit) != 0, rem);
   if (e < emin) {
     const top = hi & ~(unit - 1);
     const carries = up && top + unit == 0;
@@ -357,24 +384,7 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
           put(r, C_ZERO, sign, 0, 0, 0);
           return;
         }
-        const d = <u32>(emin - e);
-        if (d < 64) {
-          lo = (hi << (64 - d)) | <u64>(lo != 0);
-          hi = hi >> d;
-        } else {
-          lo = d == 64 ? hi | <u64>(lo != 0) : 1;
-          hi = 0;
-        }
-        rem = p == 64 ? lo : (hi << p) | <u64>(lo != 0);
-        up = rounds_up(rc, sign, (hi & unit) != 0, rem);
-        hi = hi & ~(unit - 1);
-        if (up) {
-          hi += unit;
-          flags |= SF_UP;
-        }
-        if (rem != 0) flags |= UE | PE;
-        add_flags(t, flags);
-        put(r, hi == 0 ? C_ZERO : C_NORMAL, sign, emin, hi, 0);
+        round_denormal(t, p, emin, rc, <u32>(emin - e));
         return;
       }
     }
@@ -402,13 +412,9 @@ export function sf_round(t: usize, p: u32, emin: i32, emax: i32, rc: u32, unmask
     } else {
       flags |= OE | PE;
       const toInf = rc == RC_NEAREST || (rc != RC_ZERO && (rc == RC_DOWN) == (sign != 0));
-      if (toInf) {
-        add_flags(t, flags | SF_UP);
-        put(r, C_INF, sign, emax + 1, TOP64, 0);
-      } else {
-        add_flags(t, flags & ~SF_UP);
-        put(r, C_NORMAL, sign, emax, ~(unit - 1), 0);
-      }
+      add_flags(t, toInf ? flags | SF_UP : flags & ~SF_UP);
+      if (toInf) put(r, C_INF, sign, emax + 1, TOP64, 0);
+      else put(r, C_NORMAL, sign, emax, ~(unit - 1), 0);
       return;
     }
   }

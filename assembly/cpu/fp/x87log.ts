@@ -201,6 +201,52 @@ function log_times(cpu: usize): void {
   }
 }
 
+/** log2(1 ± x) for x = h · 2^(e - 63), e ≥ -2, `sx`: minus: 1 ± x in full, at most 66 bits below one, or x large. */
+function log2_near(t: usize, e: i32, h: u64, sx: u32): i32 {
+  if (e >= 63) {
+    fx.set(t + W, h, 0);
+    return log2(t, e);
+  }
+  // Q64.64
+  fx.set(t + P, e >= 0 ? h >> (63 - e) : 0, e >= 0 ? (e == 63 ? 0 : h << (e + 1)) : h >> (-1 - e));
+  let rest: u64 = 0;
+  if (e < -1) rest = h << (65 + e);
+  if (sx) {
+    // 1 − x: borrow the dropped bits
+    fx.set(t + W, 0, <u64>0 - fx.lo(t + P) - u64(rest != 0));
+    rest = <u64>0 - rest;
+    const n = <i32>clz(fx.lo(t + W));
+    let a = fx.lo(t + W);
+    let b = rest;
+    if (n != 0) {
+      a = (a << n) | (b >> (64 - n));
+      b <<= n;
+    }
+    fx.set(t + W, a, b);
+    return log2(t, -1 - n);
+  }
+  const hh = fx.hi(t + P) + 1;
+  const n = <i32>clz(hh);
+  const ll = fx.lo(t + P);
+  if (n == 0) fx.set(t + W, hh, ll);
+  else fx.set(t + W, (hh << n) | (ll >> (64 - n)), (ll << n) | (rest >> (64 - n)));
+  return log2(t, 63 - n);
+}
+
+/** As log2_near for smaller x: by s = x / (2 ± x), so that the quotient keeps its relative precision. */
+function log2_small(t: usize, e: i32, h: u64, sx: u32): i32 {
+  const shift = <u32>(-e); // x in units of 2 (2 + x = 2 (1 + x/2))
+  fx.set(t + P, h, 0);
+  fx.set(t + ONE, TOP64, 0);
+  fx.shr(t + Q, t + P, shift + 1 > 200 ? 200 : shift + 1);
+  if (sx) fx.sub(t + Q, t + ONE, t + Q);
+  else fx.add(t + Q, t + ONE, t + Q);
+  let le = e - 1 + fx.normalize(t + Q);
+  le += fx.divide(t + V, t + P, t + Q);
+  le = logarithm_series(t, le);
+  return (le << 2) | <i32>sx;
+}
+
 function log_plus_one(cpu: usize): void {
   const t = work(cpu);
   const cx = sf.class_of(t, A);
@@ -234,57 +280,11 @@ function log_plus_one(cpu: usize): void {
     result_zero(t, sx ^ sy);
     return;
   }
-  let l: i32;
   if (sx && e >= 0) {
     // 1 + x ≤ 0, outside the instruction's range, undefined: x is the result, as on AMD
     result_from(t, A);
     sf.add_flags(t, PE);
     return;
   }
-  if (e >= -2) {
-    // 1 + x in full: at most 66 bits below one, or x large
-    if (e >= 63) {
-      fx.set(t + W, h, 0);
-      l = log2(t, e);
-    } else {
-      // Q64.64
-      fx.set(t + P, e >= 0 ? h >> (63 - e) : 0, e >= 0 ? (e == 63 ? 0 : h << (e + 1)) : h >> (-1 - e));
-      let rest: u64 = 0;
-      if (e < -1) rest = h << (65 + e);
-      if (sx) {
-        // 1 − x: borrow the dropped bits
-        fx.set(t + W, 0, <u64>0 - fx.lo(t + P) - u64(rest != 0));
-        rest = <u64>0 - rest;
-        const n = <i32>clz(fx.lo(t + W));
-        let a = fx.lo(t + W);
-        let b = rest;
-        if (n != 0) {
-          a = (a << n) | (b >> (64 - n));
-          b <<= n;
-        }
-        fx.set(t + W, a, b);
-        l = log2(t, -1 - n);
-      } else {
-        const hh = fx.hi(t + P) + 1;
-        const n = <i32>clz(hh);
-        const ll = fx.lo(t + P);
-        if (n == 0) fx.set(t + W, hh, ll);
-        else fx.set(t + W, (hh << n) | (ll >> (64 - n)), (ll << n) | (rest >> (64 - n)));
-        l = log2(t, 63 - n);
-      }
-    }
-  } else {
-    // s = x / (2 + x): x is small, the quotient keeps its relative precision
-    const shift = <u32>(-e); // x in units of 2 (2 + x = 2 (1 + x/2))
-    fx.set(t + P, h, 0);
-    fx.set(t + ONE, TOP64, 0);
-    fx.shr(t + Q, t + P, shift + 1 > 200 ? 200 : shift + 1);
-    if (sx) fx.sub(t + Q, t + ONE, t + Q);
-    else fx.add(t + Q, t + ONE, t + Q);
-    let le = e - 1 + fx.normalize(t + Q);
-    le += fx.divide(t + V, t + P, t + Q);
-    le = logarithm_series(t, le);
-    l = (le << 2) | <i32>sx;
-  }
-  times_y(cpu, B, l);
+  times_y(cpu, B, e >= -2 ? log2_near(t, e, h, sx) : log2_small(t, e, h, sx));
 }

@@ -3,7 +3,7 @@ import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { raise, X_GP, X_SS } from '../vcpu/fault';
 import { rd_slow, wr_slow } from './mem';
 import { is64, limit_ok, seg_ptr } from './segment';
-import { Cpu, FAULT_EXCEPTION, SEG_SS } from '../vcpu/state';
+import { Cpu, CPU_SCRATCH, FAULT_EXCEPTION, SEG_SS } from '../vcpu/state';
 
 const STACK_ATTR_DB: u32 = 0x4000;
 
@@ -81,4 +81,28 @@ export function new_stack_write(
   wr_slow(cpu, table, va, v, size);
   as_stack_fault(cpu, error);
   return c.fault != FAULT_EXCEPTION;
+}
+
+/** A stack that is not loaded yet, with what `new_stack_write` wants to know of it; one a vCPU, in its scratch area. */
+@unmanaged
+export class NewStack {
+  base: u64;
+  sp: u64;
+  mask: u64; // of the stack pointer's width
+  table: u32;
+  limit: u32;
+  attr: u32;
+  selector: u32;
+  error: u32; // what an #SS carries
+}
+
+@inline
+export function new_stack(cpu: usize): NewStack {
+  return changetype<NewStack>(cpu + CPU_SCRATCH);
+}
+
+/** Pushes `v` of `size` bytes. False: fault, SP has moved. */
+export function new_stack_push(cpu: usize, s: NewStack, v: u64, size: u32): bool {
+  s.sp -= size;
+  return new_stack_write(cpu, s.table, s.mask == 0xffff_ffff_ffff_ffff, s.base, s.limit, s.attr, s.sp & s.mask, v, size, s.error);
 }

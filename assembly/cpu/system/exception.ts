@@ -1,23 +1,24 @@
 
 import { RUN_HALT, RUN_KICK, RUN_SHUTDOWN, SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
-import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, X_SS, X_TS } from '../vcpu/fault';
+import { excepted, raise, X_BP, X_DB, X_DF, X_GP, X_NMI, X_NP, X_OF, X_PF, } from '../vcpu/fault';
 import { AC, flags_get } from '../vcpu/flags';
 import { block_vars, DEBUG_GUEST_CODE } from '../uop/blocks';
 import { align_update } from '../memory/watch';
 import { int_ack, int_pending } from '../chips/lapic';
-import { rd16_sys, rd32_sys, rd64_sys } from '../memory/mem';
+import { rd32_sys, rd64_sys } from '../memory/mem';
 import { canonical } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
 import { init_cpu, start_cpu } from './reset';
 import {
-  ATTR_CODE, ATTR_DB, ATTR_EC, ATTR_L, ATTR_P, ATTR_RW, ATTR_S, desc_accessed, desc_attr, desc_base, desc_limit, descriptor,
-  dpl_of, long_mode, protected_mode, seg_attr, seg_ptr, seg_selector, seg_set, set_cpl,
+  ATTR_CODE, ATTR_DB, ATTR_EC, ATTR_L, ATTR_P, ATTR_S, desc_accessed, desc_attr, desc_base, desc_limit, descriptor,
+  dpl_of, long_mode, protected_mode, seg_ptr, seg_selector, seg_set, set_cpl,
 } from '../memory/segment';
 import { pause_wait } from '../vcpu/smp';
-import { new_stack_write, set_sp, stack_mask, stack_write } from '../memory/stack';
+import { new_stack, new_stack_push, new_stack_write, NewStack, set_sp, stack_mask, stack_write } from '../memory/stack';
+import { inner_stack, ist_offset, tss_pointer } from './inner-stack';
 import {
   Cpu, FAULT_EXCEPTION, FAULT_LEAVE, FAULT_NONE, FAULT_SHUTDOWN, FAULT_TRAP, PEND_INIT, PEND_INTR, PEND_KICK, PEND_NMI, PEND_PAUSE,
-  PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_CS, SEG_SS, SEG_TR,
+  PEND_SIPI, PEND_TIMER, PEND_TLB, SEG_CS, SEG_SS,
 } from '../vcpu/state';
 import { count_stat, STAT_INTERRUPTS, STAT_TASK_GATES } from '../vcpu/stats';
 import { timer_poll } from '../chips/timer';
@@ -113,6 +114,15 @@ function handler_segment(cpu: usize, selector: u32, ext: u32): u64 {
   return d;
 }
 
+/** `known`: the gate is of a type that delivers. It has to be within reach of INT n, and present. False: the fault is set. */
+function gate_ok(cpu: usize, gate: u64, known: bool, soft: bool, code: u32): bool {
+  if (!known && (<u32>(gate >> 40) & 0x1f) == 5) count_stat(cpu, STAT_TASK_GATES);
+  if (!known || (soft && (<u32>(gate >> 45) & 3) < changetype<Cpu>(cpu).cpl)) raise(cpu, X_GP, code);
+  else if (!((gate >> 47) & 1)) raise(cpu, X_NP, code);
+  else return true;
+  return false;
+}
+
 function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft: bool, rip: u64, rf: bool): bool {
   const c = changetype<Cpu>(cpu);
   const ext: u32 = soft ? 0 : 1;
@@ -126,19 +136,7 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
   const high = rd64_sys(cpu, at + 8);
   if (excepted(cpu)) return false;
   const type = <u32>(low >> 40) & 0x1f;
-  if (type != 0xe && type != 0xf) {
-    if (type == 5) count_stat(cpu, STAT_TASK_GATES);
-    raise(cpu, X_GP, code);
-    return false;
-  }
-  if (soft && (<u32>(low >> 45) & 3) < c.cpl) {
-    raise(cpu, X_GP, code);
-    return false;
-  }
-  if (!((low >> 47) & 1)) {
-    raise(cpu, X_NP, code);
-    return false;
-  }
+  if (!gate_ok(cpu, low, type == 0xe || type == 0xf, soft, code)) return false;
   const selector = <u32>(low >> 16) & 0xffff;
   const d = handler_segment(cpu, selector, ext);
   if (excepted(cpu)) return false;
@@ -148,18 +146,8 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
   const ist = <u32>(low >> 32) & 7;
   let sp = c.r4;
   if (ist != 0 || inner) {
-    const tr = seg_ptr(cpu, SEG_TR);
-    const offset: u32 = ist != 0 ? 0x24 + (ist - 1) * 8 : 4 + cpl * 8;
-    if (offset + 7 > load<u32>(tr + SEG_LIMIT)) {
-      raise(cpu, X_TS, (seg_selector(cpu, SEG_TR) & 0xfffc) | ext);
-      return false;
-    }
-    sp = rd64_sys(cpu, load<u64>(tr + SEG_BASE) + offset);
+    sp = tss_pointer(cpu, ist != 0 ? ist_offset(ist) : 4 + cpl * 8, ext);
     if (excepted(cpu)) return false;
-    if (!canonical(sp)) {
-      raise(cpu, X_SS, ext);
-      return false;
-    }
   }
   const target = (low & 0xffff) | ((low >> 32) & 0xffff_0000) | (high << 32);
   if (!canonical(target)) {
@@ -189,6 +177,19 @@ function deliver_long(cpu: usize, vector: u32, error: u32, has_error: bool, soft
   return true;
 }
 
+/** Outside IA-32e mode: `s` becomes the stack in use. */
+function same_stack(cpu: usize, s: NewStack, ext: u32): void {
+  const c = changetype<Cpu>(cpu);
+  const ss = seg_ptr(cpu, SEG_SS);
+  s.base = load<u64>(ss + SEG_BASE);
+  s.limit = load<u32>(ss + SEG_LIMIT);
+  s.attr = load<u32>(ss + SEG_ATTR);
+  s.sp = c.r4;
+  s.mask = s.attr & ATTR_DB ? 0xffff_ffff : 0xffff;
+  s.table = c.tlb;
+  s.error = ext;
+}
+
 /** 32-bit and 16-bit gates outside IA-32e mode. Task gates are refused. */
 function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool, soft: bool, rip: u64, rf: bool): bool {
   const c = changetype<Cpu>(cpu);
@@ -201,19 +202,7 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
   const gate = rd64_sys(cpu, c.idtr_base + vector * 8);
   if (excepted(cpu)) return false;
   const type = <u32>(gate >> 40) & 0x1f;
-  if (type != 0xe && type != 0xf && type != 6 && type != 7) {
-    if (type == 5) count_stat(cpu, STAT_TASK_GATES);
-    raise(cpu, X_GP, code);
-    return false;
-  }
-  if (soft && (<u32>(gate >> 45) & 3) < c.cpl) {
-    raise(cpu, X_GP, code);
-    return false;
-  }
-  if (!((gate >> 47) & 1)) {
-    raise(cpu, X_NP, code);
-    return false;
-  }
+  if (!gate_ok(cpu, gate, type == 0xe || type == 0xf || type == 6 || type == 7, soft, code)) return false;
   const selector = <u32>(gate >> 16) & 0xffff;
   const d = handler_segment(cpu, selector, ext);
   if (excepted(cpu)) return false;
@@ -223,84 +212,30 @@ function deliver_protected(cpu: usize, vector: u32, error: u32, has_error: bool,
   const size: u32 = type & 8 ? 4 : 2;
   const target = type & 8 ? (gate & 0xffff) | ((gate >> 32) & 0xffff_0000) : gate & 0xffff;
 
-  let ss_selector = seg_selector(cpu, SEG_SS);
-  const old_ss = ss_selector;
-  const s = seg_ptr(cpu, SEG_SS);
-  let ss_base = load<u64>(s + SEG_BASE);
-  let ss_limit = load<u32>(s + SEG_LIMIT);
-  let ss_attr = load<u32>(s + SEG_ATTR);
-  let sp = c.r4;
+  const s = new_stack(cpu);
   if (inner) {
-    const tss = tss_stack(cpu, cpl, ext);
-    if (excepted(cpu)) return false;
-    sp = tss & 0xffff_ffff;
-    ss_selector = <u32>(tss >> 32);
-    if ((ss_selector & 0xfffc) == 0) {
-      raise(cpu, X_TS, ext);
-      return false;
-    }
-    const sd = descriptor(cpu, ss_selector, X_TS, ext);
-    if (excepted(cpu)) return false;
-    ss_attr = desc_attr(sd);
-    const bad = (ss_selector & 3) != cpl || dpl_of(ss_attr) != cpl || (ss_attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW);
-    if (bad || !(ss_attr & ATTR_P)) {
-      raise(cpu, bad ? X_TS : X_SS, (ss_selector & 0xfffc) | ext);
-      return false;
-    }
-    ss_base = desc_base(sd);
-    ss_limit = desc_limit(sd);
-    if (!desc_accessed(cpu, ss_selector, sd)) return false;
-  }
+    if (!inner_stack(cpu, cpl, ext)) return false;
+  } else same_stack(cpu, s, ext);
   if (target > desc_limit(d)) {
     raise(cpu, X_GP, ext);
     return false;
   }
-  const mask: u64 = ss_attr & ATTR_DB ? 0xffff_ffff : 0xffff;
-  const table = cpl == 3 ? tlb_user(cpu) : tlb_sys(cpu);
-  const ss_error = inner ? (ss_selector & 0xfffc) | ext : ext;
+  const sp = s.sp;
   const flags = <u64>(flags_get(cpu) & ~EFLAGS_RF) | (rf ? EFLAGS_RF : 0);
-  let to = sp;
-  if (inner) {
-    to -= size;
-    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, old_ss, size, ss_error)) return false;
-    to -= size;
-    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, c.r4, size, ss_error)) return false;
-  }
-  to -= size;
-  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, flags, size, ss_error)) return false;
-  to -= size;
-  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, seg_selector(cpu, SEG_CS), size, ss_error)) return false;
-  to -= size;
-  if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, rip, size, ss_error)) return false;
-  if (has_error) {
-    to -= size;
-    if (!new_stack_write(cpu, table, false, ss_base, ss_limit, ss_attr, to & mask, error, size, ss_error)) return false;
-  }
+  if (inner && (!new_stack_push(cpu, s, seg_selector(cpu, SEG_SS), size) || !new_stack_push(cpu, s, c.r4, size))) return false;
+  if (!new_stack_push(cpu, s, flags, size) || !new_stack_push(cpu, s, seg_selector(cpu, SEG_CS), size)) return false;
+  if (!new_stack_push(cpu, s, rip, size) || (has_error && !new_stack_push(cpu, s, error, size))) return false;
   if (!desc_accessed(cpu, selector, d)) return false;
   if (inner) {
     c.r4 = sp;
-    seg_set(cpu, SEG_SS, ss_selector, ss_base, ss_limit, ss_attr | 1);
+    seg_set(cpu, SEG_SS, s.selector, s.base, s.limit, s.attr | 1);
   }
-  set_sp(cpu, to, mask);
+  set_sp(cpu, s.sp, s.mask);
   seg_set(cpu, SEG_CS, (selector & 0xfffc) | cpl, desc_base(d), desc_limit(d), attr | 1);
   c.rip = target;
   c.eflags &= ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM | ((type & 1) == 0 ? EFLAGS_IF : 0));
   settle(cpu, cpl);
   return true;
-}
-
-/** Stack of privilege `cpl` from the 32- or 16-bit TSS: selector << 32 | esp. */
-export function tss_stack(cpu: usize, cpl: u32, ext: u32): u64 {
-  const tr = seg_ptr(cpu, SEG_TR);
-  const wide = (seg_attr(cpu, SEG_TR) & 8) != 0;
-  const offset: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
-  if (offset + (wide ? 5 : 3) > load<u32>(tr + SEG_LIMIT)) {
-    raise(cpu, X_TS, (seg_selector(cpu, SEG_TR) & 0xfffc) | ext);
-    return 0;
-  }
-  const base = load<u64>(tr + SEG_BASE) + offset;
-  const sp: u64 = wide ? rd32_sys(cpu, base) : rd16_sys(cpu, base);
-  return sp | (<u64>rd16_sys(cpu, base + (wide ? 4 : 2)) << 32);
 }
 
 // Kinds of events that deliver_all takes.

@@ -3,9 +3,10 @@
  * All return true with `cpu.rip` at the target, or false with a fault set and nothing changed. `opsize` is 2, 4 or 8.
  * No task switches: counted and refused with #GP.
  */
-import { SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
-import { excepted, raise, X_GP, X_NP, X_SS, X_TS } from '../vcpu/fault';
-import { EFLAGS_IF, EFLAGS_NT, EFLAGS_VM, irq_recheck, tss_stack } from './exception';
+import { SEG_BASE, } from '../../contract/vcpu';
+import { excepted, raise, X_GP, X_NP, } from '../vcpu/fault';
+import { EFLAGS_IF, EFLAGS_NT, EFLAGS_VM, irq_recheck } from './exception';
+import { inner_stack, tss_pointer } from './inner-stack';
 import { block_vars, DEBUG_GUEST_CODE } from '../uop/blocks';
 import { align_update } from '../memory/watch';
 import { RF, flags_get, flags_set } from '../vcpu/flags';
@@ -13,12 +14,12 @@ import { rd64_sys } from '../memory/mem';
 import { canonical } from '../memory/mmu';
 import { update_mode } from '../vcpu/modes';
 import {
-  ATTR_CODE, ATTR_DB, ATTR_EC, ATTR_L, ATTR_P, ATTR_RW, ATTR_S, desc_accessed, desc_address, desc_attr, desc_base, desc_limit,
+  ATTR_CODE, ATTR_DB, ATTR_EC, ATTR_L, ATTR_P, ATTR_S, desc_accessed, desc_address, desc_attr, desc_base, desc_limit,
   descriptor, dpl_of, drop_inner_segments, is64, load_ss, long_mode, protected_mode, seg_attr, seg_ptr, seg_selector, seg_set,
   set_cpl, SYS_CALL_GATE, SYS_CALL_GATE16, SYS_TASK_GATE, SYS_TSS,
 } from '../memory/segment';
-import { new_stack_write, set_sp, stack_mask, stack_read, stack_write } from '../memory/stack';
-import { Cpu, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_CS, SEG_SS, SEG_TR } from '../vcpu/state';
+import { new_stack, new_stack_push, set_sp, stack_mask, stack_read, stack_write } from '../memory/stack';
+import { Cpu, FAULT_LEAVE, FAULT_NONE, PEND_NMI, SEG_CS, SEG_SS, } from '../vcpu/state';
 import { count_stat, STAT_TASK_GATES, STAT_VM86 } from '../vcpu/stats';
 import { tlb_sys } from '../memory/tlb';
 
@@ -182,70 +183,31 @@ function inner_call(cpu: usize, selector: u32, d: u64, target: u64, size: u32, p
   const c = changetype<Cpu>(cpu);
   const cpl = dpl_of(desc_attr(d));
   const long = long_mode(cpu);
-  const old_ss = seg_selector(cpu, SEG_SS);
   const old_sp = c.r4;
-  let sp: u64;
-  let ss: u32 = cpl;
-  let base: u64 = 0;
-  let limit: u32 = 0;
-  let attr: u32 = cpl << 5;
+  const s = new_stack(cpu);
   if (long) {
-    const tr = seg_ptr(cpu, SEG_TR);
-    if (cpl * 8 + 11 > load<u32>(tr + SEG_LIMIT)) {
-      raise(cpu, X_TS, seg_selector(cpu, SEG_TR) & 0xfffc);
-      return false;
-    }
-    sp = rd64_sys(cpu, load<u64>(tr + SEG_BASE) + 4 + cpl * 8);
+    s.sp = tss_pointer(cpu, 4 + cpl * 8, 0);
     if (excepted(cpu)) return false;
-    if (!canonical(sp)) {
-      raise(cpu, X_SS, 0);
-      return false;
-    }
-  } else {
-    const tss = tss_stack(cpu, cpl, 0);
-    if (excepted(cpu)) return false;
-    sp = tss & 0xffff_ffff;
-    ss = <u32>(tss >> 32);
-    if ((ss & 0xfffc) == 0) {
-      raise(cpu, X_TS, 0);
-      return false;
-    }
-    const sd = descriptor(cpu, ss, X_TS, 0);
-    if (excepted(cpu)) return false;
-    attr = desc_attr(sd);
-    const bad = (ss & 3) != cpl || dpl_of(attr) != cpl || (attr & (ATTR_S | ATTR_CODE | ATTR_RW)) != (ATTR_S | ATTR_RW);
-    if (bad || !(attr & ATTR_P)) {
-      raise(cpu, bad ? X_TS : X_SS, ss & 0xfffc);
-      return false;
-    }
-    base = desc_base(sd);
-    limit = desc_limit(sd);
-    if (!desc_accessed(cpu, ss, sd)) return false;
+    s.base = 0;
+    s.limit = 0;
+    s.attr = cpl << 5;
+    s.mask = 0xffff_ffff_ffff_ffff;
+    s.table = <u32>tlb_sys(cpu);
+    s.selector = cpl;
+    s.error = 0;
+  } else if (!inner_stack(cpu, cpl, 0)) return false;
+  const sp = s.sp;
+  if (!new_stack_push(cpu, s, seg_selector(cpu, SEG_SS), size) || !new_stack_push(cpu, s, old_sp, size)) return false;
+  const from_mask = stack_mask(cpu);
+  for (let i = long ? 0 : params; i > 0; i--) {
+    const v = stack_read(cpu, (old_sp + (i - 1) * size) & from_mask, size);
+    if (excepted(cpu) || !new_stack_push(cpu, s, v, size)) return false;
   }
-  const mask: u64 = long ? 0xffff_ffff_ffff_ffff : attr & ATTR_DB ? 0xffff_ffff : 0xffff;
-  const table = tlb_sys(cpu);
-  const error = ss & 0xfffc;
-  let to = sp - size;
-  if (!new_stack_write(cpu, table, long, base, limit, attr, to & mask, old_ss, size, error)) return false;
-  to -= size;
-  if (!new_stack_write(cpu, table, long, base, limit, attr, to & mask, old_sp, size, error)) return false;
-  if (!long) {
-    const from_mask = stack_mask(cpu);
-    for (let i = params; i > 0; i--) {
-      const v = stack_read(cpu, (old_sp + (i - 1) * size) & from_mask, size);
-      if (excepted(cpu)) return false;
-      to -= size;
-      if (!new_stack_write(cpu, table, false, base, limit, attr, to & mask, v, size, error)) return false;
-    }
-  }
-  to -= size;
-  if (!new_stack_write(cpu, table, long, base, limit, attr, to & mask, seg_selector(cpu, SEG_CS), size, error)) return false;
-  to -= size;
-  if (!new_stack_write(cpu, table, long, base, limit, attr, to & mask, next, size, error)) return false;
+  if (!new_stack_push(cpu, s, seg_selector(cpu, SEG_CS), size) || !new_stack_push(cpu, s, next, size)) return false;
   if (!desc_accessed(cpu, selector, d)) return false;
-  seg_set(cpu, SEG_SS, ss, base, limit, long ? attr : attr | 1);
+  seg_set(cpu, SEG_SS, s.selector, s.base, s.limit, long ? s.attr : s.attr | 1);
   c.r4 = sp;
-  set_sp(cpu, to, mask);
+  set_sp(cpu, s.sp, s.mask);
   set_cs(cpu, selector, d, target, cpl);
   return done(cpu);
 }
@@ -319,6 +281,18 @@ export function far_ret(cpu: usize, opsize: u32, imm: u32): bool {
   return done(cpu);
 }
 
+/** Bits of EFLAGS that IRET of `opsize` bytes loads at this privilege. */
+function iret_loads(cpu: usize, opsize: u32, old: u32): u32 {
+  const c = changetype<Cpu>(cpu);
+  // CF PF AF ZF SF TF DF OF NT, and with 32 bits AC ID; RF only where there are instruction breakpoints
+  let may: u32 = 0x4dd5 | (opsize == 2 ? 0 : 0x24_0000);
+  if (!protected_mode(cpu)) return may | 0x3200;
+  if (c.cpl == 0) may |= 0x3000;
+  if (c.cpl <= ((old >> 12) & 3)) may |= EFLAGS_IF;
+  if (block_vars(cpu).debug & DEBUG_GUEST_CODE && opsize != 2) may |= RF;
+  return may;
+}
+
 /** IRET, IRETD, IRETQ. Ends NMI blocking even when it faults (SDM Vol. 3A §6.7.1). */
 export function iret(cpu: usize, opsize: u32): bool {
   const c = changetype<Cpu>(cpu);
@@ -339,10 +313,8 @@ export function iret(cpu: usize, opsize: u32): bool {
   if (excepted(cpu)) return false;
   sp += 3 * opsize;
 
-  // CF PF AF ZF SF TF DF OF NT, and with 32 bits AC ID (RF is kept only where there are instruction breakpoints)
-  let may: u32 = 0x4dd5 | (opsize == 2 ? 0 : 0x24_0000);
+  const may = iret_loads(cpu, opsize, old);
   if (!protected_mode(cpu)) {
-    may |= 0x3200;
     set_sp(cpu, sp, mask);
     flags_set(cpu, (old & ~may) | (flags & may));
     set_cs_real(cpu, selector, rip);
@@ -353,9 +325,6 @@ export function iret(cpu: usize, opsize: u32): bool {
     count_stat(cpu, STAT_VM86);
     return gp(cpu, 0);
   }
-  const iopl = (old >> 12) & 3;
-  if (c.cpl == 0) may |= 0x3000;
-  if (c.cpl <= iopl) may |= EFLAGS_IF;
   const d = return_segment(cpu, selector);
   if (excepted(cpu) || !target_ok(cpu, d, rip)) return false;
   const rpl = selector & 3;
@@ -375,7 +344,6 @@ export function iret(cpu: usize, opsize: u32): bool {
     if (!desc_accessed(cpu, selector, d)) return false;
     set_sp(cpu, sp, mask);
   }
-  if (block_vars(cpu).debug & DEBUG_GUEST_CODE && opsize != 2) may |= RF;
   flags_set(cpu, (old & ~may) | (flags & may));
   align_update(cpu);
   set_cs(cpu, selector, d, rip, rpl);
