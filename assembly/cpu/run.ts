@@ -3,7 +3,8 @@ import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_SHUTDOWN, SEG_BASE, SEG_LIMIT } fr
 import { DR6_BS } from '../contract/x86';
 import { block_build } from './decode/build-block';
 import {
-  B_INSNS, block_find, BLOCK_INSNS, block_vars, BlockVars, blocks_init, DEBUG_BREAK, DEBUG_GUEST_CODE, DEBUG_TAKES_BACK, JUMP_CACHE, translated,
+  B_INSNS, block_find, BLOCK_INSNS, block_vars, BlockVars, blocks_init, DEBUG_BREAK, DEBUG_GUEST_CODE, DEBUG_TAKES_BACK, JUMP_BLOCK, JUMP_CACHE,
+  JUMP_GEN, translated,
 } from './uop/blocks';
 import { debug_at } from './debug/debug';
 import { watch_taken_back } from './memory/watch';
@@ -79,7 +80,7 @@ function run(cpu: usize, budget: i32): i32 {
     const rf = v.debug & DEBUG_GUEST_CODE ? c.eflags & RF : 0;
     v.trap = c.eflags & TF;
     const step = (shadow | v.trap | rf | v.step | v.watch_redo) != 0;
-    const blk = v.debug & DEBUG_GUEST_CODE && guest_break(cpu, c, rf, shadow) ? 0 : locate(cpu, c, step);
+    const blk = v.debug & DEBUG_GUEST_CODE && guest_break(cpu, c, rf, shadow) ? <usize>0 : locate(cpu, c, step);
     if (blk == 0) {
       if (c.fault == FAULT_EXCEPTION) sys_deliver(cpu);
       if (c.fault == FAULT_SHUTDOWN) return RUN_SHUTDOWN;
@@ -297,8 +298,8 @@ function locate(cpu: usize, c: Cpu, step: bool): usize {
     if (v.link != 0 && v.link_to == c.rip && mode & MODE_64) link_patch(cpu, v.link, v.link_from, v.link_to, blk);
     const e: usize = cpu + JUMP_CACHE + (((<u32>c.rip ^ <u32>(c.rip >> 12)) & JUMP_MASK) << 4);
     store<u64>(e, c.rip);
-    store<u32>(e, <u32>blk, 8);
-    store<u32>(e, c.tlb_gen, 12);
+    store<u32>(e, <u32>blk, JUMP_BLOCK);
+    store<u32>(e, c.tlb_gen, JUMP_GEN);
   }
   v.link = 0;
   return blk;

@@ -3,7 +3,7 @@ import { LINK_ALWAYS } from '../../contract/translator';
 export { LINK_ALWAYS } from '../../contract/translator';
 import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
-import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, JUMP_CACHE, JUMP_ENTRIES } from '../uop/blocks';
+import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, B_MODE, JUMP_BLOCK, JUMP_CACHE, JUMP_ENTRIES, JUMP_GEN } from '../uop/blocks';
 import { gen_at } from '../../core/code';
 import { raise, raise_gp, X_GP, X_SS } from '../vcpu/fault';
 import { cond } from '../vcpu/flags';
@@ -196,8 +196,8 @@ export function loop_taken(cpu: usize, u: usize): bool {
 /** Target of a direct link that is not made yet: by the jump cache, else 0 and cpu_run will make it. */
 export function jump_cached(cpu: usize, target: u64, link: usize): usize {
   const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
-  const b: usize = load<u32>(e, 8);
-  if (load<u64>(e) == target && b != 0 && load<u32>(e, 12) == load<u32>(cpu, TLB_GEN) && load<u32>(b, 8) == load<u32>(cpu, MODE)) {
+  const b: usize = load<u32>(e, JUMP_BLOCK);
+  if (load<u64>(e) == target && b != 0 && load<u32>(e, JUMP_GEN) == load<u32>(cpu, TLB_GEN) && load<u32>(b, B_MODE) == load<u32>(cpu, MODE)) {
     link_patch(cpu, link, load<u64>(cpu, BLOCK), target, b);
     return b;
   }

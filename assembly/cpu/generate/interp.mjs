@@ -40,7 +40,7 @@ import { xchg_generic } from '../exchange';
 import { imul64, imul_generic, muldiv } from '../muldiv';
 import { shift_generic } from '../shift';
 import {
-  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_CACHE, translated,
+  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_BLOCK, JUMP_CACHE, JUMP_GEN, translated,
 } from '../../uop/blocks';
 import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../../vcpu/fault';
@@ -55,7 +55,7 @@ import { JIT_CHECK, jit_enter, jit_on } from '../../uop/enter';
 import { stack_op } from '../stackops';
 import { STRING_AGAIN, string_op } from '../string';
 import { sys_op } from '../sysops';
-import { tlb_slot } from '../../memory/tlb';
+import { TLB_ADDEND, TLB_WRITE, tlb_slot } from '../../memory/tlb';
 import { ea, ea_bd, U_A, U_B, U_DISP, U_IMM, U_IP, U_OP, UOP_SIZE } from '../../uop/uop';
 
 const PAGE: u64 = ~0xfff;
@@ -137,8 +137,8 @@ ${list.map((o, i) => `      // ${o.name}\n      case ${i}: ${o.body}${/(continue
           target = changetype<Cpu>(cpu).rip;
         }
         const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
-        blk = load<u32>(e, 8);
-        if (load<u64>(e) == target && blk != 0 && load<u32>(e, 12) == load<u32>(cpu, TLB_GEN) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
+        blk = load<u32>(e, JUMP_BLOCK);
+        if (load<u64>(e) == target && blk != 0 && load<u32>(e, JUMP_GEN) == load<u32>(cpu, TLB_GEN) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
         store<u32>(cpu, 0, BLOCK_CURRENT);
         changetype<Cpu>(cpu).rip = target;
         return left;

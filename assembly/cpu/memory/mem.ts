@@ -12,7 +12,7 @@ import { access_seen, page_seen } from './watch';
 import { mmio_read, mmio_write, phys_read } from './mmio';
 import { ACC_R, ACC_W, mmu_pa, PA_FAULT } from './mmu';
 import { Cpu, CPU_BOUNCE } from '../vcpu/state';
-import { tlb_slot, tlb_sys } from './tlb';
+import { TLB_ADDEND, TLB_WRITE, tlb_slot, tlb_sys } from './tlb';
 
 const PAGE: u64 = ~0xfff;
 /** Code mark of the page of linear-memory offset p: load<u8>(p >> 12, MARK). */
@@ -44,36 +44,36 @@ function watched_page(cpu: usize, va: u64): bool {
 @inline
 export function rd8(cpu: usize, va: u64): u32 {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e) == (va & PAGE)) return load<u8>(<usize>va + load<u32>(e, 24));
+  if (load<u64>(e) == (va & PAGE)) return load<u8>(<usize>va + load<u32>(e, TLB_ADDEND));
   return <u32>rd_slow(cpu, load<u32>(cpu, TLB), va, 1);
 }
 
 @inline
 export function rd16(cpu: usize, va: u64): u32 {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e) == ((va + 1) & PAGE)) return load<u16>(<usize>va + load<u32>(e, 24));
+  if (load<u64>(e) == ((va + 1) & PAGE)) return load<u16>(<usize>va + load<u32>(e, TLB_ADDEND));
   return <u32>rd_slow(cpu, load<u32>(cpu, TLB), va, 2);
 }
 
 @inline
 export function rd32(cpu: usize, va: u64): u32 {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e) == ((va + 3) & PAGE)) return load<u32>(<usize>va + load<u32>(e, 24));
+  if (load<u64>(e) == ((va + 3) & PAGE)) return load<u32>(<usize>va + load<u32>(e, TLB_ADDEND));
   return <u32>rd_slow(cpu, load<u32>(cpu, TLB), va, 4);
 }
 
 @inline
 export function rd64(cpu: usize, va: u64): u64 {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e) == ((va + 7) & PAGE)) return load<u64>(<usize>va + load<u32>(e, 24));
+  if (load<u64>(e) == ((va + 7) & PAGE)) return load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
   return rd_slow(cpu, load<u32>(cpu, TLB), va, 8);
 }
 
 @inline
 export function wr8(cpu: usize, va: u64, v: u32): void {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == (va & PAGE)) {
-    const p = <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == (va & PAGE)) {
+    const p = <usize>va + load<u32>(e, TLB_ADDEND);
     store<u8>(p, v);
     if (load<u8>(p >> 12, MARK)) code_write(cpu, <u32>(p - RAM_BASE), 1);
   } else wr_slow(cpu, load<u32>(cpu, TLB), va, v, 1);
@@ -82,8 +82,8 @@ export function wr8(cpu: usize, va: u64, v: u32): void {
 @inline
 export function wr16(cpu: usize, va: u64, v: u32): void {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == ((va + 1) & PAGE)) {
-    const p = <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == ((va + 1) & PAGE)) {
+    const p = <usize>va + load<u32>(e, TLB_ADDEND);
     store<u16>(p, v);
     if (load<u8>(p >> 12, MARK)) code_write(cpu, <u32>(p - RAM_BASE), 2);
   } else wr_slow(cpu, load<u32>(cpu, TLB), va, v, 2);
@@ -92,8 +92,8 @@ export function wr16(cpu: usize, va: u64, v: u32): void {
 @inline
 export function wr32(cpu: usize, va: u64, v: u32): void {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == ((va + 3) & PAGE)) {
-    const p = <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == ((va + 3) & PAGE)) {
+    const p = <usize>va + load<u32>(e, TLB_ADDEND);
     store<u32>(p, v);
     if (load<u8>(p >> 12, MARK)) code_write(cpu, <u32>(p - RAM_BASE), 4);
   } else wr_slow(cpu, load<u32>(cpu, TLB), va, v, 4);
@@ -102,8 +102,8 @@ export function wr32(cpu: usize, va: u64, v: u32): void {
 @inline
 export function wr64(cpu: usize, va: u64, v: u64): void {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-    const p = <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+    const p = <usize>va + load<u32>(e, TLB_ADDEND);
     store<u64>(p, v);
     if (load<u8>(p >> 12, MARK)) code_write(cpu, <u32>(p - RAM_BASE), 8);
   } else wr_slow(cpu, load<u32>(cpu, TLB), va, v, 8);
@@ -183,7 +183,7 @@ export function wr8_sys(cpu: usize, va: u64, v: u32): void {
 @inline
 export function ptr_r(cpu: usize, va: u64, size: u32): usize {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, 24);
+  if (load<u64>(e) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, TLB_ADDEND);
   return ptr_r_slow(cpu, va, size);
 }
 
@@ -191,7 +191,7 @@ export function ptr_r(cpu: usize, va: u64, size: u32): usize {
 @inline
 export function ptr_w(cpu: usize, va: u64, size: u32): usize {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, TLB_ADDEND);
   return ptr_w_slow(cpu, va, size, false);
 }
 
@@ -199,7 +199,7 @@ export function ptr_w(cpu: usize, va: u64, size: u32): usize {
 @inline
 export function ptr_rw(cpu: usize, va: u64, size: u32): usize {
   const e = tlb_slot(load<u32>(cpu, TLB), va);
-  if (load<u64>(e, 8) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, 24);
+  if (load<u64>(e, TLB_WRITE) == ((va + (size - 1)) & PAGE)) return <usize>va + load<u32>(e, TLB_ADDEND);
   return ptr_w_slow(cpu, va, size, true);
 }
 

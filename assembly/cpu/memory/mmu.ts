@@ -9,7 +9,7 @@ import { page_seen } from './watch';
 import { check_page } from './keep';
 import { raise, X_GP, X_PF, X_UD } from '../vcpu/fault';
 import { FAULT_EXCEPTION, Cpu } from '../vcpu/state';
-import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_GLOBAL, tlb_slot, tlb_user } from './tlb';
+import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_ADDEND, TLB_EXEC, TLB_GLOBAL, TLB_WRITE, tlb_slot, tlb_user } from './tlb';
 
 // Access kinds are the page-fault error code's bits (SDM Vol. 3A §4.7).
 export const ACC_R: u32 = 0;
@@ -194,8 +194,8 @@ export function mmu_walk(cpu: usize, table: usize, va: u64, acc: u32): u64 {
 /** Physical address of `va` for access `acc` at the privilege that `table` stands for; PA_FAULT with the exception set. */
 export function mmu_pa(cpu: usize, table: usize, va: u64, acc: u32): u64 {
   const e = tlb_slot(table, va);
-  const tag = load<u64>(e + (acc == ACC_R ? 0 : acc == ACC_W ? 8 : 16));
-  if (tag == (va & ~0xfff)) return <u64>(<u32>va + load<u32>(e, 24) - RAM_BASE);
+  const tag = load<u64>(e + (acc == ACC_R ? 0 : acc == ACC_W ? TLB_WRITE : TLB_EXEC));
+  if (tag == (va & ~0xfff)) return <u64>(<u32>va + load<u32>(e, TLB_ADDEND) - RAM_BASE);
   return mmu_walk(cpu, table, va, acc);
 }
 
@@ -207,7 +207,7 @@ export function mmu_fetch(cpu: usize, va: u64): u64 {
   const c = changetype<Cpu>(cpu);
   const table: usize = c.tlb;
   const e = tlb_slot(table, va);
-  if (load<u64>(e, 16) == (va & ~0xfff)) return <u64>(<u32>va + load<u32>(e, 24) - RAM_BASE);
+  if (load<u64>(e, TLB_EXEC) == (va & ~0xfff)) return <u64>(<u32>va + load<u32>(e, TLB_ADDEND) - RAM_BASE);
   const pa = mmu_walk(cpu, table, va, ACC_X);
   if (pa != PA_FAULT && pa >= c.ram_size) {
     raise(cpu, X_UD, 0);

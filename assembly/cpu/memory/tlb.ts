@@ -19,6 +19,12 @@ export const TLB_TABLE: u32 = TLB_ENTRIES * 32;
 export const TLB_LISTS: u32 = CPU_TLB + 2 * TLB_TABLE; // 2 × 1,024 × u16
 export const TAG_NONE: u64 = 0xffff_ffff_ffff_ffff;
 
+// Offsets in an entry; the read tag is at 0.
+export const TLB_WRITE: usize = 8;
+export const TLB_EXEC: usize = 16;
+export const TLB_ADDEND: usize = 24;
+export const TLB_FLAGS: usize = 28;
+
 export const TLB_LISTED: u32 = 1;
 export const TLB_GLOBAL: u32 = 2;
 export const TLB_2M: u32 = 4;
@@ -59,8 +65,8 @@ function hash_1g(va: u64): u64 {
 @inline
 function drop(e: usize): void {
   store<u64>(e, TAG_NONE);
-  store<u64>(e, TAG_NONE, 8);
-  store<u64>(e, TAG_NONE, 16);
+  store<u64>(e, TAG_NONE, TLB_WRITE);
+  store<u64>(e, TAG_NONE, TLB_EXEC);
 }
 
 /** Empties both tables whatever they hold: before the first use. */
@@ -68,7 +74,7 @@ export function tlb_init(cpu: usize): void {
   for (let i: u32 = 0; i < 2 * TLB_ENTRIES; i++) {
     const e = cpu + CPU_TLB + (i << 5);
     drop(e);
-    store<u64>(e, 0, 24);
+    store<u64>(e, 0, TLB_ADDEND);
   }
   const c = changetype<Cpu>(cpu);
   c.tlb_used_user = 0;
@@ -82,16 +88,16 @@ export function tlb_init(cpu: usize): void {
 export function tlb_enter(cpu: usize, table: usize, page: u64, addend: u32, write: bool, exec: bool, flags: u32): void {
   const c = changetype<Cpu>(cpu);
   const e = tlb_slot(table, page);
-  if (!(load<u32>(e, 28) & TLB_LISTED)) {
+  if (!(load<u32>(e, TLB_FLAGS) & TLB_LISTED)) {
     const slot = (e - table) >> 5;
     if (table == tlb_user(cpu)) store<u16>(cpu + TLB_LISTS + (c.tlb_used_user++ << 1), <u16>slot);
     else store<u16>(cpu + TLB_LISTS + 2 * TLB_ENTRIES + (c.tlb_used_sys++ << 1), <u16>slot);
   }
   store<u64>(e, page);
-  store<u64>(e, write ? page : TAG_NONE, 8);
-  store<u64>(e, exec ? page : TAG_NONE, 16);
-  store<u32>(e, addend, 24);
-  store<u32>(e, flags | TLB_LISTED, 28);
+  store<u64>(e, write ? page : TAG_NONE, TLB_WRITE);
+  store<u64>(e, exec ? page : TAG_NONE, TLB_EXEC);
+  store<u32>(e, addend, TLB_ADDEND);
+  store<u32>(e, flags | TLB_LISTED, TLB_FLAGS);
   if (flags & TLB_2M) c.large_2m |= hash_2m(page);
   if (flags & TLB_1G) c.large_1g |= hash_1g(page);
 }
@@ -103,7 +109,7 @@ function flush_table(cpu: usize, table: usize, list: usize, used: u32, keepGloba
   for (let i: u32 = 0; i < used; i++) {
     const slot = load<u16>(list + (i << 1));
     const e = table + ((<u32>slot) << 5);
-    const flags = load<u32>(e, 28);
+    const flags = load<u32>(e, TLB_FLAGS);
     const page = load<u64>(e);
     if (keepGlobal && flags & TLB_GLOBAL && page != TAG_NONE) {
       store<u16>(list + (kept << 1), slot);
@@ -112,7 +118,7 @@ function flush_table(cpu: usize, table: usize, list: usize, used: u32, keepGloba
       if (flags & TLB_1G) c.large_1g |= hash_1g(page);
     } else {
       drop(e);
-      store<u32>(e, 0, 28);
+      store<u32>(e, 0, TLB_FLAGS);
     }
   }
   return kept;
@@ -135,7 +141,7 @@ function drop_page(e: usize, page: u64): void {
 function drop_pieces(table: usize, list: usize, used: u32, va: u64): void {
   for (let i: u32 = 0; i < used; i++) {
     const e = table + ((<u32>load<u16>(list + (i << 1))) << 5);
-    const flags = load<u32>(e, 28);
+    const flags = load<u32>(e, TLB_FLAGS);
     const other = load<u64>(e) ^ va;
     if ((flags & TLB_2M && other >> 21 == 0) || (flags & TLB_1G && other >> 30 == 0)) drop(e);
   }

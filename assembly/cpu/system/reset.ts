@@ -25,7 +25,7 @@ import { pit_reset } from '../chips/pit';
 import { seg_set, set_cpl } from '../memory/segment';
 import { CHIP_CPUS, CHIP_LOCK, CHIP_TIME, cpu_at, cpu_signal } from '../vcpu/smp';
 import {
-  Cpu, CPU_LAPIC, CPU_SEGS, PEND_KICK, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR,
+  Cpu, CPU_FPR, CPU_LAPIC, CPU_SEGS, CPU_STATS, CPU_XMM, PEND_KICK, SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_LDTR, SEG_SS, SEG_TR,
 } from '../vcpu/state';
 import { IRQCHIP_SIZE, VCPU_MAX } from '../../core/layout';
 import { tlb_flush_all, tlb_init } from '../memory/tlb';
@@ -225,8 +225,8 @@ export function cpu_field(id: u32): u32 {
     case FIELD_GPR: return 0;
     case FIELD_RIP: return <u32>offsetof<Cpu>('rip');
     case FIELD_SEGS: return CPU_SEGS;
-    case FIELD_XMM: return 0x500;
-    case FIELD_FPR: return 0x600;
+    case FIELD_XMM: return CPU_XMM;
+    case FIELD_FPR: return CPU_FPR;
     case FIELD_CR0: return <u32>offsetof<Cpu>('cr0');
     case FIELD_CR2: return <u32>offsetof<Cpu>('cr2');
     case FIELD_CR3: return <u32>offsetof<Cpu>('cr3');
@@ -236,7 +236,7 @@ export function cpu_field(id: u32): u32 {
     case FIELD_CPL: return <u32>offsetof<Cpu>('cpl');
     case FIELD_PENDING: return <u32>offsetof<Cpu>('pending');
     case FIELD_WAKE: return <u32>offsetof<Cpu>('wake');
-    case FIELD_STATS: return 0x2000;
+    case FIELD_STATS: return CPU_STATS;
     case FIELD_HALTED: return <u32>offsetof<Cpu>('halted');
     case FIELD_KERNEL_GS: return <u32>offsetof<Cpu>('kernel_gs_base');
     case FIELD_GDTR: return <u32>offsetof<Cpu>('gdtr_base');

@@ -34,6 +34,8 @@ export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
 /** Jump cache: 4,096 × { u64 va, u32 block, u32 tlb_gen }, for targets not known at decode time. */
 export const JUMP_CACHE: u32 = CPU_PRIVATE;
 export const JUMP_ENTRIES: u32 = 4096;
+export const JUMP_BLOCK: usize = 8;
+export const JUMP_GEN: usize = 12;
 
 /** Block-cache variables, behind the jump cache. */
 export const PRIVATE_VARS: u32 = CPU_PRIVATE + 0x1_0000;

@@ -7,7 +7,7 @@ import { xchg_generic } from '../exchange';
 import { imul64, imul_generic, muldiv } from '../muldiv';
 import { shift_generic } from '../shift';
 import {
-  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_CACHE, translated,
+  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_BLOCK, JUMP_CACHE, JUMP_GEN, translated,
 } from '../../uop/blocks';
 import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../../vcpu/fault';
@@ -22,7 +22,7 @@ import { JIT_CHECK, jit_enter, jit_on } from '../../uop/enter';
 import { stack_op } from '../stackops';
 import { STRING_AGAIN, string_op } from '../string';
 import { sys_op } from '../sysops';
-import { tlb_slot } from '../../memory/tlb';
+import { TLB_ADDEND, TLB_WRITE, tlb_slot } from '../../memory/tlb';
 import { ea, ea_bd, U_A, U_B, U_DISP, U_IMM, U_IP, U_OP, UOP_SIZE } from '../../uop/uop';
 
 const PAGE: u64 = ~0xfff;
@@ -93,7 +93,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         store<u64>(cpu, sp, RSP); link = u + UOP_SIZE; off = load<i32>(u, U_DISP); break; }
       // RET
       case 6: { const sp = load<u64>(cpu, RSP); const va = sp; const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; }
         if (!canonical(v)) { raise_gp(cpu); break; }
         store<u64>(cpu, sp + 8 + load<u32>(u, U_IMM), RSP); target = v; how = 1; break; }
@@ -101,7 +101,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 7: { target = load<u64>(cpu + load<u8>(u, U_A)); if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }
       // JMP_M
       case 8: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } target = v; if (!canonical(target)) { raise_gp(cpu); break; } how = 1; break; }
       // CALL_R
       case 9: { const to = load<u64>(cpu + load<u8>(u, U_A)); const sp = load<u64>(cpu, RSP) - 8;
@@ -112,7 +112,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         store<u64>(cpu, sp, RSP); target = to; how = 1; break; }
       // CALL_M
       case 10: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const to = v; const sp = load<u64>(cpu, RSP) - 8;
         wr64(cpu, sp, load<u64>(cpu, BLOCK) + load<u16>(u, U_IP));
         if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;
@@ -319,147 +319,147 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 109: store<u16>(cpu + load<u8>(u, U_A), load<u16>(u, U_DISP)); u += UOP_SIZE; continue;
       // LD64
       case 110: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LD32
       case 111: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <u64>load<u32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <u64>load<u32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LDZX8
       case 112: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == (va & PAGE)) v = <u64>load<u8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <u64>load<u8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // ST64
       case 113: { const x = load<u64>(cpu + load<u8>(u, U_A)); const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u64>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 8);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 8); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // ST32
       case 114: { const x = load<u32>(cpu + load<u8>(u, U_A)); const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 3) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 3) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u32>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 4);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 4); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // ST8
       case 115: { const x = load<u8>(cpu + load<u8>(u, U_A)); const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == (va & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == (va & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u8>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 1);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 1); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // LD64_BD
       case 116: { const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LD32_BD
       case 117: { const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <u64>load<u32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <u64>load<u32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LDZX8_BD
       case 118: { const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == (va & PAGE)) v = <u64>load<u8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <u64>load<u8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // ST64_BD
       case 119: { const x = load<u64>(cpu + load<u8>(u, U_A)); const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u64>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 8);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 8); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // ST32_BD
       case 120: { const x = load<u32>(cpu + load<u8>(u, U_A)); const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 3) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 3) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u32>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 4);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 4); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // ST8_BD
       case 121: { const x = load<u8>(cpu + load<u8>(u, U_A)); const va = ea_bd(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == (va & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == (va & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u8>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 1);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 1); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // LD8
       case 122: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u32;
-        if (load<u64>(e) == (va & PAGE)) v = <u32>load<u8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <u32>load<u8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u32><u8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u8>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LD16
       case 123: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u32;
-        if (load<u64>(e) == ((va + 1) & PAGE)) v = <u32>load<u16>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 1) & PAGE)) v = <u32>load<u16>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u32><u16>rd_slow(cpu, tlb, va, 2); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u16>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // ST16
       case 124: { const x = load<u16>(cpu + load<u8>(u, U_A)); const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 1) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 1) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u16>(p, x);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 2);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(x), 2); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // STI8
       case 125: { const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == (va & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == (va & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u8>(p, load<u8>(u, U_IMM));
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 1);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(load<u8>(u, U_IMM)), 1); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // STI16
       case 126: { const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 1) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 1) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u16>(p, load<u16>(u, U_IMM));
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 2);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(load<u16>(u, U_IMM)), 2); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // STI32
       case 127: { const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 3) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 3) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u32>(p, load<u32>(u, U_IMM));
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 4);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(load<u32>(u, U_IMM)), 4); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // STI64
       case 128: { const va = ea(cpu, u); const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u64>(p, <u64><i64>load<i32>(u, U_IMM));
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 8);  if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(<u64><i64>load<i32>(u, U_IMM)), 8); if (load<u32>(cpu, FAULT)) {  break; } }
          u += UOP_SIZE; continue; }
       // LDZX16
       case 129: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 1) & PAGE)) v = <u64>load<u16>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 1) & PAGE)) v = <u64>load<u16>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u16>rd_slow(cpu, tlb, va, 2); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64>v); u += UOP_SIZE; continue; }
       // LDSX8_32
       case 130: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64><u32>v); u += UOP_SIZE; continue; }
       // LDSX16_32
       case 131: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 1) & PAGE)) v = <i32>load<i16>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 1) & PAGE)) v = <i32>load<i16>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i16>rd_slow(cpu, tlb, va, 2); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64><u32>v); u += UOP_SIZE; continue; }
       // LDSX8_64
       case 132: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == (va & PAGE)) v = <i64>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i64>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64>v); u += UOP_SIZE; continue; }
       // LDSX16_64
       case 133: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 1) & PAGE)) v = <i64>load<i16>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 1) & PAGE)) v = <i64>load<i16>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i16>rd_slow(cpu, tlb, va, 2); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64>v); u += UOP_SIZE; continue; }
       // LDSX32_64
       case 134: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i64>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i64>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu + load<u8>(u, U_A), <u64>v); u += UOP_SIZE; continue; }
       // MOVZX8
       case 135: store<u64>(cpu + load<u8>(u, U_A), <u64>load<u8>(cpu + load<u8>(u, U_B))); u += UOP_SIZE; continue;
@@ -487,27 +487,27 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 146: store<u16>(cpu + load<u8>(u, U_A), <u16>ea_offset(cpu, u)); u += UOP_SIZE; continue;
       // PUSH64
       case 147: { const v = load<u64>(cpu + load<u8>(u, U_A)); const sp = load<u64>(cpu, RSP) - 8; const va = sp; const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u64>(p, v);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 8); store<u64>(cpu, sp, RSP); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(v), 8); if (load<u32>(cpu, FAULT)) { if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; store<u64>(cpu, sp, RSP); break; } }
         store<u64>(cpu, sp, RSP); u += UOP_SIZE; continue; }
       // PUSH64_I
       case 148: { const v = <u64><i64>load<i32>(u, U_DISP); const sp = load<u64>(cpu, RSP) - 8; const va = sp; const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == ((va + 7) & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == ((va + 7) & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u64>(p, v);
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), 8); store<u64>(cpu, sp, RSP); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
         } else { wr_slow(cpu, tlb, va, <u64>(v), 8); if (load<u32>(cpu, FAULT)) { if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; store<u64>(cpu, sp, RSP); break; } }
         store<u64>(cpu, sp, RSP); u += UOP_SIZE; continue; }
       // POP64
       case 149: { const sp = load<u64>(cpu, RSP); const va = sp; const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu, sp + 8, RSP); store<u64>(cpu + load<u8>(u, U_A), v); u += UOP_SIZE; continue; }
       // LEAVE64
       case 150: { const sp = load<u64>(cpu, RBP); const va = sp; const e = tlb_slot(tlb, va); let v: u64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <u64>load<u64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <u64><u64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } store<u64>(cpu, sp + 8, RSP); store<u64>(cpu, v, RBP); u += UOP_SIZE; continue; }
       // XCHG_RR64
       case 151: { const a = load<u64>(cpu + load<u8>(u, U_A)); store<u64>(cpu + load<u8>(u, U_A), load<u64>(cpu + load<u8>(u, U_B))); store<u64>(cpu + load<u8>(u, U_B), a); u += UOP_SIZE; continue; }
@@ -597,75 +597,75 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 193: { const a = load<i64>(cpu + load<u8>(u, U_A)); const b = <i64>load<i32>(u, U_DISP); const r = a & b; flags_logic(cpu, r);  u += UOP_SIZE; continue; }
       // ADD_RM32
       case 194: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a + b; flags_lazy(cpu, FLAG_ADD, <i64>r, <i64>a, <i64>b); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // ADD_RM64
       case 195: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a + b; flags_lazy(cpu, FLAG_ADD, r, a, b); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // OR_RM32
       case 196: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a | b; flags_logic(cpu, <i64>r); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // OR_RM64
       case 197: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a | b; flags_logic(cpu, r); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // ADC_RM32
       case 198: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = <i32>alu_carry(cpu, false, <i64>a, <i64>b, true); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // ADC_RM64
       case 199: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = <i64>alu_carry(cpu, false, a, b, false); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SBB_RM32
       case 200: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = <i32>alu_carry(cpu, true, <i64>a, <i64>b, true); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SBB_RM64
       case 201: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = <i64>alu_carry(cpu, true, a, b, false); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // AND_RM32
       case 202: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, <i64>r); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // AND_RM64
       case 203: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, r); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SUB_RM32
       case 204: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, <i64>r, <i64>a, <i64>b); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SUB_RM64
       case 205: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, r, a, b); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // XOR_RM32
       case 206: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a ^ b; flags_logic(cpu, <i64>r); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // XOR_RM64
       case 207: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a ^ b; flags_logic(cpu, r); store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // CMP_RM32
       case 208: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, <i64>r, <i64>a, <i64>b);  u += UOP_SIZE; continue; }
       // CMP_RM64
       case 209: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, r, a, b);  u += UOP_SIZE; continue; }
       // TEST_RM32
       case 210: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, <i64>r);  u += UOP_SIZE; continue; }
       // TEST_RM64
       case 211: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, r);  u += UOP_SIZE; continue; }
       // ADD_RR32_NF
       case 212: { const a = load<i32>(cpu + load<u8>(u, U_A)); const b = load<i32>(cpu + load<u8>(u, U_B)); const r = a + b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
@@ -725,59 +725,59 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 239: u += UOP_SIZE; continue;
       // ADD_RM32_NF
       case 240: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a + b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // ADD_RM64_NF
       case 241: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a + b;  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // OR_RM32_NF
       case 242: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a | b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // OR_RM64_NF
       case 243: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a | b;  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // AND_RM32_NF
       case 244: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a & b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // AND_RM64_NF
       case 245: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a & b;  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // SUB_RM32_NF
       case 246: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a - b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // SUB_RM64_NF
       case 247: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a - b;  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // XOR_RM32_NF
       case 248: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a ^ b;  store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
       // XOR_RM64_NF
       case 249: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = load<i64>(cpu + load<u8>(u, U_A)); const r = a ^ b;  store<i64>(cpu + load<u8>(u, U_A), r); u += UOP_SIZE; continue; }
       // CMP_RM32_NF
       case 250: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; }  u += UOP_SIZE; continue; }
       // CMP_RM64_NF
       case 251: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; }  u += UOP_SIZE; continue; }
       // TEST_RM32_NF
       case 252: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; }  u += UOP_SIZE; continue; }
       // TEST_RM64_NF
       case 253: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; }  u += UOP_SIZE; continue; }
       // ADD_MR32
       case 254: { const va = ea(cpu, u); const p = ptr_rw(cpu, va, 4); if (p == 0) break;
@@ -823,19 +823,19 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         const a = load<i64>(p); const b = load<i64>(cpu + load<u8>(u, U_A)); const r = a ^ b; flags_logic(cpu, r); store<i64>(p, r); ptr_w_done(cpu, p, va, 8); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
       // CMP_MR32
       case 268: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = load<i32>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, <i64>r, <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // CMP_MR64
       case 269: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = load<i64>(cpu + load<u8>(u, U_A)); const r = a - b; flags_lazy(cpu, FLAG_SUB, r, a, b); u += UOP_SIZE; continue; }
       // TEST_MR32
       case 270: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = load<i32>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, <i64>r); u += UOP_SIZE; continue; }
       // TEST_MR64
       case 271: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = load<i64>(cpu + load<u8>(u, U_A)); const r = a & b; flags_logic(cpu, r); u += UOP_SIZE; continue; }
       // ADD_MI32
       case 272: { const va = ea(cpu, u); const p = ptr_rw(cpu, va, 4); if (p == 0) break;
@@ -881,19 +881,19 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         const a = load<i64>(p); const b = <i64>load<i32>(u, U_IMM); const r = a ^ b; flags_logic(cpu, r); store<i64>(p, r); ptr_w_done(cpu, p, va, 8); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
       // CMP_MI32
       case 286: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i32>(u, U_IMM); const r = a - b; flags_lazy(cpu, FLAG_SUB, <i64>r, <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // CMP_MI64
       case 287: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i64>load<i32>(u, U_IMM); const r = a - b; flags_lazy(cpu, FLAG_SUB, r, a, b); u += UOP_SIZE; continue; }
       // TEST_MI32
       case 288: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 3) & PAGE)) v = <i32>load<i32>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i32>rd_slow(cpu, tlb, va, 4); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i32>(u, U_IMM); const r = a & b; flags_logic(cpu, <i64>r); u += UOP_SIZE; continue; }
       // TEST_MI64
       case 289: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i64;
-        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == ((va + 7) & PAGE)) v = <i64>load<i64>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i64><i64>rd_slow(cpu, tlb, va, 8); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i64>load<i32>(u, U_IMM); const r = a & b; flags_logic(cpu, r); u += UOP_SIZE; continue; }
       // CMP_RR8
       case 290: { const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); const b = <i32>load<i8>(cpu + load<u8>(u, U_B)); flags_lazy(cpu, FLAG_SUB, <i64><i8>(a - b), <i64>a, <i64>b); u += UOP_SIZE; continue; }
@@ -901,15 +901,15 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 291: { const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); const b = <i32>load<i8>(u, U_DISP); flags_lazy(cpu, FLAG_SUB, <i64><i8>(a - b), <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // CMP_RM8
       case 292: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); flags_lazy(cpu, FLAG_SUB, <i64><i8>(a - b), <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // CMP_MR8
       case 293: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i8>(cpu + load<u8>(u, U_A)); flags_lazy(cpu, FLAG_SUB, <i64><i8>(a - b), <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // CMP_MI8
       case 294: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i8>(u, U_IMM); flags_lazy(cpu, FLAG_SUB, <i64><i8>(a - b), <i64>a, <i64>b); u += UOP_SIZE; continue; }
       // TEST_RR8
       case 295: { const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); const b = <i32>load<i8>(cpu + load<u8>(u, U_B)); flags_logic(cpu, <i64>(a & b)); u += UOP_SIZE; continue; }
@@ -917,15 +917,15 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 296: { const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); const b = <i32>load<i8>(u, U_DISP); flags_logic(cpu, <i64>(a & b)); u += UOP_SIZE; continue; }
       // TEST_RM8
       case 297: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const b = v; const a = <i32>load<i8>(cpu + load<u8>(u, U_A)); flags_logic(cpu, <i64>(a & b)); u += UOP_SIZE; continue; }
       // TEST_MR8
       case 298: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i8>(cpu + load<u8>(u, U_A)); flags_logic(cpu, <i64>(a & b)); u += UOP_SIZE; continue; }
       // TEST_MI8
       case 299: { const va = ea(cpu, u); const e = tlb_slot(tlb, va); let v: i32;
-        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (va & PAGE)) v = <i32>load<i8>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <i32><i8>rd_slow(cpu, tlb, va, 1); if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; } const a = v; const b = <i32>load<i8>(u, U_IMM); flags_logic(cpu, <i64>(a & b)); u += UOP_SIZE; continue; }
       // INC_R32
       case 300: { const a = load<i32>(cpu + load<u8>(u, U_A)); const r = a + 1; flags_lazy(cpu, FLAG_INC, <i64>r, <i64>a, get_cf(cpu)); store<u64>(cpu + load<u8>(u, U_A), <u64><u32>r); u += UOP_SIZE; continue; }
@@ -1124,8 +1124,8 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
           target = changetype<Cpu>(cpu).rip;
         }
         const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
-        blk = load<u32>(e, 8);
-        if (load<u64>(e) == target && blk != 0 && load<u32>(e, 12) == load<u32>(cpu, TLB_GEN) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
+        blk = load<u32>(e, JUMP_BLOCK);
+        if (load<u64>(e) == target && blk != 0 && load<u32>(e, JUMP_GEN) == load<u32>(cpu, TLB_GEN) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
         store<u32>(cpu, 0, BLOCK_CURRENT);
         changetype<Cpu>(cpu).rip = target;
         return left;

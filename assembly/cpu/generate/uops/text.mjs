@@ -31,15 +31,15 @@ const READ_FAULT = 'if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break;';
 export function read(type, size, ea, signed) {
   const lt = `${signed ? 'i' : 'u'}${size * 8}`;
   return `const va = ${ea}; const e = tlb_slot(tlb, va); let v: ${type};
-        if (load<u64>(e) == (${size === 1 ? 'va' : `(va + ${size - 1})`} & PAGE)) v = <${type}>load<${lt}>(<usize>va + load<u32>(e, 24));
+        if (load<u64>(e) == (${size === 1 ? 'va' : `(va + ${size - 1})`} & PAGE)) v = <${type}>load<${lt}>(<usize>va + load<u32>(e, TLB_ADDEND));
         else { v = <${type}><${lt}>rd_slow(cpu, tlb, va, ${size}); ${READ_FAULT} }`;
 }
 
 /** Stores \`v\` (an expression) of \`size\` bytes at \`ea\`, then \`commit\`. */
 export function write(size, ea, v, commit = '') {
   return `const va = ${ea}; const e = tlb_slot(tlb, va);
-        if (load<u64>(e, 8) == (${size === 1 ? 'va' : `(va + ${size - 1})`} & PAGE)) {
-          const p = <usize>va + load<u32>(e, 24);
+        if (load<u64>(e, TLB_WRITE) == (${size === 1 ? 'va' : `(va + ${size - 1})`} & PAGE)) {
+          const p = <usize>va + load<u32>(e, TLB_ADDEND);
           store<u${size * 8}>(p, ${v});
           if (load<u8>(p >> 12, MARK)) { code_write(cpu, <u32>(p - RAM_BASE), ${size}); ${commit} if (load<u32>(cpu, FAULT)) break; ${NEXT} }
         } else { wr_slow(cpu, tlb, va, <u64>(${v}), ${size}); if (load<u32>(cpu, FAULT)) { ${commit ? `if (load<u32>(cpu, FAULT) == FAULT_EXCEPTION) break; ${commit}` : ''} break; } }
