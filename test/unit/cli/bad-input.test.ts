@@ -126,7 +126,6 @@ const OPTIONS: readonly Case[] = [
   [['run', '--gpus', 'all', '@root', 'x'], 'USAGE', /--gpus of Docker is not supported yet/],
   [['run', '-v', '/a:/b', '@root', 'x'], 'USAGE', /-v \(--volume\) of Docker is not supported yet/],
   [['run', '--network', 'host', '@root', 'x'], 'USAGE', /--network host is not supported yet/],
-  [['run', '--pull', 'always', '@root', 'x'], 'USAGE', /--pull always is not supported yet/],
   [['boot', '--symbols', '@fifo'], 'SYMBOLS_OPEN', /regular file/],
   [['boot', '--symbols', '/dev/zero'], 'SYMBOLS_OPEN', /regular file/],
   [['run', '-it', '@root', 'x'], 'USAGE', /not a terminal/],
@@ -265,7 +264,7 @@ describe('bytes that are not UTF-8', () => {
     expect(shell(`X=$'\\xfe' $VMM run -e X ${at('root')} true`).stderr).toMatch(/variable X is not UTF-8: \\xfe/);
     expect(shell(`VMM_STORE=$'/tmp/\\xff' $VMM image ls`).stderr).toMatch(/variable VMM_STORE is not UTF-8/);
     // U+FFFD itself is UTF-8.
-    expect(shell("$VMM run no-such-image echo '\ufffd'").stderr).toMatch(/IMAGE_NOT_FOUND/);
+    expect(shell("$VMM run --pull never no-such-image echo '\ufffd'").stderr).toMatch(/IMAGE_NOT_FOUND/);
   });
 });
 
