@@ -1,5 +1,5 @@
 // npm runs this before `npm pack` (package.json, prepack): what the package has beside what set-up builds: types, the guest's compressed files,
-// and licences. docs/decisions/0012-package.md.
+// and licences. docs/decisions/0014-package.md.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { filesBelow, root, run } from './lib.mjs';
