@@ -9,7 +9,9 @@ import { page_seen } from './watch';
 import { check_page } from './keep';
 import { raise, X_GP, X_PF, X_UD } from '../vcpu/fault';
 import { FAULT_EXCEPTION, Cpu } from '../vcpu/state';
-import { PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_ADDEND, TLB_EXEC, TLB_GLOBAL, TLB_WRITE, tlb_slot, tlb_user } from './tlb';
+import {
+  PAGING_32, PAGING_4, PAGING_NONE, PAGING_PAE, tlb_enter, TLB_1G, TLB_2M, TLB_ADDEND, TLB_EXEC, TLB_GLOBAL, TLB_WRITE, tlb_slot, tlb_user,
+} from './tlb';
 
 // Access kinds are the page-fault error code's bits (SDM Vol. 3A §4.7).
 export const ACC_R: u32 = 0;
