@@ -10,80 +10,68 @@ export const FILES = {
     source: 'Linux Documentation/virt/kvm/api.rst, <linux/kvm.h>, <asm/kvm.h>, <asm/kvm_para.h>',
     headers: ['linux/kvm.h', 'asm/kvm_para.h'],
     constants: `KVM_API_VERSION
-      KVM_GET_API_VERSION KVM_CREATE_VM KVM_GET_MSR_INDEX_LIST KVM_CHECK_EXTENSION KVM_GET_VCPU_MMAP_SIZE KVM_GET_SUPPORTED_CPUID KVM_GET_MSR_FEATURE_INDEX_LIST
-      KVM_CREATE_VCPU KVM_GET_DIRTY_LOG KVM_SET_USER_MEMORY_REGION KVM_SET_TSS_ADDR KVM_SET_IDENTITY_MAP_ADDR KVM_CREATE_IRQCHIP KVM_IRQ_LINE
-      KVM_GET_IRQCHIP KVM_SET_IRQCHIP KVM_CREATE_PIT2 KVM_IRQFD KVM_IOEVENTFD KVM_SIGNAL_MSI KVM_SET_GSI_ROUTING KVM_SET_CLOCK KVM_GET_CLOCK KVM_ENABLE_CAP KVM_GET_STATS_FD
+      KVM_GET_API_VERSION KVM_CREATE_VM KVM_GET_MSR_INDEX_LIST KVM_CHECK_EXTENSION KVM_GET_VCPU_MMAP_SIZE KVM_GET_SUPPORTED_CPUID
+      KVM_CREATE_VCPU KVM_SET_USER_MEMORY_REGION KVM_SET_TSS_ADDR KVM_SET_IDENTITY_MAP_ADDR KVM_CREATE_IRQCHIP KVM_IRQ_LINE
+      KVM_GET_IRQCHIP KVM_SET_IRQCHIP KVM_IRQFD KVM_IOEVENTFD KVM_SET_CLOCK KVM_GET_CLOCK KVM_GET_STATS_FD
       KVM_RUN KVM_GET_REGS KVM_SET_REGS KVM_GET_SREGS KVM_SET_SREGS KVM_TRANSLATE KVM_GET_MSRS KVM_SET_MSRS KVM_GET_FPU KVM_SET_FPU
-      KVM_GET_LAPIC KVM_SET_LAPIC KVM_SET_CPUID2 KVM_GET_CPUID2 KVM_GET_MP_STATE KVM_SET_MP_STATE KVM_NMI KVM_SET_GUEST_DEBUG KVM_GET_VCPU_EVENTS KVM_SET_VCPU_EVENTS
-      KVM_GET_DEBUGREGS KVM_SET_DEBUGREGS KVM_GET_XSAVE KVM_SET_XSAVE KVM_GET_XCRS KVM_SET_XCRS KVM_SET_TSC_KHZ KVM_GET_TSC_KHZ KVM_KVMCLOCK_CTRL
-      KVM_CAP_IRQCHIP KVM_CAP_USER_MEMORY KVM_CAP_SET_TSS_ADDR KVM_CAP_EXT_CPUID KVM_CAP_NR_VCPUS KVM_CAP_NR_MEMSLOTS KVM_CAP_MP_STATE KVM_CAP_IRQFD KVM_CAP_PIT2 KVM_CAP_IOEVENTFD
-      KVM_CAP_SET_IDENTITY_MAP_ADDR KVM_CAP_ADJUST_CLOCK KVM_CAP_VCPU_EVENTS KVM_CAP_DEBUGREGS KVM_CAP_XSAVE KVM_CAP_TSC_CONTROL KVM_CAP_GET_TSC_KHZ KVM_CAP_MAX_VCPUS
-      KVM_CAP_TSC_DEADLINE_TIMER KVM_CAP_SYNC_REGS KVM_CAP_SIGNAL_MSI KVM_CAP_READONLY_MEM KVM_CAP_SPLIT_IRQCHIP KVM_CAP_IMMEDIATE_EXIT KVM_CAP_X86_DISABLE_EXITS KVM_CAP_BINARY_STATS_FD
-      KVM_CAP_SET_GUEST_DEBUG KVM_CAP_KVMCLOCK_CTRL
-      KVM_X86_DISABLE_EXITS_HLT KVM_X86_DISABLE_EXITS_PAUSE
+      KVM_GET_LAPIC KVM_SET_LAPIC KVM_SET_CPUID2 KVM_GET_MP_STATE KVM_SET_MP_STATE KVM_NMI KVM_SET_GUEST_DEBUG KVM_GET_VCPU_EVENTS KVM_SET_VCPU_EVENTS
+      KVM_GET_DEBUGREGS KVM_SET_DEBUGREGS KVM_GET_XSAVE KVM_SET_XSAVE KVM_GET_XCRS KVM_SET_XCRS KVM_GET_TSC_KHZ
+      KVM_CAP_IRQCHIP KVM_CAP_IRQFD KVM_CAP_IOEVENTFD
+      KVM_CAP_GET_TSC_KHZ
+      KVM_CAP_TSC_DEADLINE_TIMER KVM_CAP_IMMEDIATE_EXIT KVM_CAP_BINARY_STATS_FD
       KVM_MEM_LOG_DIRTY_PAGES KVM_MEM_READONLY
-      KVM_IOEVENTFD_FLAG_DATAMATCH KVM_IOEVENTFD_FLAG_PIO KVM_IOEVENTFD_FLAG_DEASSIGN KVM_IRQFD_FLAG_DEASSIGN KVM_IRQFD_FLAG_RESAMPLE
-      KVM_EXIT_UNKNOWN KVM_EXIT_EXCEPTION KVM_EXIT_IO KVM_EXIT_HYPERCALL KVM_EXIT_DEBUG KVM_EXIT_HLT KVM_EXIT_MMIO KVM_EXIT_IRQ_WINDOW_OPEN KVM_EXIT_SHUTDOWN
-      KVM_EXIT_FAIL_ENTRY KVM_EXIT_INTR KVM_EXIT_SET_TPR KVM_EXIT_INTERNAL_ERROR KVM_EXIT_SYSTEM_EVENT KVM_EXIT_IOAPIC_EOI KVM_EXIT_X86_RDMSR KVM_EXIT_X86_WRMSR
-      KVM_EXIT_IO_IN KVM_EXIT_IO_OUT
+      KVM_IOEVENTFD_FLAG_DATAMATCH KVM_IOEVENTFD_FLAG_PIO KVM_IOEVENTFD_FLAG_DEASSIGN KVM_IRQFD_FLAG_DEASSIGN
+      KVM_EXIT_FAIL_ENTRY KVM_EXIT_INTERNAL_ERROR
       KVM_INTERNAL_ERROR_EMULATION KVM_INTERNAL_ERROR_SIMUL_EX KVM_INTERNAL_ERROR_DELIVERY_EV KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON
-      KVM_MP_STATE_RUNNABLE KVM_MP_STATE_UNINITIALIZED KVM_MP_STATE_INIT_RECEIVED KVM_MP_STATE_HALTED KVM_MP_STATE_SIPI_RECEIVED
-      KVM_SYNC_X86_REGS KVM_SYNC_X86_SREGS KVM_SYNC_X86_EVENTS
+      KVM_MP_STATE_UNINITIALIZED KVM_MP_STATE_INIT_RECEIVED KVM_MP_STATE_HALTED
       KVM_GUESTDBG_ENABLE KVM_GUESTDBG_SINGLESTEP KVM_GUESTDBG_USE_SW_BP KVM_GUESTDBG_USE_HW_BP KVM_GUESTDBG_INJECT_DB KVM_GUESTDBG_INJECT_BP KVM_GUESTDBG_BLOCKIRQ KVM_CAP_SET_GUEST_DEBUG2
-      KVM_CPUID_FLAG_SIGNIFCANT_INDEX KVM_PIT_SPEAKER_DUMMY
       KVM_IRQCHIP_PIC_MASTER KVM_IRQCHIP_PIC_SLAVE KVM_IRQCHIP_IOAPIC
-      KVM_CPUID_SIGNATURE KVM_CPUID_FEATURES KVM_FEATURE_CLOCKSOURCE KVM_FEATURE_CLOCKSOURCE2 KVM_FEATURE_CLOCKSOURCE_STABLE_BIT KVM_FEATURE_STEAL_TIME KVM_FEATURE_PV_EOI
-      KVM_FEATURE_PV_UNHALT KVM_FEATURE_PV_TLB_FLUSH KVM_FEATURE_PV_SEND_IPI KVM_FEATURE_ASYNC_PF KVM_FEATURE_ASYNC_PF_VMEXIT KVM_FEATURE_ASYNC_PF_INT KVM_FEATURE_POLL_CONTROL
-      KVM_FEATURE_NOP_IO_DELAY KVM_FEATURE_PV_SCHED_YIELD KVM_FEATURE_MSI_EXT_DEST_ID
-      KVM_STATS_NAME_SIZE=128`,
+      KVM_CPUID_SIGNATURE`,
     structs: {
       'struct kvm_userspace_memory_region': 'slot flags guest_phys_addr memory_size userspace_addr',
       'struct kvm_regs': 'rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags',
       'struct kvm_segment': 'base limit selector type present dpl db s l g avl unusable',
       'struct kvm_sregs': 'cs ds es fs gs ss tr ldt gdt.base gdt.limit idt.base idt.limit cr0 cr2 cr3 cr4 cr8 efer apic_base interrupt_bitmap',
-      'struct kvm_run': `request_interrupt_window immediate_exit exit_reason ready_for_interrupt_injection if_flag flags cr8 apic_base hw.hardware_exit_reason
-        fail_entry.hardware_entry_failure_reason fail_entry.cpu io.direction io.size io.port io.count io.data_offset mmio.phys_addr mmio.data mmio.len mmio.is_write
-        internal.suberror internal.ndata internal.data emulation_failure.flags emulation_failure.insn_size emulation_failure.insn_bytes system_event.type debug.arch.exception debug.arch.pc debug.arch.dr6 kvm_valid_regs kvm_dirty_regs s.regs.regs s.regs.sregs`,
+      'struct kvm_run': `immediate_exit exit_reason flags hw.hardware_exit_reason
+        fail_entry.hardware_entry_failure_reason
+        internal.suberror internal.ndata internal.data emulation_failure.flags emulation_failure.insn_size emulation_failure.insn_bytes debug.arch.exception debug.arch.pc debug.arch.dr6`,
       'struct kvm_cpuid_entry2': 'function index flags eax ebx ecx edx',
       'struct kvm_cpuid2': 'nent entries',
       'struct kvm_msr_entry': 'index data',
       'struct kvm_msrs': 'nmsrs entries',
       'struct kvm_msr_list': 'nmsrs indices',
       'struct kvm_fpu': 'fpr fcw fsw ftwx last_opcode last_ip last_dp xmm mxcsr',
-      'struct kvm_lapic_state': 'regs',
-      'struct kvm_mp_state': 'mp_state',
-      'struct kvm_vcpu_events': 'exception.injected exception.nr interrupt.injected interrupt.nr nmi.injected nmi.pending sipi_vector flags',
-      'struct kvm_debugregs': 'db dr6 dr7 flags',
+      'struct kvm_lapic_state': '',
+      'struct kvm_mp_state': '',
+      'struct kvm_vcpu_events': 'flags',
+      'struct kvm_debugregs': 'flags',
       'struct kvm_guest_debug': 'control arch.debugreg',
-      'struct kvm_xsave': 'region',
-      'struct kvm_xcrs': 'nr_xcrs flags xcrs',
+      'struct kvm_xsave': '',
+      'struct kvm_xcrs': 'flags',
       'struct kvm_irq_level': 'irq level',
       'struct kvm_irqchip': 'chip_id chip',
       'struct kvm_ioapic_state': 'redirtbl',
-      'struct kvm_irqfd': 'fd gsi flags resamplefd',
+      'struct kvm_irqfd': 'fd gsi flags',
       'struct kvm_ioeventfd': 'datamatch addr len fd flags',
-      'struct kvm_pit_config': 'flags',
       'struct kvm_clock_data': 'clock flags',
-      'struct kvm_enable_cap': 'cap flags args',
-      'struct kvm_translation': 'linear_address physical_address valid writeable usermode',
-      'struct kvm_dirty_log': 'slot dirty_bitmap',
-      'struct kvm_stats_header': 'flags name_size num_desc id_offset desc_offset data_offset',
-      'struct kvm_stats_desc': 'flags exponent size offset name',
+      'struct kvm_translation': 'linear_address physical_address valid',
+      'struct kvm_stats_header': 'flags name_size num_desc desc_offset data_offset',
+      'struct kvm_stats_desc': 'flags size offset name',
     },
   },
   'vmm/host/uapi/io_uring.ts': {
     source: '<linux/io_uring.h>, io_uring_setup(2), io_uring_enter(2)',
     headers: ['linux/io_uring.h', 'sys/syscall.h'],
-    constants: `SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register
-      IORING_OP_NOP IORING_OP_READV IORING_OP_WRITEV IORING_OP_FSYNC IORING_OP_POLL_ADD IORING_OP_POLL_REMOVE IORING_OP_FALLOCATE IORING_OP_READ IORING_OP_WRITE IORING_OP_ASYNC_CANCEL
-      IORING_SETUP_SQPOLL IORING_SETUP_CQSIZE IORING_SETUP_CLAMP IORING_SETUP_COOP_TASKRUN IORING_SETUP_SINGLE_ISSUER IORING_SETUP_DEFER_TASKRUN
+    constants: `SYS_io_uring_setup SYS_io_uring_enter
+      IORING_OP_READV IORING_OP_WRITEV IORING_OP_FSYNC IORING_OP_POLL_ADD IORING_OP_READ IORING_OP_WRITE
+      IORING_SETUP_SINGLE_ISSUER IORING_SETUP_DEFER_TASKRUN
       IORING_SETUP_TASKRUN_FLAG IORING_SQ_TASKRUN
-      IORING_ENTER_GETEVENTS IORING_ENTER_SQ_WAKEUP IORING_FSYNC_DATASYNC IORING_FEAT_SINGLE_MMAP IORING_FEAT_NODROP
-      IORING_OFF_SQ_RING IORING_OFF_CQ_RING IORING_OFF_SQES IORING_POLL_ADD_MULTI IORING_CQE_F_MORE IOSQE_IO_LINK IOSQE_ASYNC IOSQE_FIXED_FILE IOSQE_CQE_SKIP_SUCCESS IORING_REGISTER_FILES IORING_REGISTER_BUFFERS`,
+      IORING_ENTER_GETEVENTS IORING_FSYNC_DATASYNC IORING_FEAT_SINGLE_MMAP IORING_FEAT_NODROP
+      IORING_OFF_SQ_RING IORING_OFF_SQES IORING_POLL_ADD_MULTI IORING_CQE_F_MORE IOSQE_CQE_SKIP_SUCCESS`,
     structs: {
       'struct io_uring_params': `sq_entries cq_entries flags sq_thread_cpu sq_thread_idle features wq_fd sq_off.head sq_off.tail sq_off.ring_mask sq_off.ring_entries sq_off.flags
         sq_off.dropped sq_off.array cq_off.head cq_off.tail cq_off.ring_mask cq_off.ring_entries cq_off.overflow cq_off.cqes`,
-      'struct io_uring_sqe': 'opcode flags ioprio fd off addr len rw_flags fsync_flags poll32_events user_data buf_index',
+      'struct io_uring_sqe': 'opcode flags fd off addr len rw_flags user_data',
       'struct io_uring_cqe': 'user_data res flags',
     },
   },
@@ -92,18 +80,18 @@ export const FILES = {
     headers: ['linux/seccomp.h', 'linux/filter.h', 'linux/audit.h'],
     constants: `BPF_LD BPF_W BPF_ABS BPF_JMP BPF_JA BPF_JEQ BPF_JGE BPF_JGT BPF_ALU BPF_AND BPF_K BPF_RET BPF_MAXINSNS
       SECCOMP_RET_KILL_PROCESS SECCOMP_RET_KILL_THREAD SECCOMP_RET_TRAP SECCOMP_RET_ERRNO SECCOMP_RET_TRACE SECCOMP_RET_LOG SECCOMP_RET_ALLOW SECCOMP_RET_DATA
-      SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW AUDIT_ARCH_X86_64 AUDIT_ARCH_I386`,
+      AUDIT_ARCH_X86_64 AUDIT_ARCH_I386`,
     structs: { 'struct seccomp_data': 'nr arch args' },
   },
   'vmm/host/uapi/lockdown.ts': {
     source: '<sys/syscall.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7))',
     headers: ['sys/syscall.h', 'linux/seccomp.h', 'linux/filter.h', 'linux/audit.h', 'linux/capability.h', 'linux/landlock.h', 'sched.h', 'fcntl.h', 'errno.h', 'sys/mman.h'],
     defines: ['_GNU_SOURCE'],
-    constants: `SYS_read SYS_write SYS_close SYS_fstat SYS_lstat SYS_stat SYS_poll SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_ioctl SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_access SYS_pipe SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise SYS_dup SYS_dup2 SYS_nanosleep SYS_getpid SYS_clone SYS_execve SYS_exit SYS_wait4 SYS_kill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_truncate SYS_ftruncate SYS_getdents SYS_getcwd SYS_readlink SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_sigaltstack SYS_prctl SYS_arch_prctl SYS_gettid SYS_tkill SYS_futex SYS_sched_getaffinity SYS_getdents64 SYS_restart_syscall SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_exit_group SYS_epoll_wait SYS_epoll_ctl SYS_tgkill SYS_openat SYS_newfstatat SYS_readlinkat SYS_faccessat SYS_ppoll SYS_set_robust_list SYS_fallocate SYS_eventfd2 SYS_epoll_create1 SYS_dup3 SYS_pipe2 SYS_preadv SYS_pwritev SYS_prlimit64 SYS_getcpu SYS_getrandom SYS_membarrier SYS_preadv2 SYS_pwritev2 SYS_statx SYS_rseq SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register SYS_clone3 SYS_close_range SYS_faccessat2 SYS_epoll_pwait SYS_epoll_pwait2 SYS_accept4 SYS_sendmsg SYS_recvmsg SYS_sendto SYS_recvfrom SYS_shutdown SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_unlink SYS_rt_sigtimedwait SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_sched_getparam SYS_sched_getscheduler SYS_get_mempolicy SYS_capset SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self
+    constants: `SYS_read SYS_write SYS_close SYS_fstat SYS_lstat SYS_stat SYS_poll SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_ioctl SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_access SYS_pipe SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise SYS_dup SYS_dup2 SYS_nanosleep SYS_getpid SYS_clone SYS_exit SYS_wait4 SYS_kill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_ftruncate SYS_getcwd SYS_readlink SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_sigaltstack SYS_prctl SYS_arch_prctl SYS_gettid SYS_futex SYS_sched_getaffinity SYS_getdents64 SYS_restart_syscall SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_exit_group SYS_epoll_wait SYS_epoll_ctl SYS_tgkill SYS_openat SYS_newfstatat SYS_readlinkat SYS_faccessat SYS_ppoll SYS_set_robust_list SYS_fallocate SYS_eventfd2 SYS_epoll_create1 SYS_dup3 SYS_pipe2 SYS_preadv SYS_pwritev SYS_prlimit64 SYS_getcpu SYS_getrandom SYS_membarrier SYS_preadv2 SYS_pwritev2 SYS_statx SYS_rseq SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register SYS_clone3 SYS_close_range SYS_faccessat2 SYS_epoll_pwait SYS_epoll_pwait2 SYS_accept4 SYS_sendmsg SYS_recvmsg SYS_sendto SYS_recvfrom SYS_shutdown SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_unlink SYS_rt_sigtimedwait SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_sched_getparam SYS_sched_getscheduler SYS_get_mempolicy SYS_capset SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self
       SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_RET_ALLOW SECCOMP_RET_ERRNO AUDIT_ARCH_X86_64 CLONE_THREAD O_CREAT O_TRUNC O_TMPFILE O_ACCMODE PROT_EXEC
       BPF_LD BPF_W BPF_ABS BPF_JMP BPF_JA BPF_JEQ BPF_JGE BPF_ALU BPF_AND BPF_K BPF_RET
       _LINUX_CAPABILITY_VERSION_3
-      LANDLOCK_CREATE_RULESET_VERSION LANDLOCK_RULE_PATH_BENEATH LANDLOCK_ACCESS_FS_EXECUTE LANDLOCK_ACCESS_FS_WRITE_FILE LANDLOCK_ACCESS_FS_READ_FILE LANDLOCK_ACCESS_FS_READ_DIR
+      LANDLOCK_CREATE_RULESET_VERSION LANDLOCK_RULE_PATH_BENEATH LANDLOCK_ACCESS_FS_WRITE_FILE LANDLOCK_ACCESS_FS_READ_FILE LANDLOCK_ACCESS_FS_READ_DIR
       LANDLOCK_ACCESS_FS_REMOVE_FILE LANDLOCK_ACCESS_FS_MAKE_SYM LANDLOCK_ACCESS_FS_REFER=0x2000 LANDLOCK_ACCESS_FS_TRUNCATE=0x4000 LANDLOCK_ACCESS_FS_IOCTL_DEV=0x8000
       LANDLOCK_ACCESS_NET_BIND_TCP=1 LANDLOCK_ACCESS_NET_CONNECT_TCP=2 LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET=1`,
     structs: {
@@ -114,22 +102,22 @@ export const FILES = {
     source: '<sys/mman.h>, <sys/epoll.h>, <signal.h>, <fcntl.h>, <termios.h>, <sys/uio.h>',
     headers: ['sys/mman.h', 'sys/epoll.h', 'sys/eventfd.h', 'signal.h', 'fcntl.h', 'asm/termbits.h', 'asm/ioctls.h', 'sys/uio.h', 'sys/syscall.h', 'sys/file.h', 'sys/prctl.h', 'linux/falloc.h', 'time.h', 'poll.h', 'linux/fs.h'],
     defines: ['_GNU_SOURCE'],
-    constants: `PROT_NONE PROT_READ PROT_WRITE MAP_SHARED MAP_PRIVATE MAP_FIXED MAP_ANONYMOUS MAP_NORESERVE MAP_POPULATE MADV_DONTNEED MADV_HUGEPAGE MADV_REMOVE MADV_DONTDUMP MFD_CLOEXEC MFD_ALLOW_SEALING
-      F_ADD_SEALS F_SEAL_SHRINK F_SEAL_GROW F_SEAL_SEAL EFD_CLOEXEC EFD_NONBLOCK EPOLL_CLOEXEC EPOLL_CTL_ADD EPOLL_CTL_DEL EPOLL_CTL_MOD EPOLLIN EPOLLOUT EPOLLET EPOLLONESHOT
-      SA_RESTART O_RDONLY O_WRONLY O_RDWR O_CLOEXEC O_NONBLOCK O_DIRECT O_DIRECTORY O_NOFOLLOW O_NOCTTY O_PATH SYS_tgkill SYS_gettid SYS_close_range SYS_copy_file_range SYS_preadv2 SYS_rt_sigaction
-      LOCK_SH LOCK_EX LOCK_NB LOCK_UN FALLOC_FL_KEEP_SIZE FALLOC_FL_PUNCH_HOLE FALLOC_FL_ZERO_RANGE SEEK_DATA SEEK_HOLE RWF_DSYNC RWF_NOWAIT PR_SET_NO_NEW_PRIVS PR_SET_PDEATHSIG PR_SET_DUMPABLE PR_SET_NAME
-      TCGETS TCSETS TCSETSW TCSETSF TIOCGWINSZ TIOCSWINSZ TIOCGPTN TIOCSPTLCK TIOCSCTTY BLKGETSIZE64 FIONREAD FICLONE
-      ISIG ICANON ECHO ECHONL IEXTEN IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON OPOST CSIZE PARENB CS8 VMIN VTIME POLLIN POLLOUT`,
+    constants: `PROT_READ PROT_WRITE MAP_SHARED MAP_PRIVATE MAP_FIXED MAP_ANONYMOUS MAP_NORESERVE MAP_POPULATE MADV_DONTNEED MADV_HUGEPAGE MFD_CLOEXEC
+      EFD_CLOEXEC EFD_NONBLOCK EPOLL_CLOEXEC EPOLL_CTL_ADD EPOLLIN
+      SA_RESTART O_RDONLY O_RDWR O_CLOEXEC O_NOCTTY O_PATH SYS_tgkill SYS_gettid SYS_preadv2 SYS_rt_sigaction
+      LOCK_SH LOCK_EX LOCK_NB LOCK_UN FALLOC_FL_KEEP_SIZE FALLOC_FL_PUNCH_HOLE FALLOC_FL_ZERO_RANGE SEEK_DATA SEEK_HOLE RWF_DSYNC RWF_NOWAIT PR_SET_NO_NEW_PRIVS
+      TCGETS TCSETSW TCSETSF TIOCGWINSZ TIOCSWINSZ TIOCGPTN TIOCSPTLCK
+      ISIG ICANON ECHO ECHONL IEXTEN IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON OPOST CSIZE PARENB CS8 VMIN VTIME POLLIN`,
     structs: {
       'struct epoll_event': 'events data',
       'struct iovec': 'iov_base iov_len',
-      'struct termios': 'c_iflag c_oflag c_cflag c_lflag c_line c_cc',
+      'struct termios': 'c_iflag c_oflag c_cflag c_lflag c_cc',
     },
   },
   'assembly/contract/generated/errno.ts': {
     source: '<errno.h>',
     headers: ['errno.h'],
-    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EAGAIN EFAULT EBUSY EEXIST ENODEV EINVAL ENOSPC EROFS EPIPE ERANGE ENOSYS ENODATA EOPNOTSUPP EADDRINUSE ENOTCONN']],
+    typed: [['i32', 'EPERM ESRCH EINTR EIO ENXIO EAGAIN EBUSY EEXIST ENODEV EINVAL ENOSPC EROFS EPIPE ERANGE ENOSYS ENODATA EOPNOTSUPP']],
   },
   'assembly/contract/generated/kvm_run.ts': {
     source: '<linux/kvm.h>',

@@ -11,7 +11,7 @@ export * from '../cpu/chips/ioapic';
 export * from '../cpu/system/ioport';
 export * from '../cpu/chips/lapic';
 export {
-  copy_in, copy_out, page_r, page_w, probe_r, probe_w, ptr_r_slow, ptr_w_slow, rd_slow, rd16_sys, rd32_sys, rd64_sys, wr_slow,
+  copy_in, copy_out, page_r, page_w, probe_w, ptr_r_slow, ptr_w_slow, rd_slow, rd16_sys, rd32_sys, rd64_sys, wr_slow,
 } from '../cpu/memory/mem';
 export * from '../cpu/memory/mmu';
 export * from '../cpu/system/msr';

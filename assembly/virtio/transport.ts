@@ -18,7 +18,7 @@ import {
 import { DEVICE_STATE_VERSION, Device, device_active, device_at, device_config, device_lock, device_unlock, interrupt_trigger } from './device';
 import { Queue, queue_at, queue_enable, queue_pending, queue_reset } from './queue';
 import { type_config_write, type_negotiated, type_owner, type_process, type_queue_reset, type_reset } from './types';
-import { DEVICE_MAX, VIRTIO_MMIO_SLOTS } from '../core/layout';
+import { DEVICE_MAX } from '../core/layout';
 import { host_kick } from '../core/host';
 import { machine, machine_event } from '../core/machine';
 import { wait32 } from '../core/wait';
@@ -403,10 +403,3 @@ export function device_version(slot: u32): u32 {
   return slot < DEVICE_MAX && device_at(slot).kind != 0 ? DEVICE_STATE_VERSION : 0;
 }
 
-/** Resets all devices: the machine reboots. The vCPUs are stopped. */
-export function devices_reset(): void {
-  for (let i: u32 = 0; i < VIRTIO_MMIO_SLOTS; i++) {
-    const d = device_at(i);
-    if (d.kind != 0) device_reset(d);
-  }
-}

@@ -9,7 +9,7 @@ import { ZstdFrames } from './zstd-frames.ts';
 export type Compression = 'plain' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
 
 /** Bytes `recognise` wants to see. */
-export const MAGIC_LENGTH = 6;
+const MAGIC_LENGTH = 6;
 
 const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],

@@ -23,7 +23,6 @@ export const SB = {
   checksum: 4,
   feature_compat: 8,
   blkszbits: 12,
-  sb_extslots: 13,
   root_nid: 14,
   inos: 16,
   build_time: 24,
@@ -34,7 +33,6 @@ export const SB = {
   uuid: 48,
   volume_name: 64,
   feature_incompat: 80,
-  extra_devices: 86,
   dirblkbits: 90,
 } as const;
 
@@ -43,8 +41,6 @@ export const EROFS_FEATURE_COMPAT_MTIME = 0x2;
 export const EROFS_FEATURE_INCOMPAT_CHUNKED_FILE = 0x4;
 
 /** i_format: bit 0 is the version, bits 1..3 the data layout. */
-export const EROFS_INODE_LAYOUT_COMPACT = 0;
-export const EROFS_INODE_LAYOUT_EXTENDED = 1;
 export const EROFS_INODE_FLAT_PLAIN = 0;
 export const EROFS_INODE_FLAT_INLINE = 2;
 export const EROFS_INODE_CHUNK_BASED = 4;

@@ -31,12 +31,15 @@ import { XATTR_PREFIXES } from './xattrs.ts';
 /** What is known of one inode. */
 export interface ErofsStat extends NodeMeta {
   type: NodeType;
-  /** Address of the inode divided by 32: what directory entries hold. */
+  /** Address of the inode divided by 32, what directory entries hold; the writer's tests compare it. */
   nid: number;
+  /** Compared by tests, as the device numbers below. */
   nlink: number;
   /** Bytes. */
   size: number;
+  /** For tests. */
   devMajor: number;
+  /** For tests. */
   devMinor: number;
 }
 
@@ -69,7 +72,6 @@ export class ErofsImage {
   readonly #epochSec: number;
   readonly #epochNsec: number;
   readonly #rootNid: number;
-  readonly #inodes: number;
   readonly #blocks: number;
 
   /** Opens `path`; `close` it after use. Throws IMAGE_OPEN. */
@@ -96,7 +98,6 @@ export class ErofsImage {
       this.#epochSec = Number(sb.readBigUInt64LE(SB.build_time));
       this.#epochNsec = sb.readUInt32LE(SB.build_time_nsec);
       this.#rootNid = sb.readUInt16LE(SB.root_nid);
-      this.#inodes = Number(sb.readBigUInt64LE(SB.inos));
       this.#blocks = sb.readUInt32LE(SB.blocks);
     } catch (error) {
       closeSync(this.#fd);
@@ -113,11 +114,6 @@ export class ErofsImage {
     return this.#fileSize >= this.#blocks * 2 ** this.#blockBits;
   }
 
-  /** Inodes that the superblock counts. */
-  get inodeCount(): number {
-    return this.#inodes;
-  }
-
   /** Metadata of `path`; undefined when it does not exist. Symbolic links are followed unless told. */
   stat(path: string | { bytes: ByteString }, options: { follow?: boolean } = {}): ErofsStat | undefined {
     return this.#resolve(typeof path === 'string' ? byteString(path) : path.bytes, options.follow !== false)?.stat;
@@ -132,7 +128,7 @@ export class ErofsImage {
       .map(({ name, nid }) => ({ name, stat: this.#inode(nid).stat }));
   }
 
-  /** A file's bytes; throws IMAGE_LIMIT when it is larger than `maxBytes` (default 64 MiB). */
+  /** A file's bytes, for tests; throws IMAGE_LIMIT when it is larger than `maxBytes` (default 64 MiB). */
   readFile(path: string | { bytes: ByteString }, maxBytes = DEFAULT_MAX_FILE): Buffer {
     const inode = this.#existing(path, true);
     if (inode.stat.type !== 'file') throw new VmmError('IMAGE_NOT_FOUND', `${this.#name(path)} is no file but a ${inode.stat.type}`);
@@ -140,7 +136,7 @@ export class ErofsImage {
     return this.#data(inode, 0, inode.stat.size);
   }
 
-  /** Target of a symbolic link. */
+  /** Target of a symbolic link; the importer's tests compare it. */
   readLink(path: string | { bytes: ByteString }): ByteString {
     const inode = this.#existing(path, false);
     if (inode.stat.type !== 'symlink') throw new VmmError('IMAGE_NOT_FOUND', `${this.#name(path)} is no symbolic link`);
@@ -152,7 +148,7 @@ export class ErofsImage {
     return this.#data(this.#inode(nid), offset, length);
   }
 
-  /** Runs [start, end) of bytes of a file that are stored, by nid: what is no hole. */
+  /** Runs [start, end) of bytes of a file that are stored, by nid, what is no hole: for tests. */
   storedRanges(nid: number): { start: number; end: number }[] {
     const inode = this.#inode(nid);
     if (inode.layout !== EROFS_INODE_CHUNK_BASED) return inode.stat.size === 0 ? [] : [{ start: 0, end: inode.stat.size }];

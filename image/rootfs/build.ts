@@ -64,9 +64,9 @@ export interface BuildOptions {
 }
 
 export interface BuildResult extends ErofsResult {
-  /** "sha256:<hex>" of each layer, decompressed. */
+  /** "sha256:<hex>" of each layer, decompressed; tests compare it. */
   diffIds: string[];
-  /** OCI image spec, config.md, "Layer ChainID"; "" without layers. */
+  /** OCI image spec, config.md, "Layer ChainID"; "" without layers. Tests compare it. */
   chainId: string;
   notes: ImportNotes;
 }

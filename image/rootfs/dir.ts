@@ -51,11 +51,6 @@ export function treeFromDirectory(path: string, options: DirectoryOptions = {}):
   return new DirectoryWalk(options).run(path);
 }
 
-/** The fingerprint alone, without building a tree. */
-export function fingerprintDirectory(path: string, options: DirectoryOptions = {}): string {
-  return treeFromDirectory(path, options).fingerprint;
-}
-
 class DirectoryWalk {
   readonly #options: DirectoryOptions;
   readonly #links = new Map<string, TreeNode>();

@@ -17,7 +17,7 @@ export interface DirectorySource {
 }
 
 /** Stat fields of what a user named. Throws IMAGE_OPEN. */
-export function statImage(path: string): BigIntStats {
+function statImage(path: string): BigIntStats {
   try {
     return statSync(path, { bigint: true });
   } catch (cause) {

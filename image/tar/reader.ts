@@ -113,11 +113,6 @@ export class TarReader {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
-  /** Bytes taken so far. */
-  get position(): number {
-    return this.#position;
-  }
-
   push(input: Uint8Array): void {
     let chunk = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
     while (chunk.length > 0) {
@@ -412,13 +407,3 @@ function cString(bytes: Buffer): ByteString {
   return byteStringOf(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
-/** Reads an archive (decompressed) from a stream of chunks into `handler`. */
-export async function readTar(
-  source: AsyncIterable<Uint8Array>,
-  handler: TarHandler,
-  limits: Partial<ImportLimits> = {},
-): Promise<TarSummary> {
-  const reader = new TarReader(handler, limits);
-  for await (const chunk of source) reader.push(chunk);
-  return reader.end();
-}

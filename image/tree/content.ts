@@ -30,7 +30,7 @@ export interface FileContent {
 export const EMPTY_CONTENT: FileContent = { size: 0, extents: [] };
 
 /** Bytes held in memory: for small files that are generated. */
-export class BufferSource implements ByteSource {
+class BufferSource implements ByteSource {
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -45,7 +45,7 @@ export class BufferSource implements ByteSource {
   release(): void {}
 }
 
-/** A file content held in memory. */
+/** A file content held in memory: how tests make files. */
 export function contentFromBytes(bytes: Uint8Array): FileContent {
   if (bytes.length === 0) return EMPTY_CONTENT;
   return {

@@ -27,7 +27,7 @@ export function bytesOf(name: ByteString): Buffer {
 }
 
 /** A name as text: UTF-8 decoded, bytes that are not UTF-8 become U+FFFD. */
-export function textOf(name: ByteString): string {
+function textOf(name: ByteString): string {
   return Buffer.from(name, 'latin1').toString('utf8');
 }
 

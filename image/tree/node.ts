@@ -51,7 +51,7 @@ export interface SpecialNode extends NodeMeta {
 export type TreeNode = DirNode | FileNode | SymlinkNode | DeviceNode | SpecialNode;
 
 /** Metadata of a directory that no archive entry describes (a missing parent). */
-export function defaultMeta(mode: number): NodeMeta {
+function defaultMeta(mode: number): NodeMeta {
   return { mode, uid: 0, gid: 0, mtimeSec: 0, mtimeNsec: 0, xattrs: undefined };
 }
 

@@ -8,7 +8,7 @@ const BUFFER_SIZE = 1 << 20;
 const ZEROS = Buffer.alloc(64 * 1024);
 
 /** Runs of zeros become holes from this length on; shorter ones would only cut files up. */
-export const MIN_HOLE = 64 * 1024;
+const MIN_HOLE = 64 * 1024;
 
 /** A temporary file without a name that takes file data until the image is written. */
 export class Spool {

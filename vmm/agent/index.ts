@@ -1,6 +1,6 @@
 export { AgentError } from './errors.ts';
 export type { Consumer, ExitStatus } from './process.ts';
-export { Input, ProcessHandle } from './process.ts';
+export { ProcessHandle } from './process.ts';
 export type { GuestInfo, PowerMode, SessionOptions } from './session.ts';
 export { AgentSession } from './session.ts';
 export type {

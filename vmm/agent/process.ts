@@ -92,7 +92,7 @@ class Output {
 }
 
 /** Bytes to the guest. */
-export class Input {
+class Input {
   #stream: Promise<Stream | undefined>;
   #resolve: (stream: Stream | undefined) => void = () => {};
   #closed = false;

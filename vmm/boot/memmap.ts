@@ -1,9 +1,8 @@
 import { ACPI_TABLES_GPA, ACPI_TABLES_MAX, HIGH_RAM_START, LOW_RAM_END, RSDP_GPA } from './places.ts';
 
 /** e820 types (ACPI 6.5 §15.1, table 15.374), also used by PVH and multiboot. */
-export const E820_RAM = 1;
-export const E820_RESERVED = 2;
-export const E820_ACPI = 3;
+const E820_RAM = 1;
+const E820_RESERVED = 2;
 
 export interface MemoryRange {
   readonly base: number;

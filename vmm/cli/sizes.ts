@@ -2,9 +2,9 @@ import { VmmError } from '../api/errors.ts';
 
 const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 export const MIB = 1024 ** 2;
-export const MEMORY_MAX_MIB = 3072;
-export const MEMORY_MIN_MIB = 16;
-export const CPUS_MAX = 32;
+const MEMORY_MAX_MIB = 3072;
+const MEMORY_MIN_MIB = 16;
+const CPUS_MAX = 32;
 
 /**
  * A size in bytes: digits and a binary unit (`64m`, `1.5g`, `512MiB`). `bare` says what a number without a unit is:

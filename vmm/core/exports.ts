@@ -6,9 +6,7 @@ export interface CoreExports {
   // assembly/core
   machine_init(ramBytes: number, vcpus: number, flags: number): number;
   machine_exit_request(): number;
-  machine_exit_clear(): void;
   machine_trace(mask: number): void;
-  machine_counter(index: number): number;
   guest_written(gpa: number, length: number): void;
   // assembly/io
   kvm_exit(vcpu: number): number;
@@ -22,7 +20,6 @@ export interface CoreExports {
   device_process(slot: number, queue: number): number;
   device_polled(slot: number, on: number): number;
   device_quiesce(slot: number): number;
-  device_resume(slot: number): number;
   device_waiting(slot: number): number;
   console_add(slot: number, columns: number, rows: number): number;
   console_resize(slot: number, columns: number, rows: number): number;
@@ -33,7 +30,6 @@ export interface CoreExports {
   blk_add(slot: number, disk: number, sectors: number, flags: number, blockSize: number, queues: number): number;
   blk_id(slot: number, ptr: number): number;
   blk_set_capacity(slot: number, sectors: number): number;
-  blk_complete(slot: number, tag: number, result: number): number;
   blk_complete_many(slot: number, ptr: number, count: number): number;
   vsock_add(slot: number, cid: number): number;
   vsock_listen(port: number): number;

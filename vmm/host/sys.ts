@@ -23,7 +23,6 @@ const c = declareLazily<{
   eventfd(initial: number, flags: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, length: number): number;
-  fcntl(fd: number, command: number, argument: number): number;
   epoll_create1(flags: number): number;
   epoll_ctl(epfd: number, op: number, fd: number, event: Buffer): number;
   epoll_wait(epfd: number, events: Buffer, max: number, timeout: number): number;
@@ -31,8 +30,6 @@ const c = declareLazily<{
   write(fd: number, buffer: Buffer, length: number): number;
   pread(fd: number, buffer: bigint, length: number, offset: number): number;
   pwrite(fd: number, buffer: bigint, length: number, offset: number): number;
-  preadv(fd: number, iovec: Buffer, count: number, offset: number): number;
-  pwritev2(fd: number, iovec: Buffer, count: number, offset: number, flags: number): number;
   pwritevAt(fd: number, iovec: number, count: number, offset: number): number;
   preadvAt(number: number, fd: number, iovec: number, count: number, offset: number, high: number, flags: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
@@ -41,7 +38,6 @@ const c = declareLazily<{
   kill(pid: number, signal: number): number;
   sigaction(signal: number, action: Buffer, old: Buffer): number;
   _exit(status: number): void;
-  prctl(option: number, a: number, b: number, c: number, d: number): number;
   syscall1(number: number, a: number, b: number, c: number): number;
   syscallRing(number: number, a: number, b: number, c: number, d: number, e: Buffer, f: number): number;
   syscallSetup(number: number, entries: number, params: Buffer): number;
@@ -60,7 +56,6 @@ const c = declareLazily<{
   eventfd: 'int eventfd(unsigned int, int)',
   memfd_create: 'int memfd_create(const char *, unsigned int)',
   ftruncate: 'int ftruncate(int, int64_t)',
-  fcntl: 'int fcntl(int, int, int)',
   epoll_create1: 'int epoll_create1(int)',
   epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
   epoll_wait: 'int epoll_wait(int, void *, int, int)',
@@ -68,8 +63,6 @@ const c = declareLazily<{
   write: 'intptr_t write(int, void *, size_t)',
   pread: 'intptr_t pread(int, uintptr_t, size_t, int64_t)',
   pwrite: 'intptr_t pwrite(int, uintptr_t, size_t, int64_t)',
-  preadv: 'intptr_t preadv(int, void *, int, int64_t)',
-  pwritev2: 'intptr_t pwritev2(int, void *, int, int64_t, int)',
   pwritevAt: 'intptr_t pwritev(int, uintptr_t, int, int64_t)',
   preadvAt: 'long syscall(long, long, uintptr_t, long, int64_t, long, long)',
   fallocate: 'int fallocate(int, int, int64_t, int64_t)',
@@ -78,7 +71,6 @@ const c = declareLazily<{
   kill: 'int kill(int, int)',
   sigaction: 'int sigaction(int, void *, void *)',
   _exit: 'void _exit(int)',
-  prctl: 'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
   syscall1: 'long syscall(long, long, long, long)',
   syscallRing: 'long syscall(long, long, long, long, long, void *, long)',
   syscallSetup: 'long syscall(long, long, void *)',
@@ -147,14 +139,11 @@ export function eventfdDrain(fd: number): boolean {
   return false;
 }
 
+/** For tests: anonymous memory with a descriptor. */
 export function memfdCreate(name: string, size: number, flags = 0): number {
   const fd = check(c.memfd_create(name, MFD_CLOEXEC | flags), 'memfd_create', [name, flags]);
   check(c.ftruncate(fd, size), 'ftruncate', [fd, size]);
   return fd;
-}
-
-export function fcntl(fd: number, command: number, argument: number): number {
-  return check(c.fcntl(fd, command, argument), 'fcntl', [fd, command, argument]);
 }
 
 /** False when another process holds it and LOCK_NB was given. */
@@ -227,21 +216,12 @@ export function preadTry(fd: number, address: bigint, length: number, offset: nu
   return retry(() => c.pread(fd, address, length, offset));
 }
 
+/** For tests: writes from host memory at `address`. */
 export function pwriteTry(fd: number, address: bigint, length: number, offset: number): number {
   return retry(() => c.pwrite(fd, address, length, offset));
 }
 
-/** `iovec`: an array of struct iovec that the caller filled from checked ranges. Bytes moved, or -errno. */
-export function preadvTry(fd: number, iovec: NodeJS.ArrayBufferView, count: number, offset: number): number {
-  return retry(() => c.preadv(fd, iovec, count, offset));
-}
-
-/** `flags`: RWF_*. */
-export function pwritevTry(fd: number, iovec: NodeJS.ArrayBufferView, count: number, offset: number, flags = 0): number {
-  return retry(() => c.pwritev2(fd, iovec, count, offset, flags));
-}
-
-/** As `pwritevTry` with the address of the array, without flags: for the hot path. */
+/** `iovec`: the address of an array of struct iovec that the caller filled from checked ranges. Bytes moved, or -errno. For the hot path. */
 export function pwritevAtTry(fd: number, iovec: number, count: number, offset: number): number {
   const result = c.pwritevAt(fd, iovec, count, offset);
   return result < 0 ? -lastErrno() : result;
@@ -326,6 +306,7 @@ function sized(call: (buffer: Uint8Array | null) => number, name: string, path: 
   }
 }
 
+/** For tests: writes what `getXattrs` reads. */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   check(c.lsetxattr(path, name, value.length > 0 ? value : null, value.length, 0), 'lsetxattr', [path, name]);
 }
@@ -369,10 +350,6 @@ export function kill(pid: number, signal: number): void {
 export function exitNow(status: number): never {
   c._exit(status);
   throw new Error('unreachable');
-}
-
-export function prctl(option: number, a = 0, b = 0): void {
-  check(c.prctl(option, a, b, 0, 0), 'prctl', [option, a, b]);
 }
 
 /** Raw calls of io_uring, which libc does not wrap: descriptor of the ring. `params`: struct io_uring_params, filled in. */

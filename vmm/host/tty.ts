@@ -42,17 +42,19 @@ export interface WindowSize {
   readonly columns: number;
 }
 
+/** For tests, as the next two: a terminal and its size. */
 export function windowSize(fd: number): WindowSize {
   const size = new Uint16Array(4);
   ioctl(fd, TIOCGWINSZ, size, 'TIOCGWINSZ');
   return { rows: size[0] as number, columns: size[1] as number };
 }
 
+/** For tests. */
 export function setWindowSize(fd: number, { rows, columns }: WindowSize): void {
   ioctl(fd, TIOCSWINSZ, new Uint16Array([rows, columns, 0, 0]), 'TIOCSWINSZ');
 }
 
-/** A new pseudo terminal: both ends open (pty(7)). */
+/** For tests: a new pseudo terminal, both ends open (pty(7)). */
 export function openPty(): { master: number; slave: number; path: string } {
   const master = open('/dev/ptmx', O_RDWR | O_NOCTTY | O_CLOEXEC);
   const number = new Int32Array(1);

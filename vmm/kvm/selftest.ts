@@ -113,7 +113,7 @@ function testGuest(system: KvmSystem): KvmState {
 }
 
 /** One counter of a vCPU by name (api.rst §4.131 KVM_GET_STATS_FD); undefined when there is none of that name. */
-export function vcpuStat(vcpu: KvmVcpu, wanted: string): bigint | undefined {
+function vcpuStat(vcpu: KvmVcpu, wanted: string): bigint | undefined {
   const fd = ioctlScalar(vcpu.fd, KVM_GET_STATS_FD, 0, 'KVM_GET_STATS_FD');
   try {
     const read = (length: number, offset: number): DataView => {

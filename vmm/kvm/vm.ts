@@ -1,11 +1,10 @@
 import { close, ioctl, ioctlScalar } from '../host/sys.ts';
 import {
-  KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_CREATE_VCPU, KVM_ENABLE_CAP, KVM_GET_CLOCK, KVM_GET_DIRTY_LOG, KVM_GET_IRQCHIP, KVM_IOEVENTFD, KVM_IOEVENTFD_FLAG_DATAMATCH,
-  KVM_IOEVENTFD_FLAG_DEASSIGN, KVM_IOEVENTFD_FLAG_PIO, KVM_IRQFD, KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQ_LINE, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY,
-  KVM_SET_CLOCK, KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_IRQCHIP, KVM_SET_TSS_ADDR, KVM_SET_USER_MEMORY_REGION, kvm_clock_data, kvm_dirty_log, kvm_enable_cap, kvm_ioeventfd,
-  kvm_irq_level, kvm_irqchip, kvm_irqfd, kvm_pit_config, kvm_userspace_memory_region,
+  KVM_CREATE_IRQCHIP, KVM_CREATE_VCPU, KVM_GET_CLOCK, KVM_GET_IRQCHIP, KVM_IOEVENTFD, KVM_IOEVENTFD_FLAG_DATAMATCH, KVM_IOEVENTFD_FLAG_DEASSIGN,
+  KVM_IOEVENTFD_FLAG_PIO, KVM_IRQFD, KVM_IRQFD_FLAG_DEASSIGN, KVM_IRQ_LINE, KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, KVM_SET_CLOCK,
+  KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_IRQCHIP, KVM_SET_TSS_ADDR, KVM_SET_USER_MEMORY_REGION, kvm_clock_data, kvm_ioeventfd, kvm_irq_level, kvm_irqchip,
+  kvm_irqfd, kvm_userspace_memory_region,
 } from '../host/uapi/kvm.ts';
-import { addressOf } from '../host/ffi.ts';
 
 /** A piece of guest physical memory. `hostAddress` comes from LinearMemory.hostAddress, which checked its range. */
 export interface MemorySlot {
@@ -53,13 +52,6 @@ export class KvmVm {
     ioctlScalar(this.fd, KVM_CREATE_IRQCHIP, 0, 'KVM_CREATE_IRQCHIP');
   }
 
-  /** An i8254 in the kernel, port 0x61's speaker gate included. */
-  createPit(): void {
-    const config = structure(kvm_pit_config.sizeof);
-    config.setUint32(kvm_pit_config.flags, KVM_PIT_SPEAKER_DUMMY, true);
-    ioctl(this.fd, KVM_CREATE_PIT2, config, 'KVM_CREATE_PIT2');
-  }
-
   setMemory({ slot, gpa, size, hostAddress, readOnly = false, logDirty = false }: MemorySlot): void {
     const region = structure(kvm_userspace_memory_region.sizeof);
     region.setUint32(kvm_userspace_memory_region.slot, slot, true);
@@ -72,16 +64,6 @@ export class KvmVm {
 
   deleteMemory(slot: number): void {
     this.setMemory({ slot, gpa: 0, size: 0, hostAddress: 0n });
-  }
-
-  /** Pages of a slot that the guest wrote since the last call: one bit each; needs `logDirty`. */
-  dirtyLog(slot: number, pages: number): Uint8Array {
-    const bitmap = new Uint8Array(Math.ceil(pages / 64) * 8);
-    const log = structure(kvm_dirty_log.sizeof);
-    log.setUint32(kvm_dirty_log.slot, slot, true);
-    log.setBigUint64(kvm_dirty_log.dirty_bitmap, addressOf(bitmap), true);
-    ioctl(this.fd, KVM_GET_DIRTY_LOG, log, 'KVM_GET_DIRTY_LOG');
-    return bitmap;
   }
 
   createVcpu(id: number): number {
@@ -143,15 +125,6 @@ export class KvmVm {
     const data = structure(kvm_clock_data.sizeof);
     data.setBigUint64(kvm_clock_data.clock, nanoseconds, true);
     ioctl(this.fd, KVM_SET_CLOCK, data, 'KVM_SET_CLOCK');
-  }
-
-  enableCapability(capability: number, ...args: readonly bigint[]): void {
-    const request = structure(kvm_enable_cap.sizeof);
-    request.setUint32(kvm_enable_cap.cap, capability, true);
-    args.forEach((value, i) => {
-      request.setBigUint64(kvm_enable_cap.args + 8 * i, value, true);
-    });
-    ioctl(this.fd, KVM_ENABLE_CAP, request, 'KVM_ENABLE_CAP');
   }
 
   close(): void {

@@ -68,7 +68,7 @@ function hex(bytes: Uint8Array): string {
 }
 
 /** Up to `length` bytes at a linear address, cut at the page's end; undefined when it is not mapped to RAM. */
-export function readLinear(registers: Registers, ram: Uint8Array, address: bigint, length: number): Uint8Array | undefined {
+function readLinear(registers: Registers, ram: Uint8Array, address: bigint, length: number): Uint8Array | undefined {
   const gpa = translate(registers, ram, BigInt.asUintN(64, address));
   if (gpa === undefined || gpa >= BigInt(ram.length)) return undefined;
   const at = Number(gpa);
@@ -76,7 +76,7 @@ export function readLinear(registers: Registers, ram: Uint8Array, address: bigin
 }
 
 /** Walks 4-level or 32-bit page tables (SDM Vol. 3, chapter 4) in guest memory; no permissions are checked. */
-export function translate(registers: Registers, ram: Uint8Array, address: bigint): bigint | undefined {
+function translate(registers: Registers, ram: Uint8Array, address: bigint): bigint | undefined {
   const cr0 = registers.get('cr0') ?? 0n;
   const cr3 = registers.get('cr3') ?? 0n;
   const cr4 = registers.get('cr4') ?? 0n;

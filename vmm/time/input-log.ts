@@ -8,7 +8,7 @@ import type { Counts, InputEvent, InputSource, Position } from './position.ts';
  * (docs/deterministic-runs.md): `vmm-record 1`, `config {…}`, `input COUNT NS KIND BASE64` …, then `end COUNT NS REPS HASH`, or
  * `cut COUNT NS` for a run that was broken off; neither when vmm itself was killed.
  */
-export const RECORD_VERSION = 1;
+const RECORD_VERSION = 1;
 
 /** Longest file that is read, and most bytes of an event. */
 const FILE_MAX = 1 << 28;

@@ -1,13 +1,11 @@
 // Made by scripts/uapi.mjs from <errno.h>; do not edit.
 
 export const EPERM: i32 = 1;
-export const ENOENT: i32 = 2;
 export const ESRCH: i32 = 3;
 export const EINTR: i32 = 4;
 export const EIO: i32 = 5;
 export const ENXIO: i32 = 6;
 export const EAGAIN: i32 = 11;
-export const EFAULT: i32 = 14;
 export const EBUSY: i32 = 16;
 export const EEXIST: i32 = 17;
 export const ENODEV: i32 = 19;
@@ -19,5 +17,3 @@ export const ERANGE: i32 = 34;
 export const ENOSYS: i32 = 38;
 export const ENODATA: i32 = 61;
 export const EOPNOTSUPP: i32 = 95;
-export const EADDRINUSE: i32 = 98;
-export const ENOTCONN: i32 = 107;

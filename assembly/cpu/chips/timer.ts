@@ -1,5 +1,4 @@
 /** A vCPU's timers: when the next one fires, firing it, waiting for it. The local APIC's clock ticks once a nanosecond, as the TSC. */
-import { host_now } from '../../core/host';
 import { wait32 } from '../../core/wait';
 import { lapic_timer_expiry, lapic_timer_poll, lapic_timer_shift } from './lapic';
 import { pit_expiry, pit_poll, pit_shift } from './pit';
@@ -61,12 +60,6 @@ export function timer_insns(cpu: usize, most: i32): i32 {
   const k: u64 = changetype<Cpu>(cpu).time_mode;
   const n = (next - now + k - 1) / k;
   return n < <u64>most ? <i32>n : most;
-}
-
-/** Host time (nanoseconds of `host_now`) of the vCPU's next timer event, NEVER when none is set. */
-export function cpu_deadline(cpu: usize): f64 {
-  const left = timer_left(cpu);
-  return left == NEVER ? NEVER : host_now() + left;
 }
 
 const WAKE_UP: u32 = PEND_INTR | PEND_NMI | PEND_INIT | PEND_SIPI | PEND_KICK | PEND_TIMER | PEND_PAUSE;

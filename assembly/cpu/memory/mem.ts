@@ -254,14 +254,6 @@ export function probe_w(cpu: usize, va: u64, size: u32): bool {
   return size <= room || mmu_pa(cpu, table, va + room, ACC_W) != PA_FAULT;
 }
 
-/** True when `size` ≤ 4096 bytes at `va` may be read; else the fault is set. */
-export function probe_r(cpu: usize, va: u64, size: u32): bool {
-  const table: usize = load<u32>(cpu, TLB);
-  if (mmu_pa(cpu, table, va, ACC_R) == PA_FAULT) return false;
-  const room: u32 = 4096 - (<u32>va & 0xfff);
-  return size <= room || mmu_pa(cpu, table, va + room, ACC_R) != PA_FAULT;
-}
-
 /**
  * Direct pointer to the RAM byte at `va`, good to the end of its page; for string instructions. 0: fault, or MMIO (then
  * `cpu.fault` is unchanged and the caller goes by rd*).

@@ -39,7 +39,7 @@ const u64 = (value: number | bigint): number[] => {
 };
 
 /** The handler's code, then its restorer's (offset `restorer`). The two counters at `counters` are u32: threads that are done, calls that failed. */
-export function handlerCode(calls: readonly RawCall[], counters: bigint): { code: Uint8Array; restorer: number } {
+function handlerCode(calls: readonly RawCall[], counters: bigint): { code: Uint8Array; restorer: number } {
   const code: number[] = [];
   for (const { nr, args } of calls) {
     args.forEach((value, index) => code.push(...(MOV_ARGUMENT[index] as readonly number[]), ...u64(value)));

@@ -2,41 +2,25 @@
 
 export const SYS_io_uring_setup = 425;
 export const SYS_io_uring_enter = 426;
-export const SYS_io_uring_register = 427;
-export const IORING_OP_NOP = 0;
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
 export const IORING_OP_FSYNC = 3;
 export const IORING_OP_POLL_ADD = 6;
-export const IORING_OP_POLL_REMOVE = 7;
-export const IORING_OP_FALLOCATE = 17;
 export const IORING_OP_READ = 22;
 export const IORING_OP_WRITE = 23;
-export const IORING_OP_ASYNC_CANCEL = 14;
-export const IORING_SETUP_SQPOLL = 2;
-export const IORING_SETUP_CQSIZE = 8;
-export const IORING_SETUP_CLAMP = 16;
-export const IORING_SETUP_COOP_TASKRUN = 256;
 export const IORING_SETUP_SINGLE_ISSUER = 4096;
 export const IORING_SETUP_DEFER_TASKRUN = 8192;
 export const IORING_SETUP_TASKRUN_FLAG = 512;
 export const IORING_SQ_TASKRUN = 4;
 export const IORING_ENTER_GETEVENTS = 1;
-export const IORING_ENTER_SQ_WAKEUP = 2;
 export const IORING_FSYNC_DATASYNC = 1;
 export const IORING_FEAT_SINGLE_MMAP = 1;
 export const IORING_FEAT_NODROP = 2;
 export const IORING_OFF_SQ_RING = 0;
-export const IORING_OFF_CQ_RING = 0x8000000;
 export const IORING_OFF_SQES = 0x10000000;
 export const IORING_POLL_ADD_MULTI = 1;
 export const IORING_CQE_F_MORE = 2;
-export const IOSQE_IO_LINK = 4;
-export const IOSQE_ASYNC = 16;
-export const IOSQE_FIXED_FILE = 1;
 export const IOSQE_CQE_SKIP_SUCCESS = 64;
-export const IORING_REGISTER_FILES = 2;
-export const IORING_REGISTER_BUFFERS = 0;
 
 /** Byte offsets in `struct io_uring_params`, and its size. */
 export const io_uring_params = {
@@ -68,16 +52,12 @@ export const io_uring_sqe = {
   sizeof: 64,
   opcode: 0,
   flags: 1,
-  ioprio: 2,
   fd: 4,
   off: 8,
   addr: 16,
   len: 24,
   rw_flags: 28,
-  fsync_flags: 28,
-  poll32_events: 28,
   user_data: 32,
-  buf_index: 40,
 } as const;
 
 /** Byte offsets in `struct io_uring_cqe`, and its size. */

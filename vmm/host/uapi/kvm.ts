@@ -7,9 +7,7 @@ export const KVM_GET_MSR_INDEX_LIST = 0xc004ae02;
 export const KVM_CHECK_EXTENSION = 44547;
 export const KVM_GET_VCPU_MMAP_SIZE = 44548;
 export const KVM_GET_SUPPORTED_CPUID = 0xc008ae05;
-export const KVM_GET_MSR_FEATURE_INDEX_LIST = 0xc004ae0a;
 export const KVM_CREATE_VCPU = 44609;
-export const KVM_GET_DIRTY_LOG = 0x4010ae42;
 export const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
 export const KVM_SET_TSS_ADDR = 44615;
 export const KVM_SET_IDENTITY_MAP_ADDR = 0x4008ae48;
@@ -17,14 +15,10 @@ export const KVM_CREATE_IRQCHIP = 44640;
 export const KVM_IRQ_LINE = 0x4008ae61;
 export const KVM_GET_IRQCHIP = 0xc208ae62;
 export const KVM_SET_IRQCHIP = 0x8208ae63;
-export const KVM_CREATE_PIT2 = 0x4040ae77;
 export const KVM_IRQFD = 0x4020ae76;
 export const KVM_IOEVENTFD = 0x4040ae79;
-export const KVM_SIGNAL_MSI = 0x4020aea5;
-export const KVM_SET_GSI_ROUTING = 0x4008ae6a;
 export const KVM_SET_CLOCK = 0x4030ae7b;
 export const KVM_GET_CLOCK = 0x8030ae7c;
-export const KVM_ENABLE_CAP = 0x4068aea3;
 export const KVM_GET_STATS_FD = 44750;
 export const KVM_RUN = 44672;
 export const KVM_GET_REGS = 0x8090ae81;
@@ -39,7 +33,6 @@ export const KVM_SET_FPU = 0x41a0ae8d;
 export const KVM_GET_LAPIC = 0x8400ae8e;
 export const KVM_SET_LAPIC = 0x4400ae8f;
 export const KVM_SET_CPUID2 = 0x4008ae90;
-export const KVM_GET_CPUID2 = 0xc008ae91;
 export const KVM_GET_MP_STATE = 0x8004ae98;
 export const KVM_SET_MP_STATE = 0x4004ae99;
 export const KVM_NMI = 44698;
@@ -52,77 +45,29 @@ export const KVM_GET_XSAVE = 0x9000aea4;
 export const KVM_SET_XSAVE = 0x5000aea5;
 export const KVM_GET_XCRS = 0x8188aea6;
 export const KVM_SET_XCRS = 0x4188aea7;
-export const KVM_SET_TSC_KHZ = 44706;
 export const KVM_GET_TSC_KHZ = 44707;
-export const KVM_KVMCLOCK_CTRL = 44717;
 export const KVM_CAP_IRQCHIP = 0;
-export const KVM_CAP_USER_MEMORY = 3;
-export const KVM_CAP_SET_TSS_ADDR = 4;
-export const KVM_CAP_EXT_CPUID = 7;
-export const KVM_CAP_NR_VCPUS = 9;
-export const KVM_CAP_NR_MEMSLOTS = 10;
-export const KVM_CAP_MP_STATE = 14;
 export const KVM_CAP_IRQFD = 32;
-export const KVM_CAP_PIT2 = 33;
 export const KVM_CAP_IOEVENTFD = 36;
-export const KVM_CAP_SET_IDENTITY_MAP_ADDR = 37;
-export const KVM_CAP_ADJUST_CLOCK = 39;
-export const KVM_CAP_VCPU_EVENTS = 41;
-export const KVM_CAP_DEBUGREGS = 50;
-export const KVM_CAP_XSAVE = 55;
-export const KVM_CAP_TSC_CONTROL = 60;
 export const KVM_CAP_GET_TSC_KHZ = 61;
-export const KVM_CAP_MAX_VCPUS = 66;
 export const KVM_CAP_TSC_DEADLINE_TIMER = 72;
-export const KVM_CAP_SYNC_REGS = 74;
-export const KVM_CAP_SIGNAL_MSI = 77;
-export const KVM_CAP_READONLY_MEM = 81;
-export const KVM_CAP_SPLIT_IRQCHIP = 121;
 export const KVM_CAP_IMMEDIATE_EXIT = 136;
-export const KVM_CAP_X86_DISABLE_EXITS = 143;
 export const KVM_CAP_BINARY_STATS_FD = 203;
-export const KVM_CAP_SET_GUEST_DEBUG = 23;
-export const KVM_CAP_KVMCLOCK_CTRL = 76;
-export const KVM_X86_DISABLE_EXITS_HLT = 2;
-export const KVM_X86_DISABLE_EXITS_PAUSE = 4;
 export const KVM_MEM_LOG_DIRTY_PAGES = 1;
 export const KVM_MEM_READONLY = 2;
 export const KVM_IOEVENTFD_FLAG_DATAMATCH = 1;
 export const KVM_IOEVENTFD_FLAG_PIO = 2;
 export const KVM_IOEVENTFD_FLAG_DEASSIGN = 4;
 export const KVM_IRQFD_FLAG_DEASSIGN = 1;
-export const KVM_IRQFD_FLAG_RESAMPLE = 2;
-export const KVM_EXIT_UNKNOWN = 0;
-export const KVM_EXIT_EXCEPTION = 1;
-export const KVM_EXIT_IO = 2;
-export const KVM_EXIT_HYPERCALL = 3;
-export const KVM_EXIT_DEBUG = 4;
-export const KVM_EXIT_HLT = 5;
-export const KVM_EXIT_MMIO = 6;
-export const KVM_EXIT_IRQ_WINDOW_OPEN = 7;
-export const KVM_EXIT_SHUTDOWN = 8;
 export const KVM_EXIT_FAIL_ENTRY = 9;
-export const KVM_EXIT_INTR = 10;
-export const KVM_EXIT_SET_TPR = 11;
 export const KVM_EXIT_INTERNAL_ERROR = 17;
-export const KVM_EXIT_SYSTEM_EVENT = 24;
-export const KVM_EXIT_IOAPIC_EOI = 26;
-export const KVM_EXIT_X86_RDMSR = 29;
-export const KVM_EXIT_X86_WRMSR = 30;
-export const KVM_EXIT_IO_IN = 0;
-export const KVM_EXIT_IO_OUT = 1;
 export const KVM_INTERNAL_ERROR_EMULATION = 1;
 export const KVM_INTERNAL_ERROR_SIMUL_EX = 2;
 export const KVM_INTERNAL_ERROR_DELIVERY_EV = 3;
 export const KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON = 4;
-export const KVM_MP_STATE_RUNNABLE = 0;
 export const KVM_MP_STATE_UNINITIALIZED = 1;
 export const KVM_MP_STATE_INIT_RECEIVED = 2;
 export const KVM_MP_STATE_HALTED = 3;
-export const KVM_MP_STATE_SIPI_RECEIVED = 4;
-export const KVM_SYNC_X86_REGS = 1;
-export const KVM_SYNC_X86_SREGS = 2;
-export const KVM_SYNC_X86_EVENTS = 4;
 export const KVM_GUESTDBG_ENABLE = 1;
 export const KVM_GUESTDBG_SINGLESTEP = 2;
 export const KVM_GUESTDBG_USE_SW_BP = 0x10000;
@@ -131,29 +76,10 @@ export const KVM_GUESTDBG_INJECT_DB = 0x40000;
 export const KVM_GUESTDBG_INJECT_BP = 0x80000;
 export const KVM_GUESTDBG_BLOCKIRQ = 0x100000;
 export const KVM_CAP_SET_GUEST_DEBUG2 = 195;
-export const KVM_CPUID_FLAG_SIGNIFCANT_INDEX = 1;
-export const KVM_PIT_SPEAKER_DUMMY = 1;
 export const KVM_IRQCHIP_PIC_MASTER = 0;
 export const KVM_IRQCHIP_PIC_SLAVE = 1;
 export const KVM_IRQCHIP_IOAPIC = 2;
 export const KVM_CPUID_SIGNATURE = 0x40000000;
-export const KVM_CPUID_FEATURES = 0x40000001;
-export const KVM_FEATURE_CLOCKSOURCE = 0;
-export const KVM_FEATURE_CLOCKSOURCE2 = 3;
-export const KVM_FEATURE_CLOCKSOURCE_STABLE_BIT = 24;
-export const KVM_FEATURE_STEAL_TIME = 5;
-export const KVM_FEATURE_PV_EOI = 6;
-export const KVM_FEATURE_PV_UNHALT = 7;
-export const KVM_FEATURE_PV_TLB_FLUSH = 9;
-export const KVM_FEATURE_PV_SEND_IPI = 11;
-export const KVM_FEATURE_ASYNC_PF = 4;
-export const KVM_FEATURE_ASYNC_PF_VMEXIT = 10;
-export const KVM_FEATURE_ASYNC_PF_INT = 14;
-export const KVM_FEATURE_POLL_CONTROL = 12;
-export const KVM_FEATURE_NOP_IO_DELAY = 1;
-export const KVM_FEATURE_PV_SCHED_YIELD = 13;
-export const KVM_FEATURE_MSI_EXT_DEST_ID = 15;
-export const KVM_STATS_NAME_SIZE = 128;
 
 /** Byte offsets in `struct kvm_userspace_memory_region`, and its size. */
 export const kvm_userspace_memory_region = {
@@ -233,40 +159,20 @@ export const kvm_sregs = {
 /** Byte offsets in `struct kvm_run`, and its size. */
 export const kvm_run = {
   sizeof: 2352,
-  request_interrupt_window: 0,
   immediate_exit: 1,
   exit_reason: 8,
-  ready_for_interrupt_injection: 12,
-  if_flag: 13,
   flags: 14,
-  cr8: 16,
-  apic_base: 24,
   hw_hardware_exit_reason: 32,
   fail_entry_hardware_entry_failure_reason: 32,
-  fail_entry_cpu: 40,
-  io_direction: 32,
-  io_size: 33,
-  io_port: 34,
-  io_count: 36,
-  io_data_offset: 40,
-  mmio_phys_addr: 32,
-  mmio_data: 40,
-  mmio_len: 48,
-  mmio_is_write: 52,
   internal_suberror: 32,
   internal_ndata: 36,
   internal_data: 40,
   emulation_failure_flags: 40,
   emulation_failure_insn_size: 48,
   emulation_failure_insn_bytes: 49,
-  system_event_type: 32,
   debug_arch_exception: 32,
   debug_arch_pc: 40,
   debug_arch_dr6: 48,
-  kvm_valid_regs: 288,
-  kvm_dirty_regs: 296,
-  s_regs_regs: 304,
-  s_regs_sregs: 448,
 } as const;
 
 /** Byte offsets in `struct kvm_cpuid_entry2`, and its size. */
@@ -326,34 +232,22 @@ export const kvm_fpu = {
 /** Byte offsets in `struct kvm_lapic_state`, and its size. */
 export const kvm_lapic_state = {
   sizeof: 1024,
-  regs: 0,
 } as const;
 
 /** Byte offsets in `struct kvm_mp_state`, and its size. */
 export const kvm_mp_state = {
   sizeof: 4,
-  mp_state: 0,
 } as const;
 
 /** Byte offsets in `struct kvm_vcpu_events`, and its size. */
 export const kvm_vcpu_events = {
   sizeof: 64,
-  exception_injected: 0,
-  exception_nr: 1,
-  interrupt_injected: 8,
-  interrupt_nr: 9,
-  nmi_injected: 12,
-  nmi_pending: 13,
-  sipi_vector: 16,
   flags: 20,
 } as const;
 
 /** Byte offsets in `struct kvm_debugregs`, and its size. */
 export const kvm_debugregs = {
   sizeof: 128,
-  db: 0,
-  dr6: 32,
-  dr7: 40,
   flags: 48,
 } as const;
 
@@ -367,15 +261,12 @@ export const kvm_guest_debug = {
 /** Byte offsets in `struct kvm_xsave`, and its size. */
 export const kvm_xsave = {
   sizeof: 4096,
-  region: 0,
 } as const;
 
 /** Byte offsets in `struct kvm_xcrs`, and its size. */
 export const kvm_xcrs = {
   sizeof: 392,
-  nr_xcrs: 0,
   flags: 4,
-  xcrs: 8,
 } as const;
 
 /** Byte offsets in `struct kvm_irq_level`, and its size. */
@@ -404,7 +295,6 @@ export const kvm_irqfd = {
   fd: 0,
   gsi: 4,
   flags: 8,
-  resamplefd: 12,
 } as const;
 
 /** Byte offsets in `struct kvm_ioeventfd`, and its size. */
@@ -417,25 +307,11 @@ export const kvm_ioeventfd = {
   flags: 24,
 } as const;
 
-/** Byte offsets in `struct kvm_pit_config`, and its size. */
-export const kvm_pit_config = {
-  sizeof: 64,
-  flags: 0,
-} as const;
-
 /** Byte offsets in `struct kvm_clock_data`, and its size. */
 export const kvm_clock_data = {
   sizeof: 48,
   clock: 0,
   flags: 8,
-} as const;
-
-/** Byte offsets in `struct kvm_enable_cap`, and its size. */
-export const kvm_enable_cap = {
-  sizeof: 104,
-  cap: 0,
-  flags: 4,
-  args: 8,
 } as const;
 
 /** Byte offsets in `struct kvm_translation`, and its size. */
@@ -444,15 +320,6 @@ export const kvm_translation = {
   linear_address: 0,
   physical_address: 8,
   valid: 16,
-  writeable: 17,
-  usermode: 18,
-} as const;
-
-/** Byte offsets in `struct kvm_dirty_log`, and its size. */
-export const kvm_dirty_log = {
-  sizeof: 16,
-  slot: 0,
-  dirty_bitmap: 8,
 } as const;
 
 /** Byte offsets in `struct kvm_stats_header`, and its size. */
@@ -461,7 +328,6 @@ export const kvm_stats_header = {
   flags: 0,
   name_size: 4,
   num_desc: 8,
-  id_offset: 12,
   desc_offset: 16,
   data_offset: 20,
 } as const;
@@ -470,7 +336,6 @@ export const kvm_stats_header = {
 export const kvm_stats_desc = {
   sizeof: 16,
   flags: 0,
-  exponent: 4,
   size: 6,
   offset: 8,
   name: 16,

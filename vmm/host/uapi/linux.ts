@@ -1,6 +1,5 @@
 // Made by scripts/uapi.mjs from <sys/mman.h>, <sys/epoll.h>, <signal.h>, <fcntl.h>, <termios.h>, <sys/uio.h>; do not edit.
 
-export const PROT_NONE = 0;
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 export const MAP_SHARED = 1;
@@ -11,39 +10,20 @@ export const MAP_NORESERVE = 16384;
 export const MAP_POPULATE = 32768;
 export const MADV_DONTNEED = 4;
 export const MADV_HUGEPAGE = 14;
-export const MADV_REMOVE = 9;
-export const MADV_DONTDUMP = 16;
 export const MFD_CLOEXEC = 1;
-export const MFD_ALLOW_SEALING = 2;
-export const F_ADD_SEALS = 1033;
-export const F_SEAL_SHRINK = 2;
-export const F_SEAL_GROW = 4;
-export const F_SEAL_SEAL = 1;
 export const EFD_CLOEXEC = 0x80000;
 export const EFD_NONBLOCK = 2048;
 export const EPOLL_CLOEXEC = 0x80000;
 export const EPOLL_CTL_ADD = 1;
-export const EPOLL_CTL_DEL = 2;
-export const EPOLL_CTL_MOD = 3;
 export const EPOLLIN = 1;
-export const EPOLLOUT = 4;
-export const EPOLLET = 0x80000000;
-export const EPOLLONESHOT = 0x40000000;
 export const SA_RESTART = 0x10000000;
 export const O_RDONLY = 0;
-export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_CLOEXEC = 0x80000;
-export const O_NONBLOCK = 2048;
-export const O_DIRECT = 16384;
-export const O_DIRECTORY = 0x10000;
-export const O_NOFOLLOW = 0x20000;
 export const O_NOCTTY = 256;
 export const O_PATH = 0x200000;
 export const SYS_tgkill = 234;
 export const SYS_gettid = 186;
-export const SYS_close_range = 436;
-export const SYS_copy_file_range = 326;
 export const SYS_preadv2 = 327;
 export const SYS_rt_sigaction = 13;
 export const LOCK_SH = 1;
@@ -58,21 +38,13 @@ export const SEEK_HOLE = 4;
 export const RWF_DSYNC = 2;
 export const RWF_NOWAIT = 8;
 export const PR_SET_NO_NEW_PRIVS = 38;
-export const PR_SET_PDEATHSIG = 1;
-export const PR_SET_DUMPABLE = 4;
-export const PR_SET_NAME = 15;
 export const TCGETS = 21505;
-export const TCSETS = 21506;
 export const TCSETSW = 21507;
 export const TCSETSF = 21508;
 export const TIOCGWINSZ = 21523;
 export const TIOCSWINSZ = 21524;
 export const TIOCGPTN = 0x80045430;
 export const TIOCSPTLCK = 0x40045431;
-export const TIOCSCTTY = 21518;
-export const BLKGETSIZE64 = 0x80081272;
-export const FIONREAD = 21531;
-export const FICLONE = 0x40049409;
 export const ISIG = 1;
 export const ICANON = 2;
 export const ECHO = 8;
@@ -93,7 +65,6 @@ export const CS8 = 48;
 export const VMIN = 6;
 export const VTIME = 5;
 export const POLLIN = 1;
-export const POLLOUT = 4;
 
 /** Byte offsets in `struct epoll_event`, and its size. */
 export const epoll_event = {
@@ -116,6 +87,5 @@ export const termios = {
   c_oflag: 4,
   c_cflag: 8,
   c_lflag: 12,
-  c_line: 16,
   c_cc: 17,
 } as const;

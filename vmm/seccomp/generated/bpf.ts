@@ -21,8 +21,6 @@ export const SECCOMP_RET_TRACE = 0x7ff00000;
 export const SECCOMP_RET_LOG = 0x7ffc0000;
 export const SECCOMP_RET_ALLOW = 0x7fff0000;
 export const SECCOMP_RET_DATA = 65535;
-export const SECCOMP_FILTER_FLAG_LOG = 2;
-export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
 export const AUDIT_ARCH_X86_64 = 0xc000003e;
 export const AUDIT_ARCH_I386 = 0x40000003;
 
