@@ -9,6 +9,7 @@ await setup();
 packTypes();
 packGuest();
 packLicences();
+await packManual();
 
 /** dist/types: declarations that vmm/api/index.d.ts reaches, with endings that every module resolution of TypeScript takes. */
 function packTypes() {
@@ -53,4 +54,11 @@ function packLicences() {
   const to = join(root, 'dist', 'licenses');
   mkdirSync(to, { recursive: true });
   for (const name of ['LICENSE', 'NOTICE']) copyFileSync(join(root, 'node_modules', 'assemblyscript', name), join(to, `assemblyscript-${name}`));
+}
+
+/** dist/man/vmm.1. */
+async function packManual() {
+  const { manual } = await import('./manual.ts');
+  mkdirSync(join(root, 'dist', 'man'), { recursive: true });
+  writeFileSync(join(root, 'dist', 'man', 'vmm.1'), await manual());
 }

@@ -17,7 +17,7 @@ export function helpText(command: Command): string {
 }
 
 /** `-m, --memory SIZE`. */
-function nameOf(key: string, option: Option<unknown>): string {
+export function nameOf(key: string, option: Option<unknown>): string {
   const short = option.short === undefined ? '    ' : `-${option.short}, `;
   const value = option.kind === 'flag' ? '' : option.kind === 'optional' ? `[=${option.value ?? 'VALUE'}]` : ` ${option.value ?? 'VALUE'}`;
   return `${short}--${longName(key)}${value}`;

@@ -80,6 +80,11 @@ function commandOf(name: string, { options }: ImageCommand): Command<Partial<typ
   return { name: `image ${name}`, synopsis: '', about: '', options: own };
 }
 
+/** Their tables. */
+export function imageCommands(): Command[] {
+  return Object.entries(COMMANDS).flatMap(([name, command]) => (name === 'list' ? [] : [commandOf(name, command)]));
+}
+
 async function importOne(store: ImageStore, [image = '', ...given]: readonly string[], { quiet }: ImageOptions): Promise<void> {
   // Before the work, not after it.
   for (const name of given) if (!isImageName(name)) throw new VmmError('USAGE', `${JSON.stringify(name.slice(0, 300))} is not an image name`, { hint: 'for example debian:12' });

@@ -19,6 +19,7 @@ Commands:
   pull NAME          fetch an image from its registry
   login, logout      keep or forget a registry's login
   accel              say which accelerators work here, and why not
+  completion SHELL   print what makes bash, zsh or fish complete command lines
   version            print the version
 
 \`vmm COMMAND --help\` tells a command's options.
@@ -47,6 +48,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./login.ts')).logoutCommand(rest);
     case 'accel':
       return (await import('./accel.ts')).accelCommand(rest);
+    case 'completion':
+      return (await import('./completion.ts')).completionCommand(rest);
     case 'version':
     case '--version':
     case '-v':
@@ -61,7 +64,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, login, logout, accel, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, login, logout, accel, completion, version' });
   }
 }
 
