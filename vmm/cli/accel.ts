@@ -7,7 +7,7 @@ import type { Command } from './options.ts';
 import { print } from './output.ts';
 
 const OPTIONS = { help: HELP };
-const ACCEL: Command<typeof OPTIONS> = { name: 'accel', synopsis: '', about: 'Says which accelerators work here, and why not.', options: OPTIONS };
+export const ACCEL: Command<typeof OPTIONS> = { name: 'accel', synopsis: '', about: 'Says which accelerators work here, and why not.', options: OPTIONS };
 
 /** `vmm accel`: what runs guests here, and why. */
 export async function accelCommand(argv: readonly string[]): Promise<number> {

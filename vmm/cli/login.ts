@@ -11,14 +11,14 @@ const LOGIN_OPTIONS = {
   passwordStdin: flag('read the password from standard input; it is never an argument'),
   help: HELP,
 };
-const LOGIN: Command<typeof LOGIN_OPTIONS> = {
+export const LOGIN: Command<typeof LOGIN_OPTIONS> = {
   name: 'login',
   synopsis: '[OPTIONS] [REGISTRY]',
   about: 'Logs in to a registry (default docker.io). The login is kept where Docker keeps it: by its credential helper, else in ~/.docker/config.json.',
   options: LOGIN_OPTIONS,
 };
 const LOGOUT_OPTIONS = { help: HELP };
-const LOGOUT: Command<typeof LOGOUT_OPTIONS> = { name: 'logout', synopsis: '[REGISTRY]', about: 'Forgets the login of a registry (default docker.io).', options: LOGOUT_OPTIONS };
+export const LOGOUT: Command<typeof LOGOUT_OPTIONS> = { name: 'logout', synopsis: '[REGISTRY]', about: 'Forgets the login of a registry (default docker.io).', options: LOGOUT_OPTIONS };
 
 const MAX_PASSWORD = 65536;
 

@@ -11,7 +11,7 @@ import { ProgressLine } from './progress.ts';
 import { PLATFORM } from './pull-options.ts';
 
 const OPTIONS = { platform: PLATFORM, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
-const PULL_COMMAND: Command<typeof OPTIONS> = {
+export const PULL_COMMAND: Command<typeof OPTIONS> = {
   name: 'pull',
   synopsis: '[OPTIONS] NAME',
   about: 'Fetches an image from its registry into the store. Prints its id, its name in full, and the digest that the name stands for.',
