@@ -294,10 +294,12 @@ describe('bad archives', () => {
           if (repair) for (let at = 0; at + 512 <= bytes.length; at += 512) if (bytes.toString('latin1', at + 257, at + 262) === 'ustar') fixChecksum(bytes.subarray(at, at + 512));
           const spool = new Spool(folder);
           const stack = new LayerStack();
-          const reader = new TarReader(stack.layer(spoolSink(spool)));
+          const layer = stack.layer(spoolSink(spool));
+          const reader = new TarReader(layer);
           try {
             for (let at = 0; at < bytes.length; at += chunk) reader.push(bytes.subarray(at, at + chunk));
             reader.end();
+            layer.finish();
           } catch (error) {
             if (!/^IMAGE_/.test((error as { code?: string }).code ?? '')) throw error;
           } finally {
@@ -320,9 +322,11 @@ function unpack(bytes: Uint8Array, chunk = bytes.length): ReturnType<typeof desc
   const spool = new Spool(folder);
   try {
     const stack = new LayerStack();
-    const reader = new TarReader(stack.layer(spoolSink(spool), { whiteouts: false }));
+    const layer = stack.layer(spoolSink(spool), { whiteouts: false });
+    const reader = new TarReader(layer);
     for (let at = 0; at < bytes.length; at += chunk) reader.push(bytes.subarray(at, at + chunk));
     reader.end();
+    layer.finish();
     return describeTree(stack.root);
   } finally {
     spool.close();
