@@ -274,7 +274,7 @@ describe('--stop-at and --trace exec', () => {
     const rip = ({ stderr }: CliResult): string | undefined => /rip=([0-9a-f]{16})/.exec(stderr)?.[1];
     expect(rip(one)).toMatch(/^ffffffff8/);
     expect(rip(two)).not.toBe(rip(one));
-    expect(one.stderr).toMatch(/ {2}in \w+\+0x[0-9a-f]+\n/);
+    expect(one.stderr).toMatch(/ {2}in [\w.]+\+0x[0-9a-f]+\n/);
   });
 
   it('executed blocks are written with names, gapless, and tracing does not change the run', async () => {
