@@ -9,8 +9,13 @@ dump        registers, code and stack of all vCPUs
 reset       start the guest anew, before its first instruction
 `;
 
-/** Lines of the longest answer. */
-const LINES_MAX = 4096;
+/**
+ * Ranges told of each entry of the top table (512 GiB with four levels): Linux's ESPFIX aliases alone are tens of thousands in one,
+ * and what lies above is to be seen all the same.
+ */
+const RANGES_MAX = 256;
+/** Ranges that are walked in one of them, in all: a guest's tables may be made to be endless. */
+const WALKED_MAX = 1 << 22;
 const ENTRIES = 512;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 const P = 1n;
@@ -28,6 +33,13 @@ interface Range {
   readonly rights: string;
 }
 
+/** Of one entry of the top table. */
+interface Part {
+  readonly ranges: Range[];
+  /** Ranges beyond those told. */
+  more: number;
+}
+
 /** `info mem`: neighbouring pages with the same rights are one line. */
 export function infoMem(machine: DebugMachine, vcpu: number): string {
   const registers = machine.registers(vcpu);
@@ -43,8 +55,8 @@ export function infoMem(machine: DebugMachine, vcpu: number): string {
 
 class Walker {
   readonly #view: DataView;
-  readonly #ranges: Range[] = [];
-  #cut = false;
+  readonly #parts: Part[] = [];
+  #walked = 0;
 
   constructor(ram: Uint8Array) {
     this.#view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
@@ -56,30 +68,40 @@ class Walker {
     if (shift === undefined) return;
     const pae3 = top && size === 8 && shift === 30n;
     const count = pae3 ? 4 : size === 4 ? 1024 : ENTRIES;
-    for (let i = 0; i < count && !this.#cut; i++) {
+    for (let i = 0; i < count && this.#walked < WALKED_MAX; i++) {
       const at = Number(base) + i * size;
       if (at + size > this.#view.byteLength) return;
       const entry = size === 4 ? BigInt(this.#view.getUint32(at, true)) : this.#view.getBigUint64(at, true);
       if ((entry & P) === 0n) continue;
       let address = prefix + (BigInt(i) << shift);
       if (top && shift === 39n && i >= ENTRIES / 2) address |= 0xffff_0000_0000_0000n;
+      if (top) this.#next();
       const own = pae3 ? rights : narrow(rights, entry, size === 8);
       if (rest.length === 0 || ((entry & PS) !== 0n && shift <= 30n && !pae3)) this.#add(address, 1n << shift, own);
       else this.table(entry & (size === 4 ? 0xffff_f000n : ADDRESS), rest, size, address, own, false);
     }
   }
 
+  /** A new part, but where the last one's end may go on in it. */
+  #next(): void {
+    const last = this.#parts.at(-1);
+    if (last === undefined || last.ranges.length > 0) this.#parts.push({ ranges: [], more: 0 });
+  }
+
   #add(start: bigint, length: bigint, rights: string): void {
-    const last = this.#ranges.at(-1);
-    if (last !== undefined && last.end === start && last.rights === rights) last.end += length;
-    else if (this.#ranges.length < LINES_MAX) this.#ranges.push({ start, end: start + length, rights });
-    else this.#cut = true;
+    this.#walked++;
+    const part = this.#parts.at(-1) as Part;
+    const last = part.ranges.at(-1) ?? this.#parts.at(-2)?.ranges.at(-1);
+    if (part.more === 0 && last !== undefined && last.end === start && last.rights === rights) last.end += length;
+    else if (part.ranges.length < RANGES_MAX) part.ranges.push({ start, end: start + length, rights });
+    else part.more++;
   }
 
   text(): string {
     const hex = (n: bigint): string => n.toString(16).padStart(16, '0');
-    const lines = this.#ranges.map(({ start, end, rights }) => `${hex(start)}-${hex(end)} ${hex(end - start)} ${rights}\n`);
-    return lines.join('') + (this.#cut ? `and more: cut at ${LINES_MAX} lines\n` : '');
+    const line = ({ start, end, rights }: Range): string => `${hex(start)}-${hex(end)} ${hex(end - start)} ${rights}\n`;
+    const told = this.#parts.map(({ ranges, more }) => ranges.map(line).join('') + (more > 0 ? `… and ${more} more ranges behind it\n` : ''));
+    return told.join('') + (this.#walked >= WALKED_MAX ? 'and more: the walk was cut\n' : '');
   }
 }
 
