@@ -6,8 +6,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { VmmError } from '../../../base/errors.ts';
 import { addressOf, ffi } from '../ffi.ts';
-import { gettid, mmap, munmap, tgkill } from '../sys.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/linux.ts';
+import { mmap, munmap, tgkill } from '../sys.ts';
+import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, SYS_gettid } from '../uapi/linux.ts';
 import { PROT_EXEC, SYS_rt_sigreturn } from '../uapi/lockdown.ts';
 import { mprotect, rtSigaction } from './calls.ts';
 
@@ -23,7 +23,7 @@ export interface RawCall {
  */
 const SIGNAL = 32;
 const PAGE = 4096;
-/** How often the counter is looked at: the handlers wake nobody. */
+/** How often the notes are looked at: the handlers wake nobody. */
 const WAIT_MS = 0.1;
 const SA_RESTORER = 0x0400_0000;
 const SA_RESTART = 0x1000_0000;
@@ -38,31 +38,50 @@ const u64 = (value: number | bigint): number[] => {
   return [...u32(Number(bits & 0xffff_ffffn)), ...u32(Number(bits >> 32n))];
 };
 
-/** The handler's code, then its restorer's (offset `restorer`). The two counters at `counters` are u32: threads that are done, calls that failed. */
-function handlerCode(calls: readonly RawCall[], counters: bigint): { code: Uint8Array; restorer: number } {
+/** Threads that the handler can note. More than that, and the lock-down is refused. */
+const NOTED_MAX = 4096;
+/** Words of the handler's notes: how many threads came, calls that failed, then the threads' ids. */
+const CAME = 0;
+const FAILED = 1;
+const NOTED = 2;
+
+/** The handler's code, then its restorer's (offset `restorer`). It makes the calls, then notes its thread at `notes`. */
+export function handlerCode(calls: readonly RawCall[], notes: bigint): { code: Uint8Array; restorer: number } {
   const code: number[] = [];
   for (const { nr, args } of calls) {
     args.forEach((value, index) => code.push(...(MOV_ARGUMENT[index] as readonly number[]), ...u64(value)));
     code.push(0xb8, ...u32(nr)); //             mov eax, nr
     code.push(0x0f, 0x05); //                   syscall
-    code.push(0x48, 0xb9, ...u64(counters + 4n)); // mov rcx, &failed
+    code.push(0x48, 0xb9, ...u64(notes + 4n * BigInt(FAILED))); // mov rcx, &failed
     code.push(0x48, 0x85, 0xc0, 0x74, 3); //    test rax, rax; jz over the next
     code.push(0xf0, 0xff, 0x01); //             lock inc dword [rcx]
   }
-  code.push(0x48, 0xb9, ...u64(counters), 0xf0, 0xff, 0x01, 0xc3); // mov rcx, &done; lock inc dword [rcx]; ret
+  code.push(0xb8, ...u32(SYS_gettid), 0x0f, 0x05); // mov eax, SYS_gettid; syscall
+  code.push(0xb9, ...u32(1)); //                mov ecx, 1
+  code.push(0x48, 0xba, ...u64(notes)); //      mov rdx, &came
+  code.push(0xf0, 0x0f, 0xc1, 0x0a); //         lock xadd [rdx], ecx
+  code.push(0x81, 0xf9, ...u32(NOTED_MAX)); //  cmp ecx, NOTED_MAX
+  code.push(0x73, 4); //                        jae over the next
+  code.push(0x89, 0x44, 0x8a, 4 * NOTED); //    mov [rdx + 4 * rcx + 8], eax
+  code.push(0xc3); //                           ret
   const restorer = code.length;
   code.push(0xb8, ...u32(SYS_rt_sigreturn), 0x0f, 0x05);
   return { code: Uint8Array.from(code), restorer };
 }
 
-/** Threads of this process but the calling one. */
-const otherThreads = (): number[] => readdirSync('/proc/self/task').map(Number).filter((tid) => tid !== gettid());
+const threads = (): number[] => readdirSync('/proc/self/task').map(Number);
 
-/** KVM and io_uring have threads of the kernel's in a process: they run no code of its, and no signal comes to them. */
+/** include/linux/sched.h of Linux: PF_IO_WORKER, PF_USER_WORKER. */
+const PF_KERNELS_OWN = 0x10 | 0x4000;
+
+/**
+ * KVM and io_uring have threads of the kernel's in a process: they run no code of its, and no signal comes to them. proc(5), stat,
+ * field 9. What they block tells nothing: a thread that starts blocks all signals for a moment, too.
+ */
 function isKernels(tid: number): boolean {
   try {
-    const blocked = /^SigBlk:\s*(\S+)/m.exec(readFileSync(`/proc/self/task/${tid}/status`, 'latin1'))?.[1] ?? '0';
-    return (BigInt(`0x${blocked}`) & (1n << BigInt(SIGNAL - 1))) !== 0n;
+    const stat = readFileSync(`/proc/self/task/${tid}/stat`, 'latin1');
+    return (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]) & PF_KERNELS_OWN) !== 0;
   } catch {
     return false; // it has ended: to ask it finds out
   }
@@ -70,16 +89,13 @@ function isKernels(tid: number): boolean {
 
 /** How long a thread may take to come to its signal. One that is stopped by a debugger never does. */
 const LIMIT_MS = 2000;
-/** So often a thread may end, or new ones start, while the others are asked. */
-const ROUNDS_MAX = 16;
-
 /**
- * Makes the calls in every thread, at least once in each; what they change, a thread that starts meanwhile inherits from the
- * one that starts it. Throws LOCKDOWN when a call failed or a thread did not come to make them.
+ * Makes the calls in every thread; what they change, a thread that starts meanwhile inherits from the one that starts it. Throws
+ * LOCKDOWN when a call failed or a thread did not come to make them.
  */
 export function everyThread(calls: readonly RawCall[]): void {
-  const counters = new Int32Array(new SharedArrayBuffer(8));
-  const { code, restorer } = handlerCode(calls, addressOf(counters));
+  const notes = new Int32Array(new SharedArrayBuffer(4 * (NOTED + NOTED_MAX)));
+  const { code, restorer } = handlerCode(calls, addressOf(notes));
   if (code.length > PAGE) throw new RangeError('too many calls for a page');
   const page = mmap(0n, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   new Uint8Array(ffi().view(page as never, PAGE)).set(code);
@@ -87,39 +103,32 @@ export function everyThread(calls: readonly RawCall[]): void {
   const action = new BigUint64Array([page, BigInt(SA_RESTORER | SA_RESTART | SA_ONSTACK), page + BigInt(restorer), 0n]);
   const before = new BigUint64Array(action.length);
   rtSigaction(SIGNAL, action, before);
-  for (let round = 0; !askAll(counters); round++) {
-    if (round === ROUNDS_MAX) throw new VmmError('LOCKDOWN', 'threads come and go too fast for the lock-down');
-  }
+  askAll(notes);
   // Where a thread is late the handler and its page stay.
   rtSigaction(SIGNAL, before, undefined);
   munmap(page, PAGE);
-  const failures = Atomics.load(counters, 1);
+  const failures = Atomics.load(notes, FAILED);
   if (failures !== 0) throw new VmmError('LOCKDOWN', `${failures} system calls of the lock-down failed`);
 }
 
-/** This thread first: whatever it starts from here on has inherited. False when a thread ended that may not have come to it, or may have. */
-function askAll(counters: Int32Array): boolean {
-  Atomics.store(counters, 0, 0);
+/** Until every thread has come: those that a thread started before it came are seen when it has, and asked then. */
+function askAll(notes: Int32Array): void {
+  const end = performance.now() + LIMIT_MS;
   const asked = new Set<number>();
-  const ask = (tid: number): boolean => {
-    asked.add(tid);
-    return tgkill(tid, SIGNAL);
-  };
-  ask(gettid());
-  const kernels = new Set<number>();
-  for (let fresh = otherThreads(); fresh.length > 0; fresh = otherThreads().filter((tid) => !asked.has(tid) && !kernels.has(tid))) {
-    for (const tid of fresh) {
-      if (isKernels(tid)) kernels.add(tid);
-      else if (!ask(tid)) return false;
+  for (;;) {
+    const fresh = threads().filter((tid) => !asked.has(tid));
+    if (fresh.length === 0) return;
+    for (const tid of fresh) asked.add(tid);
+    const waiting = new Set(fresh.filter((tid) => !isKernels(tid)));
+    for (const tid of waiting) tgkill(tid, SIGNAL);
+    for (;;) {
+      const came = Atomics.load(notes, CAME);
+      for (const tid of notes.subarray(NOTED, NOTED + Math.min(came, NOTED_MAX))) waiting.delete(tid);
+      const living = new Set(waiting.size > 0 ? threads() : []);
+      for (const tid of waiting) if (!living.has(tid)) waiting.delete(tid);
+      if (waiting.size === 0) break;
+      if (performance.now() > end) throw new VmmError('LOCKDOWN', `${waiting.size} threads do not come to the lock-down`);
+      Atomics.wait(notes, CAME, came, WAIT_MS);
     }
   }
-  const end = performance.now() + LIMIT_MS;
-  while (Atomics.load(counters, 0) < asked.size) {
-    const living = new Set(otherThreads());
-    const here = gettid();
-    for (const tid of asked) if (tid !== here && !living.has(tid)) return false;
-    if (performance.now() > end) throw new VmmError('LOCKDOWN', `${asked.size - Atomics.load(counters, 0)} threads do not come to the lock-down`);
-    Atomics.wait(counters, 0, Atomics.load(counters, 0), WAIT_MS);
-  }
-  return true;
 }
