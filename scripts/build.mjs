@@ -11,7 +11,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 const NODE = ['--bundle', '--platform=node', '--target=node24', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
 const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
-const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url'];
+const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url', '--supported:dynamic-import=false'];
 const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
 
 /** dist/ from the sources: the library with its code split into chunks; the CLI and its threads in one file each that needs no loader. */
