@@ -4,7 +4,7 @@ import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import type { WindowSize } from '../agent/spec.ts';
 import type { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
-import { openScratch } from '../guest/scratch.ts';
+import { openScratch, scratchFolder } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { CountedRun } from '../time/counted.ts';
@@ -41,10 +41,10 @@ export class ContainerRun {
   constructor(image: ResolvedImage, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
     const whole = withDefaults(options, image.config);
     const spec = containerSpec({ image: image.config, options: whole, size: io.size });
-    const disks = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
+    const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
     const scratch = whole.scratch === undefined ? undefined : openScratch(whole.scratch);
     try {
-      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL });
+      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratchFolder()}` });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
       this.guest = new Guest({ ...machine, disks }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {

@@ -18,9 +18,14 @@ export interface ScratchDisk {
   close(): void;
 }
 
+/** Where scratch disks lie. */
+export function scratchFolder(): string {
+  return process.env['VMM_TMPDIR'] ?? tmpdir();
+}
+
 /** A sparse ext4 image of `bytes`, which init grows to its device (EXT4_IOC_RESIZE_FS), in $VMM_TMPDIR or the system's folder. Throws SCRATCH_MAKE. */
 export function openScratch(bytes: number): ScratchDisk {
-  const parent = process.env['VMM_TMPDIR'] ?? tmpdir();
+  const parent = scratchFolder();
   let fd: number | undefined;
   try {
     const file = openNameless(parent);

@@ -126,7 +126,7 @@ class Disk implements HostDevice {
   }
 
   get name(): string {
-    return this.disk === undefined ? 'an empty drive' : `disk ${this.disk.path}`;
+    return this.disk === undefined ? 'an empty drive' : (this.disk.name ?? `disk ${this.disk.path}`);
   }
 
   add(port: DevicePort): number {

@@ -12,6 +12,8 @@ export interface DiskSpec {
   readonly readOnly: boolean;
   /** Serial number the guest reads (VIRTIO_BLK_T_GET_ID), at most 20 bytes. */
   readonly id: string;
+  /** What messages call it; `disk PATH`. */
+  readonly name?: string;
 }
 
 export interface OpenDisk extends DiskSpec, ServedDisk {}
