@@ -42,6 +42,6 @@ export function confine(config: MachineConfig, listener: MachineListener, accele
 /** The code of threads that start later, and the FFI library. */
 function programFiles(): string[] {
   const dist = dirname(fileURLToPath(import.meta.url));
-  const modules = createRequire(import.meta.url).resolve.paths('koffi') ?? [];
+  const modules = (createRequire(import.meta.url).resolve.paths('koffi') ?? []).filter((dir) => dir.endsWith('/node_modules'));
   return [dist, join(dirname(dist), 'package.json'), ...modules.flatMap((dir) => [join(dir, '@koromix'), join(dir, 'koffi')])];
 }
