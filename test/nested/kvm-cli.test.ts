@@ -65,12 +65,13 @@ describe('after the first guest entry', { timeout: LIMIT_MS }, () => {
   /** What Node's worker threads read when they start: their limits, their code, the FFI library's description. */
   const OPENED = [
     /^\/proc\/(?:self\/(?:cgroup|maps)|meminfo)$/, /^\/sys\/fs\/cgroup\/.*memory\.(?:max|high)$/, /\/dist\/[\w-]+\.cjs$/, /\/package\.json$/, /\/koffi[\w-]*\/.*\.node$/,
-    /\/cpu0\/tsc_freq_khz$/, /^\/proc\/sys\/vm\/overcommit_memory$/,
   ];
   /** What the process names as still to be opened when it confines itself, and looks at for it: its threads. */
   const CONFINED = [
     /^\/proc\/self(?:\/task(?:\/\d+\/stat)?)?$/, /^\/(?:proc\/meminfo|sys\/fs\/cgroup|dev\/null)$/, /\/(?:dist|package\.json|node_modules\/(?:@koromix|koffi))$/,
     /\/\.cache\/guest\/(?:vmlinux|initramfs\.cpio|System\.map)$/,
+    // V8's and malloc's, in whatever thread needs them first.
+    /\/cpu0\/tsc_freq_khz$/, /^\/proc\/sys\/vm\/overcommit_memory$/,
   ];
   const TRACED = [
     'open', 'openat', 'openat2', 'creat', 'socket', 'socketpair', 'connect', 'bind', 'listen', 'accept4', 'execve', 'execveat', 'fork', 'vfork', 'ptrace', 'mount', 'unlink', 'unlinkat',
