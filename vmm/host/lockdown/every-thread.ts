@@ -44,9 +44,11 @@ const NOTED_MAX = 4096;
 const CAME = 0;
 const FAILED = 1;
 const NOTED = 2;
+/** Notes are never freed: a thread that comes too late for us still writes there. */
+const kept: Int32Array[] = [];
 
 /** The handler's code, then its restorer's (offset `restorer`). It makes the calls, then notes its thread at `notes`. */
-export function handlerCode(calls: readonly RawCall[], notes: bigint): { code: Uint8Array; restorer: number } {
+function handlerCode(calls: readonly RawCall[], notes: bigint): { code: Uint8Array; restorer: number } {
   const code: number[] = [];
   for (const { nr, args } of calls) {
     args.forEach((value, index) => code.push(...(MOV_ARGUMENT[index] as readonly number[]), ...u64(value)));
@@ -89,12 +91,14 @@ function isKernels(tid: number): boolean {
 
 /** How long a thread may take to come to its signal. One that is stopped by a debugger never does. */
 const LIMIT_MS = 2000;
+
 /**
  * Makes the calls in every thread; what they change, a thread that starts meanwhile inherits from the one that starts it. Throws
  * LOCKDOWN when a call failed or a thread did not come to make them.
  */
 export function everyThread(calls: readonly RawCall[]): void {
   const notes = new Int32Array(new SharedArrayBuffer(4 * (NOTED + NOTED_MAX)));
+  kept.push(notes);
   const { code, restorer } = handlerCode(calls, addressOf(notes));
   if (code.length > PAGE) throw new RangeError('too many calls for a page');
   const page = mmap(0n, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
