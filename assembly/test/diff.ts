@@ -1,4 +1,4 @@
-/** The software side of test/support/cpudiff.c: same cases, same memory map, same results. */
+/** The software side of test/support/cpu/cpudiff.c: same cases, same memory map, same results. */
 import { SEG_BASE } from '../contract/vcpu';
 import { RAM_BASE } from '../core/layout';
 import { guest_written_code } from '../core/code';

@@ -26,7 +26,7 @@ export function bootOptions(elf: string): string[] {
 /** Compiles the guest; returns the ELF's path. Needs gcc. */
 export function buildPrograms(): string {
   const work = join(ROOT, '.cache', 'bench-cpu');
-  const guests = join(ROOT, 'test', 'guests');
+  const guests = join(ROOT, 'test', 'programs');
   mkdirSync(work, { recursive: true });
   const flags = ['-c', '-m64', '-O2', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none', '-fno-pic', '-fno-asynchronous-unwind-tables'];
   const objects: [string, string[]][] = [

@@ -6,7 +6,7 @@ const FLAGS = ['-m64', '-O2', '-Wall', '-ffreestanding', '-fno-pic', '-fno-stack
 
 /** `source`: path in the checkout, with `void guest(const struct hvm_start_info *)`. `out`: the ELF. */
 export function buildRing3(source, out) {
-  run('gcc', [...FLAGS, '-T', join(root, 'test/guests/guest.ld'), '-o', out, join(root, 'bench/guest/ring3.S'), join(root, source)]);
+  run('gcc', [...FLAGS, '-T', join(root, 'test/programs/guest.ld'), '-o', out, join(root, 'bench/guest/ring3.S'), join(root, source)]);
 }
 
 /** Ticks of the time-stamp counter a second, measured with a program built at `out`. */

@@ -9,7 +9,7 @@ import { cache, envWithoutNode, root } from '../../scripts/lib.mjs';
 const folder = join(cache, 'bench-io');
 mkdirSync(folder, { recursive: true });
 const program = join(folder, 'servers.mjs');
-buildSync({ entryPoints: [join(root, 'test/support/io-servers.ts')], outfile: program, bundle: true, format: 'esm', platform: 'node', target: 'node24', external: ['koffi', '@koromix/*'], logLevel: 'warning' });
+buildSync({ entryPoints: [join(root, 'test/support/devices/io-servers.ts')], outfile: program, bundle: true, format: 'esm', platform: 'node', target: 'node24', external: ['koffi', '@koromix/*'], logLevel: 'warning' });
 const disk = join(folder, 'disk.img');
 spawnSync('dd', ['if=/dev/urandom', `of=${disk}`, 'bs=1M', 'count=512', 'conv=fsync'], { stdio: 'ignore' });
 const env = envWithoutNode();

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { hostFs } from '../../vmm/guest/host-fs.ts';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { ROOT } from '../support/cli.ts';
-import { containerOptions } from '../support/container.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ROOT } from '../support/cli/cli.ts';
+import { containerOptions } from '../support/cli/container.ts';
 import type * as Library from '../../vmm/api/index.ts';
 
 const { ContainerRun, resolveImage } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;

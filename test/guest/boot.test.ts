@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Library from '../../vmm/api/index.ts';
-import { vmm } from '../support/cli.ts';
-import { buildGuest } from '../support/guests.ts';
-import { multibootKernel } from '../support/multiboot.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { buildGuest } from '../support/guests/programs.ts';
+import { multibootKernel } from '../support/guests/multiboot.ts';
 
 // The built library, as its users import it.
 const { Machine } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;

@@ -4,9 +4,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { BIN, ROOT } from '../support/cli.ts';
-import { buildGuest } from '../support/guests.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { BIN, ROOT } from '../support/cli/cli.ts';
+import { buildGuest } from '../support/guests/programs.ts';
 
 const FREE = /^0 0 /;
 /** no_new_privs, seccomp's filter, no capability. */

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { vmm } from '../support/cli.ts';
-import { endInitramfs } from '../support/kernel-ends.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { endInitramfs } from '../support/guests/kernel-ends.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-console-'));
 afterAll(() => rmSync(folder, { recursive: true }));

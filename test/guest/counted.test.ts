@@ -4,9 +4,9 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { type CliResult, ROOT, vmm } from '../support/cli.ts';
-import { buildGuest } from '../support/guests.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { type CliResult, ROOT, vmm } from '../support/cli/cli.ts';
+import { buildGuest } from '../support/guests/programs.ts';
 
 let image: string;
 let dir: string;

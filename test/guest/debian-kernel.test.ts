@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { vmm } from '../support/cli.ts';
-import { checkDebian, type DebianKernel, debianKernel } from '../support/debian-kernel.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { checkDebian, type DebianKernel, debianKernel } from '../support/guests/debian-kernel.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 const LIMIT_MS = HANG_MS;

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { Terminal } from '../support/terminal.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { Terminal } from '../support/cli/terminal.ts';
 
 let image: string;
 let store: string;

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildRing3 } from '../../bench/guest/build.mjs';
 import type * as Library from '../../vmm/api/index.ts';
-import { ROOT, vmm } from '../support/cli.ts';
-import { endInitramfs } from '../support/kernel-ends.ts';
-import { hasHardwareKvm, hasKvm } from '../support/nested.ts';
+import { ROOT, vmm } from '../support/cli/cli.ts';
+import { endInitramfs } from '../support/guests/kernel-ends.ts';
+import { hasHardwareKvm, hasKvm } from '../support/nested/machine.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 const { Machine } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { ROOT } from '../support/cli.ts';
-import { buildGdbGuests, GDB_CASES, gdbArgs, gdbGuest, gdbScript, type GdbSession } from '../support/gdb-cases.ts';
+import { ROOT } from '../support/cli/cli.ts';
+import { buildGdbGuests, GDB_CASES, gdbArgs, gdbGuest, gdbScript, type GdbSession } from '../support/guests/gdb-cases.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 let dir: string;

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { vmm } from '../support/cli.ts';
-import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/kernel-ends.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/guests/kernel-ends.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 const BOOT_LIMIT_MS = HANG_MS;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Library from '../../vmm/api/index.ts';
-import { busyboxImage } from '../support/busybox-image.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
 
 // The built library, as its users import it.
 const { ContainerRun, Guest, resolveImage } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;

@@ -5,9 +5,9 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { ROOT } from '../support/cli.ts';
-import { buildGuest } from '../support/guests.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ROOT } from '../support/cli/cli.ts';
+import { buildGuest } from '../support/guests/programs.ts';
 
 const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
 let dir: string;
@@ -85,7 +85,7 @@ describe('vmm boot', () => {
   });
 
   it('an error that nobody caught ends it at once, whatever the guest does, and says what', async () => {
-    const preload = fileURLToPath(new URL('../support/late-throw.cjs', import.meta.url));
+    const preload = fileURLToPath(new URL('../support/cli/late-throw.cjs', import.meta.url));
     const ended = await start([process.execPath, '--require', preload, '--', BIN, ...chatter()], (child, pieces) => pieces === 1 && child.kill('SIGUSR2'));
     expect(ended.status).toBe(125);
     expect(ended.stderr).toMatch(/^vmm: internal error: Error: a defect, for a test\n/);

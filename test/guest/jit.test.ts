@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
 
 const SCRIPT = 'for k in 1 2; do (i=0; while [ $i -lt 400 ]; do i=$((i+1)); done; echo $i) & done; wait; seq 1 20000 | sha256sum; seq 1 20000 | gzip | zcat | tail -n 1';
 

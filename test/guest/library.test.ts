@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { ROOT } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ROOT } from '../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-library-'));
 const PAGE = readFileSync(join(ROOT, 'docs', 'library.md'), 'utf8');

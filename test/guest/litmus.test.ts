@@ -1,7 +1,7 @@
 /** x86-TSO on vCPUs that run at the same time; test/long/cpu-litmus.test.ts has the large numbers. */
 import { beforeAll, expect, it } from 'vitest';
-import { hasAssembler, prepareCore } from '../support/cpu-guest.ts';
-import { litmus, relaxed } from '../support/litmus.ts';
+import { hasAssembler, prepareCore } from '../support/cpu/guest.ts';
+import { litmus, relaxed } from '../support/cpu/litmus.ts';
 
 const KINDS = ['plain', 'mfence', 'lock', 'xchg'];
 

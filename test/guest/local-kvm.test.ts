@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildRing3 } from '../../bench/guest/build.mjs';
-import { vmm } from '../support/cli.ts';
-import { buildGuest, root } from '../support/guests.ts';
-import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { buildGuest, root } from '../support/guests/programs.ts';
+import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested/machine.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 const LIMIT_MS = HANG_MS / 2;

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
-import { buildGuest } from '../support/guests.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { buildGuest } from '../support/guests/programs.ts';
 
-const node = ['--require', fileURLToPath(new URL('../support/no-ffi.cjs', import.meta.url))];
+const node = ['--require', fileURLToPath(new URL('../support/cli/no-ffi.cjs', import.meta.url))];
 let image: string;
 let dir: string;
 beforeAll(() => {

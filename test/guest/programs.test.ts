@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
-import { THREADS_C } from '../support/debian-cases.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { THREADS_C } from '../support/guests/debian-cases.ts';
 
 let image: string;
 let store: string;

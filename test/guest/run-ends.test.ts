@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { BIN, vmm } from '../support/cli.ts';
-import { Terminal } from '../support/terminal.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { BIN, vmm } from '../support/cli/cli.ts';
+import { Terminal } from '../support/cli/terminal.ts';
 
 let image: string;
 let dir: string;

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { BIN, ROOT } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { BIN, ROOT } from '../support/cli/cli.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 let dir: string;

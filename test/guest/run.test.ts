@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
-import { checkRun, RUN_CASES, runArgs } from '../support/run-cases.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
+import { checkRun, RUN_CASES, runArgs } from '../support/cli/run-cases.ts';
 
 let image: string;
 let store: string;

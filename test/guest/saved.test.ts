@@ -4,16 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { root } from '../support/guests.ts';
+import { root } from '../support/guests/programs.ts';
 import { buildRing3 } from '../../bench/guest/build.mjs';
-import { endInitramfs } from '../support/kernel-ends.ts';
-import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested.ts';
+import { endInitramfs } from '../support/guests/kernel-ends.ts';
+import { bundleProgram, hasHardwareKvm, hasKvm } from '../support/nested/machine.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-saved-'));
 const alphabet = join(folder, 'alphabet.elf');
 let program = '';
 beforeAll(() => {
-  buildRing3('test/guests/alphabet.c', alphabet);
+  buildRing3('test/programs/alphabet.c', alphabet);
   program = bundleProgram(join(root, 'test/guest/saved-program.ts'), 'saved');
 });
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { ROOT } from '../support/cli.ts';
-import { Terminal } from '../support/terminal.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ROOT } from '../support/cli/cli.ts';
+import { Terminal } from '../support/cli/terminal.ts';
 
 const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
 

@@ -1,14 +1,14 @@
-// #DB and #AC as a program meets them (test/guests/traps.c), in a container on the software CPU: what it prints is what this machine's
+// #DB and #AC as a program meets them (test/programs/traps.c), in a container on the software CPU: what it prints is what this machine's
 // own CPU makes it print.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
 
-const source = new URL('../guests/traps.c', import.meta.url).pathname;
+const source = new URL('../programs/traps.c', import.meta.url).pathname;
 /** Processors differ: whether MOVUPS and MOVDQU want any alignment (SDM Vol. 2, MOVUPS); ours wants 8. */
 const FREE = /^ac: mov(ups|dqu)/;
 

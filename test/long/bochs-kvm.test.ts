@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runOnBochs } from '../support/bochs-kvm.ts';
-import { buildGdbGuests, GDB_CASES, gdbJob } from '../support/gdb-cases.ts';
-import { buildGuest, root } from '../support/guests.ts';
-import { takeGdb } from '../support/nested-cli.ts';
-import { bundleProgram } from '../support/nested.ts';
+import { runOnBochs } from '../support/nested/bochs-kvm.ts';
+import { buildGdbGuests, GDB_CASES, gdbJob } from '../support/guests/gdb-cases.ts';
+import { buildGuest, root } from '../support/guests/programs.ts';
+import { takeGdb } from '../support/nested/cli.ts';
+import { bundleProgram } from '../support/nested/machine.ts';
 
 const LIMIT_S = 1500;
 const GUESTS = ['ports', 'mmio', 'irq', 'triple'];

@@ -3,8 +3,8 @@
  * VMM_BOOTS is how many of each, 100 by default.
  */
 import { expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { vmm } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { vmm } from '../support/cli/cli.ts';
 
 const BOOTS = Number(process.env['VMM_BOOTS'] ?? 100);
 /** A boot takes seconds; one that takes so long hangs. RCU tells of a stall after 21 s. */

@@ -1,8 +1,8 @@
 /** The test guests under Bochs: the output that test/unit/cpu/sys-guests.test.ts wants of the software CPU and of QEMU. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { hasBochs, runBochs } from '../support/bochs.ts';
-import { assemble, hasAssembler, hasQemu, runQemu } from '../support/cpu-guest.ts';
+import { hasBochs, runBochs } from '../support/cpu/bochs.ts';
+import { assemble, hasAssembler, hasQemu, runQemu } from '../support/cpu/guest.ts';
 
 /**
  * Lines where Bochs 2.7 errs: it keeps an instruction decoded that lies on two pages when INVLPG has dropped the mapping of the
@@ -30,5 +30,5 @@ describe.skipIf(!hasBochs || !hasAssembler)('Bochs prints the kept output', () =
 it.skipIf(!hasQemu || !hasAssembler)('smp4 under QEMU, which npm test leaves out for its length', { timeout: 700_000 }, () => {
   // On a fast host QEMU's TCG, with a thread a CPU, runs translations of changed code a little longer than its IPI allows; Bochs (above) does not.
   const differs = (text: string): string => text.replace(/^code: stale \w+$/m, 'code: stale …');
-  expect(differs(runQemu(assemble('smp4'), 4, 600))).toBe(differs(readFileSync(new URL('../guests/cpu/smp4.txt', import.meta.url), 'latin1')));
+  expect(differs(runQemu(assemble('smp4'), 4, 600))).toBe(differs(readFileSync(new URL('../programs/cpu/smp4.txt', import.meta.url), 'latin1')));
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fuzzCpu } from '../support/cpu-fuzz.ts';
+import { fuzzCpu } from '../support/cpu/fuzz.ts';
 
 it('a million blocks of random bytes: no trap of the module, no stray write, no endless instruction', () => {
   let blocks = 0n;

@@ -1,8 +1,8 @@
 /** As test/unit/cpu/int-diff.test.ts, 10^7 cases. The batches' numbers make the seeds (Rng drops the lowest bit). */
 import { expect, it } from 'vitest';
-import { CASE_SIZE, CaseMaker, type CaseInfo, Rng } from '../support/cpu-cases.ts';
-import { BATCH, compare, setUp } from '../support/cpu-diff.ts';
-import { intMachine } from '../support/cpu-int.ts';
+import { CASE_SIZE, CaseMaker, type CaseInfo, Rng } from '../support/cpu/cases.ts';
+import { BATCH, compare, setUp } from '../support/cpu/diff.ts';
+import { intMachine } from '../support/cpu/int.ts';
 
 /** VMM_CASES: fewer. */
 const TOTAL = Number(process.env['VMM_CASES'] ?? 10_000_000);

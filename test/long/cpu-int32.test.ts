@@ -6,9 +6,9 @@
 import { execFileSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
-import { CASE_SIZE, CaseMaker, COMPARED_FLAGS, RESULT_SIZE, Rng } from '../support/cpu-cases.ts';
-import { setUp } from '../support/cpu-diff.ts';
-import { intMachine } from '../support/cpu-int.ts';
+import { CASE_SIZE, CaseMaker, COMPARED_FLAGS, RESULT_SIZE, Rng } from '../support/cpu/cases.ts';
+import { setUp } from '../support/cpu/diff.ts';
+import { intMachine } from '../support/cpu/int.ts';
 
 const COUNT = 20_000;
 const CASES = RAM_BASE + (4 << 20);
@@ -20,7 +20,7 @@ it('20,000 instructions of 32-bit code: equal to Unicorn', { timeout: 1_200_000 
   const maker = new CaseMaker(new Rng(32), 32);
   const cases = Buffer.alloc(COUNT * CASE_SIZE);
   const infos = Array.from({ length: COUNT }, (_, i) => maker.single(cases.subarray(i * CASE_SIZE, (i + 1) * CASE_SIZE)));
-  const script = new URL('../support/unicorn-diff.py', import.meta.url).pathname;
+  const script = new URL('../support/cpu/unicorn-diff.py', import.meta.url).pathname;
   const theirs = execFileSync('/usr/bin/python3', [script], { input: cases, maxBuffer: 1 << 30, stdio: ['pipe', 'pipe', 'ignore'] });
   const m = intMachine(1);
   setUp(m);

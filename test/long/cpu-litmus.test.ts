@@ -1,7 +1,7 @@
 /** As test/guest/litmus.test.ts, 10^6 runs of each test. */
 import { beforeAll, expect, it } from 'vitest';
-import { prepareCore } from '../support/cpu-guest.ts';
-import { litmus, relaxed } from '../support/litmus.ts';
+import { prepareCore } from '../support/cpu/guest.ts';
+import { litmus, relaxed } from '../support/cpu/litmus.ts';
 
 const RUNS = 1_000_000;
 

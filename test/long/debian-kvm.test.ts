@@ -1,14 +1,14 @@
 /**
  * The Debian user land on KVM, here or in the nested machine. There one case takes about a minute, so it has a short list;
- * on hardware all of test/support/debian-cases.ts run.
+ * on hardware all of test/support/guests/debian-cases.ts run.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shellQuote } from '../../scripts/nested/image.mjs';
-import { ROOT } from '../support/cli.ts';
-import { DEBIAN_CASES } from '../support/debian-cases.ts';
-import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/debian-load.ts';
-import { type DebianRoot, debianRoot, guestArgs, native } from '../support/debian.ts';
-import { hasHardwareKvm, type KvmPlace, kvmPlace } from '../support/nested.ts';
+import { ROOT } from '../support/cli/cli.ts';
+import { DEBIAN_CASES } from '../support/guests/debian-cases.ts';
+import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/guests/debian-load.ts';
+import { type DebianRoot, debianRoot, guestArgs, native } from '../support/guests/debian.ts';
+import { hasHardwareKvm, type KvmPlace, kvmPlace } from '../support/nested/machine.ts';
 
 const LIMIT_MS = 900_000;
 const OPTIONS = ['--accel', 'kvm', '-m', '512m', '--cpus', '2'];

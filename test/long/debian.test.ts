@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { shellQuote } from '../../scripts/nested/image.mjs';
-import { BIN } from '../support/cli.ts';
-import { DEBIAN_CASES } from '../support/debian-cases.ts';
-import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/debian-load.ts';
-import { type DebianRoot, debianRoot, guest, guestArgs, native } from '../support/debian.ts';
+import { BIN } from '../support/cli/cli.ts';
+import { DEBIAN_CASES } from '../support/guests/debian-cases.ts';
+import { CHECKED, FILL, killAndCheck, STRESS_EXPECT, STRESS_OPTIONS, stress } from '../support/guests/debian-load.ts';
+import { type DebianRoot, debianRoot, guest, guestArgs, native } from '../support/guests/debian.ts';
 
 let root: DebianRoot;
 const natively = new Map<string, Promise<{ status: number | null; stdout: string; stderr: string }>>();

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { buildNative, FpMachine, loadVectors, MPFR_RECORD, RECORD, storeVectors, thisCpu, ulpError, vectorArgs } from '../support/fp.ts';
+import { buildNative, FpMachine, loadVectors, MPFR_RECORD, RECORD, storeVectors, thisCpu, ulpError, vectorArgs } from '../support/cpu/fp.ts';
 
 const cases = Number(process.env.VMM_CASES ?? 10_000_000);
 const HOUR = 3_600_000;

@@ -1,4 +1,4 @@
 /** A million random hostile drivers, shared out among the devices. */
-import { hostileTests } from '../support/hostile-tests.ts';
+import { hostileTests } from '../support/devices/hostile-tests.ts';
 
 hostileTests(Number(process.env.VMM_CASES ?? 200_000));

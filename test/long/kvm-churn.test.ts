@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { buildGuest, root } from '../support/guests.ts';
-import { bundleProgram, kvmPlace } from '../support/nested.ts';
+import { buildGuest, root } from '../support/guests/programs.ts';
+import { bundleProgram, kvmPlace } from '../support/nested/machine.ts';
 
 const MACHINES = 1000;
 

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { ROOT } from '../support/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ROOT } from '../support/cli/cli.ts';
 
 const BYTES = 100_000_000;
 const PIECE = 1_000_000;

@@ -4,21 +4,21 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/busybox-image.ts';
-import { checkDebian, type DebianKernel, debianKernel } from '../support/debian-kernel.ts';
-import { buildGdbGuests, GDB_CASES, gdbJob, type GdbSession } from '../support/gdb-cases.ts';
-import { buildGuest } from '../support/guests.ts';
-import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/kernel-ends.ts';
-import { multibootKernel } from '../support/multiboot.ts';
-import { KvmCli, takeGdb } from '../support/nested-cli.ts';
-import { hasHardwareKvm } from '../support/nested.ts';
-import { checkRun, RUN_CASES, runArgs } from '../support/run-cases.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { checkDebian, type DebianKernel, debianKernel } from '../support/guests/debian-kernel.ts';
+import { buildGdbGuests, GDB_CASES, gdbJob, type GdbSession } from '../support/guests/gdb-cases.ts';
+import { buildGuest } from '../support/guests/programs.ts';
+import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/guests/kernel-ends.ts';
+import { multibootKernel } from '../support/guests/multiboot.ts';
+import { KvmCli, takeGdb } from '../support/nested/cli.ts';
+import { hasHardwareKvm } from '../support/nested/machine.ts';
+import { checkRun, RUN_CASES, runArgs } from '../support/cli/run-cases.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 /** The whole tables take several minutes there. */
 const ALL = Boolean(process.env['VMM_LONG']);
 const LIMIT_MS = HANG_MS + 30_000;
-/** Accesses of test/guests/count.S. */
+/** Accesses of test/programs/count.S. */
 const COUNT = 20_000;
 
 let dir: string;

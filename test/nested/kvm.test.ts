@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { join } from 'node:path';
-import { buildGuest, root } from '../support/guests.ts';
-import { bundleProgram, type KvmPlace, kvmPlace } from '../support/nested.ts';
+import { buildGuest, root } from '../support/guests/programs.ts';
+import { bundleProgram, type KvmPlace, kvmPlace } from '../support/nested/machine.ts';
 import { HANG_MS } from '../support/limits.ts';
 
 const GUESTS = ['ports', 'mmio', 'irq', 'smp', 'triple', 'badinsn', 'spin', 'halt', 'flood', 'cpuid'];

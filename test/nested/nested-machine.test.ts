@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 import { pathsAmong } from '../../scripts/nested/image.mjs';
-import { root } from '../support/guests.ts';
+import { root } from '../support/guests/programs.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'taken-'));
 let machine: NestedMachine;

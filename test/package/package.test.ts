@@ -7,7 +7,7 @@ import { chmodSync, chownSync, copyFileSync, existsSync, lstatSync, mkdirSync, m
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ROOT } from '../support/cli.ts';
+import { ROOT } from '../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-package-'));
 const NODES = join(ROOT, '.cache', 'test-nodes', 'node_modules');

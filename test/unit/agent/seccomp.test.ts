@@ -41,7 +41,7 @@ describe.skipIf(skip !== undefined)(`Docker's seccomp profile${skip === undefine
     guest = startGuest();
     bundle = mkdtempSync(join(tmpdir(), 'vmm-crun-'));
     for (const name of ['dev', 'proc', 'bin']) mkdirSync(join(bundle, 'rootfs', name), { recursive: true });
-    execFileSync('gcc', ['-O1', '-static', '-o', join(guest.root, 'bin/syscalls'), join(PROJECT, 'test/support/syscalls.c')]);
+    execFileSync('gcc', ['-O1', '-static', '-o', join(guest.root, 'bin/syscalls'), join(PROJECT, 'test/support/cli/syscalls.c')]);
     copyFileSync(join(guest.root, 'bin/syscalls'), join(bundle, 'rootfs/bin/syscalls'));
     chmodSync(bundle, 0o755);
     await guest.session.hello();

@@ -8,7 +8,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PackedFile, unpack } from '../../../base/unpack.ts';
 import { userCache } from '../../../base/user-cache.ts';
-import { ROOT } from '../../support/cli.ts';
+import { ROOT } from '../../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-unpack-'));
 const root = process.geteuid?.() === 0;

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VmmError } from '../../../base/errors.ts';
 import { loadKernel } from '../../../vmm/boot/kernel.ts';
 import { BOOT_PARAMS_GPA, CMDLINE_GPA, PML4_GPA, PVH_MEMMAP_GPA, PVH_START_INFO_GPA } from '../../../vmm/boot/places.ts';
-import { elf64 } from '../../support/elf-image.ts';
-import { FakeMemory } from '../../support/guest-memory.ts';
+import { elf64 } from '../../support/guests/elf-image.ts';
+import { FakeMemory } from '../../support/guests/memory.ts';
 
 const MIB = 1 << 20;
 let dir: string;

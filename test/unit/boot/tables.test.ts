@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { writeAcpi } from '../../../vmm/boot/acpi.ts';
 import { writeMpTable } from '../../../vmm/boot/mptable.ts';
 import { MPTABLE_GPA } from '../../../vmm/boot/places.ts';
-import { FakeMemory } from '../../support/guest-memory.ts';
+import { FakeMemory } from '../../support/guests/memory.ts';
 
 const sum = (bytes: Uint8Array): number => bytes.reduce((a, b) => (a + b) & 255, 0);
 

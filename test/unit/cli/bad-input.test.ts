@@ -7,8 +7,8 @@ import { describeError, guestLines, oneLine } from '../../../vmm/cli/describe.ts
 import { openDisk } from '../../../vmm/devices/disk/open.ts';
 import { VmmError } from '../../../base/errors.ts';
 import * as sys from '../../../vmm/host/sys.ts';
-import { BIN, ROOT, vmm } from '../../support/cli.ts';
-import { multibootKernel } from '../../support/multiboot.ts';
+import { BIN, ROOT, vmm } from '../../support/cli/cli.ts';
+import { multibootKernel } from '../../support/guests/multiboot.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-bad-'));
 const env = { VMM_STORE: join(FOLDER, 'store') };

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { manual } from '../../../scripts/manual.ts';
-import { busyboxImage } from '../../support/busybox-image.ts';
-import { BIN, vmm } from '../../support/cli.ts';
+import { busyboxImage } from '../../support/guests/busybox-image.ts';
+import { BIN, vmm } from '../../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-completion-'));
 const env = { VMM_STORE: join(FOLDER, 'store') };

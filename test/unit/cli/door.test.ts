@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { transformSync } from 'esbuild';
 import { afterAll, expect, test } from 'vitest';
-import { BIN, ROOT } from '../../support/cli.ts';
+import { BIN, ROOT } from '../../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-door-'));
 afterAll(() => rmSync(FOLDER, { recursive: true }));

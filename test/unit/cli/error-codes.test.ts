@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ROOT } from '../../support/cli.ts';
+import { ROOT } from '../../support/cli/cli.ts';
 
 /** Codes of errors as the sources write them: `new VmmError('CODE'`, `super('CODE'`, and agent's table. */
 function codesOfSources(): Map<string, string> {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { BIN, vmm } from '../../support/cli.ts';
-import { Terminal } from '../../support/terminal.ts';
+import { BIN, vmm } from '../../support/cli/cli.ts';
+import { Terminal } from '../../support/cli/terminal.ts';
 
 let dir: string;
 let store: string;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { EEXIST, EINVAL, ENOSPC } from '../../../assembly/contract/generated/errno.ts';
-import { loadCore } from '../../support/core.ts';
+import { loadCore } from '../../support/devices/core.ts';
 
 const core = loadCore();
 const { bus_add: busAdd } = core.x as unknown as { bus_add: (space: number, base: bigint, len: bigint, kind: number, arg: number) => number };

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import * as KVM from '../../../assembly/contract/generated/kvm_run.ts';
 import { KVM_RUN_BASE, KVM_RUN_STRIDE } from '../../../assembly/core/layout.ts';
-import { loadCore } from '../../support/core.ts';
+import { loadCore } from '../../support/devices/core.ts';
 
 const core = loadCore();
 

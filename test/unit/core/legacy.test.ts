@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { POWER_CODE_REBOOT, S5_SLEEP_TYPE, SLEEP_CONTROL_PORT, SLEEP_STATUS_PORT } from '../../../assembly/contract/machine.ts';
-import { loadCore } from '../../support/core.ts';
+import { loadCore } from '../../support/devices/core.ts';
 
 const core = loadCore();
 const inb = (port: number) => core.x.bus_pio_read!(port, 1) & 0xff;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { loadCore } from '../../support/core.ts';
+import { loadCore } from '../../support/devices/core.ts';
 
 const core = loadCore();
 const guestPtr = (gpa: bigint, len: bigint) => (core.x as unknown as { guest_ptr: (gpa: bigint, len: bigint) => number }).guest_ptr(gpa, len) >>> 0;

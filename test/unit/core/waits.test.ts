@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { buildCore } from '../../../scripts/build-core.mjs';
-import { root } from '../../support/guests.ts';
+import { root } from '../../support/guests/programs.ts';
 
 beforeAll(() => buildCore());
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { Rng } from '../../support/cpu-cases.ts';
-import { nativeTool } from '../../support/cpu-diff.ts';
-import { intMachine } from '../../support/cpu-int.ts';
+import { Rng } from '../../support/cpu/cases.ts';
+import { nativeTool } from '../../support/cpu/diff.ts';
+import { intMachine } from '../../support/cpu/int.ts';
 
 const RESULT = 40;
 const MODES = { 64: 0x2e, 32: 0x2d, 16: 0x20 } as const; // MODE_* of modes.ts: protected, flat, stack width

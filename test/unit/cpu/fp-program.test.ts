@@ -3,11 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { hasAssembler, coreModule, runGuest } from '../../support/cpu-guest.ts';
+import { hasAssembler, coreModule, runGuest } from '../../support/cpu/guest.ts';
 
 const root = new URL('../../..', import.meta.url).pathname;
-const source = join(root, 'test', 'guests', 'cpu');
-const out = join(root, '.cache', 'test', 'guests');
+const source = join(root, 'test', 'programs', 'cpu');
+const out = join(root, '.cache', 'test', 'programs');
 
 const gcc = (...args: string[]) => execFileSync('gcc', ['-w', ...args], { cwd: source });
 

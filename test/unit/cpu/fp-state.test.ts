@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FpMachine, MEM, REX_W } from '../../support/fp.ts';
+import { FpMachine, MEM, REX_W } from '../../support/cpu/fp.ts';
 
 const FXSAVE = 0xae | MEM;
 const UD = 6;

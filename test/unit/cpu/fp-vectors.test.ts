@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildNative, FpMachine, loadVectors, MPFR_RECORD, PROFILE, RECORD, ulpError, type Vectors } from '../../support/fp.ts';
+import { buildNative, FpMachine, loadVectors, MPFR_RECORD, PROFILE, RECORD, ulpError, type Vectors } from '../../support/cpu/fp.ts';
 
 let machine: FpMachine;
 let vectors: Vectors;

@@ -3,8 +3,8 @@
  * wraps to the address size before the segment's base is added (SDM Vol. 2A BT; seen on a real CPU by its page fault).
  */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { intMachine } from '../../support/cpu-int.ts';
-import { FIELD, PTE, SEG, type SysMachine } from '../../support/cpu-sys.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { FIELD, PTE, SEG, type SysMachine } from '../../support/cpu/sys.ts';
 
 const { P, W, U } = PTE;
 const CODE = 0x20_0000;

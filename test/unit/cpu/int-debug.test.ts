@@ -4,8 +4,8 @@
  */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { RUN_BUDGET, RUN_HALT } from '../../../assembly/contract/vcpu.ts';
-import { intMachine } from '../../support/cpu-int.ts';
-import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { FIELD, PTE, type SysMachine } from '../../support/cpu/sys.ts';
 
 const { P, W } = PTE;
 const GDT = 0x5000;

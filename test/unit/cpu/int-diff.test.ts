@@ -1,8 +1,8 @@
-/** Integer instructions against this machine's own CPU (test/support/cpudiff.c). */
+/** Integer instructions against this machine's own CPU (test/support/cpu/cpudiff.c). */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CASE_SIZE, CaseMaker, type CaseInfo, Rng } from '../../support/cpu-cases.ts';
-import { BATCH, compare, setUp } from '../../support/cpu-diff.ts';
-import { intMachine } from '../../support/cpu-int.ts';
+import { CASE_SIZE, CaseMaker, type CaseInfo, Rng } from '../../support/cpu/cases.ts';
+import { BATCH, compare, setUp } from '../../support/cpu/diff.ts';
+import { intMachine } from '../../support/cpu/int.ts';
 
 /** Runs `total` cases; the texts of the first differences and the mnemonics that came up. */
 function run(seed: number, total: number, kind: 'single' | 'sequence', step: boolean): { found: string[]; seen: Set<string> } {

@@ -2,8 +2,8 @@
 import { RUN_HALT } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { intMachine } from '../../support/cpu-int.ts';
-import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { FIELD, PTE, type SysMachine } from '../../support/cpu/sys.ts';
 
 const { P, W } = PTE;
 const LOW = 0x4000_0000n; // the branches' page and the one before

@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,
 } from '../../../assembly/core/layout.ts';
-import { intMachine } from '../../support/cpu-int.ts';
-import { FIELD, PTE, type SysMachine } from '../../support/cpu-sys.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { FIELD, PTE, type SysMachine } from '../../support/cpu/sys.ts';
 
 const MB = 1_000_000;
 const PAGES = RAM_MAX / 4096;

@@ -1,7 +1,7 @@
 /** Compiled C on the software CPU gives the native results, and a floor under its speed. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { intMachine } from '../../support/cpu-int.ts';
-import { compilePrograms, native, PROGRAMS, software } from '../../support/cpu-programs.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { compilePrograms, native, PROGRAMS, software } from '../../support/cpu/programs.ts';
 
 const TURNS = [300_000, 8, 8, 5, 3000];
 /** A tenth of what an idle machine gives after tier-up: only a dispatcher that V8 no longer optimises falls below. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { CASE_SIZE, type CaseInfo, CaseMaker, Rng } from '../../support/cpu-cases.ts';
-import { intMachine } from '../../support/cpu-int.ts';
-import { JitDiff, ROUND } from '../../support/jit-diff.ts';
+import { CASE_SIZE, type CaseInfo, CaseMaker, Rng } from '../../support/cpu/cases.ts';
+import { intMachine } from '../../support/cpu/int.ts';
+import { JitDiff, ROUND } from '../../support/cpu/jit-diff.ts';
 
 const ROUNDS = Number(process.env['VMM_ROUNDS'] ?? 16);
 

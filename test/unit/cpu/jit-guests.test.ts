@@ -1,9 +1,9 @@
 /** Guests and random code with all of it translated, in lockstep with the interpreter, and by several vCPUs at the same time. */
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fuzzCpu } from '../../support/cpu-fuzz.ts';
-import { assemble, hasAssembler, prepareCore, runGuest, runGuestThreads } from '../../support/cpu-guest.ts';
-import { litmus } from '../../support/litmus.ts';
+import { fuzzCpu } from '../../support/cpu/fuzz.ts';
+import { assemble, hasAssembler, prepareCore, runGuest, runGuestThreads } from '../../support/cpu/guest.ts';
+import { litmus } from '../../support/cpu/litmus.ts';
 
 const expected = (name: string): string => readFileSync(new URL(`../../guests/cpu/${name}.txt`, import.meta.url), 'latin1');
 

@@ -1,7 +1,7 @@
 /** Counted time: one clock for all vCPUs, timers at their instruction, the hash and the log of executed blocks. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COUNT_BASE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../../assembly/core/layout.ts';
-import { compileEntry, FIELD, SysMachine } from '../../support/cpu-sys.ts';
+import { compileEntry, FIELD, SysMachine } from '../../support/cpu/sys.ts';
 
 let module: WebAssembly.Module;
 beforeAll(() => {

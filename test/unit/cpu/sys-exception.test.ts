@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu-sys.ts';
+import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
 
 const { P, W, U } = PTE;
 const GDT = 0x5000;

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fuzzCpu } from '../../support/cpu-fuzz.ts';
-import { coreModule } from '../../support/cpu-guest.ts';
+import { fuzzCpu } from '../../support/cpu/fuzz.ts';
+import { coreModule } from '../../support/cpu/guest.ts';
 
 beforeAll(() => {
   coreModule();

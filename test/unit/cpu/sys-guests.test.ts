@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { assemble, coreModule, hasAssembler, hasQemu, runGuest, runGuestThreads, runQemu } from '../../support/cpu-guest.ts';
+import { assemble, coreModule, hasAssembler, hasQemu, runGuest, runGuestThreads, runQemu } from '../../support/cpu/guest.ts';
 
-const dir = new URL('../../guests/cpu/', import.meta.url).pathname;
+const dir = new URL('../../programs/cpu', import.meta.url).pathname;
 
 /** What the guest prints under QEMU 7.2 TCG (`manual`: Bochs 2.7); kept in the tree, and compared anew where QEMU is installed. */
 function expected(name: string): string {

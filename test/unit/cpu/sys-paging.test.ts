@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SysMachine, VECTOR } from '../../support/cpu-sys.ts';
+import { compileEntry, FIELD, PTE, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
 
 const { P, W, U, A, D, PS, G, NX } = PTE;
 const VA = 0x7000_1234_5000n;

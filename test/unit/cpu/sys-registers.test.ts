@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu-sys.ts';
+import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
 
 let module: WebAssembly.Module;
 let m: SysMachine;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodePacket, toHex } from '../../../vmm/gdb/packets.ts';
 import { REGISTERS } from '../../../vmm/gdb/registers.ts';
-import { Conversation, FakeMachine, PAGE } from '../../support/gdb-target.ts';
+import { Conversation, FakeMachine, PAGE } from '../../support/guests/gdb-target.ts';
 
 const hex = (text: string): string => toHex(Buffer.from(text));
 const index = (name: string): string => REGISTERS.findIndex((register) => register.name === name).toString(16);

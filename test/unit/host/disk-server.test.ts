@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { HOST_EV_TRACE_ERROR } from '../../../assembly/contract/machine.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { IoMachine } from '../../support/io-machine.ts';
+import { IoMachine } from '../../support/devices/io-machine.ts';
 import type { OpenDisk } from '../../../vmm/devices/disk/open.ts';
 import { DiskServer } from '../../../vmm/devices/disk/server.ts';
 import { DiskTable } from '../../../vmm/devices/disk/table.ts';

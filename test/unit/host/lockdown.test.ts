@@ -15,7 +15,7 @@ beforeAll(() => {
   // Inside the checkout, where the FFI library is found.
   child = join(cache, `lockdown-child.${process.pid}.cjs`);
   buildSync({
-    entryPoints: [join(import.meta.dirname, '../../support/lockdown-child.ts')], outfile: child, bundle: true, platform: 'node', format: 'cjs', external: ['koffi', '@koromix/*'],
+    entryPoints: [join(import.meta.dirname, '../../support/cli/lockdown-child.ts')], outfile: child, bundle: true, platform: 'node', format: 'cjs', external: ['koffi', '@koromix/*'],
     define: { 'import.meta.url': '__url' }, banner: { js: "const __url = require('node:url').pathToFileURL(__filename).href;" },
   });
 });

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { expect, test } from 'vitest';
-import { root } from '../../support/guests.ts';
+import { root } from '../../support/guests/programs.ts';
 
 /** Signals belong to a process of their own, not to the test runner's. */
 function run(program: string): string {

@@ -9,8 +9,8 @@ import type { ImageStore } from '../../../image/store/store.ts';
 import { HANG_MS } from '../../support/limits.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-export const FAULTS = join(ROOT, 'test/support/fs-faults.cjs');
-export const NO_FFI = join(ROOT, 'test/support/no-ffi.cjs');
+export const FAULTS = join(ROOT, 'test/support/cli/fs-faults.cjs');
+export const NO_FFI = join(ROOT, 'test/support/cli/no-ffi.cjs');
 
 const SOURCE = `
 import { importImage, resolveImage } from './image/resolve.ts';

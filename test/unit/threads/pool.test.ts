@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll, expect, test } from 'vitest';
 import { LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type ThreadJob, ThreadPool } from '../../../vmm/threads/pool.ts';
-import { root } from '../../support/guests.ts';
+import { root } from '../../support/guests/programs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'vmm-threads-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,7 +1,7 @@
 /** virtio 1.2, §5.5: memory balloon. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { loadCore } from '../../support/core.ts';
-import { Driver, type DriverQueue, F, REG } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { Driver, type DriverQueue, F, REG } from '../../support/devices/driver.ts';
 
 const core = loadCore();
 const SLOT = 3;

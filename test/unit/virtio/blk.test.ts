@@ -1,7 +1,7 @@
 /** virtio 1.2, §5.2: block device. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { HOST_PENDING, loadCore } from '../../support/core.ts';
-import { Driver, type DriverQueue, F, REG, STATUS } from '../../support/driver.ts';
+import { HOST_PENDING, loadCore } from '../../support/devices/core.ts';
+import { Driver, type DriverQueue, F, REG, STATUS } from '../../support/devices/driver.ts';
 
 const core = loadCore();
 const SLOT = 4;

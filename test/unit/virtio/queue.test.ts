@@ -1,7 +1,7 @@
 /** virtio 1.2, §2.7: split virtqueues, device side, seen through the entropy and the block device. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { loadCore } from '../../support/core.ts';
-import { DESC, Driver, type DriverQueue, F, STATUS } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { DESC, Driver, type DriverQueue, F, STATUS } from '../../support/devices/driver.ts';
 
 const core = loadCore();
 const SLOT = 1;

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
-import { loadCore } from '../../support/core.ts';
-import { Driver, REG, STATUS } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { Driver, REG, STATUS } from '../../support/devices/driver.ts';
 
 const ROUNDS = 20_000;
 

@@ -1,7 +1,7 @@
 /** virtio 1.2, §5.4: entropy device. */
 import { beforeEach, expect, test } from 'vitest';
-import { loadCore } from '../../support/core.ts';
-import { Driver, type DriverQueue, STATUS } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { Driver, type DriverQueue, STATUS } from '../../support/devices/driver.ts';
 
 const core = loadCore();
 let d: Driver;

@@ -1,7 +1,7 @@
 /** virtio 1.2: the device status field, features, configuration space, reset and the MMIO transport, device side. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { loadCore } from '../../support/core.ts';
-import { Driver, F, REG, STATUS } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { Driver, F, REG, STATUS } from '../../support/devices/driver.ts';
 
 const core = loadCore();
 const SLOT = 3;

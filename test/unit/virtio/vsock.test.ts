@@ -1,7 +1,7 @@
 /** virtio 1.2, §5.10: socket device, streams. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { loadCore } from '../../support/core.ts';
-import { Driver, type DriverQueue, F, REG, STATUS } from '../../support/driver.ts';
+import { loadCore } from '../../support/devices/core.ts';
+import { Driver, type DriverQueue, F, REG, STATUS } from '../../support/devices/driver.ts';
 
 const core = loadCore({ ramMib: 8 });
 const SLOT = 1;

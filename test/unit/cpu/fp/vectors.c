@@ -5,7 +5,7 @@
  *   cc -O2 -o vectors vectors.c && ./vectors sse sse-forms.txt SEED CASES > out
  *   ./vectors x87 - SEED CASES [OPCODE MODRM] > out, D9 0: the transcendentals;   ./vectors cpu   prints the CPU's name
  *
- * Output: records of 480 bytes, input at 0, output at 240 (struct state in both; test/support/fp.ts).
+ * Output: records of 480 bytes, input at 0, output at 240 (struct state in both; test/support/cpu/fp.ts).
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { HANG_MS } from '../limits.ts';
+
+export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+export interface CliResult {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly stdin?: string | Uint8Array | undefined;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Options for Node itself. */
+  readonly node?: readonly string[];
+  /** Milliseconds before the run counts as hanging. */
+  readonly limit?: number;
+}
+
+/** VMM_BIN names another build of the CLI: for work on tests while the sources change. */
+export const BIN = process.env['VMM_BIN'] ?? join(ROOT, 'bin', 'vmm.js');
+
+/** Runs the built CLI. A run that takes longer than its limit is killed and gives status null. */
+export function vmm(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return new Promise((resolve, reject) => {
+    const env: Record<string, string | undefined> = { ...process.env, ...options.env };
+    for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
+    const child = spawn(process.execPath, [...(options.node ?? []), '--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.stdin ?? '');
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? HANG_MS);
+    child.on('error', reject);
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      resolve({ status, signal, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });
+    });
+  });
+}
