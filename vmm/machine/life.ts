@@ -6,6 +6,7 @@ import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import * as EV from '../../assembly/contract/machine.ts';
 import type { HostHooks } from '../core/hooks.ts';
 import { releaseMemory } from '../core/memory.ts';
+import { codeIsKept, keepCode } from '../core/module.ts';
 import { startTrace, traceOf } from '../core/trace.ts';
 import { type ConsoleInput, HostConsole, serialPort } from '../devices/console.ts';
 import type { DevicePort } from '../devices/device.ts';
@@ -89,9 +90,14 @@ export class Life {
     } finally {
       this.#isPowered();
       await this.#accel?.stop();
+      this.#keepCode();
       this.#parts.timeline.translated = this.#accel?.translated?.();
       for (const device of this.#parts.devices.list) device.detach?.();
     }
+  }
+
+  #keepCode(): void {
+    if (this.#accel?.name === 'wasm' && this.#hardware !== undefined) keepCode(this.#hardware.core, this.#hardware.linear.memory);
   }
 
   /** Gives the memory back; after `run` alone, and no more calls then. */
@@ -112,6 +118,7 @@ export class Life {
       event: (kind, a, b) => this.#event(kind, a, b),
     });
     this.#hardware = hardware;
+    timeline.codeKept = choice.name === 'wasm' && codeIsKept();
     this.resized();
     this.#openConsole(hardware);
     const entry = loadProgram(config, hardware);

@@ -31,6 +31,8 @@ export class Timeline {
 
   /** What the translator did, in a line. */
   translated: string | undefined;
+  /** V8's code of the software CPU was an earlier run's. */
+  codeKept = false;
 
   /** `at` is called at each point, after its time is taken. */
   constructor(at?: (name: string) => void) {
@@ -61,6 +63,7 @@ export class Timeline {
         return line;
       })
       .join('')
+      .concat(this.codeKept ? "the software CPU's compiled code: kept from an earlier run\n" : '')
       .concat(this.translated === undefined ? '' : `${this.translated}\n`);
   }
 
