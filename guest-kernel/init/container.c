@@ -254,7 +254,7 @@ int container_exec(uint32_t request, struct reader payload, struct failure *f)
 
 	if (parse_exec(&arena, payload, &s, f) == 0 && check_process_number(s.process, f) == 0) {
 		c = find_container(s.container);
-		if (!c || c->ended || !c->main || !c->main->started) {
+		if (!c || c->ended || !c->main || !c->main->started || c->main->hold >= 0) {
 			fail(f, ERR_NOT_FOUND, 0, "container %u does not run", s.container);
 		} else {
 			l.leader = c->leader;
@@ -337,6 +337,18 @@ static struct process *target_process(const struct target *t, struct failure *f)
 		return NULL;
 	}
 	return p;
+}
+
+int container_release(uint32_t request, struct reader payload, struct failure *f)
+{
+	struct container *c;
+	struct target t;
+
+	if (parse_target(payload, &t, f) || !(c = target_container(&t, f)))
+		return -1;
+	if (!c->main)
+		return fail(f, ERR_NOT_FOUND, 0, "container %u does not run", t.container);
+	return process_release(c->main, request, MSG_RELEASE, f);
 }
 
 int container_signal(struct reader payload, struct failure *f)
@@ -489,7 +501,7 @@ void containers_stop(bool force)
 		if (force && c->cgroup >= 0)
 			cgroup_signal(c->cgroup, SIGKILL);
 		if (c->main && !c->main->reaped)
-			kill(c->main->pid, force ? SIGKILL : (int)c->stop_signal);
+			kill(c->main->pid, force || c->main->hold >= 0 ? SIGKILL : (int)c->stop_signal);
 	}
 }
 

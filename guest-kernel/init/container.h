@@ -14,6 +14,8 @@
  */
 int container_start(uint32_t request, struct reader payload, struct failure *f);
 int container_exec(uint32_t request, struct reader payload, struct failure *f);
+/* RELEASE: as START, for a container that was prepared and held. */
+int container_release(uint32_t request, struct reader payload, struct failure *f);
 int container_signal(struct reader payload, struct failure *f);
 int container_resize(struct reader payload, struct failure *f);
 int container_freeze(struct reader payload, bool freeze, struct failure *f);

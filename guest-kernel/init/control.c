@@ -184,6 +184,8 @@ static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct w
 		return container_start(id, r, f) ? FAILED : LATER;
 	case MSG_EXEC:
 		return container_exec(id, r, f) ? FAILED : LATER;
+	case MSG_RELEASE:
+		return container_release(id, r, f) ? FAILED : LATER;
 	case MSG_SIGNAL:
 		return outcome_of(container_signal(r, f));
 	case MSG_RESIZE:

@@ -263,6 +263,19 @@ static int exec_error(struct failure *f, const char *command, int err)
 	}
 }
 
+/* The command is found and everything stands: says so, and waits for RELEASE. */
+static void wait_for_release(const struct launch *l)
+{
+	struct failure prepared = { 0 };
+	char go;
+
+	if (l->hold < 0)
+		return;
+	/* Without init there is nobody to run for. */
+	if (write(l->status, &prepared, sizeof prepared) != sizeof prepared || read(l->hold, &go, 1) != 1)
+		_exit(124);
+}
+
 _Noreturn void enter_process(const struct launch *l)
 {
 	const struct process_spec *p = l->process;
@@ -285,6 +298,7 @@ _Noreturn void enter_process(const struct launch *l)
 			fail(&f, ERR_SYSTEM, ENOMEM, "no memory for the environment");
 		launch_failed(l, &f);
 	}
+	wait_for_release(l);
 	if (l->container)
 		mark(MARK_EXEC);
 	if (become(p, &id, &f))

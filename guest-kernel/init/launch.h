@@ -10,7 +10,8 @@
 struct launch {
 	const struct process_spec *process;
 	const struct container_spec *container; /* NULL: EXEC into a running one */
-	int status;        /* write end: one struct failure, or its end */
+	int status;        /* write end: one struct failure (code 0: prepared, and held), or its end */
+	int hold;          /* read end: a byte lets a prepared command go; -1: it is not held */
 	int stdio[3];      /* pipe ends or null_fd; a terminal's slave three times */
 	bool tty;
 	int devpts;        /* a detached devpts of the container, -1: none */

@@ -43,6 +43,7 @@ static void process_free(struct process *p)
 		if (p->streams[i])
 			stream_release(p->streams[i]);
 	watch_close(&p->status);
+	close_fd(&p->hold);
 	close_fd(&p->slave);
 	close_fd(&p->pidfd);
 	free_later(p);
@@ -110,30 +111,61 @@ static void close_child_ends(struct process *p, struct launch *l)
 		for (int i = 0; i < 3; i++)
 			close_fd(&l->stdio[i]);
 	close_fd(&l->status);
+	close_fd(&l->hold);
 }
 
-/* The command runs, or the child says why not. */
-static void read_status(struct process *p)
+/* START, EXEC or RELEASE has come to its end. From then on the process has an end to report. */
+static void answer_started(struct process *p)
 {
 	uint8_t bytes[64];
 	struct writer w = { bytes, 0, sizeof bytes, false };
+
+	p->started = true;
+	if (p->answered)
+		return;
+	p->answered = true;
+	put_u32(&w, TAG_PROCESS, p->id);
+	put_u32(&w, TAG_PID, (uint32_t)p->pid);
+	connection_reply(p->request_type, p->request, &w);
+}
+
+/* The command is prepared, or runs, or the child says why not. */
+static void read_status(struct process *p)
+{
 	struct failure f;
 	ssize_t n = read(p->status.fd, &f, sizeof f);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n == (ssize_t)sizeof f && f.code == 0) {
+		answer_started(p);
+		return;
+	}
 	watch_close(&p->status);
 	if (n == (ssize_t)sizeof f) {
 		f.text[sizeof f.text - 1] = 0;
 		p->failure = f;
-		connection_reply_error(p->request_type, p->request, &f);
+		if (!p->answered)
+			connection_reply_error(p->request_type, p->request, &f);
+		p->answered = true;
 		return;
 	}
 	/* Killed before execve: its end is reported as any other. */
-	p->started = true;
-	put_u32(&w, TAG_PROCESS, p->id);
-	put_u32(&w, TAG_PID, (uint32_t)p->pid);
-	connection_reply(p->request_type, p->request, &w);
+	answer_started(p);
+}
+
+int process_release(struct process *p, uint32_t request, uint16_t type, struct failure *f)
+{
+	if (p->hold < 0 || !p->started)
+		return fail(f, ERR_INVALID, 0, "process %u is not held", p->id);
+	p->request = request;
+	p->request_type = type;
+	p->answered = false;
+	/* A child that is dead by now is answered for when its end is read. */
+	if (write(p->hold, "", 1) < 0 && errno != EPIPE)
+		fatal("cannot let a command go: %m");
+	close_fd(&p->hold);
+	return 0;
 }
 
 static void status_ready(struct watch *w, uint32_t events)
@@ -179,20 +211,25 @@ static pid_t clone_child(struct process *p, struct launch *l, uint64_t flags, in
 
 int process_launch(struct process *p, struct launch *l, uint64_t clone_flags, int pid_namespace, struct failure *f)
 {
-	int ends[2] = { -1, -1 };
+	bool held = l->container && l->container->hold;
+	int ends[2] = { -1, -1 }, hold[2] = { -1, -1 };
 
-	p->pidfd = p->slave = p->status.fd = -1;
+	p->pidfd = p->slave = p->status.fd = p->hold = -1;
 	p->status.ready = status_ready;
 	p->next = processes;
 	processes = p;
 	l->tty = p->tty;
-	l->status = -1;
+	l->status = l->hold = -1;
 	if (open_streams(p, l, f) == 0) {
-		if (pipe2(ends, O_CLOEXEC | O_NONBLOCK)) {
+		if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) || (held && pipe2(hold, O_CLOEXEC))) {
 			stream_error(f, "cannot make a pipe");
+			close_fd(&ends[0]);
+			close_fd(&ends[1]);
 		} else {
 			l->status = ends[1];
 			p->status.fd = ends[0];
+			l->hold = hold[0];
+			p->hold = hold[1];
 			p->pid = clone_child(p, l, clone_flags, pid_namespace, f);
 		}
 	}
@@ -273,7 +310,8 @@ void process_ended(struct process *p, int status, const struct rusage *usage)
 	p->reaped = true;
 	p->wait_status = status;
 	p->usage = *usage;
-	if (p->status.fd >= 0)
+	/* What it said before it ended: at most that it was prepared, then a failure, then nothing more. */
+	for (int i = 0; i < 3 && p->status.fd >= 0; i++)
 		read_status(p);
 	if (p->status.fd >= 0) {
 		/* Somebody else holds the write end: cannot be, its owner set O_CLOEXEC. */

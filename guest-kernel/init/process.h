@@ -31,8 +31,10 @@ struct process {
 	pid_t pid;
 	int pidfd;
 	struct watch status;      /* the child's report; closed once it is known */
+	int hold;                 /* write end: lets a held command go; -1: not held (any more) */
 	struct failure failure;
 	bool started, reaped, draining;
+	bool answered;            /* the request that waited for the status */
 	int wait_status;
 	struct rusage usage;
 	struct stream *streams[3]; /* a terminal's is the first */
@@ -47,6 +49,8 @@ extern struct process *processes;
  * 0, or -1 with f filled; the process is freed then.
  */
 int process_launch(struct process *p, struct launch *l, uint64_t clone_flags, int pid_namespace, struct failure *f);
+/* Lets a held command go: `request` is answered when it runs. */
+int process_release(struct process *p, uint32_t request, uint16_t type, struct failure *f);
 void process_ended(struct process *p, int status, const struct rusage *usage);
 
 #endif

@@ -378,6 +378,9 @@ static int container_field(struct arena *a, const struct field *field, struct co
 	case TAG_REAPER:
 		rc = take_flag(field, &s->reaper, f);
 		break;
+	case TAG_HOLD:
+		rc = take_flag(field, &s->hold, f);
+		break;
 	case TAG_SANDBOX:
 		rc = take_flag(field, &s->sandbox, f);
 		break;

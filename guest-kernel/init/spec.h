@@ -76,7 +76,7 @@ struct namespace_spec {
 struct container_spec {
 	struct process_spec process;
 	struct mount_spec root;
-	bool has_root, has_overlay, read_only, reaper, sandbox;
+	bool has_root, has_overlay, read_only, reaper, sandbox, hold;
 	uint32_t overlay_kind; /* OVERLAY_* */
 	char *overlay_source;
 	uint64_t overlay_size; /* bytes, 0: the file system's default */

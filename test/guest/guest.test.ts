@@ -1,4 +1,5 @@
 /** The library's guest: containers that come and go in one machine, as a pod or a runtime would use it. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,6 +113,39 @@ describe('a guest', () => {
     late.kill();
     expect(await ended).toEqual({ kind: 'stopped' });
     await expect(container.process.wait()).rejects.toMatchObject({ code: expect.stringMatching(/^AGENT_/) });
+  });
+
+  it('prepares a container, and starts its command when it is told to', async () => {
+    await using guest = newGuest();
+    const ended = guest.run();
+    const held = guest.create({ ...spec('echo runs; exit 4'), hold: true });
+    await held.process.prepared;
+    await expect(held.exec({ args: ['/bin/true'], env: [] }).started).rejects.toMatchObject({ code: 'AGENT_NOT_FOUND' });
+    const running = outcome(held.process);
+    await held.start();
+    expect(await running).toEqual({ output: 'runs\n', status: 4 });
+    await guest.shutdown();
+    await ended;
+  });
+
+  it('takes a disk while it runs, and a container that is made then mounts it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'vmm-disk-'));
+    const disk = join(directory, 'disk');
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', disk, '8M']);
+    try {
+      await using guest = new Guest({ memoryMib: 128, accel: 'wasm', disks: [{ path: rootfs, readOnly: true, id: 'root' }], spareDisks: 1 });
+      void guest.run();
+      await guest.hello();
+      const mount = { target: '/mnt', source: { kind: 'block', serial: 'later', fstype: 'ext4' } } as const;
+      await guest.addDisk({ path: disk, readOnly: false, id: 'later' });
+      const container = guest.create({ ...spec('echo kept > /mnt/file; sync; df /mnt | tail -n 1'), mounts: [mount] });
+      expect(await outcome(container.process)).toMatchObject({ status: 0, output: expect.stringContaining('/mnt') });
+      await expect(guest.addDisk({ path: disk, readOnly: false, id: 'third' })).rejects.toMatchObject({ code: 'DISK_SPARE' });
+      await guest.shutdown();
+      expect(execFileSync('debugfs', ['-R', 'cat file', disk], { encoding: 'utf8', stdio: 'pipe' })).toBe('kept\n');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

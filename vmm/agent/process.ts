@@ -152,6 +152,8 @@ export class ProcessHandle {
   readonly container: number;
   /** The guest's PID once the command runs; rejects with an AgentError when it does not. */
   readonly started: Promise<number>;
+  /** Its container is ready. Of a held one: nothing of it runs before it is released. */
+  readonly prepared: Promise<void>;
   readonly stdin = new Input();
   readonly #control: ProcessControl;
   readonly #tty: boolean;
@@ -159,6 +161,8 @@ export class ProcessHandle {
   readonly #exit: Promise<ExitStatus>;
   #resolveStarted: (pid: number) => void = () => {};
   #rejectStarted: (error: Error) => void = () => {};
+  #resolvePrepared: () => void = () => {};
+  #rejectPrepared: (error: Error) => void = () => {};
   #resolveExit: (status: ExitStatus) => void = () => {};
   #rejectExit: (error: Error) => void = () => {};
 
@@ -176,11 +180,16 @@ export class ProcessHandle {
       this.#resolveStarted = resolve;
       this.#rejectStarted = reject;
     });
+    this.prepared = new Promise((resolve, reject) => {
+      this.#resolvePrepared = resolve;
+      this.#rejectPrepared = reject;
+    });
     this.#exit = new Promise((resolve, reject) => {
       this.#resolveExit = resolve;
       this.#rejectExit = reject;
     });
     // Whoever asks gets the rejection; nobody has to ask both.
+    this.prepared.catch(() => {});
     this.started.catch(() => {});
     this.#exit.catch(() => {});
   }
@@ -240,13 +249,25 @@ export class ProcessHandle {
     return (chunk) => output.deliver(chunk);
   }
 
-  /** For the session: the reply to START or EXEC. */
+  /** For the session: the reply to a START that holds. */
+  isPrepared(): void {
+    this.#resolvePrepared();
+  }
+
+  /** For the session: the reply to START, EXEC or RELEASE. */
   hasStarted(pid: number): void {
+    this.#resolvePrepared();
     this.#resolveStarted(pid);
+  }
+
+  /** For the session: it was released, and its command does not run. How it ended is told all the same. */
+  neverStarted(error: Error): void {
+    this.#rejectStarted(error);
   }
 
   /** For the session: the process never ran, or its fate cannot be known any more. */
   failed(error: Error): void {
+    this.#rejectPrepared(error);
     this.#rejectStarted(error);
     this.#rejectExit(error);
     this.stdin.close();

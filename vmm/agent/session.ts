@@ -64,6 +64,11 @@ function need(fields: readonly Field[], tag: number): Field {
   return field;
 }
 
+function pidOf(fields: readonly Field[]): number {
+  const pid = find(fields, P.TAG_PID);
+  return pid === undefined ? 0 : u32Of(pid);
+}
+
 function errorOf(fields: readonly Field[]): AgentError {
   const code = u32Of(need(fields, P.TAG_CODE));
   return new AgentError(code, u32Of(need(fields, P.TAG_ERRNO)) | 0, textOf(need(fields, P.TAG_TEXT)));
@@ -152,7 +157,18 @@ export class AgentSession {
   /** Starts a container. The handle exists at once; `started` tells whether the command runs. */
   start(spec: ContainerSpec): ProcessHandle {
     const container = this.#nextContainer++;
-    return this.#launch(P.MSG_START, container, spec, (process) => encodeStart(container, process, spec));
+    return this.#launch(P.MSG_START, container, spec, (process) => encodeStart(container, process, spec), spec.hold);
+  }
+
+  /** Lets the command of a held container go. Its handle's `started` settles by this. */
+  async release(process: ProcessHandle): Promise<void> {
+    try {
+      process.hasStarted(pidOf(await this.#request(P.MSG_RELEASE, new FieldWriter().u32(P.TAG_CONTAINER, process.container))));
+    } catch (error) {
+      // What could be released and did not run has an end that is reported.
+      process.neverStarted(error as Error);
+      throw error;
+    }
   }
 
   /** Makes namespaces that other containers can join; it lasts until it gets SIGTERM. */
@@ -243,13 +259,13 @@ export class AgentSession {
   }
 
   /** Resolves when the guest sees the disk that now fills a spare slot. */
-  async diskAttached(slot: number, serial: string): Promise<void> {
-    await this.#slot(P.SLOT_DISK, slot, serial, P.ACTION_ADD);
+  async diskAttached(serial: string): Promise<void> {
+    await this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD);
   }
 
   /** The guest lets go of a disk; rejects while it is in use. */
-  async diskDetaching(slot: number, serial: string): Promise<void> {
-    await this.#slot(P.SLOT_DISK, slot, serial, P.ACTION_REMOVE);
+  async diskDetaching(serial: string): Promise<void> {
+    await this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_REMOVE);
   }
 
   async shareAttached(slot: number, tag: string): Promise<void> {
@@ -285,6 +301,7 @@ export class AgentSession {
     return this.#options.random?.(length) ?? randomBytes(length);
   }
 
+  /** A disk is found by its serial number: its slot's says nothing. */
   #slot(kind: number, slot: number, name: string, action: number): Promise<Field[]> {
     const w = new FieldWriter().u32(P.TAG_SLOT, kind, slot).string(P.TAG_SOURCE, name);
     return this.#request(P.MSG_SLOT, w.u32(P.TAG_ACTION, action));
@@ -295,6 +312,7 @@ export class AgentSession {
     container: number,
     spec: ProcessSpec,
     encode: (process: number) => FieldWriter,
+    held = false,
   ): ProcessHandle {
     const id = this.#nextProcess++;
     const handle = new ProcessHandle(id, container, spec, {
@@ -322,7 +340,7 @@ export class AgentSession {
       return handle;
     }
     this.#request(type, fields).then(
-      (reply) => handle.hasStarted(find(reply, P.TAG_PID) === undefined ? 0 : u32Of(need(reply, P.TAG_PID))),
+      (reply) => (held ? handle.isPrepared() : handle.hasStarted(pidOf(reply))),
       (error: Error) => {
         this.#processes.delete(id);
         handle.failed(error);

@@ -147,6 +147,8 @@ export interface ContainerSpec extends ProcessSpec {
   init?: boolean;
   /** What an orderly shutdown sends; SIGTERM when not given. */
   stopSignal?: number;
+  /** Everything is made ready, and the command waits to be released. */
+  hold?: boolean;
 }
 
 /** Namespaces without a command, for the containers of one pod to join. */
@@ -303,6 +305,7 @@ export function encodeStart(container: number, process: number, spec: ContainerS
   writeNamespaces(w, spec.namespaces);
   if (spec.readOnly === true) w.flag(P.TAG_READ_ONLY);
   if (spec.init === true) w.flag(P.TAG_REAPER);
+  if (spec.hold === true) w.flag(P.TAG_HOLD);
   if (spec.stopSignal !== undefined) w.u32(P.TAG_STOP_SIGNAL, spec.stopSignal);
   if (spec.hostname !== undefined) w.string(P.TAG_HOSTNAME, spec.hostname);
   if (spec.domain !== undefined) w.string(P.TAG_DOMAIN, spec.domain);

@@ -33,6 +33,8 @@ export interface GuestConfig {
   readonly initrd?: string | undefined;
   /** Found by containers by their ids (`Source` of kind `block`). */
   readonly disks?: readonly DiskSpec[] | undefined;
+  /** Empty drives that `addDisk` fills while the guest runs; none. */
+  readonly spareDisks?: number | undefined;
   readonly debugger?: MachineDebugger | undefined;
   /** Names for the addresses in a dump. */
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
@@ -77,6 +79,7 @@ export class Guest implements AsyncDisposable {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks: config.disks ?? [],
+        spareDisks: config.spareDisks,
         console: 'hvc',
         vsock: true,
         balloon: true,
@@ -116,7 +119,10 @@ export class Guest implements AsyncDisposable {
     return this.#session.hello();
   }
 
-  /** Makes a container and starts its command. It exists at once; its process's `started` tells whether the command runs. */
+  /**
+   * Makes a container and starts its command, or with `hold` only makes it ready. It exists at once; its process's `started` tells whether
+   * the command runs.
+   */
   create(spec: ContainerSpec): GuestContainer {
     return new GuestContainer(this.#session, this.#session.start(spec));
   }
@@ -134,6 +140,12 @@ export class Guest implements AsyncDisposable {
   /** Writes what the guest's file systems hold in memory to its disks. */
   sync(): Promise<void> {
     return this.#session.sync();
+  }
+
+  /** Puts a disk into an empty drive; resolves when the guest sees it, by the id in `spec`. Throws as Machine.addDisk. */
+  async addDisk(spec: DiskSpec): Promise<void> {
+    this.machine.addDisk(spec);
+    await this.#session.diskAttached(spec.id);
   }
 
   /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */
@@ -193,6 +205,11 @@ export class GuestContainer {
   /** What names it in another container's `namespaces`. */
   get id(): number {
     return this.process.container;
+  }
+
+  /** Starts the command of a container that is held. Rejects when it cannot be executed. */
+  start(): Promise<void> {
+    return this.#session.release(this.process);
   }
 
   /** Runs another process in it. */

@@ -107,11 +107,11 @@ describe.skipIf(skip !== undefined)(`init: from start to end${skip === undefined
     await guest.session.ping();
     const detach = attachDisk(guest.directory, 'root-disk', image, true);
     try {
-      await guest.session.diskAttached(4, 'root-disk');
+      await guest.session.diskAttached('root-disk');
       expect((await finish(process)).stdout).toMatch(/^root:x:0:\nrw\n/);
       // A second container shares the mounted disk.
       expect((await sh(guest, 'echo two', { root: { kind: 'block', serial: 'root-disk', fstype: 'erofs' } })).stdout).toBe('two\n');
-      await guest.session.diskDetaching(4, 'root-disk');
+      await guest.session.diskDetaching('root-disk');
       await guest.session.shutdown('poweroff');
       await guest.exited;
     } finally {

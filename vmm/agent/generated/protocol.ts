@@ -35,6 +35,7 @@ export const MSG_PAUSE = 0x0014;
 export const MSG_RESUME = 0x0015;
 export const MSG_STATS = 0x0016;
 export const MSG_UPDATE = 0x0017;
+export const MSG_RELEASE = 0x0018;
 export const MSG_SHUTDOWN = 0x0020;
 export const MSG_SET_TIME = 0x0021;
 export const MSG_PING = 0x0022;
@@ -95,6 +96,7 @@ export const TAG_NAMESPACE = 0x004c;
 export const TAG_REAPER = 0x004d;
 export const TAG_STOP_SIGNAL = 0x004e;
 export const TAG_SANDBOX = 0x004f;
+export const TAG_HOLD = 0x0050;
 export const TAG_DEVICE_RULE = 0x0051;
 export const TAG_ALL_DEVICES = 0x0052;
 
