@@ -1,5 +1,4 @@
 /** A lock word in linear memory: 0 free, 1 held, 2 held and waited for. For sections without system calls that block. */
-import { wait32 } from './wait';
 
 const SPINS: i32 = 200;
 /** A waiter looks again after this long even without a notification, nanoseconds. */
@@ -9,7 +8,7 @@ export function lock(word: usize): void {
   for (let i = 0; i < SPINS; i++) {
     if (atomic.cmpxchg<u32>(word, 0, 1) == 0) return;
   }
-  while (atomic.xchg<u32>(word, 2) != 0) wait32(word, 2, WAIT_NS);
+  while (atomic.xchg<u32>(word, 2) != 0) atomic.wait<u32>(word, 2, WAIT_NS);
 }
 
 export function unlock(word: usize): void {

@@ -21,7 +21,6 @@ import { type_config_write, type_negotiated, type_owner, type_process, type_queu
 import { DEVICE_MAX } from '../core/layout';
 import { host_kick } from '../core/host';
 import { machine, machine_event } from '../core/machine';
-import { wait32 } from '../core/wait';
 
 const MAGIC: u32 = 0x7472_6976; // "virt"
 const VENDOR: u32 = 0x204d_4d56; // "VMM "
@@ -308,7 +307,7 @@ export function device_reset(d: Device): void {
   for (let i = 0; i < RESET_STEPS; i++) {
     const n = atomic.load<u32>(p);
     if (n == 0) return;
-    wait32(p, n, RESET_STEP_NS);
+    atomic.wait<u32>(p, n, RESET_STEP_NS);
   }
 }
 

@@ -1,5 +1,4 @@
 /** A vCPU's timers: when the next one fires, firing it, waiting for it. The local APIC's clock ticks once a nanosecond, as the TSC. */
-import { wait32 } from '../../core/wait';
 import { lapic_timer_expiry, lapic_timer_poll, lapic_timer_shift } from './lapic';
 import { pit_expiry, pit_poll, pit_shift } from './pit';
 import { timer_armed, tsc_now } from './tsc';
@@ -86,7 +85,7 @@ export function cpu_wait(cpu: usize, max_ns: f64): i32 {
     const ns = left < max_ns ? left : max_ns;
     // -1 waits for ever; anything beyond a century is that
     const span: i64 = ns > 3e18 ? -1 : <i64>ns;
-    if (span != 0) wait32(cpu + WAKE, wake, span);
+    if (span != 0) atomic.wait<u32>(cpu + WAKE, wake, span);
   }
   if (!c.wait_sipi) timer_poll(cpu);
   return atomic.load<u32>(cpu + PENDING) & WAKE_UP ? 1 : 0;

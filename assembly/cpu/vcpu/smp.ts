@@ -7,7 +7,6 @@
  *   +28 u32 vCPUs that run guest code
  */
 import { CPU_BASE, CPU_STRIDE, IRQCHIP_BASE } from '../../core/layout';
-import { wait32 } from '../../core/wait';
 import { Cpu, PEND_PAUSE } from './state';
 import { count_stat, STAT_PAUSES } from './stats';
 
@@ -46,7 +45,7 @@ export function run_enter(): void {
     if (owner == 0) return;
     atomic.sub<u32>(CPUS_RUNNING, 1);
     atomic.notify(CPUS_RUNNING, 1);
-    wait32(PAUSE_OWNER, owner, 1_000_000);
+    atomic.wait<u32>(PAUSE_OWNER, owner, 1_000_000);
   }
 }
 
@@ -85,7 +84,7 @@ export function pause_begin(cpu: usize): void {
   while (true) {
     const running = atomic.load<u32>(CPUS_RUNNING);
     if (running <= 1) return;
-    wait32(CPUS_RUNNING, running, 1_000_000);
+    atomic.wait<u32>(CPUS_RUNNING, running, 1_000_000);
   }
 }
 
