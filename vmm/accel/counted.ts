@@ -14,7 +14,7 @@ import { ExecTrace } from './exec-trace.ts';
 import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
-import type { Registers, VcpuExit } from './vcpu.ts';
+import { type Registers, SOFTWARE_MODEL, type VcpuExit } from './vcpu.ts';
 import { otherSaved, type SavedVcpus } from './saved.ts';
 import { debugStop, WasmDebug } from './wasm-debug.ts';
 import { cpuAddress, readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
@@ -109,7 +109,7 @@ class CountedAccelerator implements Accelerator {
     if (entry.kind === 'saved-kvm' || entry.kind === 'saved-wasm') throw otherSaved(entry);
     const { cpus, cpuModel } = this.#context;
     const core = this.#core;
-    resetCpus(core, cpus, cpuModel ?? 'baseline', Number(this.#nsPerInsn));
+    resetCpus(core, cpus, cpuModel ?? SOFTWARE_MODEL, Number(this.#nsPerInsn));
     core.count_clear();
     for (let i = 0; i < cpus; i++) {
       core.cpu_set_exact(cpuAddress(i), 1);

@@ -3,6 +3,9 @@ import type { VmmError } from '../../base/errors.ts';
 /** What CPUID shows: all that the host has (KVM alone), the least that 64-bit Linux wants, or the psABI's second level. */
 export type CpuModel = 'host' | 'baseline' | 'x86-64-v2';
 
+/** The software CPU's, where nobody says: what today's user lands are compiled for (x86-64 psABI 1.0, 3.1.1). */
+export const SOFTWARE_MODEL: CpuModel = 'x86-64-v2';
+
 /** Why a vCPU stopped. `request`: machine_exit_request() says what the guest asked for. */
 export type VcpuExit =
   | { readonly kind: 'request' }

@@ -7,7 +7,7 @@ import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { DeviceThread } from '../threads/device-thread.ts';
 import { threads } from '../threads/pool.ts';
 import { type Accelerator, type AcceleratorContext, ringersOf } from './types.ts';
-import type { Registers, VcpuExit } from './vcpu.ts';
+import { type Registers, SOFTWARE_MODEL, type VcpuExit } from './vcpu.ts';
 import { otherSaved, type SavedVcpus } from './saved.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
@@ -67,7 +67,7 @@ class WasmAccelerator implements Accelerator {
 
   async start(from: EntryState | SavedVcpus, held = false): Promise<void> {
     const { core, memory, cpus, cpuModel } = this.#context;
-    const model = cpuModel ?? 'baseline';
+    const model = cpuModel ?? SOFTWARE_MODEL;
     if (from.kind === 'saved-kvm') throw otherSaved(from);
     if (from.kind === 'saved-wasm') (await import('./wasm-saved.ts')).restoreVcpus(core, memory, from, cpus, model);
     else {

@@ -1,5 +1,5 @@
 import { VmmError } from '../api/errors.ts';
-import { kvmState } from '../api/machine.ts';
+import { cpuLevel, kvmState, SOFTWARE_MODEL } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
 import { helpText } from './help.ts';
@@ -19,6 +19,7 @@ export async function accelCommand(argv: readonly string[]): Promise<number> {
   if (operands.length > 0) throw new VmmError('USAGE', `accel takes no argument ${operands[0]}`, { hint: 'see `vmm accel --help`' });
   const kvm = await kvmState();
   const usable = kvm.state === 'hardware';
-  print(`kvm   ${kvm.state}: ${kvm.detail}${usable ? '' : ` (${kvm.hint})`}\nwasm  works: x86-64 in WebAssembly, on any CPU\nauto  ${usable ? 'kvm' : 'wasm'}\n`);
+  const seen = usable ? `; guests see ${cpuLevel()} (--cpu host)` : ` (${kvm.hint})`;
+  print(`kvm   ${kvm.state}: ${kvm.detail}${seen}\nwasm  works: x86-64 in WebAssembly, on any CPU; guests see ${SOFTWARE_MODEL}\nauto  ${usable ? 'kvm' : 'wasm'}\n`);
   return 0;
 }

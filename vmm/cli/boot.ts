@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { RunIdentity } from '../api/counted.ts';
-import { guestFile, Machine, type MachineConfig, type MachineResult, namedLines, needsHardware } from '../api/machine.ts';
+import { guestFile, Machine, type MachineConfig, type MachineResult, namedLines, needsHardware, SOFTWARE_MODEL } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { BOOT, bootConfig } from './boot-options.ts';
 import { confineConfig } from './confine.ts';
@@ -115,7 +115,7 @@ async function identity(config: MachineConfig): Promise<RunIdentity> {
   return {
     '--memory': config.memoryMib,
     '--cpus': config.cpus,
-    '--cpu': config.cpuModel ?? 'baseline',
+    '--cpu': config.cpuModel ?? SOFTWARE_MODEL,
     '--console': config.console,
     '--acpi': config.acpi ?? 'auto',
     '--append': config.append,

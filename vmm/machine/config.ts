@@ -30,7 +30,7 @@ export interface MachineConfig {
   /** vCPUs, 1 to 32. */
   readonly cpus: number;
   readonly accel: AccelName;
-  /** Default: `host` on KVM, `baseline` on the software CPU. */
+  /** Default: `host` on KVM, `x86-64-v2` on the software CPU. */
   readonly cpuModel?: CpuModel | undefined;
   /** The software CPU's translator of hot code. Default: off. */
   readonly jit?: JitConfig | undefined;
