@@ -5,7 +5,7 @@ import { fuzzCpu } from '../../support/cpu/fuzz.ts';
 import { assemble, hasAssembler, prepareCore, runGuest, runGuestThreads } from '../../support/cpu/guest.ts';
 import { litmus } from '../../support/cpu/litmus.ts';
 
-const expected = (name: string): string => readFileSync(new URL(`../../guests/cpu/${name}.txt`, import.meta.url), 'latin1');
+const expected = (name: string): string => readFileSync(new URL(`../../programs/cpu/${name}.txt`, import.meta.url), 'latin1');
 
 beforeAll(prepareCore, 120_000);
 
