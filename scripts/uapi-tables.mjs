@@ -105,7 +105,7 @@ export const FILES = {
     constants: `PROT_READ PROT_WRITE MAP_SHARED MAP_PRIVATE MAP_FIXED MAP_ANONYMOUS MAP_NORESERVE MAP_POPULATE MADV_DONTNEED MADV_HUGEPAGE MFD_CLOEXEC
       EFD_CLOEXEC EFD_NONBLOCK EPOLL_CLOEXEC EPOLL_CTL_ADD EPOLLIN
       SA_RESTART O_RDONLY O_RDWR O_CLOEXEC O_NOCTTY O_PATH SYS_tgkill SYS_gettid SYS_preadv2 SYS_rt_sigaction
-      LOCK_SH LOCK_EX LOCK_NB LOCK_UN FALLOC_FL_KEEP_SIZE FALLOC_FL_PUNCH_HOLE FALLOC_FL_ZERO_RANGE SEEK_DATA SEEK_HOLE RWF_DSYNC RWF_NOWAIT PR_SET_NO_NEW_PRIVS
+      LOCK_SH LOCK_EX LOCK_NB LOCK_UN FALLOC_FL_KEEP_SIZE FALLOC_FL_PUNCH_HOLE FALLOC_FL_ZERO_RANGE SEEK_SET SEEK_DATA SEEK_HOLE RWF_DSYNC RWF_NOWAIT PR_SET_NO_NEW_PRIVS
       TCGETS TCSETSW TCSETSF TIOCGWINSZ TIOCSWINSZ TIOCGPTN TIOCSPTLCK
       ISIG ICANON ECHO ECHONL IEXTEN IGNBRK BRKINT PARMRK ISTRIP INLCR IGNCR ICRNL IXON OPOST CSIZE PARENB CS8 VMIN VTIME POLLIN`,
     structs: {
@@ -114,10 +114,66 @@ export const FILES = {
       'struct termios': 'c_iflag c_oflag c_cflag c_lflag c_cc',
     },
   },
+  'vmm/host/uapi/fuse.ts': {
+    source: '<linux/fuse.h>',
+    headers: ['linux/fuse.h'],
+    structs: {
+      'struct fuse_attr': 'ino size blocks atime mtime ctime atimensec mtimensec ctimensec mode nlink uid gid rdev blksize flags',
+      'struct fuse_entry_out': 'nodeid generation entry_valid attr_valid entry_valid_nsec attr_valid_nsec attr',
+      'struct fuse_attr_out': 'attr_valid attr_valid_nsec attr',
+      'struct fuse_open_out': 'fh open_flags',
+      'struct fuse_getattr_in': 'getattr_flags fh',
+      'struct fuse_setattr_in': 'valid fh size lock_owner atime mtime atimensec mtimensec mode uid gid',
+      'struct fuse_open_in': 'flags open_flags',
+      'struct fuse_create_in': 'flags mode umask open_flags',
+      'struct fuse_mknod_in': 'mode rdev umask',
+      'struct fuse_mkdir_in': 'mode umask',
+      'struct fuse_rename2_in': 'newdir flags',
+      'struct fuse_link_in': 'oldnodeid',
+      'struct fuse_release_in': 'fh flags release_flags lock_owner',
+      'struct fuse_flush_in': 'fh lock_owner',
+      'struct fuse_read_in': 'fh offset size',
+      'struct fuse_write_in': 'fh offset size write_flags flags',
+      'struct fuse_write_out': 'size',
+      'struct fuse_kstatfs': 'blocks bfree bavail files ffree bsize namelen frsize',
+      'struct fuse_fsync_in': 'fh fsync_flags',
+      'struct fuse_setxattr_in': 'size flags',
+      'struct fuse_getxattr_in': 'size',
+      'struct fuse_lk_in': 'fh owner lk.start lk.end lk.type lk.pid lk_flags',
+      'struct fuse_file_lock': 'start end type pid',
+      'struct fuse_interrupt_in': 'unique',
+      'struct fuse_fallocate_in': 'fh offset length mode',
+      'struct fuse_lseek_in': 'fh offset whence',
+      'struct fuse_copy_file_range_in': 'fh_in off_in nodeid_out fh_out off_out len flags',
+      'struct fuse_dirent': 'ino off namelen type name',
+    },
+  },
+  'vmm/host/uapi/files.ts': {
+    source: '<sys/syscall.h>, <fcntl.h>, <linux/openat2.h>, <linux/stat.h>, <sys/statfs.h>, <dirent.h>',
+    headers: ['sys/syscall.h', 'fcntl.h', 'linux/openat2.h', 'linux/stat.h', 'sys/statfs.h', 'dirent.h', 'sched.h', 'sys/xattr.h', 'sys/uio.h'],
+    defines: ['_GNU_SOURCE'],
+    constants: `SYS_openat2 SYS_openat SYS_close SYS_statx SYS_preadv SYS_pwritev SYS_getdents64 SYS_lseek SYS_readlinkat SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2
+      SYS_fchmod SYS_fchmodat SYS_fchownat SYS_utimensat SYS_ftruncate SYS_fsync SYS_fdatasync SYS_syncfs SYS_fstatfs SYS_fallocate SYS_copy_file_range SYS_fcntl SYS_flock
+      SYS_setxattr SYS_getxattr SYS_listxattr SYS_removexattr SYS_fgetxattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_unshare SYS_umask SYS_pwritev2
+      O_WRONLY O_CREAT O_EXCL O_TRUNC O_APPEND O_NONBLOCK O_DIRECT O_DIRECTORY O_NOFOLLOW O_TMPFILE
+      RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_BENEATH RESOLVE_NO_XDEV
+      AT_FDCWD AT_SYMLINK_NOFOLLOW AT_SYMLINK_FOLLOW AT_EMPTY_PATH AT_REMOVEDIR
+      STATX_BASIC_STATS STATX_BTIME STATX_MNT_ID
+      S_IFMT S_IFDIR S_IFREG S_IFLNK S_ISUID S_ISGID S_IXGRP
+      F_OFD_GETLK F_OFD_SETLK F_RDLCK F_UNLCK UTIME_NOW UTIME_OMIT CLONE_FS
+      RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT`,
+    structs: {
+      'struct open_how': 'flags mode resolve',
+      'struct statx': 'stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino stx_size stx_blocks stx_attributes_mask stx_atime stx_btime stx_ctime stx_mtime stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id',
+      'struct statfs': 'f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_namelen f_frsize',
+      'struct dirent64': 'd_ino d_off d_reclen d_type d_name',
+      'struct flock': 'l_type l_whence l_start l_len l_pid',
+    },
+  },
   'assembly/contract/generated/errno.ts': {
     source: '<errno.h>',
     headers: ['errno.h'],
-    typed: [['i32', 'EPERM ESRCH EINTR EIO ENXIO EAGAIN EBUSY EEXIST ENODEV EINVAL ENOSPC EROFS EPIPE ERANGE ENOSYS ENODATA EOPNOTSUPP']],
+    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOSYS ENODATA EOPNOTSUPP ESTALE']],
   },
   'assembly/contract/generated/kvm_run.ts': {
     source: '<linux/kvm.h>',
@@ -128,11 +184,30 @@ export const FILES = {
     ],
     fields: { KVM_RUN_: ['struct kvm_run', 'exit_reason io.direction io.size io.port io.count io.data_offset mmio.phys_addr mmio.data mmio.len mmio.is_write'] },
   },
+  'assembly/contract/generated/fuse.ts': {
+    source: '<linux/fuse.h> (what is younger than 7.38: Linux 6.12)',
+    headers: ['linux/fuse.h'],
+    typed: [
+      ['u32', 'FUSE_KERNEL_VERSION FUSE_ROOT_ID'],
+      ['u32', `FUSE_LOOKUP FUSE_FORGET FUSE_GETATTR FUSE_SETATTR FUSE_READLINK FUSE_SYMLINK FUSE_MKNOD FUSE_MKDIR FUSE_UNLINK FUSE_RMDIR FUSE_RENAME FUSE_LINK FUSE_OPEN FUSE_READ
+        FUSE_WRITE FUSE_STATFS FUSE_RELEASE FUSE_FSYNC FUSE_SETXATTR FUSE_GETXATTR FUSE_LISTXATTR FUSE_REMOVEXATTR FUSE_FLUSH FUSE_INIT FUSE_OPENDIR FUSE_READDIR FUSE_RELEASEDIR
+        FUSE_FSYNCDIR FUSE_GETLK FUSE_SETLK FUSE_SETLKW FUSE_CREATE FUSE_INTERRUPT FUSE_DESTROY FUSE_BATCH_FORGET FUSE_FALLOCATE FUSE_READDIRPLUS FUSE_RENAME2
+        FUSE_LSEEK FUSE_COPY_FILE_RANGE FUSE_SYNCFS FUSE_TMPFILE FUSE_STATX=52`, 'Operations.'],
+      ['u64', `FUSE_ASYNC_READ FUSE_POSIX_LOCKS FUSE_ATOMIC_O_TRUNC FUSE_BIG_WRITES FUSE_FLOCK_LOCKS FUSE_AUTO_INVAL_DATA FUSE_DO_READDIRPLUS FUSE_READDIRPLUS_AUTO FUSE_ASYNC_DIO
+        FUSE_WRITEBACK_CACHE FUSE_PARALLEL_DIROPS FUSE_POSIX_ACL FUSE_MAX_PAGES FUSE_CACHE_SYMLINKS FUSE_SUBMOUNTS FUSE_HANDLE_KILLPRIV_V2 FUSE_SETXATTR_EXT FUSE_INIT_EXT
+        FUSE_CREATE_SUPP_GROUP=1ull<<34 FUSE_DIRECT_IO_ALLOW_MMAP=1ull<<36`, 'Flags of FUSE_INIT.'],
+      ['u32', 'FATTR_MODE FATTR_UID FATTR_GID FATTR_SIZE FATTR_ATIME FATTR_MTIME FATTR_FH FATTR_ATIME_NOW FATTR_MTIME_NOW FATTR_KILL_SUIDGID', 'What is valid in fuse_setattr_in.'],
+      ['u32', 'FUSE_GETATTR_FH FUSE_WRITE_KILL_SUIDGID FUSE_OPEN_KILL_SUIDGID FUSE_LK_FLOCK FUSE_RELEASE_FLOCK_UNLOCK FUSE_FSYNC_FDATASYNC FUSE_ATTR_SUBMOUNT FUSE_EXT_GROUPS=32 FOPEN_DIRECT_IO FOPEN_KEEP_CACHE FOPEN_CACHE_DIR', 'Flags of single operations.'],
+    ],
+    fields: {
+      FUSE_IN_: ['struct fuse_in_header', 'len opcode unique nodeid uid gid pid total_extlen'],
+    },
+  },
   'assembly/contract/generated/virtio.ts': {
     source: 'virtio 1.2, <linux/virtio_*.h>; the text\'s names where Linux has others',
     headers: ['ids', 'config', 'ring', 'mmio', 'blk', 'console', 'balloon', 'vsock'].map((name) => `linux/virtio_${name}.h`),
     typed: [
-      ['u32', 'VIRTIO_ID_BLOCK VIRTIO_ID_CONSOLE VIRTIO_ID_ENTROPY=VIRTIO_ID_RNG VIRTIO_ID_BALLOON VIRTIO_ID_SOCKET=VIRTIO_ID_VSOCK', 'Device IDs (§5).'],
+      ['u32', 'VIRTIO_ID_BLOCK VIRTIO_ID_CONSOLE VIRTIO_ID_ENTROPY=VIRTIO_ID_RNG VIRTIO_ID_BALLOON VIRTIO_ID_SOCKET=VIRTIO_ID_VSOCK VIRTIO_ID_FS', 'Device IDs (§5).'],
       ['u32', `STATUS_ACKNOWLEDGE=VIRTIO_CONFIG_S_ACKNOWLEDGE STATUS_DRIVER=VIRTIO_CONFIG_S_DRIVER STATUS_DRIVER_OK=VIRTIO_CONFIG_S_DRIVER_OK
         STATUS_FEATURES_OK=VIRTIO_CONFIG_S_FEATURES_OK STATUS_DEVICE_NEEDS_RESET=VIRTIO_CONFIG_S_NEEDS_RESET STATUS_FAILED=VIRTIO_CONFIG_S_FAILED`, 'Device status field (§2.1).'],
       ['u64', features('VIRTIO_F_', 'INDIRECT_DESC=VIRTIO_RING_F_INDIRECT_DESC EVENT_IDX=VIRTIO_RING_F_EVENT_IDX VERSION_1 IN_ORDER RING_RESET'), 'Reserved feature bits (§6).'],

@@ -76,6 +76,12 @@ export function guest_store8(ptr: usize, value: u32): void {
   guest_written_at(ptr, 1);
 }
 
+export function guest_store32(ptr: usize, value: u32): void {
+  if (ptr < <usize>RAM_BASE) return;
+  store<u32>(ptr, value);
+  guest_written_at(ptr, 4);
+}
+
 export function guest_store64(ptr: usize, value: u64): void {
   if (ptr < <usize>RAM_BASE) return;
   store<u64>(ptr, value);

@@ -19,6 +19,10 @@ export declare function host_kick(device: u32, queue: u32): void;
 @external('host', 'blk')
 export declare function host_blk(disk: u32, op: u32, offset: u64, iov: u32, count: u32, tag: u32): i32;
 
+/** Request `tag` of the file system in `device` (assembly/contract/fs.ts), or FS_RESET. The host ends it by `fs_complete`, never within this call. */
+@external('host', 'fs')
+export declare function host_fs(device: u32, tag: u32): void;
+
 /**
  * Bytes that device slot `device` (console or serial) sends to the user. Returns how many were taken; the rest is asked again
  * after `console_drained(device)`.

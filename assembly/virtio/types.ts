@@ -1,9 +1,10 @@
 /** What the transport asks of a device type: one switch over the device ID for each question. */
-import { VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_SOCKET } from '../contract/generated/virtio';
+import { VIRTIO_ID_BALLOON, VIRTIO_ID_BLOCK, VIRTIO_ID_CONSOLE, VIRTIO_ID_ENTROPY, VIRTIO_ID_FS, VIRTIO_ID_SOCKET } from '../contract/generated/virtio';
 import { Device } from './device';
 import { Queue } from './queue';
 import { blk_config_write, blk_negotiated, blk_process, blk_queue_reset, blk_reset } from './blk';
 import { console_config_write, console_owner, console_process, console_queue_reset, console_reset } from './console';
+import { fs_owner, fs_process, fs_queue_reset, fs_reset } from './fs';
 import { vsock_owner, vsock_process, vsock_queue_reset, vsock_reset_device } from './vsock';
 import { rng_process } from './rng';
 import { balloon_config_write, balloon_process, balloon_queue_reset, balloon_reset } from './balloon';
@@ -20,6 +21,7 @@ export function type_reset(d: Device): void {
     case VIRTIO_ID_CONSOLE: console_reset(d); break;
     case VIRTIO_ID_SOCKET: vsock_reset_device(); break;
     case VIRTIO_ID_BALLOON: balloon_reset(d); break;
+    case VIRTIO_ID_FS: fs_reset(d); break;
     default: break;
   }
 }
@@ -28,6 +30,7 @@ export function type_reset(d: Device): void {
 export function type_owner(d: Device): void {
   if (d.kind == VIRTIO_ID_SOCKET) vsock_owner(d);
   else if (d.kind == VIRTIO_ID_CONSOLE) console_owner(d);
+  else if (d.kind == VIRTIO_ID_FS) fs_owner(d);
 }
 
 /** One queue is reset (§2.6.1) or stopped. */
@@ -36,6 +39,7 @@ export function type_queue_reset(d: Device, q: Queue): void {
   else if (d.kind == VIRTIO_ID_BALLOON) balloon_queue_reset(d, q);
   else if (d.kind == VIRTIO_ID_CONSOLE) console_queue_reset(d, q);
   else if (d.kind == VIRTIO_ID_SOCKET) vsock_queue_reset(q);
+  else if (d.kind == VIRTIO_ID_FS) fs_queue_reset(d, q);
 }
 
 /** A write into configuration space that lies inside it. Under the lock. */
@@ -56,6 +60,7 @@ export function type_process(d: Device, q: Queue): bool {
     case VIRTIO_ID_SOCKET: return vsock_process(d, q);
     case VIRTIO_ID_ENTROPY: return rng_process(d, q);
     case VIRTIO_ID_BALLOON: return balloon_process(d, q);
+    case VIRTIO_ID_FS: return fs_process(d, q);
     default: return false;
   }
 }

@@ -40,6 +40,7 @@ class Half {
       hooks: (memory) => ({ irq: (line) => this.accel.interrupt(line), console: (device, ptr, length) => (device === HOST_SERIAL ? written(new Uint8Array(memory.buffer).slice(ptr, ptr + length)) : length) }),
       process: () => {},
       thread: () => false,
+      wake: () => {},
       event: () => {},
     });
     this.written = written;

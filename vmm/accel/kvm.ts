@@ -1,9 +1,10 @@
+import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { KVM_IDENTITY_MAP_GPA, KVM_RUN_BASE, KVM_RUN_STRIDE, KVM_TSS_GPA, RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { HostCallError } from '../host/errno.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
-import { SIGRTMIN, handleWithNothing, tgkill } from '../host/sys.ts';
+import { eventfdSignal, SIGRTMIN, handleWithNothing, tgkill } from '../host/sys.ts';
 import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
 import { readRegisters, setEntryState } from '../kvm/state.ts';
@@ -151,6 +152,11 @@ class KvmAccelerator implements Accelerator {
       (message) => this.#message(message),
       (error) => void this.#exit({ kind: 'error', vcpu: 0, reason: `the thread for ${what} failed: ${error.message}` }),
     );
+  }
+
+  wakeDevice(slot: number): void {
+    const fd = this.#words.kick(slot, HOST_KICK_DEVICE);
+    if (fd >= 0) eventfdSignal(fd);
   }
 
   interrupt(line: number): void {

@@ -80,6 +80,8 @@ export interface Accelerator {
    * the owner before. Missing where an accelerator has no threads beside each other.
    */
   deviceThread?(kind: string, slots: readonly number[], own: unknown): void;
+  /** Rings a device thread's bell for one of its slots. */
+  wakeDevice?(slot: number): void;
   /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */
   kick?(slot: number, queue: number): void;
   /** Where other threads write COM1's output too. */

@@ -1,3 +1,4 @@
+import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
@@ -92,6 +93,10 @@ class WasmAccelerator implements Accelerator {
       (message) => this.#message(message),
       (error) => void this.#exit({ kind: 'error', vcpu: 0, reason: `the thread for ${kind} failed: ${error.message}` }),
     ));
+  }
+
+  wakeDevice(slot: number): void {
+    this.#words.kick(slot, HOST_KICK_DEVICE);
   }
 
   interrupt(): void {

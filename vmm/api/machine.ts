@@ -3,6 +3,7 @@ export { nameAddresses, readSymbols, type SymbolNames } from '../boot/symbols.ts
 export { namedLines, ownSymbols, symbolsFrom } from '../guest/symbols.ts';
 export { type GuestFile, guestFile, guestFilesNote } from '../guest/files.ts';
 export type { DiskSpec } from '../devices/disk/open.ts';
+export type { ShareExport, ShareSpec } from '../devices/fs/exports.ts';
 export { type KvmState, kvmState, needsHardware } from '../machine/accelerator.ts';
 export { type CpuModel, SOFTWARE_MODEL } from '../accel/vcpu.ts';
 export { cpuLevel } from '../accel/levels.ts';

@@ -1,5 +1,5 @@
 import { VmmError } from '../api/errors.ts';
-import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
+import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, type ShareSpec, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
@@ -13,6 +13,8 @@ const OPTIONS = {
   }),
   ...group('Machine', {
     disk: list('FILE[,ro][,id=ID]', 'raw disk image; may be given again'),
+    share: list('TAG=DIR[,ro][,cache=none|auto|always]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
+    rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
     cpus: value('N', 'vCPUs (default 1)', parseCpus),
     console: value('serial|hvc|none', 'the guest’s console on this terminal (default serial)', oneOf('serial', 'hvc', 'none')),
@@ -68,12 +70,13 @@ export function bootConfig(options: BootOptions, operands: readonly string[], ow
     jit: jitOf(options.jit),
     kernel: options.kernel ?? ownKernel(),
     initrd: options.initrd,
-    append: withConsole(options.append ?? '', console),
+    append: withRoot(withConsole(options.append ?? '', console), options.rootShare),
     memoryMib: options.memory ?? 256,
     cpus: options.cpus ?? 1,
     console,
     acpi: options.acpi ?? 'auto',
     disks: options.disk.map(parseDisk),
+    shares: sharesOf(options.share, options.rootShare),
     exitOnReboot: options.exitOn.includes('reboot'),
     exitOnPort: options.exitOn.includes('port'),
     symbols: symbolsFor(options.symbols, options.kernel),
@@ -87,6 +90,49 @@ function withConsole(append: string, console: MachineConfig['console']): string 
   return `console=${console === 'serial' ? 'ttyS0' : 'hvc0'} ${append}`.trim();
 }
 
+/** The tag of --root-share. */
+const ROOT_TAG = 'root';
+
+/** Linux's parameters for a root that is a share, unless the user's command line has some. */
+function withRoot(append: string, rootShare: string | undefined): string {
+  if (rootShare === undefined || /(^| )root=/.test(append)) return append;
+  return `${append} root=${ROOT_TAG} rootfstype=virtiofs ${parseShare(rootShare, '--root-share').readOnly ? 'ro' : 'rw'}`.trim();
+}
+
+function sharesOf(shares: readonly string[], rootShare: string | undefined): ShareSpec[] {
+  const specs = shares.map((text) => {
+    const [, tag = '', rest = ''] = /^([^=,]*)=(.*)$/s.exec(text) ?? [];
+    if (tag === '' || rest === '') throw new VmmError('USAGE', `--share: ${text} does not name a tag and a directory`, { hint: 'write TAG=DIR[,ro]' });
+    return { tag, root: parseShare(rest, '--share') };
+  });
+  if (rootShare !== undefined) specs.unshift({ tag: ROOT_TAG, root: parseShare(rootShare, '--root-share') });
+  const twice = specs.find(({ tag }, index) => specs.findIndex((other) => other.tag === tag) !== index);
+  if (twice !== undefined) throw new VmmError('USAGE', `--share: the tag ${twice.tag} is given twice`);
+  return specs;
+}
+
+const CACHES = ['none', 'auto', 'always'] as const;
+
+/** `DIR[,ro][,cache=none|auto|always]`; a comma in the directory's name is written twice. */
+function parseShare(text: string, option: string): NonNullable<ShareSpec['root']> {
+  const [path = '', ...words] = commaList(text);
+  if (path === '') throw new VmmError('USAGE', `${option}: ${text} names no directory`, { hint: 'write DIR[,ro]' });
+  let readOnly = false;
+  let cache: (typeof CACHES)[number] | undefined;
+  for (const word of words) {
+    const found = CACHES.find((each) => word === `cache=${each}`);
+    if (word === 'ro' || word === 'rw') readOnly = word === 'ro';
+    else if (found !== undefined) cache = found;
+    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always' });
+  }
+  return { path, readOnly, cache };
+}
+
+/** Words between commas; two of them are one in a word. */
+function commaList(text: string): string[] {
+  return text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
+}
+
 /** A file that is asked for must have names; a kernel may be stripped. */
 function symbolsFor(asked: string | undefined, kernel: string | undefined): () => SymbolNames | undefined {
   if (asked === undefined) return kernel === undefined ? ownSymbols : symbolsFrom(() => kernel);
@@ -97,8 +143,7 @@ function symbolsFor(asked: string | undefined, kernel: string | undefined): () =
 
 /** `FILE[,ro][,id=ID]`; a comma in the file's name is written twice. */
 export function parseDisk(text: string, index: number): DiskSpec {
-  const parts = text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
-  const [path, ...options] = parts;
+  const [path, ...options] = commaList(text);
   if (path === undefined || path === '') throw new VmmError('USAGE', `--disk: ${text} names no file`, { hint: 'write FILE[,ro][,id=ID]' });
   let readOnly = false;
   let id = `disk${index}`;

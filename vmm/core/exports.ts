@@ -31,6 +31,9 @@ export interface CoreExports {
   blk_id(slot: number, ptr: number): number;
   blk_set_capacity(slot: number, sectors: number): number;
   blk_complete_many(slot: number, ptr: number, count: number): number;
+  fs_add(slot: number, tag: number, flags: number): number;
+  fs_complete(slot: number, tag: number, result: number, length: number): number;
+  fs_keep(slot: number): void;
   vsock_add(slot: number, cid: number): number;
   vsock_listen(port: number): number;
   vsock_unlisten(port: number): number;

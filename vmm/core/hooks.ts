@@ -4,6 +4,7 @@ export interface HostHooks {
   irq(line: number, level: number): void;
   kick(device: number, queue: number): void;
   blk(disk: number, op: number, offset: number, iov: number, count: number, tag: number): number;
+  fs(device: number, tag: number): void;
   console(device: number, ptr: number, length: number): number;
   vsock(connection: number, event: number, ptr: number, length: number): void;
   event(kind: number, a: number, b: bigint): void;
@@ -15,6 +16,7 @@ const NONE: HostHooks = {
   irq() {},
   kick() {},
   blk: () => -EAGAIN,
+  fs() {},
   console: (_device, _ptr, length) => length,
   vsock() {},
   event() {},

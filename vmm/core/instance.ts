@@ -18,6 +18,7 @@ export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.
       irq: (line: number, level: number) => hooks.irq(u32(line), level),
       kick: (device: number, queue: number) => hooks.kick(u32(device), u32(queue)),
       blk: (disk: number, op: number, offset: bigint, iov: number, count: number, tag: number) => hooks.blk(u32(disk), u32(op), Number(offset), u32(iov), u32(count), u32(tag)),
+      fs: (device: number, tag: number) => hooks.fs(u32(device), u32(tag)),
       console: (device: number, ptr: number, length: number) => hooks.console(u32(device), u32(ptr), u32(length)),
       vsock: (connection: number, event: number, ptr: number, length: number) => hooks.vsock(u32(connection), u32(event), u32(ptr), u32(length)),
       event: (kind: number, a: number, b: bigint) => hooks.event(u32(kind), u32(a), BigInt.asUintN(64, b)),

@@ -4,9 +4,9 @@ import { acquireLinearMemory, type LinearMemory, releaseLinearMemory } from '../
 
 const WASM_PAGE = 65536;
 
-/** A machine's linear memory, all zero: the low area and `ramSize` bytes of guest RAM. Fixed size, shared between threads. */
-export function acquireMemory(ramSize: number): LinearMemory {
-  const linear = makeMemory(ramSize);
+/** A machine's linear memory, all zero: the low area, `ramSize` bytes of guest RAM, and `behind` bytes for devices. Fixed size, shared between threads. */
+export function acquireMemory(ramSize: number, behind = 0): LinearMemory {
+  const linear = makeMemory(ramSize, behind);
   try {
     linear.preferLargePages(RAM_BASE, ramSize);
   } catch (error) {
@@ -16,9 +16,9 @@ export function acquireMemory(ramSize: number): LinearMemory {
   return linear;
 }
 
-function makeMemory(ramSize: number): LinearMemory {
+function makeMemory(ramSize: number, behind: number): LinearMemory {
   try {
-    return acquireLinearMemory(Math.ceil((RAM_BASE + ramSize) / WASM_PAGE));
+    return acquireLinearMemory(Math.ceil((RAM_BASE + ramSize + behind) / WASM_PAGE));
   } catch (cause) {
     throw new VmmError('MEMORY_HOST', `the host gives no address space for ${ramSize >>> 20} MiB of guest RAM`, { cause, hint: 'lower --memory or raise the limit (ulimit -v)' });
   }

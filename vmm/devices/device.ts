@@ -22,6 +22,8 @@ export interface DevicePort {
    * the accelerator has no threads beside each other: then everything stays as it is.
    */
   thread(kind: string, slots: readonly number[], own: unknown): boolean;
+  /** Has the owner of the device's queues look up, where that is a thread of its own. */
+  wake(slot: number): void;
   event(kind: number, a: number, b: bigint): void;
 }
 

@@ -8,6 +8,7 @@ import { acquireMemory, Discarder, releaseMemory } from '../core/memory.ts';
 import { coreModule } from '../core/module.ts';
 import type { DevicePlace } from '../accel/types.ts';
 import type { DevicePort, HostDevice, Scratch } from '../devices/device.ts';
+import { shareTableBytes } from '../devices/fs/exports.ts';
 import type { LinearMemory } from '../host/linear-memory.ts';
 import type { MachineTime } from '../time/machine-time.ts';
 import type { AccelChoice } from './accelerator.ts';
@@ -35,6 +36,7 @@ export interface HardwareHost {
   hooks(memory: WebAssembly.Memory): Partial<HostHooks>;
   process(slot: number, queue: number): void;
   thread(kind: string, slots: readonly number[], own: unknown): boolean;
+  wake(slot: number): void;
   event(kind: number, a: number, b: bigint): void;
 }
 
@@ -42,7 +44,7 @@ export interface HardwareHost {
 export function buildHardware(config: MachineConfig, choice: AccelChoice, list: readonly HostDevice[], time: MachineTime, host: HardwareHost): Hardware {
   const ramSize = config.memoryMib * MIB;
   const module = coreModule(choice.name === 'kvm' ? 'core-kvm' : 'core');
-  const linear = acquireMemory(ramSize);
+  const linear = acquireMemory(ramSize, (config.shares?.length ?? 0) > 0 ? shareTableBytes(ramSize) : 0);
   try {
     const { memory } = linear;
     const discarder = new Discarder(linear, ramSize);
@@ -53,7 +55,7 @@ export function buildHardware(config: MachineConfig, choice: AccelChoice, list: 
     if (config.trace !== undefined) core.machine_trace(config.trace.mask & ~TRACE_EXEC);
     const offset = SCRATCH_BASE + (VCPU_MAX + 1) * SCRATCH_STRIDE;
     const scratch = { bytes: new Uint8Array(memory.buffer, offset, SCRATCH_STRIDE), offset };
-    const ports = list.map((_, slot): DevicePort => ({ core, memory, ramSize, slot, scratch, process: (queue) => host.process(slot, queue), thread: host.thread, event: host.event }));
+    const ports = list.map((_, slot): DevicePort => ({ core, memory, ramSize, slot, scratch, process: (queue) => host.process(slot, queue), thread: host.thread, wake: host.wake, event: host.event }));
     return { module, linear, core, ramSize, places: addDevices(core, list, ports), ports, scratch, discarder };
   } catch (error) {
     releaseMemory(linear);

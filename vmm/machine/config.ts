@@ -1,6 +1,7 @@
 import type { CpuModel } from '../accel/vcpu.ts';
 import type { SharedTrace } from '../core/trace.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
+import type { ShareSpec } from '../devices/fs/exports.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { JitConfig } from '../jit/driver.ts';
 import type { CountedConfig } from '../time/counted.ts';
@@ -44,6 +45,8 @@ export interface MachineConfig {
   readonly disks?: readonly DiskSpec[] | undefined;
   /** Empty drives, which Machine.addDisk fills while the guest runs. Each is a disk of capacity 0 to the guest, and writable: of a read-only image its writes fail. */
   readonly spareDisks?: number | undefined;
+  /** Directories of the host, a virtio-fs device each. */
+  readonly shares?: readonly ShareSpec[] | undefined;
   /** Where the guest's console is: COM1, virtio console, or nowhere. */
   readonly console: 'serial' | 'hvc' | 'none';
   readonly vsock?: boolean | undefined;

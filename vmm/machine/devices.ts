@@ -6,6 +6,7 @@ import { BALLOON } from '../devices/balloon.ts';
 import { VirtioConsole } from '../devices/console.ts';
 import type { DevicePort, HostDevice } from '../devices/device.ts';
 import { Disks } from '../devices/disk/disks.ts';
+import { Shares } from '../devices/fs/exports.ts';
 import { RNG } from '../devices/rng.ts';
 import type { VsockHost } from '../devices/vsock.ts';
 import type { MachineConfig } from './config.ts';
@@ -15,24 +16,27 @@ export interface DeviceList {
   readonly list: readonly HostDevice[];
   readonly console: VirtioConsole | undefined;
   readonly disks: Disks;
+  readonly shares: Shares;
   close(): void;
 }
 
-/** The devices of a configuration in a fixed order: console, vsock, rng, balloon, disks, empty drives. Opens the disks. Throws VmmError. */
+/** The devices of a configuration in a fixed order: console, vsock, rng, balloon, disks, empty drives, shares. Opens the disks and shares. Throws VmmError. */
 export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList {
   const console = config.console === 'hvc' ? new VirtioConsole() : undefined;
   const list: HostDevice[] = [];
   const disks = new Disks();
-  const devices = { list, console, disks, close: () => list.forEach((device) => device.close?.()) };
+  const shares = new Shares();
+  const devices = { list, console, disks, shares, close: () => list.forEach((device) => device.close?.()) };
   if (console !== undefined) list.push(console);
   if (config.vsock) list.push(vsock);
   list.push(RNG);
   if (config.balloon) list.push(BALLOON);
-  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0);
-  if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks' });
+  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0);
+  if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks or shares' });
   try {
     for (const disk of config.disks ?? []) list.push(disks.open(disk));
     for (let spare = 0; spare < (config.spareDisks ?? 0); spare++) list.push(disks.spare());
+    for (const share of config.shares ?? []) list.push(shares.device(share));
   } catch (error) {
     devices.close();
     throw error;

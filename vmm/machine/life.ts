@@ -115,6 +115,7 @@ export class Life {
       hooks: (memory) => this.#hooks(memory),
       process: (slot, queue) => this.#process(slot, queue),
       thread: (kind, slots, own) => this.#deviceThread(kind, slots, own),
+      wake: (slot) => this.#accel?.wakeDevice?.(slot),
       event: (kind, a, b) => this.#event(kind, a, b),
     });
     this.#hardware = hardware;

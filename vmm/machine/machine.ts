@@ -1,5 +1,6 @@
 import { ConsoleInput } from '../devices/console.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
+import type { ShareExport } from '../devices/fs/exports.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { MachineConfig } from './config.ts';
@@ -124,6 +125,16 @@ export class Machine implements AsyncDisposable {
   addDisk(spec: DiskSpec): void {
     if (this.#ended) throw new VmmError('USAGE', 'the machine has ended');
     this.#devices.disks.insert(spec);
+  }
+
+  /** Adds a directory or a file to a share's root (ShareSpec.exports), also while the guest runs. Throws SHARE_PATH. */
+  async addExport(tag: string, added: ShareExport): Promise<void> {
+    await this.#devices.shares.find(tag).export(added);
+  }
+
+  /** Takes one away: when this resolves nothing of it is open on the host. */
+  async withdrawExport(tag: string, name: string): Promise<void> {
+    await this.#devices.shares.find(tag).withdraw(name);
   }
 
   async pause(): Promise<void> {

@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { runKvmVcpu } from '../accel/kvm-vcpu.ts';
 import { runWasmVcpu } from '../accel/wasm-vcpu.ts';
 import { serveDisks } from '../devices/disk/thread.ts';
+import { serveShares } from '../devices/fs/thread.ts';
 import { runTranslator } from '../jit/worker.ts';
 import { ffi } from '../host/ffi.ts';
 import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from '../threads/pool.ts';
@@ -13,6 +14,7 @@ const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => vo
   'kvm-vcpu': runKvmVcpu,
   'wasm-vcpu': (data, post) => runWasmVcpu(data, post, ringerHooks),
   io: serveDisks,
+  fs: serveShares,
   translate: runTranslator,
 };
 

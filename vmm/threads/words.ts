@@ -215,7 +215,7 @@ export class SharedWords {
 }
 
 /** Atomics.waitAsync is in V8 since Node 16 but not in TypeScript's ES2022 library. */
-function waitAsync(words: Int32Array, index: number, value: number): { async: false } | { async: true; value: Promise<string> } {
+export function waitAsync(words: Int32Array, index: number, value: number): { async: false } | { async: true; value: Promise<string> } {
   const atomics = Atomics as unknown as { waitAsync(w: Int32Array, i: number, v: number): { async: boolean; value: Promise<string> | string } };
   const result = atomics.waitAsync(words, index, value);
   return result.async ? { async: true, value: result.value as Promise<string> } : { async: false };

@@ -1,19 +1,30 @@
 // Made by scripts/uapi.mjs from <errno.h>; do not edit.
 
 export const EPERM: i32 = 1;
+export const ENOENT: i32 = 2;
 export const ESRCH: i32 = 3;
 export const EINTR: i32 = 4;
 export const EIO: i32 = 5;
 export const ENXIO: i32 = 6;
+export const EBADF: i32 = 9;
 export const EAGAIN: i32 = 11;
+export const ENOMEM: i32 = 12;
 export const EBUSY: i32 = 16;
 export const EEXIST: i32 = 17;
+export const EXDEV: i32 = 18;
 export const ENODEV: i32 = 19;
+export const ENOTDIR: i32 = 20;
+export const EISDIR: i32 = 21;
 export const EINVAL: i32 = 22;
+export const ENFILE: i32 = 23;
+export const EMFILE: i32 = 24;
+export const EFBIG: i32 = 27;
 export const ENOSPC: i32 = 28;
 export const EROFS: i32 = 30;
 export const EPIPE: i32 = 32;
 export const ERANGE: i32 = 34;
+export const ENAMETOOLONG: i32 = 36;
 export const ENOSYS: i32 = 38;
 export const ENODATA: i32 = 61;
 export const EOPNOTSUPP: i32 = 95;
+export const ESTALE: i32 = 116;

@@ -6,6 +6,7 @@ export const VIRTIO_ID_CONSOLE: u32 = 3;
 export const VIRTIO_ID_ENTROPY: u32 = 4;
 export const VIRTIO_ID_BALLOON: u32 = 5;
 export const VIRTIO_ID_SOCKET: u32 = 19;
+export const VIRTIO_ID_FS: u32 = 26;
 
 // Device status field (§2.1).
 export const STATUS_ACKNOWLEDGE: u32 = 1;

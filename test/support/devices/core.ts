@@ -47,6 +47,7 @@ export class MockHost {
   readonly discards: { gpa: number; len: number }[] = [];
   readonly blkCalls: BlkCall[] = [];
   readonly vsockEvents: VsockEvent[] = [];
+  readonly fsCalls: { device: number; tag: number }[] = [];
   readonly output = new Map<number, Buffer[]>();
   /** Ranges that were not in guest memory (nor, for console and tables, in the core's state). */
   readonly violations: string[] = [];
@@ -59,6 +60,8 @@ export class MockHost {
   onRun: (() => void) | undefined;
   onBlk: ((call: BlkCall) => number) | undefined;
   onConsole: ((device: number, bytes: Buffer) => number) | undefined;
+  /** Works on a request of a file system; the test ends it by fs_complete, after the call. */
+  onFs: ((device: number, tag: number) => void) | undefined;
   onVsock: ((event: VsockEvent) => void) | undefined;
 
   consoleText(device: number): string {
@@ -66,7 +69,7 @@ export class MockHost {
   }
 
   clear(): void {
-    for (const list of [this.irqs, this.kicks, this.events, this.discards, this.blkCalls, this.vsockEvents, this.violations]) list.length = 0;
+    for (const list of [this.irqs, this.kicks, this.events, this.discards, this.blkCalls, this.vsockEvents, this.fsCalls, this.violations]) list.length = 0;
     this.output.clear();
   }
 }
@@ -126,6 +129,7 @@ export class Core {
     this.host.onBlk = undefined;
     this.host.onConsole = undefined;
     this.host.onVsock = undefined;
+    this.host.onFs = undefined;
     this.host.inline = true;
     this.host.onRun = undefined;
     const result = this.x.machine_init!(this.ramBytes, vcpus, flags);
@@ -181,6 +185,10 @@ export class Core {
         if ((op & 0xff) < 4) for (const { ptr, len } of call.iov) this.check('blk', ptr, len);
         host.blkCalls.push(call);
         return host.onBlk ? host.onBlk(call) : this.diskOperation(call);
+      },
+      fs: (device: number, tag: number) => {
+        host.fsCalls.push({ device: device >>> 0, tag: tag >>> 0 });
+        host.onFs?.(device >>> 0, tag >>> 0);
       },
       console: (device: number, ptr: number, len: number) => {
         this.check('console', ptr >>> 0, len >>> 0, true);

@@ -1,0 +1,150 @@
+/** What is known of a file beside its bytes. Each operation returns bytes of answer, or -errno. */
+import { EINVAL, EOPNOTSUPP } from '../../../assembly/contract/generated/errno.ts';
+import {
+  FATTR_ATIME, FATTR_ATIME_NOW, FATTR_FH, FATTR_GID, FATTR_KILL_SUIDGID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_SIZE, FATTR_UID, FUSE_GETATTR_FH,
+} from '../../../assembly/contract/generated/fuse.ts';
+import { addressOf } from '../../host/ffi.ts';
+import { changeMode, changeOwner, changeTimes, closeFile, getAttribute, listAttributes, removeAttribute, reopen, setAttribute, statFileSystem, statx, truncate } from '../../host/files.ts';
+import { S_IFREG, S_ISGID, S_ISUID, S_IXGRP, statfs as struct, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
+import { fuse_getattr_in, fuse_getxattr_in, fuse_kstatfs, fuse_setattr_in, fuse_setxattr_in } from '../../host/uapi/fuse.ts';
+import { O_NONBLOCK, O_WRONLY } from '../../host/uapi/files.ts';
+import { rootAttr } from './root.ts';
+import { ROOT, type Session } from './session.ts';
+
+const TYPE_REGULAR = S_IFREG >> 12;
+/** Not on V8's heap, where it would move: two struct timespec, or struct statfs. */
+const scratch = new Uint32Array(new ArrayBuffer(4096));
+const NO_ID = -1;
+
+export function getattr(s: Session, node: number): number {
+  if (node === ROOT) return rootAttr(s);
+  const flags = s.request.argument(fuse_getattr_in.getattr_flags);
+  const failed = (flags & FUSE_GETATTR_FH) !== 0 ? statOpen(s, node) : s.statNode(node);
+  return failed < 0 ? failed : s.answerAttr(s.share(node));
+}
+
+function statOpen(s: Session, node: number): number {
+  const handle = s.handle(fuse_getattr_in.fh, node);
+  return handle < 0 ? s.statNode(node) : statx(s.handles.fd(handle), 0, s.stat.address);
+}
+
+export function setattr(s: Session, node: number): number {
+  const failed = s.writable(node);
+  if (failed < 0) return failed;
+  const { request } = s;
+  const valid = request.argument(fuse_setattr_in.valid);
+  const result = change(s, node, valid);
+  if (result < 0) return result;
+  const fd = s.paths.of(node);
+  const again = fd < 0 ? fd : statx(fd, 0, s.stat.address);
+  return again < 0 ? again : s.answerAttr(s.share(node));
+}
+
+/** Owner first: it takes set-id bits away that a new mode may want. */
+function change(s: Session, node: number, valid: number): number {
+  const { request } = s;
+  const fd = s.paths.of(node);
+  if (fd < 0) return fd;
+  let result = 0;
+  if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
+    const uid = (valid & FATTR_UID) !== 0 ? request.argument(fuse_setattr_in.uid) : NO_ID;
+    const gid = (valid & FATTR_GID) !== 0 ? request.argument(fuse_setattr_in.gid) : NO_ID;
+    result = changeOwner(fd, uid, gid);
+  }
+  if (result >= 0 && (valid & FATTR_MODE) !== 0) result = changeMode(fd, request.argument(fuse_setattr_in.mode) & 0o7777);
+  if (result >= 0 && (valid & FATTR_SIZE) !== 0) result = resize(s, node, fd, valid);
+  if (result >= 0 && (valid & FATTR_KILL_SUIDGID) !== 0) result = dropSetIds(s, fd);
+  if (result >= 0 && (valid & (FATTR_ATIME | FATTR_MTIME)) !== 0) result = setTimes(s, fd, valid);
+  return result;
+}
+
+function resize(s: Session, node: number, fd: number, valid: number): number {
+  const { request } = s;
+  const size = request.argument64(fuse_setattr_in.size);
+  const handle = (valid & FATTR_FH) !== 0 ? s.handle(fuse_setattr_in.fh, node) : -1;
+  if (handle >= 0) return truncate(s.handles.fd(handle), size);
+  if (s.nodes.type(node) !== TYPE_REGULAR) return -EINVAL;
+  const open = s.paths.withRoom(() => reopen(fd, O_WRONLY | O_NONBLOCK));
+  if (open < 0) return open;
+  const result = truncate(open, size);
+  closeFile(open);
+  return result;
+}
+
+/** As the kernel does for a caller without CAP_FSETID: set-user-id goes, set-group-id too where the group may execute. */
+export function dropSetIds(s: Session, fd: number): number {
+  const failed = statx(fd, 0, s.stat.address);
+  if (failed < 0) return failed;
+  const { mode } = s.stat;
+  const drop = (mode & S_ISUID) | ((mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP) ? S_ISGID : 0);
+  return drop === 0 ? 0 : changeMode(fd, mode & ~drop & 0o7777);
+}
+
+function setTimes(s: Session, fd: number, valid: number): number {
+  const { request } = s;
+  const time = (to: number, is: number, isNow: number, seconds: number, nanoseconds: number): void => {
+    scratch[to] = request.argument(seconds);
+    scratch[to + 1] = request.argument(seconds + 4);
+    scratch[to + 2] = (valid & is) === 0 ? UTIME_OMIT : (valid & isNow) !== 0 ? UTIME_NOW : request.argument(nanoseconds) % 1e9;
+    scratch[to + 3] = 0;
+  };
+  time(0, FATTR_ATIME, FATTR_ATIME_NOW, fuse_setattr_in.atime, fuse_setattr_in.atimensec);
+  time(4, FATTR_MTIME, FATTR_MTIME_NOW, fuse_setattr_in.mtime, fuse_setattr_in.mtimensec);
+  return changeTimes(fd, Number(addressOf(scratch)));
+}
+
+export function statfs(s: Session, node: number): number {
+  const { request } = s;
+  const fd = node === ROOT ? (s.shares.find((share) => share?.slot === s.slot)?.fd ?? -1) : s.paths.of(node);
+  request.clear(fuse_kstatfs.sizeof);
+  if (fd < 0) return node === ROOT ? fuse_kstatfs.sizeof : fd;
+  const failed = statFileSystem(fd, Number(addressOf(scratch)));
+  if (failed < 0) return failed;
+  for (const [to, from] of [[fuse_kstatfs.blocks, struct.f_blocks], [fuse_kstatfs.bfree, struct.f_bfree], [fuse_kstatfs.bavail, struct.f_bavail], [fuse_kstatfs.files, struct.f_files], [fuse_kstatfs.ffree, struct.f_ffree]] as const) {
+    request.put(to, scratch[from / 4] as number);
+    request.put(to + 4, scratch[from / 4 + 1] as number);
+  }
+  request.put(fuse_kstatfs.bsize, scratch[struct.f_bsize / 4] as number);
+  request.put(fuse_kstatfs.frsize, scratch[struct.f_frsize / 4] as number);
+  request.put(fuse_kstatfs.namelen, scratch[struct.f_namelen / 4] as number);
+  return fuse_kstatfs.sizeof;
+}
+
+// ---- extended attributes ------------------------------------------------------------------------------------------
+
+export function setxattr(s: Session, node: number): number {
+  const failed = s.writable(node);
+  if (failed < 0) return failed;
+  const fd = s.paths.of(node);
+  if (fd < 0) return fd;
+  const { request } = s;
+  return setAttribute(fd, s.address(request.name), s.address(request.second), request.secondLength, request.argument(fuse_setxattr_in.flags));
+}
+
+/** GETXATTR and LISTXATTR: the value, or with size 0 how long it is. */
+function sized(s: Session, node: number, get: (fd: number, to: number, length: number) => number): number {
+  if (node === ROOT) return -EOPNOTSUPP;
+  const fd = s.paths.of(node);
+  if (fd < 0) return fd;
+  const { request } = s;
+  const size = request.argument(fuse_getxattr_in.size);
+  const result = get(fd, size === 0 ? 0 : s.address(request.reply), Math.min(size, request.room));
+  if (result < 0 || size !== 0) return result;
+  request.put64(0, result);
+  return 8; // struct fuse_getxattr_out
+}
+
+export function getxattr(s: Session, node: number): number {
+  return sized(s, node, (fd, to, length) => getAttribute(fd, s.address(s.request.name), to, length));
+}
+
+export function listxattr(s: Session, node: number): number {
+  return sized(s, node, listAttributes);
+}
+
+export function removexattr(s: Session, node: number): number {
+  const failed = s.writable(node);
+  if (failed < 0) return failed;
+  const fd = s.paths.of(node);
+  return fd < 0 ? fd : removeAttribute(fd, s.address(s.request.name));
+}

@@ -1,0 +1,195 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
+import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
+import { RAM_BASE } from '../../../assembly/core/layout.ts';
+import { VmmError } from '../../../base/errors.ts';
+import { O_PATH } from '../../host/uapi/linux.ts';
+import type { DevicePort, HostDevice } from '../device.ts';
+import { Mailbox, type SharedRoot } from './mailbox.ts';
+import type { ShareThread } from './thread.ts';
+
+/** A directory or a regular file of the host that a guest may use. */
+export interface ShareExport {
+  /** Its name in the device's root: one name, no path. */
+  readonly name: string;
+  readonly path: string;
+  /** The guest cannot write: held here, whatever it sends. */
+  readonly readOnly?: boolean | undefined;
+  /** Other file systems beneath are part of it (default true). */
+  readonly recursive?: boolean | undefined;
+  /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files. */
+  readonly cache?: 'none' | 'auto' | 'always' | undefined;
+}
+
+/** One virtio-fs device of a machine: its tag, and what its root holds: one directory, or exports by name. */
+export interface ShareSpec {
+  readonly tag: string;
+  /** The root is this directory. */
+  readonly root?: Omit<ShareExport, 'name'> | undefined;
+  /** The root has these, and those that are added later. */
+  readonly exports?: readonly ShareExport[] | undefined;
+}
+
+/** The table of inodes takes no more of the memory behind the guest's than this part of the guest's: what its kernel keeps of an inode is ten times as much. */
+const TABLE_PART = 8;
+const TABLE_MIN = 16 << 20;
+/** O_PATH descriptors of the process's limit. */
+const PATHS_PART = 4;
+
+/** Bytes behind guest RAM that the inodes of a machine's shares take; pages that are not touched cost nothing. */
+export function shareTableBytes(ramSize: number): number {
+  return Math.max(TABLE_MIN, ramSize / TABLE_PART);
+}
+
+/** The shares of one machine; one thread serves them all, from the first request of a guest. */
+export class Shares {
+  readonly #mailbox = new Mailbox();
+  readonly #devices: ShareDevice[] = [];
+  #number = 0;
+  #ports: DevicePort[] = [];
+  #served = false;
+
+  /** Opens what it exports. Throws SHARE_PATH. */
+  device(spec: ShareSpec): ShareDevice {
+    const device = new ShareDevice(this, spec);
+    this.#devices.push(device);
+    return device;
+  }
+
+  find(tag: string): ShareDevice {
+    const device = this.#devices.find((each) => each.tag === tag);
+    if (device === undefined) throw new VmmError('USAGE', `the machine has no share ${tag}`);
+    return device;
+  }
+
+  nextNumber(): number {
+    return this.#number++;
+  }
+
+  attach(port: DevicePort): void {
+    this.#ports.push(port);
+  }
+
+  detach(): void {
+    this.#ports = [];
+    this.#served = false;
+    this.#mailbox.end();
+  }
+
+  /** A guest wants something: from now on the thread hears it. */
+  serve(): void {
+    const [port] = this.#ports;
+    if (this.#served || port === undefined) return;
+    const own: ShareThread['own'] = {
+      shares: this.#devices.flatMap((device) => device.roots()),
+      table: { base: RAM_BASE + port.ramSize, size: shareTableBytes(port.ramSize) },
+      paths: pathsMax(),
+      mailbox: this.#mailbox.buffer,
+    };
+    this.#served = port.thread('fs', this.#ports.map(({ slot }) => slot), own);
+  }
+
+  /** Tells the thread, when there is one: else it will start with what is then. */
+  async tell(command: Parameters<Mailbox['send']>[0]): Promise<void> {
+    const [port] = this.#ports;
+    if (this.#served && port !== undefined) await this.#mailbox.send(command, () => port.wake(port.slot));
+  }
+}
+
+function pathsMax(): number {
+  const limit = (process.report?.getReport() as { userLimits?: { open_files?: { soft?: number | string } } } | undefined)?.userLimits?.open_files?.soft;
+  return Math.max(16, Math.floor((typeof limit === 'number' ? limit : 1024) / PATHS_PART));
+}
+
+/** A virtio-fs device (virtio 1.2 §5.11). */
+export class ShareDevice implements HostDevice {
+  readonly tag: string;
+  readonly queues = FS_QUEUES;
+  readonly #shares: Shares;
+  readonly #open = new Map<string, SharedRoot>();
+  #port: DevicePort | undefined;
+
+  constructor(shares: Shares, spec: ShareSpec) {
+    this.#shares = shares;
+    this.tag = spec.tag;
+    if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
+    try {
+      if (spec.root !== undefined) this.#add({ ...spec.root, name: '' });
+      for (const each of spec.exports ?? []) this.#add(each);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get name(): string {
+    return `share ${this.tag}`;
+  }
+
+  add({ core, slot, scratch }: DevicePort): number {
+    scratch.bytes.fill(0, 0, FS_TAG_BYTES);
+    scratch.bytes.set(Buffer.from(this.tag));
+    return core.fs_add(slot, scratch.offset, FS_SUBMOUNTS);
+  }
+
+  attach(port: DevicePort): void {
+    this.#port = port;
+    this.#shares.attach(port);
+  }
+
+  kicked(queue: number): void {
+    // A reset before anything was asked for has nothing to end.
+    if (queue !== HOST_KICK_DEVICE) this.#shares.serve();
+  }
+
+  detach(): void {
+    this.#port = undefined;
+    this.#shares.detach();
+  }
+
+  close(): void {
+    for (const root of this.#open.values()) closeSync(root.fd);
+    this.#open.clear();
+  }
+
+  /** What its thread starts with; only while it has a slot. */
+  roots(): SharedRoot[] {
+    return [...this.#open.values()].map((root) => ({ ...root, slot: this.#port?.slot ?? -1 }));
+  }
+
+  /** Adds an entry to the root, also while the guest runs; resolves when a lookup finds it. Throws SHARE_PATH. */
+  async export(added: ShareExport): Promise<void> {
+    const root = this.#add(added);
+    await this.#shares.tell({ kind: 'add', root: { ...root, slot: this.#port?.slot ?? -1 } });
+  }
+
+  /** Takes an entry away. When this resolves no descriptor of the host's is open there; what the guest still has of it is stale. */
+  async withdraw(name: string): Promise<void> {
+    const root = this.#open.get(name);
+    if (root === undefined) return;
+    this.#open.delete(name);
+    await this.#shares.tell({ kind: 'withdraw', number: root.number });
+    closeSync(root.fd);
+  }
+
+  #add({ name, path, readOnly = false, recursive = true, cache = 'auto' }: ShareExport): SharedRoot {
+    if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
+    if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
+    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, cache };
+    this.#open.set(name, root);
+    return root;
+  }
+}
+
+function openPath(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, O_PATH);
+  } catch (error) {
+    throw new VmmError('SHARE_PATH', `${path} cannot be shared: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
+  }
+  const stat = fstatSync(fd);
+  if (stat.isDirectory() || stat.isFile()) return fd;
+  closeSync(fd);
+  throw new VmmError('SHARE_PATH', `${path} cannot be shared: it is neither a directory nor a regular file`);
+}

@@ -1,0 +1,59 @@
+import { EBADF, ENFILE } from '../../../assembly/contract/generated/errno.ts';
+
+/** Most files that the guests of one thread have open at a time. */
+const HANDLES_MAX = 65536;
+
+/** What a guest has open: descriptors by FUSE file handles, which say a second time whose they are. */
+export class Handles {
+  readonly #fds = new Int32Array(HANDLES_MAX).fill(-1);
+  readonly #nodes = new Uint32Array(HANDLES_MAX);
+  readonly #turns = new Uint32Array(HANDLES_MAX);
+  readonly #appends = new Uint8Array(HANDLES_MAX);
+  /** Directories: where the descriptor stands, as the kernel numbers it. */
+  readonly positions = new Map<number, bigint>();
+  readonly #free: number[] = [];
+  #next = 0;
+
+  /** The new handle's number, -ENFILE. */
+  add(node: number, fd: number, append: boolean): number {
+    const handle = this.#free.pop() ?? (this.#next < HANDLES_MAX ? this.#next++ : -ENFILE);
+    if (handle < 0) return handle;
+    this.#fds[handle] = fd;
+    this.#nodes[handle] = node;
+    this.#appends[handle] = append ? 1 : 0;
+    return handle;
+  }
+
+  /** High half of its FUSE handle: another one each time the number is used. */
+  turn(handle: number): number {
+    return this.#turns[handle] as number;
+  }
+
+  /** The number of the handle that FUSE's halves mean, of this inode; -EBADF. */
+  find(low: number, high: number, node: number): number {
+    return low < this.#next && this.#fds[low] !== -1 && this.#turns[low] === high && this.#nodes[low] === node ? low : -EBADF;
+  }
+
+  fd(handle: number): number {
+    return this.#fds[handle] as number;
+  }
+
+  appends(handle: number): boolean {
+    return this.#appends[handle] === 1;
+  }
+
+  /** Its descriptor, for the caller to close. */
+  remove(handle: number): number {
+    const fd = this.#fds[handle] as number;
+    this.#fds[handle] = -1;
+    this.#turns[handle] = (this.#turns[handle] as number) + 1;
+    this.positions.delete(handle);
+    this.#free.push(handle);
+    return fd;
+  }
+
+  /** All handles whose inode `which` says; of an inode that goes. */
+  each(which: (node: number) => boolean, found: (handle: number) => void): void {
+    for (let handle = 0; handle < this.#next; handle++) if (this.#fds[handle] !== -1 && which(this.#nodes[handle] as number)) found(handle);
+  }
+}

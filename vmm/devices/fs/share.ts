@@ -1,0 +1,24 @@
+/** What the thread that serves a directory of the host knows of it. */
+export interface Share {
+  /** Number among the machine's shares; never used again. */
+  readonly number: number;
+  /** Name in the device's root; '' for the root itself. */
+  readonly name: string;
+  readonly slot: number;
+  /** O_PATH descriptor of its directory, or file. */
+  readonly fd: number;
+  readonly readOnly: boolean;
+  /** Other file systems beneath are part of it. */
+  readonly crossing: boolean;
+  readonly cache: 'none' | 'auto' | 'always';
+  /** Its inode, which stays as long as it. */
+  node: number;
+  /** STATX_MNT_ID of its root. */
+  mount: number;
+  dev: number;
+}
+
+/** How long a guest may go without asking again, seconds. */
+export function validity({ cache }: Share): number {
+  return cache === 'none' ? 0 : cache === 'auto' ? 1 : 86400;
+}

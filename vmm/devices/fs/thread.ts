@@ -1,0 +1,188 @@
+import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
+import { FS_QUEUES, FS_RESET } from '../../../assembly/contract/fs.ts';
+import { closeFile, ownMask, statx } from '../../host/files.ts';
+import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../../host/sys.ts';
+import { EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
+import type { CoreExports } from '../../core/exports.ts';
+import { instantiateCore } from '../../core/instance.ts';
+import { traceOf } from '../../core/trace.ts';
+import type { DeviceThread } from '../../threads/device-thread.ts';
+import { type EventMessage, SharedWords } from '../../threads/words.ts';
+import { hostClocks } from '../../time/clocks.ts';
+import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
+import { Request } from './request.ts';
+import { serve } from './server.ts';
+import { Session } from './session.ts';
+
+/** The shares' part of what their thread starts with. */
+export interface ShareThread extends DeviceThread {
+  readonly own: {
+    readonly shares: readonly SharedRoot[];
+    /** Where the inodes are: offset and bytes in the linear memory. */
+    readonly table: { readonly base: number; readonly size: number };
+    /** Most O_PATH descriptors. */
+    readonly paths: number;
+    /** Mailbox.buffer. */
+    readonly mailbox: SharedArrayBuffer;
+  };
+}
+
+/** Serves the shares of one machine until it is told to end. */
+export function serveShares(data: ShareThread, post: (message: EventMessage) => void): void {
+  ownMask();
+  new FileThread(data, post).run();
+}
+
+class FileThread {
+  readonly #data: ShareThread;
+  readonly #words: SharedWords;
+  readonly #mailbox: Mailbox;
+  readonly #session: Session;
+  readonly #core: CoreExports;
+  /** What the core has handed over in the call that is on: tags by device. */
+  readonly #taken: { slot: number; tag: number }[] = [];
+  /** Indices of devices that may have requests: at first all, for the owner before may have left something. */
+  readonly #unfinished: Set<number>;
+
+  constructor(data: ShareThread, post: (message: EventMessage) => void) {
+    this.#data = data;
+    this.#words = new SharedWords(data.words);
+    this.#mailbox = new Mailbox(data.own.mailbox);
+    this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths);
+    this.#unfinished = new Set(data.queues.keys());
+    const clocks = hostClocks();
+    const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+    const trace = traceOf(data.trace, 'fs', clocks.now, postEvent);
+    this.#core = instantiateCore(data.module, data.memory, {
+      irq: (line) => {
+        const fd = data.irqfds[line] ?? -1;
+        if (fd >= 0) eventfdSignal(fd);
+      },
+      kick: (device, queue) => void this.#words.kick(device, queue),
+      fs: (slot, tag) => void this.#taken.push({ slot, tag }),
+      event: (kind, a, b) => {
+        if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
+      },
+    }, clocks);
+    for (const root of data.own.shares) this.#add(root);
+  }
+
+  run(): void {
+    const wait = this.#data.commandFd >= 0 ? this.#byEpoll() : this.#byBell();
+    try {
+      while (!this.#words.ended(this.#data.bell)) {
+        this.#mailbox.answer((command) => this.#command(command));
+        for (const which of [...this.#unfinished]) if (!this.#work(which)) this.#unfinished.delete(which);
+        wait.next(this.#unfinished.size > 0);
+      }
+    } finally {
+      wait.close();
+      this.#closeAll();
+    }
+  }
+
+  // ---- waiting -----------------------------------------------------------------------------------------------------
+
+  #byBell(): { next(busy: boolean): void; close(): void } {
+    let heard = this.#words.bell(this.#data.bell);
+    return {
+      next: (busy) => {
+        if (!busy) this.#words.waitRing(this.#data.bell, heard);
+        heard = this.#words.bell(this.#data.bell);
+        this.#kicked();
+      },
+      close: () => {},
+    };
+  }
+
+  #byEpoll(): { next(busy: boolean): void; close(): void } {
+    const { commandFd, queues } = this.#data;
+    const epoll = epollCreate();
+    epollCtl(epoll, EPOLL_CTL_ADD, commandFd, EPOLLIN, COMMAND);
+    for (const [which, { fd }] of queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN, which);
+    return {
+      next: (busy) => {
+        epollWait(epoll, busy ? 0 : -1, (which) => {
+          if (which === COMMAND) {
+            eventfdDrain(commandFd);
+            this.#kicked();
+          } else if (eventfdDrain(queues[which]?.fd ?? -1)) this.#unfinished.add(which);
+        });
+      },
+      close: () => close(epoll),
+    };
+  }
+
+  /** Devices that were rung, or reset. */
+  #kicked(): void {
+    this.#data.queues.forEach(({ slot }, which) => {
+      if (this.#words.takeKicks(slot) === 0) return;
+      this.#core.device_process(slot, HOST_KICK_DEVICE);
+      this.#resets();
+      this.#unfinished.add(which);
+    });
+  }
+
+  // ---- requests ----------------------------------------------------------------------------------------------------
+
+  /** Works on one request of each queue; true: there may be more. */
+  #work(which: number): boolean {
+    const slot = this.#data.queues[which]?.slot ?? -1;
+    let more = false;
+    for (let queue = 0; queue < FS_QUEUES; queue++) {
+      if (this.#core.device_process(slot, queue) > 0) more = true;
+      this.#resets();
+      for (const { tag } of this.#taken.splice(0)) this.#serve(slot, tag);
+    }
+    return more;
+  }
+
+  #serve(slot: number, tag: number): void {
+    const session = this.#session;
+    session.slot = slot;
+    session.request.select(slot, tag);
+    const result = serve(session);
+    this.#core.fs_complete(slot, tag, Math.min(result, 0), Math.max(result, 0));
+  }
+
+  /** What was open at a device is gone, where the core says so among what it has handed over. */
+  #resets(): void {
+    if (this.#taken.length === 0) return;
+    for (let i = 0; i < this.#taken.length; i++) {
+      const { slot, tag } = this.#taken[i] as { slot: number; tag: number };
+      if (tag !== FS_RESET) continue;
+      this.#taken.splice(i--, 1);
+      for (const share of this.#session.shares) if (share?.slot === slot) this.#session.forgetAll(share);
+    }
+  }
+
+  // ---- shares ------------------------------------------------------------------------------------------------------
+
+  #command(command: ShareCommand): void {
+    if (command.kind === 'add') this.#add(command.root);
+    else this.#withdraw(command.number);
+  }
+
+  #add(root: SharedRoot): void {
+    const { stat, shares } = this.#session;
+    const failed = statx(root.fd, 0, stat.address);
+    const share = { ...root, node: 0, mount: failed < 0 ? 0 : stat.mount, dev: failed < 0 ? 0 : stat.dev };
+    shares[root.number] = share;
+    this.#session.enterRoot(share);
+  }
+
+  #withdraw(number: number): void {
+    const share = this.#session.shares[number];
+    if (share === undefined) return;
+    this.#session.forgetAll(share);
+    this.#session.nodes.free(share.node);
+    this.#session.shares[number] = undefined;
+  }
+
+  #closeAll(): void {
+    this.#session.handles.each(() => true, (handle) => closeFile(this.#session.handles.remove(handle)));
+    this.#session.paths.closeAll();
+  }
+}
+
+const COMMAND = 0xffff_ffff;
