@@ -106,7 +106,7 @@ function inMemory(bytes: Uint8Array): string {
   throw first;
 }
 
-/** Writes a file whose zero pages stay holes: the scratch disk's seed is 64 MiB of almost nothing. */
+/** Writes a file whose zero pages stay holes: a kernel has some. */
 export function writeSparse(fd: number, bytes: Uint8Array): void {
   const zeros = Buffer.alloc(PAGE);
   for (let at = 0; at < bytes.length; at += PAGE) {

@@ -34,7 +34,7 @@ export function guestFiles() {
     vmlinux: { source: 'vmlinux.zst', sha256: kernel.unpack.vmlinux.sha256 },
     'System.map': { source: 'System.map.zst', sha256: kernel.unpack['System.map'].sha256 },
     'initramfs.cpio': { source: 'initramfs.cpio', sha256: init.files['initramfs.cpio'].sha256 },
-    'scratch.ext4': { source: 'scratch.ext4.zst', sha256: init.unpacked['scratch.ext4'].sha256 },
+    ...Object.fromEntries(Object.keys(init.unpacked).filter((name) => name.endsWith('.seed')).map((name) => [name, { source: `${name}.zst`, sha256: init.unpacked[name].sha256 }])),
   };
 }
 

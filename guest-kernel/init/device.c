@@ -185,6 +185,16 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 	return 0;
 }
 
+/* ext4's count of blocks: struct ext4_super_block, s_blocks_count_lo and _hi. */
+static uint64_t size_of(int disk)
+{
+	uint32_t low, high;
+
+	if (pread(disk, &low, sizeof low, 1024 + 0x4) != sizeof low || pread(disk, &high, sizeof high, 1024 + 0x150) != sizeof high)
+		return 0;
+	return (uint64_t)high << 32 | low;
+}
+
 /* Grows a mounted ext4 to the size of its device. */
 static int grow(const char *device, const char *path, struct failure *f)
 {
@@ -198,8 +208,7 @@ static int grow(const char *device, const char *path, struct failure *f)
 		rc = fail(f, ERR_MOUNT, errno, "cannot read the size of the scratch disk: %s", strerror(errno));
 	} else {
 		blocks = bytes / (uint64_t)fs.f_bsize;
-		/* Growing to the size that it has is answered with 0 by the kernel. */
-		if (ioctl(root, EXT4_IOC_RESIZE_FS, &blocks))
+		if (size_of(disk) != blocks && ioctl(root, EXT4_IOC_RESIZE_FS, &blocks))
 			rc = fail(f, ERR_MOUNT, errno, "cannot grow the scratch disk to %llu bytes: %s",
 				  (unsigned long long)bytes, strerror(errno));
 	}

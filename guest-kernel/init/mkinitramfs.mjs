@@ -1,10 +1,10 @@
-// mkinitramfs.mjs INIT SEED OUTPUT_DIRECTORY SOURCES_SHA256: writes initramfs.cpio and manifest-init.json.
+// mkinitramfs.mjs INIT SEEDS_DIRECTORY OUTPUT_DIRECTORY SOURCES_SHA256: writes initramfs.cpio and manifest-init.json.
 // The format is "newc" of Linux's Documentation/driver-api/early-userspace/buffer-format.rst.
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [initPath, seedPath, output, sources] = process.argv.slice(2);
+const [initPath, seedFolder, output, sources] = process.argv.slice(2);
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o020000;
@@ -46,11 +46,12 @@ entry('TRAILER!!!', 0);
 const cpio = Buffer.concat(parts);
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 const file = (bytes) => ({ size: bytes.length, sha256: sha256(bytes) });
-const seed = readFileSync(join(output, 'scratch.ext4.zst'));
+const seeds = readdirSync(seedFolder).filter((name) => name.endsWith('.seed')).sort();
+const digests = (names, folder) => Object.fromEntries(names.map((name) => [name, file(readFileSync(join(folder, name)))]));
 const manifest = {
   sources: { sha256: sources },
-  files: { 'initramfs.cpio': file(cpio), 'scratch.ext4.zst': file(seed) },
-  unpacked: { init: file(init), 'scratch.ext4': file(readFileSync(seedPath)) },
+  files: { 'initramfs.cpio': file(cpio), ...digests(seeds.map((name) => `${name}.zst`), output) },
+  unpacked: { init: file(init), ...digests(seeds, seedFolder) },
 };
 writeFileSync(join(output, 'initramfs.cpio'), cpio);
 writeFileSync(join(output, 'manifest-init.json'), `${JSON.stringify(manifest, null, 2)}\n`);

@@ -73,10 +73,9 @@ static int mount_overlay(const struct launch *l, const char *lower, struct failu
 	/*
 	 * redirect_dir: renaming a directory of the image works as on any file system. xino: files have
 	 * the st_dev of their directories, so that du -x and find -xdev see one file system. volatile:
-	 * an upper directory in memory has nothing to sync, and one on a scratch disk keeps its fsync.
+	 * nothing of a scratch disk outlives its machine, so that a sync would only wait for the host.
 	 */
-	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,xino=on%s", lower, upper, work,
-		 l->upper ? "" : ",volatile");
+	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,xino=on,volatile", lower, upper, work);
 	if (mount("overlay", ROOT, "overlay", 0, options))
 		return root_error(f, "cannot mount the overlay");
 	return 0;

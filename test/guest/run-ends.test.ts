@@ -1,6 +1,6 @@
 /** How `vmm run` behaves when it is ended from outside, or its guest has too little of something. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -81,6 +81,26 @@ describe('the scratch disk', () => {
   });
 });
 
+describe('the place for changes', () => {
+  const room = async (env: Record<string, string>, ...options: string[]) => {
+    const { status, stdout, stderr } = await vmm(['run', '-q', '--accel', 'wasm', '-m', '128m', ...options, image, 'sh', '-c', 'df -m / | tail -n 1; grep -c volatile /proc/mounts'], { env: { VMM_STORE: join(dir, 'store'), ...env } });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return Number(/^overlay +(\d+)/.exec(stdout.toString())?.[1]);
+  };
+
+  it('is a disk as large as the host has room for: more than the guest has memory', async () => {
+    const { bavail, bsize } = statfsSync(dir);
+    expect(bavail * bsize).toBeGreaterThan(2 ** 30);
+    expect(await room({ VMM_TMPDIR: dir })).toBeGreaterThan(900);
+  });
+
+  it('is guest memory when that is asked for, in a counted run, and where the host has no room or no folder', async () => {
+    for (const [env, options] of [[{ VMM_TMPDIR: dir }, ['--scratch', 'tmpfs']], [{ VMM_TMPDIR: dir }, ['--icount']], [{ VMM_TMPDIR: '/nowhere' }, []], [{ VMM_TMPDIR: '/dev/shm' }, []]] as const) {
+      expect(await room(env, ...options)).toBeLessThan(100);
+    }
+  });
+});
+
 describe('a shortage is told with what to do', () => {
   const shell = (script: string, ...options: string[]) => vmm(['run', '-q', '--accel', 'wasm', '-m', '96m', ...options, image, 'sh', '-c', script], { env: env() });
 
@@ -90,9 +110,9 @@ describe('a shortage is told with what to do', () => {
   });
 
   it('of room in the root', async () => {
-    const { stderr } = await shell('exec cat /dev/zero >/big');
-    expect(stderr).toMatch(/vmm: the container’s root is full: .*--scratch SIZE/);
-    expect((await shell('exec cat /dev/zero >/big', '--scratch', '64m')).stderr).toMatch(/the disk of --scratch has no more room/);
+    const { stderr } = await shell('exec cat /dev/zero >/big', '--scratch', 'tmpfs');
+    expect(stderr).toMatch(/vmm: the container’s root is full: .* half of the guest’s memory .*--scratch SIZE/);
+    expect((await shell('exec cat /dev/zero >/big', '--scratch', '64m')).stderr).toMatch(/its changes are on a disk of 64m in \S+ \(give a larger --scratch SIZE\)/);
     expect((await shell('echo x >/small')).stderr).toBe('');
   });
 });

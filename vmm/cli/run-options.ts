@@ -33,7 +33,7 @@ const OPTIONS = {
     hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
     readOnly: flag('make the root file system read-only'),
     tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
-    scratch: value('SIZE', 'keep changes on a temporary disk of this size instead of guest memory', scratchSize),
+    scratch: value('SIZE|tmpfs', 'keep changes on a temporary disk of this size, or in guest memory (default: a disk as large as the host has room for, 16g at most)', scratchSize),
     ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
     capAdd: list('CAP', 'add a capability'),
     capDrop: list('CAP', 'drop a capability'),
@@ -167,7 +167,8 @@ function hostName(name: string, option: string): string {
   return name;
 }
 
-function scratchSize(text: string, option: string): number {
+function scratchSize(text: string, option: string): number | 'tmpfs' {
+  if (text === 'tmpfs') return text;
   const bytes = parseSize(text, option, 'refuse');
   if (bytes < SCRATCH_MIN) throw new VmmError('USAGE', `${option}: ${text} is too small`, { hint: 'give 64m or more' });
   return bytes;

@@ -59,7 +59,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (options.timeline) tell(timeline.text());
   const stopped = result.kind === 'machine' && result.result.kind === 'stopped';
   counted?.finish(run.machine.counted, !stopped && gdb === undefined);
-  return session.status(result.kind !== 'exited') ?? statusOf(result, options);
+  return session.status(result.kind !== 'exited') ?? statusOf(result, run.space, options);
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
@@ -200,10 +200,10 @@ async function runToEnd(session: Session, run: ContainerRun, counted: CountedSes
 }
 
 /** The status of a run that came to its own end, with what is to be said about it. */
-function statusOf(result: ContainerResult, options: RunOptions): number {
+function statusOf(result: ContainerResult, space: ContainerRun['space'], options: RunOptions): number {
   switch (result.kind) {
     case 'exited':
-      tellShortage(result.status, options);
+      tellShortage(result.status, space, options);
       return result.status.status;
     case 'failed':
       tell(describeError(result.error));
@@ -220,11 +220,11 @@ function statusOf(result: ContainerResult, options: RunOptions): number {
 }
 
 /** What the status does not say: that the guest had too little of something, and what to do. */
-function tellShortage({ outOfMemory, rootFull }: ExitStatus, { memory = 512, scratch }: RunOptions): void {
+function tellShortage({ outOfMemory, rootFull }: ExitStatus, space: ContainerRun['space'], { memory = 512 }: RunOptions): void {
   if (outOfMemory) tell(`vmm: the kernel killed a process for lack of memory: the guest has ${memory}m (give more with --memory)\n`);
   if (!rootFull) return;
-  if (scratch === undefined) tell('vmm: the container’s root is full: its changes are kept in half of the guest’s memory (keep them on a disk with --scratch SIZE)\n');
-  else tell('vmm: the container’s root is full: the disk of --scratch has no more room (give a larger SIZE)\n');
+  if (space === undefined) tell('vmm: the container’s root is full: its changes are kept in half of the guest’s memory (keep them on a disk with --scratch SIZE)\n');
+  else tell(`vmm: the container’s root is full: its changes are on a disk of ${Math.floor(space.bytes / 2 ** 20)}m in ${space.folder} (give a larger --scratch SIZE)\n`);
 }
 
 /** The kernel's messages with the names of its addresses, where our set-up has them. */

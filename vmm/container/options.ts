@@ -45,8 +45,8 @@ export interface ContainerOptions {
   readonly stopSignal?: number | undefined;
   /** cpu.max as a fraction of one CPU's time, when `--cpus` was not whole. */
   readonly cpuQuota?: number | undefined;
-  /** Bytes of a scratch disk for the overlay's upper layer; undefined: guest memory. */
-  readonly scratch?: number | undefined;
+  /** Where changes are kept: a scratch disk of so many bytes, or guest memory. The largest disk that the host has room for when not given. */
+  readonly scratch?: number | 'tmpfs' | undefined;
 }
 
 /** What has no default stays undefined. */

@@ -4,12 +4,12 @@ import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import type { WindowSize } from '../agent/spec.ts';
 import type { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
-import { openScratch, scratchFolder } from '../guest/scratch.ts';
+import { openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { CountedRun } from '../time/counted.ts';
 import { sizeOf } from '../time/input-log.ts';
-import { type ContainerOptions, withDefaults } from './options.ts';
+import { type ContainerOptions, type WholeOptions, withDefaults } from './options.ts';
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
 
 /** The machine around a container: a guest whose disks are the container's. */
@@ -36,15 +36,18 @@ export type ContainerResult =
 export class ContainerRun {
   readonly guest: Guest;
   readonly container: GuestContainer;
+  /** The disk that keeps the container's changes; undefined: guest memory, half of it. */
+  readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
 
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: ResolvedImage, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
     const whole = withDefaults(options, image.config);
-    const spec = containerSpec({ image: image.config, options: whole, size: io.size });
     const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
-    const scratch = whole.scratch === undefined ? undefined : openScratch(whole.scratch);
+    const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);
+    this.space = scratch === undefined ? undefined : { bytes: scratch.bytes, folder: scratch.folder };
+    const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined });
     try {
-      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratchFolder()}` });
+      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}` });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
       this.guest = new Guest({ ...machine, disks }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
@@ -114,6 +117,12 @@ export class ContainerRun {
   kill(): void {
     this.guest.kill();
   }
+}
+
+/** A counted run depends on nothing of the host: its changes stay in memory unless a size is given. Of a read-only root only volumes change. */
+function scratchOf({ scratch, readOnly }: WholeOptions, volumes: boolean, counted: boolean): ScratchDisk | undefined {
+  if (typeof scratch === 'number') return openScratch(scratch);
+  return scratch === 'tmpfs' || counted || (readOnly && !volumes) ? undefined : openRoomyScratch();
 }
 
 /** Input of a counted run comes at its places (time/input-log.ts). */

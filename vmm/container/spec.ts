@@ -37,10 +37,12 @@ export interface SpecInput {
   readonly image: ImageProcessConfig;
   readonly options: WholeOptions;
   readonly size: WindowSize | undefined;
+  /** There is a scratch disk. */
+  readonly scratch: boolean;
 }
 
 /** What init is asked to start. Throws USAGE when neither image nor user name a command. */
-export function containerSpec({ image, options, size }: SpecInput): ContainerSpec {
+export function containerSpec({ image, options, size, scratch }: SpecInput): ContainerSpec {
   const args = processArguments(image, options.entrypoint, options.command);
   if (args.length === 0 || args[0] === '') {
     throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
@@ -63,7 +65,7 @@ export function containerSpec({ image, options, size }: SpecInput): ContainerSpe
       : { bounding: caps, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n },
     rlimits: options.rlimits,
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
-    overlay: options.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: SCRATCH_SERIAL },
+    overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL } : { kind: 'tmpfs' },
     readOnly: options.readOnly,
     mounts: [...standardMounts(security.privileged === true, systemd), ...volumeMounts(image.volumes, options), ...own, ...options.tmpfs.map(tmpfsMount)],
     files: [

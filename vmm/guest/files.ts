@@ -4,7 +4,10 @@ import { VmmError } from '../../base/errors.ts';
 import { type PackedFile, unpack } from '../../base/unpack.ts';
 import { userCache } from '../../base/user-cache.ts';
 
-export type GuestFile = 'vmlinux' | 'initramfs.cpio' | 'scratch.ext4' | 'System.map';
+/** Empty file systems: of these sizes, and one that grows to any. */
+export type ScratchSeed = 'scratch-64m.seed' | 'scratch-1g.seed' | 'scratch-4g.seed' | 'scratch-16g.seed';
+
+export type GuestFile = 'vmlinux' | 'initramfs.cpio' | 'System.map' | ScratchSeed;
 
 const HINT = 'in a checkout run `npm run setup`; else install the package again';
 

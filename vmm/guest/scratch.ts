@@ -1,43 +1,80 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
-import { dataRanges } from '../host/sys.ts';
-import { guestFile } from './files.ts';
+import { guestFile, type ScratchSeed } from './files.ts';
 
+const GIB = 2 ** 30;
 /** open(2): a file without a name in a folder (asm-generic/fcntl.h), O_DIRECTORY included. */
 const O_TMPFILE = 0o20200000;
 /** Of file systems and kernels that cannot. */
 const NO_TMPFILE = new Set(['EOPNOTSUPP', 'EISDIR', 'ENOENT', 'EINVAL']);
+/** statfs(2): linux/magic.h. */
+const TMPFS_MAGIC = 0x0102_1994;
+
+/** File systems that are as large as they will be: one is mounted faster than grown. */
+const READY: readonly (readonly [number, ScratchSeed])[] = [[16 * GIB, 'scratch-16g.seed'], [4 * GIB, 'scratch-4g.seed'], [GIB, 'scratch-1g.seed']];
 
 /** A file that lasts as long as it is open, however this process ends. */
 export interface ScratchDisk {
   /** A path for this process only, as long as `close` was not called. */
   readonly path: string;
+  /** What the file system can grow to. */
+  readonly bytes: number;
+  /** Where it lies, for messages. */
+  readonly folder: string;
   close(): void;
 }
 
-/** Where scratch disks lie. */
-export function scratchFolder(): string {
-  return process.env['VMM_TMPDIR'] ?? tmpdir();
+/** $VMM_TMPDIR; else the system's folder, or where that is memory, /var/tmp. */
+function scratchFolder(): string {
+  const named = process.env['VMM_TMPDIR'];
+  if (named !== undefined) return named;
+  const folder = tmpdir();
+  return isMemory(folder) && !isMemory('/var/tmp') ? '/var/tmp' : folder;
 }
 
-/** A sparse ext4 image of `bytes`, which init grows to its device (EXT4_IOC_RESIZE_FS), in $VMM_TMPDIR or the system's folder. Throws SCRATCH_MAKE. */
+function isMemory(folder: string): boolean {
+  try {
+    return statfsSync(folder).type === TMPFS_MAGIC;
+  } catch {
+    return true; // it is not there: no better
+  }
+}
+
+/** A sparse ext4 image of `bytes`, which init grows to its device (EXT4_IOC_RESIZE_FS) where it is not as large yet. Throws SCRATCH_MAKE. */
 export function openScratch(bytes: number): ScratchDisk {
-  const parent = scratchFolder();
+  const seed = READY.find(([size]) => size === bytes)?.[1] ?? 'scratch-64m.seed';
+  return openIn(scratchFolder(), bytes, seed);
+}
+
+/** The largest that the host has room for, up to 16 GiB; undefined where there is not even one GiB, or no place for it at all. */
+export function openRoomyScratch(): ScratchDisk | undefined {
+  const folder = scratchFolder();
+  try {
+    if (isMemory(folder)) return undefined;
+    const { bavail, bsize } = statfsSync(folder);
+    const ready = READY.find(([size]) => size <= bavail * bsize);
+    return ready === undefined ? undefined : openIn(folder, ...ready);
+  } catch {
+    return undefined;
+  }
+}
+
+function openIn(folder: string, bytes: number, seed: ScratchSeed): ScratchDisk {
   let fd: number | undefined;
   try {
-    const file = openNameless(parent);
+    const file = openNameless(folder);
     fd = file;
-    copySparse(guestFile('scratch.ext4'), file);
+    writeSeed(readFileSync(guestFile(seed)), file);
     ftruncateSync(file, Math.ceil(bytes / 4096) * 4096);
-    return { path: `/proc/self/fd/${file}`, close: () => closeSync(file) };
+    return { path: `/proc/self/fd/${file}`, bytes, folder, close: () => closeSync(file) };
   } catch (cause) {
     if (fd !== undefined) closeSync(fd);
     if (cause instanceof VmmError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? 'error';
-    throw new VmmError('SCRATCH_MAKE', `a scratch disk cannot be made in ${parent}: ${code}`, { cause, hint: 'name a folder with space in $VMM_TMPDIR' });
+    throw new VmmError('SCRATCH_MAKE', `a scratch disk cannot be made in ${folder}: ${code}`, { cause, hint: 'name a folder with space in $VMM_TMPDIR' });
   }
 }
 
@@ -53,32 +90,15 @@ function openNameless(folder: string): number {
   }
 }
 
-/** Where a file has data; without the FFI, which finds holes, all of it. */
-function rangesOf(fd: number, size: number): readonly (readonly [number, number])[] {
-  try {
-    return dataRanges(fd, size);
-  } catch (error) {
-    if (!(error instanceof VmmError)) throw error;
-    return [[0, size]];
+/** Makes the image of a seed in a file (guest-kernel/init/seed/mkseed.c has the format). */
+export function writeSeed(seed: Buffer, fd: number): void {
+  const count = seed.readUInt32LE(8);
+  let data = 12 + 12 * count;
+  for (let entry = 12; entry < 12 + 12 * count; entry += 12) {
+    const offset = Number(seed.readBigUInt64LE(entry));
+    const length = seed.readUInt32LE(entry + 8);
+    for (let done = 0; done < length; ) done += writeSync(fd, seed, data + done, length - done, offset + done);
+    data += length;
   }
-}
-
-/** Copies a file's data and leaves its holes. */
-function copySparse(from: string, target: number): void {
-  const source = openSync(from, 'r');
-  try {
-    const { size } = fstatSync(source);
-    const buffer = Buffer.allocUnsafe(1 << 18);
-    for (const [start, end] of rangesOf(source, size)) {
-      for (let at = start; at < end; ) {
-        const n = readSync(source, buffer, 0, Math.min(buffer.length, end - at), at);
-        if (n === 0) break;
-        for (let done = 0; done < n; ) done += writeSync(target, buffer, done, n - done, at + done);
-        at += n;
-      }
-    }
-    ftruncateSync(target, size);
-  } finally {
-    closeSync(source);
-  }
+  ftruncateSync(fd, Number(seed.readBigUInt64LE(0)));
 }

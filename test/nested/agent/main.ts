@@ -3,10 +3,10 @@
  * controllers, CAP_SYS_RESOURCE, EROFS and loop devices. Prints one JSON object: results by case.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { zstdDecompressSync } from 'node:zlib';
-import { container, finish, type Guest, PROJECT, Reader, sh, startGuest } from '../../unit/agent/harness.ts';
+import { container, finish, type Guest, Reader, sh, startGuest } from '../../unit/agent/harness.ts';
+import { makeScratch } from '../../unit/agent/scratch.ts';
 
 function attachDisk(guest: Guest, serial: string, file: string, readOnly: boolean): void {
   const device = execFileSync('losetup', ['-f'], { encoding: 'utf8' }).trim();
@@ -25,7 +25,7 @@ function addDisks(guest: Guest, bytes: number): string {
   const image = join(guest.directory, 'root.erofs');
   execFileSync('mkfs.erofs', ['-T0', image, guest.root], { stdio: 'ignore' });
   const scratch = join(guest.directory, 'scratch.ext4');
-  writeFileSync(scratch, zstdDecompressSync(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
+  makeScratch(scratch);
   truncateSync(scratch, bytes);
   attachDisk(guest, 'root-disk', image, true);
   attachDisk(guest, 'scratch', scratch, false);

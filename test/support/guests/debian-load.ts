@@ -32,9 +32,11 @@ export VMM_TMPDIR=$(mktemp -d) || exit 20
 ${vmm} >"$VMM_TMPDIR/out" &
 pid=$!
 until grep -q '^at 100$' "$VMM_TMPDIR/out"; do kill -0 $pid || exit 21; sleep 0.2; done
+# The disk has no name: a descriptor of ours keeps it when the VMM's is gone.
+for fd in /proc/$pid/fd/*; do case $(readlink "$fd") in "$VMM_TMPDIR"/*deleted*) exec 9<>"$fd" ;; esac; done
 kill -9 $pid
 wait $pid
-set -- "$VMM_TMPDIR"/vmm-scratch-*/scratch.ext4
+set -- /proc/$$/fd/9
 e2fsck -E journal_only -y "$1" && e2fsck -fn "$1"
 status=$?
 debugfs -R 'ls -l /' "$1" 2>/dev/null

@@ -3,14 +3,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { zstdDecompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { AgentSession } from '../../../vmm/agent/index.ts';
 import * as P from '../../../vmm/agent/generated/protocol.ts';
 import { encodeMessage, FieldWriter, MessageReader, readFields, u32Of } from '../../../vmm/agent/wire.ts';
-import { container, finish, PROJECT, Reader, reasonToSkip, sh, startGuest } from './harness.ts';
+import { container, finish, Reader, reasonToSkip, sh, startGuest } from './harness.ts';
+import { makeScratch } from './scratch.ts';
 import { UnixTransport } from './unix-transport.ts';
-import { writeFileSync } from 'node:fs';
 
 const skip = reasonToSkip();
 const has = (tool: string) => ['/sbin', '/usr/sbin', '/bin', '/usr/bin'].some((directory) => existsSync(join(directory, tool)));
@@ -123,7 +122,7 @@ describe.skipIf(skip !== undefined)(`init: from start to end${skip === undefined
   it.skipIf(!has('losetup') || noGrow !== undefined)(`scratch disk: the seed grows to 64 GiB, stays sparse, is clean at the end${noGrow === undefined ? '' : ` (${noGrow})`}`, async () => {
     await using guest = startGuest();
     const file = join(guest.directory, 'scratch.ext4');
-    writeFileSync(file, zstdDecompressSync(readFileSync(join(PROJECT, 'guest-kernel/artifacts/scratch.ext4.zst'))));
+    makeScratch(file);
     execFileSync('fallocate', ['--dig-holes', file]);
     truncateSync(file, 64 * 2 ** 30);
     const detach = attachDisk(guest.directory, 'scratch', file, false);
