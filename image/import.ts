@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { VmmError } from '../base/errors.ts';
 import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
 import { buildRootfs } from './rootfs/build.ts';
@@ -6,7 +7,10 @@ import { type Skipped, treeFromDirectory } from './rootfs/dir.ts';
 import type { ImportNotes } from './rootfs/layers.ts';
 import type { DirectorySource } from './sources/open.ts';
 import type { ImageSource } from './sources/source.ts';
+import { keptManifest } from './store/blobs.ts';
 import { changeStore, type StoreChange, type TemporaryFile } from './store/change.ts';
+import { Intake } from './store/intake.ts';
+import { keepImage } from './keep.ts';
 import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
 import { type ImageStore, isImageName } from './store/store.ts';
 import type { LoadHost } from './tree/host.ts';
@@ -24,6 +28,10 @@ export interface ImportJob {
   readonly progress: Progress | undefined;
   /** What to call the image, of the names that it gives itself. The store's lock is held. */
   names(own: readonly string[]): readonly string[];
+  /** Keeps manifest, configuration and layers as they come, for push and save; else the disk alone. */
+  readonly intake?: Intake;
+  /** What the names stand for at their registry. */
+  readonly digest?: string;
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
   identity(): Promise<string | undefined>;
 }
@@ -54,7 +62,7 @@ export async function importSource(job: ImportJob): Promise<Imported> {
   try {
     return await importLayers(job, source);
   } finally {
-    source.close();
+    await source.close();
   }
 }
 
@@ -65,11 +73,14 @@ async function temporaryFolder(store: ImageStore): Promise<string> {
 }
 
 async function importLayers(job: ImportJob, source: ImageSource): Promise<Imported> {
-  const { store } = job;
+  const { store, intake } = job;
   const key = contentKey(source);
-  const draft: Draft = { record: recordOf(source.id, key, job.text, source), names: source.names.filter(isImageName), identity: await job.identity() };
-  const there = await changeStore(store, (change) => reuse(change, job, draft));
-  if (there !== undefined) return there;
+  const drafted: Draft = { record: recordOf(source.id, key, job.text, source), names: source.names.filter(isImageName), identity: await job.identity() };
+  const there = await changeStore(store, (change) => reuse(change, job, drafted));
+  if (there !== undefined && (await keepsEnough(job, source, there.record))) return there;
+  const manifest = intake === undefined || source.packed === undefined ? undefined : await keepImage(source, source.packed, intake);
+  const draft: Draft = { ...drafted, record: { ...drafted.record, ...(manifest === undefined ? {} : { manifest }) } };
+  if (there !== undefined) return addLayers(job, source, draft);
   const notes: string[] = [];
   const imported = await withDisk(job, draft, async (file) => {
     const built = await buildRootfs({
@@ -79,6 +90,27 @@ async function importLayers(job: ImportJob, source: ImageSource): Promise<Import
     return built.size;
   });
   return { ...imported, notes };
+}
+
+/** True when the store has all of an image that the job wants kept. */
+async function keepsEnough({ store, intake }: ImportJob, { packed }: ImageSource, record: ImageRecord): Promise<boolean> {
+  if (intake === undefined || packed === undefined) return true;
+  const kept = keptManifest(store.paths, record);
+  if (kept === undefined || (packed.manifest !== undefined && !kept.bytes.equals(packed.manifest))) return false;
+  return Intake.has(store, [...kept.layers, kept.config]);
+}
+
+/** The disk is there, its layers are not: they are fetched, or were copied, to be kept. */
+async function addLayers(job: ImportJob, source: ImageSource, draft: Draft): Promise<Imported> {
+  for (const { data } of source.layers) if (Symbol.asyncIterator in data) for await (const _ of data);
+  return changeStore(job.store, (change) => {
+    const size = change.wholeDisk(draft.record.rootfs);
+    if (size === undefined) throw new VmmError('STORE_WRITE', `${job.store.paths.root}: the image was removed meanwhile`, { hint: 'try again' });
+    const record = { ...draft.record, size };
+    job.intake?.commit(change);
+    change.put(record);
+    return { ...named(change, job, draft, record), notes: [] };
+  });
 }
 
 async function importDirectory(job: ImportJob, path: string): Promise<Imported> {
@@ -117,6 +149,7 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
     const size = await write(file);
     return await changeStore(job.store, (change) => {
       change.addDisk(draft.record.rootfs, file);
+      job.intake?.commit(change);
       const record = { ...draft.record, size };
       change.put(record);
       return named(change, job, draft, record);
@@ -128,7 +161,7 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
 
 function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageRecord): Omit<Imported, 'notes'> {
   const names = job.names(draft.names);
-  for (const name of names) change.setName(name, record.id);
+  for (const name of names) change.setName(name, record.id, job.digest);
   if (draft.identity !== undefined) change.setSource(draft.identity, record.id);
   return { record, names };
 }

@@ -2,10 +2,12 @@ import { VmmError } from '../base/errors.ts';
 import { importSource } from './import.ts';
 import type { Environment } from './registry/credentials.ts';
 import { withRegistry } from './registry/endpoints.ts';
-import { fullName, manifestReference, parseRegistryName } from './registry/name.ts';
+import type { RegistryClient } from './registry/client.ts';
+import { fullName, manifestReference, parseRegistryName, type RegistryName } from './registry/name.ts';
 import { registryImage } from './registry/source.ts';
 import type { PullPolicy, ResolveOptions } from './options.ts';
 import type { ImageRecord } from './store/record.ts';
+import { Intake } from './store/intake.ts';
 import { ImageStore } from './store/store.ts';
 
 export interface PullOptions extends ResolveOptions {
@@ -26,26 +28,30 @@ export interface Pulled {
 export async function pullImage(text: string, options: PullOptions = {}): Promise<Pulled> {
   const name = parseRegistryName(text);
   const store = options.store ?? new ImageStore(undefined, options.host);
-  return withRegistry(
-    name,
-    options.env ?? process.env,
-    async (client) => {
-      const manifest = await client.manifest(manifestReference(name));
-      const full = fullName(name);
-      const imported = await importSource({
-        store,
-        text: `docker://${full}`,
-        host: options.host,
-        progress: options.progress,
-        open: (tempDir) => registryImage(client, name, manifest, tempDir, options.progress),
-        names: () => [full],
-        identity: async () => undefined,
-      });
-      for (const note of imported.notes) options.note?.(note);
-      return { record: imported.record, name: full, digest: manifest.digest };
-    },
-    options.idleMs === undefined ? {} : { idleMs: options.idleMs },
-  );
+  return withRegistry(name, options.env ?? process.env, (client) => pullFrom(client, name, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
+}
+
+async function pullFrom(client: RegistryClient, name: RegistryName, store: ImageStore, options: PullOptions): Promise<Pulled> {
+  const manifest = await client.manifest(manifestReference(name));
+  const full = fullName(name);
+  const intake = new Intake(store);
+  try {
+    const imported = await importSource({
+      store,
+      text: `docker://${full}`,
+      host: options.host,
+      progress: options.progress,
+      open: () => registryImage(client, name, manifest, intake, options.progress),
+      names: () => [full],
+      identity: async () => undefined,
+      intake,
+      digest: manifest.digest,
+    });
+    for (const note of imported.notes) options.note?.(note);
+    return { record: imported.record, name: full, digest: manifest.digest };
+  } finally {
+    intake.close();
+  }
 }
 
 /** The image of a name that is no path, from the store or the registry as `policy` has it. Throws IMAGE_*, REGISTRY_*, STORE_*. */

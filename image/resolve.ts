@@ -70,8 +70,11 @@ async function importParsed(
   names: readonly string[] | 'free',
 ): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const before = sourceIdentity(reference)?.key;
-  const [{ importSource }, { openSource }] = await Promise.all([import('./import.ts'), import('./sources/open.ts')]);
+  const [{ importSource }, { openSource }, { Intake }] = await Promise.all([import('./import.ts'), import('./sources/open.ts'), import('./store/intake.ts')]);
+  // What is only run has its layers where it is.
+  const intake = names === 'free' ? undefined : new Intake(store);
   const imported = await importSource({
+    ...(intake === undefined ? {} : { intake }),
     store,
     text,
     open: (tempDir) => openSource(reference, tempDir),
@@ -82,7 +85,7 @@ async function importParsed(
       return names.length === 0 ? own : names;
     },
     identity: async () => (before !== undefined && before === (await settledIdentity(reference)) ? before : undefined),
-  });
+  }).finally(() => intake?.close());
   for (const note of imported.notes) options.note?.(note);
   return imported;
 }

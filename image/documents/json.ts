@@ -42,6 +42,12 @@ export class JsonObject {
     return value;
   }
 
+  optionalBoolean(key: string): boolean | undefined {
+    const value = this.#get(key);
+    if (value !== undefined && typeof value !== 'boolean') throw bad(this.#where, `${key} is neither true nor false`);
+    return value;
+  }
+
   strings(key: string): string[] {
     return this.#array(key).map((value) => {
       if (typeof value !== 'string') throw bad(this.#where, `${key} is not a list of strings`);

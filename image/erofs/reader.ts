@@ -31,15 +31,13 @@ import { XATTR_PREFIXES } from './xattrs.ts';
 /** What is known of one inode. */
 export interface ErofsStat extends NodeMeta {
   type: NodeType;
-  /** Address of the inode divided by 32, what directory entries hold; the writer's tests compare it. */
+  /** Address of the inode divided by 32, what directory entries hold. */
   nid: number;
-  /** Compared by tests, as the device numbers below. */
+  /** Hard links; of a directory as file systems count them. */
   nlink: number;
   /** Bytes. */
   size: number;
-  /** For tests. */
   devMajor: number;
-  /** For tests. */
   devMinor: number;
 }
 
@@ -136,19 +134,19 @@ export class ErofsImage {
     return this.#data(inode, 0, inode.stat.size);
   }
 
-  /** Target of a symbolic link; the importer's tests compare it. */
+  /** Target of a symbolic link. */
   readLink(path: string | { bytes: ByteString }): ByteString {
     const inode = this.#existing(path, false);
     if (inode.stat.type !== 'symlink') throw new VmmError('IMAGE_NOT_FOUND', `${this.#name(path)} is no symbolic link`);
     return this.#target(inode);
   }
 
-  /** A range of a file by nid, for tests and copies; holes read as zeros. */
+  /** A range of a file by nid; holes read as zeros. */
   readRange(nid: number, offset: number, length: number): Buffer {
     return this.#data(this.#inode(nid), offset, length);
   }
 
-  /** Runs [start, end) of bytes of a file that are stored, by nid, what is no hole: for tests. */
+  /** Runs [start, end) of bytes of a file that are stored, by nid, what is no hole. */
   storedRanges(nid: number): { start: number; end: number }[] {
     const inode = this.#inode(nid);
     if (inode.layout !== EROFS_INODE_CHUNK_BASED) return inode.stat.size === 0 ? [] : [{ start: 0, end: inode.stat.size }];

@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../../base/errors.ts';
+import type { Descriptor } from '../documents/descriptor.ts';
 import { JSON_MAX, JsonObject } from '../documents/json.ts';
 import { splitDigest } from '../sources/blobs.ts';
+import type { IncomingBlob } from '../store/intake.ts';
 import { Authorizer, denied } from './auth.ts';
 import { type Credentials, type Environment, findCredentials } from './credentials.ts';
 import { connectError, Http, type HttpRequest, type HttpResponse, readBody, shownPath } from './http.ts';
@@ -38,12 +40,6 @@ export interface Manifest {
   readonly bytes: Uint8Array;
   readonly mediaType: string | undefined;
   readonly digest: string;
-}
-
-export interface Descriptor {
-  readonly digest: string;
-  /** Bytes. */
-  readonly size: number;
 }
 
 export interface ClientOptions {
@@ -93,7 +89,7 @@ export class RegistryClient {
   }
 
   /** A small blob, such as an image's configuration. */
-  async document(descriptor: Descriptor): Promise<Uint8Array> {
+  async document(descriptor: Pick<Descriptor, 'digest'>): Promise<Uint8Array> {
     const { response, url } = await this.#get(`blobs/${descriptor.digest}`, {});
     const bytes = await readBody(response, JSON_MAX, url);
     checkDigest(bytes, descriptor.digest, url);
@@ -101,43 +97,23 @@ export class RegistryClient {
   }
 
   /**
-   * Writes a blob to an open, empty file, checking length and digest on the way; a connection that breaks is taken up again
-   * where it broke. `received` is told how many bytes came, or (negative) are to come again.
+   * Writes what is missing of a blob to its file, checking length and digest on the way; a connection that breaks is taken up
+   * again where it broke. `received` is told how many bytes came, or (negative) are to come again.
    */
-  async download({ digest, size }: Descriptor, fd: number, received: (bytes: number) => void, signal: AbortSignal): Promise<void> {
-    const { algorithm, hex } = splitDigest(digest, this.#endpoint.base.host);
-    let hash = createHash(algorithm);
-    let at = 0;
-    for (let failures = 0; at < size || size === 0; ) {
-      const before = at;
-      let broken: unknown;
-      const { response, url } = await this.#get(`blobs/${digest}`, at === 0 ? {} : { range: `bytes=${at}-` }, signal);
-      if (at > 0 && !continues(response, at)) {
-        received(-at);
-        at = 0;
-        hash = createHash(algorithm);
-      }
-      try {
-        for await (const chunk of response.body as AsyncIterable<Buffer>) {
-          if (at + chunk.length > size) throw answer(url, `sends more than the ${size} bytes of ${digest}`);
-          for (let done = 0; done < chunk.length; ) done += writeSync(fd, chunk, done, chunk.length - done, at + done);
-          hash.update(chunk);
-          at += chunk.length;
-          received(chunk.length);
-        }
-      } catch (cause) {
-        signal.throwIfAborted();
-        if (cause instanceof VmmError || (cause as NodeJS.ErrnoException).syscall === 'write') throw cause;
-        broken = cause;
-      } finally {
-        response.body.destroy();
-      }
-      if (broken === undefined && (size === 0 || at === size)) break;
-      failures = at > before ? 0 : failures + 1;
+  async download(descriptor: Descriptor, into: Pick<IncomingBlob, 'fd' | 'at' | 'hash'>, received: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+    const { digest, size } = descriptor;
+    const file = new BlobFile(descriptor, into, received);
+    for (let failures = 0; ; ) {
+      const before = file.at;
+      const { response, url } = await this.#get(`blobs/${digest}`, before === 0 ? {} : { range: `bytes=${before}-` }, signal);
+      if (before > 0 && !continues(response, before)) file.restart();
+      const broken = await file.take(response, url, signal);
+      if (broken === undefined && (size === 0 || file.at === size)) break;
+      failures = file.at > before ? 0 : failures + 1;
       if (failures < MAX_TRIES) await sleep(RETRY_MS * failures, undefined, { signal });
-      else throw broken === undefined ? answer(url, `ends ${digest} after ${at} of ${size} bytes`) : connectError(url, broken);
+      else throw broken === undefined ? answer(url, `ends ${digest} after ${file.at} of ${size} bytes`) : connectError(url, broken);
     }
-    if (hash.digest('hex') !== hex) throw wrongDigest(this.#endpoint.base.host, digest);
+    if (!file.matches()) throw wrongDigest(this.#endpoint.base.host, digest);
   }
 
   /** All tags, sorted as the registry has them. */
@@ -231,6 +207,55 @@ export class RegistryClient {
     if (response.status !== 401 || !(await this.#authorizer.answer(request.url, response.headers['www-authenticate']))) return response;
     response.body.destroy();
     return send();
+  }
+}
+
+/** A blob's file while it is filled. */
+class BlobFile {
+  at: number;
+  readonly #descriptor: Descriptor;
+  readonly #fd: number;
+  readonly #received: (bytes: number) => void;
+  #hash: Hash;
+
+  constructor(descriptor: Descriptor, { fd, at, hash }: Pick<IncomingBlob, 'fd' | 'at' | 'hash'>, received: (bytes: number) => void) {
+    this.#descriptor = descriptor;
+    this.#fd = fd;
+    this.at = at;
+    this.#hash = hash;
+    this.#received = received;
+  }
+
+  /** The server does not go on: all comes again. */
+  restart(): void {
+    this.#received(-this.at);
+    this.at = 0;
+    this.#hash = createHash(splitDigest(this.#descriptor.digest, '').algorithm);
+  }
+
+  matches(): boolean {
+    return this.#hash.copy().digest('hex') === splitDigest(this.#descriptor.digest, '').hex;
+  }
+
+  /** Takes an answer's bytes. What the connection broke by is returned, all else is thrown. */
+  async take(response: HttpResponse, url: URL, signal: AbortSignal): Promise<unknown> {
+    const { digest, size } = this.#descriptor;
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        if (this.at + chunk.length > size) throw answer(url, `sends more than the ${size} bytes of ${digest}`);
+        for (let done = 0; done < chunk.length; ) done += writeSync(this.#fd, chunk, done, chunk.length - done, this.at + done);
+        this.#hash.update(chunk);
+        this.at += chunk.length;
+        this.#received(chunk.length);
+      }
+    } catch (cause) {
+      signal.throwIfAborted();
+      if (cause instanceof VmmError || (cause as NodeJS.ErrnoException).syscall === 'write') throw cause;
+      return cause;
+    } finally {
+      response.body.destroy();
+    }
+    return undefined;
   }
 }
 

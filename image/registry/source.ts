@@ -1,83 +1,49 @@
-import { closeSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
-import { JsonObject } from '../documents/json.ts';
+import type { Descriptor } from '../documents/descriptor.ts';
 import type { BlobStore } from '../sources/blobs.ts';
-import { imageOf, MAX_DEPTH, nextDescriptor } from '../sources/oci.ts';
+import { fromDocument } from '../sources/oci.ts';
 import type { ImageSource } from '../sources/source.ts';
-import { DEFAULT_LIMITS } from '../tree/limits.ts';
-import { openNameless } from '../tree/nameless.ts';
+import type { IncomingBlob, Intake } from '../store/intake.ts';
 import type { Progress } from '../tree/progress.ts';
-import type { Descriptor, Manifest, RegistryClient } from './client.ts';
+import type { Manifest, RegistryClient } from './client.ts';
 import { fullName, type RegistryName } from './name.ts';
 
 /** Layers that are fetched at once, as Docker does. */
 const PARALLEL = 3;
 const READ_CHUNK = 1 << 20;
-const FOREIGN = /foreign|nondistributable/;
 
-/** The image of a name, its documents read; layers are fetched when the first of them is asked for. Throws IMAGE_*, REGISTRY_*. */
-export async function registryImage(client: RegistryClient, name: RegistryName, first: Manifest, tempDir: string, progress: Progress | undefined): Promise<ImageSource> {
-  const documents = new Map<string, Uint8Array>();
+/** The image of a name, its documents read; layers are fetched when the first of them is asked for, and kept by `intake`. Throws IMAGE_*, REGISTRY_*. */
+export async function registryImage(client: RegistryClient, name: RegistryName, top: Manifest, intake: Intake, progress: Progress | undefined): Promise<ImageSource> {
   const where = fullName(name);
-  let manifest = first;
-  let document = JsonObject.parse(manifest.bytes, where);
-  let type = mediaTypeOf(document, manifest);
-  for (let depth = 0; ; depth++) {
-    const next = nextDescriptor(document, type, where);
-    if (next === undefined) break;
-    if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_LIMIT', `${where}: indexes are nested more than ${MAX_DEPTH} deep`, { hint: 'the image is damaged' });
-    manifest = await client.manifest(next.string('digest'));
-    document = JsonObject.parse(manifest.bytes, where);
-    type = next.optionalString('mediaType') ?? mediaTypeOf(document, manifest);
-  }
-  const config = document.object('config');
-  if (config !== undefined) documents.set(config.string('digest'), await client.document(descriptorOf(config, where)));
-  const layers = document.objects('layers');
-  for (const layer of layers) {
-    if (FOREIGN.test(layer.optionalString('mediaType') ?? '')) {
-      throw new VmmError('IMAGE_UNSUPPORTED', `${where}: a layer of it lies outside of the registry (${layer.optionalString('mediaType')})`, { hint: 'such layers may not be passed on; they are Windows’' });
-    }
-  }
-  const fetched = new Layers(client, layers.map((layer) => descriptorOf(layer, where)), tempDir, progress);
+  let fetched: Layers | undefined;
   const blobs: BlobStore = {
     name: where,
-    document: (digest) => {
-      const bytes = documents.get(digest);
-      if (bytes === undefined) throw new VmmError('IMAGE_BAD', `${where}: ${digest} is not there`);
-      return bytes;
+    document: (digest) => client.document({ digest }),
+    expect: (layers) => {
+      fetched = new Layers(client, layers, intake, progress);
     },
-    layer: (digest) => fetched.data(digest),
+    layer: (digest) => (fetched as Layers).data(digest),
   };
-  return imageOf(document, { blobs, close: () => fetched.close() }, [where]);
+  const manifest = async (digest: string): Promise<Uint8Array> => (await client.manifest(digest)).bytes;
+  return fromDocument({ bytes: top.bytes, mediaType: top.mediaType, what: where }, { blobs, manifest, base: '', close: () => fetched?.close() }, [where]);
 }
 
-/** What the registry says of a manifest's type counts where the manifest says nothing. */
-function mediaTypeOf(document: JsonObject, { mediaType }: Manifest): string | undefined {
-  return document.optionalString('mediaType') ?? mediaType;
-}
-
-function descriptorOf(object: JsonObject, where: string): Descriptor {
-  const size = object.optionalNumber('size');
-  if (size === undefined) throw new VmmError('IMAGE_BAD', `${where}: a descriptor has no size`, { hint: 'the image is damaged' });
-  if (size > DEFAULT_LIMITS.maxTotalBytes) throw new VmmError('IMAGE_LIMIT', `${where}: a layer of ${size} bytes`, { hint: `at most ${DEFAULT_LIMITS.maxTotalBytes} are read` });
-  return { digest: object.string('digest'), size };
-}
-
-/** A manifest's layers in nameless files, fetched side by side in their order. */
+/** A manifest's layers, fetched side by side in their order. */
 class Layers {
   readonly #client: RegistryClient;
   readonly #descriptors: readonly Descriptor[];
-  readonly #folder: string;
+  readonly #intake: Intake;
   readonly #progress: Progress | undefined;
   readonly #stop = new AbortController();
-  readonly #fds: number[] = [];
   #work: Map<string, Promise<number>> | undefined;
   #received = 0;
+  #done = 0;
 
-  constructor(client: RegistryClient, descriptors: readonly Descriptor[], folder: string, progress: Progress | undefined) {
+  constructor(client: RegistryClient, descriptors: readonly Descriptor[], intake: Intake, progress: Progress | undefined) {
     this.#client = client;
     this.#descriptors = [...new Map(descriptors.map((descriptor) => [descriptor.digest, descriptor])).values()];
-    this.#folder = folder;
+    this.#intake = intake;
     this.#progress = progress;
   }
 
@@ -94,12 +60,10 @@ class Layers {
     }
   }
 
-  /** Ends what is still fetched. */
-  close(): void {
+  /** Ends what is still fetched, and waits until nobody writes to it. */
+  async close(): Promise<void> {
     this.#stop.abort(new Error('no longer needed'));
-    void Promise.allSettled(this.#work?.values() ?? []).then(() => {
-      for (const fd of this.#fds) closeSync(fd);
-    });
+    await Promise.allSettled(this.#work?.values() ?? []);
   }
 
   #start(): Map<string, Promise<number>> {
@@ -117,25 +81,28 @@ class Layers {
   }
 
   async #fetch(descriptor: Descriptor): Promise<number> {
-    const total = this.#descriptors.reduce((sum, { size }) => sum + size, 0);
-    const fd = this.#open();
-    await this.#client.download(descriptor, fd, (bytes) => {
-      this.#received += bytes;
-      this.#progress?.({ stage: 'fetching', done: this.#received, total });
-    }, this.#stop.signal).catch((cause: unknown) => {
-      throw writeError(cause);
-    });
-    return fd;
+    this.#stop.signal.throwIfAborted();
+    const blob = await this.#intake.open(descriptor);
+    this.#count(blob.at);
+    if (!blob.whole) await this.#download(descriptor, blob);
+    this.#done++;
+    return blob.fd;
   }
 
-  #open(): number {
+  async #download(descriptor: Descriptor, blob: IncomingBlob): Promise<void> {
     try {
-      const fd = openNameless(this.#folder);
-      this.#fds.push(fd);
-      return fd;
+      await this.#client.download(descriptor, blob, (bytes) => this.#count(bytes), this.#stop.signal);
     } catch (cause) {
+      if (cause instanceof VmmError && cause.code === 'IMAGE_DIGEST') this.#intake.spoil(descriptor.digest);
       throw writeError(cause);
     }
+    this.#intake.finish(descriptor.digest);
+  }
+
+  #count(bytes: number): void {
+    this.#received += bytes;
+    const total = this.#descriptors.reduce((sum, { size }) => sum + size, 0);
+    this.#progress?.({ stage: 'fetching', done: this.#received, total, parts: [this.#done, this.#descriptors.length] });
   }
 }
 
@@ -144,4 +111,3 @@ function writeError(cause: unknown): unknown {
   if (cause instanceof VmmError || (syscall !== 'write' && syscall !== 'open')) return cause;
   return new VmmError('IMAGE_WRITE', `cannot fetch it to the store: ${code}`, { cause, hint: code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space (vmm image prune) or set VMM_STORE' : 'set VMM_STORE to a directory of yours' });
 }
-

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import type { LayerSource } from '../rootfs/build.ts';
+import type { TypedDescriptor } from '../documents/descriptor.ts';
 import { JSON_MAX } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
 
@@ -10,7 +11,9 @@ import type { Archive } from './archive.ts';
 export interface BlobStore {
   readonly name: string;
   /** A document of at most JSON_MAX bytes, its digest checked. `suffix` follows the file's usual name. */
-  document(digest: string, suffix?: string): Uint8Array;
+  document(digest: string, suffix?: string): Promise<Uint8Array>;
+  /** Told what `layer` will be asked for. */
+  expect?(layers: readonly TypedDescriptor[]): void;
   /** Where a layer's bytes lie; its digest is checked when it is read. */
   layer(digest: string): LayerSource['data'];
 }
@@ -59,7 +62,7 @@ export function directoryBlobs(dir: string, layout: 'oci' | 'flat'): BlobStore {
   };
   return {
     name: dir,
-    document: (digest, suffix = '') => verified(readSmall(pathOf(digest) + suffix), digest, dir),
+    document: async (digest, suffix = '') => verified(readSmall(pathOf(digest) + suffix), digest, dir),
     layer: (digest) => ({ path: pathOf(digest) }),
   };
 }
@@ -71,7 +74,7 @@ export function archiveBlobs(archive: Archive): BlobStore {
   };
   return {
     name: archive.name,
-    document: (digest, suffix = '') => verified(archive.read(nameOf(digest) + suffix), digest, archive.name),
+    document: async (digest, suffix = '') => verified(archive.read(nameOf(digest) + suffix), digest, archive.name),
     layer: (digest) => archive.range(nameOf(digest)),
   };
 }

@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
 import { chainIdOf } from '../rootfs/build.ts';
+import type { PackedImage } from '../documents/descriptor.ts';
 import { JsonObject, parseJson } from '../documents/json.ts';
 import type { Archive } from './archive.ts';
+import { splitDigest } from './blobs.ts';
 import { readConfig } from './image-config.ts';
+import { layerOf } from './oci.ts';
 import { checkLayerCount, type ImageSource } from './source.ts';
+
+/** Entries of an index that are looked at. */
+const MAX_ENTRIES = 1000;
 
 /** True when manifest.json is a docker archive's: a root file system may have a file of that name too, but then no list in it. */
 export function isDockerArchive(archive: Archive): boolean {
@@ -27,15 +33,32 @@ export function dockerArchive(archive: Archive, name: string | undefined): Image
   const { diffIds, process, created } = readConfig(JsonObject.parse(configBytes, `${archive.name}: configuration`), archive.name);
   const layers = entry.strings('Layers');
   checkLayerCount(layers.length, diffIds.length, archive.name);
+  const id = `sha256:${createHash('sha256').update(configBytes).digest('hex')}`;
   return {
-    id: `sha256:${createHash('sha256').update(configBytes).digest('hex')}`,
+    id,
     names: entry.strings('RepoTags'),
     created,
     config: process,
     chainId: chainIdOf(diffIds),
     layers: layers.map((layer, i) => ({ name: `${i + 1} of ${archive.name}`, data: archive.range(layer), diffId: diffIds[i] as string })),
+    packed: { ...(ownManifest(archive, id) ?? { manifest: undefined, layers: undefined }), config: configBytes },
     close: () => archive.close(),
   };
+}
+
+/** The manifest of a configuration in an archive that is an OCI layout as well. */
+function ownManifest(archive: Archive, config: string): Pick<PackedImage, 'manifest' | 'layers'> | undefined {
+  if (!archive.has('index.json') || !archive.has('oci-layout')) return undefined;
+  for (const entry of JsonObject.parse(archive.read('index.json'), `${archive.name}: index.json`).objects('manifests').slice(0, MAX_ENTRIES)) {
+    const { algorithm, hex } = splitDigest(entry.string('digest'), archive.name);
+    const path = `blobs/${algorithm}/${hex}`;
+    const bytes = archive.has(path) ? archive.read(path) : undefined;
+    if (bytes === undefined || createHash(algorithm).update(bytes).digest('hex') !== hex) continue;
+    const manifest = JsonObject.parse(bytes, `${archive.name}: ${path}`);
+    if (manifest.object('config')?.optionalString('digest') !== config) continue;
+    return { manifest: bytes, layers: manifest.objects('layers').map((layer, i) => layerOf(layer, i, archive.name)) };
+  }
+  return undefined;
 }
 
 function choose(entries: readonly JsonObject[], name: string | undefined, where: string): JsonObject {

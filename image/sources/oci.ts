@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { chainIdOf } from '../rootfs/build.ts';
+import { OCI_LAYER, type TypedDescriptor } from '../documents/descriptor.ts';
 import { JsonObject } from '../documents/json.ts';
+import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import type { Archive } from './archive.ts';
 import { archiveBlobs, type BlobStore, directoryBlobs, readSmall } from './blobs.ts';
 import { readConfig } from './image-config.ts';
@@ -16,19 +18,20 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 /** The whole name where REF_NAME has the tag alone (containerd, newer Docker). */
 const CONTAINERD_NAME = 'io.containerd.image.name';
 /** Indexes may name indexes; real ones are at most two deep. */
-export const MAX_DEPTH = 4;
+const MAX_DEPTH = 4;
+const FOREIGN = /foreign|nondistributable/;
 
 /** True for a directory that is an OCI image layout (image-layout.md). */
 export function isOciLayout(dir: string): boolean {
   return existsSync(join(dir, 'oci-layout')) && existsSync(join(dir, 'index.json'));
 }
 
-export function ociDirectory(dir: string, tag: string | undefined): ImageSource {
+export async function ociDirectory(dir: string, tag: string | undefined): Promise<ImageSource> {
   const index = JsonObject.parse(readSmall(join(dir, 'index.json')), `${dir}: index.json`);
   return fromIndex(index, { blobs: directoryBlobs(dir, 'oci'), manifest: undefined, base: basename(dir), close: () => {} }, tag);
 }
 
-export function ociArchive(archive: Archive, tag: string | undefined): ImageSource {
+export async function ociArchive(archive: Archive, tag: string | undefined): Promise<ImageSource> {
   const index = JsonObject.parse(archive.read('index.json'), `${archive.name}: index.json`);
   const base = basename(archive.name).replace(/(\.(tar|oci|gz|tgz|zst|xz|bz2))+$/, '');
   return fromIndex(index, { blobs: archiveBlobs(archive), manifest: undefined, base, close: () => archive.close() }, tag);
@@ -40,23 +43,32 @@ export function isSkopeoDir(dir: string): boolean {
   return existsSync(version) && existsSync(join(dir, 'manifest.json')) && Buffer.from(readSmall(version)).toString('latin1').startsWith('Directory Transport Version:');
 }
 
-export function skopeoDirectory(dir: string): ImageSource {
+export async function skopeoDirectory(dir: string): Promise<ImageSource> {
   const blobs = directoryBlobs(dir, 'flat');
   const from: Origin = { blobs, manifest: (digest) => blobs.document(digest, '.manifest.json'), base: '', close: () => {} };
-  return fromDocument(JsonObject.parse(readSmall(join(dir, 'manifest.json')), `${dir}: manifest.json`), undefined, from, [], 0);
+  return fromDocument({ bytes: readSmall(join(dir, 'manifest.json')), mediaType: undefined, what: `${dir}: manifest.json` }, from, []);
 }
 
 /** Where an image's documents come from. */
-interface Origin {
+export interface Origin {
   readonly blobs: BlobStore;
   /** How manifests below an index are found, where not as other blobs. */
-  readonly manifest: ((digest: string) => Uint8Array) | undefined;
+  readonly manifest: ((digest: string) => Promise<Uint8Array>) | undefined;
   /** Name for images that have a tag only. */
   readonly base: string;
-  readonly close: () => void;
+  readonly close: () => void | Promise<void>;
 }
 
-function fromIndex(index: JsonObject, from: Origin, tag: string | undefined): ImageSource {
+/** A manifest or an index. */
+export interface TopDocument {
+  readonly bytes: Uint8Array;
+  /** What who handed it out says of its type. */
+  readonly mediaType: string | undefined;
+  /** What messages call it. */
+  readonly what: string;
+}
+
+async function fromIndex(index: JsonObject, from: Origin, tag: string | undefined): Promise<ImageSource> {
   const where = from.blobs.name;
   const all = index.objects('manifests');
   const tags = [...new Set(all.flatMap((entry) => tagsOf(entry)))];
@@ -100,55 +112,68 @@ function best(descriptors: readonly JsonObject[]): JsonObject | undefined {
   return [...descriptors].sort((a, b) => level(a) - level(b))[0];
 }
 
-function follow(descriptor: JsonObject, from: Origin, names: readonly string[], depth: number): ImageSource {
+async function follow(descriptor: JsonObject, from: Origin, names: readonly string[], depth: number): Promise<ImageSource> {
   const digest = descriptor.string('digest');
-  const bytes = from.manifest?.(digest) ?? from.blobs.document(digest);
-  return fromDocument(JsonObject.parse(bytes, `${from.blobs.name}: ${digest}`), descriptor.optionalString('mediaType'), from, names, depth);
+  const bytes = await (from.manifest?.(digest) ?? from.blobs.document(digest));
+  return fromDocument({ bytes, mediaType: descriptor.optionalString('mediaType'), what: `${from.blobs.name}: ${digest}` }, from, names, depth);
 }
 
-/** A manifest, or an index that leads to one. */
-function fromDocument(document: JsonObject, mediaType: string | undefined, from: Origin, names: readonly string[], depth: number): ImageSource {
-  const next = nextDescriptor(document, mediaType, from.blobs.name);
-  if (next === undefined) return imageOf(document, from, names);
+/** The image of a manifest, or of an index that leads to one. Throws IMAGE_*. */
+export async function fromDocument(top: TopDocument, from: Origin, names: readonly string[], depth = 0): Promise<ImageSource> {
+  const document = JsonObject.parse(top.bytes, top.what);
+  const next = nextDescriptor(document, top.mediaType, from.blobs.name);
+  if (next === undefined) return imageOf(document, top.bytes, from, names);
   if (depth >= MAX_DEPTH) throw new VmmError('IMAGE_LIMIT', `${from.blobs.name}: indexes are nested more than ${MAX_DEPTH} deep`, { hint: 'the image is damaged' });
   return follow(next, from, names, depth + 1);
 }
 
 /** Where an index leads to for us; undefined for a manifest. Throws IMAGE_PLATFORM. */
-export function nextDescriptor(document: JsonObject, mediaType: string | undefined, where: string): JsonObject | undefined {
-  const type = mediaType ?? document.optionalString('mediaType') ?? '';
+function nextDescriptor(document: JsonObject, mediaType: string | undefined, where: string): JsonObject | undefined {
+  const type = document.optionalString('mediaType') ?? mediaType ?? '';
+  // Whoever reads one and whoever reads the other would not mean the same image.
+  if (document.has('manifests') && (document.has('config') || document.has('layers'))) throw new VmmError('IMAGE_BAD', `${where}: an index and a manifest in one`, { hint: 'the image is damaged or hostile' });
   if (!INDEX_TYPES.has(type) && (MANIFEST_TYPES.has(type) || !document.has('manifests'))) return undefined;
   const next = best(document.objects('manifests').filter(isOurs));
   if (next === undefined) throw notOurs(where);
   return next;
 }
 
-/** The image of a manifest. */
-export function imageOf(manifest: JsonObject, { blobs, close }: Pick<Origin, 'blobs' | 'close'>, names: readonly string[]): ImageSource {
+async function imageOf(manifest: JsonObject, bytes: Uint8Array, { blobs, close }: Origin, names: readonly string[]): Promise<ImageSource> {
   const descriptor = manifest.object('config');
   if (descriptor === undefined) throw new VmmError('IMAGE_BAD', `${blobs.name}: the manifest names no configuration`, { hint: 'schema 1 manifests are too old' });
   const type = descriptor.optionalString('mediaType');
   if (type !== undefined && !CONFIG_TYPES.has(type)) throw new VmmError('IMAGE_UNSUPPORTED', `${blobs.name}: a configuration of type ${type}`, { hint: 'it is not a container image' });
   const configDigest = descriptor.string('digest');
-  const { diffIds, process, created } = readConfig(JsonObject.parse(blobs.document(configDigest), `${blobs.name}: configuration`), blobs.name);
-  const layers = manifest.objects('layers');
+  const config = await blobs.document(configDigest);
+  const { diffIds, process, created } = readConfig(JsonObject.parse(config, `${blobs.name}: configuration`), blobs.name);
+  const layers = manifest.objects('layers').map((layer, i) => layerOf(layer, i, blobs.name));
   checkLayerCount(layers.length, diffIds.length, blobs.name);
+  blobs.expect?.(layers);
   return {
     id: configDigest,
     names,
     created,
     config: process,
     chainId: chainIdOf(diffIds),
-    layers: layers.map((layer, i) => {
-      const digest = layer.string('digest');
-      const layerType = layer.optionalString('mediaType');
-      if (layerType !== undefined && !LAYER_TYPE.test(layerType)) {
-        throw new VmmError('IMAGE_UNSUPPORTED', `${blobs.name}: layer ${i + 1} is of type ${layerType}`, { hint: 'it is not a container image, or it is encrypted' });
-      }
-      return { name: `${i + 1} of ${blobs.name}`, data: blobs.layer(digest), digest, diffId: diffIds[i] as string };
-    }),
+    layers: layers.map(({ digest }, i) => ({ name: `${i + 1} of ${blobs.name}`, data: blobs.layer(digest), digest, diffId: diffIds[i] as string })),
+    packed: { manifest: bytes, config, layers },
     close,
   };
+}
+
+/** A manifest's layer. Throws IMAGE_* for one that is not read here. */
+export function layerOf(layer: JsonObject, i: number, where: string): TypedDescriptor {
+  const mediaType = layer.optionalString('mediaType') ?? `${OCI_LAYER}+gzip`;
+  if (FOREIGN.test(mediaType) && layer.strings('urls').length > 0) {
+    throw new VmmError('IMAGE_UNSUPPORTED', `${where}: layer ${i + 1} lies outside of the registry (${mediaType})`, { hint: 'such layers may not be passed on; they are Windows’' });
+  }
+  if (!LAYER_TYPE.test(mediaType)) {
+    throw new VmmError('IMAGE_UNSUPPORTED', `${where}: layer ${i + 1} is of type ${mediaType}`, { hint: 'it is not a container image, or it is encrypted' });
+  }
+  const size = layer.optionalNumber('size');
+  if (size === undefined) throw new VmmError('IMAGE_BAD', `${where}: a descriptor has no size`, { hint: 'the image is damaged' });
+  if (size > DEFAULT_LIMITS.maxTotalBytes) throw new VmmError('IMAGE_LIMIT', `${where}: a layer of ${size} bytes`, { hint: `at most ${DEFAULT_LIMITS.maxTotalBytes} are read` });
+  return { digest: layer.string('digest'), size, mediaType };
 }
 
 function notOurs(where: string): VmmError {

@@ -1,5 +1,6 @@
 import { VmmError } from '../../base/errors.ts';
 import type { LayerSource } from '../rootfs/build.ts';
+import type { PackedImage } from '../documents/descriptor.ts';
 import type { ImageProcessConfig } from '../documents/config.ts';
 import type { DirNode } from '../tree/node.ts';
 
@@ -17,8 +18,10 @@ export interface ImageSource {
   readonly created: string | undefined;
   /** What the image asks for beyond its layers; then the disk is the image's own, not its layers'. */
   readonly adjust?: (tree: DirNode) => void;
+  /** As registries have it, where it came in such a form. */
+  readonly packed?: PackedImage;
   /** Frees what reading the layers needs. */
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** Linux's overlayfs takes 500 layers, Docker 127. */

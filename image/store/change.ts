@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
 import { ErofsImage } from '../erofs/reader.ts';
+import type { Descriptor } from '../documents/descriptor.ts';
+import { blobsOf } from './blobs.ts';
 import { OpenFolder } from './folder.ts';
-import { diskName, isUnfinishedDisk, recordName } from './forms.ts';
+import { blobName, diskName, isUnfinishedDisk, recordName } from './forms.ts';
 import { lockFile, tryLock } from './lock.ts';
 import { makeStoreFolders, openMarker } from './marker.ts';
 import { hashName, normalName } from './names.ts';
@@ -93,6 +95,15 @@ async function lockStore(store: ImageStore, make: boolean): Promise<StoreChange 
   }
 }
 
+function removeAndClose(path: string, fd: number): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It has become part of the store by now, or the store went away.
+  }
+  closeSync(fd);
+}
+
 /** What may be done to a store whose lock is held. All paths go through descriptors (folder.ts). Throws STORE_*. */
 export class StoreChange {
   readonly #store: ImageStore;
@@ -127,10 +138,10 @@ export class StoreChange {
     this.#write('images', recordName(record.id), JSON.stringify(record));
   }
 
-  /** Throws USAGE for what cannot be a name. */
-  setName(name: string, id: string): void {
+  /** `digest`: what the name stands for at its registry, where it was asked. Throws USAGE for what cannot be a name. */
+  setName(name: string, id: string, digest?: string): void {
     const normal = normalName(name);
-    this.#write('names', hashName(normal), `${id}\n${normal}`);
+    this.#write('names', hashName(normal), `${id}\n${normal}${digest === undefined ? '' : `\n${digest}`}`);
   }
 
   /** `identity` is how a source looked when it held the image `id`. */
@@ -148,15 +159,48 @@ export class StoreChange {
     return {
       fd,
       name,
-      discard: () => {
-        try {
-          unlinkSync(path);
-        } catch {
-          // It is a disk by now, or the store went away.
-        }
-        closeSync(fd);
-      },
+      discard: () => removeAndClose(path, fd),
     };
+  }
+
+  /**
+   * The file of partial/ for a blob, with what an earlier try has left in it, locked; a temporary file where another process
+   * has it.
+   */
+  async partial(digest: string): Promise<TemporaryFile & { readonly folder: 'partial' | 'tmp' }> {
+    const name = blobName(digest);
+    const path = `${this.#paths.partial}/${name}`;
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const fd = changing(this.#paths, () => openSync(this.#folders.partial.path(name), flags, 0o644));
+    if (!fstatSync(fd).isFile() || !(await tryLock(fd, this.#store.host))) {
+      closeSync(fd);
+      return { ...(await this.temporary()), folder: 'tmp' };
+    }
+    return { fd, name, folder: 'partial', discard: () => removeAndClose(path, fd) };
+  }
+
+  /** A blob that is there, open for reading, however its bytes are; undefined when there is none of this size. */
+  openBlob({ digest, size }: Descriptor): number | undefined {
+    let fd: number;
+    try {
+      fd = openSync(this.#folders.blobs.path(blobName(digest)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    } catch {
+      return undefined;
+    }
+    const stat = fstatSync(fd);
+    if (stat.isFile() && stat.size === size) return fd;
+    closeSync(fd);
+    return undefined;
+  }
+
+  /** Makes a finished file of partial/ or tmp/ the blob of this digest. */
+  addBlob(digest: string, { name, folder }: { readonly name: string; readonly folder: 'partial' | 'tmp' }): void {
+    changing(this.#paths, () => renameSync(this.#folders[folder].path(name), this.#folders.blobs.path(blobName(digest))));
+  }
+
+  /** Keeps a small blob. */
+  putBlob(digest: string, bytes: Uint8Array): void {
+    this.#write('blobs', blobName(digest), bytes);
   }
 
   /** Makes a finished temporary file the disk of this key. */
@@ -179,6 +223,11 @@ export class StoreChange {
     } catch {
       return undefined;
     }
+  }
+
+  /** Removes a file that was found to be damaged. */
+  removeDamaged(folder: StoreFolder, name: string): void {
+    this.#delete(folder, name);
   }
 
   /** See `removeImage`. */
@@ -209,21 +258,28 @@ export class StoreChange {
     freed += this.#sweep('rootfs', ({ name, mtimeMs }) => (isUnfinishedDisk(name) ? Date.now() - mtimeMs >= STALE_MS : !disks.has(name)));
     freed += this.#sweep('images', ({ name }) => !records.has(name));
     for (const folder of ['names', 'sources'] as const) this.#sweep(folder, ({ name }) => !ids.has(this.#store.firstLine(folder, name)));
-    return freed + (await this.sweepTemporary());
+    const blobs = new Set(images.flatMap(({ record }) => blobsOf(this.#paths, record)));
+    freed += this.#sweep('blobs', ({ name }) => !blobs.has(name));
+    return freed + (await this.#sweepUnlocked('partial')) + (await this.sweepTemporary());
   }
 
-  /** Removes what is left of processes that have died: nobody holds its lock. Returns the bytes freed. */
-  async sweepTemporary(): Promise<number> {
+  /** Removes what is left of processes that have died. Returns the bytes freed. */
+  sweepTemporary(): Promise<number> {
+    return this.#sweepUnlocked('tmp');
+  }
+
+  /** Removes files that nobody holds a lock on. Returns the bytes freed. */
+  async #sweepUnlocked(folder: 'tmp' | 'partial'): Promise<number> {
     let freed = 0;
-    for (const { name, stat } of changing(this.#paths, () => [...this.#folders.tmp.files()])) {
+    for (const { name, stat } of changing(this.#paths, () => [...this.#folders[folder].files()])) {
       let fd: number;
       try {
-        fd = openSync(this.#folders.tmp.path(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+        fd = openSync(this.#folders[folder].path(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       } catch {
         continue; // gone meanwhile, or somebody else's
       }
       try {
-        if (await tryLock(fd, this.#store.host)) freed += this.#delete('tmp', name) ? stat.size : 0;
+        if (await tryLock(fd, this.#store.host)) freed += this.#delete(folder, name) ? stat.size : 0;
       } finally {
         closeSync(fd);
       }
@@ -233,10 +289,20 @@ export class StoreChange {
 
   /** Removes an image; a disk that another one has stays. Returns the bytes freed. */
   #drop(record: ImageRecord): number {
+    const blobs = blobsOf(this.#paths, record);
     this.#delete('images', recordName(record.id));
-    if (this.#store.list().some((other) => other.record.rootfs === record.rootfs)) return 0;
+    const others = this.#store.list();
+    const needed = new Set(others.flatMap((other) => blobsOf(this.#paths, other.record)));
+    let freed = 0;
+    for (const name of blobs) if (!needed.has(name)) freed += this.#deleteSized('blobs', name);
+    if (others.some((other) => other.record.rootfs === record.rootfs)) return freed;
     this.#delete('rootfs', diskName(record.rootfs));
-    return record.size;
+    return freed + record.size;
+  }
+
+  #deleteSized(folder: StoreFolder, name: string): number {
+    const size = lstatSync(this.#folders[folder].path(name), { throwIfNoEntry: false })?.size ?? 0;
+    return this.#delete(folder, name) ? size : 0;
   }
 
   #sweep(folder: StoreFolder, wanted: (file: { name: string; mtimeMs: number }) => boolean): number {
@@ -252,7 +318,7 @@ export class StoreChange {
   }
 
   /** Writes a small file whole or not at all. */
-  #write(folder: StoreFolder, name: string, text: string): void {
+  #write(folder: StoreFolder, name: string, text: string | Uint8Array): void {
     const temporary = this.#folders.tmp.path(randomBytes(8).toString('hex'));
     changing(this.#paths, () => {
       try {

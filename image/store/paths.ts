@@ -9,12 +9,14 @@ import { VmmError } from '../../base/errors.ts';
  *   images/HEX.json         one record an image (record.ts), by image id
  *   names/HASH              id and name, a line each; the file's name is the name's SHA-256
  *   sources/HASH            which image a file or directory held, by its stat fields: a second run reads nothing else
+ *   blobs/HEX               manifests, configurations and layers as registries have them, by digest (intake.ts)
+ *   partial/HEX             blobs of which a part has come; locked while somebody fetches them
  *   tmp/                    work in progress
  *
  * Everything appears by rename, so readers need no lock and crashes never leave half of anything. Who changes the store
  * holds its lock (lock.ts).
  */
-export const STORE_FOLDERS = ['rootfs', 'images', 'names', 'sources', 'tmp'] as const;
+export const STORE_FOLDERS = ['rootfs', 'images', 'names', 'sources', 'blobs', 'partial', 'tmp'] as const;
 export type StoreFolder = (typeof STORE_FOLDERS)[number];
 export type StorePaths = { readonly root: string } & Readonly<Record<StoreFolder, string>>;
 
@@ -22,7 +24,7 @@ export type StorePaths = { readonly root: string } & Readonly<Record<StoreFolder
 export function storePaths(env: Readonly<Record<string, string | undefined>> = process.env): StorePaths {
   const root = env['VMM_STORE'] ? resolve(env['VMM_STORE']) : join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local', 'share'), 'vmm');
   const dir = (name: StoreFolder): string => join(root, name);
-  return { root, rootfs: dir('rootfs'), images: dir('images'), names: dir('names'), sources: dir('sources'), tmp: dir('tmp') };
+  return { root, rootfs: dir('rootfs'), images: dir('images'), names: dir('names'), sources: dir('sources'), blobs: dir('blobs'), partial: dir('partial'), tmp: dir('tmp') };
 }
 
 /** Runs what changes the store. Throws STORE_WRITE for what the file system says. */

@@ -17,11 +17,15 @@ export interface ImageRecord {
   readonly size: number;
   readonly config: ImageProcessConfig;
   readonly created: string | undefined;
+  /** Digest of the manifest that was kept with its blobs (blobs.ts), if any was. */
+  readonly manifest?: string | undefined;
   /** ISO 8601. */
   readonly imported: string;
   /** What it was imported from, as the user wrote it. */
   readonly source: string;
 }
+
+const DIGEST = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 /** Reads a record; throws IMAGE_BAD when the file is damaged. */
 export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
@@ -29,7 +33,9 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
   const config = record.object('config');
   const id = record.string('id');
   const rootfs = record.string('rootfs');
-  if (!/^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(id) || !/^[0-9a-f]{64}$/.test(rootfs)) throw new VmmError('IMAGE_BAD', `${where} names no image`, { hint: 'import it again' });
+  if (!DIGEST.test(id) || !/^[0-9a-f]{64}$/.test(rootfs)) throw new VmmError('IMAGE_BAD', `${where} names no image`, { hint: 'import it again' });
+  const manifest = record.optionalString('manifest');
+  if (manifest !== undefined && !DIGEST.test(manifest)) throw new VmmError('IMAGE_BAD', `${where} names no manifest`, { hint: 'import it again' });
   return {
     version: record.optionalNumber('version') === 1 ? 1 : RECORD_VERSION,
     id,
@@ -45,6 +51,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       volumes: config?.strings('volumes') ?? [],
     },
     created: record.optionalString('created'),
+    ...(manifest === undefined ? {} : { manifest }),
     imported: record.string('imported'),
     source: record.string('source'),
   };

@@ -19,7 +19,7 @@ export interface TarWriterOptions {
 }
 
 /**
- * For tests: a tree as a tar archive (POSIX pax format, only where ustar does not suffice). Entries come
+ * A tree as a tar archive (POSIX pax format, only where ustar does not suffice). Entries come
  * in byte order, hard links after the first name, sparse files in GNU format 1.0. Sockets are
  * left out: tar has no type for them. Equal trees give equal bytes. A chunk is valid until the
  * next one is asked for.

@@ -6,4 +6,6 @@ export interface ProgressState {
   /** Bytes so far, of `total` where that is known. */
   readonly done: number;
   readonly total: number | undefined;
+  /** Layers that are there, of so many. */
+  readonly parts?: readonly [done: number, all: number];
 }

@@ -1,12 +1,11 @@
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore, isImageName, type ResolveOptions } from '../api/images.ts';
-import { type ImageRecord, importImage, pruneStore, removeImage, spoolInput, tagImage } from '../api/store.ts';
+import { type ImageRecord, importImage, pruneStore, removeImage, tagImage } from '../api/store.ts';
 import { parseArgs } from './args.ts';
-import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';
-import { type Command, flag, type OptionValues } from './options.ts';
-import { print, tell } from './output.ts';
-import { ProgressLine } from './progress.ts';
+import { columns, IMAGE_OPTIONS, type ImageOptions, importing, withStandardInput } from './image-options.ts';
+import type { Command } from './options.ts';
+import { print } from './output.ts';
 import { size } from './size-text.ts';
 
 const HELP = `Usage: vmm image COMMAND
@@ -16,6 +15,11 @@ Commands:
   import [-q] IMAGE [NAME]  import an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:; - for an archive on standard
                             input) under its own name or NAME (-q: no notes, no progress)
   inspect IMAGE             print what the store knows of an image, as JSON
+  load [-q] [-i FILE]       import all images of an archive (default: on standard input) under their names, as docker load does
+  save [-o FILE] IMAGE…     write images as an archive for oci-archive:, docker load and vmm image load (default: to standard output)
+  history IMAGE             print the steps by which an image was made (--no-trunc: whole lines)
+  fsck [--repair] [--data]  check all of the store (--repair: remove what is damaged, make disks again of their layers; --data:
+                            compare each disk with its layers)
   tag IMAGE NAME            give an image a further name
   tags NAME                 print the tags that a registry has for a name
   rm IMAGE…                 remove names or images
@@ -23,14 +27,6 @@ Commands:
 
 The store is $VMM_STORE, else vmm/ below $XDG_DATA_HOME or ~/.local/share.
 `;
-
-/** Every command takes all of these, and heeds those that it has. */
-const OPTIONS = {
-  all: flag('every image', { short: 'a' }),
-  quiet: flag('less output', { short: 'q' }),
-  help: HELP_FLAG,
-};
-type ImageOptions = OptionValues<typeof OPTIONS>;
 
 interface ImageCommand {
   readonly options: readonly (keyof ImageOptions)[];
@@ -44,6 +40,10 @@ const COMMANDS: Readonly<Record<string, ImageCommand>> = {
   ls: LIST,
   list: LIST,
   import: { options: ['quiet'], takes: [1, 2, 'an image and perhaps a name'], run: importOne },
+  load: { options: ['quiet', 'input'], takes: [0, 0, 'no argument: give -i FILE'], run: async (...given) => (await import('./image-archive.ts')).load(...given) },
+  save: { options: ['output'], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: async (...given) => (await import('./image-archive.ts')).save(...given) },
+  history: { options: ['noTrunc', 'quiet'], takes: [1, 1, 'one image'], run: async (...given) => (await import('./image-archive.ts')).history(...given) },
+  fsck: { options: ['repair', 'data'], takes: [0, 0, 'no argument'], run: async (...given) => (await import('./image-archive.ts')).fsck(...given) },
   inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
   tag: { options: [], takes: [2, 2, 'an image and a name'], run: async (store, [image = '', name = '']) => print(`${await tagImage(store, image, name)}\n`) },
   tags: { options: [], takes: [1, 1, 'one name'], run: tags },
@@ -60,7 +60,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   }
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === undefined || command === undefined) {
-    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, inspect, tag, tags, rm, prune' });
+    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, load, save, history, inspect, tag, tags, rm, prune, fsck' });
   }
   const { options, operands } = parseArgs(rest, commandOf(name, command));
   if (options.help) {
@@ -73,10 +73,10 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-const UNSET: ImageOptions = { all: false, quiet: false, help: false };
+const UNSET: ImageOptions = { all: false, quiet: false, input: undefined, output: undefined, noTrunc: false, repair: false, data: false, help: false };
 
-function commandOf(name: string, { options }: ImageCommand): Command<Partial<typeof OPTIONS> & Command['options']> {
-  const own = Object.fromEntries([...options, 'help' as const].map((key) => [key, OPTIONS[key]]));
+function commandOf(name: string, { options }: ImageCommand): Command<Partial<typeof IMAGE_OPTIONS> & Command['options']> {
+  const own = Object.fromEntries([...options, 'help' as const].map((key) => [key, IMAGE_OPTIONS[key]]));
   return { name: `image ${name}`, synopsis: '', about: '', options: own };
 }
 
@@ -88,28 +88,14 @@ export function imageCommands(): Command[] {
 async function importOne(store: ImageStore, [image = '', ...given]: readonly string[], { quiet }: ImageOptions): Promise<void> {
   // Before the work, not after it.
   for (const name of given) if (!isImageName(name)) throw new VmmError('USAGE', `${JSON.stringify(name.slice(0, 300))} is not an image name`, { hint: 'for example debian:12' });
-  const line = new ProgressLine(process.stderr);
-  const note = (text: string): void => {
-    line.clear();
-    if (!quiet) tell(`vmm: ${oneLine(text)}\n`);
-  };
-  const options = { store, host: hostFs, note, ...(quiet ? {} : { progress: line.update }) };
+  const { line, options } = importing(store, quiet);
   const { record, names } = await (image === '-' ? importStandardInput(options, given) : importImage(image, options, given)).finally(() => line.clear());
   print(`${[record.id, ...names].join(' ')}\n`);
 }
 
 /** An archive of any kind that an image may have; it has no end that could be looked for first, so it is kept meanwhile. */
-async function importStandardInput(options: ResolveOptions & { store: ImageStore }, names: readonly string[]): Promise<{ record: ImageRecord; names: readonly string[] }> {
-  if (process.stdin.isTTY) throw new VmmError('USAGE', 'image import - reads an archive from standard input, which is a terminal', { hint: 'for example: docker save debian | vmm image import -' });
-  const input = await spoolInput(options.store, process.stdin, options.progress);
-  try {
-    return await importImage(input.path, options, names, '-');
-  } catch (error) {
-    if (!(error instanceof VmmError)) throw error;
-    throw new VmmError(error.code, error.message.replaceAll(input.path, '-'), { cause: error.cause, ...(error.hint === undefined ? {} : { hint: error.hint }) });
-  } finally {
-    input.close();
-  }
+function importStandardInput(options: ResolveOptions & { store: ImageStore }, names: readonly string[]): Promise<{ record: ImageRecord; names: readonly string[] }> {
+  return withStandardInput('image import -', options, (path) => importImage(path, options, names, '-'));
 }
 
 async function tags(_: ImageStore, [text = '']: readonly string[]): Promise<void> {
@@ -134,6 +120,5 @@ function list(store: ImageStore, quiet: boolean): void {
     if (quiet) rows.push([id]);
     else for (const name of names.length > 0 ? names : ['<none>']) rows.push([name, id, size(record.size), lastUsed.toISOString().slice(0, 16).replace('T', ' '), oneLine(record.source)]);
   }
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  print(rows.map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 2))).join('')}\n`).join(''));
+  print(columns(rows));
 }

@@ -6,7 +6,7 @@ import { writeWhole } from '../host/write-whole.ts';
 export class ReaderGone extends Error {}
 
 /** Writes a command's result to standard output, all of it. Throws OUTPUT_WRITE (a full disk), ReaderGone. */
-export function print(text: string): void {
+export function print(text: string | Uint8Array): void {
   try {
     writeWhole(1, text, Number.POSITIVE_INFINITY);
   } catch (cause) {

@@ -20,7 +20,7 @@ export class ProgressLine {
     this.#output = output;
   }
 
-  readonly update: Progress = ({ stage, done, total }) => {
+  readonly update: Progress = ({ stage, done, total, parts }) => {
     const now = performance.now();
     if (!this.#output.isTTY) return;
     if (stage !== this.#stage) this.#samples = [];
@@ -32,7 +32,7 @@ export class ProgressLine {
     const [first] = this.#samples;
     const seconds = (now - (first?.at ?? now)) / 1000;
     const rate = seconds > 0 ? `, ${size((done - (first?.done ?? 0)) / seconds)}/s` : '';
-    const text = `vmm: ${stage} ${size(done)}${total === undefined ? '' : ` of ${size(total)}`}${rate}`;
+    const text = `vmm: ${stage} ${size(done)}${total === undefined ? '' : ` of ${size(total)}`}${rate}${parts === undefined ? '' : `, ${parts[0]} of ${parts[1]} layers`}`;
     this.#written = true;
     this.#output.write(`\r\u001b[K${text.slice(0, (this.#output.columns || 80) - 1)}`);
   };

@@ -12,8 +12,8 @@ const never = new Int32Array(new SharedArrayBuffer(4));
  * but only as long as it takes something now and then: this thread stands meanwhile, and on the main thread that is signals
  * and time-outs. Then the EAGAIN is thrown.
  */
-export function writeWhole(fd: number, text: string, patienceMs = READER_WAIT_MS): void {
-  const bytes = Buffer.from(text);
+export function writeWhole(fd: number, text: string | Uint8Array, patienceMs = READER_WAIT_MS): void {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   let since: number | undefined;
   for (let done = 0; done < bytes.length; ) {
     try {

@@ -125,3 +125,27 @@ test('on a terminal an import tells how far it is, elsewhere it does not', async
   expect(quiet.output).toMatch(/^sha256:/);
   expect(execFileSync('sh', ['-c', `${feed} 2>&1`], { encoding: 'utf8', env: { ...process.env, VMM_STORE: store } })).toMatch(/^sha256:\S+ slow\n$/);
 });
+
+test('save, load, history and fsck, by files and by pipes', async () => {
+  const saved = await vmm(['image', 'save', 'plain'], { env: { VMM_STORE: store } });
+  expect(saved.status, saved.stderr).toBe(0);
+  expect(saved.stderr).toMatch(/one layer/);
+  const other = { VMM_STORE: join(dir, 'other-store') };
+  const loaded = await vmm(['image', 'load', '-q'], { env: other, stdin: saved.stdout });
+  expect(loaded.stdout.toString()).toMatch(/^sha256:[0-9a-f]{64} plain:latest\n$/);
+  const out = join(dir, 'saved.tar');
+  expect(await vmm(['image', 'save', '-o', out, 'plain'], { env: other })).toMatchObject({ status: 0 });
+  expect(readFileSync(out)).toEqual(saved.stdout);
+  expect((await vmm(['image', 'load', '-q', '--input', out], { env: other })).stdout).toEqual(loaded.stdout);
+  expect((await vmm(['image', 'history', 'plain'], { env: other })).stdout.toString()).toMatch(/^CREATED .*\n1970-01-01T00:00:00 .* one layer of the stored disk .*vmm\n$/);
+  expect((await vmm(['image', 'fsck'], { env: other })).stdout.toString()).toBe('the store is whole\n');
+  const [file = ''] = readdirSync(join(dir, 'other-store', 'rootfs'));
+  writeFileSync(join(dir, 'other-store', 'rootfs', file), 'x');
+  const faulty = await vmm(['image', 'fsck'], { env: other });
+  expect(faulty.status).toBe(125);
+  expect(faulty.stdout.toString()).toMatch(/^image \w{12}: its disk has 1 bytes/);
+  expect(faulty.stderr).toMatch(/1 fault .*--repair.*\[STORE_DAMAGED\]\n$/);
+  expect(await vmm(['image', 'fsck', '--repair'], { env: other })).toMatchObject({ status: 0 });
+  const nowhere = await vmm(['image', 'save', '-o', join(dir, 'no', 'such', 'a.tar'), 'plain'], { env: { VMM_STORE: store } });
+  expect(nowhere.stderr).toMatch(/^vmm: cannot write .*ENOENT.*\[OUTPUT_WRITE\]\n$/);
+});

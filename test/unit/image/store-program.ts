@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { buildSync } from 'esbuild';
 import { expect } from 'vitest';
 import { ErofsImage } from '../../../image/index.ts';
+import { blobsOf } from '../../../image/store/blobs.ts';
 import type { ImageStore } from '../../../image/store/store.ts';
 import { HANG_MS } from '../../support/limits.ts';
 
@@ -15,6 +16,7 @@ export const NO_FFI = join(ROOT, 'test/support/cli/no-ffi.cjs');
 const SOURCE = `
 import { importImage, resolveImage } from './image/resolve.ts';
 import { pullImage } from './image/pull.ts';
+import { loadImages } from './image/archive/load.ts';
 import { pruneStore, removeImage } from './image/store/change.ts';
 import { ImageStore } from './image/store/store.ts';
 import { hostFs } from './vmm/guest/host-fs.ts';
@@ -22,6 +24,7 @@ const store = new ImageStore(undefined, hostFs);
 const [how, reference, ...names] = process.argv.slice(2);
 try {
   if (how === 'import') console.log((await importImage(reference, { store, host: hostFs }, names)).record.id);
+  else if (how === 'load') console.log((await loadImages(reference, { store, host: hostFs })).map(({ record }) => record.id).join(' '));
   else if (how === 'pull') console.log((await pullImage(reference, { store, host: hostFs })).record.id);
   else if (how === 'resolve') console.log((await resolveImage(reference, { store, host: hostFs })).rootfs);
   else if (how === 'rm') console.log((await removeImage(store, reference)).join(' '));
@@ -91,9 +94,11 @@ export function expectWhole(store: ImageStore): void {
 /** Nothing lies in the store but what its images need. */
 export function expectClean(store: ImageStore): void {
   const images = store.list();
-  const of = (folder: 'rootfs' | 'images' | 'names' | 'tmp'): string[] => readdirSync(store.paths[folder]).sort();
+  const of = (folder: 'rootfs' | 'images' | 'names' | 'blobs' | 'partial' | 'tmp'): string[] => readdirSync(store.paths[folder]).sort();
   expect(of('rootfs')).toEqual([...new Set(images.map(({ record }) => `${record.rootfs}.erofs`))].sort());
   expect(of('images')).toEqual(images.map(({ record }) => `${record.id.replace(/^sha\d+:/, '')}.json`).sort());
   expect(of('names').length).toBe(images.flatMap(({ names }) => names).length);
+  expect(of('blobs')).toEqual([...new Set(images.flatMap(({ record }) => blobsOf(store.paths, record)))].sort());
+  expect(of('partial')).toEqual([]);
   expect(of('tmp')).toEqual([]);
 }

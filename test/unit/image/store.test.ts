@@ -98,7 +98,7 @@ describe('names and ids', () => {
     await setName(store, name, (await put(store, SHA256)).id);
     expect(store.find(name)?.id).toBe(SHA256);
     expect(readdirSync(store.paths.names).length).toBe(1);
-    expect(readdirSync(store.paths.root).sort()).toEqual(['images', 'names', 'rootfs', 'sources', 'tmp', 'vmm-store']);
+    expect(readdirSync(store.paths.root).sort()).toEqual(['blobs', 'images', 'names', 'partial', 'rootfs', 'sources', 'tmp', 'vmm-store']);
   });
 
   it('an import takes the image’s own names, moving them; a run takes only those that are free', async () => {
