@@ -23,8 +23,9 @@ const EPOCH = '1970-01-01T00:00:00Z';
 export async function packedImage(store: ImageStore, record: ImageRecord, note?: (text: string) => void): Promise<KeptManifest> {
   const kept = keptManifest(store.paths, record);
   if (kept !== undefined && (await Intake.has(store, [kept.config, ...kept.layers]))) return kept;
-  if (record.source.startsWith('docker://')) {
-    throw new VmmError('IMAGE_NOT_FOUND', `the layers of ${record.source.slice(9)} are not in the store`, { hint: 'fetch them with `vmm pull`' });
+  // To hand on something else in its place would be another image.
+  if (record.source.startsWith('docker://') || (record.manifest !== undefined && record.packed !== true)) {
+    throw new VmmError('IMAGE_NOT_FOUND', `the layers of ${record.source.replace(/^docker:\/\//, '')} are not in the store`, { hint: 'pull or import it again' });
   }
   if (record.manifest === undefined) note?.('the image came without layers of its own: it is handed on as one layer');
   return squash(store, record);
@@ -38,7 +39,7 @@ async function squash(store: ImageStore, record: ImageRecord): Promise<KeptManif
     const config = Buffer.from(JSON.stringify(configOf(record, diffId)));
     const layer = { mediaType: `${OCI_LAYER}+gzip`, digest, size };
     const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length }, layers: [layer] }));
-    const packed = { ...record, manifest: digestOf(manifest) };
+    const packed = { ...record, manifest: digestOf(manifest), packed: true };
     await changeStore(store, (change) => {
       change.addBlob(digest, { name: file.name, folder: 'tmp' });
       change.putBlob(digestOf(config), config);

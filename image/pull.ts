@@ -4,11 +4,12 @@ import type { Environment } from './registry/credentials.ts';
 import { withRegistry } from './registry/endpoints.ts';
 import type { RegistryClient } from './registry/client.ts';
 import { fullName, manifestReference, parseRegistryName, type RegistryName } from './registry/name.ts';
+import { expandAlias, registriesConf } from './registry/registries-conf.ts';
 import { registryImage } from './registry/source.ts';
 import type { PullPolicy, ResolveOptions } from './options.ts';
 import type { ImageRecord } from './store/record.ts';
 import { Intake } from './store/intake.ts';
-import { ImageStore } from './store/store.ts';
+import { ImageStore, normalName } from './store/store.ts';
 
 export interface PullOptions extends ResolveOptions {
   readonly env?: Environment;
@@ -26,12 +27,16 @@ export interface Pulled {
 
 /** Fetches an image by its name from its registry into the store, under its full name. Throws IMAGE_*, REGISTRY_*, STORE_*. */
 export async function pullImage(text: string, options: PullOptions = {}): Promise<Pulled> {
-  const name = parseRegistryName(text);
+  const env = options.env ?? process.env;
+  const alias = expandAlias(await registriesConf(env), text);
+  const name = parseRegistryName(alias);
+  // A run looks for what the user writes, and reads no configuration for it.
+  const short = alias === text || name.digest !== undefined ? [] : [normalName(text)];
   const store = options.store ?? new ImageStore(undefined, options.host);
-  return withRegistry(name, options.env ?? process.env, (client) => pullFrom(client, name, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
+  return withRegistry(name, env, (client) => pullFrom(client, name, short, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
 }
 
-async function pullFrom(client: RegistryClient, name: RegistryName, store: ImageStore, options: PullOptions): Promise<Pulled> {
+async function pullFrom(client: RegistryClient, name: RegistryName, short: readonly string[], store: ImageStore, options: PullOptions): Promise<Pulled> {
   const manifest = await client.manifest(manifestReference(name));
   const full = fullName(name);
   const intake = new Intake(store);
@@ -42,7 +47,7 @@ async function pullFrom(client: RegistryClient, name: RegistryName, store: Image
       host: options.host,
       progress: options.progress,
       open: () => registryImage(client, name, manifest, intake, options.progress),
-      names: () => [full],
+      names: () => [full, ...short],
       identity: async () => undefined,
       intake,
       digest: manifest.digest,
@@ -60,6 +65,7 @@ export async function pullByPolicy(text: string, stored: ImageRecord | undefined
   // Names of this machine alone, ids, and what is no name of a registry are in no registry.
   if (stored === undefined && /^localhost\//.test(text)) throw options.store.notFound(text, 'names of localhost are not pulled');
   try {
+    if (stored !== undefined && policy === 'newer' && (await isNewest(text, options))) return stored;
     return (await pullImage(text, options)).record;
   } catch (error) {
     if (stored !== undefined && policy === 'newer') {
@@ -70,4 +76,12 @@ export async function pullByPolicy(text: string, stored: ImageRecord | undefined
     const tags = options.store.otherTags(text);
     throw new VmmError(error.code, `no image ${text} in the store; pulling it: ${error.message}`, { cause: error.cause, hint: tags.length > 0 ? `the store has ${tags.slice(0, 10).join(', ')}` : (error.hint ?? '') });
   }
+}
+
+/** True when the registry's name still stands for what the stored image was pulled as. */
+async function isNewest(text: string, options: PullOptions & { store: ImageStore }): Promise<boolean> {
+  const env = options.env ?? process.env;
+  const name = parseRegistryName(expandAlias(await registriesConf(env), text));
+  const known = name.digest ?? options.store.digestOf(fullName(name));
+  return known !== undefined && (await withRegistry(name, env, (client) => client.digestOf(manifestReference(name)))) === known;
 }

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, openSync } from 'node:fs';
-import { join } from 'node:path';
-import { VmmError } from '../../base/errors.ts';
+import { closeSync } from 'node:fs';
 import { OCI_INDEX } from '../documents/descriptor.ts';
 import { packedImage } from '../pack.ts';
 import { parseRegistryName } from '../registry/name.ts';
 import type { KeptManifest } from '../store/blobs.ts';
-import { blobName } from '../store/forms.ts';
+import { damaged, openBlob } from '../store/open-blob.ts';
 import type { ImageStore } from '../store/store.ts';
 import { tarFromTree } from '../tar/writer.ts';
 import { type ByteSource, contentFromBytes, type FileContent, readFully } from '../tree/content.ts';
@@ -118,18 +116,4 @@ class OpenBlobs {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
-}
-
-/** Opens a blob of the store. Throws IMAGE_NOT_FOUND. */
-function openBlob(store: ImageStore, digest: string): number {
-  try {
-    return openSync(join(store.paths.blobs, blobName(digest)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (cause) {
-    if (cause instanceof VmmError) throw cause;
-    throw new VmmError('IMAGE_NOT_FOUND', `${digest} is not in the store any more`, { cause, hint: 'pull or import the image again' });
-  }
-}
-
-function damaged(digest: string): VmmError {
-  return new VmmError('IMAGE_DIGEST', `the store’s ${digest} is damaged`, { hint: 'see `vmm image fsck --repair`, then pull or import the image again' });
 }

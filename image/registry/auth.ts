@@ -87,13 +87,13 @@ export class Authorizer {
     const fields = { service: params.get('service') ?? '', scope: params.get('scope') ?? this.#scope };
     const response =
       credentials?.identityToken === undefined
-        ? await this.#http.send({ method: 'GET', url: withQuery(realm, fields), headers: credentials?.user === undefined ? {} : { authorization: basic(credentials) } })
+        ? await this.#http.send({ method: 'GET', url: withQuery(realm, fields), headers: credentials?.user === undefined ? {} : { authorization: basic(credentials) } }, url)
         : await this.#http.send({
             method: 'POST',
             url: realm,
             headers: { 'content-type': 'application/x-www-form-urlencoded' },
             body: Buffer.from(new URLSearchParams({ ...fields, grant_type: 'refresh_token', client_id: 'vmm', refresh_token: credentials.identityToken }).toString()),
-          });
+          }, url);
     const body = await readBody(response, TOKEN_MAX, realm);
     if (response.status === 401 || response.status === 403) throw denied(realm, credentials !== undefined);
     if (response.status !== 200) throw bad(realm, `answers ${response.status} when asked for a token`);

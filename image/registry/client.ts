@@ -1,14 +1,14 @@
-import { createHash, type Hash } from 'node:crypto';
-import { writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../../base/errors.ts';
-import type { Descriptor } from '../documents/descriptor.ts';
+import { type Descriptor, OCI_INDEX, type TypedDescriptor } from '../documents/descriptor.ts';
 import { JSON_MAX, JsonObject } from '../documents/json.ts';
 import { splitDigest } from '../sources/blobs.ts';
 import type { IncomingBlob } from '../store/intake.ts';
 import { Authorizer, denied } from './auth.ts';
 import { type Credentials, type Environment, findCredentials } from './credentials.ts';
-import { connectError, Http, type HttpRequest, type HttpResponse, readBody, shownPath } from './http.ts';
+import { BlobFile, continues } from './blob-file.ts';
+import { answer, connectError, Http, type HttpRequest, type HttpResponse, readBody, shownPath } from './http.ts';
 import type { RegistryName } from './name.ts';
 
 /** What we can read, best first (image-spec, media-types.md; Docker's schema 2). */
@@ -40,6 +40,12 @@ export interface Manifest {
   readonly bytes: Uint8Array;
   readonly mediaType: string | undefined;
   readonly digest: string;
+}
+
+/** What refers to a manifest (image-spec, `subject`). */
+export interface Referrer extends TypedDescriptor {
+  readonly artifactType: string | undefined;
+  readonly annotations: ReadonlyMap<string, string>;
 }
 
 export interface ClientOptions {
@@ -134,6 +140,88 @@ export class RegistryClient {
     return tags;
   }
 
+  /** The digest of what a tag stands for, by the registry's word; undefined when it does not say. */
+  async digestOf(reference: string): Promise<string | undefined> {
+    const url = this.#url(`manifests/${reference}`);
+    const response = await this.#patient(() => this.#follow(url, { accept: MANIFEST_TYPES.join(', ') }, undefined, 'HEAD'), undefined);
+    response.body.destroy();
+    const digest = response.headers['docker-content-digest'];
+    return response.status === 200 && typeof digest === 'string' ? digest : undefined;
+  }
+
+  /** What refers to a manifest, such as signatures: by the API of distribution-spec 1.1, else by the tag that stands in for it. */
+  async referrers(digest: string): Promise<Referrer[]> {
+    const { algorithm, hex } = splitDigest(digest, this.#endpoint.base.host);
+    const url = this.#url(`referrers/${digest}`);
+    const response = await this.#patient(() => this.#follow(url, { accept: OCI_INDEX }, undefined), undefined);
+    const byApi = response.status === 200 && (response.headers['content-type'] ?? '').startsWith(OCI_INDEX);
+    if (!byApi) response.body.destroy();
+    if (response.status === 401 || response.status === 403) throw denied(url, this.#known);
+    let bytes: Uint8Array;
+    if (byApi) bytes = await readBody(response, JSON_MAX, url);
+    else {
+      try {
+        ({ bytes } = await this.manifest(`${algorithm}-${hex}`));
+      } catch (error) {
+        if (error instanceof VmmError && error.code === 'IMAGE_NOT_FOUND') return [];
+        throw error;
+      }
+    }
+    return JsonObject.parse(bytes, `${url.host}: referrers`).objects('manifests').map((entry) => {
+      const annotations = entry.object('annotations');
+      return {
+        digest: entry.string('digest'),
+        size: entry.optionalNumber('size') ?? 0,
+        mediaType: entry.string('mediaType'),
+        artifactType: entry.optionalString('artifactType'),
+        annotations: new Map(entry.keysOf('annotations').map((key) => [key, annotations?.optionalString(key) ?? ''])),
+      };
+    });
+  }
+
+  /** True when the repository has a blob. */
+  async has({ digest }: Descriptor): Promise<boolean> {
+    const url = this.#url(`blobs/${digest}`);
+    const response = await this.#patient(() => this.#follow(url, {}, undefined, 'HEAD'), undefined);
+    response.body.destroy();
+    if (response.status === 401 || response.status === 403) throw denied(url, this.#known);
+    return response.status === 200;
+  }
+
+  /** Puts a manifest under a tag or its digest. */
+  async putManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void> {
+    const url = this.#url(`manifests/${reference}`);
+    const response = await this.write({ method: 'PUT', url, headers: { 'content-type': mediaType, 'content-length': String(bytes.length) }, body: bytes });
+    if (response.status !== 201) throw await this.refused(response, url);
+    response.body.destroy();
+  }
+
+  /** For an upload: a path below the repository. */
+  urlOf(path: string): URL {
+    return this.#url(path);
+  }
+
+  /** For an upload: sends what changes something, with the login where it is the registry's own; no redirect is followed. */
+  write(request: HttpRequest): Promise<HttpResponse> {
+    const own = request.url.origin === this.#endpoint.base.origin;
+    const full = { ...request, headers: { ...request.headers, 'user-agent': 'vmm' } };
+    if (this.#endpoint.base.protocol === 'https:' && request.url.protocol !== 'https:') throw answer(this.#endpoint.base, `sends uploads to ${request.url.protocol}//${request.url.host}`);
+    const send = (): Promise<HttpResponse> => (own ? this.#authorized(full) : this.#http.send(full, this.#endpoint.base));
+    // A part of a blob that was lost on the way has to be asked about first.
+    return request.method === 'PATCH' ? send() : this.#patient(send, request.signal);
+  }
+
+  /** What an answer that is no success says. */
+  async refused(response: HttpResponse, url: URL): Promise<VmmError> {
+    const reason = await errorOf(response, url);
+    if (response.status === 401 || response.status === 403) return denied(url, this.#known);
+    if (response.status === 404) {
+      return new VmmError('IMAGE_NOT_FOUND', `${this.#endpoint.registry}/${this.#repository}: ${shownPath(url).split('/').slice(-2).join('/')} is not there${reason}`, { hint: 'see `vmm image tags NAME`' });
+    }
+    if (response.status === 429) return new VmmError('REGISTRY_LIMIT', `${url.host} takes no more requests for now${reason}`, { hint: `${after(response)}logged in, more may be allowed (vmm login)` });
+    return answer(url, `answers ${response.status} for ${shownPath(url)}${reason}`);
+  }
+
   /** True when the registry lets us in. */
   async check(): Promise<void> {
     const url = new URL('/v2/', this.#endpoint.base);
@@ -151,13 +239,7 @@ export class RegistryClient {
     const url = this.#url(path);
     const response = await this.#patient(() => this.#follow(url, headers, signal), signal);
     if (response.status === 200 || response.status === 206) return { response, url };
-    const reason = await errorOf(response, url);
-    if (response.status === 401 || response.status === 403) throw denied(url, this.#known);
-    if (response.status === 404) {
-      throw new VmmError('IMAGE_NOT_FOUND', `${this.#endpoint.registry}/${this.#repository}: ${shownPath(url).split('/').slice(-2).join('/')} is not there${reason}`, { hint: 'see `vmm image tags NAME`' });
-    }
-    if (response.status === 429) throw new VmmError('REGISTRY_LIMIT', `${url.host} takes no more requests for now${reason}`, { hint: `${after(response)}logged in, more may be allowed (vmm login)` });
-    throw answer(url, `answers ${response.status} for ${shownPath(url)}${reason}`);
+    throw await this.refused(response, url);
   }
 
   /** Repeats what a busy server or a lost connection has failed. */
@@ -180,12 +262,12 @@ export class RegistryClient {
     }
   }
 
-  /** GETs, following redirects: to another host without the login, and never from https to http. */
-  async #follow(start: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal | undefined): Promise<HttpResponse> {
+  /** Reads, following redirects: to another host without the login, and never from https to http. */
+  async #follow(start: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal | undefined, method: 'GET' | 'HEAD' = 'GET'): Promise<HttpResponse> {
     let url = start;
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-      const request: HttpRequest = { method: 'GET', url, headers: { ...headers, 'user-agent': 'vmm' }, signal };
-      const response = url.origin === start.origin ? await this.#authorized(request) : await this.#http.send(request);
+      const request: HttpRequest = { method, url, headers: { ...headers, 'user-agent': 'vmm' }, signal };
+      const response = url.origin === start.origin ? await this.#authorized(request) : await this.#http.send(request, start);
       if (![301, 302, 303, 307, 308].includes(response.status)) return response;
       response.body.destroy();
       const next = URL.parse(response.headers.location ?? '', url.href);
@@ -210,62 +292,6 @@ export class RegistryClient {
   }
 }
 
-/** A blob's file while it is filled. */
-class BlobFile {
-  at: number;
-  readonly #descriptor: Descriptor;
-  readonly #fd: number;
-  readonly #received: (bytes: number) => void;
-  #hash: Hash;
-
-  constructor(descriptor: Descriptor, { fd, at, hash }: Pick<IncomingBlob, 'fd' | 'at' | 'hash'>, received: (bytes: number) => void) {
-    this.#descriptor = descriptor;
-    this.#fd = fd;
-    this.at = at;
-    this.#hash = hash;
-    this.#received = received;
-  }
-
-  /** The server does not go on: all comes again. */
-  restart(): void {
-    this.#received(-this.at);
-    this.at = 0;
-    this.#hash = createHash(splitDigest(this.#descriptor.digest, '').algorithm);
-  }
-
-  matches(): boolean {
-    return this.#hash.copy().digest('hex') === splitDigest(this.#descriptor.digest, '').hex;
-  }
-
-  /** Takes an answer's bytes. What the connection broke by is returned, all else is thrown. */
-  async take(response: HttpResponse, url: URL, signal: AbortSignal): Promise<unknown> {
-    const { digest, size } = this.#descriptor;
-    try {
-      for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        if (this.at + chunk.length > size) throw answer(url, `sends more than the ${size} bytes of ${digest}`);
-        for (let done = 0; done < chunk.length; ) done += writeSync(this.#fd, chunk, done, chunk.length - done, this.at + done);
-        this.#hash.update(chunk);
-        this.at += chunk.length;
-        this.#received(chunk.length);
-      }
-    } catch (cause) {
-      signal.throwIfAborted();
-      if (cause instanceof VmmError || (cause as NodeJS.ErrnoException).syscall === 'write') throw cause;
-      return cause;
-    } finally {
-      response.body.destroy();
-    }
-    return undefined;
-  }
-}
-
-/** Whether a partial answer goes on at `at`; a whole one starts anew. Throws REGISTRY_ANSWER. */
-function continues(response: HttpResponse, at: number): boolean {
-  if (response.status !== 206) return false;
-  const range = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '');
-  return Number(range?.[1] ?? -1) === at;
-}
-
 function checkDigest(bytes: Uint8Array, digest: string, url: URL): void {
   const { algorithm, hex } = splitDigest(digest, url.host);
   if (createHash(algorithm).update(bytes).digest('hex') !== hex) throw wrongDigest(url.host, digest);
@@ -273,10 +299,6 @@ function checkDigest(bytes: Uint8Array, digest: string, url: URL): void {
 
 function wrongDigest(host: string, digest: string): VmmError {
   return new VmmError('IMAGE_DIGEST', `${host}: what it sends for ${digest} has another digest`, { hint: 'the registry, or a proxy, has damaged or changed it' });
-}
-
-function answer(url: URL, what: string): VmmError {
-  return new VmmError('REGISTRY_ANSWER', `${url.host} ${what}`, { hint: 'the registry is damaged or hostile, or it is none' });
 }
 
 /** Seconds that the server asks us to wait; 0 without a wish. */

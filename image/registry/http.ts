@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates } from 'node:tls';
 import { VmmError } from '../../base/errors.ts';
+import { hostOf, isPrivateAddress, isPrivateHost, publicLookup, refusePrivate } from './addresses.ts';
 
 /** A server that says nothing for so long is given up, ms. */
 const IDLE_MS = 30_000;
@@ -13,7 +14,8 @@ export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  /** A stream is made for each try. */
+  readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,19 +40,26 @@ export class Http {
   readonly #options: HttpOptions;
   /** True once anybody has answered at all. */
   answered = false;
+  /** Whether the registry itself is on this machine or network; undefined before its first answer. */
+  #isPrivate: boolean | undefined;
   #agents: { http: http.Agent; https: https.Agent } | undefined;
 
   constructor(options: HttpOptions) {
     this.#options = options;
   }
 
-  /** Sends one request; no redirect is followed. Rejects with REGISTRY_CONNECT, REGISTRY_TLS. */
-  async send(request: HttpRequest): Promise<HttpResponse> {
+  /**
+   * Sends one request; no redirect is followed. `by` is the server that told us to ask there: a public one may not send us to an
+   * address of this machine or network. Rejects with REGISTRY_CONNECT, REGISTRY_TLS, REGISTRY_ANSWER.
+   */
+  async send(request: HttpRequest, by?: URL): Promise<HttpResponse> {
     const { url, method, headers, signal } = request;
+    const guarded = by !== undefined && by.host !== url.host && !this.#options.insecure && this.#isPrivate !== true;
+    if (guarded && isPrivateHost(hostOf(url))) throw refusePrivate(url.host);
     this.#agents ??= this.#makeAgents();
     const secure = url.protocol === 'https:';
     const idleMs = this.#options.idleMs ?? IDLE_MS;
-    const client = (secure ? https : http).request(url, { method, headers, agent: secure ? this.#agents.https : this.#agents.http, timeout: idleMs, ...(signal === undefined ? {} : { signal }) });
+    const client = (secure ? https : http).request(url, { method, headers, agent: secure ? this.#agents.https : this.#agents.http, timeout: idleMs, ...(guarded && !this.#proxied ? { lookup: publicLookup } : {}), ...(signal === undefined ? {} : { signal }) });
     client.on('timeout', () => client.destroy(Object.assign(new Error(`no answer for ${idleMs / 1000} s`), { code: 'ETIMEDOUT' })));
     const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
       client.on('response', resolve);
@@ -61,11 +70,17 @@ export class Http {
       await this.#sendBody(client, request);
       const body = await answer;
       this.answered = true;
+      // A proxy's address says nothing of the registry's.
+      if (by === undefined) this.#isPrivate ??= isPrivateHost(hostOf(url)) || (!this.#proxied && isPrivateAddress(body.socket.remoteAddress ?? ''));
       return { status: body.statusCode ?? 0, headers: body.headers, body };
     } catch (cause) {
       client.destroy();
       throw connectError(url, cause);
     }
+  }
+
+  get #proxied(): boolean {
+    return ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((name) => Boolean(this.#options.env[name]));
   }
 
   close(): void {
@@ -78,11 +93,17 @@ export class Http {
       client.end(body);
       return;
     }
-    for await (const chunk of body) {
-      if (client.destroyed) break;
+    let answered = false;
+    client.once('response', () => {
+      answered = true;
+    });
+    for await (const chunk of body()) {
+      // Who answers before the end does not want the rest.
+      if (client.destroyed || answered) break;
       if (!client.write(chunk)) await Promise.race([new Promise((resolve) => client.once('drain', resolve)), new Promise((resolve) => client.once('close', resolve))]);
     }
-    client.end();
+    if (answered) client.destroy();
+    else client.end();
   }
 
   #makeAgents(): { http: http.Agent; https: https.Agent } {
@@ -163,4 +184,9 @@ export function connectError(url: URL, cause: unknown): VmmError {
   }
   const offline = ['ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH'].includes(code);
   return new VmmError('REGISTRY_CONNECT', `${url.host} cannot be reached: ${code === 'ETIMEDOUT' ? message : code}`, { cause, hint: offline ? 'is there a network? Stored images run without one' : 'the registry is down, or a proxy or firewall is in the way' });
+}
+
+/** What no honest registry answers. */
+export function answer(url: URL, what: string): VmmError {
+  return new VmmError('REGISTRY_ANSWER', `${url.host} ${what}`, { hint: 'the registry is damaged or hostile, or it is none' });
 }

@@ -19,6 +19,8 @@ export interface ImageRecord {
   readonly created: string | undefined;
   /** Digest of the manifest that was kept with its blobs (blobs.ts), if any was. */
   readonly manifest?: string | undefined;
+  /** The manifest was made of the disk, and can be made again. */
+  readonly packed?: boolean | undefined;
   /** ISO 8601. */
   readonly imported: string;
   /** What it was imported from, as the user wrote it. */
@@ -51,7 +53,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       volumes: config?.strings('volumes') ?? [],
     },
     created: record.optionalString('created'),
-    ...(manifest === undefined ? {} : { manifest }),
+    ...(manifest === undefined ? {} : { manifest, packed: record.optionalBoolean('packed') ?? false }),
     imported: record.string('imported'),
     source: record.string('source'),
   };

@@ -123,6 +123,12 @@ export class ImageStore {
     return this.#lines(join(this.paths[folder], name))[0] ?? '';
   }
 
+  /** What a name stood for at its registry when it was last pulled or pushed: the digest of a manifest or an index. */
+  digestOf(name: string): string | undefined {
+    const [, stored, digest] = this.#lines(join(this.paths.names, hashName(normalName(name))));
+    return stored === normalName(name) && digest ? digest : undefined;
+  }
+
   #named(name: string): ImageRecord | undefined {
     const [id, stored] = this.#lines(join(this.paths.names, hashName(name)));
     return id !== undefined && stored === name ? this.get(id) : undefined;

@@ -1,8 +1,8 @@
-/** Told again and again while an image is fetched, read or written. */
+/** Told again and again while an image is fetched, read, written or sent. */
 export type Progress = (state: ProgressState) => void;
 
 export interface ProgressState {
-  readonly stage: 'fetching' | 'reading' | 'writing';
+  readonly stage: 'fetching' | 'reading' | 'writing' | 'sending';
   /** Bytes so far, of `total` where that is known. */
   readonly done: number;
   readonly total: number | undefined;

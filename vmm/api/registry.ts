@@ -1,5 +1,5 @@
 /** Registries: loaded by who talks to one, no stored image's run does. */
+export { findReferrers, listTags } from '../../image/look.ts';
 export { type Pulled, type PullOptions, pullImage } from '../../image/pull.ts';
-export { withRegistry } from '../../image/registry/endpoints.ts';
+export { type Pushed, type PushOptions, pushImage } from '../../image/push.ts';
 export { login, logout, registryOf } from '../../image/registry/login.ts';
-export { parseRegistryName } from '../../image/registry/name.ts';

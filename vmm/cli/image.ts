@@ -22,6 +22,7 @@ Commands:
                             compare each disk with its layers)
   tag IMAGE NAME            give an image a further name
   tags NAME                 print the tags that a registry has for a name
+  referrers NAME            print what a registry has that refers to an image, such as signatures: digest, type, size
   rm IMAGE…                 remove names or images
   prune [-a, --all]         remove images without a name (--all: every image) and leavings
 
@@ -47,6 +48,7 @@ const COMMANDS: Readonly<Record<string, ImageCommand>> = {
   inspect: { options: [], takes: [1, 1, 'one image'], run: inspect },
   tag: { options: [], takes: [2, 2, 'an image and a name'], run: async (store, [image = '', name = '']) => print(`${await tagImage(store, image, name)}\n`) },
   tags: { options: [], takes: [1, 1, 'one name'], run: tags },
+  referrers: { options: [], takes: [1, 1, 'one name'], run: referrers },
   rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
   prune: { options: ['all'], takes: [0, 0, 'no argument'], run: async (store, _, { all }) => print(`freed ${size(await pruneStore(store, all))}\n`) },
 };
@@ -60,7 +62,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   }
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === undefined || command === undefined) {
-    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, load, save, history, inspect, tag, tags, rm, prune, fsck' });
+    throw new VmmError('USAGE', name === undefined ? 'image needs a command' : `unknown image command ${name}`, { hint: 'ls, import, load, save, history, inspect, tag, tags, referrers, rm, prune, fsck' });
   }
   const { options, operands } = parseArgs(rest, commandOf(name, command));
   if (options.help) {
@@ -99,8 +101,13 @@ function importStandardInput(options: ResolveOptions & { store: ImageStore }, na
 }
 
 async function tags(_: ImageStore, [text = '']: readonly string[]): Promise<void> {
-  const { parseRegistryName, withRegistry } = await import('../api/registry.ts');
-  for (const tag of await withRegistry(parseRegistryName(text), process.env, (client) => client.tags())) print(`${oneLine(tag)}\n`);
+  const { listTags } = await import('../api/registry.ts');
+  for (const tag of await listTags(text, process.env)) print(`${oneLine(tag)}\n`);
+}
+
+async function referrers(_: ImageStore, [text = '']: readonly string[]): Promise<void> {
+  const { findReferrers } = await import('../api/registry.ts');
+  for (const { digest, artifactType, mediaType, size: bytes } of await findReferrers(text, process.env)) print(`${oneLine(`${digest} ${artifactType ?? mediaType} ${bytes}`)}\n`);
 }
 
 function inspect(store: ImageStore, [name = '']: readonly string[]): void {

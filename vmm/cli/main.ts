@@ -17,6 +17,7 @@ Commands:
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   pull NAME          fetch an image from its registry
+  push IMAGE [NAME]  give a stored image to a registry
   login, logout      keep or forget a registry's login
   accel              say which accelerators work here, and why not
   completion SHELL   print what makes bash, zsh or fish complete command lines
@@ -42,6 +43,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
     case 'pull':
       return (await import('./pull.ts')).pullCommand(rest);
+    case 'push':
+      return (await import('./push.ts')).pushCommand(rest);
     case 'login':
       return (await import('./login.ts')).loginCommand(rest);
     case 'logout':
@@ -64,7 +67,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, push, login, logout, accel, completion, version' });
   }
 }
 

@@ -1,0 +1,42 @@
+import { VmmError } from '../api/errors.ts';
+import { hostFs, ImageStore } from '../api/images.ts';
+import { pushImage } from '../api/registry.ts';
+import { parseArgs } from './args.ts';
+import { HELP } from './common-options.ts';
+import { oneLine } from './describe.ts';
+import { helpText } from './help.ts';
+import { type Command, flag } from './options.ts';
+import { print, tell } from './output.ts';
+import { ProgressLine } from './progress.ts';
+
+const OPTIONS = { quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
+export const PUSH_COMMAND: Command<typeof OPTIONS> = {
+  name: 'push',
+  synopsis: '[OPTIONS] IMAGE [NAME]',
+  about: 'Gives a stored image to the registry of its name, or of NAME. Prints the name in full and the digest of the manifest there.',
+  options: OPTIONS,
+  examples: [
+    ['vmm push ghcr.io/owner/image:1', 'what the store has by this name'],
+    ['vmm push debian:12 localhost:5000/debian:12', 'under another name'],
+  ],
+};
+
+/** `vmm push`. */
+export async function pushCommand(argv: readonly string[]): Promise<number> {
+  const { options, operands } = parseArgs(argv, PUSH_COMMAND);
+  if (options.help) {
+    print(helpText(PUSH_COMMAND));
+    return 0;
+  }
+  const [image, target, ...more] = operands;
+  if (image === undefined || more.length > 0) throw new VmmError('USAGE', 'push takes an image and perhaps a name', { hint: 'see `vmm push --help`' });
+  const line = new ProgressLine(process.stderr);
+  const note = (text: string): void => {
+    line.clear();
+    if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);
+  };
+  const push = { note, ...(options.quiet ? {} : { progress: line.update }) };
+  const { name, digest } = await pushImage(new ImageStore(undefined, hostFs), image, target?.replace(/^docker:\/\//, ''), push).finally(() => line.clear());
+  print(`${name} ${digest}\n`);
+  return 0;
+}
