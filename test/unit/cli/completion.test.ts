@@ -33,7 +33,7 @@ async function complete(...words: string[]): Promise<string[]> {
 describe('candidates', () => {
   test.each([
     [['ru'], ['run']],
-    [['image', 'r'], ['rm']],
+    [['image', 'r'], ['referrers', 'rm']],
     [['boot', '--kern'], ['--kernel']],
     [['boot', '--kernel', ''], [':files']],
     [['run', '--accel', ''], ['auto', 'kvm', 'wasm']],
