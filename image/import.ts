@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { VmmError } from '../base/errors.ts';
+import { accountsOf } from './rootfs/accounts.ts';
 import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
 import { buildRootfs } from './rootfs/build.ts';
@@ -36,6 +37,9 @@ export interface ImportJob {
   identity(): Promise<string | undefined>;
 }
 
+/** What an import notes of its source beside the image itself. */
+type Origin = Pick<ImageRecord, 'config' | 'created' | 'aciManifest'>;
+
 export interface Imported {
   readonly record: ImageRecord;
   /** What it is called now. */
@@ -49,6 +53,7 @@ interface Draft {
   readonly record: Omit<ImageRecord, 'size'>;
   readonly names: readonly string[];
   readonly identity: string | undefined;
+  readonly accounts: ImageSource['accounts'];
 }
 
 /**
@@ -75,7 +80,7 @@ async function temporaryFolder(store: ImageStore): Promise<string> {
 async function importLayers(job: ImportJob, source: ImageSource): Promise<Imported> {
   const { store, intake } = job;
   const key = contentKey(source);
-  const drafted: Draft = { record: recordOf(source.id, key, job.text, source), names: source.names.filter(isImageName), identity: await job.identity() };
+  const drafted: Draft = { record: recordOf(source.id, key, job.text, source), names: source.names.filter(isImageName), identity: await job.identity(), accounts: source.accounts };
   const there = await changeStore(store, (change) => reuse(change, job, drafted));
   if (there !== undefined && (await keepsEnough(job, source, there.record))) return there;
   const manifest = intake === undefined || source.packed === undefined ? undefined : await keepImage(source, source.packed, intake);
@@ -121,23 +126,30 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   const id = `sha256:${sha256(host === undefined ? `${fingerprint} without attributes` : fingerprint)}`;
   const key = hexKey(id);
   // Nothing but a walk tells whether a directory has changed: it has no identity.
-  const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined };
+  const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined, accounts: undefined };
   const there = await changeStore(store, (change) => reuse(change, job, draft));
   if (there !== undefined) return there;
   const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false, ...progressOf(job) }).size);
   return { ...imported, notes: skippedNotes(skipped, skippedCount) };
 }
 
-function recordOf(id: string, rootfs: string, source: string, { config, created }: Pick<ImageRecord, 'config' | 'created'>): Draft['record'] {
-  return { version: RECORD_VERSION, id, rootfs, config, created, imported: new Date().toISOString(), source };
+function recordOf(id: string, rootfs: string, source: string, { config, created, aciManifest }: Origin): Draft['record'] {
+  return { version: RECORD_VERSION, id, rootfs, config, created, imported: new Date().toISOString(), source, ...(aciManifest === undefined ? {} : { aciManifest }) };
+}
+
+/** The record of a disk that is there. Throws IMAGE_NOT_FOUND when it is to run as the owner of a file that it has not. */
+function wholeRecord({ record, accounts }: Draft, disk: string, size: number): ImageRecord {
+  return accounts === undefined ? { ...record, size } : { ...record, size, config: { ...record.config, user: accountsOf(disk, accounts) } };
 }
 
 /** Takes the image as the store has it, or its disk with a record of its own. */
 function reuse(change: StoreChange, job: ImportJob, draft: Draft): Imported | undefined {
-  const known = job.store.get(draft.record.id);
+  const found = job.store.get(draft.record.id);
+  // An image that depends on others may have another disk by now.
+  const known = found?.rootfs === draft.record.rootfs ? found : undefined;
   const size = known?.size ?? change.wholeDisk(draft.record.rootfs);
   if (size === undefined) return undefined;
-  const record = known?.version === RECORD_VERSION ? known : { ...draft.record, size };
+  const record = known?.version === RECORD_VERSION ? known : wholeRecord(draft, job.store.rootfsPath(draft.record.rootfs), size);
   if (record !== known) change.put(record);
   return { ...named(change, job, draft, record), notes: [] };
 }
@@ -150,7 +162,7 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
     return await changeStore(job.store, (change) => {
       change.addDisk(draft.record.rootfs, file);
       job.intake?.commit(change);
-      const record = { ...draft.record, size };
+      const record = wholeRecord(draft, `/proc/self/fd/${file.fd}`, size);
       change.put(record);
       return named(change, job, draft, record);
     });
@@ -168,6 +180,7 @@ function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageR
 
 /** Images that differ in their configuration alone share a disk: it is keyed by the chain of layers, where that says all about it. */
 function contentKey(source: ImageSource): string {
+  if (source.content !== undefined) return hexKey(source.content);
   if (source.chainId === undefined || source.adjust !== undefined) return hexKey(source.id);
   return source.chainId === '' ? sha256('no layers') : hexKey(source.chainId);
 }

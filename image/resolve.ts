@@ -15,6 +15,8 @@ export interface ResolvedImage {
   /** Path of the EROFS file; it may be removed once it is open. */
   readonly rootfs: string;
   readonly config: ImageProcessConfig;
+  /** What the store knows of it. */
+  readonly record: ImageRecord;
 }
 
 /**
@@ -27,7 +29,7 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
   if (parsed.kind === 'path') refuseBoth(store, reference);
   const record = parsed.kind === 'name' ? await byName(store, parsed.name, options) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
   store.touch(record);
-  return { rootfs: store.rootfsPath(record.rootfs), config: record.config };
+  return { rootfs: store.rootfsPath(record.rootfs), config: record.config, record };
 }
 
 async function byName(store: ImageStore, name: string, options: ResolveOptions): Promise<ImageRecord> {
@@ -77,7 +79,7 @@ async function importParsed(
     ...(intake === undefined ? {} : { intake }),
     store,
     text,
-    open: (tempDir) => openSource(reference, tempDir),
+    open: (tempDir) => openSource(reference, tempDir, { dependencies: async (manifest, where) => (await import('./aci.ts')).aciHooks(store).dependencies(manifest, where) }),
     host: options.host,
     progress: options.progress,
     names: (own) => {

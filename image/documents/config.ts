@@ -8,6 +8,30 @@ export interface ImageProcessConfig {
   readonly stopSignal: string | undefined;
   /** Absolute paths that are to be writable directories, made where the image has none; the image's content there is kept. */
   readonly volumes: readonly string[];
+  /** What an ACI asks of its run beyond that. */
+  readonly isolation?: Isolation;
+}
+
+/** An appc app's isolators and groups, as a run heeds them. What is absent was not asked for. */
+export interface Isolation {
+  /** Capabilities that are kept, and no other: `CAP_KILL`. */
+  readonly retain?: readonly string[];
+  /** Capabilities of the default set that go. */
+  readonly remove?: readonly string[];
+  readonly noNewPrivileges?: boolean;
+  /** A profile's text as Docker takes it, or `unconfined`. */
+  readonly seccomp?: string;
+  /** Bytes. */
+  readonly memory?: number;
+  /** Thousandths of a CPU's time. */
+  readonly cpuMillis?: number;
+  /** As cgroup v1 counts them: 2 to 262144. */
+  readonly cpuShares?: number;
+  readonly oomScoreAdj?: number;
+  /** Supplementary groups by number. */
+  readonly groups?: readonly string[];
+  /** What nobody enforces here, a line each; a run tells of it. */
+  readonly ignored?: readonly string[];
 }
 
 /** An image without a configuration, such as a plain directory or tar archive. */

@@ -44,7 +44,15 @@ export class JsonObject {
 
   optionalBoolean(key: string): boolean | undefined {
     const value = this.#get(key);
-    if (value !== undefined && typeof value !== 'boolean') throw bad(this.#where, `${key} is neither true nor false`);
+    if (value !== undefined && typeof value !== 'boolean') throw bad(this.#where, `${key} is not true or false`);
+    return value;
+  }
+
+  /** A whole number, which may be negative. */
+  optionalInteger(key: string): number | undefined {
+    const value = this.#get(key);
+    if (value === undefined) return undefined;
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw bad(this.#where, `${key} is not a whole number`);
     return value;
   }
 

@@ -126,7 +126,7 @@ export class ErofsImage {
       .map(({ name, nid }) => ({ name, stat: this.#inode(nid).stat }));
   }
 
-  /** A file's bytes, for tests; throws IMAGE_LIMIT when it is larger than `maxBytes` (default 64 MiB). */
+  /** A file's bytes; throws IMAGE_LIMIT when it is larger than `maxBytes` (default 64 MiB). */
   readFile(path: string | { bytes: ByteString }, maxBytes = DEFAULT_MAX_FILE): Buffer {
     const inode = this.#existing(path, true);
     if (inode.stat.type !== 'file') throw new VmmError('IMAGE_NOT_FOUND', `${this.#name(path)} is no file but a ${inode.stat.type}`);

@@ -23,6 +23,8 @@ export interface LayerOptions {
   whiteouts?: boolean;
   /** Only what lies below this directory of the archive counts, and becomes the root ("rootfs" in an ACI). */
   prefix?: ByteString;
+  /** A lower layer's symbolic link gives way to whatever has its name on the way (appc); default: it is followed, unless this layer names a directory there (OCI). */
+  replaceLinks?: boolean;
   /** Keeps an entry; gets its path below the root, without a leading slash. */
   filter?: (path: ByteString) => boolean;
 }
@@ -111,6 +113,7 @@ class LayerApplier implements LayerHandler {
   readonly #limits: ImportLimits;
   readonly #whiteouts: boolean;
   readonly #prefix: ByteString[];
+  readonly #replaceLinks: boolean;
   readonly #filter: ((path: ByteString) => boolean) | undefined;
   readonly #notes: ImportNotes;
   readonly #accounts: Accounts;
@@ -139,6 +142,7 @@ class LayerApplier implements LayerHandler {
     this.#limits = limits;
     this.#whiteouts = options.whiteouts !== false;
     this.#prefix = splitPath(options.prefix ?? '', limits);
+    this.#replaceLinks = options.replaceLinks ?? false;
     this.#filter = options.filter;
     this.#notes = notes;
     this.#accounts = accounts;
@@ -336,7 +340,7 @@ class LayerApplier implements LayerHandler {
   /** True for what a lower layer put in the place of a directory of this one. */
   #givesWay(dir: DirNode, name: ByteString, child: TreeNode, parts: readonly ByteString[], taken: number): boolean {
     if (this.#placed.get(dir)?.has(name) === true) return false;
-    return child.type !== 'symlink' || this.#directories.has(parts.slice(0, taken).join('/'));
+    return child.type !== 'symlink' || this.#replaceLinks || this.#directories.has(parts.slice(0, taken).join('/'));
   }
 
   #whiteout(entry: TarEntry, path: ByteString[], name: ByteString): void {

@@ -1,6 +1,11 @@
+import { createHash } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
-import type { ImageProcessConfig } from '../documents/config.ts';
-import { JsonObject } from '../documents/json.ts';
+import { Context } from '../appc/schema/context.ts';
+import { type ImageManifest, parseImageManifest } from '../appc/schema/image-manifest.ts';
+import { isolationOf } from '../appc/schema/isolation.ts';
+import { MACHINE, labelValue } from '../appc/schema/labels.ts';
+import { EMPTY_CONFIG, type ImageProcessConfig } from '../documents/config.ts';
+import type { LayerSource } from '../rootfs/build.ts';
 import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import { type ByteString, byteString } from '../tree/names.ts';
 import type { DirNode } from '../tree/node.ts';
@@ -11,66 +16,89 @@ import type { ImageSource } from './source.ts';
 
 const ROOTFS = 'rootfs';
 
+/** What an ACI is laid upon: its dependencies, each rendered. */
+export interface Below {
+  readonly layers: readonly LayerSource[];
+  /** Names their content: that of an image with dependencies is more than its own id says. */
+  readonly key: string;
+  close(): void;
+}
+
+/** What whoever opens an ACI does for it. Without it an ACI with dependencies is refused. */
+export interface AciHooks {
+  /** `where` is what messages call the image. */
+  dependencies(manifest: ImageManifest, where: string): Promise<Below>;
+}
+
 /** True when the archive looks like an ACI: a root file system may have a file `manifest` too. */
 export function isAci(archive: Archive): boolean {
   return archive.has('manifest') && archive.hasTop(ROOTFS);
 }
 
-/** An application container image (appc spec 0.8.11, "App Container Image"): `manifest` and `rootfs/` in one tar. Throws IMAGE_BAD, IMAGE_PLATFORM, IMAGE_UNSUPPORTED. */
-export function aciArchive(archive: Archive): ImageSource {
-  if (!archive.hasTop(ROOTFS)) throw new VmmError('IMAGE_BAD', `${archive.name}: no rootfs in it`, { hint: 'the archive is not an ACI' });
-  const manifest = JsonObject.parse(archive.read('manifest'), `${archive.name}: manifest`);
-  const kind = manifest.string('acKind');
-  if (kind !== 'ImageManifest') throw new VmmError('IMAGE_BAD', `${archive.name}: acKind is ${JSON.stringify(kind.slice(0, 40))}, not ImageManifest`, { hint: 'the archive is not an ACI' });
-  const name = manifest.string('name');
-  const labels = new Map(manifest.objects('labels').map((label) => [label.string('name'), label.string('value')]));
-  const os = labels.get('os') ?? 'linux';
-  const arch = labels.get('arch') ?? 'amd64';
-  if (os !== 'linux' || arch !== 'amd64') throw new VmmError('IMAGE_PLATFORM', `${archive.name}: made for ${os}/${arch}`, { hint: 'the machine is linux/amd64' });
-  const dependencies = manifest.objects('dependencies');
-  if (dependencies.length > 0) {
-    throw new VmmError('IMAGE_UNSUPPORTED', `${archive.name}: depends on ${dependencies.map((d) => d.optionalString('imageName') ?? '?').slice(0, 10).join(', ')}`, { hint: 'give an image without dependencies' });
-  }
-  const app = manifest.object('app');
-  const version = labels.get('version');
+/** An application container image (appc spec 0.8.11, "App Container Image"): `manifest` and `rootfs/` in one tar. Throws ACI_*, IMAGE_*. */
+export async function aciArchive(archive: Archive, hooks: AciHooks | undefined): Promise<ImageSource> {
+  if (!archive.hasTop(ROOTFS)) throw new VmmError('ACI_LAYOUT', `${archive.name}: no rootfs in it`, { hint: 'the archive is not an ACI' });
+  const bytes = archive.read('manifest');
+  const manifest = parseImageManifest(bytes, new Context(`${archive.name}: manifest`, { keepUnknownIsolators: true }));
+  checkPlatform(manifest, archive.name);
+  const below = manifest.dependencies.length === 0 ? undefined : await dependencies(manifest, archive.name, hooks);
+  const version = labelValue(manifest.labels, 'version');
   const id = `sha512:${archive.sha512()}`;
-  const whitelist = manifest.strings('pathWhitelist');
+  const { app, pathWhitelist } = manifest;
   return {
     id,
-    names: [version === undefined ? name : `${name}:${version}`],
-    created: manifest.objects('annotations').find((a) => a.string('name') === 'created')?.string('value'),
-    config: appConfig(app, archive.name),
+    names: [version === undefined ? manifest.name : `${manifest.name}:${version}`],
+    created: labelValue(manifest.annotations, 'created'),
+    config: appConfig(manifest, archive.name),
+    aciManifest: Buffer.from(bytes).toString('utf8'),
     chainId: undefined,
     layers: [
+      ...(below?.layers ?? []),
       {
         name: archive.name,
         data: archive.whole(),
         digest: id, // what is built is what was hashed
         whiteouts: false,
+        replaceLinks: true,
         prefix: byteString(ROOTFS),
       },
     ],
-    ...(whitelist.length === 0 ? {} : { adjust: (tree) => keepOnly(tree, whitelist) }),
-    close: () => archive.close(),
+    ...(below === undefined ? {} : { content: `sha256:${createHash('sha256').update(`${id} ${below.key}`).digest('hex')}` }),
+    ...(app !== undefined && [app.user, app.group].some((name) => /^(\/|\d+$)/.test(name)) ? { accounts: { user: app.user, group: app.group } } : {}),
+    ...(pathWhitelist.length === 0 ? {} : { adjust: (tree) => keepOnly(tree, pathWhitelist) }),
+    close: () => {
+      below?.close();
+      archive.close();
+    },
   };
 }
 
-function appConfig(app: JsonObject | undefined, where: string): ImageProcessConfig {
-  if (app === undefined) return { entrypoint: [], cmd: [], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: [] };
-  const user = app.string('user');
-  const group = app.string('group');
-  if (user.startsWith('/') || group.startsWith('/')) {
-    throw new VmmError('IMAGE_UNSUPPORTED', `${where}: user ${user} and group ${group} are taken from a file's owner`, { hint: 'rebuild it with names or numbers' });
+function checkPlatform({ labels }: ImageManifest, where: string): void {
+  const os = labelValue(labels, 'os') ?? MACHINE.os;
+  const arch = labelValue(labels, 'arch') ?? MACHINE.arch;
+  if (os !== MACHINE.os || arch !== MACHINE.arch) throw new VmmError('IMAGE_PLATFORM', `${where}: made for ${os}/${arch}`, { hint: `the machine is ${MACHINE.os}/${MACHINE.arch}` });
+}
+
+async function dependencies(manifest: ImageManifest, where: string, hooks: AciHooks | undefined): Promise<Below> {
+  if (hooks !== undefined) return hooks.dependencies(manifest, where);
+  const names = manifest.dependencies.map(({ imageName }) => imageName);
+  throw new VmmError('IMAGE_UNSUPPORTED', `${where}: depends on ${names.slice(0, 10).join(', ')}`, { hint: 'give an image without dependencies' });
+}
+
+function appConfig({ app }: ImageManifest, where: string): ImageProcessConfig {
+  if (app === undefined) return EMPTY_CONFIG;
+  for (const name of [app.user, app.group]) {
+    if (name.includes(':') && !name.startsWith('/')) throw new VmmError('IMAGE_UNSUPPORTED', `${where}: ${JSON.stringify(name.slice(0, 100))} is no user or group`, { hint: 'give names or numbers' });
   }
+  const isolation = isolationOf(app);
   return checkProcess(
     {
-      entrypoint: [],
-      cmd: app.strings('exec'),
-      env: app.objects('environment').map((v) => `${v.string('name')}=${v.string('value')}`),
-      workingDir: app.optionalString('workingDirectory') ?? '',
-      user: `${user}:${group}`,
-      stopSignal: undefined,
-      volumes: [],
+      ...EMPTY_CONFIG,
+      cmd: app.exec,
+      env: app.environment.map(({ name, value }) => `${name}=${value}`),
+      workingDir: app.workingDirectory ?? '',
+      user: `${app.user}:${app.group}`,
+      ...(isolation === undefined ? {} : { isolation }),
     },
     where,
   );
@@ -78,6 +106,8 @@ function appConfig(app: JsonObject | undefined, where: string): ImageProcessConf
 
 /** What a path whitelist keeps: the paths that it names, and the directories on the way to them. */
 interface Kept {
+  /** It is named itself: what is only on the way has to be a directory. */
+  named: boolean;
   readonly children: Map<ByteString, Kept>;
 }
 
@@ -86,21 +116,22 @@ interface Kept {
  * that goes may be the first name of a hard link that stays.
  */
 function keepOnly(tree: DirNode, whitelist: readonly string[]): void {
-  const root: Kept = { children: new Map() };
+  const root: Kept = { named: true, children: new Map() };
   for (const path of whitelist) {
     let at = root;
     for (const part of splitPath(byteString(path), DEFAULT_LIMITS)) {
-      const next = at.children.get(part) ?? { children: new Map() };
+      const next = at.children.get(part) ?? { named: false, children: new Map() };
       at.children.set(part, next);
       at = next;
     }
+    at.named = true;
   }
   const todo: [DirNode, Kept][] = [[tree, root]];
   for (let pair = todo.pop(); pair !== undefined; pair = todo.pop()) {
     const [dir, kept] = pair;
     for (const [name, child] of [...dir.children]) {
       const below = kept.children.get(name);
-      if (below === undefined) dir.children.delete(name);
+      if (below === undefined || (child.type !== 'dir' && !below.named)) dir.children.delete(name);
       else if (child.type === 'dir') todo.push([child, below]);
     }
   }

@@ -94,6 +94,11 @@ export class Archive {
     return { path: this.#path };
   }
 
+  /** The open file without its compression; it is closed with the archive. */
+  get fd(): number {
+    return this.#fd;
+  }
+
   /** SHA-512 of the decompressed archive, hexadecimal: an ACI's image ID (appc spec, "Image ID"). */
   sha512(): string {
     const hash = createHash('sha512');

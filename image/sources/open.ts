@@ -5,7 +5,7 @@ import { VmmError } from '../../base/errors.ts';
 import { EMPTY_CONFIG } from '../documents/config.ts';
 import { isElfHead, readHead } from './magic.ts';
 import type { PathReference } from './reference.ts';
-import { aciArchive, isAci } from './aci.ts';
+import { type AciHooks, aciArchive, isAci } from './aci.ts';
 import { Archive } from './archive.ts';
 import { dockerArchive, isDockerArchive } from './docker.ts';
 import { isOciLayout, isSkopeoDir, ociArchive, ociDirectory, skopeoDirectory } from './oci.ts';
@@ -26,8 +26,8 @@ function statImage(path: string): BigIntStats {
   }
 }
 
-/** Opens what a reference names; a plain path is recognised by its content. Throws IMAGE_*. */
-export async function openSource(reference: PathReference, tempDir: string): Promise<ImageSource | DirectorySource> {
+/** Opens what a reference names; a plain path is recognised by its content. Throws IMAGE_*, ACI_*. */
+export async function openSource(reference: PathReference, tempDir: string, hooks?: AciHooks): Promise<ImageSource | DirectorySource> {
   const path = resolve(reference.path);
   const stat = statImage(path);
   switch (reference.kind) {
@@ -47,10 +47,10 @@ export async function openSource(reference: PathReference, tempDir: string): Pro
   if (!stat.isFile()) throw new VmmError('IMAGE_OPEN', `image ${reference.path} is neither a file nor a directory`, { hint: 'give an archive or a directory' });
   if (stat.size === 0n) throw new VmmError('IMAGE_BAD', `image ${reference.path} is empty`, { hint: 'give a tar archive' });
   if (isElfHead(readHead(path))) throw new VmmError('IMAGE_BAD', `${reference.path} is a program, not an image`, { hint: 'boot kernels with `vmm boot --kernel`' });
-  return openArchive(path, reference, tempDir);
+  return openArchive(path, reference, tempDir, hooks);
 }
 
-async function openArchive(path: string, reference: PathReference, tempDir: string): Promise<ImageSource> {
+async function openArchive(path: string, reference: PathReference, tempDir: string, hooks: AciHooks | undefined): Promise<ImageSource> {
   const archive = await Archive.open(path, tempDir);
   try {
     const tag = 'tag' in reference ? reference.tag : undefined;
@@ -60,12 +60,12 @@ async function openArchive(path: string, reference: PathReference, tempDir: stri
       case 'docker-archive':
         return dockerArchive(archive, tag);
       case 'aci':
-        return aciArchive(archive);
+        return await aciArchive(archive, hooks);
       default:
         // Archives of newer `docker save`s are OCI layouts too; manifest.json has the names.
         if (isDockerArchive(archive)) return dockerArchive(archive, undefined);
         if (archive.has('index.json') && archive.has('oci-layout')) return ociArchive(archive, undefined);
-        if (isAci(archive)) return aciArchive(archive);
+        if (isAci(archive)) return await aciArchive(archive, hooks);
         return plainTar(archive);
     }
   } catch (error) {

@@ -20,6 +20,12 @@ export interface ImageSource {
   readonly adjust?: (tree: DirNode) => void;
   /** As registries have it, where it came in such a form. */
   readonly packed?: PackedImage;
+  /** What the disk is made of, where that is more than the image's id says: as a digest. */
+  readonly content?: string;
+  /** An ACI's manifest, as it stands in it. */
+  readonly aciManifest?: string;
+  /** User and group as appc names them, which the finished disk turns into numbers: a file's owner, by its path, or digits that may be a name. */
+  readonly accounts?: { readonly user: string; readonly group: string };
   /** Frees what reading the layers needs. */
   close(): void | Promise<void>;
 }

@@ -1,14 +1,14 @@
-import type { ImageProcessConfig } from '../documents/config.ts';
+import type { ImageProcessConfig, Isolation } from '../documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { JsonObject } from '../documents/json.ts';
 
 /** Of what is written now; older ones are read. */
-export const RECORD_VERSION = 2;
+export const RECORD_VERSION = 3;
 
 /** What the store knows of one image; `images/HEX.json`. */
 export interface ImageRecord {
-  /** 1: its configuration has no volumes yet, whatever the image says. */
-  readonly version: 1 | typeof RECORD_VERSION;
+  /** 1: its configuration has no volumes yet, whatever the image says; before 3: an ACI's manifest and isolators are missing. */
+  readonly version: 1 | 2 | typeof RECORD_VERSION;
   /** `sha256:HEX` or `sha512:HEX`. */
   readonly id: string;
   /** File name of its disk in rootfs/, without `.erofs`. */
@@ -25,6 +25,8 @@ export interface ImageRecord {
   readonly imported: string;
   /** What it was imported from, as the user wrote it. */
   readonly source: string;
+  /** An ACI's manifest, as it stands in it. */
+  readonly aciManifest?: string;
 }
 
 const DIGEST = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
@@ -38,8 +40,11 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
   if (!DIGEST.test(id) || !/^[0-9a-f]{64}$/.test(rootfs)) throw new VmmError('IMAGE_BAD', `${where} names no image`, { hint: 'import it again' });
   const manifest = record.optionalString('manifest');
   if (manifest !== undefined && !DIGEST.test(manifest)) throw new VmmError('IMAGE_BAD', `${where} names no manifest`, { hint: 'import it again' });
+  const version = record.optionalNumber('version');
+  const isolation = config?.object('isolation');
+  const aciManifest = record.optionalString('aciManifest');
   return {
-    version: record.optionalNumber('version') === 1 ? 1 : RECORD_VERSION,
+    version: version === 1 || version === 2 ? version : RECORD_VERSION,
     id,
     rootfs,
     size: record.optionalNumber('size') ?? 0,
@@ -51,10 +56,28 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       user: config?.optionalString('user') ?? '',
       stopSignal: config?.optionalString('stopSignal'),
       volumes: config?.strings('volumes') ?? [],
+      ...(isolation === undefined ? {} : { isolation: parseIsolation(isolation) }),
     },
     created: record.optionalString('created'),
     ...(manifest === undefined ? {} : { manifest, packed: record.optionalBoolean('packed') ?? false }),
     imported: record.string('imported'),
     source: record.string('source'),
+    ...(aciManifest === undefined ? {} : { aciManifest }),
   };
+}
+
+function parseIsolation(fields: JsonObject): Isolation {
+  const found = {
+    ...(fields.has('retain') ? { retain: fields.strings('retain') } : {}),
+    ...(fields.has('remove') ? { remove: fields.strings('remove') } : {}),
+    noNewPrivileges: fields.optionalBoolean('noNewPrivileges'),
+    seccomp: fields.optionalString('seccomp'),
+    memory: fields.optionalNumber('memory'),
+    cpuMillis: fields.optionalNumber('cpuMillis'),
+    cpuShares: fields.optionalNumber('cpuShares'),
+    oomScoreAdj: fields.optionalInteger('oomScoreAdj'),
+    ...(fields.has('groups') ? { groups: fields.strings('groups') } : {}),
+    ...(fields.has('ignored') ? { ignored: fields.strings('ignored') } : {}),
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)) as Isolation;
 }

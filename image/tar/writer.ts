@@ -50,7 +50,11 @@ function* fileEntry(path: ByteString, node: TreeNode, content: FileContent): Gen
     yield* range(content, 0, content.size);
     yield padding(content.size);
   } else {
-    const numbers = [content.extents.length, ...content.extents.flatMap((e) => [e.fileOffset, e.length])];
+    const ranges = content.extents.map(({ fileOffset, length }) => [fileOffset, length]);
+    const last = content.extents.at(-1);
+    // GNU tar ends a file where its map does, whatever size it is said to have.
+    if (last === undefined || last.fileOffset + last.length < content.size) ranges.push([content.size, 0]);
+    const numbers = [ranges.length, ...ranges.flat()];
     const text = `${numbers.join('\n')}\n`;
     const map = Buffer.alloc(Math.ceil(text.length / BLOCK) * BLOCK);
     map.write(text, 'latin1');

@@ -6,6 +6,7 @@ export type { Capabilities, ContainerSpec, DeviceNode, Mount, NamespaceName, Pro
 export type { Stream } from '../agent/transport.ts';
 export { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 export { containerEnvironment } from '../container/env.ts';
+export { imageCpus, imageMemory } from '../container/isolation.ts';
 export { parseUlimit, type Rlimit } from '../container/limits.ts';
 export { type ContainerOptions, processArguments, randomId, type TmpfsMount } from '../container/options.ts';
 export { type ContainerIo, type ContainerMachine, type ContainerResult, ContainerRun } from '../container/run.ts';

@@ -76,7 +76,7 @@ async function anyCandidates(words: readonly string[]): Promise<string[]> {
   const commands = await commandTables();
   const names = commands.map(({ name }) => name.split(' '));
   const [first = '', second = ''] = words;
-  if (words.length < 2) return commands.flatMap(({ name, about }) => (name.includes(' ') ? [] : [`${name}\t${about}`])).concat('image\tthe local store of images', 'version\tthe version', 'help\tthe commands');
+  if (words.length < 2) return commands.flatMap(({ name, about }) => (name.includes(' ') ? [] : [`${name}\t${about}`])).concat('image\tthe local store of images', 'aci\tapp container images', 'version\tthe version', 'help\tthe commands');
   const below = names.filter(([group, sub]) => group === first && sub !== undefined);
   if (below.length > 0 && words.length === 2) return below.map(([, sub]) => `${sub}\t`);
   const command = commands.find(({ name }) => name === first || name === `${first} ${second}`);
@@ -124,6 +124,7 @@ function valuesOf({ value = '', help }: Option<unknown>, prefix: string): string
 }
 
 function operandsOf({ name }: Command, operands: number): string[] {
+  if (name.startsWith('aci ')) return [FILES];
   if (!/^(run|image (rm|inspect|import))$/.test(name)) return [];
   const files = name === 'run' || (name === 'image import' && operands === 0) ? [FILES] : [];
   return [...imageNames().map((image) => `${image}\timage`), ...files];

@@ -18,6 +18,7 @@ Commands:
   image              list, import, inspect and remove stored images
   pull NAME          fetch an image from its registry
   push IMAGE [NAME]  give a stored image to a registry
+  aci                make, check and change app container images (appc)
   login, logout      keep or forget a registry's login
   accel              say which accelerators work here, and why not
   completion SHELL   print what makes bash, zsh or fish complete command lines
@@ -45,6 +46,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./pull.ts')).pullCommand(rest);
     case 'push':
       return (await import('./push.ts')).pushCommand(rest);
+    case 'aci':
+      return (await import('./aci.ts')).aciCommand(rest);
     case 'login':
       return (await import('./login.ts')).loginCommand(rest);
     case 'logout':
@@ -67,7 +70,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, push, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, push, aci, login, logout, accel, completion, version' });
   }
 }
 

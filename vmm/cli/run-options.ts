@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { capabilitySet, containerEnvironment, type ContainerOptions, parseDevice, parseSecurityOptions, parseUlimit, randomId, signalNumber, type SystemdMode, type TmpfsMount } from '../api/containers.ts';
+import { capabilitySet, containerEnvironment, type ContainerOptions, imageCpus, imageMemory, parseDevice, parseSecurityOptions, parseUlimit, randomId, signalNumber, type SystemdMode, type TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import type { ImageProcessConfig } from '../api/images.ts';
 import { refuseLostVariable } from './bytes.ts';
@@ -8,7 +8,7 @@ import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL } from './pull-options.ts';
-import { parseCpuShare, parseMemory, parseSize } from './sizes.ts';
+import { MIB, parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
 /** The empty file system that a scratch disk begins with is as large; init only grows it. */
@@ -107,7 +107,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     readOnly: options.readOnly,
     tmpfs: options.tmpfs,
     rlimits: options.ulimit,
-    capabilities: capabilitySet(options.privileged ? ['ALL'] : options.capAdd, options.capDrop),
+    capabilities: capabilitySet(options.privileged ? ['ALL'] : options.capAdd, options.capDrop, image.isolation),
     security: { ...parseSecurityOptions(options.securityOpt), privileged: options.privileged, devices: options.device },
     systemd: options.systemd,
     cgroupns: options.cgroupns,
@@ -115,9 +115,19 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     interactive: options.interactive,
     tty: options.tty,
     stopSignal: options.stopSignal,
-    cpuQuota: options.cpus?.quota,
+    // What the user says counts before the image's limits.
+    cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
+    memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
   };
+}
+
+/** The options with what the image's limits say of the machine's size, where the user says nothing. */
+export function sizedFor(image: ImageProcessConfig, options: RunOptions): RunOptions {
+  const vcpus = imageCpus(image);
+  const memory = options.memory ?? imageMemory(image);
+  const cpus = options.cpus ?? (vcpus === undefined ? undefined : { vcpus, quota: undefined });
+  return { ...options, memory, cpus };
 }
 
 /** A variable of our own environment. Throws USAGE when Node has lost its bytes. */

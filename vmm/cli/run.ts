@@ -17,7 +17,7 @@ import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { report } from './report.ts';
-import { containerOptions, detachKeysOf, RUN, type RunOptions } from './run-options.ts';
+import { containerOptions, detachKeysOf, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
 import * as STATUS from './status.ts';
@@ -53,13 +53,15 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   };
   const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
-  const run = await makeRun({ options, session, counted, image, gdb, timeline }, containerOptions(options, image.config, command, counted?.id));
+  for (const line of image.config.isolation?.ignored ?? []) session.note(line);
+  const sized = sizedFor(image.config, options);
+  const run = await makeRun({ options: sized, session, counted, image, gdb, timeline }, containerOptions(options, image.config, command, counted?.id));
   connect(session, run, counted, options);
   const result = await runToEnd(session, run, counted);
   if (options.timeline) tell(timeline.text());
   const stopped = result.kind === 'machine' && result.result.kind === 'stopped';
   counted?.finish(run.machine.counted, !stopped && gdb === undefined);
-  return session.status(result.kind !== 'exited') ?? statusOf(result, run.space, options);
+  return session.status(result.kind !== 'exited') ?? statusOf(result, run.space, sized);
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */

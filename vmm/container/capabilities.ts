@@ -1,4 +1,5 @@
 import { VmmError } from '../../base/errors.ts';
+import type { Isolation } from '../../image/documents/config.ts';
 
 /** Linux capability numbers (linux/capability.h), in order. */
 export const CAPABILITIES = [
@@ -25,10 +26,11 @@ function capabilityBit(name: string, option: string): bigint {
   return 1n << BigInt(index);
 }
 
-/** The capability set of a container as Docker computes it: ALL in --cap-add or --cap-drop first, then single names. */
-export function capabilitySet(add: readonly string[], drop: readonly string[]): bigint {
+/** The capability set of a container as Docker computes it: ALL in --cap-add or --cap-drop first, then single names. An ACI may have another set to begin with. */
+export function capabilitySet(add: readonly string[], drop: readonly string[], image: Isolation = {}): bigint {
   const isAll = (name: string): boolean => name.toUpperCase() === 'ALL';
-  let set = DOCKER_DEFAULT.reduce((bits, name) => bits | capabilityBit(name, 'default'), 0n);
+  const union = (names: readonly string[], option: string): bigint => names.reduce((bits, name) => bits | capabilityBit(name, option), 0n);
+  let set = union(image.retain ?? DOCKER_DEFAULT, 'capabilities that the image retains') & ~union(image.remove ?? [], 'capabilities that the image removes');
   if (add.some(isAll)) set = ALL;
   if (drop.some(isAll)) set = 0n;
   for (const name of add) if (!isAll(name)) set |= capabilityBit(name, '--cap-add');

@@ -6,6 +6,7 @@ import { containerEnvironment } from './env.ts';
 import type { Rlimit } from './limits.ts';
 import type { Security } from './security.ts';
 import { signalNumber } from './signals.ts';
+import { imageQuota, imageSecurity } from './isolation.ts';
 import { isSystemd, SYSTEMD_STOP_SIGNAL, type SystemdMode } from './systemd.ts';
 
 export interface TmpfsMount {
@@ -45,12 +46,14 @@ export interface ContainerOptions {
   readonly stopSignal?: number | undefined;
   /** cpu.max as a fraction of one CPU's time, when `--cpus` was not whole. */
   readonly cpuQuota?: number | undefined;
+  /** Bytes that the container's processes may have together; the image's. */
+  readonly memoryLimit?: number | undefined;
   /** Where changes are kept: a scratch disk of so many bytes, or guest memory. The largest disk that the host has room for when not given. */
   readonly scratch?: number | 'tmpfs' | undefined;
 }
 
 /** What has no default stays undefined. */
-type Optional = 'entrypoint' | 'workdir' | 'user' | 'cpuQuota' | 'scratch';
+type Optional = 'entrypoint' | 'workdir' | 'user' | 'cpuQuota' | 'memoryLimit' | 'scratch';
 export type WholeOptions = { readonly [K in keyof ContainerOptions]-?: K extends Optional ? ContainerOptions[K] : NonNullable<ContainerOptions[K]> };
 
 /** The same with every default in its place. Throws USAGE for an image's stop signal that does not exist. */
@@ -69,15 +72,16 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     readOnly: options.readOnly ?? false,
     tmpfs: options.tmpfs ?? [],
     rlimits: options.rlimits ?? [],
-    capabilities: options.capabilities ?? capabilitySet([], []),
-    security: options.security ?? {},
+    capabilities: options.capabilities ?? capabilitySet([], [], image.isolation),
+    security: { ...(options.security?.privileged === true ? {} : imageSecurity(image)), ...options.security },
     systemd,
     cgroupns: options.cgroupns ?? 'private',
     init: options.init ?? false,
     interactive: options.interactive ?? false,
     tty,
     stopSignal: options.stopSignal ?? stopSignalOf(image, isSystemd(systemd, processArguments(image, options.entrypoint, options.command ?? []))),
-    cpuQuota: options.cpuQuota,
+    cpuQuota: options.cpuQuota ?? imageQuota(image),
+    memoryLimit: options.memoryLimit ?? image.isolation?.memory,
     scratch: options.scratch,
   };
 }

@@ -40,7 +40,7 @@ export class ContainerRun {
   readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
 
   /** Opens the image and the scratch disk. Throws VmmError. */
-  constructor(image: ResolvedImage, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
+  constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
     const whole = withDefaults(options, image.config);
     const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
     const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);

@@ -1,6 +1,7 @@
 import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
+import { cpuWeight } from './isolation.ts';
 import { processArguments, type WholeOptions } from './options.ts';
 import { securitySpec, writableMounts } from './security.ts';
 import { isSystemd, SYSTEMD_CGROUP, systemdEnvironment, systemdMounts } from './systemd.ts';
@@ -48,6 +49,7 @@ export function containerSpec({ image, options, size, scratch }: SpecInput): Con
     throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
   }
   const { capabilities: caps, security } = options;
+  const { isolation = {} } = image;
   const user = options.user ?? image.user;
   const root = isRoot(user);
   const workdir = options.workdir ?? image.workingDir;
@@ -77,6 +79,8 @@ export function containerSpec({ image, options, size, scratch }: SpecInput): Con
     sysctls: SYSCTLS,
     cgroup: [
       ...(options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`]),
+      ...(options.memoryLimit === undefined ? [] : [`memory.max=${options.memoryLimit}`]),
+      ...(isolation.cpuShares === undefined ? [] : [`cpu.weight=${cpuWeight(isolation.cpuShares)}`]),
       ...(systemd || security.privileged === true ? SYSTEMD_CGROUP : []),
     ],
     ...(options.cgroupns === 'host' ? { namespaces: { cgroup: 'vm' as const } } : {}),
@@ -84,6 +88,8 @@ export function containerSpec({ image, options, size, scratch }: SpecInput): Con
     stopSignal: options.stopSignal,
   };
   if (user !== '') spec.user = user;
+  if (isolation.groups !== undefined) spec.groups = isolation.groups;
+  if (isolation.oomScoreAdj !== undefined) spec.oomScoreAdj = isolation.oomScoreAdj;
   if (options.tty && size !== undefined) spec.size = size;
   return spec;
 }

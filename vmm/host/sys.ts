@@ -44,7 +44,8 @@ const c = declareLazily<{
   dlsym(handle: bigint, name: string): bigint;
   llistxattr(path: Buffer, list: Buffer, size: number): number;
   lgetxattr(path: Buffer, name: Buffer, value: Buffer, size: number): number;
-  lsetxattr(path: string, name: string, value: Buffer, size: number, flags: number): number;
+  lsetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array | null, size: number, flags: number): number;
+  mknod(path: Uint8Array, mode: number, device: bigint): number;
 }>({
   open: 'int open(const char *, int, int)',
   close: 'int close(int)',
@@ -77,7 +78,8 @@ const c = declareLazily<{
   dlsym: 'uintptr_t dlsym(uintptr_t, const char *)',
   llistxattr: 'intptr_t llistxattr(const void *, void *, size_t)',
   lgetxattr: 'intptr_t lgetxattr(const void *, const void *, void *, size_t)',
-  lsetxattr: 'int lsetxattr(const char *, const char *, void *, size_t, int)',
+  lsetxattr: 'int lsetxattr(const void *, const void *, const void *, size_t, int)',
+  mknod: 'int mknod(const void *, unsigned int, uint64_t)',
 });
 
 function failed(call: string, args: readonly unknown[]): HostCallError {
@@ -306,9 +308,18 @@ function sized(call: (buffer: Uint8Array | null) => number, name: string, path: 
   }
 }
 
-/** For tests: writes what `getXattrs` reads. */
-export function setXattr(path: string, name: string, value: Uint8Array): void {
-  check(c.lsetxattr(path, name, value.length > 0 ? value : null, value.length, 0), 'lsetxattr', [path, name]);
+/** Writes what `readXattrs` reads; a symbolic link is not followed. */
+export function setXattr(path: string | Uint8Array, name: string, value: Uint8Array): void {
+  const shown = typeof path === 'string' ? path : Buffer.from(path).toString();
+  check(c.lsetxattr(cString(path), cString(Buffer.from(name, 'latin1')), value.length > 0 ? value : null, value.length, 0), 'lsetxattr', [shown, name]);
+}
+
+/** Makes a device's node or a FIFO: `mode` has the type in it. */
+export function makeNode(path: Uint8Array, mode: number, major: number, minor: number): void {
+  const [a, b] = [BigInt(major), BigInt(minor)];
+  // <sys/sysmacros.h>, gnu_dev_makedev
+  const device = ((a & 0xfffn) << 8n) | ((a & ~0xfffn) << 32n) | (b & 0xffn) | ((b & ~0xffn) << 12n);
+  check(c.mknod(cString(path), mode, device), 'mknod', [Buffer.from(path).toString(), mode]);
 }
 
 // ---- signals and threads ----------------------------------------------------------------------------------------
