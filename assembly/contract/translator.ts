@@ -14,6 +14,12 @@ export const FLAG_OVER: u32 = 0x100;
 export const FLAG_OVER_CF: u32 = 9; // shift counts
 export const FLAG_OVER_OF: u32 = 10;
 
+// assembly/cpu/fp/
+export const CR4_OSFXSR: u32 = 0x200;
+/** Rounding bits, PM and PE of MXCSR, and what they are where results may be the host's. */
+export const MX_FAST_MASK: u32 = 0x7020;
+export const MX_FAST: u32 = 0x1020;
+
 // assembly/cpu/vcpu/modes.ts
 export const MODE_64: u32 = 2; // 64-bit mode; neither bit: 16-bit code
 export const MODE_STEP: u32 = 64; // blocks of one instruction: single step, breakpoints, exact budgets, interrupt shadows

@@ -1,6 +1,6 @@
 /**
  * Time of the software CPU over that of QEMU's TCG: the same guest, the same programs, in turns.
- * `node bench/cpu/measure.ts [--runs 5] [--limits] [--save]`
+ * `node bench/cpu/measure.ts [--runs 5] [--jit on|off] [--limits] [--save]`
  * The time of a program is the CPU time of the emulator's process between the guest's two lines on its serial port, so that other work on the
  * machine weighs little. QEMU has the CPU that vmm offers: qemu64 without SSE3 and CMPXCHG16B. Needs gcc and qemu-system-x86.
  */
@@ -12,12 +12,12 @@ import { APART, bootOptions, buildPrograms, checkSame, runPrograms } from './pro
 
 const LIMITS: Readonly<Record<string, Target>> = { 'SSE2 copy of 4 KiB': { atMost: 6 }, [APART]: { atMost: 0.2 } };
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, limits: { type: 'boolean' }, save: { type: 'boolean' } } });
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, limits: { type: 'boolean' }, save: { type: 'boolean' }, jit: { type: 'string' } } });
 
 const elf = buildPrograms();
 const qemu = ['qemu-system-x86_64', '-accel', 'tcg', '-M', 'pc', '-cpu', 'qemu64,-pni,-cx16', '-m', '64', '-nodefaults', '-display', 'none',
   '-serial', 'stdio', '-no-reboot', '-device', 'isa-debug-exit,iobase=0xf4', '-kernel', elf];
-const vmm = [process.execPath, '--', join(ROOT, 'bin', 'vmm.js'), ...bootOptions(elf)];
+const vmm = [process.execPath, '--', join(ROOT, 'bin', 'vmm.js'), ...bootOptions(elf), ...(values.jit === undefined ? [] : ['--jit', values.jit])];
 const times = await inTurns({ qemu: () => runPrograms(qemu), vmm: () => runPrograms(vmm) }, { rounds: Number(values.runs), warmUp: 0 });
 for (const programs of [...times.qemu, ...times.vmm]) checkSame(programs, times.qemu[0]!);
 

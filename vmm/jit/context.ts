@@ -1,10 +1,9 @@
 /** What the parts of the emitter share while one region is written: the code, the place in it, what is known there, and access to registers. */
 import { REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
-import { Code, F64, I32, I64, MEM, OP, V128 } from './code.ts';
+import { Code, I32, I64, MEM, OP, V128 } from './code.ts';
 import type { Offsets } from './layout.ts';
 import type { Locals } from './module.ts';
-import type { Region, RegionNode } from './region.ts';
-import type { Effects } from './structure.ts';
+import type { Effects, Region, RegionNode } from './region.ts';
 import { REG_COUNT, type Uop, type Words } from './uop.ts';
 
 // Parameters.
@@ -42,19 +41,13 @@ export const V32 = LOCALS32 + 7;
 /** At a fault: the micro-op and its block; at an exit: the link. */
 export const FAULT_UOP = LOCALS32 + 8;
 export const FAULT_BLOCK = LOCALS32 + 9;
-/** Not 0: SSE may be used (CR0, CR4). */
-export const SSE_ON = LOCALS32 + 10;
-const LOCALS_F = LOCALS32 + 11;
-export const F0 = LOCALS_F;
-export const F1 = LOCALS_F + 1;
-export const F2 = LOCALS_F + 2;
-const LOCALS_V = LOCALS_F + 3;
+/** Vectors: destination, source, result. */
+const LOCALS_V = LOCALS32 + 10;
 export const W0 = LOCALS_V;
 export const W1 = LOCALS_V + 1;
 export const W2 = LOCALS_V + 2;
-export const W3 = LOCALS_V + 3;
 
-export const LOCALS: Locals = [[LOCALS32 - REG0, I64], [LOCALS_F - LOCALS32, I32], [LOCALS_V - LOCALS_F, F64], [4, V128]];
+export const LOCALS: Locals = [[LOCALS32 - REG0, I64], [LOCALS_V - LOCALS32, I32], [3, V128]];
 
 /** Which operation made the lazy flags, when that is known. */
 export type FlagKind = 'ADD' | 'SUB' | 'LOGIC' | 'INC' | 'DEC' | 'ADC' | 'SBB' | 'SHIFT' | undefined;

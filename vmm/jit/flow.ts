@@ -3,7 +3,7 @@
  * merge points become blocks around it, loop heads become loops. Exits go on in another translation without a way through the
  * dispatcher where there is one.
  */
-import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE } from '../../assembly/contract/translator.ts';
+import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
 import { CPU, type Context, ENTRY, FAULT_BLOCK, FAULT_UOP, type FlagKind, LEFT, P, PAGE, REG0, S, TARGET, TLB, V, VA, Y } from './context.ts';
 import { COMPARE32, COMPARE64, knownCondition, storeFlags, ZERO32, ZERO64 } from './flags.ts';
@@ -14,6 +14,9 @@ import { address, pointer, probe, read, TAG_WRITE } from './memory.ts';
 import { RSP } from './moves.ts';
 import type { Edge, RegionNode } from './region.ts';
 import { CONDITIONS, type Uop } from './uop.ts';
+
+/** CR0.EM and CR0.TS: SSE instructions fault (SDM Vol. 3, 2.5). */
+const CR0_NO_SSE = 0xc;
 
 /** Writes a node's micro-ops; given by translate.ts. */
 export type EmitNode = (node: RegionNode) => void;
@@ -221,11 +224,16 @@ export function emitFault(c: Context): void {
   code.get(LEFT).get(CPU).get(FAULT_BLOCK).get(FAULT_UOP).call(HELPER.leave_at as number).op(OP.i32Add);
 }
 
-/** Enters only when all of the region may run, no event waits and the code is what was translated; else returns the complement of LEFT. */
+/** Enters only when all of the region may run, no event waits, the code is what was translated and SSE may be used if it has any; else returns the complement of LEFT. */
 export function emitPrologue(c: Context): void {
   const { code, at, region } = c;
   code.get(LEFT).i32(region.insns).op(OP.i32LtS).get(CPU).atomicLoad(at.pending).op(OP.i32Or);
-  code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or).if();
+  code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or);
+  if (c.effects.sse) {
+    code.get(CPU).mem(MEM.i32Load, at.cr0).i32(CR0_NO_SSE).op(OP.i32And).op(OP.i32Or);
+    code.get(CPU).mem(MEM.i32Load, at.cr4).i32(CR4_OSFXSR).op(OP.i32And).op(OP.i32Eqz).op(OP.i32Or);
+  }
+  code.if();
   code.get(CPU).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU).get(1).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
   code.get(CPU).get(1).mem(MEM.i32Store, at.current);
   code.get(TARGET).i64(-4096).op(OP.i64And).set(PAGE).get(CPU).mem(MEM.i32Load, at.tlb).set(TLB);
@@ -342,7 +350,7 @@ const jumpMemory: FlowEmit = (c, _uop, flow) => {
   flow.jump();
 };
 
-/** Near calls through a register or memory. A target that is not canonical faults only once the stack has been found writable. */
+/** Near calls through a register or memory. A target that is not canonical faults only once the return address has been stored. */
 const callIndirect: FlowEmit = (c, uop, flow) => {
   const { code, at } = c;
   if (uop.kind === 'call_r') c.reg64(c.words.a(c.u) >>> 3);
@@ -352,12 +360,9 @@ const callIndirect: FlowEmit = (c, uop, flow) => {
   }
   code.set(Y);
   code.get(REG0 + RSP).i64(8).op(OP.i64Sub).set(VA);
-  code.get(Y).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(Y).op(OP.i64Ne).if();
-  code.get(CPU).get(VA).i32(8).call(HELPER.probe_w as number).if().get(CPU).call(HELPER.raise_gp as number).op(OP.drop).end();
-  c.leaveFault();
-  code.end();
   returnAddress(c);
   storeReturn(c);
+  checkCanonical(c, Y);
   code.get(CPU).i32(0).mem(MEM.i32Store, at.fault).get(VA);
   c.set64(RSP << 3);
   code.get(Y).set(V);

@@ -43,7 +43,6 @@ const NAMES: readonly (readonly [name: string, type: number])[] = [
   ['x87_exec', 9],
   ['loop_taken', 5],
   ['get_cf', 10],
-  ['probe_w', 6],
   ['imul64', 11],
   ['jump_cached', 6],
 ];

@@ -49,6 +49,18 @@ export interface Region {
   insns: number;
 }
 
+/** What the region does to registers and flags. */
+export interface Effects {
+  /** Registers that have a local. */
+  used: number;
+  /** Those that the region changes in their local. */
+  changed: number;
+  readsFlags: boolean;
+  /** SSE is inline: the region begins only while it may be used. */
+  sse: boolean;
+  changesFlags: boolean;
+}
+
 export const BLOCKS_MAX = 48;
 /** Micro-ops that one block has at most: a guard against blocks that are gone. */
 const UOPS_MAX = 64 * 8 + 8;

@@ -1,5 +1,6 @@
 /** Which registers a micro-op reads and writes, as bit sets over the register file. */
 import { REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
+import { sseForm, sseGeneral } from './sse.ts';
 import { REG_COUNT, type Uop, type Words } from './uop.ts';
 
 /** All registers that can have a local. */
@@ -28,19 +29,30 @@ export class RegisterUse {
   readonly #sets: Operands;
   /** All registers must be in memory for it. */
   readonly all: boolean;
+  readonly #sse: boolean;
+  readonly #inline: boolean;
 
   constructor(uop: Uop) {
+    this.#sse = uop.call === 'sse_exec';
+    this.#inline = uop.call === undefined;
     this.#uses = operands(uop.uses);
     this.#sets = operands(uop.sets);
     this.all = this.#uses.fixed === ALL_REGISTERS;
   }
 
   uses(words: Words, u: number): number {
-    return resolve(this.#uses, words, u);
+    const set = resolve(this.#uses, words, u);
+    return this.#sse && this.inline(words, u) ? set | sseGeneral(words, u, false) : set;
   }
 
   sets(words: Words, u: number): number {
-    return resolve(this.#sets, words, u);
+    const set = resolve(this.#sets, words, u);
+    return this.#sse && this.inline(words, u) ? set | sseGeneral(words, u, true) : set;
+  }
+
+  /** What it sets, it sets in locals: no function of the core does it. */
+  inline(words: Words, u: number): boolean {
+    return this.#sse ? sseForm(words, u) !== undefined : this.#inline;
   }
 }
 

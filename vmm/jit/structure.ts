@@ -4,7 +4,7 @@
  */
 import { UOP_SIZE } from '../../assembly/contract/translator.ts';
 import type { RegisterUse } from './registers.ts';
-import type { Region, RegionNode } from './region.ts';
+import type { Effects, Region, RegionNode } from './region.ts';
 import type { Uop, Words } from './uop.ts';
 
 function postorder(head: RegionNode): RegionNode[] {
@@ -84,21 +84,11 @@ export function findStructure(region: Region): void {
   region.insns = nodes.reduce((sum, node) => sum + node.insns, 0);
 }
 
-/** What the region does to registers and flags. */
-export interface Effects {
-  /** Registers that have a local. */
-  used: number;
-  /** Those that the region changes in their local. */
-  changed: number;
-  readsFlags: boolean;
-  changesFlags: boolean;
-}
-
 const FLAG_READERS = new Set(['jcc', 'setcc', 'cmov', 'incdec', 'rotate', 'helper', 'loop', 'sys', 'string']);
 
 /** Which registers and flags each block may leave different from memory (a forward union over all paths). */
 export function findEffects(region: Region, words: Words, uops: readonly Uop[], use: readonly RegisterUse[]): Effects {
-  const effects: Effects = { used: 0, changed: 0, readsFlags: false, changesFlags: false };
+  const effects: Effects = { used: 0, changed: 0, readsFlags: false, changesFlags: false, sse: false };
   const made = new Map<RegionNode, number>();
   for (const node of region.nodes) {
     let dirty = 0;
@@ -114,7 +104,9 @@ export function findEffects(region: Region, words: Words, uops: readonly Uop[], 
       if (of.all) continue;
       const sets = of.sets(words, u);
       effects.used |= of.uses(words, u) | sets;
-      if (uop.call === undefined) dirty |= sets;
+      const inline = of.inline(words, u);
+      if (inline) dirty |= sets;
+      if (inline && uop.call === 'sse_exec') effects.sse = true;
     }
     made.set(node, dirty);
     node.dirtyOut = dirty;

@@ -11,6 +11,8 @@ import type { Body } from './module.ts';
 import * as moves from './moves.ts';
 import { buildRegion, type Limits, type Region, type RegionNode } from './region.ts';
 import { RegisterUse } from './registers.ts';
+import { sseForm } from './sse.ts';
+import { readSse } from './sse-operand.ts';
 import { findEffects, findStructure } from './structure.ts';
 import type { Uop, Words } from './uop.ts';
 
@@ -89,8 +91,25 @@ export class Translator {
       const end = FLOW[uop.kind];
       if (end !== undefined) end(c, uop, this.#flow);
       else if (uop.kind === 'sys') system(c, uop, this.#flow);
+      else if (uop.call === 'sse_exec') this.#sse(uop, this.#use[number] as RegisterUse);
       else if (uop.call !== undefined && uop.kind !== 'imul64') callHelper(c, uop, this.#use[number] as RegisterUse);
       else (EMIT[uop.kind] as Emit)(c, uop);
     }
+  }
+
+  /** What the core does on a way of its own changes nothing of what is known on the other one, but may set the flags. */
+  #sse(uop: Uop, use: RegisterUse): void {
+    const c = this.#context;
+    const emit = sseForm(this.#words, c.u);
+    if (emit === undefined) {
+      callHelper(c, uop, use);
+      return;
+    }
+    const byCore = (): void => {
+      const { dirty, flagsDirty, flagKind } = c;
+      callHelper(c, uop, use);
+      Object.assign(c, { dirty, flagsDirty, flagKind });
+    };
+    emit({ c, op: readSse(this.#words, c.u), byCore });
   }
 }

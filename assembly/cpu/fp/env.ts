@@ -30,7 +30,7 @@ export const CPU_FPTMP: usize = 0x0c00;
 export const CR0_MP: u64 = 2;
 export const CR0_EM: u64 = 4;
 export const CR0_TS: u64 = 8;
-export const CR4_OSFXSR: u64 = 0x200;
+export { CR4_OSFXSR } from '../../contract/translator';
 export const CR4_OSXMMEXCPT: u64 = 0x400;
 
 export const VEC_UD: u32 = 6;

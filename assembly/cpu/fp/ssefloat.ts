@@ -5,6 +5,7 @@
  * to find out is then PE alone, by exact tests. All else goes through softfloat.ts. Flags collect in the work area at
  * cpu + CPU_FPTMP (T_FLAGS) until `commit` moves them to MXCSR. Intel SDM Vol. 1, 11.5 and Table 4-7.
  */
+import { MX_FAST, MX_FAST_MASK } from '../../contract/translator';
 import { Cpu } from '../vcpu/state';
 import { CPU_FPTMP, CR4_OSXMMEXCPT, VEC_UD, VEC_XM, raise } from './env';
 import * as sf from './softfloat';
@@ -21,9 +22,7 @@ export const OP_MAX: u32 = 6;
 export const MX_DAZ: u32 = 0x40;
 export const MX_FTZ: u32 = 0x8000;
 export const MX_RC: u32 = 0x6000;
-/** Rounding bits, PM and PE: what the fast paths look at. */
-export const MX_FAST_MASK: u32 = 0x7020;
-export const MX_FAST: u32 = 0x1020;
+export { MX_FAST, MX_FAST_MASK } from '../../contract/translator';
 
 export const F64_DEFAULT_NAN: u64 = 0xfff8_0000_0000_0000;
 export const F32_DEFAULT_NAN: u32 = 0xffc0_0000;

@@ -10,7 +10,7 @@ export { misc_op } from '../execute/misc';
 export { imul64, imul_generic, muldiv } from '../execute/muldiv';
 export { shift_generic } from '../execute/shift';
 export { stack_op } from '../execute/stackops';
-export { probe_w, rd_slow, wr_slow } from '../memory/mem';
+export { rd_slow, wr_slow } from '../memory/mem';
 export { code_write } from '../uop/blocks';
 export { raise_gp } from '../vcpu/fault';
 export { cond, get_cf } from '../vcpu/flags';

@@ -267,7 +267,7 @@ describe('an app section', () => {
     const { record } = await importImage(aci('e.org/a', {}, { app: isolated }), { store });
     expect(store.get(record.id)).toEqual(record);
     expect(record.config.isolation).toEqual({ oomScoreAdj: -5, noNewPrivileges: true, retain: ['CAP_KILL'], memory: 1_000_000_000, groups: ['5'], ignored: ['isolator e.org/x is not known and not enforced'] });
-    expect(JSON.parse(record.manifest ?? '')).toMatchObject({ name: 'e.org/a' });
+    expect(JSON.parse(record.aciManifest ?? '')).toMatchObject({ name: 'e.org/a' });
   });
 
   test('the owner of a file is the user', async () => {
