@@ -35,6 +35,8 @@ export const B_GEN: u32 = 12;
 export const B_GEN_AT: u32 = 16;
 export const B_INSNS: u32 = 20;
 export const B_PA2: u32 = 24;
+/** Of a translated block: table index << TABLE_SHIFT | number of the entry << 1 | 1. */
+export const TABLE_SHIFT: u32 = 9;
 export const B_GEN2: u32 = 28;
 export const B_UOPS: u32 = 32;
 export const NO_PAGE: u32 = 0xffff_ffff;

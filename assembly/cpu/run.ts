@@ -3,7 +3,7 @@ import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_SHUTDOWN, SEG_BASE, SEG_LIMIT } fr
 import { DR6_BS } from '../contract/x86';
 import { block_build } from './decode/build-block';
 import {
-  B_INSNS, block_find, BLOCK_INSNS, block_vars, BlockVars, blocks_init, DEBUG_BREAK, DEBUG_GUEST_CODE, DEBUG_TAKES_BACK, JUMP_BLOCK, JUMP_CACHE,
+  B_INSNS, block_find, block_vars, BlockVars, blocks_init, DEBUG_BREAK, DEBUG_GUEST_CODE, DEBUG_TAKES_BACK, JUMP_BLOCK, JUMP_CACHE,
   JUMP_GEN, translated,
 } from './uop/blocks';
 import { debug_at } from './debug/debug';
@@ -104,6 +104,7 @@ function run(cpu: usize, budget: i32): i32 {
       }
       grant = insns;
     }
+    if (v.jit && !step && grant > v.sample_left) grant = v.sample_left > insns ? v.sample_left : insns;
     if (!dispatch(cpu, c, v, blk, grant, step, shadow)) continue;
     v.watch_redo = 0;
     if (c.fault == FAULT_EXCEPTION) v.watch_hit = 0; // the instruction did not happen
@@ -179,7 +180,13 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
   const left = v.jit == JIT_CHECK && translated(blk) && jit_on(cpu, c.trace) ? checked(cpu, c, blk, grant) : interp(cpu, blk, c.rip, grant);
   c.icount = v.icount_end - <u64>left;
   c.budget -= grant - left;
-  if (v.jit && left < <i32>BLOCK_INSNS && c.fault == FAULT_NONE) v.sample = 1;
+  if (v.jit) {
+    v.sample_left -= grant - left;
+    if (v.sample_left <= 0 && c.fault == FAULT_NONE) {
+      v.sample_left = SLICE;
+      v.sample = 1;
+    }
+  }
   if (left == grant) {
     // Nothing retired: a fault, or a long REP that paused. Both cost budget, or they might go on for ever; a REP has taken
     // milliseconds, so timers are due for a look
@@ -198,11 +205,10 @@ function checked(cpu: usize, c: Cpu, blk: usize, grant: i32): i32 {
   const v = block_vars(cpu);
   const rip = c.rip;
   check_begin(cpu);
-  const rest = jit_enter(cpu, blk, rip, grant);
-  const left = rest < 0 ? ~rest : rest;
+  const left = jit_enter(cpu, blk, rip, grant);
   const insns: i32 = load<u16>(blk, B_INSNS);
   v.jit = 0;
-  if (left == grant && rest < 0) {
+  if (left == grant && v.jit_cold) {
     v.jit_checking = 0;
     const after = grant - insns + interp(cpu, blk, rip, insns); // not entered: one block without it
     v.jit = JIT_CHECK;

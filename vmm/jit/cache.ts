@@ -6,8 +6,8 @@ import { HELPERS } from './helpers.ts';
 /** The core's exports that the translator uses (assembly/cpu/jit/index.ts). */
 export interface JitExports {
   readonly table: WebAssembly.Table;
-  jit_set(cpu: number, mode: number, threshold: number): void;
-  jit_install(cpu: number, block: number, index: number, generation: number, flushes: number): number;
+  jit_set(cpu: number, mode: number, threshold: number, young: number): void;
+  jit_install(cpu: number, block: number, index: number, entry: number, generation: number, flushes: number): number;
   jit_flushes(cpu: number): number;
   jit_alive(cpu: number, block: number, flushes: number): number;
   jit_offsets(): void;
@@ -51,7 +51,7 @@ export class Cache {
   readonly #limits: CacheLimits;
   readonly #imports: Record<string, Record<string, unknown>>;
   /** By index in the table: what is installed there. */
-  readonly #installed = new Map<number, Place>();
+  readonly #installed = new Map<number, readonly Place[]>();
   readonly #free: number[] = [];
   readonly counts: JitCounts = { modules: 0, regions: 0, bytes: 0, blocks: 0, insns: 0, dropped: 0, installMs: 0, longestMs: 0, stopped: false };
 
@@ -63,19 +63,19 @@ export class Cache {
     this.#imports = { c: { memory, table: this.#core.table, ...Object.fromEntries(HELPERS.map(({ name }) => [name, functions[name]])) } };
   }
 
-  install({ bytes, places }: Compiled): void {
+  install({ bytes, functions, places }: Compiled): void {
     const start = performance.now();
     let instance: WebAssembly.Instance;
     try {
       instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
     } catch {
       // V8 has no room for it, or refuses it: these blocks stay interpreted
-      this.counts.dropped += places.length;
+      this.counts.dropped += functions;
       return;
     }
     this.counts.modules++;
     this.counts.bytes += bytes.length;
-    places.forEach((place, i) => this.#put(place, instance.exports[`f${i}`]));
+    for (let f = 0; f < functions; f++) this.#put(instance.exports[`f${f}`], places.filter(({ code }) => code === f));
     const { modules, regions, bytes: held } = this.counts;
     if (modules >= this.#limits.modules || regions >= this.#limits.regions || held >= this.#limits.bytes) this.counts.stopped = true;
     const took = performance.now() - start;
@@ -83,18 +83,22 @@ export class Cache {
     this.counts.longestMs = Math.max(this.counts.longestMs, took);
   }
 
-  #put(place: Place, code: unknown): void {
+  /** One function, at those of its entries that are still what they were and have no translation yet. */
+  #put(code: unknown, places: readonly Place[]): void {
     const index = this.#slot();
     this.#core.table.set(index, code);
-    if (this.#core.jit_install(this.#cpu, place.block, index, place.generation, place.flushes) === 0) {
+    const entered = places.filter(({ block, entry, generation, flushes }) => this.#core.jit_install(this.#cpu, block, index, entry, generation, flushes) !== 0);
+    if (entered.length === 0) {
       this.#free.push(index);
       this.counts.dropped++;
       return;
     }
-    this.#installed.set(index, place);
+    this.#installed.set(index, entered);
     this.counts.regions++;
-    this.counts.blocks += place.blocks;
-    this.counts.insns += place.insns;
+    for (const { blocks, insns } of places) {
+      this.counts.blocks += blocks;
+      this.counts.insns += insns;
+    }
   }
 
   /** A free index of the table: a dead translation's, or a new one. */
@@ -113,8 +117,12 @@ export class Cache {
 
   /** Takes back the places of translations whose code has changed or was dropped. */
   #sweep(): void {
-    for (const [index, { block, flushes }] of this.#installed) {
-      if (this.#core.jit_alive(this.#cpu, block, flushes) !== 0) continue;
+    for (const [index, places] of this.#installed) {
+      const alive = places.filter(({ block, flushes }) => this.#core.jit_alive(this.#cpu, block, flushes) !== 0);
+      if (alive.length > 0) {
+        this.#installed.set(index, alive);
+        continue;
+      }
       this.#installed.delete(index);
       this.#free.push(index);
     }

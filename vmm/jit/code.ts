@@ -186,6 +186,13 @@ export class Code {
     return this.op(0x0c).u(this.depth - label);
   }
 
+  /** Branches to the label at the place of the number on the stack, beyond the last one to `other`. */
+  brTable(labels: readonly number[], other: number): this {
+    this.op(0x0e).u(labels.length);
+    for (const label of labels) this.u(this.depth - label);
+    return this.u(this.depth - other);
+  }
+
   brIf(label: number): this {
     return this.op(0x0d).u(this.depth - label);
   }

@@ -14,16 +14,19 @@ export interface Hot {
   readonly flushes: number;
 }
 
-/** A function of a module: fN runs the region that begins at `block`. */
+/** A block that a function of a module can be entered at: the one named f and `code`, as its entry `entry`. */
 export interface Place extends Hot {
+  readonly code: number;
+  readonly entry: number;
   readonly generation: number;
-  /** Guest instructions and blocks. */
+  /** Guest instructions and blocks of the function, at its first entry; else 0. */
   readonly insns: number;
   readonly blocks: number;
 }
 
 export interface Compiled {
   readonly bytes: Uint8Array;
+  readonly functions: number;
   readonly places: readonly Place[];
 }
 
@@ -43,27 +46,33 @@ export class Compiler {
     this.#translator = new Translator(this.#words, UOPS, this.#offsets);
   }
 
-  /** Translates blocks of vCPU `vcpu`; undefined when nothing comes of them. */
-  compile(vcpu: number, hot: readonly Hot[]): Compiled | undefined {
+  /** Translates blocks of vCPU `vcpu`, until it is `over`; undefined when nothing comes of them. */
+  compile(vcpu: number, hot: readonly Hot[], over = (): boolean => false): Compiled | undefined {
     const places: Place[] = [];
     const bodies: Translation[] = [];
+    const wanted = new Set(hot.map(({ block }) => block));
+    const done = new Set<number>();
     for (const { block, flushes } of hot) {
-      const translation = this.#translate(vcpu, block);
+      if (done.has(block) || over()) continue;
+      const translation = this.#translate(vcpu, block, wanted);
       if (translation === undefined) {
         this.refused++;
         continue;
       }
-      const { generation, insns, blocks } = translation;
-      places.push({ block, flushes, generation, insns, blocks });
+      const { entries, generation, insns, blocks } = translation;
+      entries.forEach((at, entry) => {
+        done.add(at);
+        places.push({ block: at, flushes, code: bodies.length, entry, generation, insns: entry === 0 ? insns : 0, blocks: entry === 0 ? blocks : 0 });
+      });
       bodies.push(translation);
     }
-    return places.length === 0 ? undefined : { bytes: makeModule(bodies), places };
+    return places.length === 0 ? undefined : { bytes: makeModule(bodies), functions: bodies.length, places };
   }
 
   /** The vCPU may drop its blocks while they are read: what comes out then is not installed, but must not fail either. */
-  #translate(vcpu: number, block: number): Translation | undefined {
+  #translate(vcpu: number, block: number, wanted: ReadonlySet<number>): Translation | undefined {
     try {
-      return this.#translator.translate(block, { blocks: BLOCKS_MAX }, (offset) => this.#find(vcpu, block, offset));
+      return this.#translator.translate(block, { blocks: BLOCKS_MAX }, (offset) => this.#find(vcpu, block, offset), wanted);
     } catch {
       return undefined;
     }

@@ -41,8 +41,10 @@ export const V32 = LOCALS32 + 7;
 /** At a fault: the micro-op and its block; at an exit: the link. */
 export const FAULT_UOP = LOCALS32 + 8;
 export const FAULT_BLOCK = LOCALS32 + 9;
+/** Where the region is entered: the entry's number until control is there, 0 from then on. */
+export const WHERE = LOCALS32 + 10;
 /** Vectors: destination, source, result. */
-const LOCALS_V = LOCALS32 + 10;
+const LOCALS_V = LOCALS32 + 11;
 export const W0 = LOCALS_V;
 export const W1 = LOCALS_V + 1;
 export const W2 = LOCALS_V + 2;

@@ -19,8 +19,9 @@ export interface JitConfig {
   readonly threshold?: number | undefined;
 }
 
-/** A sample stands for a slice of some 50,000 instructions. */
+/** A sample stands for 50,000 instructions. What is run but once, as most of a start, must not be translated: no block of a start has as many. */
 const THRESHOLD = 3;
+const THRESHOLD_YOUNG = 40;
 const MODES: Readonly<Record<JitMode, number>> = { off: 0, on: 1, check: 2 };
 
 /** Limits of one of `cpus` vCPUs. */
@@ -84,7 +85,7 @@ export class VcpuJit {
     this.#core.jit_offsets();
     this.#offsets = readOffsets(memory);
     this.#view = new DataView(memory.buffer);
-    this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? THRESHOLD);
+    this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? THRESHOLD, config.threshold ?? THRESHOLD_YOUNG);
   }
 
   /** With `check`: what differed. */

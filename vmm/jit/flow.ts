@@ -3,9 +3,9 @@
  * merge points become blocks around it, loop heads become loops. Exits go on in another translation without a way through the
  * dispatcher where there is one.
  */
-import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE } from '../../assembly/contract/translator.ts';
+import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE, TABLE_SHIFT } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
-import { CPU, type Context, ENTRY, FAULT_BLOCK, FAULT_UOP, type FlagKind, LEFT, P, PAGE, REG0, S, TARGET, TLB, V, VA, Y } from './context.ts';
+import { BLOCK, CPU, type Context, ENTRY, FAULT_BLOCK, FAULT_UOP, type FlagKind, LEFT, P, PAGE, REG0, S, TARGET, TLB, V, VA, WHERE, Y } from './context.ts';
 import { COMPARE32, COMPARE64, knownCondition, storeFlags, ZERO32, ZERO64 } from './flags.ts';
 import { HELPER } from './helpers.ts';
 import { calculate, registerOperands, widthOf } from './integer.ts';
@@ -30,6 +30,11 @@ interface Known {
   readonly flagKind: FlagKind;
 }
 
+/** Control comes from more than one place. */
+function hasLabel(node: RegionNode): boolean {
+  return node.forward > 1 || node.entry !== 0 || node.below.size > 0;
+}
+
 export class Flow {
   readonly #c: Context;
   readonly #emitNode: EmitNode;
@@ -51,9 +56,9 @@ export class Flow {
 
   #tree(node: RegionNode): void {
     const c = this.#c;
-    const merges = node.children.filter((child) => child.forward > 1).sort((a, b) => b.order - a.order);
+    const merges = node.children.filter(hasLabel).sort((a, b) => b.order - a.order);
     // Behind a merge or at a loop's head nothing is known of the flags; from one place alone what is known there stays true
-    if (node.forward > 1 || node.loop) c.flagKind = undefined;
+    if (hasLabel(node) || node.loop) c.flagKind = undefined;
     if (node.loop) this.#loops.set(node, c.code.loop());
     this.#within(node, merges, 0, c.flagKind);
     if (node.loop) c.code.op(OP.unreachable).end();
@@ -67,6 +72,7 @@ export class Flow {
       c.dirty = node.dirtyIn;
       c.flagsDirty = node.flagsIn;
       c.flagKind = kind;
+      this.#arrive(node);
       this.#emitNode(node);
       return;
     }
@@ -74,6 +80,21 @@ export class Flow {
     this.#within(node, merges, from + 1, kind);
     c.code.op(OP.unreachable).end();
     this.#tree(merge);
+  }
+
+  /** Control on its way to an entry goes on there. */
+  #arrive(node: RegionNode): void {
+    const { code, region } = this.#c;
+    if (node.below.size > 0) {
+      code.get(WHERE).if();
+      const here = code.block();
+      const labels = region.entries.map((_, entry) => {
+        const child = node.below.get(entry);
+        return child === undefined ? here : (this.#blocks.get(child) as number);
+      });
+      code.get(WHERE).brTable(labels, here).end().end();
+    }
+    if (node.entry !== 0) code.i32(0).set(WHERE);
   }
 
   #known(): Known {
@@ -94,7 +115,7 @@ export class Flow {
       return;
     }
     const label = this.#blocks.get(target);
-    if (target.forward > 1 && label !== undefined) {
+    if (hasLabel(target) && label !== undefined) {
       c.code.br(label);
       return;
     }
@@ -202,7 +223,7 @@ function emitEnter(c: Context, exit: number): void {
   code.get(ENTRY).mem(MEM.i32Load, B_PA2).tee(S).i32(1).op(OP.i32And).op(OP.i32Eqz).brIf(exit);
   code.get(S).i32(NO_PAGE | 0).op(OP.i32Eq).brIf(exit);
   code.get(ENTRY).mem(MEM.i32Load, B_GEN2).get(ENTRY).mem(MEM.i32Load, B_GEN_AT).mem(MEM.i32Load).op(OP.i32Ne).brIf(exit);
-  code.get(CPU).get(ENTRY).get(V).get(LEFT).get(S).i32(1).op(OP.i32ShrU).returnCallIndirect(REGION_TYPE);
+  code.get(CPU).get(ENTRY).get(V).get(LEFT).get(S).i32(TABLE_SHIFT).op(OP.i32ShrU).returnCallIndirect(REGION_TYPE);
 }
 
 /** Back to the dispatcher: the next block, or 0, is in ENTRY, its address in V. */
@@ -234,8 +255,9 @@ export function emitPrologue(c: Context): void {
     code.get(CPU).mem(MEM.i32Load, at.cr4).i32(CR4_OSFXSR).op(OP.i32And).op(OP.i32Eqz).op(OP.i32Or);
   }
   code.if();
-  code.get(CPU).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU).get(1).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
-  code.get(CPU).get(1).mem(MEM.i32Store, at.current);
+  code.get(CPU).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU).get(BLOCK).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
+  code.get(CPU).get(BLOCK).mem(MEM.i32Store, at.current);
+  if (region.entries.length > 1) code.get(BLOCK).mem(MEM.i32Load, B_PA2).i32(1).op(OP.i32ShrU).i32(0xff).op(OP.i32And).set(WHERE);
   code.get(TARGET).i64(-4096).op(OP.i64And).set(PAGE).get(CPU).mem(MEM.i32Load, at.tlb).set(TLB);
 }
 

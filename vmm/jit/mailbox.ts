@@ -1,6 +1,6 @@
 /**
  * A vCPU's mailbox in the linear memory: one finished module at a time, from the translator's thread. Words: state, length in bytes, number of
- * functions, then PLACE_WORDS for each of them, then, at MODULE_AT, the module's bytes.
+ * functions, number of places, then PLACE_WORDS for each of those, then, at MODULE_AT, the module's bytes.
  */
 import { JIT_MAIL_BASE, JIT_MAIL_SIZE } from '../../assembly/core/layout.ts';
 import type { Compiled, Place } from './compiler.ts';
@@ -9,12 +9,15 @@ const EMPTY = 0;
 const FULL = 1;
 const STATE = 0;
 const LENGTH = 1;
-const COUNT = 2;
+const FUNCTIONS = 2;
+const COUNT = 3;
 const PLACES = 4;
-const PLACE_WORDS = 5;
+const PLACE_WORDS = 7;
 /** Functions of a module at most. */
 export const BATCH_MAX = 50;
-const MODULE_AT = 4096;
+/** Room for all entries of all of them (structure.ts). */
+const MODULE_AT = 0x1_0000;
+const PLACES_MAX = 2048;
 
 export class Mailbox {
   readonly #words: Int32Array;
@@ -37,14 +40,15 @@ export class Mailbox {
   }
 
   /** False: it is larger than the box. The box is empty. */
-  put({ bytes, places }: Compiled): boolean {
-    if (bytes.length > this.#bytes.length || places.length > BATCH_MAX) return false;
+  put({ bytes, functions, places }: Compiled): boolean {
+    if (bytes.length > this.#bytes.length || places.length > PLACES_MAX) return false;
     const words = this.#words;
     this.#bytes.set(bytes);
     words[LENGTH] = bytes.length;
+    words[FUNCTIONS] = functions;
     words[COUNT] = places.length;
     places.forEach((place, i) => {
-      words.set([place.block, place.flushes, place.generation, place.insns, place.blocks], PLACES + i * PLACE_WORDS);
+      words.set([place.block, place.flushes, place.code, place.entry, place.generation, place.insns, place.blocks], PLACES + i * PLACE_WORDS);
     });
     Atomics.store(words, STATE, FULL);
     return true;
@@ -57,10 +61,10 @@ export class Mailbox {
     const bytes = this.#bytes.slice(0, words[LENGTH]);
     const places: Place[] = [];
     for (let i = 0; i < (words[COUNT] as number); i++) {
-      const [block = 0, flushes = 0, generation = 0, insns = 0, blocks = 0] = words.subarray(PLACES + i * PLACE_WORDS, PLACES + (i + 1) * PLACE_WORDS);
-      places.push({ block: block >>> 0, flushes: flushes >>> 0, generation: generation >>> 0, insns, blocks });
+      const [block = 0, flushes = 0, code = 0, entry = 0, generation = 0, insns = 0, blocks = 0] = words.subarray(PLACES + i * PLACE_WORDS, PLACES + (i + 1) * PLACE_WORDS);
+      places.push({ block: block >>> 0, flushes: flushes >>> 0, code, entry, generation: generation >>> 0, insns, blocks });
     }
     Atomics.store(words, STATE, EMPTY);
-    return { bytes, places };
+    return { bytes, functions: words[FUNCTIONS] as number, places };
   }
 }

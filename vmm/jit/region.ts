@@ -1,4 +1,4 @@
-/** A region: decoded blocks of one page that are joined by links which the interpreter has made, with one entry. */
+/** A region: decoded blocks of one page that are joined by links which the interpreter has made. It can be entered at several of them. */
 import { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, LINK_ALWAYS, MODE_64, MODE_STEP, NO_PAGE, UOP_SIZE } from '../../assembly/contract/translator.ts';
 import type { Uop, Words } from './uop.ts';
 
@@ -11,6 +11,8 @@ export interface Edge {
   /** The block inside the region that it leads to. */
   node: RegionNode | undefined;
   back: boolean;
+  /** From a call to the place behind it: nothing goes that way, but who comes back does as if. */
+  readonly pseudo: boolean;
 }
 
 export interface RegionNode {
@@ -32,6 +34,10 @@ export interface RegionNode {
   /** Forward edges into it. */
   forward: number;
   loop: boolean;
+  /** Control may enter here: its number among the region's entries, 0 else; the head's is 0. */
+  entry: number;
+  /** Entries that it dominates, itself aside: by number, and by which of its children. */
+  readonly below: Map<number, RegionNode>;
   /** Registers that may differ from memory at its start, and behind it; likewise the flags. */
   dirtyIn: number;
   dirtyOut: number;
@@ -41,6 +47,8 @@ export interface RegionNode {
 
 export interface Region {
   readonly head: RegionNode;
+  /** Where it can be entered; the head first. */
+  entries: RegionNode[];
   /** In reverse postorder once structure.ts has seen it. */
   nodes: RegionNode[];
   readonly generation: number;
@@ -118,7 +126,7 @@ class Builder {
     if (last === 0) return undefined;
     const node: RegionNode = {
       block, offset: pa & 0xfff, insns: words.u16[(block + B_INSNS) >>> 1] as number, first, last, edges: [],
-      order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false,
+      order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, entry: 0, below: new Map(), dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false,
     };
     this.#known.set(block, node);
     this.nodes.push(node);
@@ -151,13 +159,23 @@ class Builder {
   #edge(node: RegionNode, link: number, distance: number): void {
     const words = this.#words;
     const to = node.offset + distance;
-    const edge: Edge = { to, link, node: undefined, back: false };
+    const edge: Edge = { to, link, node: undefined, back: false, pseudo: false };
     const block = words.u32[link >>> 2] as number;
     if (block !== 0 && (to & ~0xfff) === 0 && words.u32[(link + 4) >>> 2] === LINK_ALWAYS) {
       const target = this.visit(block);
       if (target?.offset === to) edge.node = target;
     }
     node.edges.push(edge);
+  }
+
+  /** The block behind the call that ends `node`, if it is decoded: control comes back there. */
+  behindCall(node: RegionNode, known: (offset: number) => number): void {
+    const words = this.#words;
+    if (!CALLS.has((this.#uops[words.op(node.last)] as Uop).kind)) return;
+    const to = node.offset + words.ip(node.last);
+    const block = known(to);
+    const target = block === 0 ? undefined : this.visit(block);
+    if (target?.offset === to) node.edges.push({ to, link: 0, node: target, back: false, pseudo: true });
   }
 
   /** Returns go behind calls: a guess for each RET, as long as both lie in the region. */
@@ -171,7 +189,7 @@ class Builder {
     for (const site of sites) {
       const node = this.nodes.find((n) => n.offset === site);
       if (node === undefined) continue;
-      for (const from of returns) if (from.edges.length < GUESSES_MAX) from.edges.push({ to: site, link: 0, node, back: false });
+      for (const from of returns) if (from.edges.length < GUESSES_MAX) from.edges.push({ to: site, link: 0, node, back: false, pseudo: false });
     }
   }
 }
@@ -179,6 +197,7 @@ class Builder {
 /** Places behind calls that a return is compared with. */
 const GUESSES_MAX = 4;
 const BRANCHES = new Set(['jcc', 'cmp_jcc', 'loop']);
+const CALLS = new Set(['call', 'call_r', 'call_m']);
 const ENDS = new Set([...BRANCHES, 'end', 'jmp', 'call', 'ret', 'jmp_r', 'jmp_m', 'call_r', 'call_m', 'sys']);
 
 /**
@@ -193,13 +212,12 @@ export function buildRegion(words: Words, uops: readonly Uop[], limits: Limits, 
   for (let i = 0; i < builder.nodes.length; i++) {
     const from = builder.nodes[i] as RegionNode;
     builder.link(from);
-    if ((uops[words.op(from.last)] as Uop).kind !== 'call') continue;
-    const behind = known(from.offset + words.ip(from.last));
-    if (behind !== 0) builder.visit(behind);
+    builder.behindCall(from, known);
   }
   builder.guessReturns();
   return {
     head: node,
+    entries: [node],
     nodes: builder.nodes,
     generation: generationOf(words, head),
     generationAt: words.u32[(head + B_GEN_AT) >>> 2] as number,

@@ -59,9 +59,30 @@ function dominates(a: RegionNode, b: RegionNode, head: RegionNode): boolean {
   return true;
 }
 
-/** Orders the nodes that can be reached, marks loops and cuts what is irreducible. */
-export function findStructure(region: Region): void {
+/** Entries of a region at most: a block's header has 8 bits for its number (TABLE_SHIFT). */
+const ENTRIES_MAX = 32;
+
+/**
+ * Entries beside the head: loops' heads, where slices end; what cut edges and calls lead to; and blocks that are `wanted`. Each node that
+ * dominates one learns which way to go.
+ */
+function findEntries(region: Region, cut: ReadonlySet<RegionNode>, wanted: ReadonlySet<number>): void {
+  const { head, nodes, entries } = region;
+  const behind = new Set<RegionNode>();
+  for (const { edges } of nodes) for (const { pseudo, node } of edges) if (pseudo && node !== undefined) behind.add(node);
+  for (const node of nodes) {
+    if (node === head || entries.length >= ENTRIES_MAX) continue;
+    if (!node.loop && !cut.has(node) && !behind.has(node) && !wanted.has(node.block)) continue;
+    node.entry = entries.length;
+    entries.push(node);
+    for (let at = node; at !== head; at = at.dominator as RegionNode) (at.dominator as RegionNode).below.set(node.entry, at);
+  }
+}
+
+/** Orders the nodes that can be reached, marks loops, cuts what is irreducible, and finds entries; `wanted`: blocks that shall be some. */
+export function findStructure(region: Region, wanted: ReadonlySet<number>): void {
   const { head } = region;
+  const cut = new Set<RegionNode>();
   const nodes = postorder(head).reverse();
   nodes.forEach((node, i) => {
     node.order = i;
@@ -76,12 +97,16 @@ export function findStructure(region: Region): void {
       else if (dominates(target, node, head)) {
         edge.back = true;
         target.loop = true;
-      } else edge.node = undefined;
+      } else {
+        cut.add(target);
+        edge.node = undefined;
+      }
     }
   }
   for (const node of nodes) if (node !== head) (node.dominator as RegionNode).children.push(node);
   region.nodes = nodes;
   region.insns = nodes.reduce((sum, node) => sum + node.insns, 0);
+  findEntries(region, cut, wanted);
 }
 
 const FLAG_READERS = new Set(['jcc', 'setcc', 'cmov', 'incdec', 'rotate', 'helper', 'loop', 'sys', 'string']);

@@ -25,7 +25,8 @@ const EMIT: Readonly<Record<string, Emit>> = {
 };
 
 export interface Translation extends Body {
-  readonly block: number;
+  /** Blocks where it can be entered, by number. */
+  readonly entries: readonly number[];
   readonly generation: number;
   readonly insns: number;
   readonly blocks: number;
@@ -46,15 +47,15 @@ export class Translator {
     this.#flow = new Flow(this.#context, (node) => this.#node(node));
   }
 
-  /** The region that begins at `block`, translated; undefined when it stays interpreted. `known`: as buildRegion's. */
-  translate(block: number, limits: Limits, known: (offset: number) => number): Translation | undefined {
+  /** The region that begins at `block`, translated; undefined when it stays interpreted. `known`: as buildRegion's; `wanted`: as findStructure's. */
+  translate(block: number, limits: Limits, known: (offset: number) => number, wanted: ReadonlySet<number>): Translation | undefined {
     const region = buildRegion(this.#words, this.#uops, limits, block, known);
     if (region === undefined) return undefined;
-    findStructure(region);
+    findStructure(region, wanted);
     this.#write(region);
     const { code } = this.#context;
     return {
-      block, generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length),
+      entries: region.entries.map((node) => node.block), generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length),
     };
   }
 

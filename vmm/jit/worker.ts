@@ -35,11 +35,11 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
         continue;
       }
       const start = performance.now();
-      const compiled = compiler.compile(vcpu, hot.take(BATCH_MAX));
+      const compiled = compiler.compile(vcpu, hot.take(BATCH_MAX), () => bell.over);
       const emitted = performance.now();
       bell.add('emitUs', (emitted - start) * 1000);
       if (compiled === undefined) continue;
-      if (!warmer.warm(compiled.bytes, compiled.places.length) || !mail.put(compiled)) bell.add('tooLarge', 1);
+      if (!warmer.warm(compiled.bytes, compiled.functions) || !mail.put(compiled)) bell.add('tooLarge', 1);
       else bell.add('modules', 1);
       bell.add('compileUs', (performance.now() - emitted) * 1000);
     }

@@ -3,19 +3,17 @@ import { parentPort } from 'node:worker_threads';
 import { runKvmVcpu } from '../accel/kvm-vcpu.ts';
 import { runWasmVcpu } from '../accel/wasm-vcpu.ts';
 import { serveDisks } from '../devices/disk/thread.ts';
-import { serveShares } from '../devices/fs/thread.ts';
-import { runTranslator } from '../jit/worker.ts';
 import { ffi } from '../host/ffi.ts';
 import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from '../threads/pool.ts';
 import { ringerHooks } from './ringers.ts';
 
 /** Kinds of jobs. What begins one gives it the data that its function takes. */
-const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => void) => void>> = {
+const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => void) => void | Promise<void>>> = {
   'kvm-vcpu': runKvmVcpu,
   'wasm-vcpu': (data, post) => runWasmVcpu(data, post, ringerHooks),
   io: serveDisks,
-  fs: serveShares,
-  translate: runTranslator,
+  fs: async (data, post) => (await import('../devices/fs/thread.ts')).serveShares(data, post),
+  translate: async (data) => (await import('../jit/worker.ts')).runTranslator(data),
 };
 
 const port = parentPort;
@@ -31,8 +29,9 @@ port.on('message', (job: ThreadJob | LoadRequest) => {
   if (ending) return;
   const run = JOBS[job.kind];
   if (run === undefined) throw new Error(`no thread does ${job.kind}`);
-  run(job.data as never, post);
-  post(JOB_OVER);
+  const over = run(job.data as never, post);
+  if (over === undefined) post(JOB_OVER);
+  else void over.then(() => post(JOB_OVER));
 });
 
 /** A failure is told by the job that meets it. A load that is taken back means that the process ends: no job begins any more. */

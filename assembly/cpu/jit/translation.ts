@@ -1,8 +1,10 @@
 /**
  * Translations of decoded blocks: functions of the vCPU's own table, which the host makes (vmm/jit/).
  *
- * Which blocks are worth it is told by samples: a slice of the dispatcher that ends by its budget ends anywhere, and the block that is
- * next has one sample more. So nothing is counted while blocks run. A block with `threshold` samples goes into the vCPU's list of hot
+ * Which blocks are worth it is told by samples: each 50,000 instructions the dispatcher's budget ends, anywhere, and the block that is
+ * next has one sample more. So nothing is counted while blocks run. A block's samples are halved with each epoch that passes, so that what
+ * is lukewarm for long never becomes hot. A start, of a kernel and its first programs, runs many things once: a vCPU that is young wants more
+ * samples. A block with `threshold` samples goes into the vCPU's list of hot
  * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, then JIT_HOT_MAX entries of
  * { u32 block, u32 flushes }, a ring. `flushes` tells a block from one that came to its place after all were dropped.
  *
@@ -13,67 +15,82 @@ import { check_clear } from './check';
 import { MARK } from '../execute/interp_support';
 import { JIT_CHECK } from '../uop/enter';
 import {
-  B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA2, BLOCK_CURRENT, block_vars, BlockVars, JIT_NEXT, JUMP_CACHE, NO_PAGE, PRIVATE_VARS, translated,
+  B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA2, BLOCK_CURRENT, block_vars, BlockVars, JIT_NEXT, JUMP_CACHE, NO_PAGE, PRIVATE_VARS, TABLE_SHIFT, translated,
 } from '../uop/blocks';
 import { MODE_64, MODE_STEP } from '../vcpu/modes';
 import { Cpu, CPU_SEGS, CPU_XMM } from '../vcpu/state';
 
 export const JIT_HOT_MAX: u32 = 256;
 const HOT_LIST: usize = 16;
-/** A block that is still interpreted after so many times its threshold asks again: there may have been no room. */
-const AGAIN: u32 = 64;
 const NEVER: u32 = 0xffff_ffff;
+/** A vCPU is young for so many samples: 75 million instructions. A start of a small container has 40 million. */
+const YOUNG: u32 = 1500;
+/** Samples of an epoch: 1 << this. */
+const EPOCH_SHIFT: u32 = 12;
+/** A block that has been listed is not looked at for so many epochs: it may be one that stays interpreted. */
+const REST: u32 = 64;
 
-/** Sets BlockVars.jit; `threshold` samples make a block hot; 0, for tests: as soon as it is there. */
-export function jit_set(cpu: usize, mode: u32, threshold: u32): void {
+/** Sets BlockVars.jit; `threshold` samples make a block hot, `young` those of a young vCPU; 0, for tests: as soon as it is there. */
+export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void {
   const v = block_vars(cpu);
   v.jit = mode;
   if (mode == JIT_CHECK) check_clear();
   memory.fill(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 0, HOT_LIST);
   v.threshold = threshold;
+  v.threshold_young = young;
+  v.samples = 0;
+  v.sample_left = 0;
   v.sample = u32(mode != 0 && threshold == 0);
 }
 
 /** No block becomes hot any more; what is translated stays. */
 export function jit_close(cpu: usize): void {
-  block_vars(cpu).threshold = NEVER;
+  const v = block_vars(cpu);
+  v.threshold = NEVER;
+  v.threshold_young = NEVER;
 }
 
-/** A slice ended before `blk`. */
+/** A sample: `blk` is next. Its word: epoch << 16 | samples. */
 export function jit_sample(cpu: usize, blk: usize): void {
   const v = block_vars(cpu);
-  const threshold = v.threshold ? v.threshold : 1;
   if (v.threshold) v.sample = 0;
+  v.samples++;
+  const threshold = v.samples < YOUNG ? v.threshold_young : v.threshold;
   const mode = load<u32>(blk, B_MODE);
-  if (load<u32>(blk, B_PA2) != NO_PAGE || !(mode & MODE_64) || mode & MODE_STEP) return;
-  const n = load<u32>(blk, B_GEN2) + 1;
-  store<u32>(blk, n, B_GEN2);
-  if (v.threshold == NEVER) return;
-  if (n == threshold || n == threshold * AGAIN) hot(changetype<Cpu>(cpu).index, v, blk);
+  if (threshold == NEVER || load<u32>(blk, B_PA2) != NO_PAGE || !(mode & MODE_64) || mode & MODE_STEP) return;
+  const epoch = v.samples >> EPOCH_SHIFT;
+  const word = load<u32>(blk, B_GEN2);
+  const age = <i32><i16>(epoch - (word >> 16));
+  if (age < 0) return;
+  const n: u32 = (age > 15 ? 0 : (word & 0xffff) >> age) + 1;
+  const listed = n >= threshold && hot(changetype<Cpu>(cpu).index, v, blk);
+  store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | n, B_GEN2);
 }
 
-function hot(index: u32, v: BlockVars, blk: usize): void {
+/** False: the list is full. */
+function hot(index: u32, v: BlockVars, blk: usize): bool {
   const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
   const put = load<u32>(ring, 4);
   if (put - atomic.load<u32>(ring) >= JIT_HOT_MAX) {
     store<u32>(ring, load<u32>(ring, 8) + 1, 8);
-    return;
+    return false;
   }
   const e = ring + HOT_LIST + ((put & (JIT_HOT_MAX - 1)) << 3);
   store<u32>(e, <u32>blk);
   store<u32>(e, v.flushes, 4);
   atomic.store<u32>(ring, put + 1, 4);
+  return true;
 }
 
 /**
- * The function at `index` of the table runs block `blk` of generation `gen`, decoded before the `flushes`-th time all were dropped; from
- * the vCPU's own thread. False: the block is gone or its bytes have changed.
+ * The function at `index` of the table runs block `blk` as its `entry`; the block is of generation `gen`, decoded before the `flushes`-th time
+ * all were dropped. From the vCPU's own thread. False: the block is gone or its bytes have changed.
  */
-export function jit_install(cpu: usize, blk: usize, index: u32, gen: u32, flushes: u32): bool {
+export function jit_install(cpu: usize, blk: usize, index: u32, entry: u32, gen: u32, flushes: u32): bool {
   if (block_vars(cpu).flushes != flushes || load<u32>(blk, B_PA2) != NO_PAGE) return false;
   if (load<u32>(blk, B_GEN) != gen || load<u32>(<usize>load<u32>(blk, B_GEN_AT)) != gen) return false;
   store<u32>(blk, gen, B_GEN2);
-  store<u32>(blk, (index << 1) | 1, B_PA2);
+  store<u32>(blk, (index << TABLE_SHIFT) | (entry << 1) | 1, B_PA2);
   store<u32>(blk, gen - 1, B_GEN);
   return true;
 }

@@ -11,13 +11,13 @@
  *   +16 u32 gen_at    linear offset of that generation
  *   +20 u16 insns     instructions
  *   +22 u16 bytes
- *   +24 u32 pa2       page of the second part of an instruction that crosses pages, NO_PAGE, or a translation: its table index << 1 | 1
- *   +28 u32 gen2      that page's generation; with NO_PAGE: samples that found the block; with a translation: gen, which itself is
- *                     made one that the page does not have, so that only who looks for a translation finds the block alive
+ *   +24 u32 pa2       page of the second part of an instruction that crosses pages, NO_PAGE, or a translation: TABLE_SHIFT
+ *   +28 u32 gen2      that page's generation; with NO_PAGE: samples that found the block, and when (jit/translation.ts); with a translation: gen,
+ *                     which itself is made one that the page does not have, so that only who looks for a translation finds the block alive
  *   +32 …   micro-ops
  */
 import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
-export { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
+export { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE, TABLE_SHIFT } from '../../contract/translator';
 import { kill_lines } from '../../core/code';
 import { BLOCK_BASE, BLOCK_SIZE, VCPU_MAX } from '../../core/layout';
 import { leave_block } from '../vcpu/fault';
@@ -67,14 +67,18 @@ export class BlockVars {
   watch_at: u64;
   jit: u32; // JIT_* of jit/translation.ts, 0: nothing is translated
   jit_next: u32; // left by a translation: the block that is next, or 0
-  sample: u32; // the slice ended by its budget: the next block is a sample
-  threshold: u32; // samples that make a block hot
+  jit_cold: u32; // that block is to be interpreted: its translation did not begin
+  sample: u32; // the next block is a sample
+  threshold: u32; // samples that make a block hot, and while the vCPU is young (jit/translation.ts)
+  threshold_young: u32;
+  samples: u32; // samples so far
   jit_insns: u64; // instructions that ran translated
   jit_checking: u32; // lockstep (jit/check.ts): a translation runs
   jit_taint: u32; // it did what cannot be done twice
   jit_pages: u32; // pages kept
   jit_rest: i32; // what the last leave_at gave back
   dr_hit: u32; // DR6.B0-B3 of breakpoints met by the running instruction
+  sample_left: i32; // instructions to the next sample
   trap: u32; // EFLAGS.TF before the running instruction, 0 once that has entered a handler
 }
 
@@ -100,6 +104,8 @@ export const BLOCK_CURRENT: usize = PRIVATE_VARS + offsetof<BlockVars>('current'
 
 /** Offset of `jit_next`. */
 export const JIT_NEXT: usize = PRIVATE_VARS + offsetof<BlockVars>('jit_next');
+/** Offset of `jit_cold`. */
+export const JIT_COLD: usize = PRIVATE_VARS + offsetof<BlockVars>('jit_cold');
 
 /** True when the block has a translation of the bytes that are there now. */
 @inline

@@ -26,6 +26,7 @@ export class JitDiff {
   constructor(m: SysMachine) {
     this.#m = m;
     setUp(m);
+    m.call('cpu_set_exact', m.cpu(), 1); // no slack: what goes round for ever ends with its budget
     const core = m.x as unknown as CoreExports;
     m.call('jit_offsets');
     this.#hot = new HotList(m.memory, 0);
@@ -51,14 +52,14 @@ export class JitDiff {
     cases.copy(ram, CASES_AT, 0, n * CASE_SIZE);
     const results = ram.subarray(RESULTS_AT, RESULTS_AT + n * RESULT_SIZE);
     m.call('blocks_flush', m.cpu());
-    m.call('jit_set', m.cpu(), 1, 0);
+    m.call('jit_set', m.cpu(), 1, 0, 0);
     m.call('t_jit', m.cpu(), CASES_AT, RESULTS_AT, n, CODE_AT, 1);
     const interpreted = Buffer.from(results);
     const compiled = this.#compiler.compile(0, this.#hot.take(1000));
     this.refused = this.#compiler.refused;
     if (compiled !== undefined) this.#cache.install(compiled);
     m.call('t_jit', m.cpu(), CASES_AT, RESULTS_AT, n, CODE_AT, 0);
-    m.call('jit_set', m.cpu(), 0, 0);
+    m.call('jit_set', m.cpu(), 0, 0, 0);
     const found: string[] = [];
     infos.forEach((info, i) => {
       const text = difference(interpreted.subarray(i * RESULT_SIZE, (i + 1) * RESULT_SIZE), results.subarray(i * RESULT_SIZE, (i + 1) * RESULT_SIZE));

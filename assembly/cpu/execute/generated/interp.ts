@@ -7,7 +7,7 @@ import { xchg_generic } from '../exchange';
 import { imul64, imul_generic, muldiv } from '../muldiv';
 import { shift_generic } from '../shift';
 import {
-  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_NEXT, JUMP_BLOCK, JUMP_CACHE, JUMP_GEN, translated,
+  B_GEN, B_GEN_AT, B_INSNS, B_MODE, B_UOPS, BLOCK_CURRENT, code_write, JIT_COLD, JIT_NEXT, JUMP_BLOCK, JUMP_CACHE, JUMP_GEN, translated,
 } from '../../uop/blocks';
 import { count_block, TRACE_AT } from '../count';
 import { raise_gp } from '../../vcpu/fault';
@@ -50,9 +50,8 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       const how_jit: u32 = cold ? 0 : jit_on(cpu, traced);
       if (how_jit == JIT_CHECK) break; // cpu_run does it
       if (how_jit) {
-        const rest = jit_enter(cpu, blk, target, left);
-        cold = rest < 0; // nothing ran: this time the block is interpreted
-        left = cold ? ~rest : rest;
+        left = jit_enter(cpu, blk, target, left);
+        cold = load<u32>(cpu, JIT_COLD) != 0; // this time the block is interpreted
         link = 0;
         how = 0;
         target = changetype<Cpu>(cpu).rip;
