@@ -23,6 +23,12 @@ afterAll(() => {
 const run = (jit: string, cpus: number) =>
   vmm(['run', '--timeline', '--accel', 'wasm', '--jit', jit, '--cpus', String(cpus), image, 'sh', '-c', SCRIPT], { env: { VMM_STORE: store, VMM_JIT_THRESHOLD: '0' } });
 
+it('a start translates nothing, and needs no thread for it', { timeout: 120_000 }, async () => {
+  const start = await vmm(['run', '--timeline', '--accel', 'wasm', '--jit', 'on', image, 'true'], { env: { VMM_STORE: store } });
+  expect(start.status).toBe(0);
+  expect(start.stderr).toMatch(/translated: 0\.0 % of \d+\.\d M instructions; 0 regions in 0 modules, 0 KB; emitted in 0 ms/);
+});
+
 it('boot and programs, translated: the output of the interpreter; --timeline tells of it; lockstep finds no difference', { timeout: 240_000 }, async () => {
   const plain = await run('off', 1);
   expect(plain.status).toBe(0);

@@ -21,7 +21,7 @@ export interface JitConfig {
 
 /** A sample stands for 50,000 instructions. What is run but once, as most of a start, must not be translated: no block of a start has as many. */
 const THRESHOLD = 3;
-const THRESHOLD_YOUNG = 40;
+const THRESHOLD_YOUNG = 100;
 const MODES: Readonly<Record<JitMode, number>> = { off: 0, on: 1, check: 2 };
 
 /** Limits of one of `cpus` vCPUs. */
