@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../../assembly/contract/machine.ts';
+import { SHARE_THREAD } from '../devices/fs/exports.ts';
 import { threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -39,6 +40,11 @@ export async function kvmState(): Promise<KvmState> {
  */
 export function prepareThreads(count: number): void {
   threads.prepare(count);
+}
+
+/** Starts a thread for the machine's shares, which binds itself by its own rules. Its id, undefined where it cannot be told. */
+export function reserveShareThread(): number | undefined {
+  return threads.reserve(SHARE_THREAD);
 }
 
 /** Takes over a worker thread that runs dist/thread.cjs and has no work yet. */

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VmmError } from '../../base/errors.ts';
 import { lockDown } from '../host/lockdown/index.ts';
+import { reserveShareThread } from './accelerator.ts';
 import type { MachineConfig } from './config.ts';
 import type { MachineListener } from './listener.ts';
 
@@ -10,13 +11,28 @@ import type { MachineListener } from './listener.ts';
 const THREAD_READS = ['/proc/self', '/proc/meminfo', '/sys/fs/cgroup'];
 
 let confined = false;
+/** Threads that bind themselves. */
+const others: number[] = [];
+
+/** Will this machine's process be bound, or is it? Not where the user has turned it off (VMM_CONFINE=off) or V8's code is recorded at the end. */
+export function confines(config: MachineConfig): boolean {
+  return config.confine !== undefined && process.env['VMM_CONFINE'] !== 'off' && process.env['VMM_RECORD_CODE'] !== '1';
+}
+
+/** What shares need before the process is bound: a thread that is not. */
+export function prepareShares(config: MachineConfig): void {
+  if ((config.shares?.length ?? 0) === 0 || !confines(config) || confined || others.length > 0) return;
+  const tid = reserveShareThread();
+  if (tid === undefined) throw new VmmError('LOCKDOWN', 'the thread for shares cannot be told from others', { hint: 'try again, or VMM_CONFINE=off' });
+  others.push(tid);
+}
 
 /**
- * Binds this process for good to what the running machine still needs (docs/threat-model.md). Once a process, and not where the
- * user has turned it off (VMM_CONFINE=off) or V8's code is recorded at the end. True when it has just been done; a failure is a note.
+ * Binds this process for good to what the running machine still needs (docs/threat-model.md). Once a process. True when it has just been
+ * done; a failure is a note.
  */
 export function confine(config: MachineConfig, listener: MachineListener, accelerator: 'kvm' | 'wasm'): boolean {
-  if (confined || config.confine === undefined || process.env['VMM_CONFINE'] === 'off' || process.env['VMM_RECORD_CODE'] === '1') return false;
+  if (confined || config.confine === undefined || !confines(config)) return false;
   confined = true;
   const again = !config.exitOnReboot;
   const kvm = accelerator === 'kvm';
@@ -29,6 +45,7 @@ export function confine(config: MachineConfig, listener: MachineListener, accele
       },
       kvm,
       reopen: again,
+      but: others,
     });
     return true;
   } catch (error) {

@@ -10,6 +10,7 @@ import { Shares } from '../devices/fs/exports.ts';
 import { RNG } from '../devices/rng.ts';
 import type { VsockHost } from '../devices/vsock.ts';
 import type { MachineConfig } from './config.ts';
+import { confines } from './confine.ts';
 
 /** A machine's devices, by slot; they outlive resets of the guest. */
 export interface DeviceList {
@@ -25,7 +26,7 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
   const console = config.console === 'hvc' ? new VirtioConsole() : undefined;
   const list: HostDevice[] = [];
   const disks = new Disks();
-  const shares = new Shares();
+  const shares = new Shares(confines(config));
   const devices = { list, console, disks, shares, close: () => list.forEach((device) => device.close?.()) };
   if (console !== undefined) list.push(console);
   if (config.vsock) list.push(vsock);

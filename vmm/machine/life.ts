@@ -15,7 +15,7 @@ import { type AccelChoice, chooseAccelerator, prepareThreads } from './accelerat
 import { loadProgram } from './boot.ts';
 import { buildHardware, type Hardware } from './build.ts';
 import type { ConfineConfig, MachineConfig } from './config.ts';
-import { confine } from './confine.ts';
+import { confine, prepareShares } from './confine.ts';
 import { debugMachine } from './debug-machine.ts';
 import type { MachineDebugger } from './debugger.ts';
 import type { DeviceList } from './devices.ts';
@@ -111,6 +111,7 @@ export class Life {
   async #powerOn(choice: AccelChoice): Promise<void> {
     const { config, devices, time, timeline } = this.#parts;
     if (time.parallel) prepareThreads(config.cpus);
+    prepareShares(config);
     const hardware = buildHardware(config, choice, devices.list, time, {
       hooks: (memory) => this.#hooks(memory),
       process: (slot, queue) => this.#process(slot, queue),

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 
 /** What a thread can be asked to do: vmm/machine/thread.ts has the other side, and knows what `data` is for each `kind`. */
@@ -23,6 +23,8 @@ export const LOAD_WANTED = 0;
 export const LOAD_RUNS = 1;
 /** Or it must not begin any more. */
 export const LOAD_OVER = 2;
+
+const TASKS = '/proc/self/task';
 
 /** Threads that are kept without work. Each costs about 8 MB. */
 const IDLE_MAX = 4;
@@ -53,6 +55,8 @@ interface Thread {
   failed: boolean;
   /** Once it was asked to load the FFI library. */
   load: Int32Array | undefined;
+  /** It gets jobs of this kind alone. */
+  kind: string | undefined;
 }
 
 /**
@@ -63,6 +67,8 @@ export class ThreadPool {
   readonly #file: URL;
   /** The one that was started first is asked first: it is up before the others. */
   readonly #idle: Thread[] = [];
+  /** By kind of job, while they have none. */
+  readonly #reserved = new Map<string, Thread>();
   #startMs = 100;
 
   /** `file`: the built thread.ts. */
@@ -73,6 +79,16 @@ export class ThreadPool {
   /** Has `count` threads wait for work; those that are missing are started, side by side with the caller's own work. */
   prepare(count: number): void {
     while (this.#idle.length < Math.min(count, IDLE_MAX)) this.#rest(this.#start());
+  }
+
+  /** Starts a thread that gets jobs of `kind` alone, and the first of them. Its id for the kernel; undefined where that cannot be told. */
+  reserve(kind: string): number | undefined {
+    const before = new Set(readdirSync(TASKS));
+    const thread = this.#start();
+    thread.kind = kind;
+    this.#rest(thread);
+    const fresh = readdirSync(TASKS).filter((tid) => !before.has(tid));
+    return fresh.length === 1 ? Number(fresh[0]) : undefined;
   }
 
   /** What the start of a thread has taken lately, milliseconds. */
@@ -91,7 +107,8 @@ export class ThreadPool {
    * failed ends its job too, after `onError`.
    */
   run<M>(job: ThreadJob, onMessage: (message: M) => void, onError: (error: Error) => void): Promise<void> {
-    const thread = this.#idle.shift() ?? this.#start();
+    const thread = this.#reserved.get(job.kind) ?? this.#idle.shift() ?? this.#start();
+    this.#reserved.delete(job.kind);
     if (job.ffi) this.#load(thread);
     thread.worker.ref();
     thread.worker.postMessage(job);
@@ -115,7 +132,7 @@ export class ThreadPool {
     const up = new Promise<void>((resolve) => {
       isUp = resolve;
     });
-    const thread: Thread = { worker, up, duty: undefined, failed: false, load: undefined };
+    const thread: Thread = { worker, up, duty: undefined, failed: false, load: undefined, kind: undefined };
     // While the main thread still builds the machine: what every job on KVM needs.
     if (existsSync('/dev/kvm')) this.#load(thread);
     worker.on('message', (message: unknown) => {
@@ -154,6 +171,7 @@ export class ThreadPool {
   }
 
   #forget(thread: Thread): void {
+    if (thread.kind !== undefined && this.#reserved.get(thread.kind) === thread) this.#reserved.delete(thread.kind);
     const at = this.#idle.indexOf(thread);
     if (at >= 0) this.#idle.splice(at, 1);
   }
@@ -162,7 +180,8 @@ export class ThreadPool {
     const { duty } = thread;
     thread.duty = undefined;
     thread.worker.unref();
-    if (this.#idle.length < IDLE_MAX) this.#idle.push(thread);
+    if (thread.kind !== undefined) this.#reserved.set(thread.kind, thread);
+    else if (this.#idle.length < IDLE_MAX) this.#idle.push(thread);
     else void thread.worker.terminate();
     duty?.over();
   }

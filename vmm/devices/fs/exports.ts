@@ -28,7 +28,12 @@ export interface ShareSpec {
   readonly root?: Omit<ShareExport, 'name'> | undefined;
   /** The root has these, and those that are added later. */
   readonly exports?: readonly ShareExport[] | undefined;
+  /** Exports may be added while the guest runs: then Landlock does not hold the thread that serves them. */
+  readonly later?: boolean | undefined;
 }
+
+/** The kind of its thread (ThreadJob.kind). */
+export const SHARE_THREAD = 'fs';
 
 /** The table of inodes takes no more of the memory behind the guest's than this part of the guest's: what its kernel keeps of an inode is ten times as much. */
 const TABLE_PART = 8;
@@ -48,6 +53,12 @@ export class Shares {
   #number = 0;
   #ports: DevicePort[] = [];
   #served = false;
+  readonly #lock: boolean;
+
+  /** `lock`: their thread binds itself. */
+  constructor(lock: boolean) {
+    this.#lock = lock;
+  }
 
   /** Opens what it exports. Throws SHARE_PATH. */
   device(spec: ShareSpec): ShareDevice {
@@ -68,6 +79,8 @@ export class Shares {
 
   attach(port: DevicePort): void {
     this.#ports.push(port);
+    // A thread that is to be bound is bound before the guest can do anything.
+    if (this.#lock && this.#ports.length === this.#devices.length) this.serve();
   }
 
   detach(): void {
@@ -85,8 +98,9 @@ export class Shares {
       table: { base: RAM_BASE + port.ramSize, size: shareTableBytes(port.ramSize) },
       paths: pathsMax(),
       mailbox: this.#mailbox.buffer,
+      lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
     };
-    this.#served = port.thread('fs', this.#ports.map(({ slot }) => slot), own);
+    this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own);
   }
 
   /** Tells the thread, when there is one: else it will start with what is then. */
@@ -105,6 +119,7 @@ function pathsMax(): number {
 export class ShareDevice implements HostDevice {
   readonly tag: string;
   readonly queues = FS_QUEUES;
+  readonly later: boolean;
   readonly #shares: Shares;
   readonly #open = new Map<string, SharedRoot>();
   #port: DevicePort | undefined;
@@ -112,6 +127,7 @@ export class ShareDevice implements HostDevice {
   constructor(shares: Shares, spec: ShareSpec) {
     this.#shares = shares;
     this.tag = spec.tag;
+    this.later = spec.later ?? false;
     if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
     try {
       if (spec.root !== undefined) this.#add({ ...spec.root, name: '' });
@@ -159,6 +175,7 @@ export class ShareDevice implements HostDevice {
 
   /** Adds an entry to the root, also while the guest runs; resolves when a lookup finds it. Throws SHARE_PATH. */
   async export(added: ShareExport): Promise<void> {
+    if (!this.later && this.#port !== undefined) throw new VmmError('USAGE', `share ${this.tag} takes nothing more while its machine runs`, { hint: 'say so (ShareSpec.later) before it starts' });
     const root = this.#add(added);
     await this.#shares.tell({ kind: 'add', root: { ...root, slot: this.#port?.slot ?? -1 } });
   }

@@ -1,5 +1,6 @@
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { FS_QUEUES, FS_RESET } from '../../../assembly/contract/fs.ts';
+import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../../host/sys.ts';
 import { EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
@@ -24,14 +25,23 @@ export interface ShareThread extends DeviceThread {
     readonly paths: number;
     /** Mailbox.buffer. */
     readonly mailbox: SharedArrayBuffer;
+    /** The thread binds itself; `later`: more shares may come. */
+    readonly lock: { readonly later: boolean } | undefined;
   };
 }
 
 /** Serves the shares of one machine until it is told to end. */
 export function serveShares(data: ShareThread, post: (message: EventMessage) => void): void {
-  ownMask();
-  new FileThread(data, post).run();
+  const { lock, shares } = data.own;
+  if (!bound) ownMask();
+  const thread = new FileThread(data, post);
+  if (lock !== undefined && !bound) lockOwnThread({ roots: lock.later ? undefined : shares, privileged: process.getuid?.() === 0 });
+  bound = lock !== undefined;
+  thread.run();
 }
+
+/** A machine that is reset has the same thread again. */
+let bound = false;
 
 class FileThread {
   readonly #data: ShareThread;

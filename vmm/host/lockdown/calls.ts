@@ -23,6 +23,12 @@ function raw(name: string, nr: number, ...args: (number | bigint)[]): number {
   return Number(result);
 }
 
+/** A raw system call that gives 0 when it succeeds. Addresses are of memory that stays until all is done. */
+export interface RawCall {
+  readonly nr: number;
+  readonly args: readonly (number | bigint)[];
+}
+
 export function mprotect(address: bigint, length: number, prot: number): void {
   if (c.mprotect(address, length, prot) < 0) throw new HostCallError('mprotect', [address, length, prot], lastErrno());
 }
@@ -30,6 +36,20 @@ export function mprotect(address: bigint, length: number, prot: number): void {
 /** The kernel's own call: libc's refuses its private signals. `action`, `old`: struct kernel_sigaction, four words. */
 export function rtSigaction(signal: number, action: BigUint64Array, old: BigUint64Array | undefined): void {
   raw('rt_sigaction', SYS_rt_sigaction, signal, addressOf(action), old === undefined ? 0 : addressOf(old), 8);
+}
+
+/** The call by which a thread installs a filter for itself. Its memory is not freed: other threads read it. */
+export function seccompCall(filter: Uint8Array): RawCall {
+  const program = new BigUint64Array([BigInt(filter.byteLength / 8), addressOf(filter)]); // struct sock_fprog
+  filters.push(filter, program);
+  return { nr: SYS_seccomp, args: [SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, addressOf(program)] };
+}
+
+const filters: ArrayBufferView[] = [];
+
+/** Makes a call in this thread. Throws HostCallError. */
+export function ownCall(name: string, { nr, args }: RawCall): void {
+  raw(name, nr, ...args);
 }
 
 /** Installs a filter (struct sock_filter[]) for all threads, with no_new_privs for each. */

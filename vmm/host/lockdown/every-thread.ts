@@ -9,13 +9,7 @@ import { addressOf, ffi } from '../ffi.ts';
 import { mmap, munmap, tgkill } from '../sys.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, SYS_gettid } from '../uapi/linux.ts';
 import { PROT_EXEC, SYS_rt_sigreturn } from '../uapi/lockdown.ts';
-import { mprotect, rtSigaction } from './calls.ts';
-
-/** A raw system call that gives 0 when it succeeds. Addresses are of memory that stays until all is done. */
-export interface RawCall {
-  readonly nr: number;
-  readonly args: readonly (number | bigint)[];
-}
+import { mprotect, type RawCall, rtSigaction } from './calls.ts';
 
 /**
  * SIGCANCEL of glibc, which Node never uses and no thread can block by libc's functions (musl's SIGTIMER). Borrowed for the
@@ -93,10 +87,10 @@ function isKernels(tid: number): boolean {
 const LIMIT_MS = 2000;
 
 /**
- * Makes the calls in every thread; what they change, a thread that starts meanwhile inherits from the one that starts it. Throws
+ * Makes the calls in every thread, `but` in those with these ids; what they change, a thread that starts meanwhile inherits from the one that starts it. Throws
  * LOCKDOWN when a call failed or a thread did not come to make them.
  */
-export function everyThread(calls: readonly RawCall[]): void {
+export function everyThread(calls: readonly RawCall[], but: readonly number[] = []): void {
   const notes = new Int32Array(new SharedArrayBuffer(4 * (NOTED + NOTED_MAX)));
   kept.push(notes);
   const { code, restorer } = handlerCode(calls, addressOf(notes));
@@ -107,7 +101,7 @@ export function everyThread(calls: readonly RawCall[]): void {
   const action = new BigUint64Array([page, BigInt(SA_RESTORER | SA_RESTART | SA_ONSTACK), page + BigInt(restorer), 0n]);
   const before = new BigUint64Array(action.length);
   rtSigaction(SIGNAL, action, before);
-  askAll(notes);
+  askAll(notes, but);
   // Where a thread is late the handler and its page stay.
   rtSigaction(SIGNAL, before, undefined);
   munmap(page, PAGE);
@@ -116,9 +110,9 @@ export function everyThread(calls: readonly RawCall[]): void {
 }
 
 /** Until every thread has come: those that a thread started before it came are seen when it has, and asked then. */
-function askAll(notes: Int32Array): void {
+function askAll(notes: Int32Array, but: readonly number[]): void {
   const end = performance.now() + LIMIT_MS;
-  const asked = new Set<number>();
+  const asked = new Set<number>(but);
   for (;;) {
     const fresh = threads().filter((tid) => !asked.has(tid));
     if (fresh.length === 0) return;
