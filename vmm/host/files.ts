@@ -9,21 +9,24 @@ import { O_CLOEXEC, O_PATH } from './uapi/linux.ts';
 type Word = number | bigint;
 
 const c = declareLazily<{
-  call4(nr: number, a: Word, b: Word, c: Word, d: Word): number;
-  call6(nr: number, a: Word, b: Word, c: Word, d: Word, e: Word, f: Word): number;
+  call4(nr: number, a: Word, b: Word, c: Word, d: Word): number | bigint;
+  call6(nr: number, a: Word, b: Word, c: Word, d: Word, e: Word, f: Word): number | bigint;
 }>({
   call4: 'long syscall(long, int64_t, int64_t, int64_t, int64_t)',
   call6: 'long syscall(long, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t)',
 });
 
 function call(nr: number, a: Word, b: Word = 0, d: Word = 0, e: Word = 0): number {
-  const result = c.call4(nr, a, b, d, e);
-  return result < 0 ? -lastErrno() : result;
+  return outcome(c.call4(nr, a, b, d, e));
 }
 
 function callLong(nr: number, a: Word, b: Word, d: Word, e: Word, f: Word, g: Word = 0): number {
-  const result = c.call6(nr, a, b, d, e, f, g);
-  return result < 0 ? -lastErrno() : result;
+  return outcome(c.call6(nr, a, b, d, e, f, g));
+}
+
+/** Results beyond 2^53 (offsets of a file) come as bigints. */
+function outcome(result: number | bigint): number {
+  return result < 0 ? -lastErrno() : Number(result);
 }
 
 /** struct open_how, and an empty name; this thread's, so large that they are not on V8's heap, where they would move. */
@@ -34,6 +37,8 @@ const EMPTY = 64;
 const DOT = 96;
 memory[DOT] = 0x2e;
 const LINK = 128;
+const OFFSETS = 256;
+const offsets = new BigInt64Array(memory.buffer, OFFSETS, 2);
 
 function at(offset: number): number {
   if (memoryAt === 0) memoryAt = Number(addressOf(memory));
@@ -111,8 +116,11 @@ export const sync = (fd: number, dataOnly: boolean): number => call(dataOnly ? C
 export const syncAll = (fd: number): number => call(C.SYS_syncfs, fd);
 export const statFileSystem = (fd: number, to: number): number => call(C.SYS_fstatfs, fd, to);
 export const allocate = (fd: number, mode: number, offset: number, length: number): number => call(C.SYS_fallocate, fd, mode, offset, length);
-/** `offsets`: two i64, from and to. */
-export const copyRange = (from: number, fromOffset: number, to: number, toOffset: number, length: number): number => callLong(C.SYS_copy_file_range, from, fromOffset, to, toOffset, length);
+export function copyRange(from: number, fromOffset: number, to: number, toOffset: number, length: number): number {
+  offsets[0] = BigInt(fromOffset);
+  offsets[1] = BigInt(toOffset);
+  return callLong(C.SYS_copy_file_range, from, at(OFFSETS), to, at(OFFSETS + 8), length);
+}
 
 // Extended attributes of what an O_PATH descriptor stands for: only by its link.
 export const setAttribute = (fd: number, name: number, value: number, length: number, flags: number): number => callLong(C.SYS_setxattr, linkOf(fd), name, value, length, flags);

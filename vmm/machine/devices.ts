@@ -26,6 +26,9 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
   const console = config.console === 'hvc' ? new VirtioConsole() : undefined;
   const list: HostDevice[] = [];
   const disks = new Disks();
+  if (config.counted !== undefined && (config.shares?.length ?? 0) > 0) {
+    throw new VmmError('USAGE', 'a counted run (--icount) has no shares: files of the host may change at any time, and nothing records that', { hint: 'make a disk of the directory' });
+  }
   const shares = new Shares(confines(config));
   const devices = { list, console, disks, shares, close: () => list.forEach((device) => device.close?.()) };
   if (console !== undefined) list.push(console);

@@ -90,6 +90,8 @@ export interface LoadOptions {
   ramMib?: number;
   vcpus?: number;
   flags?: number;
+  /** Bytes behind guest memory and its canary, for devices: a multiple of 65536. */
+  behind?: number;
   /** Replaces imports by name ("irq", "blk" …). */
   imports?: Record<string, (...args: never[]) => unknown>;
 }
@@ -104,7 +106,7 @@ export class Core {
 
   constructor(options: LoadOptions = {}) {
     this.ramBytes = (options.ramMib ?? 4) * 1024 * 1024;
-    const pages = (RAM_BASE + this.ramBytes + CANARY_BYTES) / WASM_PAGE;
+    const pages = (RAM_BASE + this.ramBytes + CANARY_BYTES + (options.behind ?? 0)) / WASM_PAGE;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);

@@ -1,6 +1,7 @@
-import { EIO, ENOSYS } from '../../../assembly/contract/generated/errno.ts';
+import { EINVAL, EIO, ENOSYS } from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
-import { syncAll } from '../../host/files.ts';
+import { closeFile, reopen, syncAll } from '../../host/files.ts';
+import { O_NONBLOCK, S_IFDIR, S_IFREG } from '../../host/uapi/files.ts';
 import { fuse_rename2_in } from '../../host/uapi/fuse.ts';
 import { getattr, getxattr, listxattr, removexattr, setattr, setxattr, statfs } from './attributes.ts';
 import { opendir, readdir } from './directories.ts';
@@ -67,8 +68,15 @@ function syncfs(s: Session, node: number): number {
 }
 
 function syncOf(s: Session, node: number): number {
-  const fd = s.paths.of(node);
-  return fd < 0 ? fd : syncAll(fd);
+  const path = s.paths.of(node);
+  if (path < 0) return path;
+  const type = s.nodes.type(node);
+  if (type !== S_IFDIR >> 12 && type !== S_IFREG >> 12) return -EINVAL;
+  const fd = s.paths.withRoom(() => reopen(s.paths.of(node), O_NONBLOCK));
+  if (fd < 0) return fd;
+  const result = syncAll(fd);
+  closeFile(fd);
+  return result;
 }
 
 /** Works on the request that is selected: bytes of answer, or -errno. */

@@ -127,6 +127,13 @@ export class Session {
     if (statx(share.fd, 0, this.stat.address) === 0) this.enterRoot(share);
   }
 
+  /** A share goes: its own descriptor is the caller's to close. */
+  withdraw(share: Share): void {
+    this.forgetAll(share);
+    if (share.node !== 0) this.nodes.free(share.node);
+    this.shares[share.number] = undefined;
+  }
+
   /** The guest forgets an inode `n` times. */
   forget(low: number, high: number, n: number): void {
     const node = this.node(low, high);

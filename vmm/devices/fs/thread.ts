@@ -183,10 +183,7 @@ class FileThread {
 
   #withdraw(number: number): void {
     const share = this.#session.shares[number];
-    if (share === undefined) return;
-    this.#session.forgetAll(share);
-    this.#session.nodes.free(share.node);
-    this.#session.shares[number] = undefined;
+    if (share !== undefined) this.#session.withdraw(share);
   }
 
   #closeAll(): void {
