@@ -119,20 +119,19 @@ export const FILES = {
     source: '<linux/fuse.h>',
     headers: ['linux/fuse.h'],
     structs: {
-      'struct fuse_attr': 'ino size blocks atime mtime ctime atimensec mtimensec ctimensec mode nlink uid gid rdev blksize flags',
-      'struct fuse_entry_out': 'nodeid generation entry_valid attr_valid entry_valid_nsec attr_valid_nsec attr',
+      'struct fuse_attr': 'ino size blocks atime mtime ctime atimensec mtimensec ctimensec mode nlink uid rdev blksize flags',
+      'struct fuse_entry_out': 'nodeid generation entry_valid attr_valid entry_valid_nsec attr',
       'struct fuse_attr_out': 'attr_valid attr_valid_nsec attr',
       'struct fuse_open_out': 'fh open_flags',
       'struct fuse_getattr_in': 'getattr_flags fh',
-      'struct fuse_setattr_in': 'valid fh size lock_owner atime mtime atimensec mtimensec mode uid gid',
+      'struct fuse_setattr_in': 'valid fh size atime mtime atimensec mtimensec mode uid gid',
       'struct fuse_open_in': 'flags open_flags',
-      'struct fuse_create_in': 'flags mode umask open_flags',
-      'struct fuse_mknod_in': 'mode rdev umask',
-      'struct fuse_mkdir_in': 'mode umask',
+      'struct fuse_create_in': 'flags mode open_flags',
+      'struct fuse_mknod_in': 'mode rdev',
+      'struct fuse_mkdir_in': 'mode',
       'struct fuse_rename2_in': 'newdir flags',
       'struct fuse_link_in': 'oldnodeid',
-      'struct fuse_release_in': 'fh flags release_flags lock_owner',
-      'struct fuse_flush_in': 'fh lock_owner',
+      'struct fuse_flush_in': 'lock_owner',
       'struct fuse_read_in': 'fh offset size',
       'struct fuse_write_in': 'fh offset size write_flags flags',
       'struct fuse_write_out': 'size',
@@ -140,9 +139,8 @@ export const FILES = {
       'struct fuse_fsync_in': 'fh fsync_flags',
       'struct fuse_setxattr_in': 'size flags',
       'struct fuse_getxattr_in': 'size',
-      'struct fuse_lk_in': 'fh owner lk.start lk.end lk.type lk.pid lk_flags',
+      'struct fuse_lk_in': 'fh owner lk.start lk.end lk.type lk_flags',
       'struct fuse_file_lock': 'start end type pid',
-      'struct fuse_interrupt_in': 'unique',
       'struct fuse_fallocate_in': 'fh offset length mode',
       'struct fuse_lseek_in': 'fh offset whence',
       'struct fuse_copy_file_range_in': 'fh_in off_in nodeid_out fh_out off_out len flags',
@@ -154,18 +152,18 @@ export const FILES = {
     headers: ['sys/syscall.h', 'fcntl.h', 'linux/openat2.h', 'linux/stat.h', 'sys/statfs.h', 'dirent.h', 'sched.h', 'sys/xattr.h', 'sys/uio.h'],
     defines: ['_GNU_SOURCE'],
     constants: `SYS_openat2 SYS_openat SYS_close SYS_statx SYS_preadv SYS_pwritev SYS_getdents64 SYS_lseek SYS_readlinkat SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2
-      SYS_fchmod SYS_fchmodat SYS_fchownat SYS_utimensat SYS_ftruncate SYS_fsync SYS_fdatasync SYS_syncfs SYS_fstatfs SYS_fallocate SYS_copy_file_range SYS_fcntl SYS_flock
-      SYS_setxattr SYS_getxattr SYS_listxattr SYS_removexattr SYS_fgetxattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_unshare SYS_umask SYS_pwritev2
-      O_WRONLY O_CREAT O_EXCL O_TRUNC O_APPEND O_NONBLOCK O_DIRECT O_DIRECTORY O_NOFOLLOW O_TMPFILE
+      SYS_fchmodat SYS_fchownat SYS_utimensat SYS_ftruncate SYS_fsync SYS_fdatasync SYS_syncfs SYS_fstatfs SYS_fallocate SYS_copy_file_range SYS_fcntl SYS_flock
+      SYS_setxattr SYS_getxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_unshare SYS_umask
+      O_WRONLY O_CREAT O_EXCL O_TRUNC O_APPEND O_NONBLOCK O_DIRECTORY O_NOFOLLOW O_TMPFILE
       RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_BENEATH RESOLVE_NO_XDEV
       AT_FDCWD AT_SYMLINK_NOFOLLOW AT_SYMLINK_FOLLOW AT_EMPTY_PATH AT_REMOVEDIR
       STATX_BASIC_STATS STATX_BTIME STATX_MNT_ID
-      S_IFMT S_IFDIR S_IFREG S_IFLNK S_ISUID S_ISGID S_IXGRP
+      S_IFMT S_IFDIR S_IFREG S_ISUID S_ISGID S_IXGRP
       F_OFD_GETLK F_OFD_SETLK F_RDLCK F_UNLCK UTIME_NOW UTIME_OMIT CLONE_FS
       RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT`,
     structs: {
       'struct open_how': 'flags mode resolve',
-      'struct statx': 'stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino stx_size stx_blocks stx_attributes_mask stx_atime stx_btime stx_ctime stx_mtime stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id',
+      'struct statx': 'stx_blksize stx_nlink stx_uid stx_mode stx_ino stx_size stx_blocks stx_atime stx_btime stx_ctime stx_mtime stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id',
       'struct statfs': 'f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_namelen f_frsize',
       'struct dirent64': 'd_ino d_off d_reclen d_type d_name',
       'struct flock': 'l_type l_whence l_start l_len l_pid',
@@ -174,7 +172,7 @@ export const FILES = {
   'assembly/contract/generated/errno.ts': {
     source: '<errno.h>',
     headers: ['errno.h'],
-    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOSYS ENODATA EOPNOTSUPP ESTALE']],
+    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOLCK ENOSYS ENODATA EOPNOTSUPP ESTALE']],
   },
   'assembly/contract/generated/kvm_run.ts': {
     source: '<linux/kvm.h>',
@@ -195,13 +193,13 @@ export const FILES = {
         FUSE_FSYNCDIR FUSE_GETLK FUSE_SETLK FUSE_SETLKW FUSE_CREATE FUSE_INTERRUPT FUSE_DESTROY FUSE_BATCH_FORGET FUSE_FALLOCATE FUSE_READDIRPLUS FUSE_RENAME2
         FUSE_LSEEK FUSE_COPY_FILE_RANGE FUSE_SYNCFS FUSE_TMPFILE FUSE_STATX=52`, 'Operations.'],
       ['u64', `FUSE_ASYNC_READ FUSE_POSIX_LOCKS FUSE_ATOMIC_O_TRUNC FUSE_BIG_WRITES FUSE_FLOCK_LOCKS FUSE_AUTO_INVAL_DATA FUSE_DO_READDIRPLUS FUSE_READDIRPLUS_AUTO FUSE_ASYNC_DIO
-        FUSE_WRITEBACK_CACHE FUSE_PARALLEL_DIROPS FUSE_POSIX_ACL FUSE_MAX_PAGES FUSE_CACHE_SYMLINKS FUSE_SUBMOUNTS FUSE_HANDLE_KILLPRIV_V2 FUSE_SETXATTR_EXT FUSE_INIT_EXT
+        FUSE_WRITEBACK_CACHE FUSE_PARALLEL_DIROPS FUSE_MAX_PAGES FUSE_CACHE_SYMLINKS FUSE_SUBMOUNTS FUSE_HANDLE_KILLPRIV_V2 FUSE_SETXATTR_EXT FUSE_INIT_EXT
         FUSE_CREATE_SUPP_GROUP=1ull<<34 FUSE_DIRECT_IO_ALLOW_MMAP=1ull<<36`, 'Flags of FUSE_INIT.'],
       ['u32', 'FATTR_MODE FATTR_UID FATTR_GID FATTR_SIZE FATTR_ATIME FATTR_MTIME FATTR_FH FATTR_ATIME_NOW FATTR_MTIME_NOW FATTR_KILL_SUIDGID', 'What is valid in fuse_setattr_in.'],
-      ['u32', 'FUSE_GETATTR_FH FUSE_WRITE_KILL_SUIDGID FUSE_OPEN_KILL_SUIDGID FUSE_LK_FLOCK FUSE_RELEASE_FLOCK_UNLOCK FUSE_FSYNC_FDATASYNC FUSE_ATTR_SUBMOUNT FUSE_EXT_GROUPS=32 FOPEN_DIRECT_IO FOPEN_KEEP_CACHE FOPEN_CACHE_DIR', 'Flags of single operations.'],
+      ['u32', 'FUSE_GETATTR_FH FUSE_WRITE_KILL_SUIDGID FUSE_OPEN_KILL_SUIDGID FUSE_LK_FLOCK FUSE_FSYNC_FDATASYNC FUSE_ATTR_SUBMOUNT FUSE_EXT_GROUPS=32 FOPEN_DIRECT_IO FOPEN_KEEP_CACHE', 'Flags of single operations.'],
     ],
     fields: {
-      FUSE_IN_: ['struct fuse_in_header', 'len opcode unique nodeid uid gid pid total_extlen'],
+      FUSE_IN_: ['struct fuse_in_header', 'len opcode unique nodeid uid gid total_extlen'],
     },
   },
   'assembly/contract/generated/virtio.ts': {

@@ -4,11 +4,10 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import * as F from '../../assembly/contract/generated/fuse.ts';
-import { FS_RESET } from '../../assembly/contract/fs.ts';
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { Request } from '../../vmm/devices/fs/request.ts';
-import { serve } from '../../vmm/devices/fs/server.ts';
 import { Session } from '../../vmm/devices/fs/session.ts';
+import { type FsCore, Work } from '../../vmm/devices/fs/work.ts';
 import { statx } from '../../vmm/host/files.ts';
 import { O_PATH } from '../../vmm/host/uapi/linux.ts';
 import { type Core, loadCore } from './core.ts';
@@ -69,6 +68,7 @@ export class FsGuest {
   readonly core: Core;
   readonly driver: Driver;
   readonly session: Session;
+  readonly work: Work;
   readonly hiprio: DriverQueue;
   readonly requests: DriverQueue;
   readonly #fds: number[] = [];
@@ -94,10 +94,9 @@ export class FsGuest {
     this.session = new Session(new Request(core.memory, core.ramBytes), { base, size: BEHIND }, 64);
     core.x.fs_add!(SLOT, core.scratch(Buffer.concat([Buffer.from('tag'), Buffer.alloc(33)])), flags);
     if (dir !== undefined) this.share(dir, options);
-    const taken: number[] = [];
     core.host.inline = false;
-    core.host.onFs = (_, tag) => void taken.push(tag);
-    this.#taken = taken;
+    this.work = new Work(this.session, core.x as unknown as FsCore);
+    core.host.onFs = (slot, tag) => this.work.take(slot, tag);
     this.driver = new Driver(core, SLOT, new GuestAllocator(core.ramBytes));
     this.driver.negotiate();
     this.hiprio = this.driver.queue(0, 64);
@@ -108,8 +107,6 @@ export class FsGuest {
     this.#in = this.driver.memory.take(this.#roomMax, 4096);
     this.#out = this.driver.memory.take(this.#roomMax + 16, 4096);
   }
-
-  readonly #taken: number[];
 
   /** One more directory or file; its number. */
   share(path: string, { name = '', readOnly = false, crossing = true, cache = 'auto' }: ShareOptions = {}): number {
@@ -128,21 +125,12 @@ export class FsGuest {
     for (const fd of this.#fds.splice(0)) closeSync(fd);
   }
 
-  /** As the thread does: takes a request, works on it, ends it, until there is none. */
+  /** As the thread does: until there is nothing more to do. */
   run(queue: number): void {
     for (let turn = 0; turn < 10_000; turn++) {
-      const more = this.core.x.device_process!(SLOT, queue);
-      for (const tag of this.#taken.splice(0)) {
-        if (tag === FS_RESET) {
-          for (const share of this.session.shares) if (share !== undefined) this.session.forgetAll(share);
-          continue;
-        }
-        this.session.slot = SLOT;
-        this.session.request.select(SLOT, tag);
-        const result = serve(this.session);
-        this.core.x.fs_complete!(SLOT, tag, Math.min(result, 0), Math.max(result, 0));
-      }
-      if (more !== 1) return;
+      if (this.work.step(SLOT, queue)) continue;
+      this.work.ask(false);
+      return;
     }
     throw new Error('the device never ends');
   }
@@ -150,10 +138,19 @@ export class FsGuest {
   /** A chain as it is given: what a hostile kernel sends. */
   raw(bytes: Buffer, pieces: Piece[], queue = this.requests): { id: number; len: number }[] {
     this.core.bytes.set(bytes, RAM_BASE + this.#in);
-    queue.add(pieces);
+    const head = queue.add(pieces);
     queue.kick();
     this.run(queue.index);
-    return queue.takeUsed();
+    const used = queue.takeUsed();
+    this.#late.push(...used.filter(({ id }) => id !== head).map(({ id }) => id));
+    return used.filter(({ id }) => id === head);
+  }
+
+  readonly #late: number[] = [];
+
+  /** Heads of requests that were answered later than they were sent, each once. */
+  late(): number[] {
+    return [...this.#late.splice(0), ...this.requests.takeUsed().map(({ id }) => id)];
   }
 
   /** Where `raw` puts its bytes, and where answers have room. */

@@ -73,12 +73,6 @@ export function openTemporary(dir: number, flags: number, mode: number): number 
   return call(C.SYS_openat, dir, at(DOT), flags | O_CLOEXEC, mode);
 }
 
-/** The start of a share: a path of the user's own, links and all. */
-export function openRoot(path: string): number {
-  const bytes = Buffer.from(`${path}\0`);
-  return call(C.SYS_openat, C.AT_FDCWD | 0, Number(addressOf(bytes)), O_PATH | O_CLOEXEC, 0);
-}
-
 export const closeFile = (fd: number): number => call(C.SYS_close, fd);
 
 const STATX_MASK = C.STATX_BASIC_STATS | C.STATX_BTIME | C.STATX_MNT_ID;
@@ -90,8 +84,6 @@ export function statx(dir: number, name: number, to: number): number {
 
 export const preadv = (fd: number, vectors: number, count: number, offset: number): number => callLong(C.SYS_preadv, fd, vectors, count, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
 export const pwritev = (fd: number, vectors: number, count: number, offset: number): number => callLong(C.SYS_pwritev, fd, vectors, count, offset % 2 ** 32, Math.floor(offset / 2 ** 32));
-/** At the file's end, whatever the offset. */
-export const writevAppend = (fd: number, vectors: number, count: number, flags: number): number => callLong(C.SYS_pwritev2, fd, vectors, count, 0, 0, flags);
 export const getdents = (fd: number, to: number, length: number): number => call(C.SYS_getdents64, fd, to, length);
 /** `offset` as the kernel gave it: a hash, perhaps. */
 export const seek = (fd: number, offset: Word, whence: number): number => call(C.SYS_lseek, fd, offset, whence);
@@ -100,7 +92,6 @@ export const readlinkAt = (dir: number, name: number, to: number, length: number
 export const makeDirectory = (dir: number, name: number, mode: number): number => call(C.SYS_mkdirat, dir, name, mode);
 export const makeNode = (dir: number, name: number, mode: number, device: number): number => call(C.SYS_mknodat, dir, name, mode, device);
 export const makeLink = (text: number, dir: number, name: number): number => call(C.SYS_symlinkat, text, dir, name);
-export const linkFrom = (fromDir: number, fromName: number, dir: number, name: number): number => callLong(C.SYS_linkat, fromDir, fromName, dir, name, 0);
 /** A name for an open file, one without a name (O_TMPFILE) too. */
 export const linkOpen = (fd: number, dir: number, name: number): number => callLong(C.SYS_linkat, C.AT_FDCWD | 0, linkOf(fd), dir, name, C.AT_SYMLINK_FOLLOW);
 export const unlinkAt = (dir: number, name: number, flags: number): number => call(C.SYS_unlinkat, dir, name, flags);

@@ -165,9 +165,9 @@ export class SharedWords {
     if (wait.async) await wait.value;
   }
 
-  /** Blocks until `bell` has rung since it read `seen`. */
-  waitRing(bell: number, seen: number): void {
-    Atomics.wait(this.#words, BELL + bell, seen);
+  /** Blocks until `bell` has rung since it read `seen`; false: `ms` milliseconds (-1: for ever) are over before. */
+  waitRing(bell: number, seen: number, ms = -1): boolean {
+    return Atomics.wait(this.#words, BELL + bell, seen, ms < 0 ? Number.POSITIVE_INFINITY : ms) !== 'timed-out';
   }
 
   /** Has the thread of `bell` end; its eventfd, if it waits for one, has to be signalled too. */

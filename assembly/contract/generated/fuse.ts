@@ -60,7 +60,6 @@ export const FUSE_READDIRPLUS_AUTO: u64 = 16384;
 export const FUSE_ASYNC_DIO: u64 = 32768;
 export const FUSE_WRITEBACK_CACHE: u64 = 0x10000;
 export const FUSE_PARALLEL_DIROPS: u64 = 0x40000;
-export const FUSE_POSIX_ACL: u64 = 0x100000;
 export const FUSE_MAX_PAGES: u64 = 0x400000;
 export const FUSE_CACHE_SYMLINKS: u64 = 0x800000;
 export const FUSE_SUBMOUNTS: u64 = 0x8000000;
@@ -87,13 +86,11 @@ export const FUSE_GETATTR_FH: u32 = 1;
 export const FUSE_WRITE_KILL_SUIDGID: u32 = 4;
 export const FUSE_OPEN_KILL_SUIDGID: u32 = 1;
 export const FUSE_LK_FLOCK: u32 = 1;
-export const FUSE_RELEASE_FLOCK_UNLOCK: u32 = 2;
 export const FUSE_FSYNC_FDATASYNC: u32 = 1;
 export const FUSE_ATTR_SUBMOUNT: u32 = 1;
 export const FUSE_EXT_GROUPS: u32 = 32;
 export const FOPEN_DIRECT_IO: u32 = 1;
 export const FOPEN_KEEP_CACHE: u32 = 2;
-export const FOPEN_CACHE_DIR: u32 = 8;
 
 // Byte offsets in `struct fuse_in_header`.
 export const FUSE_IN_LEN: u32 = 0;
@@ -102,5 +99,4 @@ export const FUSE_IN_UNIQUE: u32 = 8;
 export const FUSE_IN_NODEID: u32 = 16;
 export const FUSE_IN_UID: u32 = 24;
 export const FUSE_IN_GID: u32 = 28;
-export const FUSE_IN_PID: u32 = 32;
 export const FUSE_IN_TOTAL_EXTLEN: u32 = 36;

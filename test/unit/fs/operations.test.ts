@@ -229,6 +229,14 @@ describe('files', () => {
     expect(guest.ok(F.FUSE_STATFS, 1n).readUInt32LE(40)).toBeGreaterThanOrEqual(512);
   });
 
+  it('STATX tells the time of birth, and what GETATTR tells', () => {
+    const { node } = guest.lookup('file');
+    const data = guest.ok(F.FUSE_STATX, node, numbers(0, 0, 0n, 0, 0xfff)).subarray(32);
+    const stat = statSync(at('file'), { bigint: true });
+    expect([data.readBigUInt64LE(0x20), data.readBigUInt64LE(0x28), BigInt(data.readUInt16LE(0x1c)), data.readBigUInt64LE(0x50) * 1_000_000_000n + BigInt(data.readUInt32LE(0x58))]).toEqual([stat.ino, stat.size, stat.mode, stat.birthtimeNs]);
+    expect(data.length).toBe(256);
+  });
+
   it('extended attributes: set, get, list, remove; a value that has no room', () => {
     const { node } = guest.lookup('file');
     guest.ok(F.FUSE_SETXATTR, node, Buffer.concat([numbers(5, 0, 0, 0), text('user.a'), Buffer.from('value')]));

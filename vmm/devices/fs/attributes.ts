@@ -1,15 +1,16 @@
 /** What is known of a file beside its bytes. Each operation returns bytes of answer, or -errno. */
-import { EINVAL, EOPNOTSUPP } from '../../../assembly/contract/generated/errno.ts';
+import { EINVAL, ENOSYS, EOPNOTSUPP } from '../../../assembly/contract/generated/errno.ts';
 import {
   FATTR_ATIME, FATTR_ATIME_NOW, FATTR_FH, FATTR_GID, FATTR_KILL_SUIDGID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_SIZE, FATTR_UID, FUSE_GETATTR_FH,
 } from '../../../assembly/contract/generated/fuse.ts';
 import { addressOf } from '../../host/ffi.ts';
 import { changeMode, changeOwner, changeTimes, closeFile, getAttribute, listAttributes, removeAttribute, reopen, setAttribute, statFileSystem, statx, truncate } from '../../host/files.ts';
-import { S_IFREG, S_ISGID, S_ISUID, S_IXGRP, statfs as struct, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
+import { S_IFREG, S_ISGID, S_ISUID, S_IXGRP, statfs, statx as struct_statx, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
 import { fuse_getattr_in, fuse_getxattr_in, fuse_kstatfs, fuse_setattr_in, fuse_setxattr_in } from '../../host/uapi/fuse.ts';
 import { O_NONBLOCK, O_WRONLY } from '../../host/uapi/files.ts';
 import { rootAttr } from './root.ts';
 import { ROOT, type Session } from './session.ts';
+import { validity } from './share.ts';
 
 const TYPE_REGULAR = S_IFREG >> 12;
 /** Not on V8's heap, where it would move: two struct timespec, or struct statfs. */
@@ -22,6 +23,22 @@ export function getattr(s: Session, node: number): number {
   const failed = (flags & FUSE_GETATTR_FH) !== 0 ? statOpen(s, node) : s.statNode(node);
   return failed < 0 ? failed : s.answerAttr(s.share(node));
 }
+
+/** STATX: as the kernel told us, less what is the host's own. */
+export function statxOf(s: Session, node: number): number {
+  if (node === ROOT) return -ENOSYS;
+  const failed = (s.request.argument(fuse_getattr_in.getattr_flags) & FUSE_GETATTR_FH) !== 0 ? statOpen(s, node) : s.statNode(node);
+  if (failed < 0) return failed;
+  const { request, stat: { words } } = s;
+  request.clear(STATX_OUT);
+  request.put64(0, validity(s.share(node)));
+  for (let at = 0; at < struct_statx.stx_mnt_id; at += 4) request.put(STATX_OUT_STAT + at, words[at / 4] as number);
+  return STATX_OUT;
+}
+
+/** struct fuse_statx_out (7.39): attr_valid u64, attr_valid_nsec u32, flags u32, spare u64 × 2, struct statx. */
+const STATX_OUT_STAT = 32;
+const STATX_OUT = STATX_OUT_STAT + struct_statx.sizeof;
 
 function statOpen(s: Session, node: number): number {
   const handle = s.handle(fuse_getattr_in.fh, node);
@@ -93,20 +110,20 @@ function setTimes(s: Session, fd: number, valid: number): number {
   return changeTimes(fd, Number(addressOf(scratch)));
 }
 
-export function statfs(s: Session, node: number): number {
+export function fileSystem(s: Session, node: number): number {
   const { request } = s;
   const fd = node === ROOT ? (s.shares.find((share) => share?.slot === s.slot)?.fd ?? -1) : s.paths.of(node);
   request.clear(fuse_kstatfs.sizeof);
   if (fd < 0) return node === ROOT ? fuse_kstatfs.sizeof : fd;
   const failed = statFileSystem(fd, Number(addressOf(scratch)));
   if (failed < 0) return failed;
-  for (const [to, from] of [[fuse_kstatfs.blocks, struct.f_blocks], [fuse_kstatfs.bfree, struct.f_bfree], [fuse_kstatfs.bavail, struct.f_bavail], [fuse_kstatfs.files, struct.f_files], [fuse_kstatfs.ffree, struct.f_ffree]] as const) {
+  for (const [to, from] of [[fuse_kstatfs.blocks, statfs.f_blocks], [fuse_kstatfs.bfree, statfs.f_bfree], [fuse_kstatfs.bavail, statfs.f_bavail], [fuse_kstatfs.files, statfs.f_files], [fuse_kstatfs.ffree, statfs.f_ffree]] as const) {
     request.put(to, scratch[from / 4] as number);
     request.put(to + 4, scratch[from / 4 + 1] as number);
   }
-  request.put(fuse_kstatfs.bsize, scratch[struct.f_bsize / 4] as number);
-  request.put(fuse_kstatfs.frsize, scratch[struct.f_frsize / 4] as number);
-  request.put(fuse_kstatfs.namelen, scratch[struct.f_namelen / 4] as number);
+  request.put(fuse_kstatfs.bsize, scratch[statfs.f_bsize / 4] as number);
+  request.put(fuse_kstatfs.frsize, scratch[statfs.f_frsize / 4] as number);
+  request.put(fuse_kstatfs.namelen, scratch[statfs.f_namelen / 4] as number);
   return fuse_kstatfs.sizeof;
 }
 

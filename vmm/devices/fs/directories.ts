@@ -27,7 +27,7 @@ export function opendir(s: Session, node: number): number {
   const path = s.paths.of(node);
   if (path < 0) return path;
   const fd = s.paths.withRoom(() => reopen(s.paths.of(node), O_DIRECTORY));
-  return fd < 0 ? fd : answerOpen(s, node, fd, 0, 0, 0);
+  return fd < 0 ? fd : answerOpen(s, node, fd, 0, 0);
 }
 
 /** READDIR, and READDIRPLUS, which learns of the inodes too. */

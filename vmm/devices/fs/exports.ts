@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
+import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { VmmError } from '../../../base/errors.ts';
@@ -116,7 +116,7 @@ function pathsMax(): number {
 }
 
 /** A virtio-fs device (virtio 1.2 §5.11). */
-export class ShareDevice implements HostDevice {
+class ShareDevice implements HostDevice {
   readonly tag: string;
   readonly queues = FS_QUEUES;
   readonly later: boolean;
@@ -145,7 +145,7 @@ export class ShareDevice implements HostDevice {
   add({ core, slot, scratch }: DevicePort): number {
     scratch.bytes.fill(0, 0, FS_TAG_BYTES);
     scratch.bytes.set(Buffer.from(this.tag));
-    return core.fs_add(slot, scratch.offset, FS_SUBMOUNTS);
+    return core.fs_add(slot, scratch.offset, FS_SUBMOUNTS | FS_LOCKS);
   }
 
   attach(port: DevicePort): void {

@@ -8,19 +8,17 @@ export class Handles {
   readonly #fds = new Int32Array(HANDLES_MAX).fill(-1);
   readonly #nodes = new Uint32Array(HANDLES_MAX);
   readonly #turns = new Uint32Array(HANDLES_MAX);
-  readonly #appends = new Uint8Array(HANDLES_MAX);
   /** Directories: where the descriptor stands, as the kernel numbers it. */
   readonly positions = new Map<number, bigint>();
   readonly #free: number[] = [];
   #next = 0;
 
   /** The new handle's number, -ENFILE. */
-  add(node: number, fd: number, append: boolean): number {
+  add(node: number, fd: number): number {
     const handle = this.#free.pop() ?? (this.#next < HANDLES_MAX ? this.#next++ : -ENFILE);
     if (handle < 0) return handle;
     this.#fds[handle] = fd;
     this.#nodes[handle] = node;
-    this.#appends[handle] = append ? 1 : 0;
     return handle;
   }
 
@@ -36,10 +34,6 @@ export class Handles {
 
   fd(handle: number): number {
     return this.#fds[handle] as number;
-  }
-
-  appends(handle: number): boolean {
-    return this.#appends[handle] === 1;
   }
 
   /** Its descriptor, for the caller to close. */

@@ -17,7 +17,7 @@ export function lookup(s: Session, parent: number): number {
 }
 
 /** The entry of the request's first name in an open directory. */
-export function entryOf(s: Session, parent: number, dir: number): number {
+function entryOf(s: Session, parent: number, dir: number): number {
   const { request: { name, nameLength } } = s;
   const failed = s.statName(dir, name);
   if (failed < 0) return failed;

@@ -20,8 +20,8 @@ const KEPT = ACCESS | O_APPEND | SYNCED;
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
 /** A handle for a descriptor, which is closed when there is none left; the answer struct fuse_open_out at `offset`. */
-export function answerOpen(s: Session, node: number, fd: number, flags: number, offset: number, openFlags: number): number {
-  const handle = s.handles.add(node, fd, (flags & O_APPEND) !== 0);
+export function answerOpen(s: Session, node: number, fd: number, offset: number, openFlags: number): number {
+  const handle = s.handles.add(node, fd);
   if (handle < 0) {
     closeFile(fd);
     return handle;
@@ -53,7 +53,7 @@ export function open(s: Session, node: number): number {
   const fd = s.paths.withRoom(() => reopen(s.paths.of(node), (flags & (KEPT | O_TRUNC)) | O_NONBLOCK));
   if (fd < 0) return fd;
   if (share.cache === 'auto') statx(fd, 0, s.stat.address);
-  return answerOpen(s, node, fd, flags, 0, cacheFlags(s, node));
+  return answerOpen(s, node, fd, 0, cacheFlags(s, node));
 }
 
 /** CREATE: an entry, and the file open. One that is there already is opened as any other. */
@@ -73,7 +73,7 @@ export function create(s: Session, parent: number): number {
   if (fd < 0) return fd;
   const node = entered(s, parent, fd);
   if (node < 0) return node;
-  return answerOpen(s, node, fd, flags, fuse_entry_out.sizeof, cacheFlags(s, node));
+  return answerOpen(s, node, fd, fuse_entry_out.sizeof, cacheFlags(s, node));
 }
 
 /** A regular file that another has made meanwhile. */
@@ -81,7 +81,9 @@ function existing(s: Session, dir: number, name: number, flags: number): number 
   const failed = statx(dir, name, s.stat.address);
   if (failed < 0) return failed;
   if ((s.stat.mode & S_IFMT) !== S_IFREG) return -ENOENT;
-  return openBeneath(dir, name, (flags & (KEPT | O_TRUNC)) | O_NONBLOCK);
+  const fd = openBeneath(dir, name, (flags & (KEPT | O_TRUNC)) | O_NONBLOCK);
+  if (fd >= 0 && (s.request.argument(fuse_create_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, fd);
+  return fd;
 }
 
 /** The answer's entry for a file that is open and has the request's name; closes it where there is none. */
@@ -114,7 +116,7 @@ export function tmpfile(s: Session, parent: number): number {
   const path = openItself(fd);
   if (path >= 0) s.paths.keep(node, path);
   s.putEntry(0, node);
-  return answerOpen(s, node, fd, flags, fuse_entry_out.sizeof, cacheFlags(s, node));
+  return answerOpen(s, node, fd, fuse_entry_out.sizeof, cacheFlags(s, node));
 }
 
 // ---- bytes --------------------------------------------------------------------------------------------------------

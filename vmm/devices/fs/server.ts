@@ -3,8 +3,9 @@ import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { closeFile, reopen, syncAll } from '../../host/files.ts';
 import { O_NONBLOCK, S_IFDIR, S_IFREG } from '../../host/uapi/files.ts';
 import { fuse_rename2_in } from '../../host/uapi/fuse.ts';
-import { getattr, getxattr, listxattr, removexattr, setattr, setxattr, statfs } from './attributes.ts';
+import { fileSystem, getattr, getxattr, listxattr, removexattr, setattr, setxattr, statxOf } from './attributes.ts';
 import { opendir, readdir } from './directories.ts';
+import { flush, getlk, setlk } from './locks.ts';
 import { link, lookup, mkdir, mknod, readlink, rename, rmdir, symlink, unlink } from './names.ts';
 import { copyFileRange, create, fallocate, fsync, lseek, open, read, tmpfile, write } from './open-files.ts';
 import { ROOT, type Session } from './session.ts';
@@ -33,10 +34,14 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [F.FUSE_TMPFILE]: tmpfile,
   [F.FUSE_READ]: read,
   [F.FUSE_WRITE]: write,
-  [F.FUSE_STATFS]: statfs,
+  [F.FUSE_STATFS]: fileSystem,
+  [F.FUSE_STATX]: statxOf,
   [F.FUSE_RELEASE]: release,
   [F.FUSE_RELEASEDIR]: release,
-  [F.FUSE_FLUSH]: () => 0,
+  [F.FUSE_FLUSH]: flush,
+  [F.FUSE_GETLK]: getlk,
+  [F.FUSE_SETLK]: (s, node) => setlk(s, node, false),
+  [F.FUSE_SETLKW]: (s, node) => setlk(s, node, true),
   [F.FUSE_FSYNC]: fsync,
   [F.FUSE_FSYNCDIR]: fsync,
   [F.FUSE_SETXATTR]: setxattr,
@@ -79,7 +84,7 @@ function syncOf(s: Session, node: number): number {
   return result;
 }
 
-/** Works on the request that is selected: bytes of answer, or -errno. */
+/** Works on the request that is selected: bytes of answer, -errno, or HOST_PENDING: it waits for a lock. */
 export function serve(s: Session): number {
   const { request } = s;
   const { opcode, nodeLow, nodeHigh } = request;

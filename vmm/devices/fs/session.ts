@@ -4,6 +4,7 @@ import { closeFile, statx } from '../../host/files.ts';
 import { S_IFDIR, statx as struct } from '../../host/uapi/files.ts';
 import { fuse_attr, fuse_attr_out, fuse_entry_out } from '../../host/uapi/fuse.ts';
 import { Handles } from './handles.ts';
+import { Locks } from './lock-table.ts';
 import { Nodes } from './nodes.ts';
 import { Paths } from './paths.ts';
 import type { Request } from './request.ts';
@@ -20,6 +21,7 @@ export class Session {
   readonly nodes: Nodes;
   readonly paths: Paths;
   readonly handles = new Handles();
+  readonly locks = new Locks();
   readonly stat = new Stat();
   /** By number. */
   readonly shares: (Share | undefined)[] = [];
@@ -120,6 +122,7 @@ export class Session {
   forgetAll(share: Share): void {
     const { nodes, handles } = this;
     handles.each((node) => nodes.share(node) === share.number, (handle) => closeFile(handles.remove(handle)));
+    this.locks.forget((node) => nodes.share(node) === share.number);
     nodes.each(share.number, (node) => {
       this.paths.close(node);
       nodes.free(node);
@@ -143,6 +146,8 @@ export class Session {
   /** The guest closes a file. */
   release(handle: number, node: number): void {
     closeFile(this.handles.remove(handle));
+    // With the file its flock.
+    this.locks.freed = true;
     this.nodes.pin(node, -1);
     this.reap(node);
   }

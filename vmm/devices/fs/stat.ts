@@ -61,10 +61,6 @@ export class Stat implements FileKey {
     return this.#u32(statx.stx_uid);
   }
 
-  get gid(): number {
-    return this.#u32(statx.stx_gid);
-  }
-
   get size(): number {
     return this.#u64(statx.stx_size);
   }

@@ -1,10 +1,9 @@
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
-import { FS_QUEUES, FS_RESET } from '../../../assembly/contract/fs.ts';
+import { FS_QUEUES } from '../../../assembly/contract/fs.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../../host/sys.ts';
 import { EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
-import type { CoreExports } from '../../core/exports.ts';
 import { instantiateCore } from '../../core/instance.ts';
 import { traceOf } from '../../core/trace.ts';
 import type { DeviceThread } from '../../threads/device-thread.ts';
@@ -12,8 +11,8 @@ import { type EventMessage, SharedWords } from '../../threads/words.ts';
 import { hostClocks } from '../../time/clocks.ts';
 import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
 import { Request } from './request.ts';
-import { serve } from './server.ts';
 import { Session } from './session.ts';
+import { Work } from './work.ts';
 
 /** The shares' part of what their thread starts with. */
 export interface ShareThread extends DeviceThread {
@@ -43,14 +42,18 @@ export function serveShares(data: ShareThread, post: (message: EventMessage) => 
 /** A machine that is reset has the same thread again. */
 let bound = false;
 
+/** Waits for `ms` milliseconds at most (-1: for ever) until something is to be done; false: nothing came. */
+interface Wait {
+  next(ms: number): boolean;
+  close(): void;
+}
+
 class FileThread {
   readonly #data: ShareThread;
   readonly #words: SharedWords;
   readonly #mailbox: Mailbox;
   readonly #session: Session;
-  readonly #core: CoreExports;
-  /** What the core has handed over in the call that is on: tags by device. */
-  readonly #taken: { slot: number; tag: number }[] = [];
+  readonly #work: Work;
   /** Indices of devices that may have requests: at first all, for the owner before may have left something. */
   readonly #unfinished: Set<number>;
 
@@ -63,17 +66,18 @@ class FileThread {
     const clocks = hostClocks();
     const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
     const trace = traceOf(data.trace, 'fs', clocks.now, postEvent);
-    this.#core = instantiateCore(data.module, data.memory, {
+    const core = instantiateCore(data.module, data.memory, {
       irq: (line) => {
         const fd = data.irqfds[line] ?? -1;
         if (fd >= 0) eventfdSignal(fd);
       },
       kick: (device, queue) => void this.#words.kick(device, queue),
-      fs: (slot, tag) => void this.#taken.push({ slot, tag }),
+      fs: (slot, tag) => this.#work.take(slot, tag),
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
       },
     }, clocks);
+    this.#work = new Work(this.#session, core);
     for (const root of data.own.shares) this.#add(root);
   }
 
@@ -82,8 +86,10 @@ class FileThread {
     try {
       while (!this.#words.ended(this.#data.bell)) {
         this.#mailbox.answer((command) => this.#command(command));
-        for (const which of [...this.#unfinished]) if (!this.#work(which)) this.#unfinished.delete(which);
-        wait.next(this.#unfinished.size > 0);
+        for (const which of [...this.#unfinished]) if (!this.#step(which)) this.#unfinished.delete(which);
+        this.#work.ask(false);
+        const ms = this.#work.askMs;
+        if (!wait.next(this.#unfinished.size > 0 ? 0 : ms)) this.#work.ask(true);
       }
     } finally {
       wait.close();
@@ -93,31 +99,33 @@ class FileThread {
 
   // ---- waiting -----------------------------------------------------------------------------------------------------
 
-  #byBell(): { next(busy: boolean): void; close(): void } {
+  #byBell(): Wait {
     let heard = this.#words.bell(this.#data.bell);
     return {
-      next: (busy) => {
-        if (!busy) this.#words.waitRing(this.#data.bell, heard);
+      next: (ms) => {
+        const rung = ms === 0 || this.#words.waitRing(this.#data.bell, heard, ms);
         heard = this.#words.bell(this.#data.bell);
         this.#kicked();
+        return rung;
       },
       close: () => {},
     };
   }
 
-  #byEpoll(): { next(busy: boolean): void; close(): void } {
+  #byEpoll(): Wait {
     const { commandFd, queues } = this.#data;
     const epoll = epollCreate();
     epollCtl(epoll, EPOLL_CTL_ADD, commandFd, EPOLLIN, COMMAND);
     for (const [which, { fd }] of queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN, which);
     return {
-      next: (busy) => {
-        epollWait(epoll, busy ? 0 : -1, (which) => {
+      next: (ms) => {
+        const n = epollWait(epoll, ms, (which) => {
           if (which === COMMAND) {
             eventfdDrain(commandFd);
             this.#kicked();
           } else if (eventfdDrain(queues[which]?.fd ?? -1)) this.#unfinished.add(which);
         });
+        return ms === 0 || n > 0;
       },
       close: () => close(epoll),
     };
@@ -127,8 +135,7 @@ class FileThread {
   #kicked(): void {
     this.#data.queues.forEach(({ slot }, which) => {
       if (this.#words.takeKicks(slot) === 0) return;
-      this.#core.device_process(slot, HOST_KICK_DEVICE);
-      this.#resets();
+      this.#work.step(slot, HOST_KICK_DEVICE);
       this.#unfinished.add(which);
     });
   }
@@ -136,34 +143,11 @@ class FileThread {
   // ---- requests ----------------------------------------------------------------------------------------------------
 
   /** Works on one request of each queue; true: there may be more. */
-  #work(which: number): boolean {
+  #step(which: number): boolean {
     const slot = this.#data.queues[which]?.slot ?? -1;
     let more = false;
-    for (let queue = 0; queue < FS_QUEUES; queue++) {
-      if (this.#core.device_process(slot, queue) > 0) more = true;
-      this.#resets();
-      for (const { tag } of this.#taken.splice(0)) this.#serve(slot, tag);
-    }
+    for (let queue = 0; queue < FS_QUEUES; queue++) if (this.#work.step(slot, queue)) more = true;
     return more;
-  }
-
-  #serve(slot: number, tag: number): void {
-    const session = this.#session;
-    session.slot = slot;
-    session.request.select(slot, tag);
-    const result = serve(session);
-    this.#core.fs_complete(slot, tag, Math.min(result, 0), Math.max(result, 0));
-  }
-
-  /** What was open at a device is gone, where the core says so among what it has handed over. */
-  #resets(): void {
-    if (this.#taken.length === 0) return;
-    for (let i = 0; i < this.#taken.length; i++) {
-      const { slot, tag } = this.#taken[i] as { slot: number; tag: number };
-      if (tag !== FS_RESET) continue;
-      this.#taken.splice(i--, 1);
-      for (const share of this.#session.shares) if (share?.slot === slot) this.#session.forgetAll(share);
-    }
   }
 
   // ---- shares ------------------------------------------------------------------------------------------------------
@@ -188,6 +172,7 @@ class FileThread {
 
   #closeAll(): void {
     this.#session.handles.each(() => true, (handle) => closeFile(this.#session.handles.remove(handle)));
+    this.#session.locks.forget(() => true);
     this.#session.paths.closeAll();
   }
 }

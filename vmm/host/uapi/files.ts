@@ -15,7 +15,6 @@ export const SYS_symlinkat = 266;
 export const SYS_linkat = 265;
 export const SYS_unlinkat = 263;
 export const SYS_renameat2 = 316;
-export const SYS_fchmod = 91;
 export const SYS_fchmodat = 268;
 export const SYS_fchownat = 260;
 export const SYS_utimensat = 280;
@@ -32,20 +31,17 @@ export const SYS_setxattr = 188;
 export const SYS_getxattr = 191;
 export const SYS_listxattr = 194;
 export const SYS_removexattr = 197;
-export const SYS_fgetxattr = 193;
 export const SYS_setfsuid = 122;
 export const SYS_setfsgid = 123;
 export const SYS_setgroups = 116;
 export const SYS_unshare = 272;
 export const SYS_umask = 95;
-export const SYS_pwritev2 = 328;
 export const O_WRONLY = 1;
 export const O_CREAT = 64;
 export const O_EXCL = 128;
 export const O_TRUNC = 512;
 export const O_APPEND = 1024;
 export const O_NONBLOCK = 2048;
-export const O_DIRECT = 16384;
 export const O_DIRECTORY = 0x10000;
 export const O_NOFOLLOW = 0x20000;
 export const O_TMPFILE = 0x410000;
@@ -64,7 +60,6 @@ export const STATX_MNT_ID = 4096;
 export const S_IFMT = 61440;
 export const S_IFDIR = 16384;
 export const S_IFREG = 32768;
-export const S_IFLNK = 40960;
 export const S_ISUID = 2048;
 export const S_ISGID = 1024;
 export const S_IXGRP = 8;
@@ -90,17 +85,13 @@ export const open_how = {
 /** Byte offsets in `struct statx`, and its size. */
 export const statx = {
   sizeof: 256,
-  stx_mask: 0,
   stx_blksize: 4,
-  stx_attributes: 8,
   stx_nlink: 16,
   stx_uid: 20,
-  stx_gid: 24,
   stx_mode: 28,
   stx_ino: 32,
   stx_size: 40,
   stx_blocks: 48,
-  stx_attributes_mask: 56,
   stx_atime: 64,
   stx_btime: 80,
   stx_ctime: 96,

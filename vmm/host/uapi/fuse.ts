@@ -15,7 +15,6 @@ export const fuse_attr = {
   mode: 60,
   nlink: 64,
   uid: 68,
-  gid: 72,
   rdev: 76,
   blksize: 80,
   flags: 84,
@@ -29,7 +28,6 @@ export const fuse_entry_out = {
   entry_valid: 16,
   attr_valid: 24,
   entry_valid_nsec: 32,
-  attr_valid_nsec: 36,
   attr: 40,
 } as const;
 
@@ -61,7 +59,6 @@ export const fuse_setattr_in = {
   valid: 0,
   fh: 8,
   size: 16,
-  lock_owner: 24,
   atime: 32,
   mtime: 40,
   atimensec: 56,
@@ -83,7 +80,6 @@ export const fuse_create_in = {
   sizeof: 16,
   flags: 0,
   mode: 4,
-  umask: 8,
   open_flags: 12,
 } as const;
 
@@ -92,14 +88,12 @@ export const fuse_mknod_in = {
   sizeof: 16,
   mode: 0,
   rdev: 4,
-  umask: 8,
 } as const;
 
 /** Byte offsets in `struct fuse_mkdir_in`, and its size. */
 export const fuse_mkdir_in = {
   sizeof: 8,
   mode: 0,
-  umask: 4,
 } as const;
 
 /** Byte offsets in `struct fuse_rename2_in`, and its size. */
@@ -115,19 +109,9 @@ export const fuse_link_in = {
   oldnodeid: 0,
 } as const;
 
-/** Byte offsets in `struct fuse_release_in`, and its size. */
-export const fuse_release_in = {
-  sizeof: 24,
-  fh: 0,
-  flags: 8,
-  release_flags: 12,
-  lock_owner: 16,
-} as const;
-
 /** Byte offsets in `struct fuse_flush_in`, and its size. */
 export const fuse_flush_in = {
   sizeof: 24,
-  fh: 0,
   lock_owner: 16,
 } as const;
 
@@ -196,7 +180,6 @@ export const fuse_lk_in = {
   lk_start: 16,
   lk_end: 24,
   lk_type: 32,
-  lk_pid: 36,
   lk_flags: 40,
 } as const;
 
@@ -207,12 +190,6 @@ export const fuse_file_lock = {
   end: 8,
   type: 16,
   pid: 20,
-} as const;
-
-/** Byte offsets in `struct fuse_interrupt_in`, and its size. */
-export const fuse_interrupt_in = {
-  sizeof: 8,
-  unique: 0,
 } as const;
 
 /** Byte offsets in `struct fuse_fallocate_in`, and its size. */

@@ -1,0 +1,98 @@
+import { FS_RESET } from '../../../assembly/contract/fs.ts';
+import { EINTR } from '../../../assembly/contract/generated/errno.ts';
+import { FUSE_INTERRUPT } from '../../../assembly/contract/generated/fuse.ts';
+import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
+import type { CoreExports } from '../../core/exports.ts';
+import { serve } from './server.ts';
+import type { Session } from './session.ts';
+
+/** What the owner of a device's queues asks of the core. */
+export type FsCore = Pick<CoreExports, 'device_process' | 'fs_complete' | 'fs_keep'>;
+
+/** How long who waits for a lock that a process of the host has is not asked again: from, to, milliseconds. */
+const ASK_MIN_MS = 10;
+const ASK_MAX_MS = 500;
+
+/** Works on requests that the core hands over, one after the other, in the thread that owns the queues. */
+export class Work {
+  readonly #session: Session;
+  readonly #core: FsCore;
+  /** What the core has handed over in the call that is on. */
+  readonly #taken: { readonly slot: number; readonly tag: number }[] = [];
+  #askMs = ASK_MIN_MS;
+
+  constructor(session: Session, core: FsCore) {
+    this.#session = session;
+    this.#core = core;
+  }
+
+  /** host_fs. */
+  take(slot: number, tag: number): void {
+    this.#taken.push({ slot, tag });
+  }
+
+  /** Processes a queue once: at most one request. True: there may be more. */
+  step(slot: number, queue: number): boolean {
+    const more = this.#core.device_process(slot, queue) > 0;
+    for (const { tag } of this.#taken.splice(0)) {
+      if (tag === FS_RESET) this.#reset(slot);
+      else this.#one(slot, tag);
+    }
+    return more;
+  }
+
+  /** Milliseconds until those who wait are to be asked again; -1: nobody waits. */
+  get askMs(): number {
+    return this.#session.locks.waiting.length === 0 ? -1 : this.#askMs;
+  }
+
+  /** Asks those who wait, where something was let go or, `late`, where it is time. */
+  ask(late: boolean): void {
+    const { locks } = this.#session;
+    if (locks.waiting.length === 0) {
+      this.#askMs = ASK_MIN_MS;
+      locks.freed = false;
+      return;
+    }
+    if (!late && !locks.freed) return;
+    this.#askMs = locks.freed ? ASK_MIN_MS : Math.min(ASK_MAX_MS, 2 * this.#askMs);
+    locks.freed = false;
+    locks.waiting = locks.waiting.filter(({ slot, tag }) => {
+      const result = this.#serve(slot, tag);
+      if (result === HOST_PENDING) return true;
+      this.#core.fs_complete(slot, tag, Math.min(result, 0), 0);
+      return false;
+    });
+  }
+
+  #serve(slot: number, tag: number): number {
+    this.#session.slot = slot;
+    this.#session.request.select(slot, tag);
+    return serve(this.#session);
+  }
+
+  #one(slot: number, tag: number): void {
+    const result = this.#serve(slot, tag);
+    const { request, locks } = this.#session;
+    if (result === HOST_PENDING) {
+      this.#core.fs_keep(slot);
+      locks.waiting.push({ slot, tag, unique: `${request.uniqueLow} ${request.uniqueHigh}` });
+      return;
+    }
+    if (request.opcode === FUSE_INTERRUPT) this.#end((each) => each.slot === slot && each.unique === `${request.argument(0)} ${request.argument(4)}`, -EINTR);
+    this.#core.fs_complete(slot, tag, Math.min(result, 0), Math.max(result, 0));
+  }
+
+  /** What a device's guest had open is gone, and who waited with it. */
+  #reset(slot: number): void {
+    this.#end((each) => each.slot === slot, -EINTR);
+    for (const share of this.#session.shares) if (share?.slot === slot) this.#session.forgetAll(share);
+  }
+
+  #end(which: (waiting: { slot: number; unique: string }) => boolean, error: number): void {
+    const { locks } = this.#session;
+    const ended = locks.waiting.filter(which);
+    locks.waiting = locks.waiting.filter((each) => !which(each));
+    for (const { slot, tag } of ended) this.#core.fs_complete(slot, tag, error, 0);
+  }
+}
