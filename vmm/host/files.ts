@@ -36,7 +36,8 @@ let memoryAt = 0;
 const EMPTY = 64;
 const DOT = 96;
 memory[DOT] = 0x2e;
-const LINK = 128;
+/** A link, and a name behind it. */
+const LINK = 512;
 const OFFSETS = 256;
 const offsets = new BigInt64Array(memory.buffer, OFFSETS, 2);
 
@@ -118,6 +119,25 @@ export const setAttribute = (fd: number, name: number, value: number, length: nu
 export const getAttribute = (fd: number, name: number, to: number, length: number): number => call(C.SYS_getxattr, linkOf(fd), name, to, length);
 export const listAttributes = (fd: number, to: number, length: number): number => call(C.SYS_listxattr, linkOf(fd), to, length);
 export const removeAttribute = (fd: number, name: number): number => call(C.SYS_removexattr, linkOf(fd), name);
+
+/** Of a name in a directory, as itself; or of what the descriptor stands for. */
+export function getNamedAttribute(dir: number, name: Uint8Array | undefined, attribute: number, to: number, length: number): number {
+  return name === undefined ? getAttribute(dir, attribute, to, length) : call(C.SYS_lgetxattr, pathOf(dir, name), attribute, to, length);
+}
+
+export function setNamedAttribute(dir: number, name: Uint8Array | undefined, attribute: number, value: number, length: number, flags: number): number {
+  return name === undefined ? setAttribute(dir, attribute, value, length, flags) : callLong(C.SYS_lsetxattr, pathOf(dir, name), attribute, value, length, flags);
+}
+
+/** `/proc/self/fd/N/NAME`, for the calls that have no form with a directory. */
+function pathOf(dir: number, name: Uint8Array): number {
+  const link = linkOf(dir);
+  const end = memory.indexOf(0, LINK);
+  memory[end] = 0x2f;
+  memory.set(name, end + 1);
+  memory[end + 1 + name.length] = 0;
+  return link;
+}
 
 /** `lock`: struct flock. */
 export const lockFile = (fd: number, command: number, lock: number): number => call(C.SYS_fcntl, fd, command, lock);

@@ -1,18 +1,20 @@
 /** What is known of a file beside its bytes. Each operation returns bytes of answer, or -errno. */
-import { EINVAL, ENOSYS, EOPNOTSUPP } from '../../../assembly/contract/generated/errno.ts';
+import { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../../../assembly/contract/generated/errno.ts';
 import {
   FATTR_ATIME, FATTR_ATIME_NOW, FATTR_FH, FATTR_GID, FATTR_KILL_SUIDGID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_SIZE, FATTR_UID, FUSE_GETATTR_FH,
 } from '../../../assembly/contract/generated/fuse.ts';
 import { addressOf } from '../../host/ffi.ts';
-import { changeMode, changeOwner, changeTimes, closeFile, getAttribute, listAttributes, removeAttribute, reopen, setAttribute, statFileSystem, statx, truncate } from '../../host/files.ts';
-import { S_IFREG, S_ISGID, S_ISUID, S_IXGRP, statfs, statx as struct_statx, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
+import { changeMode, changeOwner, changeTimes, closeFile, getAttribute, listAttributes, removeAttribute, reopen, setAttribute, statFileSystem, truncate } from '../../host/files.ts';
+import { S_IFDIR, S_IFMT, S_IFREG, statfs, statx as struct_statx, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
 import { fuse_getattr_in, fuse_getxattr_in, fuse_kstatfs, fuse_setattr_in, fuse_setxattr_in } from '../../host/uapi/fuse.ts';
 import { O_NONBLOCK, O_WRONLY } from '../../host/uapi/files.ts';
+import { HIDDEN, hideOverride, hostMode, isOverride, setOwner, withoutSetIds } from './owners.ts';
 import { rootAttr } from './root.ts';
 import { ROOT, type Session } from './session.ts';
-import { validity } from './share.ts';
+import { type Share, validity } from './share.ts';
 
 const TYPE_REGULAR = S_IFREG >> 12;
+const TYPE_DIRECTORY = S_IFDIR >> 12;
 /** Not on V8's heap, where it would move: two struct timespec, or struct statfs. */
 const scratch = new Uint32Array(new ArrayBuffer(4096));
 const NO_ID = -1;
@@ -33,6 +35,10 @@ export function statxOf(s: Session, node: number): number {
   request.clear(STATX_OUT);
   request.put64(0, validity(s.share(node)));
   for (let at = 0; at < struct_statx.stx_mnt_id; at += 4) request.put(STATX_OUT_STAT + at, words[at / 4] as number);
+  const { uid, gid, mode } = s.owner(s.share(node));
+  request.put(STATX_OUT_STAT + struct_statx.stx_uid, uid);
+  request.put(STATX_OUT_STAT + struct_statx.stx_gid, gid);
+  request.put(STATX_OUT_STAT + struct_statx.stx_mode, mode);
   return STATX_OUT;
 }
 
@@ -42,7 +48,7 @@ const STATX_OUT = STATX_OUT_STAT + struct_statx.sizeof;
 
 function statOpen(s: Session, node: number): number {
   const handle = s.handle(fuse_getattr_in.fh, node);
-  return handle < 0 ? s.statNode(node) : statx(s.handles.fd(handle), 0, s.stat.address);
+  return handle < 0 ? s.statNode(node) : s.look(s.handles.fd(handle));
 }
 
 export function setattr(s: Session, node: number): number {
@@ -53,15 +59,25 @@ export function setattr(s: Session, node: number): number {
   const result = change(s, node, valid);
   if (result < 0) return result;
   const fd = s.paths.of(node);
-  const again = fd < 0 ? fd : statx(fd, 0, s.stat.address);
+  const again = fd < 0 ? fd : s.look(fd);
   return again < 0 ? again : s.answerAttr(s.share(node));
 }
 
-/** Owner first: it takes set-id bits away that a new mode may want. */
 function change(s: Session, node: number, valid: number): number {
-  const { request } = s;
   const fd = s.paths.of(node);
   if (fd < 0) return fd;
+  let result = 0;
+  if (s.share(node).mapped) result = changeOverride(s, node, fd, valid);
+  else result = changeOwnerAndMode(s, fd, valid);
+  if (result >= 0 && (valid & FATTR_SIZE) !== 0) result = resize(s, node, fd, valid);
+  if (result >= 0 && (valid & FATTR_KILL_SUIDGID) !== 0) result = dropSetIds(s, s.share(node), fd);
+  if (result >= 0 && (valid & (FATTR_ATIME | FATTR_MTIME)) !== 0) result = setTimes(s, fd, valid);
+  return result;
+}
+
+/** Owner first: it takes set-id bits away that a new mode may want. */
+function changeOwnerAndMode(s: Session, fd: number, valid: number): number {
+  const { request } = s;
   let result = 0;
   if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
     const uid = (valid & FATTR_UID) !== 0 ? request.argument(fuse_setattr_in.uid) : NO_ID;
@@ -69,10 +85,26 @@ function change(s: Session, node: number, valid: number): number {
     result = changeOwner(fd, uid, gid);
   }
   if (result >= 0 && (valid & FATTR_MODE) !== 0) result = changeMode(fd, request.argument(fuse_setattr_in.mode) & 0o7777);
-  if (result >= 0 && (valid & FATTR_SIZE) !== 0) result = resize(s, node, fd, valid);
-  if (result >= 0 && (valid & FATTR_KILL_SUIDGID) !== 0) result = dropSetIds(s, fd);
-  if (result >= 0 && (valid & (FATTR_ATIME | FATTR_MTIME)) !== 0) result = setTimes(s, fd, valid);
   return result;
+}
+
+/** Likewise where owner and mode are kept beside the file. */
+function changeOverride(s: Session, node: number, fd: number, valid: number): number {
+  if ((valid & (FATTR_UID | FATTR_GID | FATTR_MODE)) === 0) return 0;
+  const failed = s.look(fd);
+  if (failed < 0) return failed;
+  const { request } = s;
+  let { uid, gid, mode, rdev } = s.owner(s.share(node));
+  if ((valid & (FATTR_UID | FATTR_GID)) !== 0) {
+    if (s.nodes.type(node) === TYPE_REGULAR) mode = withoutSetIds(mode);
+    if ((valid & FATTR_UID) !== 0) uid = request.argument(fuse_setattr_in.uid);
+    if ((valid & FATTR_GID) !== 0) gid = request.argument(fuse_setattr_in.gid);
+  }
+  if ((valid & FATTR_MODE) !== 0) mode = (mode & S_IFMT) | (request.argument(fuse_setattr_in.mode) & 0o7777);
+  // A link's owner cannot be kept, and its mode means nothing.
+  if (s.nodes.type(node) !== TYPE_REGULAR && s.nodes.type(node) !== TYPE_DIRECTORY) return 0;
+  const moded = (valid & FATTR_MODE) !== 0 ? changeMode(fd, hostMode((s.stat.mode & S_IFMT) | (mode & 0o777))) : 0;
+  return moded < 0 ? moded : setOwner(fd, undefined, { uid, gid, mode, rdev });
 }
 
 function resize(s: Session, node: number, fd: number, valid: number): number {
@@ -89,12 +121,13 @@ function resize(s: Session, node: number, fd: number, valid: number): number {
 }
 
 /** As the kernel does for a caller without CAP_FSETID: set-user-id goes, set-group-id too where the group may execute. */
-export function dropSetIds(s: Session, fd: number): number {
-  const failed = statx(fd, 0, s.stat.address);
+export function dropSetIds(s: Session, share: Share, fd: number): number {
+  const failed = s.look(fd);
   if (failed < 0) return failed;
-  const { mode } = s.stat;
-  const drop = (mode & S_ISUID) | ((mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP) ? S_ISGID : 0);
-  return drop === 0 ? 0 : changeMode(fd, mode & ~drop & 0o7777);
+  const before = s.owner(share);
+  const mode = withoutSetIds(before.mode);
+  if (mode === before.mode) return 0;
+  return share.mapped ? setOwner(fd, undefined, { ...before, mode }) : changeMode(fd, mode & 0o7777);
 }
 
 function setTimes(s: Session, fd: number, valid: number): number {
@@ -129,9 +162,15 @@ export function fileSystem(s: Session, node: number): number {
 
 // ---- extended attributes ------------------------------------------------------------------------------------------
 
+/** Is the request about the attribute that is ours alone? */
+function hidden({ request: { bytes, name, nameLength } }: Session, share: Share): boolean {
+  return share.mapped && isOverride(bytes.subarray(name, name + nameLength));
+}
+
 export function setxattr(s: Session, node: number): number {
   const failed = s.writable(node);
   if (failed < 0) return failed;
+  if (hidden(s, s.share(node))) return -EPERM;
   const fd = s.paths.of(node);
   if (fd < 0) return fd;
   const { request } = s;
@@ -152,16 +191,20 @@ function sized(s: Session, node: number, get: (fd: number, to: number, length: n
 }
 
 export function getxattr(s: Session, node: number): number {
+  if (node !== ROOT && hidden(s, s.share(node))) return HIDDEN;
   return sized(s, node, (fd, to, length) => getAttribute(fd, s.address(s.request.name), to, length));
 }
 
 export function listxattr(s: Session, node: number): number {
-  return sized(s, node, listAttributes);
+  const result = sized(s, node, listAttributes);
+  if (node === ROOT || !s.share(node).mapped || result <= 0 || s.request.argument(fuse_getxattr_in.size) === 0) return result;
+  return hideOverride(s.request.bytes.subarray(s.request.reply, s.request.reply + result));
 }
 
 export function removexattr(s: Session, node: number): number {
   const failed = s.writable(node);
   if (failed < 0) return failed;
+  if (hidden(s, s.share(node))) return HIDDEN;
   const fd = s.paths.of(node);
   return fd < 0 ? fd : removeAttribute(fd, s.address(s.request.name));
 }

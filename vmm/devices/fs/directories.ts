@@ -89,7 +89,7 @@ function enter(s: Session, parent: number, dir: number, to: number, nameLength: 
   const name = request.reply + to + fuse_entry_out.sizeof + fuse_dirent.name;
   // A NUL behind the name: the next entry's bytes come later.
   request.bytes[name + nameLength] = 0;
-  if (s.statName(dir, name) < 0) return;
+  if (s.look(dir, name) < 0) return;
   const share = s.share(parent);
   if (!share.crossing && s.stat.mount !== share.mount) return;
   const node = s.enter(parent, name, nameLength);

@@ -17,6 +17,8 @@ export interface ShareExport {
   readonly readOnly?: boolean | undefined;
   /** Other file systems beneath are part of it (default true). */
   readonly recursive?: boolean | undefined;
+  /** Owners, modes and device nodes as the host has them, or in an attribute beside each file (default: for who is not root). */
+  readonly idmap?: 'none' | 'xattr' | undefined;
   /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files. */
   readonly cache?: 'none' | 'auto' | 'always' | undefined;
 }
@@ -189,10 +191,10 @@ class ShareDevice implements HostDevice {
     closeSync(root.fd);
   }
 
-  #add({ name, path, readOnly = false, recursive = true, cache = 'auto' }: ShareExport): SharedRoot {
+  #add({ name, path, readOnly = false, recursive = true, cache = 'auto', idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
     if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
     if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
-    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, cache };
+    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache };
     this.#open.set(name, root);
     return root;
   }

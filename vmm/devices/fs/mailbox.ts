@@ -8,6 +8,7 @@ export interface SharedRoot {
   readonly fd: number;
   readonly readOnly: boolean;
   readonly crossing: boolean;
+  readonly mapped: boolean;
   readonly cache: 'none' | 'auto' | 'always';
 }
 

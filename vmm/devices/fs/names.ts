@@ -1,9 +1,10 @@
 /** Operations on names: a lookup, and all that makes, moves and removes them. Each returns bytes of answer, or -errno. */
 import { EINVAL, ENOMEM, EROFS, EXDEV } from '../../../assembly/contract/generated/errno.ts';
 import { linkOpen, makeDirectory, makeLink, makeNode, readlinkAt, renameAt, unlinkAt } from '../../host/files.ts';
-import { AT_REMOVEDIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../host/uapi/files.ts';
+import { AT_REMOVEDIR, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../host/uapi/files.ts';
 import { fuse_link_in, fuse_mkdir_in, fuse_mknod_in, fuse_rename2_in } from '../../host/uapi/fuse.ts';
-import { asCaller } from './ids.ts';
+import { adopt, asCaller } from './ids.ts';
+import { hostMode } from './owners.ts';
 import { ROOT, type Session } from './session.ts';
 import { lookupShare } from './root.ts';
 
@@ -19,7 +20,7 @@ export function lookup(s: Session, parent: number): number {
 /** The entry of the request's first name in an open directory. */
 function entryOf(s: Session, parent: number, dir: number): number {
   const { request: { name, nameLength } } = s;
-  const failed = s.statName(dir, name);
+  const failed = s.look(dir, name);
   if (failed < 0) return failed;
   const share = s.share(parent);
   if (!share.crossing && s.stat.mount !== share.mount) return -EXDEV;
@@ -33,23 +34,30 @@ function changing(s: Session, parent: number): number {
 }
 
 /** Makes something as the caller, and answers with its entry. */
-function make(s: Session, parent: number, work: (dir: number, name: number) => number): number {
+function make(s: Session, parent: number, kind: { readonly mode: number; readonly rdev?: number }, work: (dir: number, name: number) => number): number {
   const dir = changing(s, parent);
   if (dir < 0) return dir;
-  const result = asCaller(s, () => work(dir, s.address(s.request.name)));
-  return result < 0 ? result : entryOf(s, parent, dir);
+  const result = asCaller(s, s.share(parent), () => work(dir, s.address(s.request.name)));
+  if (result < 0) return result;
+  if (s.share(parent).mapped) adopt(s, parent, { fd: dir, name: s.request.name, ...kind });
+  return entryOf(s, parent, dir);
 }
 
 export function mkdir(s: Session, parent: number): number {
-  return make(s, parent, (dir, name) => makeDirectory(dir, name, s.request.argument(fuse_mkdir_in.mode) & MODE_MASK));
+  const mode = S_IFDIR | (s.request.argument(fuse_mkdir_in.mode) & MODE_MASK);
+  return make(s, parent, { mode }, (dir, name) => makeDirectory(dir, name, (s.share(parent).mapped ? hostMode(mode) : mode) & MODE_MASK));
 }
 
 export function mknod(s: Session, parent: number): number {
-  return make(s, parent, (dir, name) => makeNode(dir, name, s.request.argument(fuse_mknod_in.mode), s.request.argument(fuse_mknod_in.rdev)));
+  const asked = s.request.argument(fuse_mknod_in.mode);
+  const mode = (asked & S_IFMT) === 0 ? asked | S_IFREG : asked;
+  const rdev = s.request.argument(fuse_mknod_in.rdev);
+  // Beside the file it says what kind it is: it is a plain one for the host.
+  return make(s, parent, { mode, rdev }, (dir, name) => (s.share(parent).mapped ? makeNode(dir, name, S_IFREG | hostMode(mode), 0) : makeNode(dir, name, mode, rdev)));
 }
 
 export function symlink(s: Session, parent: number): number {
-  return make(s, parent, (dir, name) => makeLink(s.address(s.request.second), dir, name));
+  return make(s, parent, { mode: S_IFLNK | 0o777 }, (dir, name) => makeLink(s.address(s.request.second), dir, name));
 }
 
 /** LINK: a second name for an inode, which is in the request's arguments. */
@@ -80,7 +88,7 @@ function remove(s: Session, parent: number, flags: number): number {
   let dir = changing(s, parent);
   if (dir < 0) return dir;
   const { name, nameLength } = s.request;
-  const failed = s.statName(dir, name);
+  const failed = s.look(dir, name);
   if (failed < 0) return failed;
   const node = s.nodes.known(s.share(parent).number, s.stat);
   // What the guest knows of may be open there: from now on only a descriptor leads to it.
@@ -110,10 +118,10 @@ export function rename(s: Session, parent: number, flags: number): number {
   const [from, to] = [s.paths.of(parent), s.paths.of(target)];
   if (from < 0 || to < 0) return Math.min(from, to);
   // What is there is known by then to lose its name, or to have another.
-  const moved = s.statName(from, fromName) < 0 ? 0 : s.nodes.known(share.number, s.stat);
-  const replaced = s.statName(to, toName) < 0 ? 0 : s.nodes.known(share.number, s.stat);
+  const moved = s.look(from, fromName) < 0 ? 0 : s.nodes.known(share.number, s.stat);
+  const replaced = s.look(to, toName) < 0 ? 0 : s.nodes.known(share.number, s.stat);
   if (replaced !== 0 && replaced !== moved) s.paths.of(replaced);
-  const result = asCaller(s, () => renameAt(s.paths.of(parent), s.address(fromName), s.paths.of(target), s.address(toName), flags));
+  const result = asCaller(s, share, () => renameAt(s.paths.of(parent), s.address(fromName), s.paths.of(target), s.address(toName), flags));
   if (result < 0) return result;
   const exchange = (flags & RENAME_EXCHANGE) !== 0;
   if (replaced !== 0 && replaced !== moved) {

@@ -1,13 +1,15 @@
 /** Open files: what is read from them and written. Each operation returns bytes of answer, or -errno. */
 import { EINVAL, EISDIR, ENOENT, ENOMEM, EOPNOTSUPP, EXDEV, EFBIG, EIO } from '../../../assembly/contract/generated/errno.ts';
 import { FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FUSE_FSYNC_FDATASYNC, FUSE_OPEN_KILL_SUIDGID, FUSE_WRITE_KILL_SUIDGID } from '../../../assembly/contract/generated/fuse.ts';
-import { allocate, closeFile, copyRange, openBeneath, openItself, openTemporary, preadv, pwritev, reopen, seek, statx, sync } from '../../host/files.ts';
+import { allocate, closeFile, copyRange, openBeneath, openItself, openTemporary, preadv, pwritev, reopen, seek, sync } from '../../host/files.ts';
 import { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_NO_XDEV, S_IFDIR, S_IFMT, S_IFREG } from '../../host/uapi/files.ts';
 import { fuse_copy_file_range_in, fuse_create_in, fuse_entry_out, fuse_fallocate_in, fuse_fsync_in, fuse_lseek_in, fuse_open_in, fuse_open_out, fuse_read_in, fuse_write_in, fuse_write_out } from '../../host/uapi/fuse.ts';
 import { O_RDWR } from '../../host/uapi/linux.ts';
 import { dropSetIds } from './attributes.ts';
-import { asCaller } from './ids.ts';
+import { adopt, asCaller } from './ids.ts';
+import { hostMode } from './owners.ts';
 import { ROOT, type Session } from './session.ts';
+import type { Share } from './share.ts';
 
 const TYPE_REGULAR = S_IFREG >> 12;
 const TYPE_DIRECTORY = S_IFDIR >> 12;
@@ -49,10 +51,10 @@ export function open(s: Session, node: number): number {
   if (share.readOnly && ((flags & ACCESS) !== 0 || (flags & O_TRUNC) !== 0)) return s.writable(node);
   const path = s.paths.of(node);
   if (path < 0) return path;
-  if ((s.request.argument(fuse_open_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, path);
+  if ((s.request.argument(fuse_open_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, share, path);
   const fd = s.paths.withRoom(() => reopen(s.paths.of(node), (flags & (KEPT | O_TRUNC)) | O_NONBLOCK));
   if (fd < 0) return fd;
-  if (share.cache === 'auto') statx(fd, 0, s.stat.address);
+  if (share.cache === 'auto') s.look(fd);
   return answerOpen(s, node, fd, 0, cacheFlags(s, node));
 }
 
@@ -66,10 +68,12 @@ export function create(s: Session, parent: number): number {
   if (dir < 0) return dir;
   const name = s.address(request.name);
   const mode = request.argument(fuse_create_in.mode) & 0o7777;
-  const resolve = s.share(parent).crossing ? 0 : RESOLVE_NO_XDEV;
+  const share = s.share(parent);
+  const resolve = share.crossing ? 0 : RESOLVE_NO_XDEV;
   // Only what we make is opened unseen.
-  let fd = asCaller(s, () => openBeneath(dir, name, (flags & KEPT) | O_CREAT | O_EXCL, mode, resolve));
-  if (fd < 0 && (flags & O_EXCL) === 0) fd = existing(s, dir, name, flags);
+  let fd = asCaller(s, share, () => openBeneath(dir, name, (flags & KEPT) | O_CREAT | O_EXCL, share.mapped ? hostMode(S_IFREG | mode) : mode, resolve));
+  if (fd < 0 && (flags & O_EXCL) === 0) fd = existing(s, share, dir, flags);
+  else if (fd >= 0) adopt(s, parent, { fd, mode: S_IFREG | mode });
   if (fd < 0) return fd;
   const node = entered(s, parent, fd);
   if (node < 0) return node;
@@ -77,19 +81,19 @@ export function create(s: Session, parent: number): number {
 }
 
 /** A regular file that another has made meanwhile. */
-function existing(s: Session, dir: number, name: number, flags: number): number {
-  const failed = statx(dir, name, s.stat.address);
+function existing(s: Session, share: Share, dir: number, flags: number): number {
+  const failed = s.look(dir, s.request.name);
   if (failed < 0) return failed;
   if ((s.stat.mode & S_IFMT) !== S_IFREG) return -ENOENT;
-  const fd = openBeneath(dir, name, (flags & (KEPT | O_TRUNC)) | O_NONBLOCK);
-  if (fd >= 0 && (s.request.argument(fuse_create_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, fd);
+  const fd = openBeneath(dir, s.address(s.request.name), (flags & (KEPT | O_TRUNC)) | O_NONBLOCK);
+  if (fd >= 0 && (s.request.argument(fuse_create_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, share, fd);
   return fd;
 }
 
 /** The answer's entry for a file that is open and has the request's name; closes it where there is none. */
 function entered(s: Session, parent: number, fd: number): number {
   const { name, nameLength } = s.request;
-  const failed = statx(fd, 0, s.stat.address);
+  const failed = s.look(fd);
   const node = failed < 0 ? failed : (s.stat.mode & S_IFMT) !== S_IFREG ? -EIO : s.enter(parent, name, nameLength) || -ENOMEM;
   if (node < 0) closeFile(fd);
   else s.putEntry(0, node);
@@ -102,13 +106,14 @@ export function tmpfile(s: Session, parent: number): number {
   if (failed < 0) return failed;
   const { request } = s;
   const flags = request.argument(fuse_create_in.flags);
+  const share = s.share(parent);
   const dir = s.paths.of(parent);
   if (dir < 0) return dir;
   const mode = request.argument(fuse_create_in.mode) & 0o7777;
-  const fd = asCaller(s, () => openTemporary(dir, (flags & (KEPT | O_EXCL)) | O_TMPFILE, mode));
+  const fd = asCaller(s, share, () => openTemporary(dir, (flags & (KEPT | O_EXCL)) | O_TMPFILE, share.mapped ? hostMode(S_IFREG | mode) : mode));
   if (fd < 0) return fd;
-  const share = s.share(parent);
-  if (statx(fd, 0, s.stat.address) < 0) return closeFile(fd) || -EIO;
+  adopt(s, parent, { fd, mode: S_IFREG | mode });
+  if (s.look(fd) < 0) return closeFile(fd) || -EIO;
   const node = s.nodes.known(share.number, s.stat) || s.nodes.add(share.number, s.stat);
   if (node === 0) return closeFile(fd) || -ENOMEM;
   s.nodes.loseName(node);
@@ -143,7 +148,7 @@ export function write(s: Session, node: number): number {
   if (request.length > 0) {
     const count = request.vectors(true);
     if (count === 0) return -EIO;
-    if ((request.argument(fuse_write_in.write_flags) & FUSE_WRITE_KILL_SUIDGID) !== 0) dropSetIds(s, fd);
+    if ((request.argument(fuse_write_in.write_flags) & FUSE_WRITE_KILL_SUIDGID) !== 0) dropSetIds(s, s.share(node), fd);
     done = pwritev(fd, request.vectorsAt, count, offset);
   }
   if (done < 0) return done;

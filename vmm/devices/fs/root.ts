@@ -1,7 +1,6 @@
 /** The root of a device with named shares: a directory that is nowhere on the host. */
 import { EINVAL, ENOENT } from '../../../assembly/contract/generated/errno.ts';
 import { FUSE_ATTR_SUBMOUNT, FUSE_ROOT_ID } from '../../../assembly/contract/generated/fuse.ts';
-import { statx } from '../../host/files.ts';
 import { S_IFDIR } from '../../host/uapi/files.ts';
 import { fuse_attr, fuse_attr_out, fuse_dirent, fuse_entry_out } from '../../host/uapi/fuse.ts';
 import type { Session } from './session.ts';
@@ -20,7 +19,7 @@ export function lookupShare(s: Session): number {
   const wanted = Buffer.from(bytes.subarray(name, name + nameLength)).toString();
   const share = shares(s).find((each) => each.name === wanted);
   if (share === undefined) return -ENOENT;
-  const failed = statx(share.fd, 0, s.stat.address);
+  const failed = s.look(share.fd);
   if (failed < 0) return failed;
   s.putEntry(0, share.node);
   // Names come and go with their shares.

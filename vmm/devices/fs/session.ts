@@ -6,6 +6,7 @@ import { fuse_attr, fuse_attr_out, fuse_entry_out } from '../../host/uapi/fuse.t
 import { Handles } from './handles.ts';
 import { Locks } from './lock-table.ts';
 import { Nodes } from './nodes.ts';
+import { type Owner, ownerOf } from './owners.ts';
 import { Paths } from './paths.ts';
 import type { Request } from './request.ts';
 import { type Share, validity } from './share.ts';
@@ -25,6 +26,9 @@ export class Session {
   readonly stat = new Stat();
   /** By number. */
   readonly shares: (Share | undefined)[] = [];
+  /** Where `stat` was filled from. */
+  #looked = -1;
+  #lookedName = 0;
   /** Device of the request at work. */
   slot = 0;
 
@@ -65,9 +69,18 @@ export class Session {
 
   // ---- files of the host -----------------------------------------------------------------------------------------
 
-  /** Fills `stat` with a name in an open directory: 0, -errno. */
-  statName(dir: number, name: number): number {
-    return statx(dir, this.address(name), this.stat.address);
+  /** Fills `stat` with a name (its linear offset) in an open directory, or with the descriptor itself: 0, -errno. */
+  look(dir: number, name = 0): number {
+    this.#looked = dir;
+    this.#lookedName = name;
+    return statx(dir, name === 0 ? 0 : this.address(name), this.stat.address);
+  }
+
+  /** What the guest sees of whom `look` looked at. */
+  owner({ mapped }: Share): Owner {
+    const { bytes } = this.request;
+    const name = this.#lookedName;
+    return mapped ? ownerOf(this.#looked, name === 0 ? undefined : bytes.subarray(name, bytes.indexOf(0, name)), this.stat.owner) : this.stat.owner;
   }
 
   /** Fills `stat` with an inode: 0, -errno; -ESTALE when its name is another file's now. */
@@ -77,12 +90,12 @@ export class Session {
     const parent = nodes.parent(node);
     if (node === share.node || nodes.nameless(node) || nodes.type(node) === TYPE_DIRECTORY || parent === 0) {
       const fd = paths.of(node);
-      return fd < 0 ? fd : statx(fd, 0, this.stat.address);
+      return fd < 0 ? fd : this.look(fd);
     }
     // A file is found by its name: no descriptor of its own.
     const dir = paths.of(parent);
     if (dir < 0) return dir;
-    const failed = statx(dir, this.address(nodes.name(node)), this.stat.address);
+    const failed = this.look(dir, nodes.name(node));
     if (failed < 0) return failed;
     return nodes.is(node, share.number, this.stat) ? 0 : -ESTALE;
   }
@@ -127,7 +140,7 @@ export class Session {
       this.paths.close(node);
       nodes.free(node);
     });
-    if (statx(share.fd, 0, this.stat.address) === 0) this.enterRoot(share);
+    if (this.look(share.fd) === 0) this.enterRoot(share);
   }
 
   /** A share goes: its own descriptor is the caller's to close. */
@@ -156,7 +169,8 @@ export class Session {
 
   /** struct fuse_attr at `offset` of the answer, from `stat`. */
   putAttr(offset: number, share: Share): void {
-    const { request, stat: { words, rdev, mode, dev } } = this;
+    const { request, stat: { words, dev } } = this;
+    const { uid, gid, mode, rdev } = this.owner(share);
     const at = (request.reply + offset) >>> 2;
     const to = request.words;
     const copy = (field: number, from: number, count: number): void => {
@@ -172,7 +186,9 @@ export class Session {
     copy(fuse_attr.mtimensec, struct.stx_mtime + 8, 1);
     copy(fuse_attr.ctimensec, struct.stx_ctime + 8, 1);
     to[at + fuse_attr.mode / 4] = mode;
-    copy(fuse_attr.nlink, struct.stx_nlink, 3); // nlink, uid, gid
+    copy(fuse_attr.nlink, struct.stx_nlink, 1);
+    to[at + fuse_attr.uid / 4] = uid;
+    to[at + fuse_attr.gid / 4] = gid;
     to[at + fuse_attr.rdev / 4] = rdev;
     copy(fuse_attr.blksize, struct.stx_blksize, 1);
     // Another file system of the host is another one of the guest: numbers of inodes are not its parent's.

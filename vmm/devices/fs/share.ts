@@ -10,6 +10,8 @@ export interface Share {
   readonly readOnly: boolean;
   /** Other file systems beneath are part of it. */
   readonly crossing: boolean;
+  /** Owners and modes are kept beside the files (owners.ts). */
+  readonly mapped: boolean;
   readonly cache: 'none' | 'auto' | 'always';
   /** Its inode, which stays as long as it. */
   node: number;

@@ -1,6 +1,7 @@
 import { addressOf } from '../../host/ffi.ts';
 import { statx } from '../../host/uapi/files.ts';
 import type { FileKey } from './nodes.ts';
+import type { Owner } from './owners.ts';
 
 const WORD = 4;
 
@@ -59,6 +60,15 @@ export class Stat implements FileKey {
 
   get uid(): number {
     return this.#u32(statx.stx_uid);
+  }
+
+  get gid(): number {
+    return this.#u32(statx.stx_gid);
+  }
+
+  get owner(): Owner {
+    const { uid, gid, mode, rdev } = this;
+    return { uid, gid, mode, rdev };
   }
 
   get size(): number {

@@ -63,7 +63,7 @@ export function seccompRules({ pid, ring, reopen, unlink }: SeccompOptions): Map
 /** Files beneath descriptors that are open. */
 const FILES = [
   L.SYS_openat, L.SYS_openat2, L.SYS_mkdirat, L.SYS_mknodat, L.SYS_symlinkat, L.SYS_linkat, L.SYS_unlinkat, L.SYS_renameat2, L.SYS_fchmodat, L.SYS_fchownat, L.SYS_utimensat, L.SYS_syncfs,
-  L.SYS_fstatfs, L.SYS_copy_file_range, L.SYS_setxattr, L.SYS_getxattr, L.SYS_listxattr, L.SYS_removexattr,
+  L.SYS_fstatfs, L.SYS_copy_file_range, L.SYS_setxattr, L.SYS_lsetxattr, L.SYS_getxattr, L.SYS_lgetxattr, L.SYS_listxattr, L.SYS_removexattr,
 ];
 /** Whose a new file is. */
 const IDS = [L.SYS_setfsuid, L.SYS_setfsgid, L.SYS_setgroups];

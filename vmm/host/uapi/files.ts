@@ -28,7 +28,9 @@ export const SYS_copy_file_range = 326;
 export const SYS_fcntl = 72;
 export const SYS_flock = 73;
 export const SYS_setxattr = 188;
+export const SYS_lsetxattr = 189;
 export const SYS_getxattr = 191;
+export const SYS_lgetxattr = 192;
 export const SYS_listxattr = 194;
 export const SYS_removexattr = 197;
 export const SYS_setfsuid = 122;
@@ -60,6 +62,11 @@ export const STATX_MNT_ID = 4096;
 export const S_IFMT = 61440;
 export const S_IFDIR = 16384;
 export const S_IFREG = 32768;
+export const S_IFLNK = 40960;
+export const S_IFIFO = 4096;
+export const S_IFSOCK = 49152;
+export const S_IFBLK = 24576;
+export const S_IFCHR = 8192;
 export const S_ISUID = 2048;
 export const S_ISGID = 1024;
 export const S_IXGRP = 8;
@@ -88,6 +95,7 @@ export const statx = {
   stx_blksize: 4,
   stx_nlink: 16,
   stx_uid: 20,
+  stx_gid: 24,
   stx_mode: 28,
   stx_ino: 32,
   stx_size: 40,

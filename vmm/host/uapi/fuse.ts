@@ -15,6 +15,7 @@ export const fuse_attr = {
   mode: 60,
   nlink: 64,
   uid: 68,
+  gid: 72,
   rdev: 76,
   blksize: 80,
   flags: 84,
