@@ -126,6 +126,20 @@ static int open_space(const struct container_spec *s, const struct launch *l, st
 				   strerror(errno)) : 0;
 }
 
+/*
+ * An export of a share is a submount with a superblock of its own, which the kernel makes when it is entered. It is entered
+ * here, not by each container for itself: what two containers see of one export is one file system.
+ */
+static int enter_export(const struct mount_spec *m, struct failure *f)
+{
+	int fd = source_open(m, f);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 /* Everything that the child will find mounted in its copy of init's mount namespace. */
 static int mount_sources(const struct container_spec *s, struct launch *l, struct failure *f)
 {
@@ -134,14 +148,19 @@ static int mount_sources(const struct container_spec *s, struct launch *l, struc
 	if (s->has_root) {
 		if (source_path(&s->root, s->has_overlay || s->root.flags & 1 /* MS_RDONLY */, &path, f))
 			return -1;
+		if (s->root.kind == SOURCE_SHARE && enter_export(&s->root, f))
+			return -1;
 		l->lower = path;
 	}
 	if (s->has_overlay && s->overlay_kind == OVERLAY_BLOCK && scratch_path(s->overlay_source, &l->upper, f))
 		return -1;
-	for (uint32_t i = 0; i < s->mount_count; i++)
-		if (s->mounts[i].kind != SOURCE_NONE && s->mounts[i].kind != SOURCE_ROOT &&
-		    source_path(&s->mounts[i], s->mounts[i].flags & 1, &path, f))
+	for (uint32_t i = 0; i < s->mount_count; i++) {
+		const struct mount_spec *m = &s->mounts[i];
+
+		if (m->kind != SOURCE_NONE && m->kind != SOURCE_ROOT &&
+		    (m->kind == SOURCE_SHARE ? enter_export(m, f) : source_path(m, m->flags & 1, &path, f)))
 			return -1;
+	}
 	return 0;
 }
 

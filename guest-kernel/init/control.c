@@ -105,7 +105,7 @@ static int slot(struct reader r, struct failure *f)
 {
 	uint32_t kind = 0, action = 0;
 	struct arena arena = { 0 };
-	const char *name = NULL;
+	const char *name = NULL, *export = NULL;
 	char path[4096];
 	struct field field;
 	int more, rc = 0;
@@ -119,6 +119,8 @@ static int slot(struct reader r, struct failure *f)
 			ok = field_u32(&field, &action);
 		else if (field.tag == TAG_SOURCE)
 			ok = (name = field_string(&arena, &field, MAX_PATH)) != NULL;
+		else if (field.tag == TAG_EXPORT)
+			ok = (export = field_string(&arena, &field, MAX_EXPORT)) != NULL;
 		else if (field.tag < TAG_OPTIONAL)
 			ok = false;
 		if (!ok)
@@ -128,10 +130,16 @@ static int slot(struct reader r, struct failure *f)
 		rc = fail(f, ERR_INVALID, 0, "SLOT: malformed");
 	if (!rc && kind != SLOT_DISK && kind != SLOT_SHARE)
 		rc = fail(f, ERR_UNSUPPORTED, 0, "SLOT: kind %u is not handled by this guest", kind);
-	if (!rc && action == ACTION_REMOVE)
+	if (!rc && export && kind != SLOT_SHARE)
+		rc = fail(f, ERR_INVALID, 0, "SLOT: only a share has exports");
+	if (!rc && export)
+		rc = export_change(name, export, action == ACTION_ADD, f);
+	else if (!rc && action == ACTION_REMOVE)
 		rc = source_remove(kind == SLOT_DISK ? SOURCE_BLOCK : SOURCE_SHARE, name, f);
 	else if (!rc && kind == SLOT_DISK && !find_block_device(name, path, sizeof path))
 		rc = fail(f, ERR_DEVICE, ENOENT, "there is no disk with the serial '%.64s'", name);
+	else if (!rc && kind == SLOT_SHARE)
+		rc = share_mount(name, f);
 	arena_free(&arena);
 	return rc;
 }

@@ -18,6 +18,8 @@
 
 #include "options.h"
 #include "protocol.h"
+#include "share.h"
+#include "sys.h"
 
 /* Linux, fs/ext4/ext4.h: not in the UAPI headers. The argument is a count of blocks. */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
@@ -141,6 +143,26 @@ static int mount_source(struct source *s, const char *device, const char *fstype
 	return -1;
 }
 
+/*
+ * A share is mounted once, writable: which container may write to which of its exports is said by each
+ * container's own mount of it, and by the device.
+ */
+static int mount_share(const char *tag, const char **path, struct failure *f)
+{
+	struct source *s = find_source(SOURCE_SHARE, tag);
+	struct share_device d;
+
+	if (!s) {
+		if (!find_share(tag, &d))
+			return fail(f, ERR_DEVICE, ENOENT, "there is no share with the tag '%.64s'", tag);
+		s = add_source(SOURCE_SHARE, tag, f);
+		if (!s || mount_source(s, d.device, d.fstype, d.flags, NULL, f))
+			return -1;
+	}
+	*path = s->path;
+	return 0;
+}
+
 int source_path(const struct mount_spec *m, bool read_only, const char **path, struct failure *f)
 {
 	/* What holds for the file system; the rest belongs to each container's own mount of it. */
@@ -169,12 +191,10 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 		*path = s->path;
 		return 0;
 	}
-	if (m->kind == SOURCE_BLOCK) {
-		if (!find_block_device(m->source, device, sizeof device))
-			return fail(f, ERR_DEVICE, ENOENT, "there is no disk with the serial '%.64s'", m->source);
-	} else {
-		snprintf(device, sizeof device, "%s", m->source);
-	}
+	if (m->kind == SOURCE_SHARE)
+		return mount_share(m->source, path, f);
+	if (!find_block_device(m->source, device, sizeof device))
+		return fail(f, ERR_DEVICE, ENOENT, "there is no disk with the serial '%.64s'", m->source);
 	s = add_source(m->kind, m->source, f);
 	if (!s)
 		return -1;
@@ -183,6 +203,22 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 		return -1;
 	*path = s->path;
 	return 0;
+}
+
+int source_open(const struct mount_spec *m, struct failure *f)
+{
+	const char *path;
+	int root, inner;
+
+	if (source_path(m, m->flags & MS_RDONLY, &path, f))
+		return -1;
+	root = open(path, O_PATH | O_CLOEXEC);
+	inner = root >= 0 && m->subpath ? open_below(root, m->subpath) : root;
+	if (inner < 0)
+		fail(f, ERR_MOUNT, errno, "mount source '%.100s' of '%.100s': %s", m->source, m->target, strerror(errno));
+	if (root >= 0 && inner != root)
+		close(root);
+	return inner;
 }
 
 /* ext4's count of blocks: struct ext4_super_block, s_blocks_count_lo and _hi. */
@@ -289,6 +325,37 @@ int source_remove(uint32_t kind, const char *name, struct failure *f)
 		return fail(f, ERR_MOUNT, errno, "'%.64s' cannot be unmounted: %s", name, strerror(errno));
 	drop_source(s);
 	return 0;
+}
+
+int share_mount(const char *tag, struct failure *f)
+{
+	const char *path;
+
+	return mount_share(tag, &path, f);
+}
+
+int export_change(const char *tag, const char *name, bool add, struct failure *f)
+{
+	const char *path;
+	int root, fd;
+
+	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+		return fail(f, ERR_INVALID, 0, "'%.64s' is not the name of an export", name);
+	if (!add && !find_source(SOURCE_SHARE, tag))
+		return 0;
+	if (mount_share(tag, &path, f))
+		return -1;
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return fail(f, ERR_MOUNT, errno, "share '%.64s': %s", tag, strerror(errno));
+	fd = add ? open_below(root, name) : leave_below(root, name);
+	if (fd < 0)
+		fail(f, errno == ENOENT ? ERR_NOT_FOUND : ERR_MOUNT, errno, "export '%.64s' of share '%.64s': %s", name, tag,
+		     strerror(errno));
+	else if (add)
+		close(fd);
+	close(root);
+	return fd < 0 ? -1 : 0;
 }
 
 void sources_unmount(void)

@@ -15,6 +15,12 @@ bool find_block_device(const char *serial, char *path, uint32_t size);
  * 0; -1 with f filled; ERR_DEVICE with errno ENOENT: the device is not there yet.
  */
 int source_path(const struct mount_spec *m, bool read_only, const char **path, struct failure *f);
+/* An O_PATH descriptor of what is to be mounted, the subpath included. -1 with f filled. */
+int source_open(const struct mount_spec *m, struct failure *f);
+/* A share, before any container asks for it. */
+int share_mount(const char *tag, struct failure *f);
+/* An export of a share has come, or is about to go: containers keep their own mounts of it. */
+int export_change(const char *tag, const char *name, bool add, struct failure *f);
 /* A scratch disk: ext4, grown to the device's size. */
 int scratch_path(const char *serial, const char **path, struct failure *f);
 /* A named directory that containers share; adds it, or removes it. */

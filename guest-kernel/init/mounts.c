@@ -25,24 +25,17 @@ static int mount_error(struct failure *f, const char *target)
 
 static int take_tree(const struct mount_spec *m, struct failure *f)
 {
-	const char *path;
-	int root, inner, tree;
-
 	/* Mounted by the parent already, so this only looks the path up. */
-	if (source_path(m, m->flags & MS_RDONLY, &path, f))
+	int inner = source_open(m, f);
+	int tree;
+
+	if (inner < 0)
 		return -1;
-	root = open(path, O_PATH | O_CLOEXEC);
-	inner = root;
-	if (root >= 0 && m->subpath)
-		inner = open_in_root(root, m->subpath, O_PATH, 0);
-	tree = inner < 0 ? -1 : sys_open_tree(inner, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-					      (m->flags & MS_REC ? AT_RECURSIVE : 0));
+	tree = sys_open_tree(inner, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+			     (m->flags & MS_REC ? AT_RECURSIVE : 0));
 	if (tree < 0)
-		return fail(f, ERR_MOUNT, errno, "mount source '%.100s' of '%.100s': %s", m->source, m->target,
-			    strerror(errno));
-	close(root);
-	if (inner != root)
-		close(inner);
+		fail(f, ERR_MOUNT, errno, "mount source '%.100s' of '%.100s': %s", m->source, m->target, strerror(errno));
+	close(inner);
 	return tree;
 }
 
@@ -201,6 +194,13 @@ static uint64_t attributes_of(uint64_t flags)
 	       (flags & MS_NODEV ? MOUNT_ATTR_NODEV : 0) | (flags & MS_NOEXEC ? MOUNT_ATTR_NOEXEC : 0);
 }
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int attach_tree(int root, const struct mount_spec *m, int tree, struct failure *f)
 {
 	struct mount_attr attr = { .attr_set = attributes_of(m->flags) };
@@ -210,6 +210,13 @@ static int attach_tree(int root, const struct mount_spec *m, int tree, struct fa
 	if (fstat(tree, &st))
 		return mount_error(f, m->target);
 	target = S_ISDIR(st.st_mode) ? ensure_directory(root, m->target, 0755) : ensure_file(root, m->target, 0644);
+	if (target >= 0 && is_directory(target) != S_ISDIR(st.st_mode)) {
+		close(target);
+		target = -1;
+		errno = ENOTDIR;
+	}
+	if (target < 0 && errno == ENOTDIR)
+		return fail(f, ERR_MOUNT, ENOTDIR, "cannot mount on '%.160s': a directory goes on a directory, a file on a file", m->target);
 	if (target < 0)
 		return mount_error(f, m->target);
 	if (attr.attr_set &&
@@ -226,7 +233,7 @@ static int attach_tree(int root, const struct mount_spec *m, int tree, struct fa
  * A directory of the root, made when it is absent, as a mount of its own: what it holds stays in
  * sight, and it can be written to when the root itself becomes read-only.
  */
-static int mount_own_directory(int root, const struct mount_spec *m, struct failure *f)
+static int take_own_directory(int root, const struct mount_spec *m, struct failure *f)
 {
 	int directory = ensure_directory(root, m->source, 0755);
 	int tree = directory < 0 ? -1 : sys_open_tree(directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
@@ -234,7 +241,7 @@ static int mount_own_directory(int root, const struct mount_spec *m, struct fail
 	if (tree < 0)
 		return mount_error(f, m->target);
 	close(directory);
-	return attach_tree(root, m, tree, f);
+	return tree;
 }
 
 static int mount_requested(int root, const struct mount_spec *m, struct failure *f)
@@ -307,8 +314,8 @@ static int mount_host_choice(const struct container_spec *c, int root, const cha
 	if (!m)
 		return 0;
 	*own_dev = m->kind == SOURCE_NONE;
-	if (m->kind == SOURCE_ROOT)
-		return mount_own_directory(root, m, f) ? -1 : 1;
+	if (m->kind == SOURCE_ROOT && (mount_trees[i] = take_own_directory(root, m, f)) < 0)
+		return -1;
 	if (m->kind != SOURCE_NONE)
 		return attach_tree(root, m, mount_trees[i], f) ? -1 : 1;
 	return mount_requested(root, m, f) ? -1 : 1;
@@ -354,20 +361,30 @@ static bool is_standard(const struct mount_spec *m)
 	return false;
 }
 
+static int furnish_mounts(const struct container_spec *c, int root, struct failure *f)
+{
+	/* Before anything is mounted on a parent of them: they are directories of the root, not of what covers it. */
+	for (uint32_t i = 0; i < c->mount_count; i++)
+		if (c->mounts[i].kind == SOURCE_ROOT && !is_standard(&c->mounts[i]) &&
+		    (mount_trees[i] = take_own_directory(root, &c->mounts[i], f)) < 0)
+			return -1;
+	for (uint32_t i = 0; i < c->mount_count; i++) {
+		const struct mount_spec *m = &c->mounts[i];
+
+		if (!is_standard(m) &&
+		    (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f)))
+			return -1;
+	}
+	return 0;
+}
+
 static int furnish_lists(const struct container_spec *c, int root, struct failure *f)
 {
 	for (uint32_t i = 0; i < c->file_count; i++)
 		if (write_file(root, &c->files[i], file_trees[i], f))
 			return -1;
-	for (uint32_t i = 0; i < c->mount_count; i++) {
-		const struct mount_spec *m = &c->mounts[i];
-
-		if (is_standard(m))
-			continue;
-		if (m->kind == SOURCE_ROOT ? mount_own_directory(root, m, f)
-		    : m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f))
-			return -1;
-	}
+	if (furnish_mounts(c, root, f))
+		return -1;
 	for (uint32_t i = 0; i < c->device_count; i++)
 		if (make_device(root, &c->devices[i], f))
 			return -1;

@@ -135,6 +135,7 @@
 #define TAG_SLOT 0x00a0
 #define TAG_ACTION 0x00a1
 #define TAG_STAT 0x00b0
+#define TAG_EXPORT 0x00c0
 
 #define STDIO_STDIN 1
 #define STDIO_STDOUT 2
@@ -209,6 +210,7 @@
 /* Bounds that both sides keep. */
 #define MAX_STRING 131072 /* MAX_ARG_STRLEN of Linux */
 #define MAX_PATH 4096
+#define MAX_EXPORT 255 /* NAME_MAX */
 #define MAX_CONTAINERS 64
 #define MAX_PROCESSES 1024
 

@@ -1,6 +1,7 @@
 /* The container's root file system: a lower directory, mostly with an overlay above it. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -21,8 +22,9 @@ static int root_error(struct failure *f, const char *what)
 }
 
 /* A directory below a mounted source becomes a mount of its own, so that its path cannot be turned. */
-static int bind_subpath(const char *source, const char *subpath, const char *target, struct failure *f)
+static int bind_subpath(const char *source, const char *subpath, const char *target, bool read_only, struct failure *f)
 {
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 	int root = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int directory = root < 0 ? -1 : open_in_root(root, subpath && *subpath ? subpath : "/", O_PATH | O_DIRECTORY, 0);
 	int tree = directory < 0 ? -1 : sys_open_tree(directory, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
@@ -31,6 +33,8 @@ static int bind_subpath(const char *source, const char *subpath, const char *tar
 	if (tree < 0)
 		return fail(f, ERR_ROOT, errno, "root file system: '%.100s' in '%.64s': %s", subpath ? subpath : "/",
 			    source, strerror(errno));
+	if (read_only && sys_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr))
+		return root_error(f, "cannot make it read-only");
 	if (sys_move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH))
 		return root_error(f, "cannot mount it");
 	close(tree);
@@ -95,10 +99,10 @@ int build_root(const struct launch *l, struct failure *f)
 		return 0;
 	}
 	if (!c->has_overlay)
-		return bind_subpath(lower, c->root.subpath, ROOT, f);
+		return bind_subpath(lower, c->root.subpath, ROOT, c->root.flags & MS_RDONLY, f);
 	/* ':' and ',' have a meaning in the overlay's options; only test directories could hold them */
 	if (c->root.subpath || strpbrk(lower, ":,\\")) {
-		if (bind_subpath(lower, c->root.subpath, LOWER, f))
+		if (bind_subpath(lower, c->root.subpath, LOWER, true, f))
 			return -1;
 		lower = LOWER;
 	}

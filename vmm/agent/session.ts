@@ -268,12 +268,14 @@ export class AgentSession {
     await this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_REMOVE);
   }
 
-  async shareAttached(slot: number, tag: string): Promise<void> {
-    await this.#slot(P.SLOT_SHARE, slot, tag, P.ACTION_ADD);
+  /** Resolves when the guest sees an export of a share, which containers can mount from then on. */
+  async exportAdded(tag: string, name: string): Promise<void> {
+    await this.#slot(P.SLOT_SHARE, 0, tag, P.ACTION_ADD, name);
   }
 
-  async shareDetaching(slot: number, tag: string): Promise<void> {
-    await this.#slot(P.SLOT_SHARE, slot, tag, P.ACTION_REMOVE);
+  /** The guest lets go of an export; containers that have it mounted find it stale once the device has let go of it. */
+  async exportLeaving(tag: string, name: string): Promise<void> {
+    await this.#slot(P.SLOT_SHARE, 0, tag, P.ACTION_REMOVE, name);
   }
 
   /** Makes a named directory that containers can share as a mount's source. */
@@ -302,8 +304,9 @@ export class AgentSession {
   }
 
   /** A disk is found by its serial number: its slot's says nothing. */
-  #slot(kind: number, slot: number, name: string, action: number): Promise<Field[]> {
+  #slot(kind: number, slot: number, name: string, action: number, entry?: string): Promise<Field[]> {
     const w = new FieldWriter().u32(P.TAG_SLOT, kind, slot).string(P.TAG_SOURCE, name);
+    if (entry !== undefined) w.string(P.TAG_EXPORT, entry);
     return this.#request(P.MSG_SLOT, w.u32(P.TAG_ACTION, action));
   }
 

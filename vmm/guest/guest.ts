@@ -4,6 +4,7 @@ import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.t
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
+import type { ShareExport } from '../devices/fs/exports.ts';
 import type { CpuModel } from '../accel/vcpu.ts';
 import type { AccelName, ConfineConfig } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
@@ -14,9 +15,13 @@ import type { CountedConfig, CountedRun } from '../time/counted.ts';
 import { SeededStream } from '../time/seeded.ts';
 import { guestFile } from './files.ts';
 
+/** Of the one share device of a guest: each of its exports is an entry of the device's root. */
+export const SHARE_TAG = 'vmm';
 const CONSOLE_TAIL = 16384;
 const KERNEL_PARAMETERS = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable';
 const DEFAULT_MEMORY_MIB = 512;
+
+export type { ShareExport };
 
 /** What a guest is made of; each part has a default. */
 export interface GuestConfig {
@@ -35,6 +40,8 @@ export interface GuestConfig {
   readonly disks?: readonly DiskSpec[] | undefined;
   /** Empty drives that `addDisk` fills while the guest runs; none. */
   readonly spareDisks?: number | undefined;
+  /** Directories and files of the host that containers can mount, by name; with a list, an empty one too, more can be added later (`addShare`). */
+  readonly shares?: readonly ShareExport[] | undefined;
   readonly debugger?: MachineDebugger | undefined;
   /** Names for the addresses in a dump. */
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
@@ -79,6 +86,7 @@ export class Guest implements AsyncDisposable {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks: config.disks ?? [],
+        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares }] }),
         spareDisks: config.spareDisks,
         console: 'hvc',
         vsock: true,
@@ -146,6 +154,18 @@ export class Guest implements AsyncDisposable {
   async addDisk(spec: DiskSpec): Promise<void> {
     this.machine.addDisk(spec);
     await this.#session.diskAttached(spec.id);
+  }
+
+  /** Makes a directory or a file of the host one that containers can mount, while the guest runs (GuestConfig.shares). Throws SHARE_PATH. */
+  async addShare(added: ShareExport): Promise<void> {
+    await this.machine.addExport(SHARE_TAG, added);
+    await this.#session.exportAdded(SHARE_TAG, added.name);
+  }
+
+  /** Takes one away. When this resolves nothing of it is open on the host; containers that have it mounted find it stale (ESTALE). */
+  async withdrawShare(name: string): Promise<void> {
+    await this.#session.exportLeaving(SHARE_TAG, name);
+    await this.machine.withdrawExport(SHARE_TAG, name);
   }
 
   /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */

@@ -130,6 +130,7 @@ export const TAG_TIMEOUT = 0x0093;
 export const TAG_SLOT = 0x00a0;
 export const TAG_ACTION = 0x00a1;
 export const TAG_STAT = 0x00b0;
+export const TAG_EXPORT = 0x00c0;
 
 export const STDIO_STDIN = 1;
 export const STDIO_STDOUT = 2;
@@ -204,5 +205,6 @@ export const ERR_SYSTEM = 21;
 // Bounds that both sides keep.
 export const MAX_STRING = 131072; // MAX_ARG_STRLEN of Linux
 export const MAX_PATH = 4096;
+export const MAX_EXPORT = 255; // NAME_MAX
 export const MAX_CONTAINERS = 64;
 export const MAX_PROCESSES = 1024;
