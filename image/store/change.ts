@@ -108,7 +108,7 @@ function removeAndClose(path: string, fd: number): void {
 export class StoreChange {
   readonly #store: ImageStore;
   readonly #paths: StorePaths;
-  readonly #fds: readonly number[];
+  readonly #fds: readonly [marker: number, root: number];
   readonly #folders: Readonly<Record<StoreFolder, OpenFolder>>;
 
   constructor(store: ImageStore, root: number, marker: number) {
@@ -126,6 +126,11 @@ export class StoreChange {
       throw new VmmError('STORE_FOREIGN', `${store.paths.root}: ${what} in it is not a directory`, { cause: error, hint: 'nothing was changed; links are not followed there: bind-mount it, or set VMM_STORE' });
     }
     this.#folders = Object.fromEntries(opened.map((folder) => [folder.folder, folder])) as Record<StoreFolder, OpenFolder>;
+  }
+
+  /** A descriptor of the store's folder. */
+  get root(): number {
+    return this.#fds[1];
   }
 
   /** Releases the lock. */

@@ -13,12 +13,12 @@ export async function lockFile(fd: number, host: LoadHost | undefined): Promise<
   while (!(await tryLock(fd, host))) await sleep(TRY_MS);
 }
 
-/** False when somebody else holds it. Throws STORE_LOCK. */
-export async function tryLock(fd: number, host: LoadHost | undefined): Promise<boolean> {
+/** `shared`: beside others that lock it so; a lock that is held already becomes this one, but not in one step. False when somebody else holds it. Throws STORE_LOCK. */
+export async function tryLock(fd: number, host: LoadHost | undefined, how: 'alone' | 'shared' = 'alone'): Promise<boolean> {
   const byHost = (await host?.())?.tryLock;
-  if (byHost === undefined) return tryLockByProgram(fd);
+  if (byHost === undefined) return tryLockByProgram(fd, how);
   try {
-    return byHost(fd);
+    return byHost(fd, how);
   } catch (error) {
     throw cannotLock(error);
   }
@@ -28,11 +28,11 @@ export async function tryLock(fd: number, host: LoadHost | undefined): Promise<b
  * Without the FFI library: util-linux's flock (busybox has one too) locks the descriptor that it inherits, which is the same
  * open file description. So the lock stays ours when the program has ended.
  */
-async function tryLockByProgram(fd: number): Promise<boolean> {
+async function tryLockByProgram(fd: number, how: 'alone' | 'shared'): Promise<boolean> {
   // Loaded when it is needed: a run takes no lock.
   const { spawn } = await import('node:child_process');
   return new Promise((resolve, reject) => {
-    const child = spawn('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+    const child = spawn('flock', [how === 'shared' ? '-s' : '-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
     child.on('error', (error) => reject(cannotLock(error)));
     child.on('close', (status) => {
       if (status === 0 || status === 1) resolve(status === 0);

@@ -13,8 +13,10 @@ export interface HostFs {
   makeNode?(path: Uint8Array, mode: number, major: number, minor: number): void;
   /** The file's stretches of data, ascending, by SEEK_DATA and SEEK_HOLE; undefined when unknown. */
   dataRanges?(fd: number, size: number): { offset: number; length: number }[] | undefined;
-  /** flock(2) with LOCK_EX and LOCK_NB; false when somebody else holds it. */
-  tryLock?(fd: number): boolean;
+  /** Sets an extended attribute of a file, not following a symbolic link (lsetxattr); false where the file system has none of its kind. */
+  writeXattr?(path: Uint8Array, name: ByteString, value: Uint8Array): boolean;
+  /** flock(2) with LOCK_NB and LOCK_EX or LOCK_SH; false when somebody else holds it. */
+  tryLock?(fd: number, how: 'alone' | 'shared'): boolean;
 }
 
 /** Loaded when it is needed; undefined where the FFI library is not there. */

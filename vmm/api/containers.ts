@@ -8,6 +8,7 @@ export { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 export { containerEnvironment } from '../container/env.ts';
 export { imageCpus, imageMemory } from '../container/isolation.ts';
 export { parseUlimit, type Rlimit } from '../container/limits.ts';
+export type { BindMount, ContainerMount, ShareCache, VolumeMount } from '../container/mounts.ts';
 export { type ContainerOptions, processArguments, randomId, type TmpfsMount } from '../container/options.ts';
 export { type ContainerIo, type ContainerMachine, type ContainerResult, ContainerRun } from '../container/run.ts';
 export { parseDevice, parseSecurityOptions, type Security } from '../container/security.ts';

@@ -19,3 +19,4 @@ export * from './errors.ts';
 export * from './gdb.ts';
 export * from './images.ts';
 export * from './machine.ts';
+export * from './volumes.ts';

@@ -16,6 +16,7 @@ Commands:
   run IMAGE [CMD…]   run a container image in a machine of its own
   boot               boot a kernel
   image              list, import, inspect and remove stored images
+  volume             make, list, inspect and remove named volumes
   pull NAME          fetch an image from its registry
   push IMAGE [NAME]  give a stored image to a registry
   aci                make, check and change app container images (appc)
@@ -42,6 +43,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'image':
     case 'images':
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
+    case 'volume':
+      return (await import('./volume.ts')).volumeCommand(rest);
     case 'pull':
       return (await import('./pull.ts')).pullCommand(rest);
     case 'push':
@@ -70,7 +73,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, pull, push, aci, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, volume, pull, push, aci, login, logout, accel, completion, version' });
   }
 }
 

@@ -6,6 +6,8 @@ import { refuseLostVariable } from './bytes.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
+import { parseMount, parseVolume } from './mount-text.ts';
+import { refuseTarget } from './mount-target.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL } from './pull-options.ts';
 import { MIB, parseCpuShare, parseMemory, parseSize } from './sizes.ts';
@@ -32,6 +34,8 @@ const OPTIONS = {
     name: value('NAME', 'name of the container', containerName),
     hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
     readOnly: flag('make the root file system read-only'),
+    volume: list('[HOST-DIR|NAME:]DIR[:OPTIONS]', 'mount a directory or file of the host, or a named volume (ro, nocopy …)', parseVolume, { short: 'v' }),
+    mount: list('KEY=VALUE,…', 'the same in words: type=bind|volume|tmpfs,source=…,target=…,readonly', parseMount),
     tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
     scratch: value('SIZE|tmpfs', 'keep changes on a temporary disk of this size, or in guest memory (default: a disk as large as the host has room for, 16g at most)', scratchSize),
     ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
@@ -65,6 +69,7 @@ const OPTIONS = {
     disableContentTrust: flag('images come from files'),
     sigProxy: flag('signals are always passed on'),
     network: value('none', 'there is no network yet', only('none'), { alias: ['net'] }),
+    volumeDriver: value('local', 'volumes are directories of the store', only('local')),
     restart: value('no', 'a run that ends has ended', only('no')),
     isolation: value('default', 'a machine of its own', only('default')),
   }),
@@ -85,6 +90,7 @@ export const RUN: Command<typeof OPTIONS> = {
     ['vmm run -it debian bash', 'a shell in an image of the store (see `vmm image --help`)'],
     ['vmm run ./rootfs make -C /src', 'a directory as the image; it is never changed'],
     ['echo 1+1 | vmm run -i debian bc', 'standard input passed on'],
+    ['vmm run -v .:/src -w /src -v cache:/root/.cache gcc make', 'the working directory in the container, and a volume that stays'],
     ['vmm run -m 1g --cpus 2 --scratch 10g oci:layout make -j2', 'more memory and CPUs, and changes on a disk'],
   ],
   notes: [
@@ -186,8 +192,8 @@ function scratchSize(text: string, option: string): number | 'tmpfs' {
 
 function parseTmpfs(text: string, option: string): TmpfsMount {
   const colon = text.indexOf(':');
-  const target = posix.normalize(colon < 0 ? text : text.slice(0, colon));
-  if (target === '/') throw new VmmError('USAGE', `${option}: ${text} would hide the image`, { hint: 'for example /run:size=64m' });
-  if (!target.startsWith('/')) throw new VmmError('USAGE', `${option}: ${text} is not an absolute path`, { hint: 'for example /run:size=64m' });
-  return { target, options: colon < 0 ? '' : text.slice(colon + 1) };
+  const path = posix.normalize(colon < 0 ? text : text.slice(0, colon));
+  if (path === '/') throw new VmmError('USAGE', `${option}: ${text} would hide the image`, { hint: 'for example /run:size=64m' });
+  if (!path.startsWith('/')) throw new VmmError('USAGE', `${option}: ${text} is not an absolute path`, { hint: 'for example /run:size=64m' });
+  return { target: refuseTarget(option, path), options: colon < 0 ? '' : text.slice(colon + 1) };
 }

@@ -13,6 +13,7 @@ import { attachTerminal } from './detach.ts';
 import { debuggerFor } from './gdb.ts';
 import { helpText } from './help.ts';
 import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
+import { openMounts } from './mounts.ts';
 import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
@@ -54,8 +55,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
   for (const line of image.config.isolation?.ignored ?? []) session.note(line);
+  const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, note);
   const sized = sizedFor(image.config, options);
-  const run = await makeRun({ options: sized, session, counted, image, gdb, timeline }, containerOptions(options, image.config, command, counted?.id));
+  const container = containerOptions(options, image.config, command, counted?.id);
+  const run = await makeRun({ options: sized, session, counted, image, gdb, timeline }, { ...container, mounts, tmpfs: [...options.tmpfs, ...tmpfs] });
   connect(session, run, counted, options);
   const result = await runToEnd(session, run, counted);
   if (options.timeline) tell(timeline.text());
@@ -65,7 +68,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
-function refuseInput({ tty, interactive }: RunOptions, counted: CountedSession | undefined): void {
+function refuseInput({ tty, interactive, volume, mount }: RunOptions, counted: CountedSession | undefined): void {
+  const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
+  if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
   if (tty && interactive && !counted?.replaying && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
 }

@@ -8,16 +8,16 @@ const CPUS_MAX = 32;
 
 /**
  * A size in bytes: digits and a binary unit (`64m`, `1.5g`, `512MiB`). `bare` says what a number without a unit is:
- * MiB (boot), or refused with a hint (run, where Docker would read bytes).
+ * MiB (boot), refused with a hint (run, where Docker would read bytes), or bytes.
  */
-export function parseSize(text: string, option: string, bare: 'mib' | 'refuse'): number {
+export function parseSize(text: string, option: string, bare: 'mib' | 'refuse' | 'bytes'): number {
   const match = /^(\d+(?:\.\d+)?)\s*(?:([bkmgt])(?:i?b)?)?$/i.exec(text);
   if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a size`, { hint: 'write for example 512m or 1g' });
   const number = Number(match[1]);
   const unit = match[2]?.toLowerCase();
   if (unit === undefined) {
     if (bare === 'refuse') throw new VmmError('USAGE', `${option}: ${text} has no unit`, { hint: `write ${number === 0 ? '512m, for example' : `${text}m for MiB or ${text}b for bytes`}` });
-    return Math.floor(number * MIB);
+    return Math.floor(bare === 'bytes' ? number : number * MIB);
   }
   return Math.floor(number * (UNITS[unit] as number));
 }

@@ -4,6 +4,7 @@ import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { capabilitySet } from './capabilities.ts';
 import { containerEnvironment } from './env.ts';
 import type { Rlimit } from './limits.ts';
+import type { ContainerMount } from './mounts.ts';
 import type { Security } from './security.ts';
 import { signalNumber } from './signals.ts';
 import { imageQuota, imageSecurity } from './isolation.ts';
@@ -30,6 +31,8 @@ export interface ContainerOptions {
   readonly user?: string | undefined;
   readonly readOnly?: boolean | undefined;
   readonly tmpfs?: readonly TmpfsMount[] | undefined;
+  /** Directories and files of the host, and named volumes. */
+  readonly mounts?: readonly ContainerMount[] | undefined;
   readonly rlimits?: readonly Rlimit[] | undefined;
   /** Bit n is capability n of linux/capability.h (`capabilitySet`). */
   readonly capabilities?: bigint | undefined;
@@ -71,6 +74,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     user: options.user,
     readOnly: options.readOnly ?? false,
     tmpfs: options.tmpfs ?? [],
+    mounts: options.mounts ?? [],
     rlimits: options.rlimits ?? [],
     capabilities: options.capabilities ?? capabilitySet([], [], image.isolation),
     security: { ...(options.security?.privileged === true ? {} : imageSecurity(image)), ...options.security },

@@ -9,6 +9,7 @@ import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { CountedRun } from '../time/counted.ts';
 import { sizeOf } from '../time/input-log.ts';
+import { planMounts } from './mounts.ts';
 import { type ContainerOptions, type WholeOptions, withDefaults } from './options.ts';
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
 
@@ -42,14 +43,15 @@ export class ContainerRun {
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
     const whole = withDefaults(options, image.config);
+    const plan = planMounts(whole.mounts);
     const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
     const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);
     this.space = scratch === undefined ? undefined : { bytes: scratch.bytes, folder: scratch.folder };
-    const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined });
+    const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined, mounts: plan.mounts });
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}` });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
-      this.guest = new Guest({ ...machine, disks }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
+      this.guest = new Guest({ ...machine, disks, ...(plan.exports.length > 0 ? { shares: plan.exports } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
       scratch?.close(); // the guest has it open
     }

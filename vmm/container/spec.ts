@@ -1,7 +1,9 @@
+import { posix } from 'node:path';
 import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { cpuWeight } from './isolation.ts';
+import { inOrder } from './mounts.ts';
 import { processArguments, type WholeOptions } from './options.ts';
 import { securitySpec, writableMounts } from './security.ts';
 import { isSystemd, SYSTEMD_CGROUP, systemdEnvironment, systemdMounts } from './systemd.ts';
@@ -40,10 +42,12 @@ export interface SpecInput {
   readonly size: WindowSize | undefined;
   /** There is a scratch disk. */
   readonly scratch: boolean;
+  /** Of `options.mounts`, as the guest has them (planMounts). */
+  readonly mounts?: readonly Mount[] | undefined;
 }
 
 /** What init is asked to start. Throws USAGE when neither image nor user name a command. */
-export function containerSpec({ image, options, size, scratch }: SpecInput): ContainerSpec {
+export function containerSpec({ image, options, size, scratch, mounts = [] }: SpecInput): ContainerSpec {
   const args = processArguments(image, options.entrypoint, options.command);
   if (args.length === 0 || args[0] === '') {
     throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
@@ -54,7 +58,8 @@ export function containerSpec({ image, options, size, scratch }: SpecInput): Con
   const root = isRoot(user);
   const workdir = options.workdir ?? image.workingDir;
   const systemd = isSystemd(options.systemd, args);
-  const own = systemd ? systemdMounts(options.tmpfs.map(({ target }) => target)) : [];
+  const asked = [...options.tmpfs.map(tmpfsMount), ...mounts];
+  const own = systemd ? systemdMounts(asked.map(({ target }) => target)) : [];
   const spec: ContainerSpec = {
     args,
     env: systemd ? systemdEnvironment(options.env) : options.env,
@@ -69,7 +74,7 @@ export function containerSpec({ image, options, size, scratch }: SpecInput): Con
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
     overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL } : { kind: 'tmpfs' },
     readOnly: options.readOnly,
-    mounts: [...standardMounts(security.privileged === true, systemd), ...volumeMounts(image.volumes, options), ...own, ...options.tmpfs.map(tmpfsMount)],
+    mounts: allMounts(standardMounts(security.privileged === true, systemd), image.volumes, [...own, ...asked]),
     files: [
       { target: '/etc/hostname', content: `${options.hostname}\n` },
       { target: '/etc/hosts', content: hostsFile(options.hostname) },
@@ -99,13 +104,20 @@ function standardMounts(privileged: boolean, systemd: boolean): readonly Mount[]
   return systemd ? writableMounts(STANDARD_MOUNTS, ['/sys/fs/cgroup']) : STANDARD_MOUNTS;
 }
 
+/** A standard mount gives way to what is asked for there. */
+function allMounts(standard: readonly Mount[], volumes: readonly string[], asked: readonly Mount[]): Mount[] {
+  const targets = new Set(asked.map(({ target }) => target));
+  const kept = standard.filter(({ target }) => !targets.has(target));
+  return [...kept, ...inOrder([...volumeMounts(volumes, new Set([...kept.map(({ target }) => target), ...targets])), ...asked])];
+}
+
 /**
  * The image's volumes: directories of the container's own root, so that the image's content is there, bound on themselves, so
  * that they stay writable when the root does not. What is mounted there otherwise comes first.
  */
-function volumeMounts(volumes: readonly string[], { tmpfs }: WholeOptions): Mount[] {
-  const taken = new Set([...STANDARD_MOUNTS, ...tmpfs].map(({ target }) => target));
-  return volumes.filter((target) => !taken.has(target)).map((target) => ({ target, source: { kind: 'root', path: target } }));
+function volumeMounts(volumes: readonly string[], taken: ReadonlySet<string>): Mount[] {
+  const targets = new Set(volumes.map((volume) => posix.normalize(`/${volume}`).replace(/(.)\/$/, '$1')));
+  return [...targets].filter((target) => target !== '/' && !taken.has(target)).map((target) => ({ target, source: { kind: 'root', path: target } }));
 }
 
 function isRoot(user: string): boolean {

@@ -1,6 +1,7 @@
 import type { HostFs } from '../../image/index.ts';
 
 // <sys/file.h>
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -13,12 +14,13 @@ export async function hostFs(): Promise<HostFs | undefined> {
   try {
     const { ffi } = await import('../host/ffi.ts');
     ffi();
-    const { dataRanges, flock, makeNode, readXattrs, setXattr } = await import('../host/sys.ts');
+    const { dataRanges, flock, makeNode, readXattrs, setXattr, setXattrTry } = await import('../host/sys.ts');
     return {
       readXattrs,
       setXattr,
+      writeXattr: setXattrTry,
       makeNode,
-      tryLock: (fd) => flock(fd, LOCK_EX | LOCK_NB),
+      tryLock: (fd, how) => flock(fd, (how === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB),
       dataRanges: (fd, size) => dataRanges(fd, size).map(([start, end]) => ({ offset: start, length: end - start })),
     };
   } catch {

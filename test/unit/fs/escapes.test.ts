@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
-import { FsGuest, numbers, text } from '../../support/fs-driver.ts';
+import { FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
 
 let outside: string;
 let dir: string;

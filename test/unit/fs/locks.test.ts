@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FS_LOCKS } from '../../../assembly/contract/fs.ts';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
-import { FsGuest, numbers } from '../../support/fs-driver.ts';
+import { FsGuest, numbers } from '../../support/devices/fs-driver.ts';
 
 const READ = 0;
 const WRITE = 1;

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { readXattrs } from '../../../vmm/host/sys.ts';
-import { entry, FsGuest, numbers, text } from '../../support/fs-driver.ts';
+import { entry, FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
 
 let dir: string;
 let guest: FsGuest;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { readXattrs, setXattr } from '../../../vmm/host/sys.ts';
-import { entry, FsGuest, numbers, text } from '../../support/fs-driver.ts';
+import { entry, FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
 
 const NAME = 'user.containers.override_stat';
 let dir: string;

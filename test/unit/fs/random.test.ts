@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
-import { sweep } from '../../support/fs-random.ts';
+import { sweep } from '../../support/devices/fs-random.ts';
 
 it('20,000 random requests: the device answers on, and nothing outside the share changes', () => {
   const results = sweep(1, 20_000);

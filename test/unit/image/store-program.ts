@@ -19,6 +19,8 @@ import { pullImage } from './image/pull.ts';
 import { loadImages } from './image/archive/load.ts';
 import { pruneStore, removeImage } from './image/store/change.ts';
 import { ImageStore } from './image/store/store.ts';
+import { createVolume, pruneVolumes, removeVolume } from './image/volumes/change.ts';
+import { openVolume } from './image/volumes/use.ts';
 import { hostFs } from './vmm/guest/host-fs.ts';
 const store = new ImageStore(undefined, hostFs);
 const [how, reference, ...names] = process.argv.slice(2);
@@ -29,6 +31,16 @@ try {
   else if (how === 'resolve') console.log((await resolveImage(reference, { store, host: hostFs })).rootfs);
   else if (how === 'rm') console.log((await removeImage(store, reference)).join(' '));
   else if (how === 'prune') console.log(await pruneStore(store, reference === 'all'));
+  else if (how === 'volume-create') console.log((await createVolume(store, { name: reference })).path);
+  else if (how === 'volume-rm') console.log(await removeVolume(store, reference));
+  else if (how === 'volume-prune') console.log((await pruneVolumes(store, () => true)).names.join(' '));
+  else if (how === 'volume-use') {
+    const [disk, path, wait] = names;
+    const volume = await openVolume(store, { name: reference, ...(disk ? { from: { disk, path } } : {}), note: (text) => console.error(text) });
+    console.log(volume.path);
+    if (wait) await new Promise(() => setInterval(() => {}, 1e6));
+    volume.close();
+  }
   else if (how === 'ls') console.log(store.list().map(({ record }) => record.id).join(' '));
 } catch (error) {
   console.error(error.code, error.message);
@@ -41,7 +53,7 @@ export interface ProgramOptions {
   readonly preload?: readonly string[];
 }
 
-/** The store's code as a program: \`import REFERENCE [NAME…]\`, \`resolve REFERENCE\`, \`pull NAME\`, \`rm NAME\`, \`prune [all]\`, \`ls\`. */
+/** The store's code as a program: \`import REFERENCE [NAME…]\`, \`resolve REFERENCE\`, \`pull NAME\`, \`rm NAME\`, \`prune [all]\`, \`ls\`, \`volume-create|rm|prune|use\`. */
 export function storeProgram(folder: string): { PROGRAM: string; program(store: ImageStore | string, args: readonly string[], options?: ProgramOptions): ChildProcess } {
   const PROGRAM = join(folder, 'program.mjs');
   buildSync({

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FS_LOCKS } from '../../../assembly/contract/fs.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
-import { REG } from '../../support/driver.ts';
-import { FsGuest, numbers, text } from '../../support/fs-driver.ts';
+import { REG } from '../../support/devices/driver.ts';
+import { FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
 
 let dir: string;
 let guest: FsGuest;

@@ -1,0 +1,49 @@
+import { VmmError } from '../../base/errors.ts';
+import { JsonObject } from '../documents/json.ts';
+
+const RECORD_VERSION = 1;
+/** Docker's and podman's form; the name is a folder's, so its length is bounded. */
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const NAME_MAX = 255;
+
+/** What is kept of a volume beside its content; `volume.json`. */
+export interface VolumeRecord {
+  readonly name: string;
+  /** ISO 8601. */
+  readonly created: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Nobody gave it its name. */
+  readonly anonymous: boolean;
+}
+
+/** Throws VOLUME_NAME, with Docker's words, for what cannot be the name of a volume. */
+export function checkVolumeName(name: string): string {
+  if (NAME.test(name) && name.length <= NAME_MAX) return name;
+  const shown = JSON.stringify(name.slice(0, 300));
+  if (name.length === 1) throw new VmmError('VOLUME_NAME', `volume name is too short, names should be at least two alphanumeric characters: ${shown}`, { hint: 'for example data' });
+  if (name.length > NAME_MAX) throw new VmmError('VOLUME_NAME', `volume name is too long, at most ${NAME_MAX} characters: ${shown}`, { hint: 'for example data' });
+  throw new VmmError('VOLUME_NAME', `${shown} includes invalid characters for a volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`, { hint: 'if you meant a directory of the host, use an absolute path' });
+}
+
+export function isVolumeName(name: string): boolean {
+  return NAME.test(name) && name.length <= NAME_MAX;
+}
+
+/** The file's text. */
+export function recordText(record: VolumeRecord): string {
+  return JSON.stringify({ version: RECORD_VERSION, ...record, anonymous: `${record.anonymous}` });
+}
+
+/** Throws IMAGE_BAD for what is no record of a volume of this name. */
+export function parseVolumeRecord(bytes: Uint8Array, name: string): VolumeRecord {
+  const where = `the record of the volume ${name}`;
+  const record = JsonObject.parse(bytes, where);
+  if (record.string('name') !== name) throw new VmmError('IMAGE_BAD', `${where} is that of another one`, { hint: 'nothing was changed' });
+  const labels = record.object('labels');
+  return {
+    name,
+    created: record.string('created'),
+    labels: Object.fromEntries((labels === undefined ? [] : record.keysOf('labels')).map((key) => [key, labels?.string(key) ?? ''])),
+    anonymous: record.optionalString('anonymous') === 'true',
+  };
+}

@@ -1,0 +1,81 @@
+/** `vmm volume` as a user has it, in Docker's words. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { vmm } from '../../support/cli/cli.ts';
+
+let dir: string;
+let store: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-volume-cli-'));
+  store = join(dir, 'store');
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+async function raw(args: readonly string[], stdin?: string): Promise<{ status: number | null; out: string; err: string }> {
+  const { status, stdout, stderr } = await vmm(['volume', ...args], { env: { VMM_STORE: store }, ...(stdin === undefined ? {} : { stdin }) });
+  return { status, out: stdout.toString(), err: stderr };
+}
+async function volume(...args: string[]): Promise<string> {
+  const { status, out, err } = await raw(args);
+  expect({ status, err }).toEqual({ status: 0, err: '' });
+  return out;
+}
+
+test('volumes are made, listed, shown, removed and cleared away', async () => {
+  expect(await volume('ls')).toBe('DRIVER   VOLUME NAME\n');
+  expect(await volume('create', 'web', '--label', 'a=b', '--label', 'c')).toBe('web\n');
+  expect(await volume('create', 'web')).toBe('web\n');
+  const nameless = (await volume('create')).trim();
+  expect(nameless).toMatch(/^[0-9a-f]{64}$/);
+  expect(await volume('ls', '-q')).toBe([nameless, 'web'].sort().map((name) => `${name}\n`).join(''));
+  expect(await volume('list', '--format', '{{.Name}} {{.Labels}}', '-f', 'label=a')).toBe('web a=b,c=\n');
+  expect(await volume('ls', '-q', '-f', 'label=a=x')).toBe('');
+  expect(await volume('ls', '-q', '-f', 'name=we', '-f', 'name=nothing', '-f', 'dangling=true', '-f', 'driver=local')).toBe('web\n');
+  expect(await volume('ls', '-q', '-f', 'dangling=false')).toBe('');
+  const [seen] = JSON.parse(await volume('inspect', 'web'));
+  expect(seen).toMatchObject({ Driver: 'local', Labels: { a: 'b', c: '' }, Mountpoint: join(store, 'volumes/web/_data'), Name: 'web', Options: {}, Scope: 'local' });
+  expect(Date.parse(seen.CreatedAt)).toBeGreaterThan(Date.now() - 600_000);
+  expect(await volume('inspect', '-f', '{{.Mountpoint}}', 'web')).toBe(`${join(store, 'volumes/web/_data')}\n`);
+  writeFileSync(join(store, 'volumes/web/_data/file'), 'x'.repeat(100_000));
+
+  // Without a name alone; asked about first.
+  expect(await raw(['prune'], 'n\n')).toEqual({ status: 0, out: 'WARNING! This will remove all volumes without a name that no vmm uses.\nAre you sure you want to continue? [y/N] ', err: '' });
+  expect((await raw(['prune'], '')).out).toContain('[y/N]');
+  expect(await volume('ls', '-q')).toContain(nameless);
+  expect((await raw(['prune'], 'y\n')).out).toMatch(new RegExp(`Deleted Volumes:\\n${nameless}\\n\\nTotal reclaimed space: `));
+  expect(await volume('prune', '-f', '-a', '--filter', 'label!=a')).toBe('Total reclaimed space: 0 B\n');
+  expect(await volume('prune', '--force', '--all')).toMatch(/^Deleted Volumes:\nweb\n\nTotal reclaimed space: \d+\.\d KiB\n$/);
+  expect(readdirSync(join(store, 'volumes'))).toEqual([]);
+
+  await volume('create', 'one');
+  await volume('create', 'two');
+  expect(await raw(['rm', 'one', 'nope', 'two'])).toEqual({ status: 1, out: 'one\ntwo\n', err: 'Error: No such volume: nope: see `vmm volume ls` [VOLUME_NOT_FOUND]\n' });
+  expect(await volume('rm', '-f', 'nope')).toBe('nope\n');
+  expect(await raw(['inspect', 'nope'])).toEqual({ status: 1, out: '[]\n', err: 'Error: No such volume: nope: see `vmm volume ls` [VOLUME_NOT_FOUND]\n' });
+});
+
+test.each<[string[], string]>([
+  [[], 'vmm: volume needs a command'],
+  [['frob'], 'vmm: unknown volume command frob'],
+  [['create', 'aa', 'bb'], 'vmm: volume create takes at most one name'],
+  [['create', '_'], 'volume name is too short, names should be at least two alphanumeric characters: "_"'],
+  [['create', 'a/b'], '"a/b" includes invalid characters for a volume name'],
+  [['create', '-d', 'nfs', 'aa'], '--driver: there is no volume driver nfs'],
+  [['create', '-o', 'type=nfs', 'aa'], '--opt: invalid option: "type"'],
+  [['create', '-o', 'size=1m', 'aa'], '--opt: quota size requested but no quota support'],
+  [['ls', '-f', 'zz=1'], "--filter: Invalid filter 'zz'"],
+  [['ls', '-f', 'dangling=x'], '--filter: x is not true or false'],
+  [['rm'], 'vmm: volume rm takes one name or more'],
+])('%j', async (args, message) => {
+  const { status, err } = await raw(args);
+  expect(err).toContain(message);
+  expect(err.split('\n').length).toBe(2);
+  expect(status).toBe(125);
+});
+
+test('help', async () => {
+  expect(await volume('--help')).toContain('create [OPTIONS] [NAME]');
+  expect(await volume('prune', '--help')).toContain('--force');
+});

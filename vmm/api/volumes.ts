@@ -1,0 +1,5 @@
+/** Named volumes: directories of the store that outlive containers. */
+export { createVolume, isVolumeUsed, type NewVolume, pruneVolumes, removeVolume } from '../../image/volumes/change.ts';
+export { findVolume, listVolumes, noSuchVolume, type StoredVolume } from '../../image/volumes/folder.ts';
+export { checkVolumeName, type VolumeRecord } from '../../image/volumes/record.ts';
+export { type OpenVolume, openVolume, type VolumeUse } from '../../image/volumes/use.ts';

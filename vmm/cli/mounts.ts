@@ -1,0 +1,46 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ContainerMount, TmpfsMount } from '../api/containers.ts';
+import { VmmError } from '../api/errors.ts';
+import { hostFs, ImageStore, type ResolvedImage } from '../api/images.ts';
+import { openVolume } from '../api/volumes.ts';
+import type { BindRequest, MountRequest, VolumeRequest } from './mount-text.ts';
+
+/** What -v and --mount ask for, ready: directories are made, volumes opened for as long as this process lives. Throws MOUNT_SOURCE, VOLUME_*, STORE_*. */
+export async function openMounts(requests: readonly MountRequest[], image: ResolvedImage, note: (text: string) => void): Promise<{ mounts: ContainerMount[]; tmpfs: TmpfsMount[] }> {
+  const mounts: ContainerMount[] = [];
+  const tmpfs: TmpfsMount[] = [];
+  for (const request of requests) {
+    if (request.type === 'tmpfs') tmpfs.push({ target: request.target, options: request.options });
+    else mounts.push(request.type === 'bind' ? bind(request) : await volume(request, image, note));
+  }
+  return { mounts, tmpfs };
+}
+
+function bind({ source, target, readOnly, recursive, cache, make, option }: BindRequest): ContainerMount {
+  if (make) makeSource(source);
+  // Docker's words, for who looks for them.
+  else if (!existsSync(source)) throw new VmmError('MOUNT_SOURCE', `${option}: invalid mount config for type "bind": bind source path does not exist: ${source}`, { hint: 'make it first, or let -v make it' });
+  return { type: 'bind', source, target, readOnly, recursive, cache };
+}
+
+/** As Docker's -v does where nothing is. */
+function makeSource(path: string): void {
+  if (existsSync(path)) return;
+  try {
+    makeFolders(path);
+  } catch (cause) {
+    throw new VmmError('MOUNT_SOURCE', `${path} cannot be made: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'make it first' });
+  }
+}
+
+function makeFolders(path: string): void {
+  if (!existsSync(dirname(path))) makeFolders(dirname(path));
+  mkdirSync(path);
+}
+
+async function volume({ name, target, readOnly, cache, noCopy, labels }: VolumeRequest, image: ResolvedImage, note: (text: string) => void): Promise<ContainerMount> {
+  if (name === undefined) return { type: 'volume', target, readOnly };
+  const from = noCopy ? undefined : { disk: image.rootfs, path: target };
+  return { type: 'volume', volume: await openVolume(new ImageStore(undefined, hostFs), { name, labels, from, note }), target, readOnly, cache };
+}
