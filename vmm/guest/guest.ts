@@ -86,7 +86,7 @@ export class Guest implements AsyncDisposable {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks: config.disks ?? [],
-        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares }] }),
+        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined }] }),
         spareDisks: config.spareDisks,
         console: 'hvc',
         vsock: true,
