@@ -3,6 +3,7 @@ import { hostFs, ImageStore } from '../api/images.ts';
 import { createVolume, findVolume, isVolumeUsed, listVolumes, noSuchVolume, pruneVolumes, removeVolume, type StoredVolume, type VolumeRecord } from '../api/volumes.ts';
 import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
+import { describeError } from './describe.ts';
 import { helpText } from './help.ts';
 import { refuseDriverOption } from './mount-text.ts';
 import { type Command, flag, list, type OptionTable, type OptionValues, value } from './options.ts';
@@ -157,7 +158,7 @@ async function prune(store: ImageStore, _: readonly string[], { all, filter, for
 
 /** One of several failed: its line now, Docker's status 1 at the end. */
 function complain(error: VmmError): number {
-  tell(`Error: ${error.message}${error.hint === undefined ? '' : `: ${error.hint}`} [${error.code}]\n`);
+  tell(describeError(error));
   return 1;
 }
 

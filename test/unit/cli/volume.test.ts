@@ -51,9 +51,9 @@ test('volumes are made, listed, shown, removed and cleared away', async () => {
 
   await volume('create', 'one');
   await volume('create', 'two');
-  expect(await raw(['rm', 'one', 'nope', 'two'])).toEqual({ status: 1, out: 'one\ntwo\n', err: 'Error: No such volume: nope: see `vmm volume ls` [VOLUME_NOT_FOUND]\n' });
+  expect(await raw(['rm', 'one', 'nope', 'two'])).toEqual({ status: 1, out: 'one\ntwo\n', err: 'vmm: No such volume: nope (see `vmm volume ls`) [VOLUME_NOT_FOUND]\n' });
   expect(await volume('rm', '-f', 'nope')).toBe('nope\n');
-  expect(await raw(['inspect', 'nope'])).toEqual({ status: 1, out: '[]\n', err: 'Error: No such volume: nope: see `vmm volume ls` [VOLUME_NOT_FOUND]\n' });
+  expect(await raw(['inspect', 'nope'])).toEqual({ status: 1, out: '[]\n', err: 'vmm: No such volume: nope (see `vmm volume ls`) [VOLUME_NOT_FOUND]\n' });
 });
 
 test.each<[string[], string]>([
