@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(FOLDER, { recursive: true }));
 
-test('the page has examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'A kernel', 'An error']));
+test('the page has examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'Directories of the host, and volumes', 'A kernel', 'An error']));
 
 test.each(examples)('$title', ({ code }) => {
   writeFileSync(join(FOLDER, 'example.mts'), code);

@@ -3,13 +3,13 @@
  * this thread. It may send what no kernel would.
  */
 import { closeSync, openSync } from 'node:fs';
-import * as F from '../../assembly/contract/generated/fuse.ts';
-import { RAM_BASE } from '../../assembly/core/layout.ts';
-import { Request } from '../../vmm/devices/fs/request.ts';
-import { Session } from '../../vmm/devices/fs/session.ts';
-import { type FsCore, Work } from '../../vmm/devices/fs/work.ts';
-import { statx } from '../../vmm/host/files.ts';
-import { O_PATH } from '../../vmm/host/uapi/linux.ts';
+import * as F from '../../../assembly/contract/generated/fuse.ts';
+import { RAM_BASE } from '../../../assembly/core/layout.ts';
+import { Request } from '../../../vmm/devices/fs/request.ts';
+import { Session } from '../../../vmm/devices/fs/session.ts';
+import { type FsCore, Work } from '../../../vmm/devices/fs/work.ts';
+import { statx } from '../../../vmm/host/files.ts';
+import { O_PATH } from '../../../vmm/host/uapi/linux.ts';
 import { type Core, loadCore } from './core.ts';
 import { Driver, type DriverQueue, GuestAllocator, type Piece } from './driver.ts';
 

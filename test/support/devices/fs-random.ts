@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as F from '../../assembly/contract/generated/fuse.ts';
-import { FS_SUBMOUNTS } from '../../assembly/contract/fs.ts';
+import * as F from '../../../assembly/contract/generated/fuse.ts';
+import { FS_SUBMOUNTS } from '../../../assembly/contract/fs.ts';
 import { REG } from './driver.ts';
 import { FsGuest, numbers } from './fs-driver.ts';
 
