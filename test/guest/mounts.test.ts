@@ -147,7 +147,10 @@ describe('named volumes', () => {
     });
     const gone = once(child, 'exit');
     let text = '';
-    for await (const chunk of child.stdout) if ((text += chunk).includes('done')) break;
+    for await (const chunk of child.stdout) {
+      text += chunk;
+      if (text.includes('done')) break;
+    }
     const busy = await vmm(['volume', 'rm', 'busy'], { env: env() });
     expect({ status: busy.status, err: busy.stderr }).toEqual({ status: 1, err: 'vmm: remove busy: volume is in use (a vmm that runs has it mounted) [VOLUME_BUSY]\n' });
     expect((await vmm(['volume', 'ls', '-q', '-f', 'dangling=false'], { env: env() })).stdout.toString()).toBe('busy\n');
