@@ -5,6 +5,7 @@ export { kvm_exit } from './io/kvm_run';
 export { device_polled, device_process, device_quiesce, device_waiting } from './virtio/transport';
 export { blk_add, blk_complete_many, blk_id, blk_set_capacity } from './virtio/blk';
 export { fs_add, fs_complete, fs_keep } from './virtio/fs';
+export { net_add, net_link } from './virtio/net';
 export { console_add, console_drained, console_input, console_resize } from './virtio/console';
 export { vsock_add } from './virtio/vsock';
 export {

@@ -99,12 +99,22 @@ export const FILES = {
       'struct seccomp_data': 'nr arch args',
     },
   },
+  'vmm/host/uapi/net.ts': {
+    source: '<linux/if_tun.h>, <linux/if.h>, <sys/socket.h>, <sys/un.h>, <fcntl.h>',
+    headers: ['sys/socket.h', 'sys/un.h', 'sys/ioctl.h', 'fcntl.h', 'linux/if.h', 'linux/if_tun.h', 'linux/sockios.h'],
+    constants: `TUNSETIFF TUNGETIFF TUNSETOFFLOAD TUNSETVNETHDRSZ IFF_TAP IFF_NO_PI IFF_VNET_HDR IFF_UP IFNAMSIZ SIOCGIFFLAGS SIOCSIFFLAGS
+      AF_UNIX AF_INET SOCK_STREAM SOCK_DGRAM SOCK_SEQPACKET SOCK_CLOEXEC SOL_SOCKET SO_TYPE F_GETFL F_SETFL O_NONBLOCK`,
+    structs: {
+      'struct ifreq': 'ifr_name ifr_flags',
+      'struct sockaddr_un': 'sun_family sun_path',
+    },
+  },
   'vmm/host/uapi/linux.ts': {
     source: '<sys/mman.h>, <sys/epoll.h>, <signal.h>, <fcntl.h>, <termios.h>, <sys/uio.h>',
     headers: ['sys/mman.h', 'sys/epoll.h', 'sys/eventfd.h', 'signal.h', 'fcntl.h', 'asm/termbits.h', 'asm/ioctls.h', 'sys/uio.h', 'sys/syscall.h', 'sys/file.h', 'sys/prctl.h', 'linux/falloc.h', 'time.h', 'poll.h', 'linux/fs.h'],
     defines: ['_GNU_SOURCE'],
     constants: `PROT_READ PROT_WRITE MAP_SHARED MAP_PRIVATE MAP_FIXED MAP_ANONYMOUS MAP_NORESERVE MAP_POPULATE MADV_DONTNEED MADV_HUGEPAGE MFD_CLOEXEC
-      EFD_CLOEXEC EFD_NONBLOCK EPOLL_CLOEXEC EPOLL_CTL_ADD EPOLLIN
+      EFD_CLOEXEC EFD_NONBLOCK EPOLL_CLOEXEC EPOLL_CTL_ADD EPOLL_CTL_DEL EPOLLIN EPOLLOUT EPOLLERR EPOLLHUP EPOLLET
       SA_RESTART O_RDONLY O_RDWR O_CLOEXEC O_NOCTTY O_PATH SYS_tgkill SYS_gettid SYS_preadv2 SYS_rt_sigaction
       LOCK_SH LOCK_EX LOCK_NB LOCK_UN FALLOC_FL_KEEP_SIZE FALLOC_FL_PUNCH_HOLE FALLOC_FL_ZERO_RANGE SEEK_SET SEEK_DATA SEEK_HOLE RWF_DSYNC RWF_NOWAIT PR_SET_NO_NEW_PRIVS
       TCGETS TCSETSW TCSETSF TIOCGWINSZ TIOCSWINSZ TIOCGPTN TIOCSPTLCK
@@ -172,7 +182,7 @@ export const FILES = {
   'assembly/contract/generated/errno.ts': {
     source: '<errno.h>',
     headers: ['errno.h'],
-    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOLCK ENOSYS ENODATA EOPNOTSUPP ESTALE']],
+    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOLCK ENOSYS ENODATA EOPNOTSUPP ESTALE EBADMSG EMSGSIZE ENOBUFS ECONNREFUSED']],
   },
   'assembly/contract/generated/kvm_run.ts': {
     source: '<linux/kvm.h>',
@@ -204,9 +214,9 @@ export const FILES = {
   },
   'assembly/contract/generated/virtio.ts': {
     source: 'virtio 1.2, <linux/virtio_*.h>; the text\'s names where Linux has others',
-    headers: ['ids', 'config', 'ring', 'mmio', 'blk', 'console', 'balloon', 'vsock'].map((name) => `linux/virtio_${name}.h`),
+    headers: ['ids', 'config', 'ring', 'mmio', 'net', 'blk', 'console', 'balloon', 'vsock'].map((name) => `linux/virtio_${name}.h`),
     typed: [
-      ['u32', 'VIRTIO_ID_BLOCK VIRTIO_ID_CONSOLE VIRTIO_ID_ENTROPY=VIRTIO_ID_RNG VIRTIO_ID_BALLOON VIRTIO_ID_SOCKET=VIRTIO_ID_VSOCK VIRTIO_ID_FS', 'Device IDs (§5).'],
+      ['u32', 'VIRTIO_ID_NET VIRTIO_ID_BLOCK VIRTIO_ID_CONSOLE VIRTIO_ID_ENTROPY=VIRTIO_ID_RNG VIRTIO_ID_BALLOON VIRTIO_ID_SOCKET=VIRTIO_ID_VSOCK VIRTIO_ID_FS', 'Device IDs (§5).'],
       ['u32', `STATUS_ACKNOWLEDGE=VIRTIO_CONFIG_S_ACKNOWLEDGE STATUS_DRIVER=VIRTIO_CONFIG_S_DRIVER STATUS_DRIVER_OK=VIRTIO_CONFIG_S_DRIVER_OK
         STATUS_FEATURES_OK=VIRTIO_CONFIG_S_FEATURES_OK STATUS_DEVICE_NEEDS_RESET=VIRTIO_CONFIG_S_NEEDS_RESET STATUS_FAILED=VIRTIO_CONFIG_S_FAILED`, 'Device status field (§2.1).'],
       ['u64', features('VIRTIO_F_', 'INDIRECT_DESC=VIRTIO_RING_F_INDIRECT_DESC EVENT_IDX=VIRTIO_RING_F_EVENT_IDX VERSION_1 IN_ORDER RING_RESET'), 'Reserved feature bits (§6).'],
@@ -220,6 +230,14 @@ export const FILES = {
         VIRTIO_MMIO_QUEUE_DEVICE_LOW=VIRTIO_MMIO_QUEUE_USED_LOW VIRTIO_MMIO_QUEUE_DEVICE_HIGH=VIRTIO_MMIO_QUEUE_USED_HIGH
         VIRTIO_MMIO_SHM_SEL VIRTIO_MMIO_SHM_LEN_LOW VIRTIO_MMIO_SHM_BASE_HIGH VIRTIO_MMIO_QUEUE_RESET=0xc0 VIRTIO_MMIO_CONFIG_GENERATION VIRTIO_MMIO_CONFIG`, 'MMIO registers (§4.2.2).'],
       ['u32', 'INTERRUPT_USED=VIRTIO_MMIO_INT_VRING INTERRUPT_CONFIG=VIRTIO_MMIO_INT_CONFIG', 'InterruptStatus bits (§4.2.2).'],
+      // USO is younger than some headers.
+      ['u64', features('VIRTIO_NET_F_', `CSUM GUEST_CSUM CTRL_GUEST_OFFLOADS MTU MAC GUEST_TSO4 GUEST_TSO6 GUEST_ECN HOST_TSO4 HOST_TSO6 HOST_ECN MRG_RXBUF STATUS CTRL_VQ CTRL_RX CTRL_VLAN
+        CTRL_RX_EXTRA GUEST_ANNOUNCE CTRL_MAC_ADDR GUEST_USO4=54 GUEST_USO6=55 HOST_USO=56`), 'Network device: features (§5.1.3), status (§5.1.4), header (§5.1.6), commands (§5.1.6.5).'],
+      ['u32', `VIRTIO_NET_S_LINK_UP VIRTIO_NET_S_ANNOUNCE
+        VIRTIO_NET_HDR_F_NEEDS_CSUM VIRTIO_NET_HDR_F_DATA_VALID VIRTIO_NET_HDR_GSO_NONE VIRTIO_NET_HDR_GSO_TCPV4 VIRTIO_NET_HDR_GSO_TCPV6 VIRTIO_NET_HDR_GSO_UDP_L4=5 VIRTIO_NET_HDR_GSO_ECN
+        VIRTIO_NET_OK VIRTIO_NET_ERR VIRTIO_NET_CTRL_RX VIRTIO_NET_CTRL_RX_PROMISC VIRTIO_NET_CTRL_RX_ALLMULTI VIRTIO_NET_CTRL_RX_ALLUNI VIRTIO_NET_CTRL_RX_NOMULTI VIRTIO_NET_CTRL_RX_NOUNI
+        VIRTIO_NET_CTRL_RX_NOBCAST VIRTIO_NET_CTRL_MAC VIRTIO_NET_CTRL_MAC_TABLE_SET VIRTIO_NET_CTRL_MAC_ADDR_SET VIRTIO_NET_CTRL_VLAN VIRTIO_NET_CTRL_VLAN_ADD VIRTIO_NET_CTRL_VLAN_DEL
+        VIRTIO_NET_CTRL_ANNOUNCE VIRTIO_NET_CTRL_ANNOUNCE_ACK VIRTIO_NET_CTRL_GUEST_OFFLOADS VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET`],
       ['u64', features('VIRTIO_BLK_F_', 'SIZE_MAX SEG_MAX RO BLK_SIZE FLUSH TOPOLOGY CONFIG_WCE MQ DISCARD WRITE_ZEROES'), 'Block device: features (§5.2.3), requests and their status (§5.2.6).'],
       ['u32', `VIRTIO_BLK_T_IN VIRTIO_BLK_T_OUT VIRTIO_BLK_T_FLUSH VIRTIO_BLK_T_GET_ID VIRTIO_BLK_T_DISCARD VIRTIO_BLK_T_WRITE_ZEROES
         VIRTIO_BLK_S_OK VIRTIO_BLK_S_IOERR VIRTIO_BLK_S_UNSUPP VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP VIRTIO_BLK_ID_BYTES`],
@@ -234,5 +252,5 @@ export const FILES = {
 
 /** A feature is a bit's number in the headers, and the bit here. */
 function features(prefix, names) {
-  return names.split(' ').map((name) => name.split('=')).map(([name, theirs]) => `${prefix}${name}=1ull<<${theirs ?? `${prefix}${name}`}`).join(' ');
+  return names.split(/\s+/).map((name) => name.split('=')).map(([name, theirs]) => `${prefix}${name}=1ull<<${theirs ?? `${prefix}${name}`}`).join(' ');
 }

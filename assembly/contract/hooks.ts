@@ -21,3 +21,9 @@ export const VSOCK_EV_DATA: u32 = 3; // bytes at ptr, only during the call; tell
 export const VSOCK_EV_SHUTDOWN: u32 = 4; // len = VIRTIO_VSOCK_SHUTDOWN_* the guest has announced so far
 export const VSOCK_EV_RESET: u32 = 5; // the connection is gone, its handle dead
 export const VSOCK_EV_WRITABLE: u32 = 6; // vsock_send took less than it was given: try again
+
+/** `op` of `host_net`. */
+export const HOST_NET_SEND: u32 = 0; // a frame of the guest's: bytes taken; -EAGAIN: process the queue when there is room; another -errno: it is lost
+export const HOST_NET_RECEIVE: u32 = 1; // room for a frame: its bytes, 0 for none, -ENOBUFS: it is kept until there is more room
+export const HOST_NET_RECEIVE_LAST: u32 = 2; // the same where room cannot grow: a frame that does not fit is lost, and the next one tried
+export const HOST_NET_OFFLOADS: u32 = 3; // `bytes` are the NET_* that the driver takes

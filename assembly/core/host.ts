@@ -24,6 +24,13 @@ export declare function host_blk(disk: u32, op: u32, offset: u64, iov: u32, coun
 export declare function host_fs(device: u32, tag: u32): void;
 
 /**
+ * A frame of the card in slot `device`; `op`: HOST_NET_*. `hdr`: its virtio_net_hdr, in the device's own memory; `iov`: table of
+ * {u32 linear offset, u32 length} × `count` for the frame itself, `bytes` long in all. The device is locked meanwhile.
+ */
+@external('host', 'net')
+export declare function host_net(device: u32, op: u32, hdr: u32, iov: u32, count: u32, bytes: u32): i32;
+
+/**
  * Bytes that device slot `device` (console or serial) sends to the user. Returns how many were taken; the rest is asked again
  * after `console_drained(device)`.
  */

@@ -21,6 +21,8 @@ export interface CoreExports {
   device_polled(slot: number, on: number): number;
   device_quiesce(slot: number): number;
   device_waiting(slot: number): number;
+  net_add(slot: number, offloads: number, mtu: number, mac: number): number;
+  net_link(slot: number, flags: number): number;
   console_add(slot: number, columns: number, rows: number): number;
   console_resize(slot: number, columns: number, rows: number): number;
   console_input(slot: number, ptr: number, length: number): number;

@@ -5,6 +5,7 @@ export interface HostHooks {
   kick(device: number, queue: number): void;
   blk(disk: number, op: number, offset: number, iov: number, count: number, tag: number): number;
   fs(device: number, tag: number): void;
+  net(device: number, op: number, hdr: number, iov: number, count: number, bytes: number): number;
   console(device: number, ptr: number, length: number): number;
   vsock(connection: number, event: number, ptr: number, length: number): void;
   event(kind: number, a: number, b: bigint): void;
@@ -17,6 +18,7 @@ const NONE: HostHooks = {
   kick() {},
   blk: () => -EAGAIN,
   fs() {},
+  net: () => -EAGAIN,
   console: (_device, _ptr, length) => length,
   vsock() {},
   event() {},

@@ -19,6 +19,7 @@ export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.
       kick: (device: number, queue: number) => hooks.kick(u32(device), u32(queue)),
       blk: (disk: number, op: number, offset: bigint, iov: number, count: number, tag: number) => hooks.blk(u32(disk), u32(op), Number(offset), u32(iov), u32(count), u32(tag)),
       fs: (device: number, tag: number) => hooks.fs(u32(device), u32(tag)),
+      net: (device: number, op: number, hdr: number, iov: number, count: number, bytes: number) => hooks.net(u32(device), u32(op), u32(hdr), u32(iov), u32(count), u32(bytes)),
       console: (device: number, ptr: number, length: number) => hooks.console(u32(device), u32(ptr), u32(length)),
       vsock: (connection: number, event: number, ptr: number, length: number) => hooks.vsock(u32(connection), u32(event), u32(ptr), u32(length)),
       event: (kind: number, a: number, b: bigint) => hooks.event(u32(kind), u32(a), BigInt.asUintN(64, b)),

@@ -29,3 +29,7 @@ export const ENOSYS: i32 = 38;
 export const ENODATA: i32 = 61;
 export const EOPNOTSUPP: i32 = 95;
 export const ESTALE: i32 = 116;
+export const EBADMSG: i32 = 74;
+export const EMSGSIZE: i32 = 90;
+export const ENOBUFS: i32 = 105;
+export const ECONNREFUSED: i32 = 111;

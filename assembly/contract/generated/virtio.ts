@@ -1,6 +1,7 @@
 // Made by scripts/uapi.mjs from virtio 1.2, <linux/virtio_*.h>; the text's names where Linux has others; do not edit.
 
 // Device IDs (§5).
+export const VIRTIO_ID_NET: u32 = 1;
 export const VIRTIO_ID_BLOCK: u32 = 2;
 export const VIRTIO_ID_CONSOLE: u32 = 3;
 export const VIRTIO_ID_ENTROPY: u32 = 4;
@@ -63,6 +64,58 @@ export const VIRTIO_MMIO_CONFIG: u32 = 256;
 // InterruptStatus bits (§4.2.2).
 export const INTERRUPT_USED: u32 = 1;
 export const INTERRUPT_CONFIG: u32 = 2;
+
+// Network device: features (§5.1.3), status (§5.1.4), header (§5.1.6), commands (§5.1.6.5).
+export const VIRTIO_NET_F_CSUM: u64 = 1;
+export const VIRTIO_NET_F_GUEST_CSUM: u64 = 2;
+export const VIRTIO_NET_F_CTRL_GUEST_OFFLOADS: u64 = 4;
+export const VIRTIO_NET_F_MTU: u64 = 8;
+export const VIRTIO_NET_F_MAC: u64 = 32;
+export const VIRTIO_NET_F_GUEST_TSO4: u64 = 128;
+export const VIRTIO_NET_F_GUEST_TSO6: u64 = 256;
+export const VIRTIO_NET_F_GUEST_ECN: u64 = 512;
+export const VIRTIO_NET_F_HOST_TSO4: u64 = 2048;
+export const VIRTIO_NET_F_HOST_TSO6: u64 = 4096;
+export const VIRTIO_NET_F_HOST_ECN: u64 = 8192;
+export const VIRTIO_NET_F_MRG_RXBUF: u64 = 32768;
+export const VIRTIO_NET_F_STATUS: u64 = 0x10000;
+export const VIRTIO_NET_F_CTRL_VQ: u64 = 0x20000;
+export const VIRTIO_NET_F_CTRL_RX: u64 = 0x40000;
+export const VIRTIO_NET_F_CTRL_VLAN: u64 = 0x80000;
+export const VIRTIO_NET_F_CTRL_RX_EXTRA: u64 = 0x100000;
+export const VIRTIO_NET_F_GUEST_ANNOUNCE: u64 = 0x200000;
+export const VIRTIO_NET_F_CTRL_MAC_ADDR: u64 = 0x800000;
+export const VIRTIO_NET_F_GUEST_USO4: u64 = 0x40000000000000;
+export const VIRTIO_NET_F_GUEST_USO6: u64 = 0x80000000000000;
+export const VIRTIO_NET_F_HOST_USO: u64 = 0x100000000000000;
+export const VIRTIO_NET_S_LINK_UP: u32 = 1;
+export const VIRTIO_NET_S_ANNOUNCE: u32 = 2;
+export const VIRTIO_NET_HDR_F_NEEDS_CSUM: u32 = 1;
+export const VIRTIO_NET_HDR_F_DATA_VALID: u32 = 2;
+export const VIRTIO_NET_HDR_GSO_NONE: u32 = 0;
+export const VIRTIO_NET_HDR_GSO_TCPV4: u32 = 1;
+export const VIRTIO_NET_HDR_GSO_TCPV6: u32 = 4;
+export const VIRTIO_NET_HDR_GSO_UDP_L4: u32 = 5;
+export const VIRTIO_NET_HDR_GSO_ECN: u32 = 128;
+export const VIRTIO_NET_OK: u32 = 0;
+export const VIRTIO_NET_ERR: u32 = 1;
+export const VIRTIO_NET_CTRL_RX: u32 = 0;
+export const VIRTIO_NET_CTRL_RX_PROMISC: u32 = 0;
+export const VIRTIO_NET_CTRL_RX_ALLMULTI: u32 = 1;
+export const VIRTIO_NET_CTRL_RX_ALLUNI: u32 = 2;
+export const VIRTIO_NET_CTRL_RX_NOMULTI: u32 = 3;
+export const VIRTIO_NET_CTRL_RX_NOUNI: u32 = 4;
+export const VIRTIO_NET_CTRL_RX_NOBCAST: u32 = 5;
+export const VIRTIO_NET_CTRL_MAC: u32 = 1;
+export const VIRTIO_NET_CTRL_MAC_TABLE_SET: u32 = 0;
+export const VIRTIO_NET_CTRL_MAC_ADDR_SET: u32 = 1;
+export const VIRTIO_NET_CTRL_VLAN: u32 = 2;
+export const VIRTIO_NET_CTRL_VLAN_ADD: u32 = 0;
+export const VIRTIO_NET_CTRL_VLAN_DEL: u32 = 1;
+export const VIRTIO_NET_CTRL_ANNOUNCE: u32 = 3;
+export const VIRTIO_NET_CTRL_ANNOUNCE_ACK: u32 = 0;
+export const VIRTIO_NET_CTRL_GUEST_OFFLOADS: u32 = 5;
+export const VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET: u32 = 0;
 
 // Block device: features (§5.2.3), requests and their status (§5.2.6).
 export const VIRTIO_BLK_F_SIZE_MAX: u64 = 2;

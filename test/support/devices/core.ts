@@ -11,6 +11,10 @@ import { root } from '../../../scripts/lib.mjs';
 export const HOST_PENDING = -0x7000_0000;
 export const HOST_KICK_DEVICE = 0xffff;
 export const HOST_SERIAL = 0x100;
+export const HOST_NET_SEND = 0;
+export const HOST_NET_RECEIVE = 1;
+export const HOST_NET_RECEIVE_LAST = 2;
+export const HOST_NET_OFFLOADS = 3;
 const CANARY = 0xa5;
 const CANARY_BYTES = 0x1_0000;
 const CANARY_PAGE = Buffer.alloc(CANARY_BYTES, CANARY);
@@ -29,6 +33,14 @@ export interface BlkCall {
   offset: number;
   iov: { ptr: number; len: number }[];
   tag: number;
+}
+
+export interface NetCall {
+  device: number;
+  op: number;
+  hdr: number;
+  iov: { ptr: number; len: number }[];
+  bytes: number;
 }
 
 export interface VsockEvent {
@@ -51,6 +63,11 @@ export class MockHost {
   readonly output = new Map<number, Buffer[]>();
   /** Ranges that were not in guest memory (nor, for console and tables, in the core's state). */
   readonly violations: string[] = [];
+  /** Frames of the guest's, with their headers. */
+  readonly sent: { hdr: Buffer; frame: Buffer }[] = [];
+  /** Frames for the guest; a header of zeros when there is none. */
+  readonly arriving: { hdr?: Buffer; frame: Buffer }[] = [];
+  readonly netCalls: NetCall[] = [];
   disks: Buffer[] = [];
   wall = 1_700_000_000e9;
   randomByte = 0x5a;
@@ -59,6 +76,7 @@ export class MockHost {
   /** Called before each run of a queue. */
   onRun: (() => void) | undefined;
   onBlk: ((call: BlkCall) => number) | undefined;
+  onNet: ((call: NetCall) => number | undefined) | undefined;
   onConsole: ((device: number, bytes: Buffer) => number) | undefined;
   /** Works on a request of a file system; the test ends it by fs_complete, after the call. */
   onFs: ((device: number, tag: number) => void) | undefined;
@@ -69,7 +87,7 @@ export class MockHost {
   }
 
   clear(): void {
-    for (const list of [this.irqs, this.kicks, this.events, this.discards, this.blkCalls, this.vsockEvents, this.fsCalls, this.violations]) list.length = 0;
+    for (const list of [this.irqs, this.kicks, this.events, this.discards, this.blkCalls, this.vsockEvents, this.fsCalls, this.violations, this.sent, this.arriving, this.netCalls]) list.length = 0;
     this.output.clear();
   }
 }
@@ -129,6 +147,7 @@ export class Core {
     this.bytes.fill(CANARY, RAM_BASE + this.ramBytes, RAM_BASE + this.ramBytes + CANARY_BYTES);
     this.host.clear();
     this.host.onBlk = undefined;
+    this.host.onNet = undefined;
     this.host.onConsole = undefined;
     this.host.onVsock = undefined;
     this.host.onFs = undefined;
@@ -192,6 +211,17 @@ export class Core {
         host.fsCalls.push({ device: device >>> 0, tag: tag >>> 0 });
         host.onFs?.(device >>> 0, tag >>> 0);
       },
+      net: (device: number, op: number, hdr: number, iov: number, count: number, bytes: number) => {
+        const call: NetCall = { device, op, hdr: hdr >>> 0, iov: [], bytes: bytes >>> 0 };
+        if (op !== HOST_NET_OFFLOADS) {
+          this.check('net iov', iov >>> 0, count * 8, true);
+          if (call.hdr < 0x1_0000 || call.hdr + 12 > 0x9_0000) host.violations.push(`net hdr ${call.hdr.toString(16)}`);
+          for (let i = 0; i < count; i++) call.iov.push({ ptr: this.view.getUint32((iov >>> 0) + i * 8, true), len: this.view.getUint32((iov >>> 0) + i * 8 + 4, true) });
+          for (const { ptr, len } of call.iov) this.check('net', ptr, len);
+        }
+        host.netCalls.push(call);
+        return host.onNet?.(call) ?? this.netOperation(call);
+      },
       console: (device: number, ptr: number, len: number) => {
         this.check('console', ptr >>> 0, len >>> 0, true);
         const bytes = Buffer.from(this.bytes.subarray(ptr >>> 0, (ptr >>> 0) + (len >>> 0)));
@@ -232,6 +262,35 @@ export class Core {
       if (this.x.device_process!(device, queue) !== 1) return;
     }
     throw new Error(`device ${device}: queue ${queue} never ends`);
+  }
+
+  /** A host whose link takes all frames at once. */
+  private netOperation(call: NetCall): number {
+    const { host } = this;
+    if (call.op === HOST_NET_SEND) {
+      const frame = Buffer.concat(call.iov.map(({ ptr, len }) => Buffer.from(this.bytes.subarray(ptr, ptr + len))));
+      host.sent.push({ hdr: Buffer.from(this.bytes.subarray(call.hdr, call.hdr + 12)), frame });
+      return frame.length;
+    }
+    if (call.op === HOST_NET_OFFLOADS) return 0;
+    for (;;) {
+      const next = host.arriving[0];
+      if (next === undefined) return 0;
+      if (next.frame.length > call.bytes) {
+        if (call.op === HOST_NET_RECEIVE) return -105;
+        host.arriving.shift();
+        continue;
+      }
+      host.arriving.shift();
+      let at = 0;
+      for (const { ptr, len } of call.iov) {
+        const part = next.frame.subarray(at, at + len);
+        this.bytes.set(part, ptr);
+        at += part.length;
+      }
+      this.bytes.set(next.hdr ?? Buffer.alloc(12), call.hdr);
+      return next.frame.length;
+    }
   }
 
   private diskOperation(call: BlkCall): number {

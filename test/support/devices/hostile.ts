@@ -4,15 +4,15 @@
  * device, or work without bound.
  */
 import { DEVICE_BASE, DEVICE_STRIDE, IRQCHIP_BASE, IRQCHIP_SIZE, RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_STRIDE, VSOCK_BASE, VSOCK_SIZE } from '../../../assembly/core/layout.ts';
-import { type Core, HOST_PENDING, loadCore } from './core.ts';
+import { type Core, HOST_NET_OFFLOADS, HOST_NET_RECEIVE, HOST_NET_SEND, HOST_PENDING, loadCore } from './core.ts';
 
-export const DEVICES = ['blk', 'console', 'vsock', 'rng', 'balloon'] as const;
+export const DEVICES = ['blk', 'net', 'console', 'vsock', 'rng', 'balloon'] as const;
 export type DeviceName = (typeof DEVICES)[number];
 
 const SLOT = 6;
 const WITNESS = 18;
 const RAM_MIB = 0.25;
-const QUEUES: Record<DeviceName, number> = { blk: 4, console: 2, vsock: 3, rng: 1, balloon: 5 };
+const QUEUES: Record<DeviceName, number> = { blk: 4, net: 3, console: 2, vsock: 3, rng: 1, balloon: 5 };
 /** Most calls of the host that one run of one queue may make: chains × pieces, or the device's own budget. */
 const CALLS_PER_RUN = 70_000;
 const RING_AREA = 0x1000;
@@ -59,6 +59,20 @@ export class Hostile {
         if (event === 3 && what < 3) this.core.x.vsock_consumed!(conn, len);
         if (what === 4) this.core.x.vsock_reset!(conn);
         if (what === 5) this.core.x.vsock_send!(conn, this.core.scratch(Buffer.alloc(100)), 100);
+      };
+      host.onNet = (call) => {
+        if (call.op === HOST_NET_OFFLOADS) return 0;
+        count();
+        const n = this.next();
+        if (call.op === HOST_NET_SEND) return n % 5 === 0 ? -11 : n % 7 === 0 ? -5 : call.bytes;
+        if (n % 3 === 0) return 0;
+        if (n % 7 === 0 && call.op === HOST_NET_RECEIVE) return -105;
+        // A frame with any header: also one that is longer than there is room, which a host has no business to give.
+        const length = n % 11 === 0 ? call.bytes + 1 : Math.min(call.bytes, n % 13 === 0 ? call.bytes : (n >>> 8) % 2000);
+        for (let i = 0; i < 12; i++) this.core.bytes[call.hdr + i] = n % 4 === 0 ? this.next() : 0;
+        const first = call.iov[0];
+        if (first !== undefined) this.core.bytes.fill(n % 2 === 0 ? 0xff : n, first.ptr, first.ptr + Math.min(first.len, 16));
+        return length;
       };
       host.onBlk = (call) => {
         count();
@@ -251,6 +265,12 @@ export class Hostile {
         const data = buffer(n & 0x10_0000 ? 512 * ((n >>> 12) % 20) : n & 0x20_0000 ? 16 : small, write);
         return n & 0x80_0000 ? [head, data, buffer(512, write), status] : [head, data, status];
       }
+      case 'net': {
+        if (queue === 0) return n & 0x10_0000 ? [buffer(12 + small, true)] : [buffer(12, true), buffer(small, true)];
+        const gpa = this.header();
+        if (queue === 1) return [{ gpa: BigInt(gpa), len: 12, write: false }, buffer(n & 0x10_0000 ? this.length() : small, false)];
+        return [{ gpa: BigInt(gpa), len: 2, write: false }, { gpa: BigInt(gpa + 2), len: (n & 0x10_0000 ? small : [1, 2, 6, 8, 20][small % 5]) as number, write: false }, buffer(1, true)];
+      }
       case 'console':
         return [buffer(small, queue === 0), buffer(small, queue === 0)];
       case 'vsock': {
@@ -304,7 +324,17 @@ export class Hostile {
     const gpa = 0x6000 + (n % 64) * 64;
     const at = RAM_BASE + gpa;
     const wild = (every: number) => (n >>> 7) % every === 0;
-    if (this.name === 'vsock') {
+    if (this.name === 'net') {
+      // As a header of a frame, and as a command.
+      const [flags, gso] = n & 0x1_0000 ? [(n >>> 12) % 7, (n >>> 16) % 6] : [(n >>> 10) % 2, [0, 1, 4, 5, 0x81][(n >>> 11) % 5] as number];
+      view.setUint8(at, flags);
+      view.setUint8(at + 1, gso);
+      view.setUint16(at + 2, wild(5) ? n : 54, true);
+      view.setUint16(at + 4, wild(7) ? n : 1448, true);
+      view.setUint16(at + 6, wild(3) ? n >>> 4 : 34, true);
+      view.setUint16(at + 8, wild(4) ? n >>> 6 : 16, true);
+      view.setUint32(at + 10, n >>> 8, true);
+    } else if (this.name === 'vsock') {
       const op = [1, 5, 5, 5, 5, 4, 6, 7, 3, 2, 0, 9][(n >>> 10) % 12]!;
       view.setBigUint64(at, wild(31) ? BigInt(n) : 3n, true);
       view.setBigUint64(at + 8, wild(29) ? BigInt(n) : 2n, true);
@@ -331,6 +361,10 @@ export class Hostile {
       case 'blk':
         if ((n >>> 4) % 3 === 0) x.blk_set_capacity!(SLOT, this.next());
         else x.blk_complete!(SLOT, this.tags.length > 0 && n & 0x100 ? this.tags.shift()! : (n >>> 9) % 300, (n >>> 12) % 3 === 0 ? -5 : this.length() & 0x7fff_ffff);
+        break;
+      case 'net':
+        if (n & 0x10) x.net_link!(SLOT, (n >>> 8) % 4);
+        else x.device_process!(SLOT, (n >>> 8) % 3);
         break;
       case 'console':
         if (n & 0x10) x.console_input!(SLOT, bytes((n >>> 8) % 2000), (n >>> 8) % 2000);
@@ -392,6 +426,7 @@ export class Hostile {
     const { x } = this.core;
     const result = {
       blk: () => x.blk_add!(SLOT, 0, 4096, 2, 512, 4),
+      net: () => x.net_add!(SLOT, 0x6f, 1500, this.core.scratch(Buffer.from('021122334455', 'hex'))) || x.net_link!(SLOT, 1),
       console: () => x.console_add!(SLOT, 80, 25),
       vsock: () => x.vsock_add!(SLOT, 3) || x.vsock_listen!(1024),
       rng: () => x.rng_add!(SLOT),
