@@ -77,9 +77,10 @@ export interface Accelerator {
   interrupt(line: number): void;
   /**
    * Starts a thread of a device's own (DeviceThread) that owns all queues of `slots` from now on; it is joined by `stop`. Between two works of
-   * the owner before. Missing where an accelerator has no threads beside each other.
+   * the owner before. `descriptors`: its bell must have an eventfd, since it waits for other descriptors, too. Missing where an accelerator
+   * has no threads beside each other.
    */
-  deviceThread?(kind: string, slots: readonly number[], own: unknown): void;
+  deviceThread?(kind: string, slots: readonly number[], own: unknown, descriptors: boolean): void;
   /** Rings a device thread's bell for one of its slots. */
   wakeDevice?(slot: number): void;
   /** Counted runs: the driver, or the core on the main thread, rang a queue. Else the main thread works on it at once. */

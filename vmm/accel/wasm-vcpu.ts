@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN } from '../../assembly/contract/vcpu.ts';
 import { HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
@@ -20,6 +21,9 @@ import type { VcpuExit } from './vcpu.ts';
 const SLICE = 200_000;
 /** The longest sleep in HLT; a wake-up by an interrupt or a command ends it earlier. */
 const HALT_MAX_NS = 1e9;
+
+/** What an eventfd is signalled with. */
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /** What a software vCPU's thread starts with. */
 export interface WasmVcpuJob extends MachineThread {
@@ -117,7 +121,9 @@ function vcpuCore(data: WasmVcpuJob, words: SharedWords, post: (message: WasmVcp
     ...ringerHooks(data.ringers, memory, ramSize, postEvent),
     kick: (device, queue) => {
       if (words.owner(device) !== OWNER_RINGER) {
-        words.kick(device, queue);
+        const fd = words.kick(device, queue);
+        // Its thread waits for descriptors: by Node's own call, for a vCPU does without the FFI library.
+        if (fd >= 0) writeSync(fd, ONE);
         return;
       }
       while (core.device_process(device, queue) > 0) {

@@ -1,5 +1,6 @@
 import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { VmmError } from '../../base/errors.ts';
+import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell } from './bell.ts';
@@ -29,6 +30,8 @@ class WasmAccelerator implements Accelerator {
   readonly #joined: Promise<void>[] = [];
   /** Of the device thread that was started last. */
   #bell = BELL_MAIN;
+  /** Eventfds of bells that have one. */
+  readonly #commandFds: number[] = [];
   readonly serial: Bell;
   #exited = false;
   readonly #jit: JitThread | undefined;
@@ -38,7 +41,7 @@ class WasmAccelerator implements Accelerator {
 
   constructor(context: AcceleratorContext) {
     this.#context = context;
-    this.serial = new Bell(context, this.#words);
+    this.serial = new Bell(context, this.#words, (bell) => this.#signal(bell));
     for (const { slot, ringer } of context.devices) if (ringer !== undefined) this.#words.setOwner(slot, OWNER_RINGER);
     const ringers = ringersOf(context.devices);
     const { jit } = context;
@@ -79,24 +82,34 @@ class WasmAccelerator implements Accelerator {
     if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
   }
 
-  deviceThread(kind: string, slots: readonly number[], own: unknown): void {
+  deviceThread(kind: string, slots: readonly number[], own: unknown, descriptors: boolean): void {
     // Nobody would end and join it any more.
     if (this.#stopping) return;
     const { module, memory, ramSize, devices, trace } = this.#context;
     if (this.#bell === DEVICE_THREADS_MAX) throw new VmmError('INTERNAL', `more than ${DEVICE_THREADS_MAX} threads of devices`);
     const bell = ++this.#bell;
+    const commandFd = descriptors ? eventfd() : -1;
+    if (descriptors) this.#commandFds.push(commandFd);
+    this.#words.setBellFd(bell, commandFd);
     const queues = devices.filter(({ slot }) => slots.includes(slot)).map(({ slot, queues: count }) => ({ slot, queues: count, fd: -1 }));
-    const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: [], commandFd: -1, own };
+    const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: [], commandFd, own };
     for (const slot of slots) this.#words.setOwner(slot, bell);
     this.#joined.push(threads.run<WasmVcpuMessage>(
-      { kind, ffi: false, data },
+      { kind, ffi: descriptors, data },
       (message) => this.#message(message),
       (error) => void this.#exit({ kind: 'error', vcpu: 0, reason: `the thread for ${kind} failed: ${error.message}` }),
     ));
   }
 
   wakeDevice(slot: number): void {
-    this.#words.kick(slot, HOST_KICK_DEVICE);
+    const fd = this.#words.kick(slot, HOST_KICK_DEVICE);
+    if (fd >= 0) eventfdSignal(fd);
+  }
+
+  /** Has the eventfd of a bell signalled, where it has one. */
+  #signal(bell: number): void {
+    const fd = this.#words.bellFd(bell);
+    if (fd >= 0) eventfdSignal(fd);
   }
 
   interrupt(): void {
@@ -129,9 +142,13 @@ class WasmAccelerator implements Accelerator {
         this.#context.core.cpu_kick(index);
       }
       this.#words.ring();
-      for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) this.#words.end(bell);
+      for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) {
+        this.#words.end(bell);
+        this.#signal(bell);
+      }
     }
     await Promise.all(this.#joined);
+    for (const fd of this.#commandFds.splice(0)) close(fd);
     await this.#jit?.end();
     this.serial.pass(true);
   }

@@ -3,6 +3,7 @@ import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, 
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
+import { parseCard } from './net-options.ts';
 import { parseCpus, parseMemory } from './sizes.ts';
 
 const OPTIONS = {
@@ -15,6 +16,7 @@ const OPTIONS = {
     disk: list('FILE[,ro][,id=ID]', 'raw disk image; may be given again'),
     share: list('TAG=DIR[,ro][,cache=none|auto|always]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
     rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
+    net: list('tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N]', 'network card; may be given again (default none)', parseCard),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
     cpus: value('N', 'vCPUs (default 1)', parseCpus),
     console: value('serial|hvc|none', 'the guest’s console on this terminal (default serial)', oneOf('serial', 'hvc', 'none')),
@@ -77,6 +79,7 @@ export function bootConfig(options: BootOptions, operands: readonly string[], ow
     acpi: options.acpi ?? 'auto',
     disks: options.disk.map(parseDisk),
     shares: sharesOf(options.share, options.rootShare),
+    cards: options.net.filter((card) => card !== undefined),
     exitOnReboot: options.exitOn.includes('reboot'),
     exitOnPort: options.exitOn.includes('port'),
     symbols: symbolsFor(options.symbols, options.kernel),

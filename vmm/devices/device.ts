@@ -19,9 +19,10 @@ export interface DevicePort {
   process(queue: number): void;
   /**
    * Has a thread of a device's own (DeviceThread) take over all queues of `slots`, from now on and for the rest of this life. False where
-   * the accelerator has no threads beside each other: then everything stays as it is.
+   * the accelerator has no threads beside each other: then everything stays as it is. `descriptors`: it waits for descriptors, so that its bell
+   * has one, too.
    */
-  thread(kind: string, slots: readonly number[], own: unknown): boolean;
+  thread(kind: string, slots: readonly number[], own: unknown, descriptors?: boolean): boolean;
   /** Has the owner of the device's queues look up, where that is a thread of its own. */
   wake(slot: number): void;
   event(kind: number, a: number, b: bigint): void;
@@ -37,10 +38,13 @@ export interface HostDevice {
   readonly queues: number;
   /** Whoever rings a queue may work on it, with the hooks that this makes: on the software CPU that is the vCPU. */
   readonly ringer?: RingerWork;
+  /** What must come to pass before the machine's first life; rejects with a VmmError. */
+  readonly ready?: Promise<void> | undefined;
   /** Puts itself into the empty slot of a new core: 0, or -errno. */
   add(port: DevicePort): number;
   /** What the core asks of the host for this device, on the main thread; all calls for its slot. */
   readonly blk?: HostHooks['blk'];
+  readonly net?: HostHooks['net'];
   readonly vsock?: HostHooks['vsock'];
   /** The machine is whole, and its guest is about to run. */
   attach?(port: DevicePort): void;

@@ -35,7 +35,7 @@ export interface HardwareHost {
   /** What the main thread answers its core, beside giving memory back. */
   hooks(memory: WebAssembly.Memory): Partial<HostHooks>;
   process(slot: number, queue: number): void;
-  thread(kind: string, slots: readonly number[], own: unknown): boolean;
+  thread(kind: string, slots: readonly number[], own: unknown, descriptors?: boolean): boolean;
   wake(slot: number): void;
   event(kind: number, a: number, b: bigint): void;
 }

@@ -2,6 +2,7 @@ import type { CpuModel } from '../accel/vcpu.ts';
 import type { SharedTrace } from '../core/trace.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { ShareSpec } from '../devices/fs/exports.ts';
+import type { CardSpec } from '../devices/net/spec.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { JitConfig } from '../jit/driver.ts';
 import type { CountedConfig } from '../time/counted.ts';
@@ -47,6 +48,8 @@ export interface MachineConfig {
   readonly spareDisks?: number | undefined;
   /** Directories of the host, a virtio-fs device each. */
   readonly shares?: readonly ShareSpec[] | undefined;
+  /** Network cards, in the order of the guest's eth0, eth1 … Not in counted runs. */
+  readonly cards?: readonly CardSpec[] | undefined;
   /** Where the guest's console is: COM1, virtio console, or nowhere. */
   readonly console: 'serial' | 'hvc' | 'none';
   readonly vsock?: boolean | undefined;

@@ -7,6 +7,7 @@ import { VirtioConsole } from '../devices/console.ts';
 import type { DevicePort, HostDevice } from '../devices/device.ts';
 import { Disks } from '../devices/disk/disks.ts';
 import { Shares } from '../devices/fs/exports.ts';
+import { Cards } from '../devices/net/cards.ts';
 import { RNG } from '../devices/rng.ts';
 import type { VsockHost } from '../devices/vsock.ts';
 import type { MachineConfig } from './config.ts';
@@ -18,11 +19,15 @@ export interface DeviceList {
   readonly console: VirtioConsole | undefined;
   readonly disks: Disks;
   readonly shares: Shares;
+  readonly cards: Cards;
   close(): void;
 }
 
-/** The devices of a configuration in a fixed order: console, vsock, rng, balloon, disks, empty drives, shares. Opens the disks and shares. Throws VmmError. */
+/** The devices of a configuration in a fixed order: console, vsock, rng, balloon, disks, empty drives, shares, cards. Opens disks, shares and cables. Throws VmmError. */
 export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList {
+  if (config.counted !== undefined && (config.cards?.length ?? 0) > 0) {
+    throw new VmmError('ICOUNT_NET', 'a counted run has no network: frames come when they come, and no run would repeat', { hint: 'leave the card or --icount away' });
+  }
   const console = config.console === 'hvc' ? new VirtioConsole() : undefined;
   const list: HostDevice[] = [];
   const disks = new Disks();
@@ -30,17 +35,19 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
     throw new VmmError('USAGE', 'a counted run (--icount) has no shares: files of the host may change at any time, and nothing records that', { hint: 'make a disk of the directory' });
   }
   const shares = new Shares(confines(config));
-  const devices = { list, console, disks, shares, close: () => list.forEach((device) => device.close?.()) };
+  const cards = new Cards();
+  const devices = { list, console, disks, shares, cards, close: () => list.forEach((device) => device.close?.()) };
   if (console !== undefined) list.push(console);
   if (config.vsock) list.push(vsock);
   list.push(RNG);
   if (config.balloon) list.push(BALLOON);
-  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0);
-  if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks or shares' });
+  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0) + (config.cards?.length ?? 0);
+  if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks, shares or cards' });
   try {
     for (const disk of config.disks ?? []) list.push(disks.open(disk));
     for (let spare = 0; spare < (config.spareDisks ?? 0); spare++) list.push(disks.spare());
     for (const share of config.shares ?? []) list.push(shares.device(share));
+    for (const card of config.cards ?? []) list.push(cards.open(card));
   } catch (error) {
     devices.close();
     throw error;

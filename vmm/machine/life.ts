@@ -115,7 +115,7 @@ export class Life {
     const hardware = buildHardware(config, choice, devices.list, time, {
       hooks: (memory) => this.#hooks(memory),
       process: (slot, queue) => this.#process(slot, queue),
-      thread: (kind, slots, own) => this.#deviceThread(kind, slots, own),
+      thread: (kind, slots, own, descriptors) => this.#deviceThread(kind, slots, own, descriptors),
       wake: (slot) => this.#accel?.wakeDevice?.(slot),
       event: (kind, a, b) => this.#event(kind, a, b),
     });
@@ -144,6 +144,7 @@ export class Life {
       irq: (line) => this.#accel?.interrupt(line),
       kick: (slot, queue) => (this.#accel?.kick === undefined ? this.#process(slot, queue) : this.#accel.kick(slot, queue)),
       blk: (slot, op, offset, iov, count, tag) => list[slot]?.blk?.(slot, op, offset, iov, count, tag) ?? -EIO,
+      net: (slot, op, hdr, iov, count, bytes) => list[slot]?.net?.(slot, op, hdr, iov, count, bytes) ?? -EIO,
       console: (device, ptr, length) => {
         const output = bytes.slice(ptr, ptr + length);
         const serial = device === HOST_SERIAL ? this.#accel?.serial : undefined;
@@ -227,9 +228,9 @@ export class Life {
     }));
   }
 
-  #deviceThread(kind: string, slots: readonly number[], own: unknown): boolean {
+  #deviceThread(kind: string, slots: readonly number[], own: unknown, descriptors = false): boolean {
     if (this.#accel?.deviceThread === undefined || this.#over) return false;
-    this.#accel.deviceThread(kind, slots, own);
+    this.#accel.deviceThread(kind, slots, own, descriptors);
     return true;
   }
 
@@ -252,6 +253,7 @@ export class Life {
     else if (kind === EV.MACHINE_EV_DEBUG_EXIT) this.#debugValue = a;
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#reports.needsReset(a, b);
     else if (kind === EV.HOST_EV_DISK_ERROR) this.#reports.diskError(this.#parts.devices.list[a]?.name, Number(b));
+    else if (kind === EV.HOST_EV_NET_LOST) this.#reports.netLost(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_TRACE_ERROR) this.#reports.traceError(Number(b));
   }
 

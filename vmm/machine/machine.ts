@@ -59,6 +59,7 @@ export class Machine implements AsyncDisposable {
     this.#started = true;
     const parts = { config: this.#config, listener: this.#listener, devices: this.#devices, timeline: this.timeline, time: this.#time, input: this.#input, size: () => this.#size };
     try {
+      await Promise.all(this.#devices.list.map(({ ready }) => ready));
       for (;;) {
         if (options.signal?.aborted) return { kind: 'stopped' };
         const life = new Life(parts);
@@ -135,6 +136,11 @@ export class Machine implements AsyncDisposable {
   /** Takes one away: when this resolves nothing of it is open on the host. */
   async withdrawExport(tag: string, name: string): Promise<void> {
     await this.#devices.shares.find(tag).withdraw(name);
+  }
+
+  /** Pulls the cable of a card (by its place in MachineConfig.cards) out, or puts it back, also while the guest runs. */
+  setLink(card: number, up: boolean): void {
+    this.#devices.cards.setLink(card, up);
   }
 
   async pause(): Promise<void> {

@@ -1,3 +1,4 @@
+import { EBADFD, EBADMSG } from '../../assembly/contract/generated/errno.ts';
 import { errnoName } from '../host/errno.ts';
 import type { MachineListener } from './listener.ts';
 
@@ -19,6 +20,11 @@ export class Reports {
   diskError(name: string | undefined, errno: number): void {
     const text = `${name}: ${errnoName(errno)}: the guest gets I/O errors`;
     this.#once(text, text);
+  }
+
+  netLost(name: string | undefined, errno: number): void {
+    const why = new Map([[0, 'the other side has closed it'], [EBADMSG, 'the other side sends no frames'], [EBADFD, 'it is gone']]).get(errno) ?? errnoName(errno);
+    this.#once(`${name} lost`, `${name}: ${why}: its link is down`);
   }
 
   traceError(errno: number): void {

@@ -33,3 +33,4 @@ export const EBADMSG: i32 = 74;
 export const EMSGSIZE: i32 = 90;
 export const ENOBUFS: i32 = 105;
 export const ECONNREFUSED: i32 = 111;
+export const EBADFD: i32 = 77;

@@ -73,6 +73,29 @@ const DISKS: readonly Case[] = [
   [['boot', ...Array.from({ length: 20 }, () => ['--disk', '@disk,ro']).flat()], 'USAGE', /slots/],
 ];
 
+const CARDS: readonly Case[] = [
+  [['boot', '--net', 'bridge=br0'], 'USAGE', /tap=NAME/],
+  [['boot', '--net', 'tap='], 'USAGE', /not a network/],
+  [['boot', '--net', 'fd=x'], 'USAGE', /not a network/],
+  [['boot', '--net', 'fd=1'], 'USAGE', /not a network/],
+  [['boot', '--net', 'none,mac=02:00:00:00:00:01'], 'USAGE', /not there/],
+  [['boot', '--net', 'tap=t0,mac=1:2:3'], 'USAGE', /Ethernet address/],
+  [['boot', '--net', 'tap=t0,mac=01:00:5e:00:00:01'], 'USAGE', /group/],
+  [['boot', '--net', 'tap=t0,mac=00:00:00:00:00:00'], 'USAGE', /no card/],
+  [['boot', '--net', 'tap=t0,mtu=67'], 'USAGE', /68 to 65535/],
+  [['boot', '--net', 'tap=t0,mtu=65536'], 'USAGE', /68 to 65535/],
+  [['boot', '--net', 'tap=t0,speed=10'], 'USAGE', /speed=10/],
+  [['boot', '--net', 'tap=a-name-that-is-too-long'], 'NET_NAME', /fifteen/],
+  [['boot', '--net', 'tap=tap%d'], 'NET_NAME', /percent/],
+  [['boot', '--net', 'tap=a/b'], 'NET_NAME', /slash/],
+  [['boot', '--net', 'tap=lo'], 'NET_OPEN', /EINVAL.*no tap/],
+  [['boot', '--net', 'fd=789'], 'NET_OPEN', /no such descriptor/],
+  [['boot', '--net', 'unix=@missing'], 'NET_OPEN', /ENOENT/],
+  [['boot', '--net', 'unix=@text'], 'NET_OPEN', /ECONNREFUSED/],
+  [['boot', '--net', `unix=/${'x'.repeat(107)}`], 'NET_NAME', /107 bytes/],
+  [['boot', '--icount', '--net', 'tap=t0'], 'ICOUNT_NET', /--icount/],
+];
+
 const OPTIONS: readonly Case[] = [
   [['boot', '--memory', '0'], 'USAGE', /too little/],
   [['boot', '--memory', '15m'], 'USAGE', /16m/],
@@ -198,7 +221,7 @@ const IMAGES: readonly Case[] = [
 ];
 
 async function check([args, code, says]: Case): Promise<void> {
-  const given = args.map((arg) => arg.replace(/^((?:oci:)?)@/, `$1${FOLDER}/`));
+  const given = args.map((arg) => arg.replace(/^((?:oci:|unix=)?)@/, `$1${FOLDER}/`));
   const { status, stdout, stderr } = await vmm(given, { env });
   const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('vmm: using the software CPU'));
   expect(lines, stderr).toHaveLength(1);
@@ -225,6 +248,7 @@ describe('bad input gives status 125 and one line with hint and code', () => {
   const limit = 300_000;
   it('kernels, initrds, command lines', () => checkAll(KERNELS), limit);
   it('disks', () => checkAll(DISKS), limit);
+  it('cards', () => checkAll(CARDS), limit);
   it('options', () => checkAll(OPTIONS), limit);
   it('images', () => checkAll(IMAGES), limit);
   it('runs that repeat', () => checkAll(COUNTED), limit);

@@ -1,0 +1,104 @@
+/**
+ * Runs inside a network namespace of its own (`unshare -n`): a tap with addresses, servers on it, and a machine of the built library whose
+ * guest talks to them. Arguments: a JSON of NetRun. Prints a JSON of what was seen.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { connect, createServer } from 'node:net';
+import type * as Library from '../../vmm/api/index.ts';
+
+export interface NetRun {
+  readonly accel: 'wasm' | 'kvm';
+  readonly initrd: string;
+  readonly cards: readonly Library.CardSpec[];
+  /** Commands for the namespace before the machine starts. */
+  readonly before: readonly string[];
+  readonly append?: string;
+}
+
+const { guestFile, Machine } = (await import(new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
+const run = JSON.parse(process.argv[2] as string) as NetRun;
+const BIG = 16 << 20;
+
+/** Bytes that are the same for whoever counts to `length`. */
+function pattern(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let i = 0; i < length; i += 4) bytes.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
+  return bytes;
+}
+
+for (const command of ['ip link set lo up', ...run.before]) execFileSync('sh', ['-c', command], { stdio: 'inherit' });
+
+let connections = 0;
+const servers = [
+  // Short connections.
+  createServer((socket) => {
+    connections++;
+    socket.on('error', () => {});
+    socket.end('ok');
+  }).listen(9003, '::'),
+  // What comes is hashed.
+  createServer({ allowHalfOpen: true }, (socket) => {
+    const hash = createHash('sha256');
+    socket.on('data', (bytes) => void hash.update(bytes));
+    socket.on('end', () => socket.end(hash.digest('hex')));
+    socket.on('error', () => {});
+  }).listen(9001, '::'),
+  createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end(pattern(BIG));
+  }).listen(9002, '::'),
+];
+const echo = createSocket('udp6', (message, from) => echo.send(message, from.port, from.address));
+echo.bind(9004, '::');
+
+const seen: string[] = [];
+/** Sends bytes to a server in the guest, which echoes them: a hash of what comes back. */
+function toGuest(host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const bytes = pattern(8 << 20);
+    const hash = createHash('sha256');
+    const socket = connect({ host, port, allowHalfOpen: true }, () => socket.end(bytes));
+    socket.on('data', (part) => void hash.update(part));
+    socket.on('end', () => resolve(`${hash.digest('hex') === createHash('sha256').update(bytes).digest('hex')}`));
+    socket.on('error', reject);
+  });
+}
+
+const asked: Promise<void>[] = [];
+let text = '';
+const machine = new Machine(
+  {
+    accel: run.accel, kernel: guestFile('vmlinux'), initrd: run.initrd, append: `console=hvc0 quiet panic=-1 reboot=t tsc=reliable ${run.append ?? ''}`, memoryMib: 128, cpus: 1, acpi: 'off', console: 'hvc',
+    cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
+  },
+  {
+    console: async (bytes) => {
+      text += Buffer.from(bytes).toString('latin1');
+      for (;;) {
+        const end = text.indexOf('\n');
+        if (end < 0) return;
+        const line = text.slice(0, end).replace('\r', '');
+        text = text.slice(end + 1);
+        seen.push(line);
+        asked.push(heard(line));
+      }
+    },
+    note: (note) => seen.push(`note: ${note}`),
+  },
+);
+
+/** A line of the guest's that asks for something. */
+async function heard(line: string): Promise<void> {
+  const [word, ...rest] = line.split(' ');
+  if (word === '@listening') seen.push(`echoed ${await toGuest(rest[1] ?? '10.9.0.2', Number(rest[0]))}`);
+  else if (word === '@link') machine.setLink(Number(rest[0]), rest[1] === 'up');
+  else if (word === '@host') execFileSync('sh', ['-c', rest.join(' ')], { stdio: 'inherit' });
+}
+
+const result = await machine.run();
+await Promise.all(asked);
+for (const server of servers) server.close();
+echo.close();
+process.stdout.write(JSON.stringify({ result, seen, connections, hash: createHash('sha256').update(pattern(BIG)).digest('hex') }));

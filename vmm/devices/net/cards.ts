@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import { NET_LINK_UP, NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
+import { VmmError } from '../../../base/errors.ts';
+import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
+import { HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
+import type { HostHooks } from '../../core/hooks.ts';
+import { threads } from '../../threads/pool.ts';
+import type { DevicePort, HostDevice } from '../device.ts';
+import type { NetBackend, NetEvents } from './backend.ts';
+import { type OpenCable, openCable } from './open.ts';
+import { NetServer } from './server.ts';
+import { type CardSpec, cableName } from './spec.ts';
+import { CABLE_NONE, CableTable } from './table.ts';
+import type { NetThread } from './thread.ts';
+
+const MTU = 1500;
+
+/** An address of nobody's: locally administered, unicast. */
+function randomMac(): Uint8Array {
+  const mac = new Uint8Array(randomBytes(6));
+  mac[0] = ((mac[0] as number) & 0xfc) | 2;
+  return mac;
+}
+
+/**
+ * The cards of one machine. Those whose cable is a descriptor are served by one thread of their own, which starts once a driver has
+ * notified one of them: a card that nobody uses costs nothing. The others are the main thread's.
+ */
+export class Cards {
+  readonly #table = new CableTable();
+  readonly #devices: Card[] = [];
+  #ports: DevicePort[] = [];
+  #moving = false;
+
+  /** A card for the machine's list. Throws as openCable. */
+  open(spec: CardSpec): HostDevice {
+    const card = new Card(this, this.#table, spec, openCable(spec.cable));
+    this.#devices.push(card);
+    return card;
+  }
+
+  /** Throws NET_CARD for a card that is not there. */
+  setLink(index: number, up: boolean): void {
+    const card = this.#devices[index];
+    if (card === undefined) throw new VmmError('NET_CARD', `the machine has no card ${index}`, { hint: `it has ${this.#devices.length}, counted from 0` });
+    card.setLink(up);
+  }
+
+  attach(port: DevicePort): void {
+    this.#ports.push(port);
+  }
+
+  detach(): void {
+    this.#ports = [];
+    this.#moving = false;
+  }
+
+  /** A driver has notified a card that is a thread's: from now on there is one. */
+  async move(): Promise<void> {
+    if (this.#moving) return;
+    this.#moving = true;
+    const ports = this.#ports;
+    await threads.ready();
+    if (this.#ports !== ports || ports.length === 0) return;
+    const own: NetThread['own'] = { cables: this.#table.buffer };
+    this.#ports[0]?.thread('net', ports.map(({ slot }) => slot), own, true);
+  }
+}
+
+class Card implements HostDevice {
+  readonly name: string;
+  readonly queues = NET_QUEUES;
+  readonly #cards: Cards;
+  readonly #table: CableTable;
+  readonly #mac: Uint8Array;
+  readonly #mtu: number;
+  #open: OpenCable | undefined;
+  /** The link, as its user wants it. */
+  #up = true;
+  #port: DevicePort | undefined;
+  /** Where the main thread serves it. */
+  #server: NetServer | undefined;
+
+  constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable) {
+    this.name = `card ${cableName(spec.cable)}`;
+    this.#cards = cards;
+    this.#table = table;
+    this.#mac = spec.mac ?? randomMac();
+    this.#mtu = spec.mtu ?? MTU;
+    this.#open = open;
+    // Whoever runs the machine hears of it.
+    open.ready?.catch(() => {});
+  }
+
+  get ready(): Promise<void> | undefined {
+    return this.#open?.ready;
+  }
+
+  add({ core, scratch, slot }: DevicePort): number {
+    scratch.bytes.set(this.#mac);
+    const added = core.net_add(slot, this.#open?.offloads ?? 0, this.#mtu, scratch.offset);
+    if (added === 0 && this.#up) core.net_link(slot, NET_LINK_UP);
+    return added;
+  }
+
+  setLink(up: boolean): void {
+    this.#up = up;
+    const port = this.#port;
+    port?.core.net_link(port.slot, up ? NET_LINK_UP : 0);
+    // What has come meanwhile is old, but an edge of the descriptor's that nobody saw would be the last.
+    if (up && this.#server === undefined) port?.wake(port.slot);
+    else if (up) port?.process(NET_RXQ);
+  }
+
+  readonly net: HostHooks['net'] = (slot, op, hdr, iov, count, bytes) => this.#server?.request(slot, op, hdr, iov, count, bytes) ?? 0;
+
+  attach(port: DevicePort): void {
+    this.#port = port;
+    const open = this.#open;
+    if (open?.cable !== undefined) {
+      this.#table.set(port.slot, open.cable);
+      this.#cards.attach(port);
+    } else if (open?.connect !== undefined) {
+      this.#server = new NetServer(port.memory, port.ramSize);
+      this.#server.set(port.slot, this.#connect(port, open.connect));
+    }
+  }
+
+  /** A back end of this thread's: what it tells is done between two calls of the core. */
+  #connect(port: DevicePort, connect: (events: NetEvents) => NetBackend): NetBackend {
+    const mine = (): boolean => this.#port === port;
+    const later = (work: () => void): void => void setImmediate(() => mine() && work());
+    return connect({
+      readable: () => later(() => port.process(NET_RXQ)),
+      writable: () => later(() => port.process(NET_TXQ)),
+      lost: (errno) => later(() => {
+        this.#server?.set(port.slot, undefined);
+        port.core.net_link(port.slot, 0);
+        port.event(HOST_EV_NET_LOST, port.slot, BigInt(errno));
+      }),
+    });
+  }
+
+  kicked(queue: number): void {
+    const port = this.#port;
+    if (port === undefined) return;
+    if (this.#server === undefined) void this.#cards.move();
+    else port.process(queue === HOST_KICK_DEVICE ? NET_RXQ : queue);
+  }
+
+  detach(): void {
+    const port = this.#port;
+    this.#port = undefined;
+    if (port !== undefined) this.#table.set(port.slot, { kind: CABLE_NONE, fd: -1 });
+    this.#cards.detach();
+  }
+
+  close(): void {
+    this.#open?.close();
+    this.#open = undefined;
+  }
+}

@@ -1,0 +1,30 @@
+import type { NetBackend, NetEvents } from './backend.ts';
+
+/** Where a card's cable goes. */
+export type CableSpec =
+  /** The tap of that name; made, and gone with the machine, when there is none. */
+  | { readonly kind: 'tap'; readonly name: string }
+  /** A tap or a connected socket that this process has open, and that is the machine's from now on. */
+  | { readonly kind: 'fd'; readonly fd: number }
+  /** A socket with QEMU's framing. */
+  | { readonly kind: 'unix'; readonly path: string }
+  /** A back end of the caller's own, in this process, on the main thread. */
+  | { readonly kind: 'own'; readonly name: string; readonly connect: (events: NetEvents) => NetBackend };
+
+export interface CardSpec {
+  readonly cable: CableSpec;
+  /** Six bytes; random when not given. */
+  readonly mac?: Uint8Array | undefined;
+  /** 1500 when not given. */
+  readonly mtu?: number | undefined;
+}
+
+/** As users write it. */
+export function cableName(cable: CableSpec): string {
+  switch (cable.kind) {
+    case 'tap': return `tap=${cable.name}`;
+    case 'fd': return `fd=${cable.fd}`;
+    case 'unix': return `unix=${cable.path}`;
+    case 'own': return cable.name;
+  }
+}
