@@ -101,11 +101,12 @@ export const FILES = {
   },
   'vmm/host/uapi/net.ts': {
     source: '<linux/if_tun.h>, <linux/if.h>, <sys/socket.h>, <sys/un.h>, <fcntl.h>',
-    headers: ['sys/socket.h', 'sys/un.h', 'sys/ioctl.h', 'fcntl.h', 'linux/if.h', 'linux/if_tun.h', 'linux/sockios.h'],
-    constants: `TUNSETIFF TUNGETIFF TUNSETOFFLOAD TUNSETVNETHDRSZ IFF_TAP IFF_NO_PI IFF_VNET_HDR IFF_UP IFNAMSIZ SIOCGIFFLAGS SIOCSIFFLAGS
+    headers: ['sys/socket.h', 'sys/un.h', 'netinet/in.h', 'sys/ioctl.h', 'fcntl.h', 'linux/if.h', 'linux/if_tun.h', 'linux/sockios.h'],
+    constants: `TUNSETIFF TUNGETIFF TUNSETOFFLOAD TUNSETVNETHDRSZ IFF_TAP IFF_NO_PI IFF_VNET_HDR IFF_UP IFNAMSIZ SIOCGIFFLAGS SIOCSIFFLAGS SIOCGIFADDR SIOCGIFNETMASK
       AF_UNIX AF_INET SOCK_STREAM SOCK_DGRAM SOCK_SEQPACKET SOCK_CLOEXEC SOL_SOCKET SO_TYPE F_GETFL F_SETFL O_NONBLOCK`,
     structs: {
-      'struct ifreq': 'ifr_name ifr_flags',
+      'struct ifreq': 'ifr_name ifr_flags ifr_addr',
+      'struct sockaddr_in': 'sin_addr',
       'struct sockaddr_un': 'sun_family sun_path',
     },
   },

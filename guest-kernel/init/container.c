@@ -13,6 +13,7 @@
 #include "cgroup.h"
 #include "device.h"
 #include "device_rules.h"
+#include "kept.h"
 #include "ports.h"
 #include "process.h"
 #include "protocol.h"
@@ -67,6 +68,7 @@ static void container_free(struct container *c)
 		close(c->cgroup);
 		cgroup_remove(c->id);
 	}
+	kept_remove(c->id);
 	free_later(c);
 }
 

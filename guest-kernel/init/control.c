@@ -14,6 +14,7 @@
 #include "fatal.h"
 #include "loop.h"
 #include "machine.h"
+#include "network.h"
 #include "power.h"
 #include "protocol.h"
 #include "stream.h"
@@ -101,6 +102,16 @@ static int set_time(struct reader r, struct failure *f)
 	return set_clock(time) ? fail(f, ERR_SYSTEM, errno, "clock_settime: %s", strerror(errno)) : 0;
 }
 
+static int card_slot(const char *address, uint32_t action, struct failure *f)
+{
+	char interface[16];
+
+	if (action == ACTION_REMOVE)
+		return network_release(address, f);
+	return network_card(address, interface) ? 0
+		       : fail(f, ERR_DEVICE, ENOENT, "there is no card with the address '%.32s'", address);
+}
+
 static int slot(struct reader r, struct failure *f)
 {
 	uint32_t kind = 0, action = 0;
@@ -128,11 +139,13 @@ static int slot(struct reader r, struct failure *f)
 	}
 	if (!rc && (more < 0 || !name || (action != ACTION_ADD && action != ACTION_REMOVE)))
 		rc = fail(f, ERR_INVALID, 0, "SLOT: malformed");
-	if (!rc && kind != SLOT_DISK && kind != SLOT_SHARE)
+	if (!rc && kind != SLOT_DISK && kind != SLOT_NIC && kind != SLOT_SHARE)
 		rc = fail(f, ERR_UNSUPPORTED, 0, "SLOT: kind %u is not handled by this guest", kind);
 	if (!rc && export && kind != SLOT_SHARE)
 		rc = fail(f, ERR_INVALID, 0, "SLOT: only a share has exports");
-	if (!rc && export)
+	if (!rc && kind == SLOT_NIC)
+		rc = card_slot(name, action, f);
+	else if (!rc && export)
 		rc = export_change(name, export, action == ACTION_ADD, f);
 	else if (!rc && action == ACTION_REMOVE)
 		rc = source_remove(kind == SLOT_DISK ? SOURCE_BLOCK : SOURCE_SHARE, name, f);
@@ -217,6 +230,8 @@ static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct w
 		return NOW;
 	case MSG_SLOT:
 		return outcome_of(slot(r, f));
+	case MSG_NETWORK:
+		return outcome_of(network_configure(r, f));
 	case MSG_VOLUME:
 		return outcome_of(volume(r, f));
 	default:

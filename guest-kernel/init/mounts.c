@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "device.h"
+#include "kept.h"
 #include "launch.h"
 #include "nodes.h"
 #include "options.h"
@@ -72,13 +73,18 @@ int prepare_mounts(const struct launch *l, struct failure *f)
 	for (uint32_t i = 0; i < c->mount_count; i++)
 		if (is_taken(&c->mounts[i]) && (mount_trees[i] = take_tree(&c->mounts[i], f)) < 0)
 			return -1;
-	if (c->has_overlay || c->file_count == 0)
-		return 0;
-	if (mount("tmpfs", BASE "/work", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"))
+	if (!c->has_overlay && c->file_count > 0 && mount("tmpfs", BASE "/work", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"))
 		return mount_error(f, "the files' tmpfs");
-	for (uint32_t i = 0; i < c->file_count; i++)
-		if ((file_trees[i] = take_file(&c->files[i], i, f)) < 0)
+	for (uint32_t i = 0; i < c->file_count; i++) {
+		const struct file_spec *file = &c->files[i];
+
+		if (file->flags & FILE_KEPT)
+			file_trees[i] = kept_make(c->process.container, file, f);
+		else if (!c->has_overlay)
+			file_trees[i] = take_file(file, i, f);
+		if (file_trees[i] < 0)
 			return -1;
+	}
 	return 0;
 }
 

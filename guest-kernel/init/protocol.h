@@ -47,6 +47,7 @@
 #define MSG_SYNC 0x0023
 #define MSG_SLOT 0x0030
 #define MSG_VOLUME 0x0031
+#define MSG_NETWORK 0x0040
 /* Events of the guest. */
 #define MSG_EXIT 0x0080
 #define MSG_FATAL 0x0081
@@ -137,6 +138,12 @@
 #define TAG_STAT 0x00b0
 #define TAG_EXPORT 0x00c0
 
+#define TAG_INTERFACE 0x00d0
+#define TAG_CARD 0x00d1
+#define TAG_ADDRESS 0x00d2
+#define TAG_ROUTE 0x00d3
+#define TAG_MTU 0x00d4
+
 #define STDIO_STDIN 1
 #define STDIO_STDOUT 2
 #define STDIO_STDERR 4
@@ -157,6 +164,7 @@
 #define NAMESPACE_JOIN 2
 
 #define FILE_IF_ABSENT 1
+#define FILE_KEPT 2
 
 #define DEVICE_MKNOD 1
 #define DEVICE_READ 2

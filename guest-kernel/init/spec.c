@@ -110,7 +110,7 @@ static int take_owner(const struct field *field, uint32_t *uid, uint32_t *gid, s
 	return 0;
 }
 
-static int parse_file(struct arena *a, struct reader r, struct file_spec *file, struct failure *f)
+int parse_file(struct arena *a, struct reader r, struct file_spec *file, struct failure *f)
 {
 	struct field field;
 	uint64_t flags = 0;

@@ -98,6 +98,8 @@ struct container_spec {
 /* Both return 0, or -1 with f filled. Strings live in the arena, other bytes in the payload. */
 int parse_start(struct arena *a, struct reader r, struct container_spec *s, struct failure *f);
 int parse_exec(struct arena *a, struct reader r, struct process_spec *s, struct failure *f);
+/* The body of FILE. */
+int parse_file(struct arena *a, struct reader r, struct file_spec *file, struct failure *f);
 /* The body of ROOT, MOUNT and VOLUME. */
 int parse_mount(struct arena *a, struct reader r, struct mount_spec *m, struct failure *f);
 

@@ -1,4 +1,4 @@
-/* The kernel's announcements of devices: nothing here polls for a disk. */
+/* The kernel's announcements of devices: nothing here polls for a disk or a card. */
 #define _GNU_SOURCE
 #include "uevent.h"
 
@@ -10,23 +10,23 @@
 
 #include "loop.h"
 
-static void (*on_block_device)(void);
+static void (*on_device)(void);
 
 static void uevent_ready(struct watch *w, uint32_t events)
 {
 	static char message[8192];
-	bool block = false;
+	bool wanted = false;
 	ssize_t n;
 
 	(void)events;
 	while ((n = recv(w->fd, message, sizeof message - 1, MSG_DONTWAIT)) > 0) {
 		message[n] = 0;
 		for (char *p = message; p < message + n; p += strlen(p) + 1)
-			block |= !strcmp(p, "SUBSYSTEM=block");
+			wanted |= !strcmp(p, "SUBSYSTEM=block") || !strcmp(p, "SUBSYSTEM=net");
 	}
 	/* ENOBUFS: events were lost, so look anyway */
-	if (block || (n < 0 && errno == ENOBUFS))
-		on_block_device();
+	if (wanted || (n < 0 && errno == ENOBUFS))
+		on_device();
 }
 
 static struct watch uevents = { .fd = -1, .ready = uevent_ready };
@@ -35,7 +35,7 @@ bool uevent_open(void (*changed)(void))
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
 
-	on_block_device = changed;
+	on_device = changed;
 	if (uevents.fd >= 0)
 		return true;
 	uevents.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);

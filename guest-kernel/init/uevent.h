@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-/* From now on a block device that appears or changes calls changed(). false: errno says why not. */
+/* From now on a block device or a card that appears or changes calls changed(). false: errno says why not. */
 bool uevent_open(void (*changed)(void));
 
 #endif

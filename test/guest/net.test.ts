@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { vmm } from '../support/cli/cli.ts';
+import { BIN, vmm } from '../support/cli/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { root } from '../support/guests/programs.ts';
 import { HANG_MS } from '../support/limits.ts';
 import { netInitramfs } from '../support/net-image.ts';
@@ -120,6 +121,37 @@ echo carrier $(cat /sys/class/net/eth0/carrier)`);
     expect(result.kind).toBe('poweroff');
     expect(seen).toContain('carrier 0');
     expect(seen.filter((line) => line.startsWith('note: card'))).toEqual(['note: card tap=vmm0: it is gone: its link is down']);
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('vmm run on a tap', () => {
+  /** Runs the CLI in a network namespace of its own, with a server on the tap. */
+  const run = (args: readonly string[]): { status: number | null; stdout: string; stderr: string } => {
+    const script = `ip link set lo up; ip tuntap add vmm0 mode tap; ip addr add 10.9.0.1/24 dev vmm0; ip link set vmm0 up
+mkdir ${dir}/www${count}; echo from the host > ${dir}/www${count}/index.html; busybox httpd -p 10.9.0.1:8000 -h ${dir}/www${count} </dev/null >/dev/null 2>&1
+${process.execPath} -- ${BIN} "$@"; status=$?; kill $(busybox pidof busybox) 2>/dev/null; exit $status`;
+    count++;
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
+    // Its own processes too, so that the server ends with it.
+    return spawnSync('unshare', ['-n', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', script, 'sh', ...args], { env: { ...env, VMM_STORE: join(dir, 'store') }, encoding: 'utf8', timeout: HANG_MS });
+  };
+
+  it('addresses, route and files are there when the command runs', () => {
+    const image = busyboxImage(mkdtempSync(join(dir, 'image-')));
+    const script = 'cat /etc/hosts /etc/resolv.conf /etc/hostname; busybox wget -q -O - http://10.9.0.1:8000/; busybox ip -4 addr show eth0; busybox ip route; busybox ip link show lo';
+    const result = run(['run', '-q', '--accel', 'wasm', '-m', '128m', '--network', 'tap=vmm0,ip=fd09::2/64', '--ip', '10.9.0.2', '--mac-address', '02:00:00:00:00:09', '--dns', '10.9.0.53', '--dns-search', 'example.org', '--dns-option', 'ndots:2', '--add-host', 'db:10.9.0.7', '-h', 'web', image, 'sh', '-c', script]);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout).toMatch(/^10\.9\.0\.7\tdb\n10\.9\.0\.2\tweb\nfd09::2\tweb\nnameserver 10\.9\.0\.53\nsearch example\.org\noptions ndots:2\nweb\nfrom the host\n/m);
+    expect(result.stdout).toMatch(/inet 10\.9\.0\.2\/24 brd 10\.9\.0\.255/);
+    expect(result.stdout).toMatch(/^default via 10\.9\.0\.1 dev eth0/m);
+    expect(result.stdout).toMatch(/lo: <LOOPBACK,UP/);
+  });
+
+  it('a network that the guest refuses ends the run with 125 and one line', () => {
+    const image = busyboxImage(mkdtempSync(join(dir, 'image-')));
+    const result = run(['run', '-q', '--accel', 'wasm', '-m', '128m', '--network', 'tap=vmm0,ip=0.0.0.0/0', image, 'sleep', '100']);
+    expect(result.status).toBe(125);
+    expect(result.stderr).toMatch(/^vmm: .*eth0 cannot have a route.*\n$/);
   });
 });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
 import { AgentError, protocolError } from './errors.ts';
+import { encodeNetwork, type NetworkConfig } from './network.ts';
 import { type ExitReport, ProcessHandle } from './process.ts';
 import * as P from './generated/protocol.ts';
 import { type ContainerSpec, type Mount, type ProcessSpec, type SandboxSpec, type WindowSize, encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
@@ -276,6 +277,21 @@ export class AgentSession {
   /** The guest lets go of an export; containers that have it mounted find it stale once the device has let go of it. */
   async exportLeaving(tag: string, name: string): Promise<void> {
     await this.#slot(P.SLOT_SHARE, 0, tag, P.ACTION_REMOVE, name);
+  }
+
+  /** Gives cards their addresses and routes, and files of a container a new content: at any time, again too. */
+  async network(config: NetworkConfig): Promise<void> {
+    await this.#request(P.MSG_NETWORK, encodeNetwork(config));
+  }
+
+  /** Resolves when the guest sees the card with this address, `02:00:00:00:00:01`, in a slot that was filled. */
+  async cardAttached(slot: number, address: string): Promise<void> {
+    await this.#slot(P.SLOT_NIC, slot, address, P.ACTION_ADD);
+  }
+
+  /** The guest switches a card off. */
+  async cardDetaching(slot: number, address: string): Promise<void> {
+    await this.#slot(P.SLOT_NIC, slot, address, P.ACTION_REMOVE);
   }
 
   /** Makes a named directory that containers can share as a mount's source. */

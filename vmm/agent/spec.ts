@@ -95,6 +95,8 @@ export interface ProvidedFile {
   gid?: number;
   /** Leaves a file of the image alone. */
   ifAbsent?: boolean;
+  /** Bound over the root's file, and kept by init, so that NetworkConfig.files can change it. */
+  kept?: boolean;
 }
 
 export interface DeviceNode {
@@ -247,11 +249,12 @@ export function encodeMount(mount: Mount): FieldWriter {
   return w;
 }
 
-function encodeFile(file: ProvidedFile): FieldWriter {
+export function encodeFile(file: ProvidedFile): FieldWriter {
   const w = new FieldWriter().string(P.TAG_TARGET, file.target);
   if (file.mode !== undefined) w.u32(P.TAG_MODE, file.mode);
   if (file.uid !== undefined || file.gid !== undefined) w.u32(P.TAG_OWNER, file.uid ?? 0, file.gid ?? 0);
-  if (file.ifAbsent === true) w.u64(P.TAG_FLAGS, BigInt(P.FILE_IF_ABSENT));
+  const flags = (file.ifAbsent === true ? P.FILE_IF_ABSENT : 0) | (file.kept === true ? P.FILE_KEPT : 0);
+  if (flags !== 0) w.u64(P.TAG_FLAGS, BigInt(flags));
   const content = typeof file.content === 'string' ? new TextEncoder().encode(file.content) : file.content;
   return w.bytes(P.TAG_CONTENT, content);
 }

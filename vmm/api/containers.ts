@@ -17,3 +17,5 @@ export { containerSpec } from '../container/spec.ts';
 export type { SystemdMode } from '../container/systemd.ts';
 export { Guest, type GuestConfig, GuestContainer, type GuestListener } from '../guest/guest.ts';
 export { openScratch, type ScratchDisk } from '../guest/scratch.ts';
+export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, parseNetAddress, type Resolver } from '../container/network.ts';
+export type { InterfaceConfig, NetAddress, NetRoute, NetworkConfig } from '../agent/network.ts';

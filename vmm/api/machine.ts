@@ -5,6 +5,7 @@ export { type GuestFile, guestFile, guestFilesNote } from '../guest/files.ts';
 export type { DiskSpec } from '../devices/disk/open.ts';
 export type { ShareExport, ShareSpec } from '../devices/fs/exports.ts';
 export type { CableSpec, CardSpec } from '../devices/net/spec.ts';
+export { hostAddresses } from '../devices/net/addresses.ts';
 export type { NetBackend, NetEvents } from '../devices/net/backend.ts';
 export type { Frame } from '../devices/net/frames.ts';
 export { type KvmState, kvmState, needsHardware } from '../machine/accelerator.ts';

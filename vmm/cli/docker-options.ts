@@ -2,7 +2,7 @@
 
 /** What to do instead, and the long names it is for. */
 const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
-  ['there is no network yet', 'add-host dns dns-opt dns-option dns-search domainname ip ip6 link link-local-ip mac-address net-alias network-alias publish publish-all'],
+  ['see --network', 'domainname link link-local-ip net-alias network-alias publish publish-all'],
   ['a run keeps nothing whose volumes could be taken: name a volume with -v', 'volumes-from'],
   ['there is no daemon: detach with ctrl-p ctrl-q, or use & of your shell', 'detach attach cidfile'],
   ['there are no health checks', 'health-cmd health-interval health-retries health-start-period health-start-interval health-timeout'],

@@ -1,23 +1,51 @@
+import { isIP } from 'node:net';
+import { type NetAddress, parseNetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import type { CableSpec, CardSpec } from '../api/machine.ts';
 
 const HINT = 'write tap=NAME, fd=N, unix=PATH or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
 
+/** A card as one option describes it; of a container's card its addresses, too. */
+export interface CardText {
+  readonly cable: CableSpec;
+  readonly mac: Uint8Array | undefined;
+  readonly mtu: number | undefined;
+  readonly addresses: readonly NetAddress[];
+  readonly gateways: readonly string[];
+}
+
 /** `tap=NAME|fd=N|unix=PATH|none[,mac=MAC][,mtu=N]`; a comma in a path is written twice. Undefined: no card. */
 export function parseCard(text: string, option: string): CardSpec | undefined {
+  return parseText(text, option, false);
+}
+
+/** As parseCard, with `ip=ADDRESS/PREFIX` and `gw=ADDRESS`, each for both families. */
+export function parseNetwork(text: string, option: string): CardText | undefined {
+  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && text !== 'none') throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
+  return parseText(text, option, true);
+}
+
+function parseText(text: string, option: string, container: boolean): CardText | undefined {
   const [first = '', ...rest] = text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
-  let mac: Uint8Array | undefined;
-  let mtu: number | undefined;
+  const card = { cable: undefined as CableSpec | undefined, mac: undefined as Uint8Array | undefined, mtu: undefined as number | undefined, addresses: [] as NetAddress[], gateways: [] as string[] };
   for (const part of rest) {
-    if (part.startsWith('mac=')) mac = parseMac(part.slice(4), option);
-    else if (part.startsWith('mtu=')) mtu = parseMtu(part.slice(4), option);
+    const value = part.slice(part.indexOf('=') + 1);
+    if (part.startsWith('mac=')) card.mac = parseMac(value, option);
+    else if (part.startsWith('mtu=')) card.mtu = parseMtu(value, option);
+    else if (container && part.startsWith('ip=')) card.addresses.push(parseNetAddress(value, option));
+    else if (container && part.startsWith('gw=')) card.gateways.push(parseAddress(value, option));
     else throw new VmmError('USAGE', `${option}: ${part} is not an option of a card`, { hint: HINT });
   }
   if (first === 'none') {
     if (rest.length > 0) throw new VmmError('USAGE', `${option}: ${text} has options of a card that is not there`, { hint: HINT });
     return undefined;
   }
-  return { cable: parseCable(first, option), mac, mtu };
+  return { ...card, cable: parseCable(first, option) };
+}
+
+export function parseAddress(text: string, option: string): string {
+  if (isIP(text) === 0 || text.includes('%')) throw new VmmError('USAGE', `${option}: ${text} is not an IP address`, { hint: 'for example 10.0.0.2 or fd00::2' });
+  return text;
 }
 
 function parseCable(text: string, option: string): CableSpec {
@@ -32,7 +60,7 @@ function parseCable(text: string, option: string): CableSpec {
 }
 
 /** A unicast address. */
-function parseMac(text: string, option: string): Uint8Array {
+export function parseMac(text: string, option: string): Uint8Array {
   const bytes = text.split(/[:-]/).map((part) => (/^[0-9a-fA-F]{1,2}$/.test(part) ? Number.parseInt(part, 16) : Number.NaN));
   if (bytes.length !== 6 || bytes.some(Number.isNaN)) throw new VmmError('USAGE', `${option}: ${text} is not an Ethernet address`, { hint: 'for example 02:00:00:00:00:01' });
   if (((bytes[0] as number) & 1) !== 0) throw new VmmError('USAGE', `${option}: ${text} is a group’s address, not a card’s`, { hint: 'its first byte must be even, for example 02:00:00:00:00:01' });

@@ -8,8 +8,10 @@ import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
+import { parseAddress, parseMac, parseNetwork } from './net-options.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL } from './pull-options.ts';
+import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
@@ -47,6 +49,16 @@ const OPTIONS = {
     systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
   }),
+  ...group('Network', {
+    network: list('tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
+    ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
+    ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),
+    macAddress: value('MAC', 'Ethernet address of the first card', parseMac),
+    dns: list('ADDRESS', 'a server of names (default: the host’s)', parseAddress),
+    dnsSearch: list('DOMAIN', 'a domain to look names up in', parseWord),
+    dnsOption: list('OPTION', 'an option of resolv.conf', parseWord, { alias: ['dns-opt'] }),
+    addHost: list('NAME:ADDRESS', 'a line of /etc/hosts', parseAddHost),
+  }),
   ...group('Machine', {
     memory: value('SIZE', 'guest memory (default 512m)', (text, option) => parseMemory(text, option, 'refuse'), { short: 'm', alias: ['mem'] }),
     cpus: value('N', 'CPUs; a fraction is limited by cpu.max (default 1)', parseCpuShare),
@@ -68,7 +80,6 @@ const OPTIONS = {
     noHealthcheck: flag('there are no health checks'),
     disableContentTrust: flag('images come from files'),
     sigProxy: flag('signals are always passed on'),
-    network: value('none', 'there is no network yet', only('none'), { alias: ['net'] }),
     volumeDriver: value('local', 'volumes are directories of the store', only('local')),
     restart: value('no', 'a run that ends has ended', only('no')),
     isolation: value('default', 'a machine of its own', only('default')),
@@ -125,6 +136,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
+    network: containerNetwork(options),
   };
 }
 

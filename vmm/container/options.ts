@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { capabilitySet } from './capabilities.ts';
 import { containerEnvironment } from './env.ts';
+import { type ContainerNetwork, NO_NETWORK } from './network.ts';
 import type { Rlimit } from './limits.ts';
 import type { ContainerMount } from './mounts.ts';
 import type { Security } from './security.ts';
@@ -49,6 +50,8 @@ export interface ContainerOptions {
   readonly stopSignal?: number | undefined;
   /** cpu.max as a fraction of one CPU's time, when `--cpus` was not whole. */
   readonly cpuQuota?: number | undefined;
+  /** Cards and names; none when not given. */
+  readonly network?: ContainerNetwork | undefined;
   /** Bytes that the container's processes may have together; the image's. */
   readonly memoryLimit?: number | undefined;
   /** Where changes are kept: a scratch disk of so many bytes, or guest memory. The largest disk that the host has room for when not given. */
@@ -86,6 +89,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     stopSignal: options.stopSignal ?? stopSignalOf(image, isSystemd(systemd, processArguments(image, options.entrypoint, options.command ?? []))),
     cpuQuota: options.cpuQuota ?? imageQuota(image),
     memoryLimit: options.memoryLimit ?? image.isolation?.memory,
+    network: options.network ?? NO_NETWORK,
     scratch: options.scratch,
   };
 }

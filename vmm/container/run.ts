@@ -14,7 +14,7 @@ import { type ContainerOptions, type WholeOptions, withDefaults } from './option
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
 
 /** The machine around a container: a guest whose disks are the container's. */
-export type ContainerMachine = Omit<GuestConfig, 'disks'>;
+export type ContainerMachine = Omit<GuestConfig, 'disks' | 'cards'>;
 
 /** A container's streams on the host. Chunks are valid until the promise settles. */
 export interface ContainerIo {
@@ -39,6 +39,8 @@ export class ContainerRun {
   readonly container: GuestContainer;
   /** The disk that keeps the container's changes; undefined: guest memory, half of it. */
   readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
+  /** Rejects when the guest cannot have its network. */
+  readonly #network: Promise<void> = Promise.resolve();
 
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
@@ -51,10 +53,13 @@ export class ContainerRun {
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}` });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
-      this.guest = new Guest({ ...machine, disks, ...(plan.exports.length > 0 ? { shares: plan.exports } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
+      this.guest = new Guest({ ...machine, disks, cards: whole.network.cards.map(({ card }) => card), ...(plan.exports.length > 0 ? { shares: plan.exports } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
       scratch?.close(); // the guest has it open
     }
+    const interfaces = whole.network.cards.map(({ card, interface: rest }) => ({ ...rest, mac: card.mac, mtu: card.mtu }));
+    if (interfaces.length > 0) this.#network = this.guest.network({ interfaces });
+    this.#network.catch(() => {});
     this.container = this.guest.create(spec);
     this.#connect(io);
   }
@@ -91,7 +96,7 @@ export class ContainerRun {
   /** Runs to the end, or until `signal` aborts it. Rejects with VmmError when the machine cannot be built. */
   async run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ContainerResult> {
     const machineEnd = this.guest.run(options);
-    const processEnd = this.process.wait().then(
+    const processEnd = this.#network.then(() => this.process.wait()).then(
       (status): ContainerResult => ({ kind: 'exited', status }),
       (error: unknown): ContainerResult | undefined => {
         if (error instanceof AgentError) return { kind: 'failed', status: error.exitStatus, error };

@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
-import type { ContainerSpec, Mount, WindowSize } from '../agent/spec.ts';
+import type { ContainerSpec, Mount, ProvidedFile, WindowSize } from '../agent/spec.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { VmmError } from '../../base/errors.ts';
 import { cpuWeight } from './isolation.ts';
 import { inOrder } from './mounts.ts';
+import { hostsFile, resolvFile } from './network.ts';
 import { processArguments, type WholeOptions } from './options.ts';
 import { securitySpec, writableMounts } from './security.ts';
 import { isSystemd, SYSTEMD_CGROUP, systemdEnvironment, systemdMounts } from './systemd.ts';
@@ -75,10 +76,7 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
     overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL } : { kind: 'tmpfs' },
     readOnly: options.readOnly,
     mounts: allMounts(standardMounts(security.privileged === true, systemd), image.volumes, [...own, ...asked]),
-    files: [
-      { target: '/etc/hostname', content: `${options.hostname}\n` },
-      { target: '/etc/hosts', content: hostsFile(options.hostname) },
-    ],
+    files: containerFiles(options),
     hostname: options.hostname,
     ...securitySpec(security, caps),
     sysctls: SYSCTLS,
@@ -125,8 +123,12 @@ function isRoot(user: string): boolean {
   return name === '' || name === '0' || name === 'root';
 }
 
-function hostsFile(hostname: string): string {
-  return `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t${hostname}\n`;
+/** As Docker has them: mounts over the image's files, which the container may write to and the host may change later. */
+function containerFiles({ hostname, network }: WholeOptions): ProvidedFile[] {
+  const kept = (target: string, content: string): ProvidedFile => ({ target, content, kept: true });
+  const files = [kept('/etc/hostname', `${hostname}\n`), kept('/etc/hosts', hostsFile(hostname, network))];
+  if (network.resolver !== undefined) files.push(kept('/etc/resolv.conf', resolvFile(network.resolver)));
+  return files;
 }
 
 /** Flags of mount(8)'s option words; the others are tmpfs's own data. Docker's defaults are noexec, nosuid, nodev. */

@@ -1,4 +1,6 @@
 import type { JitConfig } from '../jit/driver.ts';
+import type { NetworkConfig } from '../agent/network.ts';
+import type { CardSpec } from '../devices/net/spec.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
@@ -42,6 +44,8 @@ export interface GuestConfig {
   readonly spareDisks?: number | undefined;
   /** Directories and files of the host that containers can mount, by name; with a list, an empty one too, more can be added later (`addShare`). */
   readonly shares?: readonly ShareExport[] | undefined;
+  /** Network cards; `Guest.network` gives them addresses. */
+  readonly cards?: readonly CardSpec[] | undefined;
   readonly debugger?: MachineDebugger | undefined;
   /** Names for the addresses in a dump. */
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
@@ -88,6 +92,7 @@ export class Guest implements AsyncDisposable {
         disks: config.disks ?? [],
         ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined }] }),
         spareDisks: config.spareDisks,
+        cards: config.cards,
         console: 'hvc',
         vsock: true,
         balloon: true,
@@ -171,6 +176,11 @@ export class Guest implements AsyncDisposable {
   /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */
   setTime(nanoseconds?: bigint): Promise<void> {
     return this.#session.setTime(nanoseconds);
+  }
+
+  /** Gives cards their addresses and routes, and files of a container a new content: before a container runs or later, again too. */
+  network(config: NetworkConfig): Promise<void> {
+    return this.#session.network(config);
   }
 
   /** Makes a named directory that containers can share as a mount's source. */

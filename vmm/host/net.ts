@@ -5,8 +5,8 @@ import { declareLazily, lastErrno } from './ffi.ts';
 import { close, ioctl, ioctlScalar, open } from './sys.ts';
 import { O_RDWR } from './uapi/linux.ts';
 import {
-  AF_INET, AF_UNIX, F_GETFL, F_SETFL, IFF_NO_PI, IFF_TAP, IFF_UP, IFF_VNET_HDR, IFNAMSIZ, O_NONBLOCK, SIOCGIFFLAGS, SIOCSIFFLAGS, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
-  TUNGETIFF, TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, ifreq, sockaddr_un,
+  AF_INET, AF_UNIX, F_GETFL, F_SETFL, IFF_NO_PI, IFF_TAP, IFF_UP, IFF_VNET_HDR, IFNAMSIZ, O_NONBLOCK, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, SIOCSIFFLAGS, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
+  TUNGETIFF, TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, ifreq, sockaddr_in, sockaddr_un,
 } from './uapi/net.ts';
 
 const c = declareLazily<{
@@ -146,6 +146,24 @@ export function interfaceFlags(name: string): number | undefined {
       throw error;
     }
     return request.readUInt16LE(ifreq.ifr_flags);
+  });
+}
+
+/** The IPv4 address of the interface `name` and its mask; undefined when it has none. */
+export function interfaceAddress(name: string): { readonly address: Uint8Array; readonly mask: Uint8Array } | undefined {
+  return withSocket((socket) => {
+    const ask = (call: number, what: string): Uint8Array => {
+      const request = interfaceRequest(name);
+      ioctl(socket, call, request, what);
+      const at = ifreq.ifr_addr + sockaddr_in.sin_addr;
+      return Uint8Array.from(request.subarray(at, at + 4));
+    };
+    try {
+      return { address: ask(SIOCGIFADDR, 'SIOCGIFADDR'), mask: ask(SIOCGIFNETMASK, 'SIOCGIFNETMASK') };
+    } catch (error) {
+      if (error instanceof HostCallError) return undefined;
+      throw error;
+    }
   });
 }
 

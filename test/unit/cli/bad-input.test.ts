@@ -94,6 +94,17 @@ const CARDS: readonly Case[] = [
   [['boot', '--net', 'unix=@text'], 'NET_OPEN', /ECONNREFUSED/],
   [['boot', '--net', `unix=/${'x'.repeat(107)}`], 'NET_NAME', /107 bytes/],
   [['boot', '--icount', '--net', 'tap=t0'], 'ICOUNT_NET', /--icount/],
+  [['boot', '--net', 'tap=t0,ip=10.0.0.1/24'], 'USAGE', /not an option of a card/],
+  [['run', '--network', 'bridge', '@root', 'x'], 'USAGE', /--network bridge is not supported yet/],
+  [['run', '--network', 'tap=t0,ip=10.0.0.1', '@root', 'x'], 'USAGE', /with its network/],
+  [['run', '--network', 'tap=t0,ip=10.0.0.1/33', '@root', 'x'], 'USAGE', /with its network/],
+  [['run', '--network', 'tap=t0,gw=10.0.0.1', '@root', 'x'], 'USAGE', /in no network of the card/],
+  [['run', '--network', 'unix=/x', '--ip', '10.0.0.2', '@root', 'x'], 'USAGE', /ip=10\.0\.0\.2\/24/],
+  [['run', '--ip', '10.0.0.2', '@root', 'x'], 'USAGE', /needs a network/],
+  [['run', '--ip', 'fd00::1%eth0', '@root', 'x'], 'USAGE', /not an IP address/],
+  [['run', '--dns', 'one', '@root', 'x'], 'USAGE', /not an IP address/],
+  [['run', '--dns-search', 'a b', '@root', 'x'], 'USAGE', /one word/],
+  [['run', '--add-host', 'db', '@root', 'x'], 'USAGE', /NAME:ADDRESS/],
 ];
 
 const OPTIONS: readonly Case[] = [
@@ -149,6 +160,7 @@ const OPTIONS: readonly Case[] = [
   [['run', '--gpus', 'all', '@root', 'x'], 'USAGE', /--gpus of Docker is not supported yet/],
   [['run', '-v', '/a:/b', '@root', 'x'], 'USAGE', /-v \(--volume\) of Docker is not supported yet/],
   [['run', '--network', 'host', '@root', 'x'], 'USAGE', /--network host is not supported yet/],
+  [['run', '--link', 'db', '@root', 'x'], 'USAGE', /--link of Docker is not supported yet/],
   [['boot', '--symbols', '@fifo'], 'SYMBOLS_OPEN', /regular file/],
   [['boot', '--symbols', '/dev/zero'], 'SYMBOLS_OPEN', /regular file/],
   [['run', '-it', '@root', 'x'], 'USAGE', /not a terminal/],

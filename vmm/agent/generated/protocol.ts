@@ -42,6 +42,7 @@ export const MSG_PING = 0x0022;
 export const MSG_SYNC = 0x0023;
 export const MSG_SLOT = 0x0030;
 export const MSG_VOLUME = 0x0031;
+export const MSG_NETWORK = 0x0040;
 // Events of the guest.
 export const MSG_EXIT = 0x0080;
 export const MSG_FATAL = 0x0081;
@@ -132,6 +133,12 @@ export const TAG_ACTION = 0x00a1;
 export const TAG_STAT = 0x00b0;
 export const TAG_EXPORT = 0x00c0;
 
+export const TAG_INTERFACE = 0x00d0;
+export const TAG_CARD = 0x00d1;
+export const TAG_ADDRESS = 0x00d2;
+export const TAG_ROUTE = 0x00d3;
+export const TAG_MTU = 0x00d4;
+
 export const STDIO_STDIN = 1;
 export const STDIO_STDOUT = 2;
 export const STDIO_STDERR = 4;
@@ -152,6 +159,7 @@ export const NAMESPACE_VM = 1;
 export const NAMESPACE_JOIN = 2;
 
 export const FILE_IF_ABSENT = 1;
+export const FILE_KEPT = 2;
 
 export const DEVICE_MKNOD = 1;
 export const DEVICE_READ = 2;

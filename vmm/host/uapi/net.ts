@@ -11,6 +11,8 @@ export const IFF_UP = 1;
 export const IFNAMSIZ = 16;
 export const SIOCGIFFLAGS = 35091;
 export const SIOCSIFFLAGS = 35092;
+export const SIOCGIFADDR = 35093;
+export const SIOCGIFNETMASK = 35099;
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK_STREAM = 1;
@@ -28,6 +30,13 @@ export const ifreq = {
   sizeof: 40,
   ifr_name: 0,
   ifr_flags: 16,
+  ifr_addr: 16,
+} as const;
+
+/** Byte offsets in `struct sockaddr_in`, and its size. */
+export const sockaddr_in = {
+  sizeof: 16,
+  sin_addr: 4,
 } as const;
 
 /** Byte offsets in `struct sockaddr_un`, and its size. */

@@ -1,0 +1,105 @@
+/** The network of `vmm run` as its options describe it. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, type NetAddress, type Resolver } from '../api/containers.ts';
+import { VmmError } from '../api/errors.ts';
+import { hostAddresses } from '../api/machine.ts';
+import { type CardText, parseAddress } from './net-options.ts';
+
+/** Docker's options that matter here. */
+export interface NetworkOptions {
+  readonly network: readonly (CardText | undefined)[];
+  readonly ip: string | undefined;
+  readonly ip6: string | undefined;
+  readonly macAddress: Uint8Array | undefined;
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOption: readonly string[];
+  readonly addHost: readonly (readonly [name: string, address: string])[];
+}
+
+/** What is asked of the host. */
+interface HostNetwork {
+  addresses(name: string): readonly NetAddress[];
+  resolvConf(): string;
+}
+
+const HOST_NETWORK: HostNetwork = {
+  addresses: hostAddresses,
+  resolvConf: () => {
+    try {
+      return readFileSync('/etc/resolv.conf', 'utf8');
+    } catch {
+      return '';
+    }
+  },
+};
+
+/** Throws USAGE. */
+export function containerNetwork(options: NetworkOptions, host: HostNetwork = HOST_NETWORK): ContainerNetwork {
+  const cards = options.network.filter((card) => card !== undefined);
+  const first = cards[0];
+  const given = [options.ip, options.ip6].filter((address) => address !== undefined);
+  if (first === undefined) refuseWithout(options);
+  return {
+    cards: cards.map((card, index) => containerCard(card, index === 0 ? given : [], index === 0 ? options.macAddress : undefined, host)),
+    hosts: options.addHost,
+    resolver: resolverOf(options, first === undefined ? undefined : host),
+  };
+}
+
+function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
+  const option = ip !== undefined ? '--ip' : ip6 !== undefined ? '--ip6' : macAddress !== undefined ? '--mac-address' : undefined;
+  if (option !== undefined) throw new VmmError('USAGE', `${option} needs a network`, { hint: 'add --network tap=NAME, for example' });
+}
+
+function containerCard(text: CardText, given: readonly string[], mac: Uint8Array | undefined, host: HostNetwork): ContainerCard {
+  const near = text.cable.kind === 'tap' ? host.addresses(text.cable.name) : [];
+  const addresses = [...given.map((address) => withNetwork(address, near)), ...text.addresses];
+  // The host's own end of a tap is the way out, unless it is told.
+  const gateways = text.gateways.length > 0 ? text.gateways : addresses.flatMap((own) => {
+    const gateway = near.find(({ address }) => isIP(address) === isIP(own.address) && inNetwork(address, own));
+    return gateway === undefined ? [] : [gateway.address];
+  });
+  return {
+    card: { cable: text.cable, mac: text.mac ?? mac ?? randomMac(), mtu: text.mtu },
+    interface: { addresses, routes: defaultRoutes(addresses, [...new Set(gateways)], '--network') },
+  };
+}
+
+/** Docker's --ip has no network: it is that of the tap's address on the host. */
+function withNetwork(address: string, near: readonly NetAddress[]): NetAddress {
+  const network = near.find((one) => isIP(one.address) === isIP(address) && inNetwork(address, one));
+  const option = isIP(address) === 4 ? '--ip' : '--ip6';
+  if (network === undefined) throw new VmmError('USAGE', `${option}: ${address} is in no network of the card’s other end`, { hint: `give it with its network: --network tap=NAME,ip=${address}/24` });
+  return { address, prefix: network.prefix };
+}
+
+function randomMac(): Uint8Array {
+  const mac = new Uint8Array(randomBytes(6));
+  mac[0] = ((mac[0] as number) & 0xfc) | 2;
+  return mac;
+}
+
+/** What is said, else the host's where there is a network. */
+function resolverOf({ dns, dnsSearch, dnsOption }: NetworkOptions, host: HostNetwork | undefined): Resolver | undefined {
+  if (host === undefined && dns.length + dnsSearch.length + dnsOption.length === 0) return undefined;
+  const theirs = host === undefined ? { servers: [], search: [], options: [] } : hostResolver(host.resolvConf());
+  const search = dnsSearch.length > 0 ? dnsSearch.filter((name) => name !== '.') : theirs.search;
+  return { servers: dns.length > 0 ? dns : theirs.servers, search, options: dnsOption.length > 0 ? dnsOption : theirs.options };
+}
+
+/** Docker's `--add-host NAME:ADDRESS` (or NAME=ADDRESS). */
+export function parseAddHost(text: string, option: string): readonly [name: string, address: string] {
+  const match = /^([^:=\s]+)[:=]\[?([^\]\s]+?)\]?$/.exec(text);
+  if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not NAME:ADDRESS`, { hint: 'for example db:10.0.0.7' });
+  const [, name = '', address = ''] = match;
+  return [name, parseAddress(address, option)];
+}
+
+/** A word of resolv.conf. */
+export function parseWord(text: string, option: string): string {
+  if (!/^[\w.:-]{1,255}$/.test(text)) throw new VmmError('USAGE', `${option}: ${text} is not one word of resolv.conf`, { hint: 'for example example.org, or ndots:2' });
+  return text;
+}
