@@ -24,6 +24,8 @@ needDebian({
   'docker-registry': '/usr/bin/docker-registry',
   'apache2-utils': '/usr/bin/htpasswd',
   openssl: '/usr/bin/openssl',
+  iproute2: '/usr/sbin/ip',
+  passt: '/usr/bin/passt',
   strace: '/usr/bin/strace',
   kmod: '/sbin/insmod',
   'libzydis-dev': '/usr/include/Zydis/Zydis.h',

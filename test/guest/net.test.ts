@@ -124,22 +124,30 @@ echo carrier $(cat /sys/class/net/eth0/carrier)`);
   });
 });
 
-describe.skipIf(process.getuid?.() !== 0)('vmm run on a tap', () => {
-  /** Runs the CLI in a network namespace of its own, with a server on the tap. */
-  const run = (args: readonly string[]): { status: number | null; stdout: string; stderr: string } => {
-    const script = `ip link set lo up; ip tuntap add vmm0 mode tap; ip addr add 10.9.0.1/24 dev vmm0; ip link set vmm0 up
-mkdir ${dir}/www${count}; echo from the host > ${dir}/www${count}/index.html; busybox httpd -p 10.9.0.1:8000 -h ${dir}/www${count} </dev/null >/dev/null 2>&1
-${process.execPath} -- ${BIN} "$@"; status=$?; kill $(busybox pidof busybox) 2>/dev/null; exit $status`;
-    count++;
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
-    // Its own processes too, so that the server ends with it.
-    return spawnSync('unshare', ['-n', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', script, 'sh', ...args], { env: { ...env, VMM_STORE: join(dir, 'store') }, encoding: 'utf8', timeout: HANG_MS });
-  };
+/** Runs shell commands in namespaces of their own, for the network and for processes, so that a server ends with it; $VMM is the CLI. */
+function shell(script: string): { status: number | null; stdout: string; stderr: string } {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
+  return spawnSync('unshare', ['-n', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', `ip link set lo up\n${script}`], {
+    env: { ...env, VMM_STORE: join(dir, 'store'), VMM: `${process.execPath} -- ${BIN} run -q --accel wasm -m 128m`, DIR: mkdtempSync(join(dir, 'shell-')) }, encoding: 'utf8', timeout: HANG_MS,
+  });
+}
 
+const asRoot = describe.skipIf(process.getuid?.() !== 0);
+const busybox = (): string => busyboxImage(mkdtempSync(join(dir, 'image-')));
+/** A tap with an address, and a web server there. */
+const TAP = `ip tuntap add vmm0 mode tap; ip addr add 10.9.0.1/24 dev vmm0; ip link set vmm0 up
+echo from the host > $DIR/index.html; busybox httpd -p 10.9.0.1:8000 -h $DIR </dev/null >/dev/null 2>&1
+`;
+/** What satisfies passt: an interface with an address and default routes. */
+const OUTSIDE = `ip tuntap add out0 mode tap; ip addr add 192.0.2.1/24 dev out0; ip -6 addr add 2001:db8::1/64 dev out0 nodad; ip link set out0 up
+ip route add default via 192.0.2.254; ip -6 route add default via 2001:db8::99
+echo from the host > $DIR/index.html; busybox httpd -p 192.0.2.1:8000 -h $DIR </dev/null >/dev/null 2>&1
+`;
+
+asRoot('vmm run on a tap', () => {
   it('addresses, route and files are there when the command runs', () => {
-    const image = busyboxImage(mkdtempSync(join(dir, 'image-')));
     const script = 'cat /etc/hosts /etc/resolv.conf /etc/hostname; busybox wget -q -O - http://10.9.0.1:8000/; busybox ip -4 addr show eth0; busybox ip route; busybox ip link show lo';
-    const result = run(['run', '-q', '--accel', 'wasm', '-m', '128m', '--network', 'tap=vmm0,ip=fd09::2/64', '--ip', '10.9.0.2', '--mac-address', '02:00:00:00:00:09', '--dns', '10.9.0.53', '--dns-search', 'example.org', '--dns-option', 'ndots:2', '--add-host', 'db:10.9.0.7', '-h', 'web', image, 'sh', '-c', script]);
+    const result = shell(`${TAP}$VMM --network tap=vmm0,ip=fd09::2/64 --ip 10.9.0.2 --mac-address 02:00:00:00:00:09 --dns 10.9.0.53 --dns-search example.org --dns-option ndots:2 --add-host db:10.9.0.7 -h web ${busybox()} sh -c '${script}'`);
     expect(result.status, result.stderr).toBe(0);
     expect(result.stdout).toMatch(/^10\.9\.0\.7\tdb\n10\.9\.0\.2\tweb\nfd09::2\tweb\nnameserver 10\.9\.0\.53\nsearch example\.org\noptions ndots:2\nweb\nfrom the host\n/m);
     expect(result.stdout).toMatch(/inet 10\.9\.0\.2\/24 brd 10\.9\.0\.255/);
@@ -148,10 +156,44 @@ ${process.execPath} -- ${BIN} "$@"; status=$?; kill $(busybox pidof busybox) 2>/
   });
 
   it('a network that the guest refuses ends the run with 125 and one line', () => {
-    const image = busyboxImage(mkdtempSync(join(dir, 'image-')));
-    const result = run(['run', '-q', '--accel', 'wasm', '-m', '128m', '--network', 'tap=vmm0,ip=0.0.0.0/0', image, 'sleep', '100']);
+    const result = shell(`${TAP}$VMM --network tap=vmm0,ip=0.0.0.0/0 ${busybox()} sleep 100`);
     expect(result.status).toBe(125);
     expect(result.stderr).toMatch(/^vmm: .*eth0 cannot have a route.*\n$/);
+  });
+});
+
+asRoot('vmm run by passt', () => {
+  it('reaches the host’s network, and published ports lead to the container; passt ends with it', () => {
+    const inside = 'busybox wget -q -O - http://192.0.2.1:8000/; mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serving; read line; busybox ip route';
+    const result = shell(`${OUTSIDE}mkfifo $DIR/in $DIR/out
+$VMM -i --network passt -p 8080:80 -p 127.0.0.1:8090-8091:80-81 -p 5353:53/udp ${busybox()} sh -c '${inside}' <$DIR/in >$DIR/out & exec 3>$DIR/in 4<$DIR/out
+read first <&4; read second <&4; echo "$first, $second"
+busybox wget -q -O - http://127.0.0.1:8080/; busybox wget -q -O - http://192.0.2.1:8080/; busybox wget -q -O - http://127.0.0.1:8090/
+busybox wget -q -O - http://192.0.2.1:8090/ 2>/dev/null || echo not there
+grep -c passt /proc/*/comm | grep -c :1
+echo >&3; cat <&4; wait; while grep -q passt /proc/*/comm 2>/dev/null; do busybox usleep 1000; done; echo gone`);
+    expect(result.stderr).toBe('');
+    expect(result.stdout).toMatch(/^from the host, serving\nfrom the container\nfrom the container\nfrom the container\nnot there\n[12]\ndefault via 10\.0\.2\.2 dev eth0[\s\S]*\ngone\n$/);
+  });
+
+  it.each([
+    ['a port that is taken', '-p 8000:80', /port 8000\/tcp cannot be published: EADDRINUSE .* \[NET_PORT\]/],
+    ['a port given twice', '-p 8001:80 -p 127.0.0.1:8001:81', /published twice/],
+    ['addresses, which passt gives', '--ip 10.0.0.2', /gives the container its addresses itself/],
+  ])('%s is one line', (_name, options, says) => {
+    const result = shell(`${OUTSIDE.replace('192.0.2.1:8000', '0.0.0.0:8000')}$VMM --network passt ${options} ${busybox()} true`);
+    expect(result.stderr).toMatch(says);
+    expect(result.stderr.trimEnd().split('\n').length).toBe(1);
+    expect(result.status).toBe(125);
+  });
+
+  it('without passt, and without a way out of the host', () => {
+    const image = busybox();
+    const missing = shell(`${OUTSIDE}PATH=/nonexistent $VMM --network passt ${image} true`);
+    expect([missing.status, missing.stderr]).toEqual([125, expect.stringMatching(/^vmm: passt cannot be started: ENOENT .*\[NET_PASST\]\n$/)]);
+    const alone = shell(`\${VMM% -q*} --accel wasm -m 128m --network passt ${image} busybox ip link`);
+    expect([alone.status, alone.stderr]).toEqual([0, expect.stringMatching(/no external interface: the container has its loopback only\n/)]);
+    expect(alone.stdout).not.toMatch(/eth0/);
   });
 });
 

@@ -2,7 +2,7 @@
 
 /** What to do instead, and the long names it is for. */
 const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
-  ['see --network', 'domainname link link-local-ip net-alias network-alias publish publish-all'],
+  ['see --network', 'domainname link link-local-ip net-alias network-alias publish-all'],
   ['a run keeps nothing whose volumes could be taken: name a volume with -v', 'volumes-from'],
   ['there is no daemon: detach with ctrl-p ctrl-q, or use & of your shell', 'detach attach cidfile'],
   ['there are no health checks', 'health-cmd health-interval health-retries health-start-period health-start-interval health-timeout'],
@@ -12,7 +12,7 @@ const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
   ['see `vmm run --help`', 'group-add label-file'],
 ];
 
-const SHORT: Readonly<Record<string, string>> = { a: 'attach', c: 'cpu-shares', d: 'detach', p: 'publish', P: 'publish-all' };
+const SHORT: Readonly<Record<string, string>> = { a: 'attach', c: 'cpu-shares', d: 'detach', P: 'publish-all' };
 
 /** Why an option that Docker has is not taken: `name` without dashes, one letter for a short one. Undefined for other words. */
 export function dockerOption(name: string): { message: string; hint: string } | undefined {

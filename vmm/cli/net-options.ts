@@ -1,13 +1,14 @@
 import { isIP } from 'node:net';
 import { type NetAddress, parseNetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import type { CableSpec, CardSpec } from '../api/machine.ts';
+import { type CableSpec, type CardSpec, passtCard, type PublishedPort } from '../api/machine.ts';
 
-const HINT = 'write tap=NAME, fd=N, unix=PATH or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
+const HINT = 'write tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
 
 /** A card as one option describes it; of a container's card its addresses, too. */
 export interface CardText {
-  readonly cable: CableSpec;
+  /** `passt`: what it takes the guest for is not said yet. */
+  readonly cable: CableSpec | 'passt';
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly addresses: readonly NetAddress[];
@@ -16,18 +17,20 @@ export interface CardText {
 
 /** `tap=NAME|fd=N|unix=PATH|none[,mac=MAC][,mtu=N]`; a comma in a path is written twice. Undefined: no card. */
 export function parseCard(text: string, option: string): CardSpec | undefined {
-  return parseText(text, option, false);
+  const card = parseText(text, option, false);
+  if (card === undefined) return undefined;
+  return { ...card, ...(card.cable === 'passt' ? passtCard([], card.mtu) : { cable: card.cable }) };
 }
 
 /** As parseCard, with `ip=ADDRESS/PREFIX` and `gw=ADDRESS`, each for both families. */
 export function parseNetwork(text: string, option: string): CardText | undefined {
-  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && text !== 'none') throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
+  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && text !== 'none' && text !== 'passt') throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
   return parseText(text, option, true);
 }
 
 function parseText(text: string, option: string, container: boolean): CardText | undefined {
   const [first = '', ...rest] = text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
-  const card = { cable: undefined as CableSpec | undefined, mac: undefined as Uint8Array | undefined, mtu: undefined as number | undefined, addresses: [] as NetAddress[], gateways: [] as string[] };
+  const card = { mac: undefined as Uint8Array | undefined, mtu: undefined as number | undefined, addresses: [] as NetAddress[], gateways: [] as string[] };
   for (const part of rest) {
     const value = part.slice(part.indexOf('=') + 1);
     if (part.startsWith('mac=')) card.mac = parseMac(value, option);
@@ -48,7 +51,8 @@ export function parseAddress(text: string, option: string): string {
   return text;
 }
 
-function parseCable(text: string, option: string): CableSpec {
+function parseCable(text: string, option: string): CableSpec | 'passt' {
+  if (text === 'passt') return text;
   const at = text.indexOf('=');
   const [kind, what] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
   if (what !== '') {
@@ -72,4 +76,26 @@ function parseMtu(text: string, option: string): number {
   const mtu = Number(text);
   if (!/^\d{1,5}$/.test(text) || mtu < 68 || mtu > 65535) throw new VmmError('USAGE', `${option}: an mtu of ${text} is not a number from 68 to 65535`, { hint: '1500 is Ethernet’s' });
   return mtu;
+}
+
+/** Docker's `-p [ADDRESS:][HOST[-END]:]PORT[-END][/tcp|udp]`. Without a host's port the guest's number is taken. */
+export function parsePublish(text: string, option: string): readonly PublishedPort[] {
+  const match = /^(?:(?:\[([^\]]+)\]|(\d+\.[\d.]+)):)?(?:(\d{1,5}(?:-\d{1,5})?)?:)?(\d{1,5}(?:-\d{1,5})?)(?:\/(\w+))?$/.exec(text);
+  if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a port`, { hint: PUBLISH_HINT });
+  const [, v6, v4, hostText, guestText = '', protocol = 'tcp'] = match;
+  if (protocol !== 'tcp' && protocol !== 'udp') throw new VmmError('USAGE', `${option}: ${text}: ${protocol} is not tcp or udp`, { hint: PUBLISH_HINT });
+  const address = v6 ?? v4;
+  if (address !== undefined) parseAddress(address, option);
+  const guest = parseRange(guestText, option);
+  const host = hostText === undefined ? guest : parseRange(hostText, option);
+  if (host.length !== guest.length) throw new VmmError('USAGE', `${option}: ${text} has ${host.length} ports of the host for ${guest.length} of the guest`, { hint: PUBLISH_HINT });
+  return guest.map((port, i) => ({ protocol, address, host: host[i] as number, guest: port }));
+}
+
+const PUBLISH_HINT = 'for example 8080:80, 127.0.0.1:8080:80, 8000-8010:8000-8010 or 5353:53/udp';
+
+function parseRange(text: string, option: string): number[] {
+  const [first = 0, last = first] = text.split('-').map(Number);
+  if (first < 1 || last > 65535 || last < first) throw new VmmError('USAGE', `${option}: ${text} are no ports from 1 to 65535`, { hint: PUBLISH_HINT });
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }

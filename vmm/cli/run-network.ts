@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { hostAddresses } from '../api/machine.ts';
+import { type CableSpec, hostAddresses, passtCard, type PublishedPort } from '../api/machine.ts';
 import { type CardText, parseAddress } from './net-options.ts';
 
 /** Docker's options that matter here. */
@@ -16,6 +16,7 @@ export interface NetworkOptions {
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOption: readonly string[];
+  readonly publish: readonly (readonly PublishedPort[])[];
   readonly addHost: readonly (readonly [name: string, address: string])[];
 }
 
@@ -37,16 +38,32 @@ const HOST_NETWORK: HostNetwork = {
 };
 
 /** Throws USAGE. */
-export function containerNetwork(options: NetworkOptions, host: HostNetwork = HOST_NETWORK): ContainerNetwork {
+export function containerNetwork(options: NetworkOptions, note: (text: string) => void = () => {}, host: HostNetwork = HOST_NETWORK): ContainerNetwork {
   const cards = options.network.filter((card) => card !== undefined);
+  refusePublished(options, cards);
   const first = cards[0];
   const given = [options.ip, options.ip6].filter((address) => address !== undefined);
   if (first === undefined) refuseWithout(options);
   return {
-    cards: cards.map((card, index) => containerCard(card, index === 0 ? given : [], index === 0 ? options.macAddress : undefined, host)),
+    cards: cards.flatMap((card, index) => {
+      const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();
+      return card.cable === 'passt' ? passt(card, mac, options, note) : [containerCard({ ...card, cable: card.cable }, index === 0 ? given : [], mac, host)];
+    }),
     hosts: options.addHost,
     resolver: resolverOf(options, first === undefined ? undefined : host),
   };
+}
+
+/** Ports are passt's to publish, and each of the host's once. */
+function refusePublished({ publish }: NetworkOptions, cards: readonly CardText[]): void {
+  if (publish.length === 0) return;
+  if (!cards.some(({ cable }) => cable === 'passt')) throw new VmmError('USAGE', '-p needs --network passt: of other networks ports are the caller’s', { hint: 'add --network passt' });
+  const seen = new Set<string>();
+  for (const { protocol, host } of publish.flat()) {
+    const port = `${host}/${protocol}`;
+    if (seen.has(port)) throw new VmmError('NET_PORT', `port ${port} is published twice: passt takes a port of the host once, whatever the address`, { hint: 'give each its own port' });
+    seen.add(port);
+  }
 }
 
 function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
@@ -54,7 +71,20 @@ function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
   if (option !== undefined) throw new VmmError('USAGE', `${option} needs a network`, { hint: 'add --network tap=NAME, for example' });
 }
 
-function containerCard(text: CardText, given: readonly string[], mac: Uint8Array | undefined, host: HostNetwork): ContainerCard {
+/** A card of passt's; none on a host without a way out, which is said. */
+function passt(text: CardText, mac: Uint8Array, { publish, ip, ip6 }: NetworkOptions, note: (text: string) => void): ContainerCard[] {
+  if (ip !== undefined || ip6 !== undefined || text.addresses.length + text.gateways.length > 0) throw new VmmError('USAGE', '--network passt gives the container its addresses itself', { hint: 'leave --ip, --ip6, ip= and gw= away' });
+  const { cable, mtu } = passtCard(publish.flat(), text.mtu);
+  if (cable.addresses.length === 0) {
+    if (publish.length > 0) throw new VmmError('NET_PASST', 'no port can be published: the host has no external interface, without which passt does not work', { hint: 'give the host a default route, or use --network tap=NAME' });
+    note('the host has no external interface: the container has its loopback only');
+    return [];
+  }
+  const routes = defaultRoutes(cable.addresses, cable.gateways, '--network');
+  return [{ card: { cable, mac, mtu }, interface: { addresses: cable.addresses, routes } }];
+}
+
+function containerCard(text: CardText & { readonly cable: CableSpec }, given: readonly string[], mac: Uint8Array, host: HostNetwork): ContainerCard {
   const near = text.cable.kind === 'tap' ? host.addresses(text.cable.name) : [];
   const addresses = [...given.map((address) => withNetwork(address, near)), ...text.addresses];
   // The host's own end of a tap is the way out, unless it is told.
@@ -63,7 +93,7 @@ function containerCard(text: CardText, given: readonly string[], mac: Uint8Array
     return gateway === undefined ? [] : [gateway.address];
   });
   return {
-    card: { cable: text.cable, mac: text.mac ?? mac ?? randomMac(), mtu: text.mtu },
+    card: { cable: text.cable, mac, mtu: text.mtu },
     interface: { addresses, routes: defaultRoutes(addresses, [...new Set(gateways)], '--network') },
   };
 }

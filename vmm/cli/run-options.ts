@@ -8,7 +8,7 @@ import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
-import { parseAddress, parseMac, parseNetwork } from './net-options.ts';
+import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
@@ -50,7 +50,8 @@ const OPTIONS = {
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
   }),
   ...group('Network', {
-    network: list('tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
+    network: list('passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
+    publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network passt)', parsePublish, { short: 'p' }),
     ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
     ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),
     macAddress: value('MAC', 'Ethernet address of the first card', parseMac),
@@ -110,7 +111,7 @@ export const RUN: Command<typeof OPTIONS> = {
 };
 
 /** The container that is asked for, of an image. `id` gives names that the user does not. Reads --env-file. */
-export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId): ContainerOptions {
+export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId, note?: (text: string) => void): ContainerOptions {
   const name = options.name ?? id();
   const hostname = options.hostname ?? id();
   return {
@@ -136,7 +137,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
-    network: containerNetwork(options),
+    network: containerNetwork(options, note),
   };
 }
 

@@ -4,7 +4,7 @@ import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitSta
 import type { RunIdentity } from '../api/counted.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
-import { guestFile, nameAddresses, needsHardware, ownSymbols, type Timeline } from '../api/machine.ts';
+import { guestFile, nameAddresses, needsHardware, ownSymbols, probePorts, type Timeline } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { confineConfig } from './confine.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
@@ -42,6 +42,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
   refuseInput(options, counted);
+  await probePorts(options.publish.flat());
   await needsHardware(options.accel ?? 'auto');
   timeline.point('options read');
 
@@ -57,7 +58,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   for (const line of image.config.isolation?.ignored ?? []) session.note(line);
   const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, note);
   const sized = sizedFor(image.config, options);
-  const container = containerOptions(options, image.config, command, counted?.id);
+  const container = containerOptions(options, image.config, command, counted?.id, note);
   const run = await makeRun({ options: sized, session, counted, image, gdb, timeline }, { ...container, mounts, tmpfs: [...options.tmpfs, ...tmpfs] });
   connect(session, run, counted, options);
   const result = await runToEnd(session, run, counted);

@@ -11,6 +11,7 @@ import {
 
 const c = declareLazily<{
   socket(family: number, type: number, protocol: number): number;
+  socketpair(family: number, type: number, protocol: number, pair: Int32Array): number;
   connect(fd: number, address: Uint8Array, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Int32Array): number;
   fcntl(fd: number, command: number, argument: number): number;
@@ -20,6 +21,7 @@ const c = declareLazily<{
   write(fd: number, buffer: number, length: number): number;
 }>({
   socket: 'int socket(int, int, int)',
+  socketpair: 'int socketpair(int, int, int, void *)',
   connect: 'int connect(int, const void *, unsigned int)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   fcntl: 'int fcntl(int, int, int)',
@@ -79,6 +81,13 @@ export function connectUnix(path: string): number {
   const error = new HostCallError('connect', [path], lastErrno());
   close(fd);
   throw error;
+}
+
+/** Two connected stream sockets. */
+export function socketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  check(c.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 'socketpair', []);
+  return [pair[0] as number, pair[1] as number];
 }
 
 /** SOCK_* of a socket; undefined for another descriptor. */

@@ -10,7 +10,8 @@ import { sockaddr_un } from '../../host/uapi/net.ts';
 import { IFF_TAP, IFF_VNET_HDR, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../host/uapi/net.ts';
 import { NodeStreamBackend } from './node-stream.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
-import { type CableSpec, cableName } from './spec.ts';
+import { startPasst } from './passt.ts';
+import { type CableSpec, cableName, type PasstSpec } from './spec.ts';
 import { CABLE_HEADERS, CABLE_PACKETS, CABLE_STREAM, type Cable } from './table.ts';
 
 /** A cable whose other end is there. */
@@ -35,6 +36,7 @@ export function openCable(spec: CableSpec): OpenCable {
   if (spec.kind === 'own') return { offloads: 0, connect: spec.connect, close: () => {} };
   if (spec.kind === 'tap') return openTapCable(spec.name);
   if (spec.kind === 'fd') return openDescriptor(spec.fd);
+  if (spec.kind === 'passt') return openPasst(spec);
   return openUnix(spec.path);
 }
 
@@ -108,6 +110,12 @@ function tapDescriptor(fd: number, flags: number): OpenCable {
   return descriptorCable(CABLE_HEADERS, fd, offloadsOf(fd));
 }
 
+function openPasst(spec: PasstSpec): OpenCable {
+  needsFfi(spec);
+  const { fd, ready } = startPasst(spec);
+  return { ...descriptorCable(CABLE_STREAM, fd), ready };
+}
+
 function openUnix(path: string): OpenCable {
   const spec: CableSpec = { kind: 'unix', path };
   if (Buffer.byteLength(path) >= sockaddr_un.sizeof - sockaddr_un.sun_path) throw new VmmError('NET_NAME', `unix=${path}: longer than a socket’s path may be`, { hint: 'at most 107 bytes' });
@@ -155,6 +163,6 @@ function needsFfi(spec: CableSpec): void {
   try {
     ffi();
   } catch (cause) {
-    throw new VmmError('FFI_MISSING', `${cableName(spec)}: a tap needs the FFI library koffi, which cannot be loaded`, { cause, hint: 'unix=PATH does without it' });
+    throw new VmmError('FFI_MISSING', `${cableName(spec)}: it needs the FFI library koffi, which cannot be loaded`, { cause, hint: 'unix=PATH does without it' });
   }
 }

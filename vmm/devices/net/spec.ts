@@ -8,8 +8,29 @@ export type CableSpec =
   | { readonly kind: 'fd'; readonly fd: number }
   /** A socket with QEMU's framing. */
   | { readonly kind: 'unix'; readonly path: string }
+  /** passt, in a process of its own. */
+  | PasstSpec
   /** A back end of the caller's own, in this process, on the main thread. */
   | { readonly kind: 'own'; readonly name: string; readonly connect: (events: NetEvents) => NetBackend };
+
+/** passt, and what it takes the guest for. */
+export interface PasstSpec {
+  readonly kind: 'passt';
+  /** The guest's: one of each family that the host has a way out for. */
+  readonly addresses: readonly { readonly address: string; readonly prefix: number }[];
+  readonly gateways: readonly string[];
+  readonly mtu: number;
+  readonly ports: readonly PublishedPort[];
+}
+
+/** A port of the host's that leads to one of the guest's. */
+export interface PublishedPort {
+  readonly protocol: 'tcp' | 'udp';
+  /** All when not given. */
+  readonly address?: string | undefined;
+  readonly host: number;
+  readonly guest: number;
+}
 
 export interface CardSpec {
   readonly cable: CableSpec;
@@ -25,6 +46,7 @@ export function cableName(cable: CableSpec): string {
     case 'tap': return `tap=${cable.name}`;
     case 'fd': return `fd=${cable.fd}`;
     case 'unix': return `unix=${cable.path}`;
+    case 'passt': return 'passt';
     case 'own': return cable.name;
   }
 }
