@@ -44,7 +44,7 @@ export class JsonObject {
 
   optionalBoolean(key: string): boolean | undefined {
     const value = this.#get(key);
-    if (value !== undefined && typeof value !== 'boolean') throw bad(this.#where, `${key} is not true or false`);
+    if (value !== undefined && typeof value !== 'boolean') throw bad(this.#where, `${key} is neither true nor false`);
     return value;
   }
 
