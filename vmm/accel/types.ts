@@ -30,7 +30,7 @@ export interface AcceleratorContext {
   readonly ramSize: number;
   readonly cpus: number;
   readonly cpuModel: CpuModel | undefined;
-  /** The software CPU's translator. */
+  /** The software CPU's translator; on unless this says something else. */
   readonly jit?: JitConfig | undefined;
   readonly devices: readonly DevicePlace[];
   /** Where events are traced to, if they are. */

@@ -44,8 +44,8 @@ class WasmAccelerator implements Accelerator {
     this.serial = new Bell(context, this.#words, (bell) => this.#signal(bell));
     for (const { slot, ringer } of context.devices) if (ringer !== undefined) this.#words.setOwner(slot, OWNER_RINGER);
     const ringers = ringersOf(context.devices);
-    const { jit } = context;
-    if (jit !== undefined && jit.mode !== 'off') this.#jit = new JitThread(context.memory, context.cpus);
+    const jit = context.jit ?? { mode: 'on' };
+    if (jit.mode !== 'off') this.#jit = new JitThread(context.memory, context.cpus);
     for (let index = 0; index < context.cpus; index++) {
       const data: WasmVcpuJob = {
         module: context.module,
@@ -55,7 +55,7 @@ class WasmAccelerator implements Accelerator {
         ramSize: context.ramSize,
         trace: context.trace,
         ringers,
-        jit: this.#jit === undefined || jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
+        jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
       };
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);

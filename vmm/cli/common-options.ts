@@ -9,7 +9,7 @@ export const TIMEOUT = value('TIME', 'end the run after this time (status 124)',
 export const ACCEL_OPTIONS = {
   accel: value('auto|kvm|wasm', 'what runs the guest’s code (default auto)', oneOf('auto', 'kvm', 'wasm')),
   cpu: value('host|baseline|x86-64-v2', 'CPU model', oneOf('host', 'baseline', 'x86-64-v2')),
-  jit: value('on|off|check', 'software CPU: translate hot code (default off); check: hold it against the interpreter', oneOf('on', 'off', 'check')),
+  jit: value('on|off|check', 'software CPU: translate hot code (default on); check: hold it against the interpreter', oneOf('on', 'off', 'check')),
 };
 
 export const GDB_OPTIONS = group('Debugging', {
@@ -25,7 +25,7 @@ export const REPORT_OPTIONS = group('What is told', {
 });
 
 /** The translator's settings. `VMM_JIT_THRESHOLD` is for tests: samples that make a block hot. */
-export function jitOf(mode: 'on' | 'off' | 'check' = 'off'): { mode: 'on' | 'off' | 'check'; threshold: number | undefined } {
+export function jitOf(mode: 'on' | 'off' | 'check' = 'on'): { mode: 'on' | 'off' | 'check'; threshold: number | undefined } {
   const threshold = process.env['VMM_JIT_THRESHOLD'];
   return { mode, threshold: threshold === undefined ? undefined : Number(threshold) };
 }
