@@ -67,8 +67,9 @@ export class Context {
   dirty = 0;
   flagsDirty = false;
   flagKind: FlagKind = undefined;
-  /** Labels of the region's ends: a fault, a direct link, an indirect jump. */
+  /** Labels of the region's ends: a fault, a stop at a back-edge, a direct link, an indirect jump. */
   faultLabel = 0;
+  stopLabel = 0;
   linkLabel = 0;
   jumpLabel = 0;
 

@@ -124,16 +124,18 @@ export class Flow {
     Object.assign(c, known);
   }
 
-  /** A turn begins only when all of the region may run, no event waits and the code is still what it was. */
+  /**
+   * A turn begins only when all of the region may run and no event waits. What this vCPU writes to the page leaves the region at once; others'
+   * writes are seen when it is entered again, after a slice at the latest.
+   */
   #backEdge(edge: Edge, target: RegionNode): void {
     const c = this.#c;
     const { code, region } = c;
-    code.get(LEFT).i32(region.insns).op(OP.i32LtS).get(CPU).atomicLoad(c.at.pending).op(OP.i32Or);
-    code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or).if();
-    this.#keepState();
-    code.get(CPU).get(PAGE).i64(edge.to).op(OP.i64Add).mem(MEM.i64Store, c.at.rip);
-    code.get(CPU).i32(target.block).mem(MEM.i32Store, c.at.next).get(LEFT).op(OP.return).end();
-    code.br(this.#loops.get(target) as number);
+    const stop = code.block();
+    code.get(LEFT).i32(region.insns).op(OP.i32LtS).brIf(stop);
+    code.get(CPU).atomicLoad(c.at.pending).brIf(stop);
+    code.br(this.#loops.get(target) as number).end();
+    code.get(PAGE).i64(edge.to).op(OP.i64Add).set(V).i32(target.block).set(ENTRY).br(c.stopLabel);
   }
 
   /** Registers and flags into memory, for what comes behind the region. */
@@ -189,9 +191,13 @@ function faultBlockAddress(c: Context): void {
   c.code.get(PAGE).get(FAULT_BLOCK).mem(MEM.i32Load, B_PA).i32(0xfff).op(OP.i32And).op(OP.extendU).op(OP.i64Add);
 }
 
-/** Behind the body: the ends that its exits branch to, innermost label first. Registers and flags are in memory except at a fault. */
+/** Behind the body: the ends that its exits branch to, innermost label first. Registers and flags are in memory except at a stop or a fault. */
 export function emitEnds(c: Context, exit: number): void {
   const { code, at } = c;
+  // A back-edge that is not taken: the block is in ENTRY, its address in V.
+  code.end();
+  spillAll(c);
+  code.br(exit);
   // A direct link: FAULT_UOP has the record, V the address. As the dispatcher does it.
   code.end();
   const enter = code.block();
@@ -232,13 +238,18 @@ export function emitExit(c: Context): void {
   code.get(CPU).get(V).mem(MEM.i64Store, at.rip).get(CPU).get(ENTRY).mem(MEM.i32Store, at.next).get(LEFT).op(OP.return);
 }
 
-/** The instruction at FAULT_UOP ends the block by cpu.fault. */
-export function emitFault(c: Context): void {
-  const { code, at } = c;
+/** All that the region changes, wherever it comes from. */
+function spillAll(c: Context): void {
   c.dirty = c.effects.changed;
   c.flagsDirty = c.effects.changesFlags;
   c.spill(c.effects.changed);
   storeFlags(c);
+}
+
+/** The instruction at FAULT_UOP ends the block by cpu.fault. */
+export function emitFault(c: Context): void {
+  const { code, at } = c;
+  spillAll(c);
   code.get(CPU);
   faultBlockAddress(c);
   code.mem(MEM.i64Store, at.block);

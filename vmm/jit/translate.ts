@@ -72,6 +72,7 @@ export class Translator {
     const exit = code.block();
     c.jumpLabel = code.block();
     c.linkLabel = code.block();
+    c.stopLabel = code.block();
     this.#flow.region(region.head);
     code.op(OP.unreachable);
     emitEnds(c, exit);

@@ -16,6 +16,9 @@ export interface TranslatorJob {
 /** A vCPU that has not emptied its mailbox is asked again so much later. */
 const FULL_MS = 5;
 const IDLE_MS = 10_000;
+/** Hot blocks are waited for so long, or until there are so many. */
+const GATHER_MS = 10;
+const GATHER_MOST = 8;
 /** Modules whose code V8 shall find again when the vCPU compiles the same bytes. */
 const KEPT = 64;
 
@@ -28,6 +31,7 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
   while (!bell.over) {
     const seen = bell.rings;
     let waiting = false;
+    if (vcpus.some(({ hot }) => hot.length > 0)) gather(bell, vcpus.map(({ hot }) => hot));
     for (const { vcpu, hot, mail } of vcpus) {
       if (hot.length === 0 || bell.over) continue;
       if (mail.full) {
@@ -46,6 +50,17 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
     bell.wait(seen, waiting ? FULL_MS : IDLE_MS);
   }
   bell.add('refused', compiler.refused);
+}
+
+/** What is hot comes in swarms: a module of several regions costs less than several modules. */
+function gather(bell: JitBell, lists: readonly HotList[]): void {
+  const until = performance.now() + GATHER_MS;
+  for (;;) {
+    const seen = bell.rings;
+    const left = until - performance.now();
+    if (bell.over || left <= 0 || lists.reduce((sum, hot) => sum + hot.length, 0) >= GATHER_MOST) return;
+    bell.wait(seen, left);
+  }
 }
 
 /** Has V8 compile modules here: each function is called once in a way that ends at once, and the vCPU's own instance shares the code. */

@@ -26,9 +26,9 @@ const NEVER: u32 = 0xffff_ffff;
 /** A vCPU is young for so many samples: 75 million instructions. A start of a small container has 40 million. */
 const YOUNG: u32 = 1500;
 /** Samples of an epoch: 1 << this. */
-const EPOCH_SHIFT: u32 = 12;
+const EPOCH_SHIFT: u32 = 14;
 /** A block that has been listed is not looked at for so many epochs: it may be one that stays interpreted. */
-const REST: u32 = 64;
+const REST: u32 = 16;
 
 /** Sets BlockVars.jit; `threshold` samples make a block hot, `young` those of a young vCPU; 0, for tests: as soon as it is there. */
 export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void {
