@@ -338,14 +338,15 @@ export const SIGRTMIN = 34;
 /**
  * Gives `signal` a handler that does nothing: a libc function that takes no notice of its arguments. It may come at any time, in
  * whatever a thread is doing: SA_RESTART lets system calls go on, all but those that never do, KVM_RUN among them, which returns EINTR.
+ * Without `restart` all that can be interrupted return EINTR.
  */
-export function handleWithNothing(signal: number): void {
+export function handleWithNothing(signal: number, restart = true): void {
   const handler = c.dlsym(0n, 'getppid');
   if (BigInt(handler) === 0n) throw new HostCallError('dlsym', ['getppid'], 2);
   // struct sigaction of glibc on x86-64: handler, 128-byte mask, flags at 136, restorer
   const action = new DataView(new ArrayBuffer(152));
   action.setBigUint64(0, BigInt(handler), true);
-  action.setInt32(136, SA_RESTART, true);
+  action.setInt32(136, restart ? SA_RESTART : 0, true);
   check(c.sigaction(signal, action, null), 'sigaction', [signal]);
 }
 

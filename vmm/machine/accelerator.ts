@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { MACHINE_F_SOFT_IRQ, MACHINE_F_THREADS } from '../../assembly/contract/machine.ts';
 import { SHARE_THREAD } from '../devices/fs/exports.ts';
+import { exitNow } from '../host/sys.ts';
 import { threads } from '../threads/pool.ts';
 import type { Accelerator, AcceleratorContext } from '../accel/types.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -45,6 +46,13 @@ export function prepareThreads(count: number): void {
 /** Starts a thread for the machine's shares, which binds itself by its own rules. Its id, undefined where it cannot be told. */
 export function reserveShareThread(): number | undefined {
   return threads.reserve(SHARE_THREAD);
+}
+
+/** A thread does not end: nobody waits for it, the process's end included. */
+export function abandonThreads(): void {
+  threads.abandon();
+  // Node's own way out would wait for it.
+  process.on('exit', (status) => exitNow(status));
 }
 
 /** Takes over a worker thread that runs dist/thread.cjs and has no work yet. */

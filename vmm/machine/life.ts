@@ -11,7 +11,7 @@ import { startTrace, traceOf } from '../core/trace.ts';
 import { type ConsoleInput, HostConsole, serialPort } from '../devices/console.ts';
 import type { DevicePort } from '../devices/device.ts';
 import type { MachineTime } from '../time/machine-time.ts';
-import { type AccelChoice, chooseAccelerator, prepareThreads } from './accelerator.ts';
+import { type AccelChoice, abandonThreads, chooseAccelerator, prepareThreads } from './accelerator.ts';
 import { loadProgram } from './boot.ts';
 import { buildHardware, type Hardware } from './build.ts';
 import type { ConfineConfig, MachineConfig } from './config.ts';
@@ -56,6 +56,8 @@ export class Life {
   #finish: (end: LifeEnd) => void = () => {};
   readonly #end: Promise<LifeEnd>;
   #debugValue = 0;
+  /** A thread may still write to the memory. */
+  #abandoned = false;
   /** The reset that ended this life was asked for from outside. */
   resetAsked = false;
 
@@ -89,11 +91,19 @@ export class Life {
       return resultOf(end, { request: () => this.#hardware?.core.machine_exit_request() ?? 0, debugValue: this.#debugValue, dump: () => this.#dumpText() });
     } finally {
       this.#isPowered();
-      await this.#accel?.stop();
+      await this.#stop();
       this.#keepCode();
       this.#parts.timeline.translated = this.#accel?.translated?.();
       for (const device of this.#parts.devices.list) device.detach?.();
     }
+  }
+
+  /** Ends all threads; one that is in a call of the host which does not end is left behind, and the machine's memory with it. */
+  async #stop(): Promise<void> {
+    const { shares } = this.#parts.devices;
+    const stopped = this.#accel?.stop().then(() => false);
+    this.#abandoned = (await Promise.race([stopped, shares.stuck().then((stuck) => (stuck ? true : new Promise<boolean>(() => {})))])) ?? false;
+    if (this.#abandoned) abandonThreads();
   }
 
   #keepCode(): void {
@@ -104,14 +114,13 @@ export class Life {
   release(): void {
     this.#over = true;
     this.#console?.close();
-    if (this.#hardware !== undefined) releaseMemory(this.#hardware.linear);
+    if (this.#hardware !== undefined && !this.#abandoned) releaseMemory(this.#hardware.linear);
     this.#hardware = undefined;
   }
 
   async #powerOn(choice: AccelChoice): Promise<void> {
     const { config, devices, time, timeline } = this.#parts;
     if (time.parallel) prepareThreads(config.cpus);
-    prepareShares(config);
     const hardware = buildHardware(config, choice, devices.list, time, {
       hooks: (memory) => this.#hooks(memory),
       process: (slot, queue) => this.#process(slot, queue),
@@ -203,8 +212,12 @@ export class Life {
   }
 
   #confine(when: ConfineConfig['when']): void {
-    const { config, listener, timeline } = this.#parts;
-    if (this.#accel !== undefined && config.confine?.when === when && confine(config, listener, this.#accel.name)) timeline.point('process confined');
+    const { config, devices, listener, timeline } = this.#parts;
+    if (this.#accel === undefined || config.confine?.when !== when) return;
+    // As late as can be: a thread that starts takes from those that the guest's start waits for.
+    prepareShares(config);
+    if (confine(config, listener, this.#accel.name)) timeline.point('process confined');
+    devices.shares.bound();
   }
 
   async #attachDebugger(accel: Accelerator, hardware: Hardware, attached: MachineDebugger): Promise<void> {
@@ -254,6 +267,7 @@ export class Life {
     else if (kind === EV.MACHINE_EV_NEEDS_RESET) this.#reports.needsReset(a, b);
     else if (kind === EV.HOST_EV_DISK_ERROR) this.#reports.diskError(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_NET_LOST) this.#reports.netLost(this.#parts.devices.list[a]?.name, Number(b));
+    else if (kind === EV.HOST_EV_SHARE_STUCK) this.#reports.shareStuck(this.#parts.devices.list[a]?.name);
     else if (kind === EV.HOST_EV_TRACE_ERROR) this.#reports.traceError(Number(b));
   }
 

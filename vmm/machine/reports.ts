@@ -27,6 +27,11 @@ export class Reports {
     this.#once(`${name} lost`, `${name}: ${why}: its link is down`);
   }
 
+  shareStuck(name: string | undefined): void {
+    const text = `${name}: the host does not answer: the guest gets I/O errors`;
+    this.#once(text, text);
+  }
+
   traceError(errno: number): void {
     if (!this.#traceLost) this.#listener.traceLost?.(errnoName(errno));
     this.#traceLost = true;

@@ -69,6 +69,7 @@ export class ThreadPool {
   readonly #idle: Thread[] = [];
   /** By kind of job, while they have none. */
   readonly #reserved = new Map<string, Thread>();
+  readonly #busy = new Set<Thread>();
   #startMs = 100;
 
   /** `file`: the built thread.ts. */
@@ -111,6 +112,7 @@ export class ThreadPool {
     this.#reserved.delete(job.kind);
     if (job.ffi) this.#load(thread);
     thread.worker.ref();
+    this.#busy.add(thread);
     thread.worker.postMessage(job);
     return new Promise((over) => {
       thread.duty = { onMessage: (message) => onMessage(message as M), onError, over };
@@ -150,12 +152,18 @@ export class ThreadPool {
     });
     worker.on('exit', () => {
       this.#forget(thread);
+      this.#busy.delete(thread);
       if (thread.load !== undefined) loads?.delete(thread.load);
       isUp();
       if (!thread.failed) thread.duty?.onError(new Error('the thread ended'));
       thread.duty?.over();
     });
     return thread;
+  }
+
+  /** The process need not stay for threads that are at work. */
+  abandon(): void {
+    for (const { worker } of this.#busy) worker.unref();
   }
 
   /** Has the thread load the FFI library. Node ends its threads when the process ends, and a native module that is stopped while it loads aborts the process. */
@@ -178,6 +186,7 @@ export class ThreadPool {
 
   #rest(thread: Thread): void {
     const { duty } = thread;
+    this.#busy.delete(thread);
     thread.duty = undefined;
     thread.worker.unref();
     if (thread.kind !== undefined) this.#reserved.set(thread.kind, thread);

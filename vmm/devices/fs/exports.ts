@@ -1,12 +1,15 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
+import { HOST_EV_SHARE_STUCK } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { O_PATH } from '../../host/uapi/linux.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type SharedRoot } from './mailbox.ts';
 import type { ShareThread } from './thread.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** A directory or a regular file of the host that a guest may use. */
 export interface ShareExport {
@@ -51,10 +54,13 @@ export function shareTableBytes(ramSize: number): number {
 /** The shares of one machine; one thread serves them all, from the first request of a guest. */
 export class Shares {
   readonly #mailbox = new Mailbox();
+  #heart = new Heartbeat();
+  #watchdog: Watchdog | undefined;
   readonly #devices: ShareDevice[] = [];
   #number = 0;
   #ports: DevicePort[] = [];
   #served = false;
+  #bound = false;
   readonly #lock: boolean;
 
   /** `lock`: their thread binds itself. */
@@ -81,18 +87,30 @@ export class Shares {
 
   attach(port: DevicePort): void {
     this.#ports.push(port);
-    // A thread that is to be bound is bound before the guest can do anything.
-    if (this.#lock && this.#ports.length === this.#devices.length) this.serve();
+  }
+
+  /** The process is bound, but for the thread that is to serve here: it binds itself, and hears of all that was asked for before. */
+  bound(): void {
+    this.#bound = true;
+    if (this.#lock) this.#serve();
+  }
+
+  /** A guest wants something: from now on the thread hears it. */
+  wanted(): void {
+    if (!this.#lock || this.#bound) this.#serve();
   }
 
   detach(): void {
     this.#ports = [];
     this.#served = false;
+    this.#bound = false;
+    this.#watchdog?.close();
+    this.#watchdog = undefined;
+    this.#heart = new Heartbeat();
     this.#mailbox.end();
   }
 
-  /** A guest wants something: from now on the thread hears it. */
-  serve(): void {
+  #serve(): void {
     const [port] = this.#ports;
     if (this.#served || port === undefined) return;
     const own: ShareThread['own'] = {
@@ -100,9 +118,17 @@ export class Shares {
       table: { base: RAM_BASE + port.ramSize, size: shareTableBytes(port.ramSize) },
       paths: pathsMax(),
       mailbox: this.#mailbox.buffer,
+      heart: this.#heart.buffer,
       lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
     };
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own);
+    if (this.#served) this.#watchdog = new Watchdog(this.#heart, (number) => port.event(HOST_EV_SHARE_STUCK, this.#devices.find((device) => device.has(number))?.slot ?? 0, 0n));
+  }
+
+  /** The machine ends: resolves, with true, when the thread is in a call of the host that does not end. */
+  async stuck(): Promise<boolean> {
+    return (await this.#watchdog?.stuck()) ?? false;
+
   }
 
   /** Tells the thread, when there is one: else it will start with what is then. */
@@ -157,7 +183,7 @@ class ShareDevice implements HostDevice {
 
   kicked(queue: number): void {
     // A reset before anything was asked for has nothing to end.
-    if (queue !== HOST_KICK_DEVICE) this.#shares.serve();
+    if (queue !== HOST_KICK_DEVICE) this.#shares.wanted();
   }
 
   detach(): void {
@@ -168,6 +194,15 @@ class ShareDevice implements HostDevice {
   close(): void {
     for (const root of this.#open.values()) closeSync(root.fd);
     this.#open.clear();
+  }
+
+  /** Where it is, while it is. */
+  get slot(): number | undefined {
+    return this.#port?.slot;
+  }
+
+  has(number: number): boolean {
+    return [...this.#open.values()].some((root) => root.number === number);
   }
 
   /** What its thread starts with; only while it has a slot. */

@@ -98,6 +98,11 @@ export function serve(s: Session): number {
   // The file system as a whole, whatever inode a driver names.
   const node = opcode === F.FUSE_DESTROY ? ROOT : s.node(nodeLow, nodeHigh);
   if (node < 0 && node !== ROOT) return node;
+  if (node !== ROOT) {
+    const share = s.nodes.share(node);
+    if (s.heart.isDead(share)) return -EIO;
+    s.heart.at(share);
+  }
   const result = operation(s, node);
   return result <= Math.max(request.room, 8) || opcode === F.FUSE_READ ? result : -EIO;
 }

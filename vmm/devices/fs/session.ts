@@ -4,6 +4,7 @@ import { closeFile, statx } from '../../host/files.ts';
 import { S_IFDIR, statx as struct } from '../../host/uapi/files.ts';
 import { fuse_attr, fuse_attr_out, fuse_entry_out } from '../../host/uapi/fuse.ts';
 import { Handles } from './handles.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Locks } from './lock-table.ts';
 import { Nodes } from './nodes.ts';
 import { type Owner, ownerOf } from './owners.ts';
@@ -23,6 +24,7 @@ export class Session {
   readonly paths: Paths;
   readonly handles = new Handles();
   readonly locks = new Locks();
+  readonly heart: Heartbeat;
   readonly stat = new Stat();
   /** By number. */
   readonly shares: (Share | undefined)[] = [];
@@ -33,7 +35,8 @@ export class Session {
   slot = 0;
 
   /** `table`: where the inodes are, offset and bytes in the linear memory. `paths`: most O_PATH descriptors. */
-  constructor(request: Request, table: { readonly base: number; readonly size: number }, paths: number) {
+  constructor(request: Request, table: { readonly base: number; readonly size: number }, paths: number, heart = new Heartbeat()) {
+    this.heart = heart;
     this.request = request;
     this.nodes = new Nodes(request.words.buffer, table.base, table.size);
     this.paths = new Paths(request.base, this.nodes, this.stat, this.shares, paths);

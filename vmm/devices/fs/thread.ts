@@ -2,13 +2,14 @@ import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { FS_QUEUES } from '../../../assembly/contract/fs.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
-import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal } from '../../host/sys.ts';
+import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal, gettid } from '../../host/sys.ts';
 import { EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
 import { instantiateCore } from '../../core/instance.ts';
 import { traceOf } from '../../core/trace.ts';
 import type { DeviceThread } from '../../threads/device-thread.ts';
 import { type EventMessage, SharedWords } from '../../threads/words.ts';
 import { hostClocks } from '../../time/clocks.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
 import { Request } from './request.ts';
 import { Session } from './session.ts';
@@ -24,6 +25,8 @@ export interface ShareThread extends DeviceThread {
     readonly paths: number;
     /** Mailbox.buffer. */
     readonly mailbox: SharedArrayBuffer;
+    /** Heartbeat.buffer. */
+    readonly heart: SharedArrayBuffer;
     /** The thread binds itself; `later`: more shares may come. */
     readonly lock: { readonly later: boolean } | undefined;
   };
@@ -61,7 +64,8 @@ class FileThread {
     this.#data = data;
     this.#words = new SharedWords(data.words);
     this.#mailbox = new Mailbox(data.own.mailbox);
-    this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths);
+    this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths, new Heartbeat(data.own.heart));
+    this.#session.heart.setThread(gettid());
     this.#unfinished = new Set(data.queues.keys());
     const clocks = hostClocks();
     const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
@@ -171,9 +175,11 @@ class FileThread {
   }
 
   #closeAll(): void {
+    this.#session.heart.begin();
     this.#session.handles.each(() => true, (handle) => closeFile(this.#session.handles.remove(handle)));
     this.#session.locks.forget(() => true);
     this.#session.paths.closeAll();
+    this.#session.heart.end();
   }
 }
 

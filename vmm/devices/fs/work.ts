@@ -1,5 +1,5 @@
 import { FS_RESET } from '../../../assembly/contract/fs.ts';
-import { EINTR } from '../../../assembly/contract/generated/errno.ts';
+import { EINTR, EIO } from '../../../assembly/contract/generated/errno.ts';
 import { FUSE_INTERRUPT } from '../../../assembly/contract/generated/fuse.ts';
 import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
 import type { CoreExports } from '../../core/exports.ts';
@@ -68,7 +68,12 @@ export class Work {
   #serve(slot: number, tag: number): number {
     this.#session.slot = slot;
     this.#session.request.select(slot, tag);
-    return serve(this.#session);
+    const { heart } = this.#session;
+    heart.begin();
+    const result = serve(this.#session);
+    heart.end();
+    // It was interrupted because it was stuck.
+    return result === -EINTR && heart.isDead(heart.share) ? -EIO : result;
   }
 
   #one(slot: number, tag: number): void {
