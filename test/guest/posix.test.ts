@@ -1,0 +1,55 @@
+/**
+ * POSIX semantics of a share: one program (test/programs/posix, cases after pjdfstest's list) on a directory of this host natively, and on
+ * another one by a share in a guest. What it is told must be the same, and so must what is left on the host.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { vmm } from '../support/cli/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { buildStatic } from '../support/guests/programs.ts';
+
+const LONG = process.env['VMM_LONG'] === '1';
+const ROOT = process.getuid?.() === 0;
+/** The program is told the same path in the guest as natively: /tmp/… */
+let dir: string;
+let image: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-posix-'));
+  chmodSync(dir, 0o755);
+  image = busyboxImage(join(dir, 'image'));
+  copyFileSync(buildStatic('posix'), join(image, 'bin', 'posix'));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** All that is left: kinds, modes, owners, links, sizes, contents. */
+function left(at: string): string {
+  const script = `cd "$1"; find . -printf '%p|%y|%m|%U:%G|%n|%l|%T@|' \\( -type d -printf '\\n' -o -printf '%s\\n' \\) | sed 's/|[0-9.]*|\\([0-9]*\\)$/|\\1/' | LC_ALL=C sort; find . -type f -exec sha256sum {} + | LC_ALL=C sort`;
+  return execFileSync('sh', ['-c', script, 'sh', at], { encoding: 'latin1', maxBuffer: 1 << 26 });
+}
+
+/** Root in the guest is told EPERM for `trusted.` attributes: a vmm that runs has no CAP_SYS_ADMIN. */
+const TRUSTED = /^l[gs]etxattr\("f", "trusted\.t".*\n/gm;
+
+describe.skipIf(!ROOT)('a share, against the file system it is of', () => {
+  for (const uid of [0, 1000]) {
+    for (const cache of ['cached', 'consistent', 'delegated']) {
+      it.skipIf(!LONG && cache === 'delegated' && uid !== 0)(`as ${uid === 0 ? 'root' : 'a user'}, ${cache}`, async () => {
+        const [native, shared] = ['native', 'shared'].map((name) => join(dir, `${name}-${uid}-${cache}`)) as [string, string];
+        for (const at of [native, shared]) {
+          mkdirSync(at);
+          chmodSync(at, 0o777);
+        }
+        const expected = execFileSync(join(image, 'bin', 'posix'), [native, `${uid}`], { encoding: 'latin1', maxBuffer: 1 << 26 });
+        expect(expected.split('\n').length).toBeGreaterThan(1000);
+        const args = ['run', '-q', '--accel', 'wasm', '-m', '256m', '--cap-add', 'SYS_ADMIN', '-v', `${shared}:${native}:${cache}`, image, 'posix', native, `${uid}`];
+        const { status, stdout, stderr } = await vmm(args, { env: { VMM_STORE: join(dir, 'store') } });
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+        expect(stdout.toString('latin1').replace(TRUSTED, '')).toBe(expected.replace(TRUSTED, ''));
+        expect(left(shared)).toBe(left(native));
+      });
+    }
+  }
+});
