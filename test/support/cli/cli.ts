@@ -17,6 +17,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Options for Node itself. */
   readonly node?: readonly string[];
+  /** How many files the process may have open (util-linux's prlimit). */
+  readonly files?: number;
   /** Milliseconds before the run counts as hanging. */
   readonly limit?: number;
 }
@@ -29,7 +31,8 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const env: Record<string, string | undefined> = { ...process.env, ...options.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
-    const child = spawn(process.execPath, [...(options.node ?? []), '--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const [command = '', ...before] = [...(options.files === undefined ? [] : ['prlimit', `--nofile=${options.files}:${options.files}`]), process.execPath];
+    const child = spawn(command, [...before, ...(options.node ?? []), '--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
