@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, lchownSync, linkSync, lstatSync, lutimesSync, mkdirSync, openSync, symlinkSync, ftruncateSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, lchownSync, linkSync, lutimesSync, mkdirSync, openSync, symlinkSync, ftruncateSync, writeSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ErofsImage, type ErofsStat } from '../erofs/reader.ts';
 import type { HostFs } from '../tree/host.ts';
@@ -114,11 +114,11 @@ class Copy implements Filled {
     }
   }
 
-  /** A device node where we may make one, else a file that stands for it. */
+  /** A device node or FIFO, or for who is not root a file that stands for it. */
   #node(path: Buffer, stat: ErofsStat): void {
     const { host, owners } = this.#options;
     const type = SPECIAL[stat.type] as number;
-    if (host?.makeNode !== undefined && (owners || stat.type === 'fifo' || stat.type === 'socket')) host.makeNode(path, type | 0o600, stat.devMajor, stat.devMinor);
+    if (owners && host?.makeNode !== undefined) host.makeNode(path, type | 0o600, stat.devMajor, stat.devMinor);
     else closeSync(openSync(path, 'wx', 0o600));
   }
 
@@ -137,9 +137,9 @@ class Copy implements Filled {
 
   /** Owner, mode and kind as the share's device reads them where we are not root. */
   #override(path: Buffer, stat: ErofsStat): boolean {
-    const isNode = lstatSync(path).isFile() !== (stat.type === 'file') && stat.type !== 'symlink' && stat.type !== 'dir';
     const needed = stat.type === 'dir' ? 0o700 : 0o600;
-    if (stat.uid === 0 && stat.gid === 0 && !isNode && (stat.mode & 0o7000) === 0 && (stat.mode & needed) === needed) return true;
+    const plain = (stat.type === 'file' || stat.type === 'dir') && (stat.mode & 0o7000) === 0 && (stat.mode & needed) === needed;
+    if (stat.uid === 0 && stat.gid === 0 && (plain || stat.type === 'symlink')) return true;
     // Attributes of users are for files and directories only.
     return stat.type !== 'symlink' && this.#xattr(path, OVERRIDE_XATTR, Buffer.from(overrideOf(stat)));
   }

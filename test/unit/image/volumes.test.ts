@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
@@ -11,7 +11,7 @@ import { createVolume, isVolumeUsed, pruneVolumes, removeVolume } from '../../..
 import { findVolume, listVolumes } from '../../../image/volumes/folder.ts';
 import { openVolume } from '../../../image/volumes/use.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
-import { setXattr } from '../../../vmm/host/sys.ts';
+import { readXattrs, setXattr } from '../../../vmm/host/sys.ts';
 import { ended, FAULTS, NO_FFI, storeProgram } from './store-program.ts';
 import { scratch, sha256 } from './support.ts';
 
@@ -100,6 +100,26 @@ describe.skipIf(!ROOT)('filling, as root', () => {
     const runs = Array.from({ length: 4 }, () => program(store, ['volume-use', 'vol', disk, '/data'], { env: { FAULT_DELAY: '20' }, preload: [FAULTS] }));
     for (const { status, err } of await Promise.all(runs.map((run) => ended(run)))) expect({ status, err }).toEqual({ status: 0, err: '' });
     expect(described(findVolume(store.paths, 'vol')?.path as string)).toBe(described(join(root, 'data')));
+  });
+});
+
+describe.skipIf(!ROOT)('filling, as another user', () => {
+  it('owners, modes and device nodes lie beside the files, as fuse-overlayfs has them', async () => {
+    const disk = await diskOf(everything());
+    const at = newPath('store');
+    mkdirSync(at, { mode: 0o777 });
+    for (const path of [FOLDER, dirname(at), at, dirname(disk), dirname(dirname(disk)), dirname(dirname(dirname(disk)))]) chmodSync(path, 0o777);
+    const { PROGRAM } = storeProgram(FOLDER);
+    const path = execFileSync('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, PROGRAM, 'volume-use', 'vol', disk, '/data'], { env: { PATH: process.env['PATH'], VMM_STORE: at }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+    const written = (name: string): string => Buffer.from(readXattrs(join(path, name)).get('user.containers.override_stat') ?? []).toString();
+    const names = ['', 'file', 'sub', 'sub/deep', 'empty', 'pipe', 'null', 'disk', 'zero', 'big'];
+    expect(Object.fromEntries(names.map((name) => [name, written(name)]))).toEqual({
+      '': '33:33:0750:dir', file: '1000:2000:0751:file', sub: '1000:2000:0755:dir', 'sub/deep': '', empty: '1000:2000:1777:dir', pipe: '1000:2000:0644:pipe',
+      null: '0:0:0644:char-1-3', disk: '0:0:0644:block-7-300', zero: '0:0:0444:file', big: '',
+    });
+    for (const name of names.slice(1)) expect([name, lstatSync(join(path, name)).uid, lstatSync(join(path, name)).mode & 0o600]).toEqual([name, 65534, 0o600]);
+    expect(readFileSync(join(path, 'sub', 'hard'), 'utf8')).toBe('text\n');
+    await removeVolume(storeAt(at), 'vol');
   });
 });
 
