@@ -12,6 +12,8 @@ export interface ResolveOptions {
   readonly progress?: Progress;
   /** When a registry is asked for what is a name; default: never. */
   readonly pull?: PullPolicy;
+  /** Docker Content Trust: a tag of a registry is what was signed for it, and nothing else runs by a tag. */
+  readonly contentTrust?: boolean;
   /** Gets a line about what was left out or found odd in an import. */
   readonly note?: (text: string) => void;
 }

@@ -27,17 +27,55 @@ export interface Pulled {
 
 /** Fetches an image by its name from its registry into the store, under its full name. Throws IMAGE_*, REGISTRY_*, STORE_*. */
 export async function pullImage(text: string, options: PullOptions = {}): Promise<Pulled> {
+  const { name, short, env } = await namedImage(text, options);
+  const store = options.store ?? new ImageStore(undefined, options.host);
+  const signed = options.contentTrust === true && name.digest === undefined ? await signedDigest(name, env, options) : undefined;
+  return fetchImage({ name, signed, short }, store, env, options);
+}
+
+function fetchImage(wanted: Wanted, store: ImageStore, env: Environment, options: PullOptions): Promise<Pulled> {
+  return withRegistry(wanted.name, env, (client) => pullFrom(client, wanted, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
+}
+
+/** The registry's image that a user's text names. Throws IMAGE_REFERENCE, REGISTRY_CONFIG. */
+async function namedImage(text: string, options: PullOptions): Promise<{ name: RegistryName; short: readonly string[]; env: Environment }> {
   const env = options.env ?? process.env;
   const alias = expandAlias(await registriesConf(env), text);
   const name = parseRegistryName(alias);
   // A run looks for what the user writes, and reads no configuration for it.
-  const short = alias === text || name.digest !== undefined ? [] : [normalName(text)];
-  const store = options.store ?? new ImageStore(undefined, options.host);
-  return withRegistry(name, env, (client) => pullFrom(client, name, short, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
+  return { name, short: alias === text || name.digest !== undefined ? [] : [normalName(text)], env };
 }
 
-async function pullFrom(client: RegistryClient, name: RegistryName, short: readonly string[], store: ImageStore, options: PullOptions): Promise<Pulled> {
-  const manifest = await client.manifest(manifestReference(name));
+/**
+ * The image of a name that is no path, with content trust: the stored one if it is what is signed now, else what the registry has of
+ * that digest. Throws TRUST_*, IMAGE_*, REGISTRY_*, STORE_*.
+ */
+export async function trustedImage(text: string, policy: PullPolicy, options: PullOptions & { store: ImageStore }): Promise<ImageRecord> {
+  const { name, short, env } = await namedImage(text, options);
+  const full = fullName(name);
+  const signed = name.digest ?? (await signedDigest(name, env, options));
+  const stored = options.store.digestOf(full) === signed ? options.store.find(full) : undefined;
+  if (stored !== undefined && policy !== 'always') return stored;
+  if (policy === 'never') throw new VmmError('IMAGE_NOT_FOUND', `what is signed for ${full} is not in the store`, { hint: 'fetch it with `vmm pull --content-trust`' });
+  return (await fetchImage({ name, signed, short }, options.store, env, options)).record;
+}
+
+/** Docker Content Trust: the tag stands for what was signed, whatever the registry says. Loaded by who asks for it. */
+async function signedDigest(name: RegistryName, env: Environment, { note, idleMs }: PullOptions): Promise<string> {
+  const { signedTarget } = await import('./trust/notary/resolve.ts');
+  return (await signedTarget(name, { env, note, idleMs })).digest;
+}
+
+interface Wanted {
+  readonly name: RegistryName;
+  /** The digest that was signed for its tag. */
+  readonly signed: string | undefined;
+  /** What it is called beside its full name. */
+  readonly short: readonly string[];
+}
+
+async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted, store: ImageStore, options: PullOptions): Promise<Pulled> {
+  const manifest = await client.manifest(signed ?? manifestReference(name));
   const full = fullName(name);
   const intake = new Intake(store);
   try {
@@ -80,8 +118,7 @@ export async function pullByPolicy(text: string, stored: ImageRecord | undefined
 
 /** True when the registry's name still stands for what the stored image was pulled as. */
 async function isNewest(text: string, options: PullOptions & { store: ImageStore }): Promise<boolean> {
-  const env = options.env ?? process.env;
-  const name = parseRegistryName(expandAlias(await registriesConf(env), text));
+  const { name, env } = await namedImage(text, options);
   const known = name.digest ?? options.store.digestOf(fullName(name));
   return known !== undefined && (await withRegistry(name, env, (client) => client.digestOf(manifestReference(name)))) === known;
 }

@@ -33,14 +33,24 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
 }
 
 async function byName(store: ImageStore, name: string, options: ResolveOptions): Promise<ImageRecord> {
-  const record = store.find(name);
   const policy = options.pull ?? 'never';
+  if (options.contentTrust === true && !isId(store, name)) {
+    const { trustedImage } = await import('./pull.ts');
+    return trustedImage(name, policy, { ...options, store });
+  }
+  const record = store.find(name);
   if (policy !== 'never' && (record === undefined || policy !== 'missing')) {
     const { pullByPolicy } = await import('./pull.ts');
     return pullByPolicy(name, record, policy, { ...options, store });
   }
   if (record === undefined) throw store.notFound(name, `it is no path either: give ${REFERENCE_FORMS}`);
   return record;
+}
+
+/** An id is its own word for what runs. */
+function isId(store: ImageStore, text: string): boolean {
+  const record = /^(sha(256|512):)?[0-9a-f]{12,}$/.test(text) ? store.find(text) : undefined;
+  return record?.id.replace(/^sha\d+:/, '').startsWith(text.replace(/^sha\d+:/, '')) === true && !store.hasName(text);
 }
 
 /** `debian` may be a directory here and an image of the store: neither is taken without a word. Throws IMAGE_AMBIGUOUS. */

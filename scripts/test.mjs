@@ -22,6 +22,8 @@ needDebian({
   skopeo: '/usr/bin/skopeo',
   umoci: '/usr/bin/umoci',
   'docker-registry': '/usr/bin/docker-registry',
+  'docker.io': '/usr/bin/docker',
+  notary: '/usr/bin/notary-server',
   'apache2-utils': '/usr/bin/htpasswd',
   openssl: '/usr/bin/openssl',
   iproute2: '/usr/sbin/ip',

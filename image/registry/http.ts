@@ -32,6 +32,8 @@ export interface HttpOptions {
   /** Certificates are not checked. */
   readonly insecure: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folders of certificates by host, beside those of containers' tools and Docker. */
+  readonly folders?: readonly string[];
   readonly idleMs?: number;
 }
 
@@ -118,11 +120,11 @@ export class Http {
 
   /** CAs of $SSL_CERT_FILE; CAs and a client's certificate of containers-certs.d(5) and Docker's folder. */
   #certificates(): { ca: string[]; client: { cert: string; key: string } | undefined } {
-    const { env, host } = this.#options;
+    const { env, host, folders = [] } = this.#options;
     const home = env['HOME'] || homedir();
     const ca = env['SSL_CERT_FILE'] ? [readConfig(env['SSL_CERT_FILE'])] : [];
     let client: { cert: string; key: string } | undefined;
-    for (const base of [join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'containers/certs.d'), join(home, '.docker/certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d']) {
+    for (const base of [...folders, join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'containers/certs.d'), join(home, '.docker/certs.d'), '/etc/containers/certs.d', '/etc/docker/certs.d']) {
       const dir = join(base, host);
       for (const name of list(dir)) {
         if (name.endsWith('.crt')) ca.push(readConfig(join(dir, name)));

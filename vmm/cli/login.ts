@@ -1,10 +1,11 @@
 import { VmmError } from '../api/errors.ts';
 import { login, logout, registryOf } from '../api/registry.ts';
 import { parseArgs } from './args.ts';
+import { ask } from './ask.ts';
 import { HELP } from './common-options.ts';
 import { helpText } from './help.ts';
 import { type Command, flag, value } from './options.ts';
-import { print, tell } from './output.ts';
+import { print } from './output.ts';
 
 const LOGIN_OPTIONS = {
   username: value('USER', 'who logs in', undefined, { short: 'u' }),
@@ -21,6 +22,7 @@ const LOGOUT_OPTIONS = { help: HELP };
 export const LOGOUT: Command<typeof LOGOUT_OPTIONS> = { name: 'logout', synopsis: '[REGISTRY]', about: 'Forgets the login of a registry (default docker.io).', options: LOGOUT_OPTIONS };
 
 const MAX_PASSWORD = 65536;
+const ASK_HINT = 'give -u USER and --password-stdin';
 
 /** `vmm login`. */
 export async function loginCommand(argv: readonly string[]): Promise<number> {
@@ -31,9 +33,9 @@ export async function loginCommand(argv: readonly string[]): Promise<number> {
   }
   if (operands.length > 1) throw new VmmError('USAGE', 'login takes one registry', { hint: 'see `vmm login --help`' });
   const registry = registryOf(operands[0]);
-  const user = options.username ?? (options.passwordStdin ? undefined : await ask('User name: ', true));
+  const user = options.username ?? (options.passwordStdin ? undefined : await ask('User name: ', true, ASK_HINT));
   if (user === undefined || user === '' || user.includes(':')) throw new VmmError('USAGE', 'login needs a user name, without a colon', { hint: 'give it with -u' });
-  const password = options.passwordStdin ? await readPassword() : await ask('Password: ', false);
+  const password = options.passwordStdin ? await readPassword() : await ask('Password: ', false, ASK_HINT);
   if (password === '') throw new VmmError('USAGE', 'the password is empty', { hint: 'type it, or pipe it in with --password-stdin' });
   const where = await login(registry, user, password, process.env);
   print(`logged in to ${registry} (kept by ${where})\n`);
@@ -60,29 +62,4 @@ async function readPassword(): Promise<string> {
     if (text.length > MAX_PASSWORD) throw new VmmError('USAGE', 'the password is too long', { hint: 'is it the right file?' });
   }
   return text.replace(/\r?\n$/, '');
-}
-
-/** A line of the terminal; what is typed is shown only if it may be. */
-async function ask(question: string, shown: boolean): Promise<string> {
-  const { stdin } = process;
-  if (!stdin.isTTY) throw new VmmError('USAGE', 'there is no terminal to ask on', { hint: 'give -u USER and --password-stdin' });
-  tell(question);
-  stdin.setRawMode(true);
-  try {
-    let line = '';
-    for await (const chunk of stdin.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-      for (const key of chunk as string) {
-        if (key === '\r' || key === '\n') return line;
-        if (key === '\u0003' || key === '\u0004') throw new VmmError('USAGE', 'nobody logged in');
-        if (key === '\u007f') line = line.slice(0, -1);
-        else line += key;
-        if (shown) tell(key === '\u007f' ? '\b \b' : key);
-      }
-    }
-    return line;
-  } finally {
-    stdin.setRawMode(false);
-    stdin.pause();
-    tell('\n');
-  }
 }

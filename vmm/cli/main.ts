@@ -20,6 +20,7 @@ Commands:
   pull NAME          fetch an image from its registry
   push IMAGE [NAME]  give a stored image to a registry
   aci                make, check and change app container images (appc)
+  trust              inspect, make and revoke signatures of tags
   login, logout      keep or forget a registry's login
   accel              say which accelerators work here, and why not
   completion SHELL   print what makes bash, zsh or fish complete command lines
@@ -51,6 +52,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./push.ts')).pushCommand(rest);
     case 'aci':
       return (await import('./aci.ts')).aciCommand(rest);
+    case 'trust':
+      return (await import('./trust.ts')).trustCommand(rest);
     case 'login':
       return (await import('./login.ts')).loginCommand(rest);
     case 'logout':
@@ -73,7 +76,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, volume, pull, push, aci, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
   }
 }
 

@@ -1,11 +1,22 @@
 import { VmmError } from '../api/errors.ts';
 import type { PullPolicy } from '../api/images.ts';
-import { oneOf, value } from './options.ts';
+import { flag, oneOf, value } from './options.ts';
 
 const POLICIES: readonly PullPolicy[] = ['missing', 'always', 'newer', 'never'];
 
 export const PLATFORM = value('OS/ARCH', 'of an image for several (only linux/amd64 runs here)', platform);
 export const PULL = value('missing|always|newer|never', 'when to ask the image’s registry (default missing: when the store has no such image)', oneOf(...POLICIES));
+
+/** As Docker's client has them. */
+export const TRUST_OPTIONS = {
+  contentTrust: flag('take signed tags only (Docker Content Trust; also by DOCKER_CONTENT_TRUST=1)'),
+  disableContentTrust: flag('take unsigned tags, whatever DOCKER_CONTENT_TRUST says'),
+};
+
+/** Whether only signed tags count; Docker's variable is read as Go reads truth. */
+export function contentTrust({ contentTrust: on, disableContentTrust: off }: { readonly contentTrust: boolean; readonly disableContentTrust: boolean }): boolean {
+  return on || (!off && /^(1|t|T|true|TRUE|True)$/.test(process.env['DOCKER_CONTENT_TRUST'] ?? ''));
+}
 
 /** Throws IMAGE_PLATFORM for what the machine is not. */
 function platform(text: string, option: string): string {

@@ -8,9 +8,9 @@ import { helpText } from './help.ts';
 import { type Command, flag } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
-import { PLATFORM } from './pull-options.ts';
+import { contentTrust, PLATFORM, TRUST_OPTIONS } from './pull-options.ts';
 
-const OPTIONS = { platform: PLATFORM, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
+const OPTIONS = { platform: PLATFORM, ...TRUST_OPTIONS, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
 export const PULL_COMMAND: Command<typeof OPTIONS> = {
   name: 'pull',
   synopsis: '[OPTIONS] NAME',
@@ -36,7 +36,7 @@ export async function pullCommand(argv: readonly string[]): Promise<number> {
     line.clear();
     if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);
   };
-  const pull = { store: new ImageStore(undefined, hostFs), host: hostFs, note, ...(options.quiet ? {} : { progress: line.update }) };
+  const pull = { store: new ImageStore(undefined, hostFs), host: hostFs, note, contentTrust: contentTrust(options), ...(options.quiet ? {} : { progress: line.update }) };
   const { record, name: full, digest } = await pullImage(name.replace(/^docker:\/\//, ''), pull).finally(() => line.clear());
   print(`${record.id} ${full} ${digest}\n`);
   return 0;

@@ -8,12 +8,13 @@ import { helpText } from './help.ts';
 import { type Command, flag } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
+import { contentTrust, TRUST_OPTIONS } from './pull-options.ts';
 
-const OPTIONS = { quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
+const OPTIONS = { ...TRUST_OPTIONS, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
 export const PUSH_COMMAND: Command<typeof OPTIONS> = {
   name: 'push',
   synopsis: '[OPTIONS] IMAGE [NAME]',
-  about: 'Gives a stored image to the registry of its name, or of NAME. Prints the name in full and the digest of the manifest there.',
+  about: 'Gives a stored image to the registry of its name, or of NAME. Prints the name in full and the digest of the manifest there. With content trust, the tag is signed, too.',
   options: OPTIONS,
   examples: [
     ['vmm push ghcr.io/owner/image:1', 'what the store has by this name'],
@@ -30,13 +31,32 @@ export async function pushCommand(argv: readonly string[]): Promise<number> {
   }
   const [image, target, ...more] = operands;
   if (image === undefined || more.length > 0) throw new VmmError('USAGE', 'push takes an image and perhaps a name', { hint: 'see `vmm push --help`' });
+  await (contentTrust(options) ? pushAndSign : push)(image, target, options.quiet);
+  return 0;
+}
+
+interface Pushed {
+  readonly name: string;
+  readonly digest: string;
+  readonly size: number;
+}
+
+async function push(image: string, target: string | undefined, quiet: boolean): Promise<Pushed> {
   const line = new ProgressLine(process.stderr);
   const note = (text: string): void => {
     line.clear();
-    if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);
+    if (!quiet) tell(`vmm: ${oneLine(text)}\n`);
   };
-  const push = { note, ...(options.quiet ? {} : { progress: line.update }) };
-  const { name, digest } = await pushImage(new ImageStore(undefined, hostFs), image, target?.replace(/^docker:\/\//, ''), push).finally(() => line.clear());
-  print(`${name} ${digest}\n`);
-  return 0;
+  const pushed = await pushImage(new ImageStore(undefined, hostFs), image, target?.replace(/^docker:\/\//, ''), { note, ...(quiet ? {} : { progress: line.update }) }).finally(() => line.clear());
+  print(`${pushed.name} ${pushed.digest}\n`);
+  return pushed;
+}
+
+/** Also `vmm trust sign`. */
+export async function pushAndSign(image: string, target: string | undefined, quiet: boolean): Promise<void> {
+  const [{ contentTrustName, signTag }, { passphrase }] = await Promise.all([import('../api/trust.ts'), import('./passphrase.ts')]);
+  const { name: full, digest, size } = await push(image, target, quiet);
+  const note = (text: string): void => (quiet ? undefined : tell(`vmm: ${oneLine(text)}\n`));
+  const roles = await signTag(contentTrustName(full).name, { digest, length: size }, { env: process.env, note, passphrase });
+  print(`signed ${full} in ${roles.join(', ')}\n`);
 }

@@ -10,7 +10,7 @@ import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
-import { PLATFORM, PULL } from './pull-options.ts';
+import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
@@ -67,6 +67,7 @@ const OPTIONS = {
     timeout: TIMEOUT,
     pull: PULL,
     platform: PLATFORM,
+    ...TRUST_OPTIONS,
   }),
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,

@@ -17,6 +17,7 @@ import { openMounts } from './mounts.ts';
 import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
+import { contentTrust } from './pull-options.ts';
 import { report } from './report.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
@@ -53,7 +54,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     progress.clear();
     session.note(text);
   };
-  const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
+  const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
   for (const line of image.config.isolation?.ignored ?? []) session.note(line);
   const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, note);
