@@ -38,7 +38,7 @@ export interface ImportJob {
 }
 
 /** What an import notes of its source beside the image itself. */
-type Origin = Pick<ImageRecord, 'config' | 'created' | 'aciManifest'>;
+type Origin = Pick<ImageRecord, 'config' | 'created' | 'aciManifest' | 'signedBy'>;
 
 export interface Imported {
   readonly record: ImageRecord;
@@ -133,8 +133,9 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   return { ...imported, notes: skippedNotes(skipped, skippedCount) };
 }
 
-function recordOf(id: string, rootfs: string, source: string, { config, created, aciManifest }: Origin): Draft['record'] {
-  return { version: RECORD_VERSION, id, rootfs, config, created, imported: new Date().toISOString(), source, ...(aciManifest === undefined ? {} : { aciManifest }) };
+function recordOf(id: string, rootfs: string, source: string, { config, created, aciManifest, signedBy }: Origin): Draft['record'] {
+  const aci = { ...(aciManifest === undefined ? {} : { aciManifest }), ...(signedBy === undefined ? {} : { signedBy }) };
+  return { version: RECORD_VERSION, id, rootfs, config, created, imported: new Date().toISOString(), source, ...aci };
 }
 
 /** The record of a disk that is there. Throws IMAGE_NOT_FOUND when it is to run as the owner of a file that it has not. */
@@ -149,7 +150,10 @@ function reuse(change: StoreChange, job: ImportJob, draft: Draft): Imported | un
   const known = found?.rootfs === draft.record.rootfs ? found : undefined;
   const size = known?.size ?? change.wholeDisk(draft.record.rootfs);
   if (size === undefined) return undefined;
-  const record = known?.version === RECORD_VERSION ? known : wholeRecord(draft, job.store.rootfsPath(draft.record.rootfs), size);
+  const { signedBy } = draft.record;
+  // What was once verified stays so; what is now, is.
+  const current = known?.version === RECORD_VERSION && signedBy !== undefined && known.signedBy === undefined ? { ...known, signedBy } : known;
+  const record = current?.version === RECORD_VERSION ? current : wholeRecord(draft, job.store.rootfsPath(draft.record.rootfs), size);
   if (record !== known) change.put(record);
   return { ...named(change, job, draft, record), notes: [] };
 }

@@ -1,3 +1,4 @@
+import type { Insecure } from './appc/insecure.ts';
 import type { ImageStore } from './store/store.ts';
 import type { LoadHost } from './tree/host.ts';
 import type { Progress } from './tree/progress.ts';
@@ -14,6 +15,8 @@ export interface ResolveOptions {
   readonly pull?: PullPolicy;
   /** Docker Content Trust: a tag of a registry is what was signed for it, and nothing else runs by a tag. */
   readonly contentTrust?: boolean;
+  /** For ACIs; default: nothing is given up. */
+  readonly insecure?: Insecure;
   /** Gets a line about what was left out or found odd in an import. */
   readonly note?: (text: string) => void;
 }

@@ -3,8 +3,10 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VmmError } from '../base/errors.ts';
 import type { ImageProcessConfig } from './documents/config.ts';
-import { type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
+import { type ImageReference, type PathReference, parseReference, REFERENCE_FORMS } from './sources/reference.ts';
+import type { AciHooks } from './sources/aci.ts';
 import type { ImageRecord } from './store/record.ts';
+import type { AciSession } from './aci.ts';
 import type { ResolveOptions } from './options.ts';
 import { ImageStore, normalName } from './store/store.ts';
 
@@ -27,9 +29,40 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
   const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'path') refuseBoth(store, reference);
-  const record = parsed.kind === 'name' ? await byName(store, parsed.name, options) : (knownSource(store, parsed) ?? (await importParsed(store, parsed, reference, options, 'free')).record);
+  const record = await find(store, parsed, reference, options);
+  if (!mayRun(record, options)) throw (await import('./aci.ts')).unsigned(reference);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config, record };
+}
+
+async function find(store: ImageStore, parsed: ImageReference, text: string, options: ResolveOptions): Promise<ImageRecord> {
+  switch (parsed.kind) {
+    case 'name':
+      return byName(store, parsed.name, options);
+    case 'aci-name':
+    case 'aci-url':
+      return aci(parsed, { ...options, store });
+    default: {
+      const known = knownSource(store, parsed);
+      // An ACI without a signature may have one by now.
+      if (known !== undefined && mayRun(known, options)) return known;
+      return (await importParsed(store, parsed, text, options, 'free', true)).record;
+    }
+  }
+}
+
+/** ACIs run when they are signed, as with rkt, or when the user does without. */
+function mayRun({ aciManifest, signedBy }: ImageRecord, { insecure }: ResolveOptions): boolean {
+  return aciManifest === undefined || signedBy !== undefined || insecure?.image === true;
+}
+
+async function aci({ kind, name }: { readonly kind: 'aci-name' | 'aci-url'; readonly name: string }, options: ResolveOptions & { store: ImageStore }): Promise<ImageRecord> {
+  const session = new (await import('./aci.ts')).AciSession(options);
+  try {
+    return kind === 'aci-name' ? await session.byName(name) : await session.byUrl(name);
+  } finally {
+    session.close();
+  }
 }
 
 async function byName(store: ImageStore, name: string, options: ResolveOptions): Promise<ImageRecord> {
@@ -66,8 +99,11 @@ function refuseBoth(store: ImageStore, text: string): void {
 export async function importImage(reference: string, options: ResolveOptions = {}, names: readonly string[] = [], text = reference): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
-  if (parsed.kind === 'name') throw new VmmError('IMAGE_NOT_FOUND', `${reference} is not a path`, { hint: `give ${REFERENCE_FORMS}` });
-  return importParsed(store, parsed, text, options, names);
+  if ('name' in parsed) {
+    if (parsed.kind !== 'name') throw new VmmError('IMAGE_REFERENCE', `${reference} is to be fetched`, { hint: '`vmm aci fetch` does that' });
+    throw new VmmError('IMAGE_NOT_FOUND', `${reference} is not a path`, { hint: `give ${REFERENCE_FORMS}` });
+  }
+  return importParsed(store, parsed, text, options, names, false);
 }
 
 /**
@@ -80,16 +116,22 @@ async function importParsed(
   text: string,
   options: ResolveOptions,
   names: readonly string[] | 'free',
+  mustBeSigned: boolean,
 ): Promise<{ record: ImageRecord; names: readonly string[] }> {
   const before = sourceIdentity(reference)?.key;
   const [{ importSource }, { openSource }, { Intake }] = await Promise.all([import('./import.ts'), import('./sources/open.ts'), import('./store/intake.ts')]);
   // What is only run has its layers where it is.
   const intake = names === 'free' ? undefined : new Intake(store);
+  let session: AciSession | undefined;
+  const hooks = async (): Promise<AciHooks> => {
+    session = new (await import('./aci.ts')).AciSession({ ...options, store });
+    return session.fileHooks(mustBeSigned);
+  };
   const imported = await importSource({
     ...(intake === undefined ? {} : { intake }),
     store,
     text,
-    open: (tempDir) => openSource(reference, tempDir, { dependencies: async (manifest, where) => (await import('./aci.ts')).aciHooks(store).dependencies(manifest, where) }),
+    open: (tempDir) => openSource(reference, tempDir, hooks),
     host: options.host,
     progress: options.progress,
     names: (own) => {
@@ -97,7 +139,10 @@ async function importParsed(
       return names.length === 0 ? own : names;
     },
     identity: async () => (before !== undefined && before === (await settledIdentity(reference)) ? before : undefined),
-  }).finally(() => intake?.close());
+  }).finally(() => {
+    intake?.close();
+    session?.close();
+  });
   for (const note of imported.notes) options.note?.(note);
   return imported;
 }

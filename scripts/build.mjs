@@ -1,6 +1,6 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, its threads and the library by esbuild.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
@@ -9,7 +9,9 @@ import { multibootKernel } from './multiboot.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
-const NODE = ['--bundle', '--platform=node', '--target=node24', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning'];
+const NODE = ['--bundle', '--platform=node', '--target=node24', '--sourcemap', '--external:koffi', '--external:@koromix/*', '--log-level=warning',
+  // A file of its own: who signs or verifies nothing does not load it, and its licence wants that it can be exchanged.
+  '--alias:openpgp=./openpgp.cjs', '--external:./openpgp.cjs'];
 const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url', '--supported:dynamic-import=false'];
 const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
@@ -20,7 +22,7 @@ export function build() {
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js'].map((name) => join(root, 'dist', name)), () => {
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs'].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
@@ -32,6 +34,7 @@ export function build() {
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
     recordCode();
+    writeFileSync(join(root, 'dist', 'openpgp.cjs'), readFileSync(join(root, 'node_modules/openpgp/dist/node/openpgp.min.cjs')));
     removeOlder(start);
   });
 }

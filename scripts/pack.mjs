@@ -54,6 +54,7 @@ function packLicences() {
   const to = join(root, 'dist', 'licenses');
   mkdirSync(to, { recursive: true });
   for (const name of ['LICENSE', 'NOTICE']) copyFileSync(join(root, 'node_modules', 'assemblyscript', name), join(to, `assemblyscript-${name}`));
+  copyFileSync(join(root, 'node_modules', 'openpgp', 'LICENSE'), join(to, 'openpgp-LICENSE'));
 }
 
 /** dist/man/vmm.1. */

@@ -18,6 +18,8 @@ needDebian({
   e2fsprogs: '/sbin/mke2fs',
   'erofs-utils': '/usr/bin/mkfs.erofs',
   'xz-utils': '/usr/bin/xz',
+  bzip2: '/usr/bin/bzip2',
+  gnupg: '/usr/bin/gpg',
   zstd: '/usr/bin/zstd',
   skopeo: '/usr/bin/skopeo',
   umoci: '/usr/bin/umoci',

@@ -28,6 +28,8 @@ export interface Below {
 export interface AciHooks {
   /** `where` is what messages call the image. */
   dependencies(manifest: ImageManifest, where: string): Promise<Below>;
+  /** Whether it is the image that is wanted, and signed: by the key of this fingerprint; undefined: by nobody, and nobody has to. `id`: `sha512:HEX`. */
+  signer?(manifest: ImageManifest, id: string, archive: Archive): Promise<string | undefined>;
 }
 
 /** True when the archive looks like an ACI: a root file system may have a file `manifest` too. */
@@ -41,9 +43,10 @@ export async function aciArchive(archive: Archive, hooks: AciHooks | undefined):
   const bytes = archive.read('manifest');
   const manifest = parseImageManifest(bytes, new Context(`${archive.name}: manifest`, { keepUnknownIsolators: true }));
   checkPlatform(manifest, archive.name);
+  const id = `sha512:${archive.sha512()}`;
+  const signedBy = await hooks?.signer?.(manifest, id, archive);
   const below = manifest.dependencies.length === 0 ? undefined : await dependencies(manifest, archive.name, hooks);
   const version = labelValue(manifest.labels, 'version');
-  const id = `sha512:${archive.sha512()}`;
   const { app, pathWhitelist } = manifest;
   return {
     id,
@@ -51,6 +54,7 @@ export async function aciArchive(archive: Archive, hooks: AciHooks | undefined):
     created: labelValue(manifest.annotations, 'created'),
     config: appConfig(manifest, archive.name),
     aciManifest: Buffer.from(bytes).toString('utf8'),
+    ...(signedBy === undefined ? {} : { signedBy }),
     chainId: undefined,
     layers: [
       ...(below?.layers ?? []),

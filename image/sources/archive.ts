@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import type { FileRange } from '../rootfs/build.ts';
 import { decompress } from '../compress/compress.ts';
@@ -28,18 +28,22 @@ const READ_CHUNK = 1 << 20;
  */
 export class Archive {
   readonly name: string;
+  /** The file as it is given, perhaps compressed, and what it was when it was opened. */
+  readonly input: { readonly path: string; readonly stat: BigIntStats };
   readonly #fd: number;
   readonly #contents: Contents;
 
-  private constructor(name: string, fd: number, contents: Contents) {
+  private constructor(name: string, input: Archive['input'], fd: number, contents: Contents) {
     this.name = name;
+    this.input = input;
     this.#fd = fd;
     this.#contents = contents;
   }
 
   /** Reads the whole archive once, for its table of contents. Throws IMAGE_OPEN, IMAGE_BAD, IMAGE_TAR_*, IMAGE_COMPRESSED, IMAGE_LIMIT, IMAGE_WRITE. */
-  static async open(file: string, tempDir: string, limits: ImportLimits = DEFAULT_LIMITS): Promise<Archive> {
+  static async open(file: string, tempDir: string, limits: ImportLimits = DEFAULT_LIMITS, name = file): Promise<Archive> {
     const input = openFile(file);
+    const stat = fstatSync(input, { bigint: true });
     let unpacked: number | undefined;
     try {
       const contents = new Contents(limits);
@@ -50,13 +54,13 @@ export class Archive {
         reader.push(chunk);
         if (unpacked !== undefined) writeAll(unpacked, chunk);
       }
-      if (reader.end().entries === 0) throw new VmmError('IMAGE_BAD', `image ${file} is an archive without a single member`, { hint: 'give an archive of an image or of a root file system' });
+      if (reader.end().entries === 0) throw new VmmError('IMAGE_BAD', `image ${name} is an archive without a single member`, { hint: 'give an archive of an image or of a root file system' });
       if (unpacked !== undefined) closeSync(input);
-      return new Archive(file, unpacked ?? input, contents);
+      return new Archive(name, { path: file, stat }, unpacked ?? input, contents);
     } catch (error) {
       if (unpacked !== undefined) closeSync(unpacked);
       closeSync(input);
-      throw inFile(file, error);
+      throw inFile(name, error);
     }
   }
 

@@ -27,7 +27,7 @@ function statImage(path: string): BigIntStats {
 }
 
 /** Opens what a reference names; a plain path is recognised by its content. Throws IMAGE_*, ACI_*. */
-export async function openSource(reference: PathReference, tempDir: string, hooks?: AciHooks): Promise<ImageSource | DirectorySource> {
+export async function openSource(reference: PathReference, tempDir: string, hooks?: () => Promise<AciHooks>): Promise<ImageSource | DirectorySource> {
   const path = resolve(reference.path);
   const stat = statImage(path);
   switch (reference.kind) {
@@ -50,7 +50,7 @@ export async function openSource(reference: PathReference, tempDir: string, hook
   return openArchive(path, reference, tempDir, hooks);
 }
 
-async function openArchive(path: string, reference: PathReference, tempDir: string, hooks: AciHooks | undefined): Promise<ImageSource> {
+async function openArchive(path: string, reference: PathReference, tempDir: string, hooks: (() => Promise<AciHooks>) | undefined): Promise<ImageSource> {
   const archive = await Archive.open(path, tempDir);
   try {
     const tag = 'tag' in reference ? reference.tag : undefined;
@@ -60,12 +60,12 @@ async function openArchive(path: string, reference: PathReference, tempDir: stri
       case 'docker-archive':
         return dockerArchive(archive, tag);
       case 'aci':
-        return await aciArchive(archive, hooks);
+        return await aciArchive(archive, await hooks?.());
       default:
         // Archives of newer `docker save`s are OCI layouts too; manifest.json has the names.
         if (isDockerArchive(archive)) return dockerArchive(archive, undefined);
         if (archive.has('index.json') && archive.has('oci-layout')) return ociArchive(archive, undefined);
-        if (isAci(archive)) return await aciArchive(archive, hooks);
+        if (isAci(archive)) return await aciArchive(archive, await hooks?.());
         return plainTar(archive);
     }
   } catch (error) {

@@ -1,17 +1,19 @@
 import { VmmError } from '../../base/errors.ts';
 
 /** Forms that a user may give, for messages. */
-export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, or a name';
+export const REFERENCE_FORMS = 'a path, dir:DIR, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], aci:FILE, aci:NAME[:VERSION], a URL of an ACI, or a name';
 
 /** Where an image is, as `vmm run` and `vmm image import` take it. */
 export type ImageReference =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'dir' | 'aci'; readonly path: string }
   | { readonly kind: 'oci' | 'oci-archive' | 'docker-archive'; readonly path: string; readonly tag: string | undefined }
+  /** An app container image by its name, or by the URL of its file. */
+  | { readonly kind: 'aci-name' | 'aci-url'; readonly name: string }
   | { readonly kind: 'name'; readonly name: string };
 
 /** A reference to something in the file system. */
-export type PathReference = Exclude<ImageReference, { kind: 'name' }>;
+export type PathReference = Exclude<ImageReference, { kind: 'name' | 'aci-name' | 'aci-url' }>;
 
 const WITH_TAG = new Set(['oci', 'oci-archive', 'docker-archive']);
 
@@ -27,11 +29,13 @@ export function parseReference(text: string, exists: (path: string) => boolean):
   if (transport === 'docker' && rest.length > 2 && rest.startsWith('//')) return { kind: 'name', name: rest.slice(2) };
   if (transport === 'dir' || transport === 'aci' || (transport !== undefined && WITH_TAG.has(transport))) {
     if (rest === '') throw new VmmError('IMAGE_REFERENCE', `${text} names no file`, { hint: `give ${REFERENCE_FORMS}` });
+    if (transport === 'aci' && !/^[./]/.test(rest) && !exists(rest)) return { kind: 'aci-name', name: rest };
     if (transport === 'dir' || transport === 'aci') return { kind: transport, path: rest };
     const { path, tag } = splitTag(rest, exists);
     if (path === '' || tag === '') throw new VmmError('IMAGE_REFERENCE', `${text} has an empty ${path === '' ? 'path' : 'tag'}`, { hint: `give ${REFERENCE_FORMS}` });
     return { kind: transport as 'oci', path, tag };
   }
+  if (/^https?:\/\//.test(text)) return { kind: 'aci-url', name: text };
   if (text.startsWith('/') || text.startsWith('.') || exists(text)) return { kind: 'path', path: text };
   return { kind: 'name', name: text };
 }

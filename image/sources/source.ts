@@ -24,6 +24,8 @@ export interface ImageSource {
   readonly content?: string;
   /** An ACI's manifest, as it stands in it. */
   readonly aciManifest?: string;
+  /** Fingerprint of the key by which an ACI was signed, once that has been verified. */
+  readonly signedBy?: string;
   /** User and group as appc names them, which the finished disk turns into numbers: a file's owner, by its path, or digits that may be a name. */
   readonly accounts?: { readonly user: string; readonly group: string };
   /** Frees what reading the layers needs. */

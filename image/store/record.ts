@@ -27,6 +27,8 @@ export interface ImageRecord {
   readonly source: string;
   /** An ACI's manifest, as it stands in it. */
   readonly aciManifest?: string;
+  /** Fingerprint of the OpenPGP key whose signature of it was verified when it came. */
+  readonly signedBy?: string;
 }
 
 const DIGEST = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
@@ -43,6 +45,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
   const version = record.optionalNumber('version');
   const isolation = config?.object('isolation');
   const aciManifest = record.optionalString('aciManifest');
+  const signedBy = record.optionalString('signedBy');
   return {
     version: version === 1 || version === 2 ? version : RECORD_VERSION,
     id,
@@ -63,6 +66,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
     imported: record.string('imported'),
     source: record.string('source'),
     ...(aciManifest === undefined ? {} : { aciManifest }),
+    ...(signedBy === undefined ? {} : { signedBy }),
   };
 }
 

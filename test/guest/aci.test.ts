@@ -22,7 +22,7 @@ async function run(app: Record<string, unknown>, ...args: string[]): Promise<{ s
   writeFileSync(join(dir, 'layout', 'manifest'), JSON.stringify({ acKind: 'ImageManifest', acVersion: '0.8.11', name: 'example.org/app', app: { user: '0', group: '0', ...app } }));
   const built = await vmm(['aci', 'build', '--overwrite', '--owner-root', join(dir, 'layout'), join(dir, 'x.aci')]);
   expect({ status: built.status, stderr: built.stderr }).toEqual({ status: 0, stderr: '' });
-  const { status, stdout, stderr } = await vmm(['run', '--accel', 'wasm', ...args, join(dir, 'x.aci')], { env });
+  const { status, stdout, stderr } = await vmm(['run', '--accel', 'wasm', '--insecure-options=image', ...args, join(dir, 'x.aci')], { env });
   return { status, out: stdout.toString(), err: stderr };
 }
 

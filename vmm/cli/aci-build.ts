@@ -4,6 +4,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore, resolveImage } from '../api/images.ts';
 import { HELP } from './common-options.ts';
 import { describeError, oneLine } from './describe.ts';
+import { INSECURE } from './insecure-option.ts';
 import { flag, oneOf, type OptionValues, value } from './options.ts';
 import { print, tell } from './output.ts';
 import { PULL } from './pull-options.ts';
@@ -22,6 +23,7 @@ const BUILD_OPTIONS = {
   from: value('IMAGE', 'make it of this image instead: any that `vmm run` takes'),
   name: value('NAME', 'with --from: the ACI’s name (default: of the image’s)'),
   pull: PULL,
+  insecureOptions: INSECURE,
   strict: STRICT,
   help: HELP,
 };
@@ -54,7 +56,7 @@ async function buildFrom(reference: string, operands: readonly string[], options
   const [file, ...more] = operands;
   if (file === undefined || more.length > 0) throw new VmmError('USAGE', 'aci build --from takes one file', { hint: 'see `vmm aci build --help`' });
   const note = (text: string): void => tell(`vmm: ${oneLine(text)}\n`);
-  const { record, rootfs } = await resolveImage(reference, { store: new ImageStore(undefined, hostFs), host: hostFs, note, pull: options.pull ?? 'missing' });
+  const { record, rootfs } = await resolveImage(reference, { store: new ImageStore(undefined, hostFs), host: hostFs, note, pull: options.pull ?? 'missing', ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }) });
   const write = { overwrite: options.overwrite, compress: !options.noCompression };
   print(`${await convertImage(record, rootfs, reference, file, { ...write, name: options.name, epoch: sourceDateEpoch(), note })}\n`);
   return 0;

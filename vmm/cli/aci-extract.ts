@@ -3,6 +3,7 @@ import { extractAci, renderDisk, type Unmade } from '../api/appc.ts';
 import { hostFs, ImageStore, resolveImage } from '../api/images.ts';
 import { HELP } from './common-options.ts';
 import { oneLine } from './describe.ts';
+import { INSECURE } from './insecure-option.ts';
 import { flag } from './options.ts';
 import { tell } from './output.ts';
 import { subcommand } from './subcommand.ts';
@@ -29,12 +30,12 @@ export const RENDER = subcommand(
     name: 'aci render',
     synopsis: '[OPTIONS] IMAGE DIR',
     about: 'Writes the root file system that a run of the image would have into a directory: with all that it depends on, and only what path whitelists keep.\nAny image that `vmm run` takes will do.',
-    options: { overwrite: OVERWRITE, noSameOwner: OWNERS, help: HELP },
+    options: { overwrite: OVERWRITE, noSameOwner: OWNERS, insecureOptions: INSECURE, help: HELP },
   },
   [2, 2, 'an image and a directory'],
-  async ([reference = '', dir = ''], { overwrite, noSameOwner }) => {
+  async ([reference = '', dir = ''], { overwrite, noSameOwner, insecureOptions: insecure }) => {
     const store = new ImageStore(undefined, hostFs);
-    const { rootfs } = await resolveImage(reference, { store, host: hostFs, note: (text) => tell(`vmm: ${oneLine(text)}\n`) });
+    const { rootfs } = await resolveImage(reference, { store, host: hostFs, pull: 'missing', ...(insecure === undefined ? {} : { insecure }), note: (text) => tell(`vmm: ${oneLine(text)}\n`) });
     tellUnmade(renderDisk(rootfs, dir, { overwrite, owners: owners(noSameOwner), host: await hostFs() }));
     return 0;
   },

@@ -11,6 +11,12 @@ Commands:
   patch FILE [OUT]            change an ACI's manifest
   extract FILE DIR            unpack an ACI
   render IMAGE DIR            write the root file system that a run would have
+  sign --key FILE ACI         sign an ACI
+  verify ACI                  verify an ACI's signature
+  trust --prefix NAME [KEY…]  trust keys to sign images of a name
+  discover NAME               say where an image and its keys are
+  fetch IMAGE…                bring images into the store
+  publish --key FILE DIR ACI… put ACIs into a web server's root
 
 App container images (appc): \`vmm aci COMMAND --help\` tells a command's options.
 `;
@@ -23,6 +29,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Subcommand>>> = {
   patch: async () => (await import('./aci-patch.ts')).PATCH,
   extract: async () => (await import('./aci-extract.ts')).EXTRACT,
   render: async () => (await import('./aci-extract.ts')).RENDER,
+  sign: async () => (await import('./aci-sign.ts')).SIGN,
+  verify: async () => (await import('./aci-sign.ts')).VERIFY,
+  trust: async () => (await import('./aci-fetch.ts')).TRUST,
+  discover: async () => (await import('./aci-fetch.ts')).DISCOVER,
+  fetch: async () => (await import('./aci-fetch.ts')).FETCH,
+  publish: async () => (await import('./aci-sign.ts')).PUBLISH,
 };
 /** actool's name of it. */
 const ALIASES: Readonly<Record<string, string>> = { 'patch-manifest': 'patch' };

@@ -9,6 +9,7 @@ import { dockerOption } from './docker-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
+import { INSECURE } from './insecure-option.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
@@ -68,6 +69,7 @@ const OPTIONS = {
     pull: PULL,
     platform: PLATFORM,
     ...TRUST_OPTIONS,
+    insecureOptions: INSECURE,
   }),
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,

@@ -54,7 +54,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     progress.clear();
     session.note(text);
   };
-  const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
+  const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
   for (const line of image.config.isolation?.ignored ?? []) session.note(line);
   const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, note);

@@ -8,7 +8,7 @@ export interface NameValue {
 }
 
 /** Operating systems and processors that the reference's code knows (0.8.11). */
-export const OS_ARCH: Readonly<Record<string, readonly string[]>> = {
+const OS_ARCH: Readonly<Record<string, readonly string[]>> = {
   linux: ['amd64', 'i386', 'aarch64', 'aarch64_be', 'armv6l', 'armv7l', 'armv7b', 'ppc64', 'ppc64le', 's390x'],
   freebsd: ['amd64', 'i386', 'arm'],
   darwin: ['x86_64', 'i386'],

@@ -14,7 +14,7 @@ import { inspectTrust } from '../../../image/trust/notary/inspect.ts';
 import { loadKeyFile, PrivateKeys } from '../../../image/trust/notary/private-keys.ts';
 import { signedTarget } from '../../../image/trust/notary/resolve.ts';
 import { revokeTag, signTag } from '../../../image/trust/notary/sign.ts';
-import { vmm } from '../../support/cli.ts';
+import { vmm } from '../../support/cli/cli.ts';
 import { DockerUser, type Notary, startNotary } from '../../support/notary.ts';
 import { type Registry, startRegistry } from '../../support/registry.ts';
 import { configOf, LAYERS, Layout } from '../image/forms.ts';
