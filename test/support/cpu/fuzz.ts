@@ -67,7 +67,7 @@ class Fuzzer {
     const pages = (RAM_BASE + RAM) / WASM_PAGE;
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const nothing = (): number => 0;
-    const hooks = { irq: nothing, kick: nothing, blk: nothing, console: (_d: number, _p: number, n: number) => n, fs: nothing, vsock: nothing, event: nothing, discard: nothing };
+    const hooks = { irq: nothing, kick: nothing, blk: nothing, console: (_d: number, _p: number, n: number) => n, fs: nothing, net: nothing, vsock: nothing, event: nothing, discard: nothing };
     let now = 1e9;
     this.core = instantiateCore(coreModule(), this.memory, hooks, { now: () => (now += 1000), wall: () => 1.7e18, random: (n) => new Uint8Array(n) });
     this.bytes = new Uint8Array(this.memory.buffer);

@@ -148,7 +148,7 @@ const origin = s * 1e9 + n - performance.now() * 1e6;
 const core = new WebAssembly.Instance(d.module, {
   env: { memory: d.memory, abort: () => { throw new Error('abort'); } },
   host: {
-    irq: nothing, kick: nothing, blk: nothing, fs: nothing, vsock: nothing, discard: nothing, wall: nothing, random: nothing,
+    irq: nothing, kick: nothing, blk: nothing, fs: nothing, net: nothing, vsock: nothing, discard: nothing, wall: nothing, random: nothing,
     console: (_, ptr, len) => { parentPort.postMessage({ text: Buffer.from(bytes.slice(ptr, ptr + len)).toString('latin1') }); return len; },
     event: (kind, a) => { if (kind === ${EVENT_DEBUG_EXIT}) parentPort.postMessage({ ended: a }); },
     now: () => performance.now() * 1e6 + origin,

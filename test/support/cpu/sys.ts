@@ -56,7 +56,7 @@ export class SysMachine {
   constructor(module: WebAssembly.Module, cpus = 1, profile = 0, timeMode = 0) {
     const nothing = (): number => 0;
     const host = {
-      irq: nothing, kick: nothing, blk: nothing, console: nothing, fs: nothing, vsock: nothing, event: nothing, discard: nothing,
+      irq: nothing, kick: nothing, blk: nothing, console: nothing, fs: nothing, net: nothing, vsock: nothing, event: nothing, discard: nothing,
       random: (ptr: number, len: number) => new Uint8Array(this.memory.buffer, ptr, len).fill(0x5a),
       now: () => this.now,
       wall: () => 0,
