@@ -33,7 +33,7 @@ export interface GuestConfig {
   /** `auto`. */
   readonly accel?: AccelName | undefined;
   readonly cpuModel?: CpuModel | undefined;
-  /** The software CPU's translator; off. */
+  /** The software CPU's translator; on. */
   readonly jit?: JitConfig | undefined;
   /** Paths of a kernel and an initramfs with this project's init; our own. */
   readonly kernel?: string | undefined;

@@ -34,7 +34,7 @@ export interface MachineConfig {
   readonly accel: AccelName;
   /** Default: `host` on KVM, `x86-64-v2` on the software CPU. */
   readonly cpuModel?: CpuModel | undefined;
-  /** The software CPU's translator of hot code. Default: off. */
+  /** The software CPU's translator of hot code. Default: on. */
   readonly jit?: JitConfig | undefined;
   /** Path of a vmlinux, bzImage or multiboot kernel. */
   readonly kernel: string;

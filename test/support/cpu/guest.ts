@@ -14,6 +14,7 @@ import type { CoreExports } from '../../../vmm/core/exports.ts';
 import { instantiateCore } from '../../../vmm/core/instance.ts';
 import { acquireMemory } from '../../../vmm/core/memory.ts';
 import { MachineMemory } from '../../../vmm/machine/memory.ts';
+import type { CacheLimits } from '../../../vmm/jit/cache.ts';
 import { InlineJit } from './inline-jit.ts';
 import { buildCore } from '../../../scripts/build-core.mjs';
 import { HANG_MS } from '../limits.ts';
@@ -69,6 +70,7 @@ export interface GuestOptions {
   readonly seconds?: number;
   /** All code is translated as soon as it is found; `check`: in lockstep with the interpreter. */
   readonly jit?: 'on' | 'check';
+  readonly jitLimits?: CacheLimits;
 }
 
 interface Guest {
@@ -122,7 +124,7 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
   const { core } = guest;
   const cpus = options.cpus ?? 1;
   const limit = performance.now() + (options.seconds === undefined ? HANG_MS : options.seconds * 1000);
-  const jits = Array.from({ length: options.jit === undefined ? 0 : cpus }, (_, i) => new InlineJit(core, guest.memory, i, options.jit ?? 'on'));
+  const jits = Array.from({ length: options.jit === undefined ? 0 : cpus }, (_, i) => new InlineJit(core, guest.memory, i, options.jit ?? 'on', 0, options.jitLimits));
   let end: GuestResult['end'] = 'time over';
   run: while (performance.now() < limit) {
     for (let i = 0; i < cpus; i++) {

@@ -11,8 +11,10 @@ beforeAll(prepareCore, 120_000);
 
 describe.skipIf(!hasAssembler)('test guests, all of their code translated', () => {
   const guests = ['paging', 'strings', 'traps', 'manual'];
+  // smc is over before a slice of 20,000 is
+  const cases = [['smc', 61], ...guests.flatMap((name) => [[name, 61], [name, 20_000]] as const)] as const;
 
-  it.each(guests.flatMap((name) => [[name, 61], [name, 20_000]] as const))('%s in slices of %i: the output, no difference in lockstep', (name, slice) => {
+  it.each(cases)('%s in slices of %i: the output, no difference in lockstep', (name, slice) => {
     const run = runGuest(assemble(name), { slice, jit: 'check', seconds: 100 });
     expect(run).toMatchObject({ output: expected(name), end: 0 });
     expect(run.jits?.[0]?.insns).toBeGreaterThan(0n);
@@ -25,6 +27,20 @@ describe.skipIf(!hasAssembler)('test guests, all of their code translated', () =
       expect(translated).toMatchObject({ output: plain?.output, end: plain?.end, icount: plain?.icount });
     }
   }, 240_000);
+
+  it('code that is made all the time: the same sum, translations up to their limits and no further', () => {
+    const plain = runGuest(assemble('makes_code'), { seconds: 100 });
+    expect(plain).toMatchObject({ output: expect.stringMatching(/^sum 0*4a2284\r?\n/), end: 0 });
+    const limits = { modules: 40, regions: 400, bytes: 1 << 20 };
+    const run = runGuest(assemble('makes_code'), { slice: 1000, jit: 'on', jitLimits: limits, seconds: 100 });
+    expect(run).toMatchObject({ output: plain.output, end: 0 });
+    const counts = run.jits?.[0]?.counts;
+    expect(counts).toMatchObject({ stopped: true });
+    expect(run.jits?.[0]?.insns).toBeGreaterThan(1000n);
+    expect(counts?.modules).toBeLessThanOrEqual(limits.modules);
+    expect(counts?.regions).toBeLessThan(limits.regions + 50); // one batch beyond
+    expect(counts?.bytes).toBeLessThan(limits.bytes + (1 << 19));
+  }, 120_000);
 
   it('smp4, four vCPUs at the same time', async () => {
     const run = await runGuestThreads(assemble('smp4'), { cpus: 4, seconds: 100, jit: 'on' });
