@@ -1,5 +1,5 @@
 /** CPU, devices, loaders and images run where only Node's own API is there. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,29 @@ describe('without the FFI library', () => {
     writeFileSync(disk, Buffer.alloc(1024 ** 2, 1));
     const result = await run(['boot', '-q', '--memory', '32', '--kernel', buildGuest('ports'), '--disk', `${disk},ro`]);
     expect(result).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('a directory is shared, by Node’s own functions, and what is missing is said', async () => {
+    const share = join(dir, 'share');
+    mkdirSync(join(share, 'sub'), { recursive: true });
+    writeFileSync(join(share, 'sub', 'file'), 'from the host\n');
+    const root = busyboxImage(join(dir, 'root'));
+    mkdirSync(join(root, 'mnt'));
+    for (const applet of ['poweroff', 'mv', 'ln', 'truncate', 'chmod']) symlinkSync('busybox', join(root, 'bin', applet));
+    writeFileSync(join(root, 'init'), `#!/bin/sh
+      export PATH=/bin
+      mount -t virtiofs data /mnt; cd /mnt; cat sub/file; find . | sort
+      seq 1 3000 > numbers; md5sum numbers; mkdir d; mv numbers d/n; ln -s n d/l; cat d/l | wc -l; rm sub/file; truncate -s 10 d/n; chmod 600 d/n; stat -c '%s %a' d/n
+      cat ../etc/passwd > d/passwd; mkdir d/many; for i in $(seq 1 60); do echo $i > d/many/$i; done; ls d/many | wc -l
+      poweroff -f`);
+    chmodSync(join(root, 'init'), 0o755);
+    const result = await run(['boot', '--accel', 'wasm', '--memory', '128', '--root-share', root, '--share', `data=${share}`, '--append', 'quiet init=/init', '--timeout', '100s']);
+    const output = result.stdout.toString().replaceAll('\r', '');
+    expect({ status: result.status, output }).toMatchObject({ status: 0 });
+    expect(result.stderr).toMatch(/shares without the FFI library: no owners, locks/);
+    expect(output).toMatch(/^from the host\n\.\n\.\/sub\n\.\/sub\/file\n[0-9a-f]{32} {2}numbers\n3000\n10 600\n60$/m);
+    expect(readdirSync(join(share, 'd')).sort()).toEqual(['l', 'many', 'n', 'passwd']);
+    expect(readdirSync(join(share, 'sub'))).toEqual([]);
   });
 
   it('--accel kvm says what is missing', async () => {

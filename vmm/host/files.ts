@@ -2,7 +2,9 @@
  * System calls on files beneath a descriptor, for the hot path: names and buffers are addresses that the caller has checked, results are
  * numbers, and failure is -errno. Nothing here resolves more than one name, follows a link, or leaves the directory it is given.
  */
-import { addressOf, declareLazily, lastErrno } from './ffi.ts';
+import { declareLazily, lastErrno } from './ffi.ts';
+import { callByNode } from './files-by-node.ts';
+import { hasFfi, placeOf } from './places.ts';
 import * as C from './uapi/files.ts';
 import { O_CLOEXEC, O_PATH } from './uapi/linux.ts';
 
@@ -17,11 +19,11 @@ const c = declareLazily<{
 });
 
 function call(nr: number, a: Word, b: Word = 0, d: Word = 0, e: Word = 0): number {
-  return outcome(c.call4(nr, a, b, d, e));
+  return hasFfi() ? outcome(c.call4(nr, a, b, d, e)) : callByNode(nr, [a, b, d, e]);
 }
 
 function callLong(nr: number, a: Word, b: Word, d: Word, e: Word, f: Word, g: Word = 0): number {
-  return outcome(c.call6(nr, a, b, d, e, f, g));
+  return hasFfi() ? outcome(c.call6(nr, a, b, d, e, f, g)) : callByNode(nr, [a, b, d, e, f, g]);
 }
 
 /** Results beyond 2^53 (offsets of a file) come as bigints. */
@@ -42,7 +44,7 @@ const OFFSETS = 256;
 const offsets = new BigInt64Array(memory.buffer, OFFSETS, 2);
 
 function at(offset: number): number {
-  if (memoryAt === 0) memoryAt = Number(addressOf(memory));
+  if (memoryAt === 0) memoryAt = placeOf(memory);
   return memoryAt + offset;
 }
 
@@ -162,5 +164,5 @@ const groups = new Uint32Array(1024);
 /** The supplementary groups of this thread: one, or none. */
 export function joinGroup(group: number | undefined): number {
   if (group !== undefined) groups[0] = group;
-  return call(C.SYS_setgroups, group === undefined ? 0 : 1, Number(addressOf(groups)));
+  return call(C.SYS_setgroups, group === undefined ? 0 : 1, placeOf(groups));
 }

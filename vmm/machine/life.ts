@@ -131,6 +131,7 @@ export class Life {
     this.#hardware = hardware;
     timeline.codeKept = choice.name === 'wasm' && codeIsKept();
     this.resized();
+    if (devices.shares.lacks !== undefined) this.#parts.listener.note?.(devices.shares.lacks);
     this.#openConsole(hardware);
     const entry = loadProgram(config, hardware);
     timeline.point(KERNEL_LOADED);

@@ -3,7 +3,7 @@ import { EINVAL, ENOSYS, EOPNOTSUPP, EPERM } from '../../../assembly/contract/ge
 import {
   FATTR_ATIME, FATTR_ATIME_NOW, FATTR_FH, FATTR_GID, FATTR_KILL_SUIDGID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_SIZE, FATTR_UID, FUSE_GETATTR_FH,
 } from '../../../assembly/contract/generated/fuse.ts';
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { changeMode, changeOwner, changeTimes, closeFile, getAttribute, listAttributes, removeAttribute, reopen, setAttribute, statFileSystem, truncate } from '../../host/files.ts';
 import { S_IFDIR, S_IFMT, S_IFREG, statfs, statx as struct_statx, UTIME_NOW, UTIME_OMIT } from '../../host/uapi/files.ts';
 import { fuse_getattr_in, fuse_getxattr_in, fuse_kstatfs, fuse_setattr_in, fuse_setxattr_in } from '../../host/uapi/fuse.ts';
@@ -140,7 +140,7 @@ function setTimes(s: Session, fd: number, valid: number): number {
   };
   time(0, FATTR_ATIME, FATTR_ATIME_NOW, fuse_setattr_in.atime, fuse_setattr_in.atimensec);
   time(4, FATTR_MTIME, FATTR_MTIME_NOW, fuse_setattr_in.mtime, fuse_setattr_in.mtimensec);
-  return changeTimes(fd, Number(addressOf(scratch)));
+  return changeTimes(fd, placeOf(scratch));
 }
 
 export function fileSystem(s: Session, node: number): number {
@@ -148,7 +148,7 @@ export function fileSystem(s: Session, node: number): number {
   const fd = node === ROOT ? (s.shares.find((share) => share?.slot === s.slot)?.fd ?? -1) : s.paths.of(node);
   request.clear(fuse_kstatfs.sizeof);
   if (fd < 0) return node === ROOT ? fuse_kstatfs.sizeof : fd;
-  const failed = statFileSystem(fd, Number(addressOf(scratch)));
+  const failed = statFileSystem(fd, placeOf(scratch));
   if (failed < 0) return failed;
   for (const [to, from] of [[fuse_kstatfs.blocks, statfs.f_blocks], [fuse_kstatfs.bfree, statfs.f_bfree], [fuse_kstatfs.bavail, statfs.f_bavail], [fuse_kstatfs.files, statfs.f_files], [fuse_kstatfs.ffree, statfs.f_ffree]] as const) {
     request.put(to, scratch[from / 4] as number);

@@ -1,6 +1,6 @@
 /** Open directories. Each operation returns bytes of answer, or -errno. */
 import { EINVAL, ENOTDIR } from '../../../assembly/contract/generated/errno.ts';
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { getdents, reopen, seek } from '../../host/files.ts';
 import { dirent64, O_DIRECTORY, S_IFDIR } from '../../host/uapi/files.ts';
 import { fuse_attr, fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in } from '../../host/uapi/fuse.ts';
@@ -43,7 +43,7 @@ export function readdir(s: Session, node: number, plus: boolean): number {
     const failed = seek(fd, BigInt.asIntN(64, offset), SEEK_SET);
     if (failed < 0) return failed;
   }
-  if (entriesAt === 0) entriesAt = Number(addressOf(entries));
+  if (entriesAt === 0) entriesAt = placeOf(entries);
   // Not many more than fit: those left over are read again.
   const length = getdents(fd, entriesAt, Math.min(ENTRIES_BYTES, Math.max(LONGEST, plus ? size >> 2 : size)));
   if (length < 0) return length;

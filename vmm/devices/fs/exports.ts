@@ -4,6 +4,7 @@ import { HOST_EV_SHARE_STUCK } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { VmmError } from '../../../base/errors.ts';
+import { hasFfi } from '../../host/places.ts';
 import { O_PATH } from '../../host/uapi/linux.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import { Heartbeat } from './heartbeat.ts';
@@ -75,6 +76,11 @@ export class Shares {
     return device;
   }
 
+  /** What shares cannot do here, for the user. */
+  get lacks(): string | undefined {
+    return this.#devices.length === 0 || hasFfi() ? undefined : 'shares without the FFI library: no owners, locks, hard links, device nodes, extended attributes or holes';
+  }
+
   find(tag: string): ShareDevice {
     const device = this.#devices.find((each) => each.tag === tag);
     if (device === undefined) throw new VmmError('USAGE', `the machine has no share ${tag}`);
@@ -122,7 +128,7 @@ export class Shares {
       lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
     };
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own);
-    if (this.#served) this.#watchdog = new Watchdog(this.#heart, (number) => port.event(HOST_EV_SHARE_STUCK, this.#devices.find((device) => device.has(number))?.slot ?? 0, 0n));
+    if (this.#served && hasFfi()) this.#watchdog = new Watchdog(this.#heart, (number) => port.event(HOST_EV_SHARE_STUCK, this.#devices.find((device) => device.has(number))?.slot ?? 0, 0n));
   }
 
   /** The machine ends: resolves, with true, when the thread is in a call of the host that does not end. */
@@ -173,7 +179,7 @@ class ShareDevice implements HostDevice {
   add({ core, slot, scratch }: DevicePort): number {
     scratch.bytes.fill(0, 0, FS_TAG_BYTES);
     scratch.bytes.set(Buffer.from(this.tag));
-    return core.fs_add(slot, scratch.offset, FS_SUBMOUNTS | FS_LOCKS);
+    return core.fs_add(slot, scratch.offset, hasFfi() ? FS_SUBMOUNTS | FS_LOCKS : FS_SUBMOUNTS);
   }
 
   attach(port: DevicePort): void {

@@ -6,7 +6,7 @@
 import { EAGAIN, EBADF } from '../../../assembly/contract/generated/errno.ts';
 import { FUSE_LK_FLOCK } from '../../../assembly/contract/generated/fuse.ts';
 import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { flockFile, lockFile, reopen } from '../../host/files.ts';
 import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, flock, O_NONBLOCK } from '../../host/uapi/files.ts';
 import { fuse_file_lock, fuse_flush_in, fuse_lk_in } from '../../host/uapi/fuse.ts';
@@ -47,7 +47,7 @@ function lockOf(s: Session): number {
   memory.setBigInt64(flock.l_start, BigInt.asIntN(64, start), true);
   memory.setBigInt64(flock.l_len, end === WHOLE ? 0n : BigInt.asIntN(64, end - start + 1n), true);
   memory.setInt32(flock.l_pid, 0, true);
-  return Number(addressOf(memory));
+  return placeOf(memory);
 }
 
 /** GETLK: who would be in the way. */

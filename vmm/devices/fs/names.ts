@@ -140,7 +140,13 @@ function give(s: Session, node: number, parent: number, name: number, length: nu
 
 export function readlink(s: Session, node: number): number {
   if (node === ROOT) return -EINVAL;
-  const fd = s.paths.of(node);
-  if (fd < 0) return fd;
-  return readlinkAt(fd, 0, s.address(s.request.reply), s.request.room);
+  const { nodes, paths, request } = s;
+  // By its name, where it has one: not each host can read a link that is open.
+  const parent = nodes.parent(node);
+  if (parent !== 0 && !nodes.nameless(node)) {
+    const failed = s.statNode(node);
+    return failed < 0 ? failed : readlinkAt(paths.of(parent), s.address(nodes.name(node)), s.address(request.reply), request.room);
+  }
+  const fd = paths.of(node);
+  return fd < 0 ? fd : readlinkAt(fd, 0, s.address(request.reply), request.room);
 }

@@ -4,7 +4,7 @@
  * `uid:gid:0mode:type`, type file, dir, pipe, socket, block-MAJOR-MINOR or char-MAJOR-MINOR. Links cannot have it: theirs is 0.
  */
 import { ENODATA } from '../../../assembly/contract/generated/errno.ts';
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { getNamedAttribute, setNamedAttribute } from '../../host/files.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_IXGRP } from '../../host/uapi/files.ts';
 
@@ -36,7 +36,7 @@ const holds = (mode: number): boolean => (mode & S_IFMT) === S_IFREG || (mode & 
 export function ownerOf(fd: number, name: Uint8Array | undefined, { uid, gid, mode, rdev }: Owner): Owner {
   const plain = { uid: uid === own.uid ? 0 : NOBODY, gid: gid === own.gid ? 0 : NOBODY, mode, rdev };
   if (!holds(mode)) return plain;
-  const at = Number(addressOf(memory));
+  const at = placeOf(memory);
   const length = getNamedAttribute(fd, name, at + NAME, at, TEXT_MAX);
   return length <= 0 ? plain : (parse(memory.toString('latin1', 0, length), mode) ?? plain);
 }
@@ -57,7 +57,7 @@ export function setOwner(fd: number, name: Uint8Array | undefined, { uid, gid, m
   const kind = Object.keys(TYPES).find((each) => TYPES[each] === (mode & S_IFMT)) ?? 'file';
   const device = kind === 'block' || kind === 'char' ? `-${(rdev >>> 8) & 0xfff}-${(rdev & 0xff) | ((rdev >>> 12) & ~0xff)}` : '';
   const length = memory.write(`${uid}:${gid}:${(mode & 0o7777).toString(8).padStart(4, '0')}:${kind}${device}`);
-  const at = Number(addressOf(memory));
+  const at = placeOf(memory);
   return setNamedAttribute(fd, name, at + NAME, at, length, 0);
 }
 

@@ -3,7 +3,7 @@ import {
   FS_REQ_ROOM, FS_REQ_SECOND, FS_REQ_SECOND_LENGTH, FS_REQ_UID, FS_REQ_UNIQUE, FS_REQUEST_SIZE,
 } from '../../../assembly/contract/fs.ts';
 import { FS_BASE, FS_STRIDE, RAM_BASE } from '../../../assembly/core/layout.ts';
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { iovec } from '../../host/uapi/linux.ts';
 
 const HIGH = 2 ** 32;
@@ -25,10 +25,10 @@ export class Request {
   constructor(memory: WebAssembly.Memory, ramSize: number) {
     this.words = new Uint32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.base = Number(addressOf(this.bytes));
+    this.base = placeOf(this.bytes);
     this.#ramEnd = RAM_BASE + ramSize;
     this.#vectors = new Uint32Array(new ArrayBuffer(VECTORS * iovec.sizeof));
-    this.vectorsAt = Number(addressOf(this.#vectors));
+    this.vectorsAt = placeOf(this.#vectors);
   }
 
   /** From now on request `tag` of the device in `slot`. */

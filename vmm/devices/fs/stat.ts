@@ -1,4 +1,4 @@
-import { addressOf } from '../../host/ffi.ts';
+import { placeOf } from '../../host/places.ts';
 import { statx } from '../../host/uapi/files.ts';
 import type { FileKey } from './nodes.ts';
 import type { Owner } from './owners.ts';
@@ -11,7 +11,7 @@ export class Stat implements FileKey {
   readonly address: number;
 
   constructor() {
-    this.address = Number(addressOf(this.words));
+    this.address = placeOf(this.words);
   }
 
   #u32(offset: number): number {

@@ -1,5 +1,6 @@
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { FS_QUEUES } from '../../../assembly/contract/fs.ts';
+import { hasFfi } from '../../host/places.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal, gettid } from '../../host/sys.ts';
@@ -37,7 +38,7 @@ export function serveShares(data: ShareThread, post: (message: EventMessage) => 
   const { lock, shares } = data.own;
   if (!bound) ownMask();
   const thread = new FileThread(data, post);
-  if (lock !== undefined && !bound) lockOwnThread({ roots: lock.later ? undefined : shares, privileged: process.getuid?.() === 0 });
+  if (lock !== undefined && !bound && hasFfi()) lockOwnThread({ roots: lock.later ? undefined : shares, privileged: process.getuid?.() === 0 });
   bound = lock !== undefined;
   thread.run();
 }
@@ -65,7 +66,7 @@ class FileThread {
     this.#words = new SharedWords(data.words);
     this.#mailbox = new Mailbox(data.own.mailbox);
     this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths, new Heartbeat(data.own.heart));
-    this.#session.heart.setThread(gettid());
+    if (hasFfi()) this.#session.heart.setThread(gettid());
     this.#unfinished = new Set(data.queues.keys());
     const clocks = hostClocks();
     const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
