@@ -83,16 +83,16 @@ export class FsGuest {
   /** Of the INIT answer. */
   init: Buffer = Buffer.alloc(0);
 
-  /** Mounts a device whose root is the directory, or has it by its name. */
-  constructor(dir: string | undefined, options: ShareOptions = {}, flags = 0) {
-    shared ??= loadCore({ ramMib: 8, behind: BEHIND });
-    const core = shared;
+  /** `behind`: bytes for its inodes. Mounts a device whose root is the directory, or has it by its name. */
+  constructor(dir: string | undefined, options: ShareOptions = {}, flags = 0, behind = BEHIND) {
+    if (behind === BEHIND) shared ??= loadCore({ ramMib: 8, behind });
+    const core = behind === BEHIND && shared !== undefined ? shared : loadCore({ ramMib: 8, behind });
     this.core = core;
     core.restart();
     core.bytes.fill(0, 0x0480_0000, 0x0484_0000);
     const base = RAM_BASE + core.ramBytes + 0x1_0000;
-    core.bytes.fill(0, base, base + BEHIND);
-    this.session = new Session(new Request(core.memory, core.ramBytes), { base, size: BEHIND }, 64);
+    core.bytes.fill(0, base, base + behind);
+    this.session = new Session(new Request(core.memory, core.ramBytes), { base, size: behind }, 64);
     core.x.fs_add!(SLOT, core.scratch(Buffer.concat([Buffer.from('tag'), Buffer.alloc(33)])), flags);
     if (dir !== undefined) this.share(dir, options);
     core.host.inline = false;

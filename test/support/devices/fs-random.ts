@@ -9,7 +9,7 @@ import { REG } from './driver.ts';
 import { FsGuest, numbers } from './fs-driver.ts';
 
 /** mulberry32. */
-function random(seed: number): () => number {
+export function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b_79f5) >>> 0;
