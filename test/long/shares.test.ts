@@ -1,6 +1,6 @@
 /** Real programs on a share, and as their /usr: this host's own, natively and in a guest; and a database whose machine is killed. Debian's git, gcc, make, sqlite3, postgresql. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'vmm-shares-'));
   image = join(dir, 'image');
   for (const name of ['proc', 'sys', 'dev', 'tmp', 'etc', 'root', 'usr', 'work']) mkdirSync(join(image, name), { recursive: true });
+  chmodSync(join(image, 'tmp'), 0o1777);
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${name}`, join(image, name));
   writeFileSync(join(image, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\npostgres:x:1000:1000:pg:/work:/bin/sh\n');
   writeFileSync(join(image, 'etc/group'), 'root:x:0:\npostgres:x:1000:\n');
@@ -85,6 +86,7 @@ it('PostgreSQL on a named volume: what was committed before kill -9 of the VMM i
     text += chunk;
     if (/^committed 5$/m.test(text)) break;
   }
+  expect(text).toMatch(/^committed 5$/m);
   child.kill('SIGKILL');
   await gone;
   const committed = 100 * Number([...text.matchAll(/^committed (\d+)$/gm)].at(-1)?.[1]);
