@@ -46,7 +46,7 @@ describe('the order', () => {
   it('image volumes give way, standard mounts too; what is left comes first', () => {
     const image = { entrypoint: [], cmd: ['x'], env: [], workingDir: '', user: '', stopSignal: undefined, volumes: ['/data/', '/kept/deep', 'relative', '/dev/shm', '/'] };
     const options = withDefaults({ tmpfs: [{ target: '/dev/shm', options: 'size=1m' }, { target: '/data', options: '' }] }, image);
-    const { mounts = [] } = containerSpec({ image, options, size: undefined, mounts: [{ target: '/kept', source: { kind: 'share', tag: 'vmm' }, subpath: '0' }] });
+    const { mounts = [] } = containerSpec({ image, options, size: undefined, scratch: false, mounts: [{ target: '/kept', source: { kind: 'share', tag: 'vmm' }, subpath: '0' }] });
     const own = mounts.filter(({ target }) => !/^\/(proc|dev|sys)(\/(?!shm)|$)/.test(target));
     expect(own.map(({ target, source, fstype }) => [target, source?.kind ?? fstype])).toEqual([['/relative', 'root'], ['/data', 'tmpfs'], ['/kept', 'share'], ['/kept/deep', 'root'], ['/dev/shm', 'tmpfs']]);
   });
