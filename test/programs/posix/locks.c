@@ -53,6 +53,7 @@ static void waits(void)
 void locks(void)
 {
 	pid_t child;
+	long rc;
 
 	fd = open("f", O_CREAT | O_RDWR, 0644);
 	T(lock(F_SETLK, F_WRLCK, 0, 10));
@@ -69,9 +70,11 @@ void locks(void)
 		fflush(stdout);
 		_exit(0);
 	}
+	/* Most probably it waits by now; what is told is the same if not. */
 	usleep(50000);
-	T(lock(F_SETLK, F_UNLCK, 0, 10));
+	rc = lock(F_SETLK, F_UNLCK, 0, 10);
 	waitpid(child, NULL, 0);
+	told("let go", rc);
 	T(lock(F_SETLK, 9, 0, 10));
 	T(lock(F_SETLK, F_WRLCK, -5, 3));
 	T(flock(fd, LOCK_SH));
