@@ -1,4 +1,5 @@
 /** The way of an image from who made it to who runs it: signed, published on a web server, found by its name, trusted, fetched, rendered; with vmm's commands and gpg's. */
+import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -111,6 +112,30 @@ describe('vmm aci', () => {
     await fails(/\[ACI_UNSIGNED\]/, 'run', 'e.org/bare');
     await fails(/no command specified.*\[USAGE\]/, 'run', '--insecure-options=image', 'e.org/bare');
     await fails(/--insecure-options: everything is not known .*\[USAGE\]/, 'run', '--insecure-options=everything', bare);
+  });
+
+  test('a fetch that is killed anywhere leaves a store that is whole, and the next one works', async () => {
+    const port = String(web.port);
+    const at = '/tools/app-1.0.0-linux-amd64.aci';
+    const bytes = web.pages[at] as Buffer;
+    const own = { ...env, VMM_STORE: join(FOLDER, 'killed-store') };
+    for (let when = 0; when <= 8; when++) {
+      const child = spawn(process.execPath, ['--', BIN, 'aci', 'fetch', '--port', port, `${NAME}:1.0.0`], { env: { ...process.env, ...own, NODE_OPTIONS: '', NODE_ENV: '' }, stdio: 'ignore' });
+      const ended = new Promise((resolve) => child.on('close', resolve));
+      // At the first byte, in the middle, at the last one, and at some times behind it.
+      web.pages[at] = (_, response) => {
+        response.writeHead(200, { 'content-length': bytes.length });
+        if (when < 2) response.write(bytes.subarray(0, when * 1000 + 1), () => child.kill('SIGKILL'));
+        else response.end(bytes, () => void setTimeout(() => child.kill('SIGKILL'), (when - 2) * 15));
+      };
+      await ended;
+      const { status, stdout } = await vmm(['image', 'fsck'], { env: own });
+      expect({ status, said: stdout.toString() }).toMatchObject({ status: 0 });
+    }
+    web.pages[at] = bytes;
+    const { status, stdout } = await vmm(['aci', 'fetch', '--port', port, `${NAME}:1.0.0`], { env: own });
+    expect({ status, id: stdout.toString() }).toEqual({ status: 0, id: expect.stringMatching(/^sha512-/) });
+    expect(readdirSync(join(FOLDER, 'killed-store', 'tmp'))).toEqual([]);
   });
 
   test('a page that somebody else wrote stays', async () => {
