@@ -25,9 +25,10 @@ export const MACHINE_EV_TRACE_IRQ: u32 = 18; // a = line
 export const MACHINE_EV_TRACE_VIRTIO: u32 = 19; // a = slot | queue << 8, b = head of the chain
 // Of the host alone, from the threads that serve disks and traces.
 export const HOST_EV_DISK_ERROR: u32 = 0x100; // a = disk that answered a request with errno b
-export const HOST_EV_NET_LOST: u32 = 0x102; // a = card whose cable has no other end any more, b = errno, 0 where it was closed
 export const HOST_EV_TRACE_ERROR: u32 = 0x101; // the trace file cannot be written any more, b = errno
-export const HOST_EV_SHARE_STUCK: u32 = 0x103; // a = share for which a call of the host does not end
+export const HOST_EV_NET_LOST: u32 = 0x102; // a = card whose cable has no other end any more, b = errno, 0 where it was closed
+export const HOST_EV_NET_CAPTURE: u32 = 0x103; // a = card whose capture cannot be written any more, b = errno
+export const HOST_EV_SHARE_STUCK: u32 = 0x104; // a = share for which a call of the host does not end
 
 // Bits of `machine_trace`, and of --trace.
 export const TRACE_PIO: u32 = 1;

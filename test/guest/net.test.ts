@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +110,32 @@ echo reached`,
       { cards: [{ cable: { kind: 'tap', name: 'vmm0' } }, { cable: { kind: 'tap', name: 'made1' }, mac, mtu: 9000 }] },
     );
     expect(seen, seen.join('\n')).toEqual(expect.arrayContaining(['mac 02:00:00:00:00:07 9000', 'reached']));
+  });
+
+  it('limits of a disk and a card hold, and a capture is what tcpdump’s readers take', async () => {
+    const disk = join(mkdtempSync(join(dir, 'limits-')), 'disk');
+    const capture = `${disk}.pcap`;
+    writeFileSync(disk, '');
+    truncateSync(disk, 8 << 20);
+    const { seen } = await inNamespace(`${UP}
+now() { cut -d ' ' -f 1 /proc/uptime | tr -d .; }
+a=$(now); dd if=/dev/vda of=/dev/null bs=64k count=48 iflag=direct 2>/dev/null
+b=$(now); netcheck get 10.9.0.1 9002 | sha256sum
+c=$(now); netcheck put 10.9.0.1 9001 ${3 << 20}
+d=$(now); echo took $((b-a)) $((c-b)) $((d-c))`, {
+      disks: [{ path: disk, readOnly: true, id: 'disk', rate: { bytes: { perSecond: 2 << 20, burst: 65536 } } }],
+      cards: [{ cable: { kind: 'tap', name: 'vmm0' }, capture, rate: { rx: { bytes: { perSecond: 8 << 20, burst: 65536 } }, tx: { bytes: { perSecond: 2 << 20, burst: 65536 } } } }],
+    });
+    // Hundredths of a second for 3 MiB at 2, 16 at 8, 3 at 2: never faster than that.
+    const took = seen.find((line) => line.startsWith('took'))?.split(' ').slice(1).map(Number) ?? [];
+    expect(took.map((time, i) => time >= ([145, 195, 145][i] as number)), `${took}`).toEqual([true, true, true]);
+    // Both directions are there, record behind record up to the file's end.
+    const file = readFileSync(capture);
+    const macs = new Set<string>();
+    let at = 24;
+    for (; at < file.length; at += 16 + file.readUInt32LE(at + 8)) macs.add(file.subarray(at + 16 + 6, at + 16 + 12).toString('hex'));
+    expect(at).toBe(file.length);
+    expect(macs.size).toBe(2);
   });
 
   it('a tap that vanishes is one line, and the guest goes on without a link', async () => {

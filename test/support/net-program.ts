@@ -12,6 +12,7 @@ export interface NetRun {
   readonly accel: 'wasm' | 'kvm';
   readonly initrd: string;
   readonly cards: readonly Library.CardSpec[];
+  readonly disks?: readonly Library.DiskSpec[];
   /** Commands for the namespace before the machine starts. */
   readonly before: readonly string[];
   readonly append?: string;
@@ -71,7 +72,7 @@ let text = '';
 const machine = new Machine(
   {
     accel: run.accel, kernel: guestFile('vmlinux'), initrd: run.initrd, append: `console=hvc0 quiet panic=-1 reboot=t tsc=reliable ${run.append ?? ''}`, memoryMib: 128, cpus: 1, acpi: 'off', console: 'hvc',
-    cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
+    disks: run.disks ?? [], cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
   },
   {
     console: async (bytes) => {

@@ -6,6 +6,8 @@ export type { DiskSpec } from '../devices/disk/open.ts';
 export type { ShareExport, ShareSpec } from '../devices/fs/exports.ts';
 export type { CableSpec, CardSpec, PasstSpec, PublishedPort } from '../devices/net/spec.ts';
 export { passtCard, probePorts } from '../devices/net/passt.ts';
+export type { CardRate } from '../devices/net/limited.ts';
+export type { Rate } from '../devices/rate.ts';
 export { hostAddresses } from '../devices/net/addresses.ts';
 export type { NetBackend, NetEvents } from '../devices/net/backend.ts';
 export type { Frame } from '../devices/net/frames.ts';

@@ -1,10 +1,10 @@
 import { VmmError } from '../api/errors.ts';
-import { type DiskSpec, type MachineConfig, openTrace, ownSymbols, readSymbols, type ShareSpec, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
+import { type DiskSpec, type MachineConfig, openTrace, type Rate, ownSymbols, readSymbols, type ShareSpec, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
 import { parseCard } from './net-options.ts';
-import { parseCpus, parseMemory } from './sizes.ts';
+import { parseCpus, parseLimit, parseMemory } from './sizes.ts';
 
 const OPTIONS = {
   ...group('Kernel', {
@@ -13,10 +13,10 @@ const OPTIONS = {
     append: value('TEXT', 'kernel command line'),
   }),
   ...group('Machine', {
-    disk: list('FILE[,ro][,id=ID]', 'raw disk image; may be given again'),
+    disk: list('FILE[,ro][,id=ID][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'raw disk image; may be given again'),
     share: list('TAG=DIR[,ro][,cache=none|auto|always]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
     rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
-    net: list('passt|tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N]', 'network card; may be given again (default none)', parseCard),
+    net: list('passt|tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'network card; may be given again (default none)', parseCard),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
     cpus: value('N', 'vCPUs (default 1)', parseCpus),
     console: value('serial|hvc|none', 'the guest’s console on this terminal (default serial)', oneOf('serial', 'hvc', 'none')),
@@ -150,11 +150,13 @@ export function parseDisk(text: string, index: number): DiskSpec {
   if (path === undefined || path === '') throw new VmmError('USAGE', `--disk: ${text} names no file`, { hint: 'write FILE[,ro][,id=ID]' });
   let readOnly = false;
   let id = `disk${index}`;
+  let rate: Rate | undefined;
   for (const option of options) {
     if (option === 'ro') readOnly = true;
     else if (option === 'rw') readOnly = false;
     else if (option.startsWith('id=')) id = option.slice(3);
-    else throw new VmmError('USAGE', `--disk: ${option} is not an option of a disk`, { hint: 'options: ro, id=ID' });
+    else if (/^(bw|ops)=/.test(option)) rate = parseLimit(rate, option, '--disk');
+    else throw new VmmError('USAGE', `--disk: ${option} is not an option of a disk`, { hint: 'options: ro, id=ID, bw=SIZE[:BURST], ops=N[:BURST]' });
   }
-  return { path, readOnly, id };
+  return { path, readOnly, id, rate };
 }

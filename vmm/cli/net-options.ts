@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { type NetAddress, parseNetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type CableSpec, type CardSpec, passtCard, type PublishedPort } from '../api/machine.ts';
+import { type CableSpec, type CardRate, type CardSpec, passtCard, type PublishedPort } from '../api/machine.ts';
+import { parseLimit } from './sizes.ts';
 
 const HINT = 'write tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
 
@@ -11,6 +12,8 @@ export interface CardText {
   readonly cable: CableSpec | 'passt';
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
+  readonly capture: string | undefined;
+  readonly rate: CardRate | undefined;
   readonly addresses: readonly NetAddress[];
   readonly gateways: readonly string[];
 }
@@ -30,11 +33,13 @@ export function parseNetwork(text: string, option: string): CardText | undefined
 
 function parseText(text: string, option: string, container: boolean): CardText | undefined {
   const [first = '', ...rest] = text.split(/(?<!,),(?!,)/).map((part) => part.replaceAll(',,', ','));
-  const card = { mac: undefined as Uint8Array | undefined, mtu: undefined as number | undefined, addresses: [] as NetAddress[], gateways: [] as string[] };
+  const card = { mac: undefined as Uint8Array | undefined, mtu: undefined as number | undefined, capture: undefined as string | undefined, rate: undefined as CardRate | undefined, addresses: [] as NetAddress[], gateways: [] as string[] };
   for (const part of rest) {
     const value = part.slice(part.indexOf('=') + 1);
     if (part.startsWith('mac=')) card.mac = parseMac(value, option);
     else if (part.startsWith('mtu=')) card.mtu = parseMtu(value, option);
+    else if (part.startsWith('pcap=') && value !== '') card.capture = value;
+    else if (/^[rt]x-(bw|ops)=/.test(part)) card.rate = withLimit(card.rate, part.slice(0, 2) as 'rx' | 'tx', part.slice(3), option);
     else if (container && part.startsWith('ip=')) card.addresses.push(parseNetAddress(value, option));
     else if (container && part.startsWith('gw=')) card.gateways.push(parseAddress(value, option));
     else throw new VmmError('USAGE', `${option}: ${part} is not an option of a card`, { hint: HINT });
@@ -44,6 +49,10 @@ function parseText(text: string, option: string, container: boolean): CardText |
     return undefined;
   }
   return { ...card, cable: parseCable(first, option) };
+}
+
+function withLimit(rate: CardRate | undefined, way: 'rx' | 'tx', text: string, option: string): CardRate {
+  return { ...rate, [way]: parseLimit(rate?.[way], text, option) };
 }
 
 export function parseAddress(text: string, option: string): string {

@@ -81,7 +81,7 @@ function passt(text: CardText, mac: Uint8Array, { publish, ip, ip6 }: NetworkOpt
     return [];
   }
   const routes = defaultRoutes(cable.addresses, cable.gateways, '--network');
-  return [{ card: { cable, mac, mtu }, interface: { addresses: cable.addresses, routes } }];
+  return [{ card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses: cable.addresses, routes } }];
 }
 
 function containerCard(text: CardText & { readonly cable: CableSpec }, given: readonly string[], mac: Uint8Array, host: HostNetwork): ContainerCard {
@@ -93,7 +93,7 @@ function containerCard(text: CardText & { readonly cable: CableSpec }, given: re
     return gateway === undefined ? [] : [gateway.address];
   });
   return {
-    card: { cable: text.cable, mac, mtu: text.mtu },
+    card: { cable: text.cable, mac, mtu: text.mtu, capture: text.capture, rate: text.rate },
     interface: { addresses, routes: defaultRoutes(addresses, [...new Set(gateways)], '--network') },
   };
 }

@@ -51,7 +51,7 @@ const OPTIONS = {
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
   }),
   ...group('Network', {
-    network: list('passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
+    network: list('passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
     publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network passt)', parsePublish, { short: 'p' }),
     ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
     ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),

@@ -1,4 +1,5 @@
 import { VmmError } from '../api/errors.ts';
+import type { Rate } from '../api/machine.ts';
 
 const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 export const MIB = 1024 ** 2;
@@ -62,4 +63,17 @@ export function parseDuration(text: string, option: string): Duration {
   const ms = match === null ? Number.NaN : Number(match[1]) * factor;
   if (!(ms > 0) || ms > 0x7fff_ffff) throw new VmmError('USAGE', `${option}: ${text} is not a time`, { hint: 'write for example 30, 30s, 500ms or 5m' });
   return { text, ms };
+}
+
+/** `bw=SIZE[:BURST]` (bytes a second) or `ops=N[:BURST]`, added to what was said before. A bare number of bw is bytes. */
+export function parseLimit(rate: Rate | undefined, text: string, option: string): Rate {
+  const [name, value = ''] = text.split('=');
+  const [perSecond, burst] = value.split(':').map((part) => limitNumber(part, name === 'bw', option));
+  return { ...rate, [name === 'bw' ? 'bytes' : 'operations']: { perSecond, burst } };
+}
+
+function limitNumber(text: string, bytes: boolean, option: string): number {
+  const number = bytes && !/^\d+$/.test(text) ? parseSize(text, option, 'refuse') : Number(text);
+  if (!(number >= 1 && number <= 1e12) || (!bytes && !/^\d+$/.test(text))) throw new VmmError('USAGE', `${option}: ${text} is not a limit`, { hint: 'for example bw=10m, bw=10m:50m (a second, at once) or ops=1000' });
+  return number;
 }

@@ -37,7 +37,7 @@ export interface HostDevice {
   readonly name: string;
   readonly queues: number;
   /** Whoever rings a queue may work on it, with the hooks that this makes: on the software CPU that is the vCPU. */
-  readonly ringer?: RingerWork;
+  readonly ringer?: RingerWork | undefined;
   /** What must come to pass before the machine's first life; rejects with a VmmError. */
   readonly ready?: Promise<void> | undefined;
   /** Puts itself into the empty slot of a new core: 0, or -errno. */

@@ -28,6 +28,7 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
   if (config.counted !== undefined && (config.cards?.length ?? 0) > 0) {
     throw new VmmError('ICOUNT_NET', 'a counted run has no network: frames come when they come, and no run would repeat', { hint: 'leave the card or --icount away' });
   }
+  if (config.counted !== undefined && config.disks?.some(({ rate }) => rate !== undefined)) throw new VmmError('USAGE', 'a counted run has no limits: they are of the host’s time', { hint: 'leave them or --icount away' });
   const console = config.console === 'hvc' ? new VirtioConsole() : undefined;
   const list: HostDevice[] = [];
   const disks = new Disks();

@@ -27,6 +27,10 @@ export class Reports {
     this.#once(`${name} lost`, `${name}: ${why}: its link is down`);
   }
 
+  captureError(name: string | undefined, errno: number): void {
+    this.#once(`${name} capture`, `${name}: its capture cannot be written: ${errnoName(errno)}: it ends here, the card goes on`);
+  }
+
   shareStuck(name: string | undefined): void {
     const text = `${name}: the host does not answer: the guest gets I/O errors`;
     this.#once(text, text);

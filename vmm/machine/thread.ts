@@ -12,6 +12,7 @@ const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => vo
   'kvm-vcpu': runKvmVcpu,
   'wasm-vcpu': (data, post) => runWasmVcpu(data, post, ringerHooks),
   io: serveDisks,
+  'limited-disk': async (data, post) => (await import('../devices/disk/limited.ts')).serveLimitedDisk(data, post),
   fs: async (data, post) => (await import('../devices/fs/thread.ts')).serveShares(data, post),
   net: async (data, post) => (await import('../devices/net/thread.ts')).serveNet(data, post),
   translate: async (data) => (await import('../jit/worker.ts')).runTranslator(data),

@@ -5,9 +5,12 @@ import { VmmError } from '../../../base/errors.ts';
 import { HOST_EV_DISK_ERROR } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import type { HostHooks } from '../../core/hooks.ts';
+import type { RingerWork } from '../../threads/device-thread.ts';
 import { threads } from '../../threads/pool.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import { type OpenDisk, openDisk, type DiskSpec } from './open.ts';
+import type { Rate } from '../rate.ts';
+import type { LimitedDiskThread } from './limited.ts';
 import { DiskServer } from './server.ts';
 import { DiskTable } from './table.ts';
 import type { DiskThread } from './thread.ts';
@@ -59,10 +62,16 @@ export class Disks {
     return device;
   }
 
+  /** A disk with a limit waits in a thread that waits for nobody else. */
+  limit(port: DevicePort, rate: Rate): void {
+    const own: LimitedDiskThread['own'] = { table: this.#table.buffer, rate };
+    port.thread('limited-disk', [port.slot], own);
+  }
+
   attach(port: DevicePort): void {
     if (this.#ports.length === 0) this.#server = new DiskServer(port.memory, port.ramSize, this.#table, (disk, errno) => port.event(HOST_EV_DISK_ERROR, disk, BigInt(errno)));
     this.#ports.push(port);
-    if (this.#ports.length === this.#devices.length && process.env['VMM_IO'] === 'thread') this.#move();
+    if (this.#ports.length === this.#devices.filter(({ disk }) => disk?.rate === undefined).length && process.env['VMM_IO'] === 'thread') this.#move();
   }
 
   detach(): void {
@@ -112,7 +121,7 @@ export class Disks {
 
 class Disk implements HostDevice {
   readonly queues = 1;
-  readonly ringer;
+  readonly ringer: RingerWork | undefined;
   readonly #disks: Disks;
   readonly #table: DiskTable;
   #port: DevicePort | undefined;
@@ -122,7 +131,7 @@ class Disk implements HostDevice {
     this.#disks = disks;
     this.#table = table;
     this.disk = disk;
-    this.ringer = { kind: 'disk', data: table.buffer };
+    this.ringer = disk?.rate === undefined ? { kind: 'disk', data: table.buffer } : undefined;
   }
 
   get name(): string {
@@ -150,7 +159,8 @@ class Disk implements HostDevice {
 
   attach(port: DevicePort): void {
     this.#port = port;
-    this.#disks.attach(port);
+    if (this.disk?.rate === undefined) this.#disks.attach(port);
+    else this.#disks.limit(port, this.disk.rate);
   }
 
   kicked(queue: number): void {

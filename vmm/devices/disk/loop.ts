@@ -92,8 +92,8 @@ const QUEUE = RING_REQUESTS + 2;
 /** Room for all requests, many interrupts, and a poll of each device. */
 const ENTRIES = 512;
 /** {u32 tag, i32 result} of the requests that end together, in this thread's scratch: an area a device slot. */
-const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
-const RESULTS_STRIDE = RING_REQUESTS * BLK_RESULT_SIZE;
+export const RESULTS = SCRATCH_BASE + VCPU_MAX * SCRATCH_STRIDE;
+export const RESULTS_STRIDE = RING_REQUESTS * BLK_RESULT_SIZE;
 const SLOTS = SCRATCH_STRIDE / RESULTS_STRIDE;
 
 /**

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { closeSync } from 'node:fs';
 import { NET_LINK_UP, NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
-import { HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
+import { HOST_EV_NET_CAPTURE, HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
 import type { HostHooks } from '../../core/hooks.ts';
 import { threads } from '../../threads/pool.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
+import { CapturedBackend, openCapture } from './capture.ts';
+import { type CardRate, LimitedBackend } from './limited.ts';
 import { type OpenCable, openCable } from './open.ts';
 import { NetServer } from './server.ts';
 import { type CardSpec, cableName } from './spec.ts';
@@ -34,7 +37,8 @@ export class Cards {
 
   /** A card for the machine's list. Throws as openCable. */
   open(spec: CardSpec): HostDevice {
-    const card = new Card(this, this.#table, spec, openCable(spec.cable));
+    const capture = spec.capture === undefined ? -1 : openCapture(spec.capture);
+    const card = new Card(this, this.#table, spec, openCable(spec.cable), capture);
     this.#devices.push(card);
     return card;
   }
@@ -74,6 +78,8 @@ class Card implements HostDevice {
   readonly #table: CableTable;
   readonly #mac: Uint8Array;
   readonly #mtu: number;
+  readonly #capture: number;
+  readonly #rate: CardRate | undefined;
   #open: OpenCable | undefined;
   /** The link, as its user wants it. */
   #up = true;
@@ -81,7 +87,9 @@ class Card implements HostDevice {
   /** Where the main thread serves it. */
   #server: NetServer | undefined;
 
-  constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable) {
+  constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable, capture: number) {
+    this.#capture = capture;
+    this.#rate = spec.rate;
     this.name = `card ${cableName(spec.cable)}`;
     this.#cards = cards;
     this.#table = table;
@@ -118,7 +126,7 @@ class Card implements HostDevice {
     this.#port = port;
     const open = this.#open;
     if (open?.cable !== undefined) {
-      this.#table.set(port.slot, open.cable);
+      this.#table.set(port.slot, { ...open.cable, capture: this.#capture, rate: this.#rate });
       this.#cards.attach(port);
     } else if (open?.connect !== undefined) {
       this.#server = new NetServer(port.memory, port.ramSize);
@@ -130,7 +138,7 @@ class Card implements HostDevice {
   #connect(port: DevicePort, connect: (events: NetEvents) => NetBackend): NetBackend {
     const mine = (): boolean => this.#port === port;
     const later = (work: () => void): void => void setImmediate(() => mine() && work());
-    return connect({
+    let backend = connect({
       readable: () => later(() => port.process(NET_RXQ)),
       writable: () => later(() => port.process(NET_TXQ)),
       lost: (errno) => later(() => {
@@ -139,6 +147,11 @@ class Card implements HostDevice {
         port.event(HOST_EV_NET_LOST, port.slot, BigInt(errno));
       }),
     });
+    if (this.#capture >= 0) backend = new CapturedBackend(backend, this.#capture, (errno) => port.event(HOST_EV_NET_CAPTURE, port.slot, BigInt(errno)));
+    if (this.#rate !== undefined) {
+      backend = new LimitedBackend(backend, this.#rate, (ms) => void setTimeout(() => mine() && [NET_RXQ, NET_TXQ].forEach((queue) => port.process(queue)), ms));
+    }
+    return backend;
   }
 
   kicked(queue: number): void {
@@ -151,12 +164,13 @@ class Card implements HostDevice {
   detach(): void {
     const port = this.#port;
     this.#port = undefined;
-    if (port !== undefined) this.#table.set(port.slot, { kind: CABLE_NONE, fd: -1 });
+    if (port !== undefined) this.#table.set(port.slot, { kind: CABLE_NONE, fd: -1, capture: -1, rate: undefined });
     this.#cards.detach();
   }
 
   close(): void {
     this.#open?.close();
+    if (this.#open !== undefined && this.#capture >= 0) closeSync(this.#capture);
     this.#open = undefined;
   }
 }

@@ -19,7 +19,7 @@ export interface OpenCable {
   /** NET_* that the other end does for the guest. */
   readonly offloads: number;
   /** What a thread of the cards' own serves; undefined for one that stays on the main thread. */
-  readonly cable?: Cable | undefined;
+  readonly cable?: Pick<Cable, 'kind' | 'fd'> | undefined;
   readonly connect?: ((events: NetEvents) => NetBackend) | undefined;
   /** Resolves once the other end is there, before the machine runs. Rejects as openCable throws. */
   readonly ready?: Promise<void> | undefined;

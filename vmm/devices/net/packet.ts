@@ -94,7 +94,7 @@ export class PacketBackend implements NetBackend {
 
   /** Nothing more comes: the interface is gone, or the peer. An interface that is only down gives EIO. */
   #ended(result: number): number {
-    if (result !== -EIO && result !== -ECONNREFUSED) this.#lost(-result);
+    if (result !== -EIO && result !== -ECONNREFUSED) this.#lost(Math.abs(result));
     return 0;
   }
 }

@@ -1,3 +1,4 @@
+import type { CardRate } from './limited.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
 
 /** Where a card's cable goes. */
@@ -38,6 +39,9 @@ export interface CardSpec {
   readonly mac?: Uint8Array | undefined;
   /** 1500 when not given. */
   readonly mtu?: number | undefined;
+  /** A file that gets a copy of each frame, as pcap(5) says. */
+  readonly capture?: string | undefined;
+  readonly rate?: CardRate | undefined;
 }
 
 /** As users write it. */

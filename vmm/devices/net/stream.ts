@@ -60,7 +60,7 @@ export class StreamBackend implements NetBackend {
       const result = readTry(this.#fd, this.#inboxAt + room.byteOffset, room.length);
       if (result === -EAGAIN) return 0;
       if (result <= 0) {
-        this.#lost(-result);
+        this.#lost(Math.abs(result));
         return 0;
       }
       this.#reader.added(result);

@@ -1,3 +1,6 @@
+import type { Limit } from '../rate.ts';
+import type { CardRate } from './limited.ts';
+
 /** How a card's descriptor is served. */
 export const CABLE_NONE = 0;
 /** A frame a call, without and with a virtio_net_hdr before it. */
@@ -9,7 +12,13 @@ export const CABLE_STREAM = 3;
 export interface Cable {
   readonly kind: number;
   readonly fd: number;
+  /** Of its capture; -1: none. */
+  readonly capture: number;
+  readonly rate: CardRate | undefined;
 }
+
+/** Each limit in the table: a second's, and the burst; 0: none. */
+const LIMITS = 8;
 
 const SLOTS = 32;
 const WORDS = 4;
@@ -20,15 +29,20 @@ const WORDS = 4;
  */
 export class CableTable {
   readonly buffer: SharedArrayBuffer;
+  readonly #limits: Float64Array;
   readonly #words: Int32Array;
 
-  constructor(buffer = new SharedArrayBuffer(SLOTS * WORDS * 4)) {
+  constructor(buffer = new SharedArrayBuffer(SLOTS * (LIMITS * 8 + WORDS * 4))) {
     this.buffer = buffer;
-    this.#words = new Int32Array(buffer);
+    this.#limits = new Float64Array(buffer, 0, SLOTS * LIMITS);
+    this.#words = new Int32Array(buffer, SLOTS * LIMITS * 8);
   }
 
   /** CABLE_NONE takes it out. */
-  set(slot: number, { kind, fd }: Cable): void {
+  set(slot: number, { kind, fd, capture, rate }: Cable): void {
+    const limits = [rate?.rx?.bytes, rate?.rx?.operations, rate?.tx?.bytes, rate?.tx?.operations];
+    limits.forEach((limit, i) => this.#limits.set([limit?.perSecond ?? 0, limit?.burst ?? 0], slot * LIMITS + 2 * i));
+    this.#words[slot * WORDS + 3] = capture;
     this.#words[slot * WORDS + 1] = fd;
     this.#words[slot * WORDS + 2] = kind;
     Atomics.add(this.#words, slot * WORDS, 1);
@@ -40,6 +54,12 @@ export class CableTable {
   }
 
   get(slot: number): Cable {
-    return { kind: this.#words[slot * WORDS + 2] as number, fd: this.#words[slot * WORDS + 1] as number };
+    const [, fd = -1, kind = CABLE_NONE, capture = -1] = this.#words.subarray(slot * WORDS, slot * WORDS + WORDS);
+    const limit = (which: number): Limit | undefined => {
+      const [perSecond = 0, burst = 0] = this.#limits.subarray(slot * LIMITS + 2 * which);
+      return perSecond === 0 ? undefined : { perSecond, burst: burst === 0 ? undefined : burst };
+    };
+    const rate = { rx: { bytes: limit(0), operations: limit(1) }, tx: { bytes: limit(2), operations: limit(3) } };
+    return { fd, kind, capture, rate: Object.values(rate).some(({ bytes, operations }) => bytes !== undefined || operations !== undefined) ? rate : undefined };
   }
 }

@@ -1,6 +1,6 @@
 import { NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
-import { HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
+import { HOST_EV_NET_CAPTURE, HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { instantiateCore } from '../../core/instance.ts';
 import { traceOf } from '../../core/trace.ts';
@@ -11,7 +11,9 @@ import type { DeviceThread } from '../../threads/device-thread.ts';
 import { type EventMessage, SharedWords } from '../../threads/words.ts';
 import { hostClocks } from '../../time/clocks.ts';
 import type { NetBackend } from './backend.ts';
+import { CapturedBackend } from './capture.ts';
 import { Vectors } from './frames.ts';
+import { LimitedBackend } from './limited.ts';
 import { PacketBackend } from './packet.ts';
 import { NetServer } from './server.ts';
 import { StreamBackend } from './stream.ts';
@@ -58,6 +60,8 @@ interface Card {
   fd: number;
   /** Why its cable has no other end any more; told between two calls of the core. */
   lost: number | undefined;
+  /** When a limit lets something through again, milliseconds. */
+  again: number;
 }
 
 /** Waits for notifications and for what cards' descriptors have. */
@@ -82,7 +86,7 @@ class NetLoop {
     this.#event = event;
     this.#table = new CableTable(data.own.cables);
     this.#vectors = new Vectors(new LinearMemory(data.memory));
-    this.#cards = data.queues.map(({ slot, fd }) => ({ slot, kickFd: fd, version: -1, fd: -1, lost: undefined }));
+    this.#cards = data.queues.map(({ slot, fd }) => ({ slot, kickFd: fd, version: -1, fd: -1, lost: undefined, again: Number.POSITIVE_INFINITY }));
   }
 
   run(): void {
@@ -92,10 +96,24 @@ class NetLoop {
     this.#command();
     for (const card of this.#cards) this.#all(card);
     while (!this.#words.ended(this.#data.bell)) {
-      epollWait(this.#epoll, this.#unfinished.size > 0 ? 0 : -1, this.#ready);
+      epollWait(this.#epoll, this.#unfinished.size > 0 ? 0 : this.#limited(), this.#ready);
       for (const which of [...this.#unfinished]) this.#work(which);
     }
     close(this.#epoll);
+  }
+
+  /** Milliseconds until a limit lets something through; -1: none holds anything back. Cards whose time has come are looked at. */
+  #limited(): number {
+    const next = this.#cards.reduce((least, { again }) => Math.min(least, again), Number.POSITIVE_INFINITY);
+    if (next === Number.POSITIVE_INFINITY) return -1;
+    const now = performance.now();
+    if (next > now) return Math.ceil(next - now);
+    for (const card of this.#cards) {
+      if (card.again > now) continue;
+      card.again = Number.POSITIVE_INFINITY;
+      this.#all(card);
+    }
+    return 0;
   }
 
   readonly #ready = (data: number, events: number): void => {
@@ -149,12 +167,18 @@ class NetLoop {
     card.fd = -1;
   }
 
-  #backend(card: Card, { kind, fd }: Cable): NetBackend {
+  #backend(card: Card, { kind, fd, capture, rate }: Cable): NetBackend {
     const lost = (errno: number): void => {
       card.lost ??= errno;
     };
-    if (kind === CABLE_STREAM) return new StreamBackend(fd, this.#vectors, lost);
-    return new PacketBackend(fd, kind === CABLE_HEADERS, this.#vectors, lost);
+    let backend: NetBackend = kind === CABLE_STREAM ? new StreamBackend(fd, this.#vectors, lost) : new PacketBackend(fd, kind === CABLE_HEADERS, this.#vectors, lost);
+    if (capture >= 0) backend = new CapturedBackend(backend, capture, (errno) => this.#event(HOST_EV_NET_CAPTURE, card.slot, BigInt(errno)));
+    if (rate !== undefined) {
+      backend = new LimitedBackend(backend, rate, (ms) => {
+        card.again = Math.min(card.again, performance.now() + ms);
+      });
+    }
+    return backend;
   }
 
   #work(which: number): void {
