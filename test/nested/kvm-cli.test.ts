@@ -1,6 +1,6 @@
 /** The CLI on KVM: containers from the table of test/guest/run.test.ts, kernels and their ends, Debian's gdb. All in one nested machine. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,6 +24,8 @@ const COUNT = 20_000;
 let dir: string;
 let image: string;
 let multiboot: string;
+/** A guest's root that is a directory of the host. */
+let shareRoot: string;
 /** Reads a disk block by block, past the page cache, and powers off. */
 let reader: string;
 let jobs: { readonly script: string; readonly out: { readonly console: string; readonly err: string; readonly text: string } }[];
@@ -40,6 +42,10 @@ beforeAll(async () => {
   for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, last));
   writeFileSync(join(dir, 'disk'), randomBytes(8 << 20));
   reader = endInitramfs(dir, 'reader', `/bin/busybox dd if=/dev/vda bs=4k iflag=direct 2>/dev/null | /bin/busybox md5sum\n${KERNEL_ENDS[0].last}`);
+  shareRoot = busyboxImage(join(dir, 'share-root'));
+  symlinkSync('busybox', join(shareRoot, 'bin', 'poweroff'));
+  writeFileSync(join(shareRoot, 'init'), '#!/bin/sh\nexport PATH=/bin\nmount -t proc proc /proc\ncd /root; seq 1 2000 > n; md5sum n; for i in $(seq 1 50); do echo $i > f$i; done; ls | wc -l\npoweroff -f\n');
+  chmodSync(join(shareRoot, 'init'), 0o755);
   buildGdbGuests(dir);
   if (ALL) debian = debianKernel(dir);
   const gdb = takeGdb(join(dir, 'gdb'));
@@ -59,6 +65,12 @@ describe('vmm run on KVM', { timeout: LIMIT_MS }, () => {
   it.each(RUN_CASES.filter((c) => ALL || c.nested))('$name', async (c) => {
     checkRun(c, await cli.vmm(runArgs(c, 'kvm', image), { stdin: c.stdin }));
   });
+});
+
+it('vmm boot on KVM: a root that is a directory of the host, whose thread hears of requests by eventfds', { timeout: LIMIT_MS }, async () => {
+  const { status, stdout } = await cli.vmm(['boot', '-q', '--accel', 'kvm', '--memory', '128', '--root-share', shareRoot, '--append', 'quiet init=/init']);
+  const numbers = Array.from({ length: 2000 }, (_, i) => `${i + 1}\n`).join('');
+  expect({ status, output: stdout.toString().replaceAll('\r', '') }).toMatchObject({ status: 0, output: expect.stringMatching(new RegExp(`^${createHash('md5').update(numbers).digest('hex')} {2}n\n51$`, 'm')) });
 });
 
 describe('after the first guest entry', { timeout: LIMIT_MS }, () => {
