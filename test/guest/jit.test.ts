@@ -29,7 +29,7 @@ it('a start translates nothing, and needs no thread for it', { timeout: 120_000 
   expect(start.stderr).toMatch(/translated: 0\.0 % of \d+\.\d M instructions; 0 regions in 0 modules, 0 KB; emitted in 0 ms/);
 });
 
-it('boot and programs, translated: the output of the interpreter; --timeline tells of it; lockstep finds no difference', { timeout: 240_000 }, async () => {
+it('boot and programs, translated: the output of the interpreter; --timeline tells of it; lockstep finds no difference', async () => {
   const plain = await run('off', 1);
   expect(plain.status).toBe(0);
   expect(plain.stderr).not.toContain('translated');
