@@ -1,10 +1,12 @@
 /** An ACI runs as its app section says: seen from inside a guest on the software CPU. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { vmm } from '../support/cli/cli.ts';
+import { Gpg } from '../unit/appc/gpg.ts';
+import { webServer } from '../unit/appc/web-server.ts';
 
 let dir: string;
 let env: Record<string, string>;
@@ -62,4 +64,44 @@ test('a user whose name is a number comes before that number; the user’s own o
 test('what is not enforced is told', async () => {
   const { status, err } = await run({ exec: ['/bin/true'], isolators: isolators({ 'resource/block-iops': { default: true, limit: '1' } }), eventHandlers: [{ name: 'pre-start', exec: ['/bin/false'] }] });
   expect({ status, err }).toEqual({ status: 0, err: 'vmm: isolator resource/block-iops is not enforced\nvmm: event handler pre-start is not run\n' });
+});
+
+/** Discovery asks port 443, which root alone may open. */
+test.skipIf(process.getuid?.() !== 0)('an image that was published is found by its name, verified, fetched and run, with its dependency', async () => {
+  const host = `127.${1 + (process.pid % 250)}.${1 + (process.ppid % 250)}.9`;
+  const web = await webServer(dir, host, 443);
+  try {
+    const gpg = new Gpg(join(dir, 'gnupg'));
+    gpg.make('maker', 'rsa2048');
+    writeFileSync(join(dir, 'secret.asc'), gpg.secret('maker'));
+    writeFileSync(join(dir, 'public.asc'), gpg.public('maker'));
+    const own = { VMM_STORE: join(dir, 'found-store'), HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), SSL_CERT_FILE: web.ca };
+    const command = async (...args: string[]): Promise<string> => {
+      const { status, stdout, stderr } = await vmm(args, { env: own });
+      expect({ args, status, stderr }).toEqual({ args, status: 0, stderr: '' });
+      return stdout.toString();
+    };
+    const top = join(dir, 'top');
+    mkdirSync(join(top, 'rootfs', 'etc'), { recursive: true });
+    writeFileSync(join(top, 'rootfs', 'etc', 'greeting'), 'hello from above\n');
+    writeFileSync(join(top, 'manifest'), JSON.stringify({ acKind: 'ImageManifest', acVersion: '0.8.11', name: `${host}/top`, labels: [{ name: 'version', value: '2.0.0' }, { name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], dependencies: [{ imageName: `${host}/base` }], app: { exec: ['/bin/cat', '/etc/greeting'], user: '0', group: '0' } }));
+    writeFileSync(join(dir, 'layout', 'manifest'), JSON.stringify({ acKind: 'ImageManifest', acVersion: '0.8.11', name: `${host}/base`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }] }));
+    await command('aci', 'build', '--overwrite', join(dir, 'layout'), join(dir, 'base.aci'));
+    await command('aci', 'build', top, join(dir, 'top.aci'));
+    await command('aci', 'publish', '--key', join(dir, 'secret.asc'), join(dir, 'www'), join(dir, 'base.aci'), join(dir, 'top.aci'));
+    for (const name of readdirSync(join(dir, 'www'), { recursive: true, encoding: 'utf8' })) {
+      if (/\.(aci|asc|html)$/.test(name)) web.pages[`/${name.replace(/\/index\.html$/, '')}`] = readFileSync(join(dir, 'www', name));
+    }
+    const refused = await vmm(['run', '--accel', 'wasm', `aci:${host}/top:2.0.0`], { env: own });
+    expect(refused.stderr).toMatch(/unknown entity .*\[ACI_UNTRUSTED\]/);
+    await command('aci', 'trust', '--prefix', host, '--skip-fingerprint-review', join(dir, 'public.asc'));
+    const { status, stdout, stderr } = await vmm(['run', '-q', '--accel', 'wasm', `aci:${host}/top:2.0.0`], { env: own });
+    expect({ status, out: stdout.toString(), stderr }).toEqual({ status: 0, out: 'hello from above\n', stderr: '' });
+    // From the store: nobody is asked again.
+    const asked = web.asked.length;
+    expect((await vmm(['run', '-q', '--accel', 'wasm', `aci:${host}/top`], { env: own })).stdout.toString()).toBe('hello from above\n');
+    expect(web.asked).toHaveLength(asked);
+  } finally {
+    await web.stop();
+  }
 });
