@@ -171,6 +171,7 @@ export class AciSession {
   async #verify(manifest: ImageManifest, archive: Archive, found: Found, mustBeSigned: boolean): Promise<string | undefined> {
     if (found === undefined) {
       if (mustBeSigned) throw unsigned(archive.name);
+      this.#note(`${archive.name} is not signed: it runs with --insecure-options=image only`);
       return undefined;
     }
     const keys = await this.#keysOf(manifest.name);
