@@ -33,6 +33,8 @@ export interface ImportJob {
   readonly intake?: Intake;
   /** What the names stand for at their registry. */
   readonly digest?: string;
+  /** The policy by which it was let in. */
+  stamp?(): string | undefined;
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
   identity(): Promise<string | undefined>;
 }
@@ -177,7 +179,7 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
 
 function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageRecord): Omit<Imported, 'notes'> {
   const names = job.names(draft.names);
-  for (const name of names) change.setName(name, record.id, job.digest);
+  for (const name of names) change.setName(name, record.id, job.digest, job.stamp?.());
   if (draft.identity !== undefined) change.setSource(draft.identity, record.id);
   return { record, names };
 }

@@ -1,15 +1,19 @@
+import { createHash } from 'node:crypto';
 import { VmmError } from '../base/errors.ts';
 import { importSource } from './import.ts';
 import type { Environment } from './registry/credentials.ts';
 import { withRegistry } from './registry/endpoints.ts';
-import type { RegistryClient } from './registry/client.ts';
+import type { Manifest, RegistryClient } from './registry/client.ts';
 import { fullName, manifestReference, parseRegistryName, type RegistryName } from './registry/name.ts';
 import { expandAlias, registriesConf } from './registry/registries-conf.ts';
 import { registryImage } from './registry/source.ts';
 import type { PullPolicy, ResolveOptions } from './options.ts';
+import { policyPath } from './policy-place.ts';
+import type { ImageSource } from './sources/source.ts';
 import type { ImageRecord } from './store/record.ts';
 import { Intake } from './store/intake.ts';
 import { ImageStore, normalName } from './store/store.ts';
+import type { Candidate } from './trust/policy/check.ts';
 
 export interface PullOptions extends ResolveOptions {
   readonly env?: Environment;
@@ -78,13 +82,20 @@ async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted,
   const manifest = await client.manifest(signed ?? manifestReference(name));
   const full = fullName(name);
   const intake = new Intake(store);
+  const policy = policyPath(options.env ?? process.env);
+  let stamp: string | undefined;
   try {
     const imported = await importSource({
       store,
       text: `docker://${full}`,
       host: options.host,
       progress: options.progress,
-      open: () => registryImage(client, name, manifest, intake, options.progress),
+      open: async () => {
+        const source = await registryImage(client, name, manifest, intake, options.progress);
+        if (policy !== undefined) stamp = await obey(policy, { client, name, digests: digestsOf(manifest, source) }, options.env ?? process.env);
+        return source;
+      },
+      stamp: () => stamp,
       names: () => [full, ...short],
       identity: async () => undefined,
       intake,
@@ -94,6 +105,41 @@ async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted,
     return { record: imported.record, name: full, digest: manifest.digest };
   } finally {
     intake.close();
+  }
+}
+
+async function obey(policy: string, candidate: Candidate, env: Environment): Promise<string> {
+  const { obeyPolicy } = await import('./trust/policy/check.ts');
+  return obeyPolicy(policy, candidate, env);
+}
+
+/** Of what the name stands for, and of the manifest that it leads to. */
+function digestsOf(top: Manifest, { packed }: ImageSource): string[] {
+  return packed?.manifest === undefined ? [top.digest] : [top.digest, `sha256:${createHash('sha256').update(packed.manifest).digest('hex')}`];
+}
+
+/** Looks at a registry's image without pulling it. Throws REGISTRY_*, IMAGE_*. */
+export async function pullCandidate<T>(text: string, env: Environment, action: (candidate: Candidate) => Promise<T>): Promise<T> {
+  const { name } = await namedImage(text, { env });
+  const store = new ImageStore();
+  return withRegistry(name, env, async (client) => {
+    const manifest = await client.manifest(manifestReference(name));
+    const intake = new Intake(store);
+    try {
+      return await action({ client, name, digests: digestsOf(manifest, await registryImage(client, name, manifest, intake, undefined)) });
+    } finally {
+      intake.close();
+    }
+  });
+}
+
+/** The name in full that the store has a user's text under; a text that is no registry's name is its own. */
+export async function checkedName(text: string, env: Environment = process.env): Promise<string> {
+  try {
+    return fullName((await namedImage(text, { env })).name);
+  } catch (error) {
+    if (error instanceof VmmError && error.code === 'IMAGE_REFERENCE') return text;
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import type { AciHooks } from './sources/aci.ts';
 import type { ImageRecord } from './store/record.ts';
 import type { AciSession } from './aci.ts';
 import type { ResolveOptions } from './options.ts';
+import { policyPath } from './policy-place.ts';
 import { ImageStore, normalName } from './store/store.ts';
 
 export type { PullPolicy, ResolveOptions } from './options.ts';
@@ -29,16 +30,18 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
   const store = options.store ?? new ImageStore(undefined, options.host);
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'path') refuseBoth(store, reference);
-  const record = await find(store, parsed, reference, options);
+  const policy = policyPath(process.env);
+  if (policy !== undefined && parsed.kind !== 'name') (await import('./by-policy.ts')).sourceByPolicy(parsed, policy);
+  const record = await find(store, parsed, reference, options, policy);
   if (!mayRun(record, options)) throw (await import('./aci.ts')).unsigned(reference);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config, record };
 }
 
-async function find(store: ImageStore, parsed: ImageReference, text: string, options: ResolveOptions): Promise<ImageRecord> {
+async function find(store: ImageStore, parsed: ImageReference, text: string, options: ResolveOptions, policy: string | undefined): Promise<ImageRecord> {
   switch (parsed.kind) {
     case 'name':
-      return byName(store, parsed.name, options);
+      return byName(store, parsed.name, options, policy);
     case 'aci-name':
     case 'aci-url':
       return aci(parsed, { ...options, store });
@@ -65,8 +68,9 @@ async function aci({ kind, name }: { readonly kind: 'aci-name' | 'aci-url'; read
   }
 }
 
-async function byName(store: ImageStore, name: string, options: ResolveOptions): Promise<ImageRecord> {
+async function byName(store: ImageStore, name: string, options: ResolveOptions, policyFile: string | undefined): Promise<ImageRecord> {
   const policy = options.pull ?? 'never';
+  if (policyFile !== undefined) return (await import('./by-policy.ts')).imageByPolicy(name, policyFile, policy, { ...options, store });
   if (options.contentTrust === true && !isId(store, name)) {
     const { trustedImage } = await import('./pull.ts');
     return trustedImage(name, policy, { ...options, store });

@@ -129,6 +129,12 @@ export class ImageStore {
     return stored === normalName(name) && digest ? digest : undefined;
   }
 
+  /** The stamp of the policy by which a name's image was let in. */
+  stampOf(name: string, id: string): string | undefined {
+    const [named, stored, , stamp] = this.#lines(join(this.paths.names, hashName(normalName(name))));
+    return named === id && stored === normalName(name) ? stamp : undefined;
+  }
+
   #named(name: string): ImageRecord | undefined {
     const [id, stored] = this.#lines(join(this.paths.names, hashName(name)));
     return id !== undefined && stored === name ? this.get(id) : undefined;

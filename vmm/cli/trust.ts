@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { VmmError } from '../api/errors.ts';
-import { contentTrustName, inspectTrust, loadKeyFile, PrivateKeys, publicKeyPem, revokeTag } from '../api/trust.ts';
+import { contentTrustName, explainPolicy, inspectTrust, loadKeyFile, PrivateKeys, publicKeyPem, revokeTag } from '../api/trust.ts';
 import { parseArgs } from './args.ts';
 import { HELP as HELP_FLAG } from './common-options.ts';
 import { oneLine } from './describe.ts';
@@ -10,12 +10,13 @@ import { passphrase } from './passphrase.ts';
 
 const HELP = `Usage: vmm trust COMMAND
 
-Docker Content Trust: tags that are signed by a notary server ($DOCKER_CONTENT_TRUST_SERVER, else the registry). Keys lie where Docker
+Docker Content Trust (all but explain): tags that are signed by a notary server ($DOCKER_CONTENT_TRUST_SERVER, else the registry). Keys lie where Docker
 keeps them (~/.docker/trust); their passphrases are DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE and _REPOSITORY_PASSPHRASE, else asked for.
 
 Commands:
   inspect NAME[:TAG]        print what is signed and whose keys may sign, as docker trust inspect does
   sign IMAGE [NAME:TAG]     push a stored image and sign its tag
+  explain NAME              say which rule of the policy file applies to a registry's image, and what it finds
   revoke NAME:TAG [-y]      take a tag's signature away (NAME with -y: those of all tags)
   key ls                    list the keys here
   key generate NAME         make a key, and NAME.pub for who is to let it sign (--dir: elsewhere)
@@ -40,6 +41,7 @@ interface TrustCommand {
 
 const COMMANDS: Readonly<Record<string, TrustCommand>> = {
   inspect: { options: ['quiet'], takes: [1, 1, 'one name'], run: inspect },
+  explain: { options: [], takes: [1, 1, 'one name'], run: async ([name = '']) => print(`${(await explainPolicy(name, process.env)).map(oneLine).join('\n')}\n`) },
   sign: { options: ['quiet'], takes: [1, 2, 'an image and perhaps a name'], run: signImage },
   revoke: { options: ['quiet', 'yes'], takes: [1, 1, 'one name'], run: revoke },
   'key ls': { options: [], takes: [0, 0, 'no argument'], run: listKeys },

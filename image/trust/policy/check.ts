@@ -1,0 +1,85 @@
+import { VmmError } from '../../../base/errors.ts';
+import type { RegistryClient } from '../../registry/client.ts';
+import type { Environment } from '../../registry/credentials.ts';
+import { fullName, type RegistryName } from '../../registry/name.ts';
+import { pathScopes, type Policy, readPolicy, registryScopes, type Requirement, type Rule, ruleOf } from './policy.ts';
+import { sigstoreFault } from './sigstore.ts';
+
+/** What a policy says of an image that a registry has. */
+export interface Verdict {
+  readonly rule: Rule;
+  /** A line for each requirement: whether it is met, and why not. */
+  readonly findings: readonly { readonly type: string; readonly fault: string | undefined }[];
+}
+
+/** An image while it is pulled. */
+export interface Candidate {
+  readonly client: RegistryClient;
+  readonly name: RegistryName;
+  /** Of the index or manifest that the name stands for, and of the image's manifest. */
+  readonly digests: readonly string[];
+}
+
+/** Evaluates the policy for a registry's image. Throws TRUST_CONFIG, REGISTRY_*. */
+export async function judge(policy: Policy, candidate: Candidate, env: Environment): Promise<Verdict> {
+  const rule = ruleOf(policy, 'docker', registryScopes(fullName(candidate.name)));
+  const findings = [];
+  for (const requirement of rule.requirements) findings.push({ type: requirement.type, fault: await faultOf(requirement, candidate, env) });
+  return { rule, findings };
+}
+
+async function faultOf(requirement: Requirement, { client, name, digests }: Candidate, env: Environment): Promise<string | undefined> {
+  switch (requirement.type) {
+    case 'insecureAcceptAnything':
+      return undefined;
+    case 'reject':
+      return 'it is rejected';
+    case 'signedBy':
+      return 'simple signing by OpenPGP is not read here';
+    case 'contentTrust':
+      return contentTrustFault(name, digests, env);
+    case 'sigstoreSigned':
+      return sigstoreFault(client, name, digests, requirement.keys, requirement.identity);
+  }
+}
+
+async function contentTrustFault(name: RegistryName, digests: readonly string[], env: Environment): Promise<string | undefined> {
+  if (name.digest !== undefined) return 'content trust is about tags, and this is a digest';
+  const { signedTarget } = await import('../notary/resolve.ts');
+  try {
+    const { digest } = await signedTarget(name, { env });
+    return digests.includes(digest) ? undefined : `its tag is signed for ${digest}`;
+  } catch (error) {
+    if (error instanceof VmmError && error.code.startsWith('TRUST_')) return error.message;
+    throw error;
+  }
+}
+
+/** Lets a registry's image pass, or not. Returns the policy's stamp. Throws TRUST_REJECTED, TRUST_CONFIG, REGISTRY_*. */
+export async function obeyPolicy(path: string, candidate: Candidate, env: Environment): Promise<string> {
+  const policy = readPolicy(path);
+  const { rule, findings } = await judge(policy, candidate, env);
+  const fault = findings.find((finding) => finding.fault !== undefined)?.fault;
+  if (fault !== undefined) throw rejected(fullName(candidate.name), rule, fault, path);
+  return policy.stamp;
+}
+
+/** Whether a stored image may run by a name as it is: 'yes', or 'ask' where only the registry's signatures tell. Throws TRUST_REJECTED, TRUST_CONFIG. */
+export function storedVerdict(path: string, full: string, stamp: string | undefined): 'yes' | 'ask' {
+  const policy = readPolicy(path);
+  if (stamp === policy.stamp) return 'yes';
+  const rule = ruleOf(policy, 'docker', registryScopes(full));
+  if (rule.requirements.some(({ type }) => type === 'reject')) throw rejected(full, rule, 'it is rejected', path);
+  return rule.requirements.every(({ type }) => type === 'insecureAcceptAnything') ? 'yes' : 'ask';
+}
+
+/** An image of a path, by its transport: nothing signs it here. Throws TRUST_REJECTED, TRUST_CONFIG. */
+export function obeyPolicyForPath(policyPath: string, transport: string, path: string): void {
+  const rule = ruleOf(readPolicy(policyPath), transport, pathScopes(path));
+  const fault = rule.requirements.find(({ type }) => type !== 'insecureAcceptAnything');
+  if (fault !== undefined) throw rejected(`${transport}:${path}`, rule, fault.type === 'reject' ? 'it is rejected' : `${fault.type} cannot be met by a file`, policyPath);
+}
+
+function rejected(what: string, { scope }: Rule, fault: string, path: string): VmmError {
+  return new VmmError('TRUST_REJECTED', `${what} may not be used: ${fault} (${path}, ${scope})`, { hint: 'see `vmm trust explain`' });
+}
