@@ -112,6 +112,31 @@ echo reached`,
     expect(seen, seen.join('\n')).toEqual(expect.arrayContaining(['mac 02:00:00:00:00:07 9000', 'reached']));
   });
 
+  it('a card is plugged in while the guest runs, unplugged, and plugged in to another tap', async () => {
+    const carrier = (value: number): string => `while [ $(cat /sys/class/net/eth1/carrier) != ${value} ]; do usleep 1000; done`;
+    const { result, seen } = await inNamespace(`${UP}
+ip addr add 10.9.1.2/24 dev eth1; ip link set eth1 up
+echo before $(cat /sys/class/net/eth1/carrier)
+netcheck many 10.9.0.1 9003 2
+echo @plug late0
+${carrier(1)}
+while ! ping -c 1 -W 1 10.9.1.1 >/dev/null; do :; done
+netcheck many 10.9.1.1 9003 5
+echo @unplug 1
+${carrier(0)}
+echo '@host ip link show late0 | grep -q NO-CARRIER && ip link del late0'
+echo @plug late1
+${carrier(1)}
+while ! ping -c 1 -W 1 10.9.1.1 >/dev/null; do :; done
+netcheck many 10.9.1.1 9003 7
+netcheck many 10.9.0.1 9003 2`, {
+      spareCards: 1,
+      before: ['ip tuntap add vmm0 mode tap', 'ip addr add 10.9.0.1/24 dev vmm0', 'ip link set vmm0 up', 'ip tuntap add late0 mode tap', 'ip addr add 10.9.1.1/24 dev late0', 'ip link set late0 up', 'ip tuntap add late1 mode tap', 'ip addr add 10.9.1.1/24 dev late1', 'ip link set late1 up'],
+    });
+    expect(result.kind, seen.join('\n')).toBe('poweroff');
+    expect(seen.filter((line) => /^(many|plugged|unplugged|before|note)/.test(line))).toEqual(['before 0', 'many 2', 'plugged 1', 'many 5', 'unplugged', 'plugged 1', 'many 7', 'many 2']);
+  });
+
   it('limits of a disk and a card hold, and a capture is what tcpdump’s readers take', async () => {
     const disk = join(mkdtempSync(join(dir, 'limits-')), 'disk');
     const capture = `${disk}.pcap`;

@@ -12,6 +12,7 @@ export interface NetRun {
   readonly accel: 'wasm' | 'kvm';
   readonly initrd: string;
   readonly cards: readonly Library.CardSpec[];
+  readonly spareCards?: number;
   readonly disks?: readonly Library.DiskSpec[];
   /** Commands for the namespace before the machine starts. */
   readonly before: readonly string[];
@@ -67,12 +68,12 @@ function toGuest(host: string, port: number): Promise<string> {
   });
 }
 
-const asked: Promise<void>[] = [];
+let asked = Promise.resolve();
 let text = '';
 const machine = new Machine(
   {
     accel: run.accel, kernel: guestFile('vmlinux'), initrd: run.initrd, append: `console=hvc0 quiet panic=-1 reboot=t tsc=reliable ${run.append ?? ''}`, memoryMib: 128, cpus: 1, acpi: 'off', console: 'hvc',
-    disks: run.disks ?? [], cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
+    disks: run.disks ?? [], spareCards: run.spareCards ?? 0, cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
   },
   {
     console: async (bytes) => {
@@ -83,7 +84,7 @@ const machine = new Machine(
         const line = text.slice(0, end).replace('\r', '');
         text = text.slice(end + 1);
         seen.push(line);
-        asked.push(heard(line));
+        asked = asked.then(() => heard(line));
       }
     },
     note: (note) => seen.push(`note: ${note}`),
@@ -95,11 +96,15 @@ async function heard(line: string): Promise<void> {
   const [word, ...rest] = line.split(' ');
   if (word === '@listening') seen.push(`echoed ${await toGuest(rest[1] ?? '10.9.0.2', Number(rest[0]))}`);
   else if (word === '@link') machine.setLink(Number(rest[0]), rest[1] === 'up');
-  else if (word === '@host') execFileSync('sh', ['-c', rest.join(' ')], { stdio: 'inherit' });
+  else if (word === '@plug') seen.push(`plugged ${machine.plugCard({ kind: 'tap', name: rest[0] as string })}`);
+  else if (word === '@unplug') {
+    await machine.unplugCard(Number(rest[0]));
+    seen.push('unplugged');
+  } else if (word === '@host') execFileSync('sh', ['-c', rest.join(' ')], { stdio: 'inherit' });
 }
 
 const result = await machine.run();
-await Promise.all(asked);
+await asked;
 for (const server of servers) server.close();
 echo.close();
 process.stdout.write(JSON.stringify({ result, seen, connections, hash: createHash('sha256').update(pattern(BIG)).digest('hex') }));

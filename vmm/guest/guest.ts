@@ -1,6 +1,6 @@
 import type { JitConfig } from '../jit/driver.ts';
 import type { NetworkConfig } from '../agent/network.ts';
-import type { CardSpec } from '../devices/net/spec.ts';
+import type { CableSpec, CardSpec } from '../devices/net/spec.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
@@ -46,6 +46,8 @@ export interface GuestConfig {
   readonly shares?: readonly ShareExport[] | undefined;
   /** Network cards; `Guest.network` gives them addresses. */
   readonly cards?: readonly CardSpec[] | undefined;
+  /** Cards that `plugCard` gives a cable while the guest runs; none. */
+  readonly spareCards?: number | undefined;
   readonly debugger?: MachineDebugger | undefined;
   /** Names for the addresses in a dump. */
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
@@ -93,6 +95,7 @@ export class Guest implements AsyncDisposable {
         ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined }] }),
         spareDisks: config.spareDisks,
         cards: config.cards,
+        spareCards: config.spareCards,
         console: 'hvc',
         vsock: true,
         balloon: true,
@@ -176,6 +179,20 @@ export class Guest implements AsyncDisposable {
   /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */
   setTime(nanoseconds?: bigint): Promise<void> {
     return this.#session.setTime(nanoseconds);
+  }
+
+  /** Gives a spare card a cable, and resolves with its index and address once the guest knows it: `network` takes it from there. */
+  async plugCard(cable: CableSpec): Promise<{ readonly card: number; readonly mac: Uint8Array }> {
+    const card = this.machine.plugCard(cable);
+    const mac = this.machine.cardAddress(card);
+    await this.#session.cardAttached(card, macText(mac));
+    return { card, mac };
+  }
+
+  /** Has the guest switch a card off, and takes its cable out. */
+  async unplugCard(card: number): Promise<void> {
+    await this.#session.cardDetaching(card, macText(this.machine.cardAddress(card)));
+    await this.machine.unplugCard(card);
   }
 
   /** Gives cards their addresses and routes, and files of a container a new content: before a container runs or later, again too. */
@@ -276,4 +293,8 @@ export class GuestContainer {
 function deterministic(counted: CountedRun): { now: () => bigint; random: (length: number) => Uint8Array } {
   const stream = new SeededStream(counted.config.seed, 'agent');
   return { now: () => counted.wallNs(), random: (length) => stream.bytes(length) };
+}
+
+function macText(mac: Uint8Array): string {
+  return [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

@@ -50,6 +50,8 @@ export interface MachineConfig {
   readonly shares?: readonly ShareSpec[] | undefined;
   /** Network cards, in the order of the guest's eth0, eth1 … Not in counted runs. */
   readonly cards?: readonly CardSpec[] | undefined;
+  /** Cards whose link is down until Machine.plugCard gives them a cable. They come behind `cards`. */
+  readonly spareCards?: number | undefined;
   /** Where the guest's console is: COM1, virtio console, or nowhere. */
   readonly console: 'serial' | 'hvc' | 'none';
   readonly vsock?: boolean | undefined;

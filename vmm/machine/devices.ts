@@ -42,13 +42,14 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
   if (config.vsock) list.push(vsock);
   list.push(RNG);
   if (config.balloon) list.push(BALLOON);
-  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0) + (config.cards?.length ?? 0);
+  const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0) + (config.cards?.length ?? 0) + (config.spareCards ?? 0);
   if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks, shares or cards' });
   try {
     for (const disk of config.disks ?? []) list.push(disks.open(disk));
     for (let spare = 0; spare < (config.spareDisks ?? 0); spare++) list.push(disks.spare());
     for (const share of config.shares ?? []) list.push(shares.device(share));
     for (const card of config.cards ?? []) list.push(cards.open(card));
+    for (let spare = 0; spare < (config.spareCards ?? 0); spare++) list.push(cards.spare());
   } catch (error) {
     devices.close();
     throw error;

@@ -1,6 +1,7 @@
 import { ConsoleInput } from '../devices/console.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { ShareExport } from '../devices/fs/exports.ts';
+import type { CableSpec } from '../devices/net/spec.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { MachineConfig } from './config.ts';
@@ -136,6 +137,22 @@ export class Machine implements AsyncDisposable {
   /** Takes one away: when this resolves nothing of it is open on the host. */
   async withdrawExport(tag: string, name: string): Promise<void> {
     await this.#devices.shares.find(tag).withdraw(name);
+  }
+
+  /** Gives a spare card (MachineConfig.spareCards) a cable, also while the guest runs: its index, as `setLink` counts. Throws as a machine with that card, and NET_CARD. */
+  plugCard(cable: CableSpec): number {
+    if (this.#ended) throw new VmmError('USAGE', 'the machine has ended');
+    return this.#devices.cards.plug(cable);
+  }
+
+  /** Takes a card's cable out again: it is closed when this resolves, and the card is a spare one. */
+  async unplugCard(card: number): Promise<void> {
+    await this.#devices.cards.unplug(card);
+  }
+
+  /** The Ethernet address of a card. */
+  cardAddress(card: number): Uint8Array {
+    return this.#devices.cards.mac(card);
   }
 
   /** Pulls the cable of a card (by its place in MachineConfig.cards) out, or puts it back, also while the guest runs. */

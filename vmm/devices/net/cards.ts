@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
-import { NET_LINK_UP, NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
+import { NET_LINK_ANNOUNCE, NET_LINK_UP, NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { HOST_EV_NET_CAPTURE, HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
@@ -12,11 +12,13 @@ import { CapturedBackend, openCapture } from './capture.ts';
 import { type CardRate, LimitedBackend } from './limited.ts';
 import { type OpenCable, openCable } from './open.ts';
 import { NetServer } from './server.ts';
-import { type CardSpec, cableName } from './spec.ts';
+import { type CableSpec, type CardSpec, cableName } from './spec.ts';
 import { CABLE_NONE, CableTable } from './table.ts';
 import type { NetThread } from './thread.ts';
 
 const MTU = 1500;
+/** What a spare card has. */
+const NO_CABLE: CableSpec = { kind: 'none' };
 
 /** An address of nobody's: locally administered, unicast. */
 function randomMac(): Uint8Array {
@@ -34,6 +36,8 @@ export class Cards {
   readonly #devices: Card[] = [];
   #ports: DevicePort[] = [];
   #moving = false;
+  /** A thread serves the cards of this life. */
+  #threaded = false;
 
   /** A card for the machine's list. Throws as openCable. */
   open(spec: CardSpec): HostDevice {
@@ -43,11 +47,39 @@ export class Cards {
     return card;
   }
 
+  /** A card without a cable: its link is down until it is plugged in. It offers no offloads, since no cable that may come does them for sure. */
+  spare(): HostDevice {
+    const card = new Card(this, this.#table, { cable: NO_CABLE }, undefined, -1);
+    this.#devices.push(card);
+    return card;
+  }
+
   /** Throws NET_CARD for a card that is not there. */
   setLink(index: number, up: boolean): void {
+    this.#card(index).setLink(up);
+  }
+
+  mac(index: number): Uint8Array {
+    return this.#card(index).mac;
+  }
+
+  /** Puts a cable into a spare card: its index. Throws as `open`, and NET_CARD when there is none. */
+  plug(cable: CableSpec): number {
+    const index = this.#devices.findIndex(({ spare }) => spare);
+    if (index < 0) throw new VmmError('NET_CARD', `${cableName(cable)}: the machine has no spare card`, { hint: 'give it more spare cards before it starts' });
+    this.#card(index).plug(cable);
+    return index;
+  }
+
+  /** Takes a card's cable out: when this resolves nobody uses its descriptor any more, and it is closed. The card is a spare one then. */
+  async unplug(index: number): Promise<void> {
+    await this.#card(index).unplug(this.#threaded);
+  }
+
+  #card(index: number): Card {
     const card = this.#devices[index];
     if (card === undefined) throw new VmmError('NET_CARD', `the machine has no card ${index}`, { hint: `it has ${this.#devices.length}, counted from 0` });
-    card.setLink(up);
+    return card;
   }
 
   attach(port: DevicePort): void {
@@ -57,47 +89,92 @@ export class Cards {
   detach(): void {
     this.#ports = [];
     this.#moving = false;
+    this.#threaded = false;
   }
 
   /** A driver has notified a card that is a thread's: from now on there is one. */
   async move(): Promise<void> {
-    if (this.#moving) return;
+    // A spare card alone has nothing to serve, nor perhaps the FFI library.
+    if (this.#moving || !this.#devices.some(({ plugged }) => plugged)) return;
     this.#moving = true;
     const ports = this.#ports;
     await threads.ready();
     if (this.#ports !== ports || ports.length === 0) return;
     const own: NetThread['own'] = { cables: this.#table.buffer };
-    this.#ports[0]?.thread('net', ports.map(({ slot }) => slot), own, true);
+    this.#threaded = this.#ports[0]?.thread('net', ports.map(({ slot }) => slot), own, true) ?? false;
   }
 }
 
 class Card implements HostDevice {
-  readonly name: string;
+  #cable: CableSpec;
   readonly queues = NET_QUEUES;
   readonly #cards: Cards;
   readonly #table: CableTable;
-  readonly #mac: Uint8Array;
+  readonly mac: Uint8Array;
   readonly #mtu: number;
   readonly #capture: number;
   readonly #rate: CardRate | undefined;
   #open: OpenCable | undefined;
   /** The link, as its user wants it. */
-  #up = true;
+  #up: boolean;
   #port: DevicePort | undefined;
   /** Where the main thread serves it. */
   #server: NetServer | undefined;
 
-  constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable, capture: number) {
+  constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable | undefined, capture: number) {
     this.#capture = capture;
     this.#rate = spec.rate;
-    this.name = `card ${cableName(spec.cable)}`;
+    this.#cable = spec.cable;
+    this.#up = open !== undefined;
     this.#cards = cards;
     this.#table = table;
-    this.#mac = spec.mac ?? randomMac();
+    this.mac = spec.mac ?? randomMac();
     this.#mtu = spec.mtu ?? MTU;
     this.#open = open;
     // Whoever runs the machine hears of it.
-    open.ready?.catch(() => {});
+    open?.ready?.catch(() => {});
+  }
+
+  get name(): string {
+    return `card ${cableName(this.#cable)}`;
+  }
+
+  /** By a descriptor, which is a thread's to serve. */
+  get plugged(): boolean {
+    return this.#open?.cable !== undefined;
+  }
+
+  get spare(): boolean {
+    return this.#open === undefined;
+  }
+
+  plug(cable: CableSpec): void {
+    const open = openCable(cable);
+    const port = this.#port;
+    if (open.cable === undefined) {
+      open.close();
+      throw new VmmError('NET_CARD', `${cableName(cable)}: a spare card takes what a thread can serve: a tap, a descriptor, a socket, with the FFI library`, { hint: 'give the machine this card before it starts' });
+    }
+    [this.#open, this.#cable] = [open, cable];
+    this.#up = true;
+    if (port === undefined) return;
+    this.#table.set(port.slot, { ...open.cable, capture: -1, rate: undefined });
+    port.core.net_link(port.slot, NET_LINK_UP | NET_LINK_ANNOUNCE);
+    port.wake(port.slot);
+  }
+
+  async unplug(threaded: boolean): Promise<void> {
+    const [open, port] = [this.#open, this.#port];
+    if (open?.cable === undefined) throw new VmmError('NET_CARD', `${this.name}: there is no cable that could be taken out`, { hint: 'take out what was plugged in' });
+    this.setLink(false);
+    this.#open = undefined;
+    this.#cable = NO_CABLE;
+    if (port !== undefined) {
+      this.#table.set(port.slot, { kind: CABLE_NONE, fd: -1, capture: -1, rate: undefined });
+      port.wake(port.slot);
+      if (threaded) await this.#table.settled(port.slot);
+    }
+    open.close();
   }
 
   get ready(): Promise<void> | undefined {
@@ -105,7 +182,7 @@ class Card implements HostDevice {
   }
 
   add({ core, scratch, slot }: DevicePort): number {
-    scratch.bytes.set(this.#mac);
+    scratch.bytes.set(this.mac);
     const added = core.net_add(slot, this.#open?.offloads ?? 0, this.#mtu, scratch.offset);
     if (added === 0 && this.#up) core.net_link(slot, NET_LINK_UP);
     return added;
@@ -125,10 +202,10 @@ class Card implements HostDevice {
   attach(port: DevicePort): void {
     this.#port = port;
     const open = this.#open;
-    if (open?.cable !== undefined) {
-      this.#table.set(port.slot, { ...open.cable, capture: this.#capture, rate: this.#rate });
+    if (open?.connect === undefined) {
+      if (open?.cable !== undefined) this.#table.set(port.slot, { ...open.cable, capture: this.#capture, rate: this.#rate });
       this.#cards.attach(port);
-    } else if (open?.connect !== undefined) {
+    } else {
       this.#server = new NetServer(port.memory, port.ramSize);
       this.#server.set(port.slot, this.#connect(port, open.connect));
     }

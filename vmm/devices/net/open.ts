@@ -33,6 +33,7 @@ const TAP_OFFLOADS = [NET_CSUM | NET_TSO4 | NET_TSO6 | NET_ECN | NET_USO4 | NET_
 
 /** Opens the other end of a cable, before the machine runs. Throws NET_OPEN, NET_NAME, FFI_MISSING. */
 export function openCable(spec: CableSpec): OpenCable {
+  if (spec.kind === 'none') throw new VmmError('USAGE', 'a card needs a cable', { hint: 'for one that is plugged in later, see MachineConfig.spareCards' });
   if (spec.kind === 'own') return { offloads: 0, connect: spec.connect, close: () => {} };
   if (spec.kind === 'tap') return openTapCable(spec.name);
   if (spec.kind === 'fd') return openDescriptor(spec.fd);

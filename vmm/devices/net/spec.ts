@@ -11,6 +11,8 @@ export type CableSpec =
   | { readonly kind: 'unix'; readonly path: string }
   /** passt, in a process of its own. */
   | PasstSpec
+  /** None, of a spare card. */
+  | { readonly kind: 'none' }
   /** A back end of the caller's own, in this process, on the main thread. */
   | { readonly kind: 'own'; readonly name: string; readonly connect: (events: NetEvents) => NetBackend };
 
@@ -51,6 +53,7 @@ export function cableName(cable: CableSpec): string {
     case 'fd': return `fd=${cable.fd}`;
     case 'unix': return `unix=${cable.path}`;
     case 'passt': return 'passt';
+    case 'none': return 'without a cable';
     case 'own': return cable.name;
   }
 }

@@ -21,7 +21,8 @@ export interface Cable {
 const LIMITS = 8;
 
 const SLOTS = 32;
-const WORDS = 4;
+/** Version, descriptor, kind, capture, and the version that the thread serves. */
+const WORDS = 5;
 
 /**
  * The cables of one machine's cards by device slot, in memory that its threads share: one that is put in or taken out while the guest runs is
@@ -51,6 +52,21 @@ export class CableTable {
   /** Counts up with each change of the slot's cable. */
   version(slot: number): number {
     return Atomics.load(this.#words, slot * WORDS);
+  }
+
+  /** The thread serves this version now, and makes no use of the cable before. */
+  served(slot: number, version: number): void {
+    Atomics.store(this.#words, slot * WORDS + 4, version);
+    Atomics.notify(this.#words, slot * WORDS + 4);
+  }
+
+  /** Resolves once the thread serves the slot's cable as it is now. */
+  async settled(slot: number): Promise<void> {
+    const at = slot * WORDS + 4;
+    for (let seen = Atomics.load(this.#words, at); seen !== this.version(slot); seen = Atomics.load(this.#words, at)) {
+      const wait = Atomics.waitAsync(this.#words, at, seen);
+      if (wait.async) await wait.value;
+    }
   }
 
   get(slot: number): Cable {

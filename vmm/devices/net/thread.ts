@@ -151,6 +151,7 @@ class NetLoop {
     this.#unplug(card);
     card.version = version;
     const cable = this.#table.get(card.slot);
+    this.#table.served(card.slot, version);
     if (cable.kind === CABLE_NONE) return;
     card.fd = cable.fd;
     card.lost = undefined;
