@@ -9,8 +9,8 @@ import { BIN, vmm } from '../support/cli/cli.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { root } from '../support/guests/programs.ts';
 import { HANG_MS } from '../support/limits.ts';
-import { netInitramfs } from '../support/net-image.ts';
-import type { NetRun } from '../support/net-program.ts';
+import { netInitramfs } from '../support/guests/net-image.ts';
+import type { NetRun } from '../support/guests/net-program.ts';
 
 let dir: string;
 let count = 0;
@@ -37,7 +37,7 @@ function inNamespace(script: string, run: Partial<NetRun> = {}): Promise<Seen> {
   };
   return new Promise((resolve, reject) => {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
-    const child = spawn('unshare', ['-n', process.execPath, join(root, 'test/support/net-program.ts'), JSON.stringify(whole)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn('unshare', ['-n', process.execPath, join(root, 'test/support/guests/net-program.ts'), JSON.stringify(whole)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     let out = '';
     child.stdout.on('data', (bytes: Buffer) => {
       out += bytes.toString();

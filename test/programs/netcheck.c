@@ -1,5 +1,5 @@
 /*
- * The guest's half of the network tests (test/support/net-program.ts has the host's): netcheck COMMAND ADDRESS PORT [COUNT]. A static
+ * The guest's half of the network tests (test/support/guests/net-program.ts has the host's): netcheck COMMAND ADDRESS PORT [COUNT]. A static
  * program, since a busybox command for each of some thousand connections would take the software CPU minutes.
  */
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { certificates } from '../../support/registry.ts';
+import { certificates } from '../../support/images/registry.ts';
 
 export type Answer = string | Uint8Array | { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string | Uint8Array } | ((request: IncomingMessage, response: ServerResponse) => void);
 

@@ -20,7 +20,7 @@ import { pruneStore } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
-import { certificates, type Registry, startRegistry } from '../../support/registry.ts';
+import { certificates, type Registry, startRegistry } from '../../support/images/registry.ts';
 import { configOf, FLAT, filesOf, LAYERS, Layout, tarOf } from './forms.ts';
 import { ended, expectClean, expectWhole, FAULTS, storeProgram } from './store-program.ts';
 import { dir, file, pattern, scratch, sha256 } from './support.ts';

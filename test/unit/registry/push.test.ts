@@ -20,7 +20,7 @@ import { storePaths } from '../../../image/store/paths.ts';
 import type { ImageRecord } from '../../../image/store/record.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
-import { type Registry, startRegistry } from '../../support/registry.ts';
+import { type Registry, startRegistry } from '../../support/images/registry.ts';
 import { configOf, FLAT, filesOf, type Layer, LAYERS, Layout, tarOf } from '../image/forms.ts';
 import { expectClean } from '../image/store-program.ts';
 import { dir, file, scratch } from '../image/support.ts';

@@ -15,8 +15,8 @@ import { loadKeyFile, PrivateKeys } from '../../../image/trust/notary/private-ke
 import { signedTarget } from '../../../image/trust/notary/resolve.ts';
 import { revokeTag, signTag } from '../../../image/trust/notary/sign.ts';
 import { vmm } from '../../support/cli/cli.ts';
-import { DockerUser, type Notary, startNotary } from '../../support/notary.ts';
-import { type Registry, startRegistry } from '../../support/registry.ts';
+import { DockerUser, type Notary, startNotary } from '../../support/images/notary.ts';
+import { type Registry, startRegistry } from '../../support/images/registry.ts';
 import { configOf, LAYERS, Layout } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 

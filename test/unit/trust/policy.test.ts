@@ -13,7 +13,7 @@ import { resolveImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { readPolicy, registryScopes, ruleOf } from '../../../image/trust/policy/policy.ts';
-import { type Registry, startRegistry } from '../../support/registry.ts';
+import { type Registry, startRegistry } from '../../support/images/registry.ts';
 import { configOf, LAYERS, Layout } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseRegistryName } from '../../../image/registry/name.ts';
 import { signedTarget } from '../../../image/trust/notary/resolve.ts';
 import type { VmmError } from '../../../base/errors.ts';
-import { certificates, DockerUser } from '../../support/notary.ts';
-import { digestOf, FakeNotary, hashOf, MadeRepository, makeKey, makeRootKey, target, YESTERDAY } from '../../support/trust-maker.ts';
+import { certificates, DockerUser } from '../../support/images/notary.ts';
+import { digestOf, FakeNotary, hashOf, MadeRepository, makeKey, makeRootKey, target, YESTERDAY } from '../../support/images/trust-maker.ts';
 import { scratch } from '../image/support.ts';
 
 const FOLDER = scratch();

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './guests/programs.ts';
+import { root } from './programs.ts';
 
 /** test/programs/netcheck.c as a static program; its path. */
 export function buildNetcheck(): string {

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
-import type * as Library from '../../vmm/api/index.ts';
+import type * as Library from '../../../vmm/api/index.ts';
 
 export interface NetRun {
   readonly accel: 'wasm' | 'kvm';
@@ -19,7 +19,7 @@ export interface NetRun {
   readonly append?: string;
 }
 
-const { guestFile, Machine } = (await import(new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
+const { guestFile, Machine } = (await import(new URL('../../../dist/vmm.js', import.meta.url).href)) as typeof Library;
 const run = JSON.parse(process.argv[2] as string) as NetRun;
 const BIG = 16 << 20;
 
