@@ -10,6 +10,8 @@ function roff(text: string): string {
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
     .replaceAll('"', '\\(dq')
+    // A list of parameters is one word: it may break before each.
+    .replaceAll('[,', '\\:[,')
     .replace(/^([.'])/gm, '\\&$1')
     .replace(/[^\0-\x7f]/gu, (character) => `\\[u${character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}]`);
 }
@@ -33,6 +35,8 @@ export async function manual(): Promise<string> {
   const commands = await commandTables();
   return [
     `.TH VMM 1 "" "vmm ${VERSION}" "User Commands"`,
+    '.ad l',
+    '.nh',
     '.SH NAME', `vmm \\- runs containers and kernels in virtual machines`,
     '.SH SYNOPSIS', ...commands.flatMap(({ name, synopsis }) => [`.B vmm ${roff(name)}`, roff(synopsis), '.br']),
     '.SH DESCRIPTION', 'Each container or kernel gets a virtual machine of its own: by /dev/kvm where that is hardware, else on an x86\\-64 CPU in WebAssembly.',
