@@ -121,12 +121,11 @@ class Unpacker {
     for (const [name, value] of xattrs ?? []) {
       if (!name.startsWith('user.') && name !== 'security.capability') continue;
       try {
-        const { setXattr } = this.#options.host ?? {};
-        if (setXattr === undefined) throw new Error('no FFI library');
-        setXattr(at, name, value);
+        if (this.#options.host?.setXattr?.(at, name, value) === true) continue;
       } catch {
-        this.#note('attribute', path);
+        // not root, or what this file system refuses
       }
+      this.#note('attribute', path);
     }
   }
 

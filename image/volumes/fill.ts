@@ -146,7 +146,7 @@ class Copy implements Filled {
 
   #xattr(path: Buffer, name: ByteString, value: Uint8Array): boolean {
     try {
-      return this.#options.host?.writeXattr?.(path, name, value) ?? false;
+      return this.#options.host?.setXattr?.(path, name, value) ?? false;
     } catch (error) {
       // Not root: security.capability and its like.
       if (this.#options.owners) throw error;

@@ -14,11 +14,10 @@ export async function hostFs(): Promise<HostFs | undefined> {
   try {
     const { ffi } = await import('../host/ffi.ts');
     ffi();
-    const { dataRanges, flock, makeNode, readXattrs, setXattr, setXattrTry } = await import('../host/sys.ts');
+    const { dataRanges, flock, makeNode, readXattrs, setXattr } = await import('../host/sys.ts');
     return {
       readXattrs,
       setXattr,
-      writeXattr: setXattrTry,
       makeNode,
       tryLock: (fd, how) => flock(fd, (how === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB),
       dataRanges: (fd, size) => dataRanges(fd, size).map(([start, end]) => ({ offset: start, length: end - start })),

@@ -308,19 +308,12 @@ function sized(call: (buffer: Uint8Array | null) => number, name: string, path: 
   }
 }
 
-/** Writes what `readXattrs` reads; a symbolic link is not followed. */
-export function setXattr(path: string | Uint8Array, name: string, value: Uint8Array): void {
-  if (!setXattrTry(typeof path === 'string' ? Buffer.from(path) : path, name, value)) throw failed('lsetxattr', [shown(path), name]);
-}
-
-/** The same; `name` is a byte string. False where the file system has none, or none of this kind. */
-export function setXattrTry(path: Uint8Array, name: string, value: Uint8Array): boolean {
+/** Writes what `readXattrs` reads; a symbolic link is not followed, `name` is a byte string. False where the file system has none, or none of this kind. */
+export function setXattr(path: string | Uint8Array, name: string, value: Uint8Array): boolean {
   if (c.lsetxattr(cString(path), cString(Buffer.from(name, 'latin1')), value.length > 0 ? value : null, value.length, 0) === 0) return true;
   if (lastErrno() === EOPNOTSUPP) return false;
-  throw failed('lsetxattr', [shown(path), name]);
+  throw failed('lsetxattr', [typeof path === 'string' ? path : Buffer.from(path).toString(), name]);
 }
-
-const shown = (path: string | Uint8Array): string => (typeof path === 'string' ? path : Buffer.from(path).toString());
 
 /** Makes a device's node or a FIFO: `mode` has the type in it. */
 export function makeNode(path: Uint8Array, mode: number, major: number, minor: number): void {
