@@ -23,6 +23,7 @@ import { guest_copy, guest_fill, guest_store8, guest_written_at, own_copy, own_f
 import { Device, device_active, device_config, device_config_changed, device_fail, device_lock, device_of, device_private, device_unlock } from './device';
 import { device_new } from './slot';
 import { Queue, chain_read, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr, table_put } from './queue';
+import { tag_free, tag_take } from './tags';
 
 // struct virtio_blk_config (§5.2.4).
 const CONFIG_CAPACITY: usize = 0;
@@ -213,14 +214,14 @@ export function blk_process(d: Device, q: Queue): bool {
       more = true;
       break;
     }
-    const tag = tag_take(d);
+    const tag = tag_take(device_private(d) + BLK_TAGS, BLK_REQUESTS);
     if (tag < 0) {
       d.stalled |= 1 << q.index;
       break;
     }
     const got = queue_pop(d, q);
     if (got != 1) {
-      tag_free(d, tag);
+      tag_free(device_private(d) + BLK_TAGS, tag);
       if (got < 0 || !queue_want_kick(d, q)) break;
       continue;
     }
@@ -239,7 +240,7 @@ function blk_request(d: Device, q: Queue, tag: u32): void {
   const r = request_at(d, tag);
   // The status byte is the last writable one; without it there is nowhere to answer (§5.2.6).
   if (q.write_bytes == 0) {
-    tag_free(d, tag);
+    tag_free(device_private(d) + BLK_TAGS, tag);
     device_fail(d, REASON_REQUEST);
     return;
   }
@@ -402,7 +403,7 @@ function finish(d: Device, tag: u32, status: u32): void {
   q.inflight--;
   if (q.inflight == 0) q.resetting = 0;
   r.busy = 0;
-  tag_free(d, tag);
+  tag_free(device_private(d) + BLK_TAGS, tag);
   atomic_sub_inflight(d);
 }
 
@@ -451,25 +452,6 @@ function completed(d: Device): bool {
     }
   }
   return more;
-}
-
-// ---- tags ----------------------------------------------------------------------------------------------------
-
-function tag_take(d: Device): i32 {
-  const tags = device_private(d) + BLK_TAGS;
-  for (let w: u32 = 0; w < BLK_REQUESTS / 64; w++) {
-    const used = load<u64>(tags + (w << 3));
-    if (used == 0xffff_ffff_ffff_ffff) continue;
-    const bit = <u32>ctz<u64>(~used);
-    own_put64(tags + (w << 3), used | (<u64>1 << bit));
-    return w * 64 + bit;
-  }
-  return -1;
-}
-
-function tag_free(d: Device, tag: u32): void {
-  const word = device_private(d) + BLK_TAGS + ((tag >> 6) << 3);
-  own_put64(word, load<u64>(word) & ~(<u64>1 << (tag & 63)));
 }
 
 function atomic_add_inflight(d: Device): void {

@@ -7,7 +7,7 @@ import { FS_NO_GROUP, FS_QUEUES, FS_REPLY, FS_REPLY_SIZE, FS_REQUEST_SIZE, FS_RE
 import { EINVAL, EIO, ENODEV } from '../contract/generated/errno';
 import { FUSE_BATCH_FORGET, FUSE_FORGET, FUSE_INIT, FUSE_INTERRUPT, FUSE_READ } from '../contract/generated/fuse';
 import { VIRTIO_ID_FS } from '../contract/generated/virtio';
-import { guest_store32, guest_store64, guest_copy, guest_written_at, own_copy, own_fill, own_put32, own_put64 } from '../core/guest';
+import { guest_store32, guest_store64, guest_copy, guest_written_at, own_copy, own_fill, own_put32 } from '../core/guest';
 import { host_fs } from '../core/host';
 import { FS_BASE, FS_STRIDE } from '../core/layout';
 import { Device, device_active, device_config, device_lock, device_of, device_private, device_unlock } from './device';
@@ -15,6 +15,7 @@ import { FsRequest, copy_pieces, fs_parse } from './fs_parse';
 import { fs_init } from './fs_init';
 import { device_new } from './slot';
 import { Queue, queue_at, queue_no_kick, queue_pop, queue_publish, queue_used, queue_want_kick, table_len, table_ptr } from './queue';
+import { tag_free, tag_take } from './tags';
 
 // struct virtio_fs_config (§5.11.4): tag, then the number of request queues.
 const CONFIG_NUM_REQUEST_QUEUES: usize = 36;
@@ -82,7 +83,7 @@ export function fs_queue_reset(d: Device, q: Queue): void {
 export function fs_process(d: Device, q: Queue): bool {
   if (fs(d).current != 0) return true;
   queue_no_kick(d, q);
-  const tag = tag_take(d);
+  const tag = tag_take(device_private(d) + FS_TAGS, FS_REQUESTS);
   if (tag < 0) {
     d.stalled |= 1 << q.index;
     return false;
@@ -93,7 +94,7 @@ export function fs_process(d: Device, q: Queue): bool {
     take(d, q, tag);
     return true;
   }
-  tag_free(d, tag);
+  tag_free(device_private(d) + FS_TAGS, tag);
   return false;
 }
 
@@ -169,7 +170,7 @@ function end(d: Device, tag: u32, result: i32, length: u32): void {
   q.inflight--;
   if (q.inflight == 0) q.resetting = 0;
   r.busy = 0;
-  tag_free(d, tag);
+  tag_free(device_private(d) + FS_TAGS, tag);
   const p = changetype<usize>(d) + offsetof<Device>('inflight');
   if (atomic.sub<u32>(p, 1) == 1 && d.resetting != 0) {
     d.resetting = 0;
@@ -235,23 +236,4 @@ export function fs_keep(slot: u32): void {
   // Its pieces are the next one's.
   if (current != 0) request_at(d, current - 1).answers = 0;
   device_unlock(d);
-}
-
-// ---- tags ----------------------------------------------------------------------------------------------------
-
-function tag_take(d: Device): i32 {
-  const tags = device_private(d) + FS_TAGS;
-  for (let w: u32 = 0; w < FS_REQUESTS / 64; w++) {
-    const used = load<u64>(tags + (w << 3));
-    if (used == 0xffff_ffff_ffff_ffff) continue;
-    const bit = <u32>ctz<u64>(~used);
-    own_put64(tags + (w << 3), used | (<u64>1 << bit));
-    return w * 64 + bit;
-  }
-  return -1;
-}
-
-function tag_free(d: Device, tag: u32): void {
-  const word = device_private(d) + FS_TAGS + ((tag >> 6) << 3);
-  own_put64(word, load<u64>(word) & ~(<u64>1 << (tag & 63)));
 }
