@@ -13,6 +13,8 @@ import { cpuOf, leastBoot, programOf, runTrue } from './process.ts';
 
 const options = { pairs: { type: 'string', default: '31' }, runs: { type: 'string', default: '5' }, limits: { type: 'boolean' }, save: { type: 'boolean' } } as const;
 const { values, positionals } = parseArgs({ options, allowPositionals: true });
+// Fewer have no bound to hold against the target (statistics.ts).
+if (Number(values.pairs) < 5 || (Number(values.runs) > 0 && Number(values.runs) < 5)) throw new Error('--pairs and --runs are 5 or more (--runs 0: no programs)');
 const base = resolve(positionals[0] ?? '');
 const sides = { base: programOf(base, process.execPath, 'base'), here: programOf(ROOT, process.execPath, 'here') };
 const LIMIT = { atMost: 1.02, of: 'low' } as const;
