@@ -29,12 +29,17 @@ static void named(const char *path)
 void sockets(void)
 {
 	char text[8] = { 0 };
+	pid_t child;
 	int fd;
 
 	named("sock");
 	DO(mkfifo("pipe", 0644));
 	fflush(stdout);
-	if (fork() == 0) {
+	child = fork();
+	need("fork", child);
+	if (child < 0)
+		return;
+	if (child == 0) {
 		fd = open("pipe", O_WRONLY);
 		write(fd, "through", 7);
 		_exit(0);
