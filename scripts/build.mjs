@@ -16,13 +16,16 @@ const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'n
 const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url', '--supported:dynamic-import=false'];
 const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
 
+/** The entry points of rkt's stage1 (stage1/entries). */
+export const STAGE1 = readdirSync(join(root, 'stage1', 'entries')).map((name) => name.replace(/\.ts$/, ''));
+
 /** dist/ from the sources: the library with its code split into chunks; the CLI and its threads in one file each that needs no loader. */
 export function build() {
   buildCore();
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs'].map((name) => join(root, 'dist', name)), () => {
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
@@ -30,6 +33,8 @@ export function build() {
     esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
     esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${FILE_URL}`);
+    // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
+    esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${FILE_URL}`);
     rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));

@@ -31,7 +31,8 @@ const VMM_MAY_IMPORT = {
   gdb: ['accel', 'machine'],
   guest: ['host', 'boot', 'agent', 'time', 'jit', 'accel', 'devices', 'machine'],
   container: ['host/read-bounded.ts', 'agent', 'seccomp', 'time', 'guest', 'machine'],
-  api: ['agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'machine', 'guest', 'container', 'gdb'],
+  pod: ['agent', 'container', 'guest', 'machine'],
+  api: ['agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'machine', 'guest', 'container', 'pod', 'gdb'],
   // What ends the process, the terminal, and a write that is whole.
   cli: ['api', 'host/sys.ts', 'host/tty.ts', 'host/write-whole.ts'],
 };

@@ -97,7 +97,7 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
   return spec;
 }
 
-function standardMounts(privileged: boolean, systemd: boolean): readonly Mount[] {
+export function standardMounts(privileged = false, systemd = false): readonly Mount[] {
   if (privileged) return writableMounts(STANDARD_MOUNTS);
   return systemd ? writableMounts(STANDARD_MOUNTS, ['/sys/fs/cgroup']) : STANDARD_MOUNTS;
 }

@@ -23,6 +23,8 @@ export interface ConfineConfig {
   readonly read: readonly string[];
   /** Folders with a socket of ours, which goes at the end. */
   readonly remove: readonly string[];
+  /** Folders for files of our own. Where the kernel has no Landlock these cannot be had, and a pod is not confined. */
+  readonly write?: readonly string[] | undefined;
 }
 
 /** What a machine is made of. The CLI, the library and the tests all give this. */

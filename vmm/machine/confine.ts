@@ -42,6 +42,7 @@ export function confine(config: MachineConfig, listener: MachineListener, accele
         read: [...THREAD_READS, ...programFiles(), config.kernel, ...(config.initrd === undefined ? [] : [config.initrd]), ...config.confine.read],
         device: kvm && again ? ['/dev/null', '/dev/kvm'] : ['/dev/null'],
         remove: config.confine.remove,
+        write: config.confine.write,
       },
       kvm,
       reopen: again,

@@ -3,7 +3,7 @@ import { HostCallError } from '../errno.ts';
 import { close, open } from '../sys.ts';
 import { O_PATH } from '../uapi/linux.ts';
 import {
-  LANDLOCK_ACCESS_FS_EXECUTE, LANDLOCK_ACCESS_FS_IOCTL_DEV, LANDLOCK_ACCESS_FS_MAKE_SYM, LANDLOCK_ACCESS_FS_READ_DIR, LANDLOCK_ACCESS_FS_READ_FILE, LANDLOCK_ACCESS_FS_REFER, LANDLOCK_ACCESS_FS_REMOVE_FILE,
+  LANDLOCK_ACCESS_FS_EXECUTE, LANDLOCK_ACCESS_FS_IOCTL_DEV, LANDLOCK_ACCESS_FS_MAKE_REG, LANDLOCK_ACCESS_FS_MAKE_SYM, LANDLOCK_ACCESS_FS_READ_DIR, LANDLOCK_ACCESS_FS_READ_FILE, LANDLOCK_ACCESS_FS_REFER, LANDLOCK_ACCESS_FS_REMOVE_FILE,
   LANDLOCK_ACCESS_FS_TRUNCATE, LANDLOCK_ACCESS_FS_WRITE_FILE, LANDLOCK_ACCESS_NET_BIND_TCP, LANDLOCK_ACCESS_NET_CONNECT_TCP, LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
 } from '../uapi/lockdown.ts';
 import { landlockAllow, landlockCreate } from './calls.ts';
@@ -15,7 +15,11 @@ export interface OpenPaths {
   readonly device: readonly string[];
   /** Files in these folders may be removed: sockets of our own. */
   readonly remove: readonly string[];
+  /** Folders for files of our own: made, written, renamed and removed there. */
+  readonly write?: readonly string[] | undefined;
 }
+
+const OWN_FILES = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_TRUNCATE;
 
 /** All rights on files that a version of Landlock knows: the first has MAKE_SYM as its last. */
 function fileRights(version: number): number {
@@ -35,6 +39,7 @@ export function landlockRules(version: number, paths: OpenPaths): number {
   for (const path of paths.read) allow(ruleset, path, read & handled);
   for (const path of paths.device) allow(ruleset, path, device & handled);
   for (const path of paths.remove) allow(ruleset, path, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+  for (const path of paths.write ?? []) allow(ruleset, path, OWN_FILES & handled);
   return ruleset;
 }
 

@@ -37,10 +37,12 @@ export interface SeccompOptions {
   readonly reopen: boolean;
   /** The socket's name goes when its server is closed. */
   readonly unlink: boolean;
+  /** Files of its own are made and renamed in some folders, which Landlock holds it to. */
+  readonly files: boolean;
 }
 
 /** Verdicts for all else than these: EPERM. */
-export function seccompRules({ pid, ring, reopen, unlink }: SeccompOptions): Map<number, Verdict> {
+export function seccompRules({ pid, ring, reopen, unlink, files }: SeccompOptions): Map<number, Verdict> {
   const rules = new Map<number, Verdict>();
   for (const nr of [...MEMORY, ...DESCRIPTORS, ...SOCKETS, ...THREADS, ...QUESTIONS]) rules.set(nr, 'allow');
   const when = (nr: number, ...anyOf: { arg: number; mask: number; equals: number }[][]): void => void rules.set(nr, { anyOf, otherwise: EPERM });
@@ -57,6 +59,7 @@ export function seccompRules({ pid, ring, reopen, unlink }: SeccompOptions): Map
   when(L.SYS_openat, [{ arg: 2, mask: (reopen ? made : made | L.O_ACCMODE) >>> 0, equals: 0 }]);
   if (ring) for (const nr of [L.SYS_io_uring_setup, L.SYS_io_uring_register]) rules.set(nr, 'allow');
   if (unlink) rules.set(L.SYS_unlink, 'allow');
+  if (files) for (const nr of [L.SYS_openat, L.SYS_rename, L.SYS_symlink, L.SYS_unlink]) rules.set(nr, 'allow');
   return rules;
 }
 
@@ -70,7 +73,7 @@ const IDS = [L.SYS_setfsuid, L.SYS_setfsgid, L.SYS_setgroups];
 
 /** Verdicts for a thread that serves directories: as for the others, and files. */
 export function shareSeccompRules(pid: number): Map<number, Verdict> {
-  const rules = seccompRules({ pid, ring: false, reopen: false, unlink: false });
+  const rules = seccompRules({ pid, ring: false, reopen: false, unlink: false, files: false });
   for (const nr of [...FILES, ...IDS]) rules.set(nr, 'allow');
   return rules;
 }

@@ -1,0 +1,4 @@
+import { enter } from '../enter.ts';
+import { start } from '../common/start.ts';
+
+start(enter);

@@ -1,0 +1,4 @@
+import { gc } from '../gc.ts';
+import { start } from '../common/start.ts';
+
+start(gc);

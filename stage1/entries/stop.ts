@@ -1,0 +1,4 @@
+import { stop } from '../stop.ts';
+import { start } from '../common/start.ts';
+
+start(stop);

@@ -1,0 +1,111 @@
+/** The pod's side of its socket. */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { EXIT, FAILED, DONE, FrameReader, frame, number32, REQUEST, type Request, RESIZE, SIGNAL, SOCKET, STDERR, STDIN, STDOUT, VERSION } from '../control/frames.ts';
+import { oneLine } from '../common/failure.ts';
+import type { ProcessHandle } from '../../vmm/api/containers.ts';
+import type { PodRun } from '../../vmm/api/pods.ts';
+
+const MAX_CLIENTS = 64;
+
+export interface Commands {
+  stop(): void;
+  app(kind: 'app-add' | 'app-start' | 'app-stop' | 'app-rm', name: string): Promise<void>;
+}
+
+/** Listens; resolves when clients can connect. Clients of before a start are told to wait by their connection. */
+export async function listen(pod: PodRun, commands: Commands): Promise<Server> {
+  rmSync(SOCKET, { force: true });
+  const server = createServer((socket) => serve(socket, pod, commands));
+  server.maxConnections = MAX_CLIENTS;
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(SOCKET, resolve);
+    });
+  } finally {
+    process.umask(mask);
+  }
+  chmodSync(SOCKET, 0o600);
+  return server;
+}
+
+function serve(socket: Socket, pod: PodRun, commands: Commands): void {
+  const reader = new FrameReader();
+  let running: ProcessHandle | undefined;
+  let asked = false;
+  socket.on('error', () => {});
+  socket.on('close', () => void running?.signal(SIGHUP).catch(() => {}));
+  const fail = (error: unknown): void => void socket.end(frame(FAILED, Buffer.from(oneLine((error as Error).message))));
+  socket.on('data', (chunk: Buffer) => {
+    try {
+      for (const { kind, payload } of reader.push(chunk)) {
+        if (!asked) {
+          if (kind !== REQUEST) throw new RangeError('the first frame is no request');
+          asked = true;
+          const request = parseRequest(payload);
+          if (request.kind === 'exec') running = exec(socket, pod, request);
+          else void answer(request, commands).then(() => socket.end(frame(DONE)), fail);
+        } else if (running !== undefined) input(socket, running, kind, payload);
+      }
+    } catch (error) {
+      fail(error);
+    }
+  });
+}
+
+function parseRequest(payload: Buffer): Request {
+  const request = JSON.parse(payload.toString()) as Request;
+  if (request.version !== VERSION) throw new RangeError(`this pod’s stage1 speaks version ${VERSION} of its protocol, not ${String(request.version).slice(0, 10)}`);
+  return request;
+}
+
+async function answer(request: Exclude<Request, { kind: 'exec' }>, commands: Commands): Promise<void> {
+  if (request.kind === 'stop') commands.stop();
+  else await commands.app(request.kind, request.app);
+}
+
+/** A command in an app, with the app's own environment, user root, and the app's limits. */
+function exec(socket: Socket, pod: PodRun, { app, args, tty, rows, columns, term }: Request & { kind: 'exec' }): ProcessHandle {
+  const handle = pod.exec(app, (spec) => ({
+    args,
+    env: [...spec.env.filter((line) => !line.startsWith('TERM=')), `TERM=${term ?? 'vt100'}`],
+    cwd: '/',
+    user: '0:0',
+    ...(spec.capabilities === undefined ? {} : { capabilities: { ...spec.capabilities, effective: spec.capabilities.bounding, permitted: spec.capabilities.bounding } }),
+    ...(spec.seccomp === undefined ? {} : { seccomp: spec.seccomp }),
+    stdin: true,
+    tty,
+    size: { rows, columns },
+  }));
+  const send = (kind: number) => (bytes: Uint8Array): Promise<void> | void => {
+    if (socket.destroyed || socket.write(frame(kind, bytes))) return;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      socket.once('drain', done).once('close', done);
+    });
+  };
+  handle.onStdout(send(STDOUT));
+  handle.onStderr(send(STDERR));
+  handle.wait().then(
+    ({ status }) => socket.end(frame(EXIT, number32(status))),
+    (error: unknown) => socket.end(frame(FAILED, Buffer.from(oneLine((error as Error).message)))),
+  );
+  return handle;
+}
+
+function input(socket: Socket, process: ProcessHandle, kind: number, payload: Buffer): void {
+  const ignore = (): void => {};
+  if (kind === STDIN && payload.length === 0) process.stdin.end();
+  else if (kind === STDIN) {
+    socket.pause();
+    void Promise.resolve(process.stdin.write(Uint8Array.from(payload))).catch(ignore).finally(() => socket.resume());
+  } else if (kind === RESIZE) process.resize({ rows: payload.readUInt16LE(0), columns: payload.readUInt16LE(2) }).catch(ignore);
+  else if (kind === SIGNAL) process.signal(payload.readUInt32LE(0)).catch(ignore);
+}
+
+const SIGHUP = 1;

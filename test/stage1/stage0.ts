@@ -1,0 +1,225 @@
+/** Plays rkt's stage0 towards the stage1 of this tree: directories, locks, overlays, command lines, environment, descriptors, moves (rkt 1.30, and 0.8 where asked). */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HANG_MS } from '../support/limits.ts';
+import { ROOT } from '../support/cli/cli.ts';
+
+/** The image's layout, built once for a test file. */
+export function buildStage1(): string {
+  const out = join(ROOT, '.cache/stage1/test.aci');
+  mkdirSync(join(ROOT, '.cache/stage1'), { recursive: true });
+  execFileSync(process.execPath, [join(ROOT, 'scripts/stage1.mjs'), '--out', out], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], timeout: HANG_MS });
+  return join(ROOT, '.cache/stage1/layout');
+}
+
+export interface AppSpec {
+  readonly name: string;
+  /** A directory that the app's root overlays, or is copied from. */
+  readonly rootfs: string;
+  /** The `app` object of the image's manifest. */
+  readonly app: Record<string, unknown>;
+  /** Further fields of the app's entry in the pod manifest. */
+  readonly entry?: Record<string, unknown>;
+}
+
+export interface PodSpec {
+  readonly apps: readonly AppSpec[];
+  /** Further fields of the pod manifest. */
+  readonly pod?: Record<string, unknown>;
+  readonly overlay?: boolean;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A data directory of rkt, with the pods that were made in it. */
+export class Stage0 {
+  readonly data = mkdtempSync(join(tmpdir(), 'vmm-rkt-'));
+  readonly #stage1: string;
+  readonly #mounts: string[] = [];
+
+  constructor(stage1Layout: string) {
+    this.#stage1 = stage1Layout;
+    mkdirSync(join(this.data, 'pods/run'), { recursive: true });
+    mkdirSync(join(this.data, 'pods/exited-garbage'), { recursive: true });
+  }
+
+  /** The treestore's copy, from which `rkt enter` runs. */
+  get tree(): string {
+    return join(this.#stage1, 'rootfs');
+  }
+
+  prepare(spec: PodSpec): Pod {
+    const uuid = randomUUID();
+    const dir = join(this.data, 'pods/run', uuid);
+    const s1 = join(dir, 'stage1/rootfs');
+    mkdirSync(s1, { recursive: true, mode: 0o750 });
+    this.#layer(this.tree, join(dir, 'overlay/stage1'), s1, spec.overlay ?? true);
+    writeFileSync(join(dir, 'stage1/manifest'), readFileSync(join(this.#stage1, 'manifest')));
+    for (const { name, rootfs, app } of spec.apps) {
+      const at = join(s1, 'opt/stage2', name);
+      mkdirSync(join(at, 'rootfs'), { recursive: true, mode: 0o750 });
+      const image = { acKind: 'ImageManifest', acVersion: '0.8.11', name: `example.com/${name}`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], app };
+      writeFileSync(join(at, 'manifest'), JSON.stringify(image), { mode: 0o644 });
+      this.#layer(rootfs, join(dir, 'overlay/app', name), join(at, 'rootfs'), spec.overlay ?? true);
+    }
+    const apps = spec.apps.map(({ name, entry }) => ({ name, image: { name: `example.com/${name}`, id: `sha512-${'0'.repeat(64)}`, labels: null }, mounts: null, ...entry }));
+    const manifest = { acVersion: '1.30.0', acKind: 'PodManifest', apps, volumes: null, isolators: null, annotations: null, ports: [], ...spec.pod };
+    writeFileSync(join(dir, 'pod'), JSON.stringify(manifest), { mode: 0o640 });
+    writeFileSync(join(dir, 'pod-created'), '');
+    writeFileSync(join(dir, 'pod.lck'), '', { mode: 0o600 });
+    return new Pod(this, uuid, dir);
+  }
+
+  #layer(lower: string, above: string, target: string, overlay: boolean): void {
+    if (!overlay) {
+      execFileSync('cp', ['-a', `${lower}/.`, target], { timeout: HANG_MS });
+      return;
+    }
+    for (const part of ['upper', 'work']) mkdirSync(join(above, part), { recursive: true });
+    execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${join(above, 'upper')},workdir=${join(above, 'work')}`, target], { timeout: HANG_MS });
+    this.#mounts.push(target);
+  }
+
+  /** As stage0 deletes a pod: all mounts below it go; then all is removed. What does not go is an error. */
+  unmount(from: string, now = from): void {
+    for (const target of this.#mounts.filter((each) => each.startsWith(`${from}/`)).reverse()) {
+      execFileSync('umount', [target.replace(from, now)], { timeout: HANG_MS });
+      this.#mounts.splice(this.#mounts.indexOf(target), 1);
+    }
+  }
+
+  close(): void {
+    for (const target of this.#mounts.reverse()) spawnSync('umount', ['-l', target], { timeout: HANG_MS });
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+export class Pod {
+  readonly stage0: Stage0;
+  readonly uuid: string;
+  dir: string;
+
+  constructor(stage0: Stage0, uuid: string, dir: string) {
+    this.stage0 = stage0;
+    this.uuid = uuid;
+    this.dir = dir;
+  }
+
+  get s1(): string {
+    return join(this.dir, 'stage1/rootfs');
+  }
+
+  /** execve of the run entry point, with the pod's lock held open as rkt's `flock` on descriptor 7. */
+  run(flags: readonly string[] = ['--net=none', '--local-config=/etc/rkt'], options: { readonly env?: Record<string, string> } = {}): RunningPod {
+    const lock = openSync(this.dir, 'r');
+    const path = join(this.s1, 'run');
+    const env = { PATH: process.env['PATH'], LD_PRELOAD: '/nonexistent.so', NODE_OPTIONS: '--no-such-option', RKT_LOCK_FD: '7', RKT_SELINUX_CONTEXT: '', RKT_SELINUX_MOUNT_CONTEXT: '', ...options.env };
+    execFileSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'inherit', lock], timeout: HANG_MS });
+    const child = spawn(path, [...flags, this.uuid], { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', lock] });
+    closeSync(lock);
+    return new RunningPod(this, child);
+  }
+
+  /** Is it running, as rkt asks it: by a shared lock. */
+  get locked(): boolean {
+    const fd = openSync(this.dir, 'r');
+    try {
+      return spawnSync('flock', ['-sn', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd], timeout: HANG_MS }).status !== 0;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  status(app: string): string | undefined {
+    const path = join(this.s1, 'rkt/status', app);
+    return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+  }
+
+  get ready(): boolean {
+    const path = join(this.s1, 'rkt/supervisor-status');
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined && readlinkSync(path) === 'ready';
+  }
+
+  /** `rkt enter`, from the treestore's copy. */
+  enter(args: readonly string[], app = 'app', input = ''): Promise<Ended> {
+    const pid = Number(readFileSync(join(this.dir, 'pid'), 'utf8'));
+    return ended(spawn(join(this.stage0.tree, 'enter'), [`--pid=${pid}`, `--appname=${app}`, '--', ...args], { cwd: this.dir, env: { PATH: process.env['PATH'], TERM: 'vt220' } }), input);
+  }
+
+  stop(...flags: readonly string[]): Promise<Ended> {
+    return ended(spawn(join(this.s1, 'stop'), [...flags, this.uuid], { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  /** `rkt gc`: the pod moves to exited-garbage, its entry point runs there. */
+  async gc(): Promise<Ended> {
+    const now = join(this.stage0.data, 'pods/exited-garbage', this.uuid);
+    if (this.dir !== now) {
+      renameSync(this.dir, now);
+      this.dir = now;
+    }
+    return ended(spawn(join(this.s1, 'gc'), ['--local-config', '/etc/rkt', this.uuid], { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  /** What stage0 does after gc. */
+  remove(): void {
+    this.stage0.unmount(join(this.stage0.data, 'pods/run', this.uuid), this.dir);
+    rmSync(this.dir, { recursive: true });
+  }
+}
+
+export function ended(child: ChildProcess, input = ''): Promise<Ended> {
+  const parts = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (bytes: Buffer) => { parts.stdout += bytes.toString(); });
+  child.stderr?.on('data', (bytes: Buffer) => { parts.stderr += bytes.toString(); });
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
+  const timer = setTimeout(() => child.kill('SIGKILL'), HANG_MS / 5);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      resolve({ status, signal, ...parts });
+    });
+  });
+}
+
+export class RunningPod {
+  readonly pod: Pod;
+  readonly child: ChildProcess;
+  readonly #ended: Promise<Ended>;
+  #output = '';
+  #wake: () => void = () => {};
+
+  constructor(pod: Pod, child: ChildProcess) {
+    this.pod = pod;
+    this.child = child;
+    child.stdout?.on('data', (bytes: Buffer) => {
+      this.#output += bytes.toString();
+      this.#wake();
+    });
+    this.#ended = ended(child);
+    void this.#ended.then(() => this.#wake());
+  }
+
+  end(): Promise<Ended> {
+    return this.#ended;
+  }
+
+  /** Resolves when the pod's output has `text`; rejects when the pod ends before. */
+  async said(text: string): Promise<void> {
+    let over: Ended | undefined;
+    void this.#ended.then((result) => { over = result; });
+    while (!this.#output.includes(text)) {
+      if (over !== undefined) throw new Error(`the pod ended: ${JSON.stringify(over)}`);
+      await new Promise<void>((resolve) => { this.#wake = resolve; });
+    }
+  }
+}

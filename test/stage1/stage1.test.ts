@@ -1,0 +1,194 @@
+/** rkt's stage1 by its entry points, as stage0 calls them; on the software CPU where there is no KVM that is hardware. */
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { type AppSpec, buildStage1, ended, Stage0 } from './stage0.ts';
+
+const ROOT = process.getuid?.() === 0;
+let stage0: Stage0;
+let dir: string;
+let rootfs: string;
+beforeAll(() => {
+  if (!ROOT) return;
+  stage0 = new Stage0(buildStage1());
+  dir = mkdtempSync(join(tmpdir(), 'vmm-stage1-'));
+  rootfs = busyboxImage(join(dir, 'rootfs'));
+});
+afterAll(() => {
+  if (!ROOT) return;
+  stage0.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const shell = (script: string, more: Record<string, unknown> = {}, entry: Record<string, unknown> = {}, name = 'app'): AppSpec => ({ name, rootfs, app: { exec: ['/bin/sh', '-c', script], user: '0', group: '0', ...more }, entry });
+
+describe.skipIf(!ROOT)('run', () => {
+  it.each([true, false])('an app from its start to gc; overlay: %s', async (overlay) => {
+    const pod = stage0.prepare({ apps: [shell('echo out; echo err >&2; echo kept > /written; exit 33')], overlay });
+    const running = pod.run();
+    const { status, stdout, stderr } = await running.end();
+    expect({ status, stdout, stderr }).toEqual({ status: 33, stdout: 'out\n', stderr: 'err\n' });
+    expect(pod.status('app')).toBe('33\n');
+    expect(readFileSync(join(pod.dir, 'logs/app.out'), 'utf8')).toBe('out\n');
+    expect(readFileSync(join(pod.dir, 'logs/app.err'), 'utf8')).toBe('err\n');
+    expect(statSync(join(pod.dir, 'logs/app.out')).mode & 0o777).toBe(0o640);
+    for (const name of ['pid', 'ppid']) expect(readFileSync(join(pod.dir, name), 'utf8')).toBe(`${running.child.pid}\n`);
+    // What the app writes lies where rkt expects it.
+    expect(readFileSync(join(pod.s1, 'opt/stage2/app/rootfs/written'), 'utf8')).toBe('kept\n');
+    expect(pod.locked).toBe(false);
+    expect(await pod.gc()).toMatchObject({ status: 0, stderr: '' });
+    expect(await pod.gc()).toMatchObject({ status: 0, stderr: '' });
+    pod.remove();
+  });
+
+  it('tells its state to rkt while it runs: lock, pid, readiness, environment', async () => {
+    const pod = stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
+    const running = pod.run();
+    await running.said('runs');
+    expect(pod.locked).toBe(true);
+    expect(pod.status('app')).toBeUndefined();
+    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toBe('PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nSHELL=/bin/sh\nUSER=root\nLOGNAME=root\nHOME=/root\nA=b c\nAC_APP_NAME=app\n');
+    expect(readFileSync(`/proc/${running.child.pid}/cmdline`, 'latin1')).toContain(pod.uuid);
+    expect((await pod.stop()).status).toBe(0);
+    // An app that a stop has ended is no failure of the pod.
+    expect(await running.end()).toMatchObject({ status: 0, stderr: '' });
+    expect(pod.ready).toBe(true);
+    expect(pod.status('app')).toBe('15\n');
+    expect(pod.locked).toBe(false);
+  });
+
+  it('the end of one app with 0 leaves the others; another status ends the pod', async () => {
+    const pod = stage0.prepare({ apps: [shell('exit 0', {}, {}, 'first'), shell('sleep 0.2; exit 5', {}, {}, 'second'), shell('sleep 1000', {}, {}, 'third')] });
+    expect(await pod.run().end()).toMatchObject({ status: 5 });
+    expect(['first', 'second', 'third'].map((name) => pod.status(name))).toEqual(['0\n', '5\n', '15\n']);
+  });
+
+  it('apps share processes, host name and loopback, and nothing of their roots', async () => {
+    const pod = stage0.prepare({
+      apps: [
+        shell('hostname; while [ ! -s /vol/pid ]; do sleep 0.05; done; ls / | grep -c theirs; kill $(cat /vol/pid)', {}, { mounts: [{ volume: 'v', path: '/vol' }] }, 'a'),
+        shell('touch /theirs; echo $$ > /vol/pid; exec sleep 1000', {}, { mounts: [{ volume: 'v', path: '/vol' }] }, 'b'),
+      ],
+      pod: { volumes: [{ name: 'v', kind: 'empty' }] },
+    });
+    const { status, stdout } = await pod.run(['--net=none', '--hostname=podname']).end();
+    expect({ status, stdout }).toEqual({ status: 15, stdout: 'podname\n0\n' });
+    expect(['a', 'b'].map((name) => pod.status(name))).toEqual(['0\n', '15\n']);
+    expect(readdirSync(join(pod.dir, 'sharedVolumes/v'))).toEqual(['pid']);
+  });
+
+  it('volumes: of the host, read-only, a single file, behind a link, and a mount point without one', async () => {
+    const host = join(dir, 'volume');
+    mkdirSync(host, { recursive: true });
+    writeFileSync(join(host, 'file'), 'of the host\n');
+    symlinkSync(host, join(dir, 'link'));
+    const mounts = [{ volume: 'rw', path: '/rw' }, { volume: 'ro', path: '/ro' }, { volume: 'one', path: '/one' }];
+    const script = 'cat /rw/file /one; echo new > /rw/new; echo x > /ro/x; echo x > /one; touch /point/x && ls -ld /point | cut -c1-10';
+    const pod = stage0.prepare({
+      apps: [shell(script, { mountPoints: [{ name: 'point', path: '/point' }] }, { mounts })],
+      pod: { volumes: [{ name: 'rw', kind: 'host', source: join(dir, 'link') }, { name: 'ro', kind: 'host', source: host, readOnly: true }, { name: 'one', kind: 'host', source: join(host, 'file'), readOnly: true }] },
+    });
+    const { status, stdout, stderr } = await pod.run().end();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'of the host\nof the host\ndrwxr-xr-x\n' });
+    expect(stderr.match(/Read-only file system/g)).toHaveLength(2);
+    expect(stderr).toContain('no volume for mount point point');
+    expect(readFileSync(join(host, 'new'), 'utf8')).toBe('new\n');
+    expect(readdirSync(join(pod.dir, 'sharedVolumes'))).toEqual(['app-point']);
+  });
+
+  it('users by name, number and path; groups; capabilities; limits; handlers', async () => {
+    writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n');
+    writeFileSync(join(rootfs, 'etc/group'), 'root:x:0:\nwww:x:4400:\n');
+    const isolators = [
+      { name: 'os/linux/capabilities-retain-set', value: { set: ['CAP_KILL', 'CAP_CHOWN'] } },
+      { name: 'resource/memory', value: { limit: '64M' } },
+      { name: 'resource/cpu', value: { limit: '500m' } },
+      { name: 'os/linux/oom-score-adj', value: 100 },
+    ];
+    const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo before $(id -u) $AC_APP_NAME'] }, { name: 'post-stop', exec: ['/bin/sh', '-c', 'echo after'] }];
+    const script = 'id -u; id -g; id -G; grep CapBnd /proc/self/status; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj';
+    const pod = stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })] });
+    const { status, stdout } = await pod.run().end();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n50000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
+  });
+
+  it('a signal’s death is its number; what cannot be executed is 203', async () => {
+    const pod = stage0.prepare({ apps: [shell('kill -9 $$')] });
+    expect((await pod.run().end()).status).toBe(9);
+    expect(pod.status('app')).toBe('9\n');
+    const none = stage0.prepare({ apps: [{ name: 'app', rootfs, app: { exec: ['/no/such'], user: '0', group: '0' } }] });
+    const end = await none.run().end();
+    expect(end.status).toBe(203);
+    expect(end.stderr).toMatch(/^stage1: .*\/no\/such.*\n$/);
+  });
+});
+
+describe.skipIf(!ROOT)('refused, in one line, with 254', () => {
+  const refusals: readonly (readonly [what: string, flags: readonly string[], more: Record<string, unknown>, pod: Record<string, unknown>, message: RegExp])[] = [
+    ['--private-users', ['--private-users=1000:1000', '--net=none'], {}, {}, /flag --private-users cannot be used/],
+    ['--net=host', ['--net=host'], {}, {}, /--net=host/],
+    ['--ipc=parent', ['--net=none', '--ipc=parent'], {}, {}, /--ipc=parent/],
+    ['an empty exec', ['--net=none'], { exec: [] }, {}, /image "example.com\/app" has an empty "exec"/],
+    ['an unknown user', ['--net=none'], { user: 'nobody-here' }, {}, /user nobody-here is not in its \/etc\/passwd/],
+    ['a command that is not there', ['--net=none'], { exec: ['nothere'] }, {}, /unable to find "nothere" in/],
+    ['a volume that is not there', ['--net=none'], {}, { volumes: [{ name: 'v', kind: 'host', source: '/no/such/place' }], apps: 'mounted' }, /volume v: \/no\/such\/place: ENOENT/],
+    ['two volumes of one name', ['--net=none'], {}, { volumes: [{ name: 'v', kind: 'empty' }, { name: 'v', kind: 'empty' }] }, /volumes: has two of "v"/],
+    ['too much memory', ['--net=none'], { isolators: [{ name: 'resource/memory', value: { limit: '9G' } }] }, {}, /need \d+ MiB of memory, a machine has at most 3072 MiB/],
+  ];
+  it.each(refusals)('%s', async (_what, flags, more, { apps, ...fields }, message) => {
+    const pod = stage0.prepare({ apps: [shell('true', more, apps === 'mounted' ? { mounts: [{ volume: 'v', path: '/v' }] } : {})], pod: fields });
+    const { status, stderr, stdout } = await pod.run(flags).end();
+    expect({ status, stdout }).toEqual({ status: 254, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(existsSync(join(pod.dir, 'pid'))).toBe(false);
+    expect((await pod.gc()).status).toBe(0);
+    pod.remove();
+  });
+});
+
+describe.skipIf(!ROOT)('beside a running pod', () => {
+  it('enter: status, streams, environment, errors; from another copy of the program', async () => {
+    const pod = stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
+    const running = pod.run();
+    await running.said('runs');
+    expect(await pod.enter(['/bin/sh', '-c', 'cat; echo "$A $AC_APP_NAME $TERM"; echo no >&2; exit 33'], 'app', 'given\n')).toMatchObject({ status: 33, stdout: 'given\nb c app vt220\n', stderr: 'no\n' });
+    expect(await pod.enter(['/bin/true'], 'other')).toMatchObject({ status: 254, stderr: expect.stringContaining('app other does not run') });
+    expect(await pod.enter(['/no/such'])).toMatchObject({ status: 254, stderr: expect.stringContaining('/no/such') });
+    // A million bytes each way.
+    const many = 'x'.repeat(1 << 20);
+    expect((await pod.enter(['/bin/cat'], 'app', many)).stdout).toBe(many);
+    expect(statSync(join(pod.dir, 'vmm.sock')).mode & 0o777).toBe(0o600);
+    expect((await pod.stop('--force')).status).toBe(0);
+    expect(await running.end()).toMatchObject({ signal: 'SIGKILL' });
+    expect(pod.locked).toBe(false);
+    expect(await pod.enter(['/bin/true'])).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
+    expect((await pod.gc()).status).toBe(0);
+    pod.remove();
+  });
+
+  it('SIGTERM is an orderly end', async () => {
+    const pod = stage0.prepare({ apps: [shell('trap "echo bye; exit 0" TERM; echo runs; while :; do sleep 0.1; done')] });
+    const running = pod.run();
+    await running.said('runs');
+    running.child.kill('SIGTERM');
+    expect(await running.end()).toMatchObject({ status: 0, stdout: 'runs\nbye\n' });
+    expect(pod.status('app')).toBe('0\n');
+  });
+});
+
+it.skipIf(!ROOT)('entry points need nothing of the host’s libraries', async () => {
+  const pod = stage0.prepare({ apps: [shell('echo runs alone')] });
+  // A busybox that is static starts them where neither /lib nor /usr is.
+  const busybox = join(dir, 'busybox');
+  execFileSync('cp', ['/bin/busybox', busybox]);
+  chmodSync(busybox, 0o755);
+  const inNone = (command: string): ReturnType<typeof ended> => ended(spawn('unshare', ['-m', busybox, 'sh', '-c', `for m in lib lib64 usr; do ${busybox} mount -t tmpfs none /$m; done; cd ${pod.dir} && exec ${command}`], { stdio: ['ignore', 'pipe', 'pipe'] }));
+  expect(await inNone(`${pod.s1}/run --net=none ${pod.uuid}`)).toMatchObject({ status: 0, stdout: 'runs alone\n' });
+  expect(await inNone(`${stage0.tree}/enter --pid=1 --appname=app -- true`)).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
+  expect(await inNone(`${pod.s1}/stop ${pod.uuid}`)).toMatchObject({ status: 254, stderr: expect.stringContaining('is not there') });
+  expect(await inNone(`${pod.s1}/gc ${pod.uuid}`)).toMatchObject({ status: 0 });
+});

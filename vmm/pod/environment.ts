@@ -1,0 +1,16 @@
+/** The environment of an app (rkt's stage1 interface, rkt/env/APP; App Container specification 0.8.11, "Execution Environment"). */
+import type { App } from '../../image/appc/schema/app.ts';
+import { DEFAULT_PATH } from './plan.ts';
+
+const DEFAULTS: readonly (readonly [string, string])[] = [['PATH', DEFAULT_PATH], ['SHELL', '/bin/sh'], ['USER', 'root'], ['LOGNAME', 'root'], ['HOME', '/root']];
+
+/** NAME=VALUE: defaults for what the app does not set, then what it sets in order, its name, and where the metadata service is. */
+export function appEnvironment(name: string, app: App, metadataUrl: string | undefined): string[] {
+  const set = new Set(app.environment.map((each) => each.name));
+  return [
+    ...DEFAULTS.filter(([key]) => !set.has(key)).map(([key, value]) => `${key}=${value}`),
+    ...app.environment.filter((each) => each.name !== 'AC_APP_NAME' && each.name !== 'AC_METADATA_URL').map((each) => `${each.name}=${each.value}`),
+    `AC_APP_NAME=${name}`,
+    ...(metadataUrl === undefined ? [] : [`AC_METADATA_URL=${metadataUrl}`]),
+  ];
+}

@@ -1,0 +1,183 @@
+/** From manifests to what a machine and its init are asked for. */
+import { VmmError } from '../../base/errors.ts';
+import type { App, EventName } from '../../image/appc/schema/app.ts';
+import { isolationOf } from '../../image/appc/schema/isolation.ts';
+import { isolatorOf, REMOVE_CAPABILITIES, RETAIN_CAPABILITIES } from '../../image/appc/schema/isolators.ts';
+import type { PodMount, Volume } from '../../image/appc/schema/pod-manifest.ts';
+import type { ContainerSpec, Mount, ProvidedFile, Source } from '../agent/spec.ts';
+import { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
+import { cpuWeight } from '../container/isolation.ts';
+import { inOrder } from '../container/mounts.ts';
+import { securitySpec } from '../container/security.ts';
+import { standardMounts } from '../container/spec.ts';
+import type { GuestConfig, ShareExport } from '../guest/guest.ts';
+import { SHARE_TAG } from '../guest/guest.ts';
+import { type AppMount, appMounts } from './volumes.ts';
+
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const CPU_PERIOD_US = 100_000;
+const MS_RDONLY = 1;
+/** Apps of one pod: init has room for 64 containers, a handler of an app is one, and the sandbox is one. */
+const MOST_APPS = 30;
+
+/** Where an app's root lies. */
+export type AppRoot =
+  /** A directory of the host, which the app writes to. */
+  | { readonly kind: 'directory'; readonly path: string }
+  /** A file system image that stays as it is; changes go to memory, or to a scratch disk. */
+  | { readonly kind: 'disk'; readonly path: string; readonly scratch?: string | undefined };
+
+/** What is switched off by rkt's `--insecure-options`. */
+export interface Insecure {
+  readonly capabilities?: boolean;
+  readonly paths?: boolean;
+  readonly seccomp?: boolean;
+}
+
+/** One app as its pod has it. */
+export interface PodApp {
+  readonly name: string;
+  /** Of the pod's manifest, or of the image's. */
+  readonly app: App;
+  readonly root: AppRoot;
+  readonly readOnlyRoot: boolean;
+  readonly mounts: readonly PodMount[];
+  /** `USER:GROUP` as init resolves them, by name or number. */
+  readonly user: string;
+  /** NAME=VALUE, in order. */
+  readonly env: readonly string[];
+  readonly args: readonly string[];
+  readonly stdin?: boolean | undefined;
+  readonly stdout?: boolean | undefined;
+  readonly stderr?: boolean | undefined;
+  readonly tty?: boolean | undefined;
+}
+
+export interface PodInput {
+  readonly apps: readonly PodApp[];
+  readonly volumes: readonly Volume[];
+  /** Where the volume lies on the host; for an empty one it is made. */
+  place(volume: Volume): string;
+  readonly files: (app: PodApp) => readonly ProvidedFile[];
+  readonly insecure?: Insecure | undefined;
+}
+
+/** One app of the plan: what init is asked for, but for the pod's namespaces. */
+export interface AppPlan {
+  readonly name: string;
+  readonly spec: ContainerSpec;
+  readonly handlers: Readonly<Partial<Record<EventName, readonly string[]>>>;
+}
+
+export interface PodPlan {
+  readonly apps: readonly AppPlan[];
+  readonly shares: readonly ShareExport[];
+  readonly disks: NonNullable<GuestConfig['disks']>;
+  /** What is not done, a line each. */
+  readonly notes: readonly string[];
+}
+
+/** Exports of the one share device, by what they are of. */
+class Exports {
+  readonly list: ShareExport[] = [];
+
+  /** The name of an export of `path`; equal ones share it, so that the guest sees one file system. */
+  add(name: string, path: string, readOnly: boolean, recursive: boolean): string {
+    const known = this.list.find((each) => each.path === path && each.readOnly === readOnly && each.recursive === recursive);
+    if (known !== undefined) return known.name;
+    this.list.push({ name, path, readOnly, recursive });
+    return name;
+  }
+}
+
+/** Throws POD_VOLUME, POD_APP, USAGE. */
+export function planPod(input: PodInput): PodPlan {
+  if (input.apps.length === 0) throw new VmmError('POD_APP', 'the pod has no apps', { hint: 'a pod manifest lists at least one' });
+  if (input.apps.length > MOST_APPS) throw new VmmError('POD_APP', `the pod has ${input.apps.length} apps, a machine runs at most ${MOST_APPS}`, { hint: 'make several pods of it' });
+  const exports = new Exports();
+  const disks: NonNullable<GuestConfig['disks']>[number][] = [];
+  const notes: string[] = [];
+  const apps = input.apps.map((app, index) => planApp(app, input, { exports, disks, notes, index }));
+  return { apps, shares: exports.list, disks, notes };
+}
+
+interface Building {
+  readonly exports: Exports;
+  readonly disks: NonNullable<GuestConfig['disks']>[number][];
+  readonly notes: string[];
+  readonly index: number;
+}
+
+function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
+  const { name, app: { isolators, eventHandlers, workingDirectory } } = app;
+  const isolation = isolationOf({ ...app.app, eventHandlers: [], mountPoints: [] }) ?? {};
+  if (isolatorOf(isolators, RETAIN_CAPABILITIES) !== undefined && isolatorOf(isolators, REMOVE_CAPABILITIES) !== undefined) {
+    throw new VmmError('POD_APP', `app ${name}: it has both ${RETAIN_CAPABILITIES} and ${REMOVE_CAPABILITIES}`, { hint: 'give one of them' });
+  }
+  building.notes.push(...(isolation.ignored ?? []).map((line) => `app ${name}: ${line}`));
+  const { insecure = {} } = input;
+  const caps = insecure.capabilities === true ? (1n << BigInt(CAPABILITIES.length)) - 1n : capabilitySet([], [], isolation);
+  const root = /^(0|root)(:|$)/.test(app.user);
+  const spec: ContainerSpec = {
+    args: app.args,
+    env: app.env,
+    cwd: workingDirectory ?? '/',
+    user: app.user,
+    ...(isolation.groups === undefined ? {} : { groups: isolation.groups }),
+    stdin: app.stdin ?? false,
+    stdout: app.stdout ?? true,
+    stderr: app.stderr ?? true,
+    tty: app.tty ?? false,
+    capabilities: root ? { bounding: caps, effective: caps, permitted: caps, inheritable: 0n, ambient: 0n } : { bounding: caps, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n },
+    ...appRoot(app, building),
+    readOnly: app.readOnlyRoot,
+    mounts: allMounts(planMounts(app, input, building)),
+    files: input.files(app),
+    ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, isolation.seccomp) }, caps),
+    ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : {}),
+    cgroup: [
+      ...(isolation.memory === undefined ? [] : [`memory.max=${isolation.memory}`]),
+      ...(isolation.cpuMillis === undefined ? [] : [`cpu.max=${Math.max(1000, isolation.cpuMillis * (CPU_PERIOD_US / 1000))} ${CPU_PERIOD_US}`]),
+      ...(isolation.cpuShares === undefined ? [] : [`cpu.weight=${cpuWeight(isolation.cpuShares)}`]),
+    ],
+    ...(isolation.oomScoreAdj === undefined ? {} : { oomScoreAdj: isolation.oomScoreAdj }),
+  };
+  return { name, spec, handlers: Object.fromEntries(eventHandlers.filter(({ exec }) => exec.length > 0).map((handler) => [handler.name, handler.exec])) };
+}
+
+/** rkt's rule: a filter of who is not root needs it. */
+function noNewPrivileges(asked: boolean | undefined, root: boolean, seccomp: string | undefined): { noNewPrivileges?: true } {
+  return asked === true || (!root && seccomp !== undefined && seccomp !== 'unconfined') ? { noNewPrivileges: true } : {};
+}
+
+function appRoot({ name, root }: PodApp, { exports, disks, index }: Building): Pick<ContainerSpec, 'root' | 'overlay'> {
+  if (root.kind === 'directory') return { root: { ...share(), subpath: exports.add(`app-${index}`, root.path, false, false) } };
+  const known = disks.find(({ path, readOnly }) => readOnly === true && path === root.path);
+  const id = known?.id ?? `root${index}`;
+  if (known === undefined) disks.push({ path: root.path, readOnly: true, id, name: `the image of app ${name}` });
+  if (root.scratch !== undefined) disks.push({ path: root.scratch, readOnly: false, id: `scratch${index}`, name: `the scratch disk of app ${name}` });
+  return {
+    root: { kind: 'block', serial: id, fstype: 'erofs', readOnly: true },
+    overlay: root.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: `scratch${index}` },
+  };
+}
+
+function share(): Source & { kind: 'share' } {
+  return { kind: 'share', tag: SHARE_TAG };
+}
+
+function planMounts(app: PodApp, { volumes, place }: PodInput, { exports, notes }: Building): Mount[] {
+  const { mounts, implied } = appMounts(app.name, app.app, app.mounts, volumes);
+  for (const point of implied) notes.push(`app ${app.name}: no volume for mount point ${point}: it gets an empty one`);
+  return mounts.map(({ volume, target, readOnly }: AppMount): Mount => {
+    const recursive = volume.kind === 'host' && volume.recursive !== false;
+    const name = exports.add(`volume-${exports.list.length}`, place(volume), readOnly, recursive);
+    return { target, source: share(), subpath: name, flags: readOnly ? MS_RDONLY : 0 };
+  });
+}
+
+/** A standard mount gives way to a volume there. */
+function allMounts(asked: readonly Mount[]): Mount[] {
+  const targets = new Set(asked.map(({ target }) => target));
+  return [...standardMounts().filter(({ target }) => !targets.has(target)), ...inOrder(asked)];
+}

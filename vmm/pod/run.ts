@@ -1,0 +1,280 @@
+import { AgentError } from '../agent/errors.ts';
+import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
+import type { ContainerSpec, ProcessSpec } from '../agent/spec.ts';
+import { VmmError } from '../../base/errors.ts';
+import { Guest, type GuestConfig, type GuestContainer, type ShareExport } from '../guest/guest.ts';
+import type { MachineResult } from '../machine/result.ts';
+import { Timeline } from '../machine/timeline.ts';
+import type { AppPlan, PodPlan } from './plan.ts';
+
+/** The machine around a pod. */
+export type PodMachine = Omit<GuestConfig, 'disks' | 'shares'>;
+
+export interface PodOptions {
+  readonly hostname: string;
+  /** Apps come and go while the machine runs, and it does not end with them (rkt's mutable pods). */
+  readonly mutable?: boolean | undefined;
+  /** What an orderly end gives the apps between their stop signal and SIGKILL, ms. */
+  readonly stopMs?: number | undefined;
+}
+
+/** What a pod tells. Chunks are valid until the promise settles. */
+export interface PodListener {
+  output(app: string, stream: 'stdout' | 'stderr', bytes: Uint8Array): void | Promise<void>;
+  /** The app's command runs. */
+  started?(app: string): void;
+  /** It ended, or it could not be started. */
+  ended?(app: string, end: AppEnd): void;
+  /** All apps of the plan have been started. */
+  ready?(): void;
+  /** One line without its end; texts of the guest may be in it. */
+  note?(text: string, about?: 'accelerator'): void;
+}
+
+/** How an app ended. */
+export type AppEnd =
+  | { readonly kind: 'exited'; readonly status: ExitStatus }
+  /** It, or its pre-start handler, could not be run. */
+  | { readonly kind: 'failed'; readonly error: VmmError };
+
+/** systemd's status of a unit whose command could not be executed. */
+const EXIT_EXEC = 203;
+
+/** The number that rkt's reaper writes for an app: its exit code, or the number of the signal that ended it. */
+export function appStatus(end: AppEnd): number {
+  return end.kind === 'failed' ? EXIT_EXEC : (end.status.signal ?? end.status.code ?? 0);
+}
+
+export type PodResult =
+  /** `status`: of the first app that did not end with 0; 0 when there is none. */
+  | { readonly kind: 'ended'; readonly status: number; readonly apps: ReadonlyMap<string, AppEnd> }
+  /** The machine ended before its pod did. `console`: the last that the guest wrote to it, each byte a character. */
+  | { readonly kind: 'machine'; readonly result: MachineResult; readonly console: string };
+
+const STOP_MS = 10_000;
+
+interface Running {
+  readonly plan: AppPlan;
+  /** While its command runs. */
+  container: GuestContainer | undefined;
+  /** Settles with the app's end. */
+  over: Promise<void>;
+  stopping: boolean;
+}
+
+/**
+ * A pod in a guest of its own: a sandbox holds the namespaces that its apps share (processes, IPC, host name; the network is the machine's), and
+ * each app is a container with a root, mounts and a cgroup of its own.
+ */
+export class PodRun {
+  readonly guest: Guest;
+  readonly #options: PodOptions;
+  readonly #listener: PodListener;
+  readonly #sandbox: GuestContainer;
+  readonly #apps = new Map<string, Running>();
+  readonly #ends = new Map<string, AppEnd>();
+  readonly #first: readonly AppPlan[];
+  readonly #waiting = new Map<string, (command: ProcessHandle) => void>();
+  #status = 0;
+  #stopped: Promise<void> | undefined;
+  #isOver: () => void = () => {};
+  readonly #over: Promise<void>;
+  #network: Promise<void> = Promise.resolve();
+
+  /** Opens disks and exports. Throws VmmError. */
+  constructor(plan: PodPlan, options: PodOptions, machine: PodMachine, listener: PodListener, timeline = new Timeline()) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#first = plan.apps;
+    this.guest = new Guest(
+      { ...machine, disks: plan.disks, ...(plan.shares.length > 0 || options.mutable === true ? { shares: plan.shares } : {}) },
+      { note: (text, about) => listener.note?.(text, about), fatal: (reason) => listener.note?.(`the guest’s init gave up: ${reason}`) },
+      timeline,
+    );
+    this.#sandbox = this.guest.createSandbox({ hostname: options.hostname });
+    this.#over = new Promise((resolve) => {
+      this.#isOver = resolve;
+    });
+  }
+
+  /** Addresses and routes of the machine's cards, before the first app starts. */
+  network(config: Parameters<Guest['network']>[0]): void {
+    this.#network = this.guest.network(config);
+    this.#network.catch(() => {});
+  }
+
+  /** Runs the pod to its end, or until `signal` aborts it. Rejects with VmmError when the machine cannot be built, or has no network. */
+  async run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PodResult> {
+    const machineEnd = this.guest.run(options);
+    const machine = machineEnd.then((result): PodResult => ({ kind: 'machine', result, console: this.guest.consoleTail }));
+    const apps = this.#lead().then((): PodResult | undefined => ({ kind: 'ended', status: this.#status, apps: this.#ends }), (error: unknown) => {
+      // The connection broke: what the machine did tells why.
+      if (isLost(error)) return undefined;
+      throw error;
+    });
+    try {
+      return (await Promise.race([apps, machine])) ?? (await machine);
+    } finally {
+      this.guest.kill();
+      this.guest.close();
+      await machineEnd.catch(() => {});
+    }
+  }
+
+  async #lead(): Promise<void> {
+    await this.#sandbox.process.started;
+    await this.#network;
+    const started = this.#first.map((plan) => this.#start(plan));
+    await Promise.all(started);
+    if (this.#stopped === undefined) this.#listener.ready?.();
+    this.#ending();
+    await this.#over;
+    await this.#stopped;
+    // What apps have changed by memory maps is on the host then.
+    await this.guest.sync().catch(() => {});
+  }
+
+  /** Starts an app of a pod that runs. Resolves when its command runs, or is known not to. */
+  startApp(plan: AppPlan): Promise<void> {
+    if (this.#apps.get(plan.name)?.container !== undefined) throw new VmmError('POD_APP', `app ${plan.name} runs already`, { hint: 'stop it first' });
+    return this.#start(plan);
+  }
+
+  /** Makes directories and files of the host ones that apps started later can have. */
+  async addShares(shares: readonly ShareExport[]): Promise<void> {
+    for (const share of shares) await this.guest.addShare(share);
+  }
+
+  /** When this resolves nothing of it is open on the host. */
+  withdrawShare(name: string): Promise<void> {
+    return this.guest.withdrawShare(name);
+  }
+
+  /** Stops an app: its stop signal, SIGKILL after the time. Resolves when it has ended. */
+  async stopApp(name: string): Promise<void> {
+    const app = this.#apps.get(name);
+    if (app?.container === undefined) throw new VmmError('POD_APP', `app ${name} does not run`, { hint: 'rkt app list tells what does' });
+    app.stopping = true;
+    const { container } = app;
+    const kill = setTimeout(() => void container.signal(SIGKILL).catch(() => {}), this.#options.stopMs ?? STOP_MS);
+    await container.process.signal(app.plan.spec.stopSignal ?? SIGTERM).catch(() => {});
+    await app.over;
+    clearTimeout(kill);
+  }
+
+  /** Has `then` called with the app's command, each time that it is started. */
+  whenStarted(name: string, then: (command: ProcessHandle) => void): void {
+    this.#waiting.set(name, then);
+  }
+
+  /** Runs another process in an app. Throws POD_APP when it does not run. */
+  exec(name: string, spec: (app: ContainerSpec) => ProcessSpec): ProcessHandle {
+    const app = this.#apps.get(name);
+    if (app?.container === undefined) throw new VmmError('POD_APP', `app ${name} does not run`, { hint: `apps that run: ${this.running.join(', ') || 'none'}` });
+    return app.container.exec(spec(app.plan.spec));
+  }
+
+  get running(): string[] {
+    return [...this.#apps].filter(([, { container }]) => container !== undefined).map(([name]) => name);
+  }
+
+  /** An orderly end: each app gets its stop signal, and SIGKILL after the time; `run` then resolves with their ends. */
+  stop(): void {
+    this.#stopped ??= this.#stopAll();
+  }
+
+  async #stopAll(): Promise<void> {
+    await Promise.all(this.running.map((name) => this.stopApp(name).catch(() => {})));
+    this.#isOver();
+  }
+
+  #start(plan: AppPlan): Promise<void> {
+    const app: Running = { plan, container: undefined, over: Promise.resolve(), stopping: false };
+    this.#apps.set(plan.name, app);
+    return new Promise((resolve) => {
+      app.over = this.#live(app, resolve).then(
+        (end) => this.#ended(app, end),
+        (error: unknown) => {
+          resolve();
+          // Else the session is over: so is the pod, and the machine tells why.
+          if (error instanceof VmmError && !isLost(error)) this.#ended(app, { kind: 'failed', error });
+        },
+      );
+    });
+  }
+
+  /** An app from its pre-start handler to its post-stop handler. */
+  async #live(app: Running, settled: () => void): Promise<AppEnd> {
+    const { name, handlers } = app.plan;
+    try {
+      const before = handlers['pre-start'];
+      if (before !== undefined) {
+        const { status } = await this.#handler(app, before);
+        if (status !== 0) throw new VmmError('POD_APP', `app ${name}: its pre-start handler ended with ${status}`, { hint: 'its output says more' });
+      }
+      const container = this.guest.create({ ...app.plan.spec, namespaces: this.#namespaces() });
+      this.#listen(name, container);
+      await container.process.started;
+      app.container = container;
+      this.#listener.started?.(name);
+      this.#waiting.get(name)?.(container.process);
+      settled();
+      const status = await container.process.wait();
+      app.container = undefined;
+      const after = handlers['post-stop'];
+      if (after !== undefined) {
+        const { status: last } = await this.#handler(app, after);
+        if (last !== 0) this.#listener.note?.(`app ${name}: its post-stop handler ended with ${last}`);
+      }
+      return { kind: 'exited', status };
+    } finally {
+      app.container = undefined;
+      settled();
+    }
+  }
+
+  /** Runs an event handler in the app's root and environment, as root. */
+  #handler(app: Running, args: readonly string[]): Promise<ExitStatus> {
+    const { spec } = app.plan;
+    const bounding = spec.capabilities?.bounding ?? 0n;
+    const { groups: _groups, ...rest } = spec;
+    const capabilities = { bounding, effective: bounding, permitted: bounding, inheritable: 0n, ambient: 0n };
+    const container = this.guest.create({ ...rest, args, user: '0:0', capabilities, stdin: false, tty: false, stdout: true, stderr: true, namespaces: this.#namespaces() });
+    this.#listen(app.plan.name, container);
+    return container.process.wait();
+  }
+
+  #namespaces(): NonNullable<ContainerSpec['namespaces']> {
+    const join = { container: this.#sandbox.id };
+    return { pid: join, uts: join, ipc: join };
+  }
+
+  #listen(name: string, { process }: GuestContainer): void {
+    process.onStdout((bytes) => this.#listener.output(name, 'stdout', bytes));
+    process.onStderr((bytes) => this.#listener.output(name, 'stderr', bytes));
+  }
+
+  #ended(app: Running, end: AppEnd): void {
+    const { name } = app.plan;
+    this.#ends.set(name, end);
+    const status = appStatus(end);
+    if (status !== 0 && this.#status === 0 && !(app.stopping && end.kind === 'exited' && end.status.signal !== undefined)) this.#status = status;
+    this.#listener.ended?.(name, end);
+    this.#ending(status);
+  }
+
+  /** The pod ends with its last app, or with the first that does not end with 0; a mutable one when it is told to. */
+  #ending(status = 0): void {
+    if (this.#options.mutable === true) return;
+    if (status !== 0) this.stop();
+    else if (this.#first.every(({ name }) => this.#ends.has(name))) this.#isOver();
+  }
+}
+
+/** The session with init is over; what init answers is an AgentError. */
+function isLost(error: unknown): boolean {
+  return error instanceof VmmError && !(error instanceof AgentError) && ['AGENT_CLOSED', 'AGENT_LOST', 'AGENT_FATAL', 'AGENT_PROTOCOL'].includes(error.code);
+}
+
+const SIGKILL = 9;
+const SIGTERM = 15;

@@ -1,0 +1,47 @@
+/** What a pod's apps have mounted (App Container specification 0.8.11, "Pod Manifest Schema", mounts and volumes). */
+import { posix } from 'node:path';
+import { VmmError } from '../../base/errors.ts';
+import type { App } from '../../image/appc/schema/app.ts';
+import type { PodMount, Volume } from '../../image/appc/schema/pod-manifest.ts';
+
+/** One mount of an app. */
+export interface AppMount {
+  readonly volume: Volume;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface AppMounts {
+  readonly mounts: readonly AppMount[];
+  /** Mount points that nobody gave a volume for: they have an empty one. */
+  readonly implied: readonly string[];
+}
+
+/**
+ * The mounts of one app: first those that its entry in the pod manifest lists, then a volume for each mount point of its image that is not
+ * covered. A mount point without a volume gets an empty one. Throws POD_VOLUME.
+ */
+export function appMounts(name: string, app: App, listed: readonly PodMount[], volumes: readonly Volume[]): AppMounts {
+  const mounts: AppMount[] = [];
+  const implied: string[] = [];
+  const covered = new Set<string>();
+  const add = (volume: Volume, path: string, readOnly: boolean): void => {
+    const target = posix.resolve('/', path);
+    if (target === '/') throw new VmmError('POD_VOLUME', `app ${name}: volume ${volume.name} cannot be mounted on the root`, { hint: 'mount it on a directory below' });
+    if (covered.has(target)) throw new VmmError('POD_VOLUME', `app ${name}: two volumes are mounted on ${target}`, { hint: 'mount one there' });
+    covered.add(target);
+    mounts.push({ volume, target, readOnly });
+  };
+  for (const { volume: wanted, path, appVolume } of listed) {
+    const volume = appVolume ?? volumes.find((each) => each.name === wanted);
+    if (volume === undefined) throw new VmmError('POD_VOLUME', `app ${name}: could not find volume ${wanted}`, { hint: 'add it to the pod’s volumes' });
+    add(volume, path, volume.readOnly || (app.mountPoints.find((point) => point.name === wanted)?.readOnly ?? false));
+  }
+  for (const point of app.mountPoints) {
+    if (covered.has(posix.resolve('/', point.path))) continue;
+    const volume = volumes.find((each) => each.name === point.name);
+    if (volume === undefined) implied.push(point.name);
+    add(volume ?? { name: `${name}-${point.name}`, kind: 'empty', readOnly: false, mode: 0o755, uid: 0, gid: 0 }, point.path, (volume?.readOnly ?? false) || point.readOnly);
+  }
+  return { mounts, implied };
+}
