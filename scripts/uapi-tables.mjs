@@ -110,6 +110,21 @@ export const FILES = {
       'struct sockaddr_un': 'sun_family sun_path',
     },
   },
+  'vmm/host/uapi/netns.ts': {
+    source: '<sched.h>, <sys/mount.h>, <linux/rtnetlink.h>, <linux/pkt_cls.h>, <linux/tc_act/tc_mirred.h>',
+    headers: ['sched.h', 'sys/mount.h', 'sys/socket.h', 'sys/ioctl.h', 'net/if.h', 'linux/sockios.h', 'linux/if_ether.h', 'linux/netlink.h', 'linux/rtnetlink.h', 'linux/pkt_sched.h', 'linux/pkt_cls.h', 'linux/tc_act/tc_mirred.h'],
+    defines: ['_GNU_SOURCE'],
+    constants: `CLONE_NEWNET MS_BIND SIOCGIFHWADDR SIOCSIFHWADDR SIOCGIFMTU SIOCSIFMTU SIOCGIFINDEX SIOCSIFADDR AF_NETLINK SOCK_RAW NETLINK_ROUTE ETH_P_ALL
+      NLM_F_REQUEST NLM_F_ACK NLM_F_CREATE NLM_F_EXCL NLMSG_ERROR RTM_NEWQDISC RTM_NEWTFILTER TCA_KIND TCA_OPTIONS TC_H_INGRESS TCA_U32_SEL TCA_U32_ACT TCA_ACT_KIND TCA_ACT_OPTIONS
+      TCA_MIRRED_PARMS TCA_EGRESS_REDIR TC_ACT_STOLEN TC_U32_TERMINAL`,
+    structs: {
+      'struct nlmsghdr': 'nlmsg_len nlmsg_type nlmsg_flags',
+      'struct tcmsg': 'tcm_ifindex tcm_handle tcm_parent tcm_info',
+      'struct tc_u32_sel': 'flags nkeys',
+      'struct tc_u32_key': '',
+      'struct tc_mirred': 'action eaction ifindex',
+    },
+  },
   'vmm/host/uapi/linux.ts': {
     source: '<sys/mman.h>, <sys/epoll.h>, <signal.h>, <fcntl.h>, <termios.h>, <sys/uio.h>',
     headers: ['sys/mman.h', 'sys/epoll.h', 'sys/eventfd.h', 'signal.h', 'fcntl.h', 'asm/termbits.h', 'asm/ioctls.h', 'sys/uio.h', 'sys/syscall.h', 'sys/file.h', 'sys/prctl.h', 'linux/falloc.h', 'time.h', 'poll.h', 'linux/fs.h'],

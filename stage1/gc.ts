@@ -1,10 +1,20 @@
 /** `gc [--debug] [--local-config DIR] UUID`, in the directory of a pod that has ended: gives back what lies outside it. */
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { SOCKET } from './control/frames.ts';
+import { join } from 'node:path';
+import { Failure } from './common/failure.ts';
 import { parseFlags } from './common/flags.ts';
+import { SOCKET } from './control/frames.ts';
+import { detach } from './net/pod-network.ts';
 
+/** Half done it can be done again: nothing of what it removes is needed to go on. */
 export async function gc(argv: readonly string[]): Promise<number> {
-  parseFlags(argv, { debug: 'boolean', 'local-config': 'string' });
+  const { rest } = parseFlags(argv, { debug: 'boolean', 'local-config': 'string' });
+  const uuid = rest.at(-1) ?? '';
+  // A mount is taken away without the FFI library by the launcher.
+  const drop = (path: string): void => void spawnSync(join(process.cwd(), 'stage1/rootfs/vmm/drop'), [path], { stdio: 'ignore', timeout: 10_000 });
+  const troubles = await detach(uuid, drop);
   rmSync(SOCKET, { force: true });
+  if (troubles.length > 0) throw new Failure(troubles.join('; '));
   return 0;
 }

@@ -1,14 +1,18 @@
 /*
- * Every entry point of the stage1 image is this program: it starts the Node that the image brings, by the loader and libraries that it brings, as
- * this same process. Static, and without the C library's start-up surprises: nothing of the host but its kernel is needed.
+ * Every program of the stage1 image is this one: it starts what the image brings, by the loader and the libraries that it brings, as this same
+ * process. Static, so that nothing of the host but its kernel is needed. Where it lies and how it is called says what is started:
  *
- * The image's root is where this program lies. argv[0]'s last part names the entry point.
+ *   ROOT/NAME                           Node with the entry point NAME
+ *   ROOT/usr/lib/rkt/plugins/net/NAME   the CNI plugin NAME
+ *   ROOT/vmm/bin/NAME                   iptables and its kin, which plugins call
+ *   ROOT/vmm/drop FILE                  takes a mount off FILE: gc's way to let go of a network namespace
  */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define STATUS 254 /* rkt's own failures and those of its stage1s */
@@ -42,13 +46,24 @@ static int fail(const char *what)
 	return STATUS;
 }
 
+/* Takes `tail` off the end of `root`. */
+static int below(const char *tail)
+{
+	size_t all = strlen(root), n = strlen(tail);
+
+	if (all < n || strcmp(root + all - n, tail))
+		return 0;
+	root[all - n] = 0;
+	return 1;
+}
+
 int main(int argc, char **argv, char **env)
 {
 	ssize_t n = readlink("/proc/self/exe", root, sizeof root - 1);
-	char **args = calloc((size_t)argc + 8, sizeof *args), *slash;
+	char **args = calloc((size_t)argc + 10, sizeof *args), **kept = env, *slash, *settings = NULL;
 	const char *name = argc > 0 ? argv[0] : "";
-	char script[64];
-	int count = 0, kept = 0;
+	char program[128];
+	int count = 0;
 
 	if (n < 0) {
 		/* No /proc: rkt starts entry points by their absolute paths. */
@@ -61,22 +76,39 @@ int main(int argc, char **argv, char **env)
 		*slash = 0;
 	if (strrchr(name, '/'))
 		name = strrchr(name, '/') + 1;
-	if (!args || snprintf(script, sizeof script, "/vmm/dist/stage1-%s.cjs", name) >= (int)sizeof script)
+	if (!args || strlen(name) > 40)
 		return fail("no such entry point");
 	for (int i = 0; env[i]; i++)
 		if (!foreign(env[i]))
-			env[kept++] = env[i];
-	env[kept] = NULL;
-	args[count++] = at("/vmm/lib/ld-linux-x86-64.so.2");
+			*kept++ = env[i];
+	*kept = NULL;
+	if (below("/vmm") && !strcmp(name, "drop"))
+		return argc < 2 || umount2(argv[1], MNT_DETACH) ? 1 : 0;
+	args[count++] = NULL; /* the loader */
 	args[count++] = "--inhibit-cache";
 	args[count++] = "--library-path";
-	args[count++] = at("/vmm/lib");
-	args[count++] = at("/vmm/node");
-	args[count++] = "--";
-	args[count++] = at(script);
+	args[count++] = NULL;
+	if (below("/usr/lib/rkt/plugins/net")) {
+		snprintf(program, sizeof program, "/vmm/plugins/%s", name);
+		args[count++] = at(program);
+	} else if (below("/vmm/bin")) {
+		args[count++] = "--argv0";
+		args[count++] = (char *)name;
+		args[count++] = at("/vmm/xtables-nft-multi");
+		settings = at("/vmm/lib/xtables");
+		if (settings)
+			setenv("XTABLES_LIBDIR", settings, 1);
+	} else {
+		args[count++] = at("/vmm/node");
+		args[count++] = "--";
+		snprintf(program, sizeof program, "/vmm/dist/stage1-%s.cjs", name);
+		args[count++] = at(program);
+	}
+	args[0] = at("/vmm/lib/ld-linux-x86-64.so.2");
+	args[3] = at("/vmm/lib");
 	for (int i = 1; i < argc; i++)
 		args[count++] = argv[i];
 	args[count] = NULL;
-	execve(args[0], args, env);
-	return fail(args[0]);
+	execv(args[0], args);
+	return fail(args[0] ? args[0] : "no memory");
 }

@@ -1,12 +1,16 @@
 /** `run`: the pod's process. It holds the lock that stage0 has left open for as long as the pod lives, and ends with its status. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { appStatus, type PodListener, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
+import type { PodManifest } from '../../image/appc/schema/pod-manifest.ts';
+import type { Guest, NetworkConfig } from '../../vmm/api/containers.ts';
+import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
+import { type Network, networksOf } from '../net/config.ts';
+import { attach, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
 import { type RunOptions, runOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
-import { readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
+import { readImage, readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
 import { listen } from './server.ts';
 
 function say(text: string): void {
@@ -18,8 +22,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const note of options.notes) say(note);
   const config = localConfig(options.localConfig);
   const read = readPod();
-  if (options.networks.length > 0) throw new Failure(`--net=${options.networks.map(({ name }) => name).join(',')}: this build gives pods no network yet: use --net=none`);
-  const pod = planned(read, options, config, undefined, undefined);
+  const networks = networksOf(options.networks, options.localConfig, config.hostCni ?? false);
+  const ports = portsOf(read.manifest, networks.length);
+  const pod = planned(read, options, config, undefined);
   for (const note of [...read.notes, ...pod.plan.notes]) say(note);
   const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB });
   for (const note of size.notes) say(note);
@@ -31,17 +36,52 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const run = new PodRun(
     pod.plan,
-    { hostname: options.hostname, mutable: options.mutable },
+    { hostname: options.hostname, mutable: options.mutable, ...(networks.length === 0 ? {} : { network: (guest) => connect(guest, options, networks, ports) }) },
     {
       memoryMib: size.memoryMib,
       vcpus: size.vcpus,
       accel: config.accel,
+      spareCards: networks.length,
       // Landlock cannot name what is still to come.
-      ...(options.mutable ? {} : { confine: { when: 'after-entry' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
+      ...(options.mutable ? {} : { confine: { when: 'asked' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
     },
     listener(options, outputs),
   );
   return lead(run, pod, options);
+}
+
+/** The pod's networks: CNI's part on the host, then a cable for each card. */
+async function connect(guest: Guest, { uuid, localConfig, resolv }: RunOptions, networks: readonly Network[], ports: readonly PortMapping[]): Promise<PodNetwork> {
+  const { cableTo, makeNamespace } = await import('../../vmm/api/namespaces.ts');
+  const path = pluginPath(localConfig);
+  const attached = await attach(uuid, networks, ports, path, makeNamespace);
+  const interfaces: NetworkConfig['interfaces'][number][] = [];
+  for (const [card, each] of attached.entries()) {
+    const mac = guest.machine.cardAddress(card);
+    const { cable, mtu } = cableTo(join(process.cwd(), 'netns'), each.interfaceName, `tap${card}`, mac);
+    interfaces.push(interfaceConfig(each, mac, mtu));
+    await guest.plugCard(cable);
+  }
+  writeNetInfo(attached, path);
+  writePid();
+  const resolver = resolv === 'default' ? resolverOf(attached) : undefined;
+  return { config: { interfaces }, files: resolver === undefined ? [] : [{ target: '/etc/resolv.conf', content: resolver, kept: true }] };
+}
+
+/** The host's ports that lead into the pod: of the manifest's, each names a port of an app unless it says one itself. */
+function portsOf({ ports, apps }: PodManifest, networks: number): PortMapping[] {
+  if (ports.length > 0 && networks === 0) throw new Failure('--port needs a network: the pod has none');
+  const seen = new Set<string>();
+  return ports.map(({ name, hostPort, hostIP, podPort }) => {
+    const named = apps.flatMap((entry) => (entry.app ?? readImage(entry.name).app)?.ports ?? []).filter((port) => port.name === name);
+    const port = podPort ?? named[0];
+    if (port === undefined) throw new Failure(`port ${name}: no app has a port of that name`);
+    if (podPort === undefined && named.length > 1) throw new Failure(`port ${name}: ${named.length} apps have a port of that name`);
+    const key = `${port.protocol} ${hostIP ?? ''} ${hostPort}`;
+    if (seen.has(key)) throw new Failure(`port ${name}: the host’s ${port.protocol} port ${hostPort} is given twice`);
+    seen.add(key);
+    return { hostPort, containerPort: port.port, protocol: port.protocol === '' ? 'tcp' : port.protocol, hostIP };
+  });
 }
 
 function listener(options: RunOptions, outputs: Outputs): PodListener {
@@ -71,7 +111,8 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions): Promise<
   const server = await listen(run, { stop, app: () => Promise.reject(new Failure('this pod is not mutable')) });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
   const ended = run.run({ signal: aborted.signal });
-  writePid();
+  // Who finds it may enter, and look for net-info.json.
+  if (options.networks.length === 0) writePid();
   const restore = interactive(run, pod);
   try {
     return statusOf(await ended, aborted.signal.aborted, options);

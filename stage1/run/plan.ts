@@ -40,7 +40,7 @@ export function localConfig(folder: string): LocalConfig {
 }
 
 /** Throws Failure, VmmError. */
-export function planned({ manifest }: ReadPod, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined, resolver: string | undefined): PlannedPod {
+export function planned({ manifest }: ReadPod, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined): PlannedPod {
   if (manifest.apps.length === 0 && !options.mutable) throw new Failure('pod: apps: is empty');
   if (options.interactive && manifest.apps.length > 1) throw new Failure(`--interactive is for one app, this pod has ${manifest.apps.length}`);
   const streams = new Map<string, Streams>();
@@ -49,7 +49,7 @@ export function planned({ manifest }: ReadPod, options: RunOptions, config: Loca
     streams.set(entry.name, made.streams);
     return made.app;
   });
-  const files = (app: PodApp): ProvidedFile[] => filesOf(app, options, resolver);
+  const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
   const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place: volumePlace, files, insecure: options.insecure });
   return { plan, apps: apps.map(({ app }) => app), streams };
 }
@@ -101,13 +101,13 @@ function streamsOf({ name, annotations }: RuntimeApp, { interactive }: RunOption
 const LOCALHOST = '127.0.0.1\tlocalhost localhost.localdomain\n::1\tlocalhost localhost.localdomain ip6-localhost ip6-loopback\n';
 
 /** /etc/hostname, and hosts and resolv.conf as --dns-conf-mode has them. */
-function filesOf({ root }: PodApp, { hostname, hosts, resolv }: RunOptions, resolver: string | undefined): ProvidedFile[] {
+function filesOf({ root }: PodApp, { hostname, hosts, resolv }: RunOptions): ProvidedFile[] {
   const files: ProvidedFile[] = [{ target: '/etc/hostname', content: `${hostname}\n`, kept: true }];
   const own = (text: string): string => text.replace(/^(127\.0\.0\.1\s.*)$/m, `$1 ${hostname}`);
   if (hosts === 'host') files.push({ target: '/etc/hosts', content: textOf('/etc/hosts') ?? '', kept: true });
   else if (hosts === 'stage0') files.push({ target: '/etc/hosts', content: own(textOf(join(S1, 'etc/rkt-hosts')) ?? LOCALHOST), kept: true });
   else if (root.kind === 'directory' && inside(root.path, '/etc/hosts') === undefined) files.push({ target: '/etc/hosts', content: own(LOCALHOST), kept: true });
-  const servers = resolv === 'host' ? textOf('/etc/resolv.conf') : resolv === 'stage0' ? textOf(join(S1, 'etc/rkt-resolv.conf')) : resolv === 'default' ? resolver : undefined;
+  const servers = resolv === 'host' ? textOf('/etc/resolv.conf') : resolv === 'stage0' ? textOf(join(S1, 'etc/rkt-resolv.conf')) : undefined;
   if (servers !== undefined) files.push({ target: '/etc/resolv.conf', content: servers, kept: true });
   return files;
 }

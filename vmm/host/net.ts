@@ -98,7 +98,7 @@ export function socketType(fd: number): number | undefined {
 
 // ---- taps --------------------------------------------------------------------------------------------------------
 
-function interfaceRequest(name: string, flags = 0): Buffer {
+export function interfaceRequest(name: string, flags = 0): Buffer {
   const request = Buffer.alloc(ifreq.sizeof);
   request.write(name, ifreq.ifr_name, IFNAMSIZ - 1, 'latin1');
   request.writeUInt16LE(flags, ifreq.ifr_flags);

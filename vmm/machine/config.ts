@@ -17,8 +17,9 @@ export interface TraceConfig {
 
 /** When a process that runs this machine and nothing else gives up what it does not need any more, and what it still needs. */
 export interface ConfineConfig {
-  /** Before the guest's first instruction; or at once after it, where the guest's kernel is ours and the start is to be quick. */
-  readonly when: 'before-entry' | 'after-entry';
+  /** Before the guest's first instruction; or at once after it, where the guest's kernel is ours and the start is to be quick;
+   * or when it is asked for (Machine.confine), before anything of others runs in the guest. */
+  readonly when: 'before-entry' | 'after-entry' | 'asked';
   /** Files that are read late, beside kernel and initrd: symbols for a dump. */
   readonly read: readonly string[];
   /** Folders with a socket of ours, which goes at the end. */

@@ -212,6 +212,11 @@ export class Life {
     };
   }
 
+  /** For ConfineConfig.when `asked`. */
+  confine(): void {
+    this.#confine('asked');
+  }
+
   #confine(when: ConfineConfig['when']): void {
     const { config, devices, listener, timeline } = this.#parts;
     if (this.#accel === undefined || config.confine?.when !== when) return;

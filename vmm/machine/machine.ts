@@ -145,6 +145,11 @@ export class Machine implements AsyncDisposable {
     return this.#devices.cards.plug(cable);
   }
 
+  /** Binds the process, where ConfineConfig.when says that this is asked for. */
+  confine(): void {
+    this.#life?.confine();
+  }
+
   /** Takes a card's cable out again: it is closed when this resolves, and the card is a spare one. */
   async unplugCard(card: number): Promise<void> {
     await this.#devices.cards.unplug(card);

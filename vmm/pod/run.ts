@@ -1,6 +1,7 @@
 import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
-import type { ContainerSpec, ProcessSpec } from '../agent/spec.ts';
+import type { NetworkConfig } from '../agent/network.ts';
+import type { ContainerSpec, ProcessSpec, ProvidedFile } from '../agent/spec.ts';
 import { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer, type ShareExport } from '../guest/guest.ts';
 import type { MachineResult } from '../machine/result.ts';
@@ -14,8 +15,16 @@ export interface PodOptions {
   readonly hostname: string;
   /** Apps come and go while the machine runs, and it does not end with them (rkt's mutable pods). */
   readonly mutable?: boolean | undefined;
+  /** Asked for while the guest boots: it puts cables into the machine's spare cards, and tells their addresses. Apps start after it. */
+  readonly network?: ((guest: Guest) => Promise<PodNetwork>) | undefined;
   /** What an orderly end gives the apps between their stop signal and SIGKILL, ms. */
   readonly stopMs?: number | undefined;
+}
+
+export interface PodNetwork {
+  readonly config: NetworkConfig;
+  /** For each app, beside its own: resolv.conf. */
+  readonly files: readonly ProvidedFile[];
 }
 
 /** What a pod tells. Chunks are valid until the promise settles. */
@@ -74,12 +83,12 @@ export class PodRun {
   readonly #apps = new Map<string, Running>();
   readonly #ends = new Map<string, AppEnd>();
   readonly #first: readonly AppPlan[];
+  #files: readonly ProvidedFile[] = [];
   readonly #waiting = new Map<string, (command: ProcessHandle) => void>();
   #status = 0;
   #stopped: Promise<void> | undefined;
   #isOver: () => void = () => {};
   readonly #over: Promise<void>;
-  #network: Promise<void> = Promise.resolve();
 
   /** Opens disks and exports. Throws VmmError. */
   constructor(plan: PodPlan, options: PodOptions, machine: PodMachine, listener: PodListener, timeline = new Timeline()) {
@@ -95,12 +104,6 @@ export class PodRun {
     this.#over = new Promise((resolve) => {
       this.#isOver = resolve;
     });
-  }
-
-  /** Addresses and routes of the machine's cards, before the first app starts. */
-  network(config: Parameters<Guest['network']>[0]): void {
-    this.#network = this.guest.network(config);
-    this.#network.catch(() => {});
   }
 
   /** Runs the pod to its end, or until `signal` aborts it. Rejects with VmmError when the machine cannot be built, or has no network. */
@@ -122,8 +125,16 @@ export class PodRun {
   }
 
   async #lead(): Promise<void> {
+    const network = this.#options.network?.(this.guest);
+    network?.catch(() => {});
     await this.#sandbox.process.started;
-    await this.#network;
+    const given = await network;
+    if (given !== undefined) {
+      await this.guest.network(given.config);
+      this.#files = given.files;
+    }
+    // Not before plugins have run: nothing can be started any more.
+    this.guest.machine.confine();
     const started = this.#first.map((plan) => this.#start(plan));
     await Promise.all(started);
     if (this.#stopped === undefined) this.#listener.ready?.();
@@ -212,7 +223,7 @@ export class PodRun {
         const { status } = await this.#handler(app, before);
         if (status !== 0) throw new VmmError('POD_APP', `app ${name}: its pre-start handler ended with ${status}`, { hint: 'its output says more' });
       }
-      const container = this.guest.create({ ...app.plan.spec, namespaces: this.#namespaces() });
+      const container = this.guest.create({ ...this.#spec(app), namespaces: this.#namespaces() });
       this.#listen(name, container);
       await container.process.started;
       app.container = container;
@@ -235,13 +246,17 @@ export class PodRun {
 
   /** Runs an event handler in the app's root and environment, as root. */
   #handler(app: Running, args: readonly string[]): Promise<ExitStatus> {
-    const { spec } = app.plan;
+    const spec = this.#spec(app);
     const bounding = spec.capabilities?.bounding ?? 0n;
     const { groups: _groups, ...rest } = spec;
     const capabilities = { bounding, effective: bounding, permitted: bounding, inheritable: 0n, ambient: 0n };
     const container = this.guest.create({ ...rest, args, user: '0:0', capabilities, stdin: false, tty: false, stdout: true, stderr: true, namespaces: this.#namespaces() });
     this.#listen(app.plan.name, container);
     return container.process.wait();
+  }
+
+  #spec({ plan: { spec } }: Running): ContainerSpec {
+    return this.#files.length === 0 ? spec : { ...spec, files: [...(spec.files ?? []), ...this.#files] };
   }
 
   #namespaces(): NonNullable<ContainerSpec['namespaces']> {
