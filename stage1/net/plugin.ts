@@ -19,14 +19,18 @@ export interface Call {
   readonly path: readonly string[];
 }
 
+/** PATH of plugins: with the image's iptables where the host has none. */
+export function toolPath(): string {
+  return `${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}:${join(process.cwd(), 'stage1/rootfs/vmm/bin')}`;
+}
+
 /** Runs one plugin. Resolves with what it prints; rejects with Failure. */
 export async function runPlugin(type: string, config: Readonly<Record<string, unknown>>, call: Call): Promise<string> {
   const program = call.path.map((folder) => join(folder, type)).find(isProgram);
   if (program === undefined) throw new Failure(`CNI plugin ${type} is in none of ${call.path.join(', ')}`);
   const env = {
     ...process.env,
-    // iptables, where the host has none.
-    PATH: `${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}:${join(process.cwd(), 'stage1/rootfs/vmm/bin')}`,
+    PATH: toolPath(),
     CNI_COMMAND: call.command, CNI_CONTAINERID: call.container, CNI_NETNS: call.namespace, CNI_IFNAME: call.interfaceName, CNI_ARGS: call.args, CNI_PATH: call.path.join(':'),
     CNI_VERSION: String(config['cniVersion'] ?? '0.1.0'),
   };

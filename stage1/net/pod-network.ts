@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { NetworkConfig } from '../../vmm/api/containers.ts';
 import { Failure } from '../common/failure.ts';
 import type { Network } from './config.ts';
-import { type Call, parseResult, type Result, runPlugin } from './plugin.ts';
+import { type Call, parseResult, type Result, runPlugin, toolPath } from './plugin.ts';
+import { removeRules } from './rules.ts';
 
 /** In the pod's directory. */
 const NAMESPACE = 'netns';
@@ -43,12 +44,13 @@ function forwarded(networks: readonly Network[]): number {
 }
 
 /** Runs ADD of all networks, in order. Rejects with Failure; what was done until then is for `detach`. */
-export async function attach(uuid: string, networks: readonly Network[], ports: readonly PortMapping[], path: readonly string[], make: (namespace: string) => void): Promise<Attached[]> {
+export async function attach(uuid: string, networks: readonly Network[], ports: readonly PortMapping[], localConfig: string, make: (namespace: string) => void): Promise<Attached[]> {
   const records = networks.map((network, index): Recorded => ({ network, interfaceName: `eth${index}`, ports: index === forwarded(networks) ? ports : [] }));
-  writeFileSync(`${RECORD}.new`, JSON.stringify({ path, records }), { mode: 0o600 });
+  writeFileSync(`${RECORD}.new`, JSON.stringify({ localConfig, records }), { mode: 0o600 });
   renameSync(`${RECORD}.new`, RECORD);
   closeSync(openSync(NAMESPACE, 'w', 0o600));
   const namespace = join(process.cwd(), NAMESPACE);
+  const path = pluginPath(localConfig);
   make(namespace);
   const attached: Attached[] = [];
   for (const record of records) attached.push({ ...record, result: await add(record, call('ADD', uuid, namespace, record, path)) });
@@ -98,7 +100,9 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
   const troubles: string[] = [];
   const namespace = join(process.cwd(), NAMESPACE);
   if (existsSync(RECORD)) {
-    const { path, records } = JSON.parse(readFileSync(RECORD, 'utf8')) as { path: string[]; records: Recorded[] };
+    // The pod's directory has moved since: no path of it is in the record.
+    const { localConfig, records } = JSON.parse(readFileSync(RECORD, 'utf8')) as { localConfig: string; records: Recorded[] };
+    const path = pluginPath(localConfig);
     for (const record of records.reverse()) {
       for (const plugin of chain(record).reverse()) {
         await runPlugin(String(plugin['type']), plugin, call('DEL', uuid, namespace, record, path)).catch((error: unknown) => {
@@ -108,6 +112,7 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
       }
     }
   }
+  if (existsSync(RECORD)) removeRules(uuid, toolPath());
   drop(namespace);
   for (const name of [NAMESPACE, RECORD]) rmSync(name, { force: true });
   return troubles;

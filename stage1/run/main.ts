@@ -53,8 +53,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
 async function connect(guest: Guest, { uuid, localConfig, resolv }: RunOptions, networks: readonly Network[], ports: readonly PortMapping[]): Promise<PodNetwork> {
   const { cableTo, makeNamespace } = await import('../../vmm/api/namespaces.ts');
-  const path = pluginPath(localConfig);
-  const attached = await attach(uuid, networks, ports, path, makeNamespace);
+  const attached = await attach(uuid, networks, ports, localConfig, makeNamespace);
   const interfaces: NetworkConfig['interfaces'][number][] = [];
   for (const [card, each] of attached.entries()) {
     const mac = guest.machine.cardAddress(card);
@@ -62,7 +61,7 @@ async function connect(guest: Guest, { uuid, localConfig, resolv }: RunOptions, 
     interfaces.push(interfaceConfig(each, mac, mtu));
     await guest.plugCard(cable);
   }
-  writeNetInfo(attached, path);
+  writeNetInfo(attached, pluginPath(localConfig));
   writePid();
   const resolver = resolv === 'default' ? resolverOf(attached) : undefined;
   return { config: { interfaces }, files: resolver === undefined ? [] : [{ target: '/etc/resolv.conf', content: resolver, kept: true }] };

@@ -44,9 +44,12 @@ export class Stage0 {
   readonly data = mkdtempSync(join(tmpdir(), 'vmm-rkt-'));
   readonly #stage1: string;
   readonly #mounts: string[] = [];
+  /** A network namespace that stands for the host's. */
+  readonly #namespace: string | undefined;
 
-  constructor(stage1Layout: string) {
+  constructor(stage1Layout: string, namespace?: string) {
     this.#stage1 = stage1Layout;
+    this.#namespace = namespace;
     mkdirSync(join(this.data, 'pods/run'), { recursive: true });
     mkdirSync(join(this.data, 'pods/exited-garbage'), { recursive: true });
   }
@@ -54,6 +57,16 @@ export class Stage0 {
   /** The treestore's copy, from which `rkt enter` runs. */
   get tree(): string {
     return join(this.#stage1, 'rootfs');
+  }
+
+  /** A program and its arguments, started on the host as the test has it. */
+  command(program: string, args: readonly string[]): [string, string[]] {
+    return this.#namespace === undefined ? [program, [...args]] : ['nsenter', [`--net=/run/netns/${this.#namespace}`, program, ...args]];
+  }
+
+  /** A variable that entry points must not heed; nsenter would. */
+  get foreign(): Record<string, string> {
+    return this.#namespace === undefined ? { LD_PRELOAD: '/nonexistent.so' } : {};
   }
 
   prepare(spec: PodSpec): Pod {
@@ -97,7 +110,10 @@ export class Stage0 {
   }
 
   close(): void {
-    for (const target of this.#mounts.reverse()) spawnSync('umount', ['-l', target], { timeout: HANG_MS });
+    for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n').reverse()) {
+      const target = line.split(' ')[1] ?? '';
+      if (target.startsWith(`${this.data}/`)) spawnSync('umount', ['-l', target], { timeout: HANG_MS });
+    }
     rmSync(this.data, { recursive: true, force: true });
   }
 }
@@ -121,9 +137,9 @@ export class Pod {
   run(flags: readonly string[] = ['--net=none', '--local-config=/etc/rkt'], options: { readonly env?: Record<string, string> } = {}): RunningPod {
     const lock = openSync(this.dir, 'r');
     const path = join(this.s1, 'run');
-    const env = { PATH: process.env['PATH'], LD_PRELOAD: '/nonexistent.so', NODE_OPTIONS: '--no-such-option', RKT_LOCK_FD: '7', RKT_SELINUX_CONTEXT: '', RKT_SELINUX_MOUNT_CONTEXT: '', ...options.env };
+    const env = { PATH: process.env['PATH'], ...this.stage0.foreign, NODE_OPTIONS: '--no-such-option', RKT_LOCK_FD: '7', RKT_SELINUX_CONTEXT: '', RKT_SELINUX_MOUNT_CONTEXT: '', ...options.env };
     execFileSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'inherit', lock], timeout: HANG_MS });
-    const child = spawn(path, [...flags, this.uuid], { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', lock] });
+    const child = spawn(...this.stage0.command(path, [...flags, this.uuid]), { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', lock] });
     closeSync(lock);
     return new RunningPod(this, child);
   }
@@ -165,7 +181,7 @@ export class Pod {
       renameSync(this.dir, now);
       this.dir = now;
     }
-    return ended(spawn(join(this.s1, 'gc'), ['--local-config', '/etc/rkt', this.uuid], { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
+    return ended(spawn(...this.stage0.command(join(this.s1, 'gc'), ['--local-config', '/etc/rkt', this.uuid]), { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
   /** What stage0 does after gc. */
