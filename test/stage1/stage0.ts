@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { HANG_MS } from '../support/limits.ts';
 import { ROOT } from '../support/cli/cli.ts';
 
-/** The image's layout, built once for a test file. */
+/** The image's layout, built once. */
 export function buildStage1(): string {
-  const out = join(ROOT, '.cache/stage1/test.aci');
-  mkdirSync(join(ROOT, '.cache/stage1'), { recursive: true });
-  execFileSync(process.execPath, [join(ROOT, 'scripts/stage1.mjs'), '--out', out], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], timeout: HANG_MS });
-  return join(ROOT, '.cache/stage1/layout');
+  const folder = join(ROOT, '.cache/stage1');
+  mkdirSync(folder, { recursive: true });
+  // Files of tests that run at once share it.
+  execFileSync('flock', [join(folder, 'lock'), process.execPath, join(ROOT, 'scripts/stage1.mjs'), '--layout-only'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'], timeout: HANG_MS });
+  return join(folder, 'layout');
 }
 
 export interface AppSpec {
