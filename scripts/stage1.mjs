@@ -8,7 +8,6 @@ import { cache, continueWithOwnNode, fail, hashFiles, needDebian, root, run, say
 import { setup } from './setup.mjs';
 
 const DOMAIN = 'vmm.example.org';
-const OWNER = { run: '/run', enter: '/enter', gc: '/gc', stop: '/stop' };
 /** Of rkt's interface of stage1s. */
 const INTERFACE_VERSION = '6';
 /** What Node and the FFI library are linked with; the loader first. */
@@ -92,7 +91,7 @@ function manifest() {
     name: `${DOMAIN}/vmm/stage1`,
     labels: [{ name: 'version', value: version }, { name: 'arch', value: 'amd64' }, { name: 'os', value: 'linux' }],
     annotations: [
-      ...STAGE1.map((name) => ({ name: `coreos.com/rkt/stage1/${name}`, value: OWNER[name] })),
+      ...STAGE1.map((name) => ({ name: `coreos.com/rkt/stage1/${name.replace('app-', 'app/')}`, value: `/${name}` })),
       { name: 'coreos.com/rkt/stage1/interface-version', value: INTERFACE_VERSION },
     ],
   };

@@ -7,6 +7,7 @@ import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, p
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { attach, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
+import { MutableApps } from './mutable.ts';
 import { type RunOptions, runOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
@@ -29,11 +30,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB });
   for (const note of size.notes) say(note);
   const outputs = new Outputs();
-  for (const { name, spec } of pod.plan.apps) {
-    writeEnvironment(name, spec.env);
-    const { stdout, stderr } = pod.streams.get(name) ?? { stdout: 'log', stderr: 'log' };
-    outputs.open(name, { stdout, stderr }, say);
-  }
+  for (const { name, spec } of pod.plan.apps) writeEnvironment(name, spec.env);
+  openOutputs(outputs, pod);
   const run = new PodRun(
     pod.plan,
     { hostname: options.hostname, mutable: options.mutable, ...(networks.length === 0 ? {} : { network: (guest) => connect(guest, options, networks, ports) }) },
@@ -47,7 +45,17 @@ export async function run(argv: readonly string[]): Promise<number> {
     },
     listener(options, outputs),
   );
-  return lead(run, pod, options);
+  const apps = new MutableApps(run, (name, prefix) => {
+    const added = planned(readPod(), options, config, undefined, { name, prefix });
+    for (const note of added.plan.notes) say(note);
+    openOutputs(outputs, added);
+    return added.plan;
+  });
+  return lead(run, pod, options, apps);
+}
+
+function openOutputs(outputs: Outputs, pod: PlannedPod): void {
+  for (const [name, { stdout, stderr }] of pod.streams) outputs.open(name, { stdout, stderr }, say);
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
@@ -98,7 +106,7 @@ function listener(options: RunOptions, outputs: Outputs): PodListener {
   };
 }
 
-async function lead(run: PodRun, pod: PlannedPod, options: RunOptions): Promise<number> {
+async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, apps: MutableApps): Promise<number> {
   const aborted = new AbortController();
   let asked = 0;
   const stop = (): void => {
@@ -107,7 +115,7 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions): Promise<
     if (asked > 1) aborted.abort();
     else run.stop();
   };
-  const server = await listen(run, { stop, app: () => Promise.reject(new Failure('this pod is not mutable')) });
+  const server = await listen(run, { stop, app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
   const ended = run.run({ signal: aborted.signal });
   // Who finds it may enter, and look for net-info.json.

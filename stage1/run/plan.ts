@@ -6,7 +6,7 @@ import { isKnownIsolator } from '../../image/appc/schema/isolators.ts';
 import type { RuntimeApp } from '../../image/appc/schema/pod-manifest.ts';
 import type { ProvidedFile } from '../../vmm/api/containers.ts';
 import { appEnvironment, inside, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
-import { Failure } from '../common/failure.ts';
+import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
 import type { OutputMode } from './outputs.ts';
 import { appRoot, type LocalConfig, parseLocalConfig, readImage, S1, textOf, volumePlace } from './pod-files.ts';
@@ -39,8 +39,10 @@ export function localConfig(folder: string): LocalConfig {
   return Object.assign({}, ...names.map((name) => parseLocalConfig(join(folder, 'vmm.d', name), textOf(join(folder, 'vmm.d', name)) ?? ''))) as LocalConfig;
 }
 
-/** Throws Failure, VmmError. */
-export function planned({ manifest }: ReadPod, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined): PlannedPod {
+/** The whole pod, or the one app of it that is added to those that run. Throws Failure, VmmError. */
+export function planned({ manifest: whole }: ReadPod, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined, added?: { readonly name: string; readonly prefix: string }): PlannedPod {
+  const manifest = added === undefined ? whole : { ...whole, apps: whole.apps.filter(({ name }) => name === added.name) };
+  if (added !== undefined && manifest.apps.length === 0) throw new Failure(`pod: apps: has no ${oneLine(added.name)}`);
   if (manifest.apps.length === 0 && !options.mutable) throw new Failure('pod: apps: is empty');
   if (options.interactive && manifest.apps.length > 1) throw new Failure(`--interactive is for one app, this pod has ${manifest.apps.length}`);
   const streams = new Map<string, Streams>();
@@ -50,7 +52,7 @@ export function planned({ manifest }: ReadPod, options: RunOptions, config: Loca
     return made.app;
   });
   const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
-  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place: volumePlace, files, insecure: options.insecure });
+  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place: volumePlace, files, insecure: options.insecure, prefix: added?.prefix });
   return { plan, apps: apps.map(({ app }) => app), streams };
 }
 

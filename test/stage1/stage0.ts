@@ -77,19 +77,22 @@ export class Stage0 {
     mkdirSync(s1, { recursive: true, mode: 0o750 });
     this.#layer(this.tree, join(dir, 'overlay/stage1'), s1, spec.overlay ?? true);
     writeFileSync(join(dir, 'stage1/manifest'), readFileSync(join(this.#stage1, 'manifest')));
-    for (const { name, rootfs, app } of spec.apps) {
-      const at = join(s1, 'opt/stage2', name);
-      mkdirSync(join(at, 'rootfs'), { recursive: true, mode: 0o750 });
-      const image = { acKind: 'ImageManifest', acVersion: '0.8.11', name: `example.com/${name}`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], app };
-      writeFileSync(join(at, 'manifest'), JSON.stringify(image), { mode: 0o644 });
-      this.#layer(rootfs, join(dir, 'overlay/app', name), join(at, 'rootfs'), spec.overlay ?? true);
-    }
-    const apps = spec.apps.map(({ name, entry }) => ({ name, image: { name: `example.com/${name}`, id: `sha512-${'0'.repeat(64)}`, labels: null }, mounts: null, ...entry }));
+    for (const app of spec.apps) this.addApp(dir, app, spec.overlay ?? true);
+    const apps = spec.apps.map(podEntry);
     const manifest = { acVersion: '1.30.0', acKind: 'PodManifest', apps, volumes: null, isolators: null, annotations: null, ports: [], ...spec.pod };
     writeFileSync(join(dir, 'pod'), JSON.stringify(manifest), { mode: 0o640 });
     writeFileSync(join(dir, 'pod-created'), '');
     writeFileSync(join(dir, 'pod.lck'), '', { mode: 0o600 });
     return new Pod(this, uuid, dir);
+  }
+
+  /** An app's image and root in the pod's directory. */
+  addApp(dir: string, { name, rootfs, app }: AppSpec, overlay: boolean): void {
+    const at = join(dir, 'stage1/rootfs/opt/stage2', name);
+    mkdirSync(join(at, 'rootfs'), { recursive: true, mode: 0o750 });
+    const image = { acKind: 'ImageManifest', acVersion: '0.8.11', name: `example.com/${name}`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], app };
+    writeFileSync(join(at, 'manifest'), JSON.stringify(image), { mode: 0o644 });
+    this.#layer(rootfs, join(dir, 'overlay/app', name), join(at, 'rootfs'), overlay);
   }
 
   #layer(lower: string, above: string, target: string, overlay: boolean): void {
@@ -117,6 +120,11 @@ export class Stage0 {
     }
     rmSync(this.data, { recursive: true, force: true });
   }
+}
+
+/** An app in the pod manifest. */
+function podEntry({ name, entry }: AppSpec): Record<string, unknown> {
+  return { name, image: { name: `example.com/${name}`, id: `sha512-${'0'.repeat(64)}`, labels: null }, mounts: null, ...entry };
 }
 
 export class Pod {
@@ -169,6 +177,28 @@ export class Pod {
   enter(args: readonly string[], app = 'app', input = ''): Promise<Ended> {
     const pid = Number(readFileSync(join(this.dir, 'pid'), 'utf8'));
     return ended(spawn(join(this.stage0.tree, 'enter'), [`--pid=${pid}`, `--appname=${app}`, '--', ...args], { cwd: this.dir, env: { PATH: process.env['PATH'], TERM: 'vt220' } }), input);
+  }
+
+  /** `rkt app add`: the app's files first, then the pod manifest with it, then the entry point. */
+  addApp(app: AppSpec): Promise<Ended> {
+    this.stage0.addApp(this.dir, app, true);
+    const manifest = JSON.parse(readFileSync(join(this.dir, 'pod'), 'utf8')) as { apps: unknown[] };
+    manifest.apps = [...(manifest.apps ?? []), podEntry(app)];
+    writeFileSync(join(this.dir, 'pod.tmp'), `${JSON.stringify(manifest)}\n`, { mode: 0o640 });
+    renameSync(join(this.dir, 'pod.tmp'), join(this.dir, 'pod'));
+    writeFileSync(join(this.s1, 'rkt/status', `${app.name}-created`), '');
+    return this.app('add', app.name, `--uuid=${this.uuid}`);
+  }
+
+  /** One of `rkt app`'s entry points, in the environment that stage0 gives them. */
+  app(what: 'add' | 'start' | 'stop' | 'rm', name: string, ...more: readonly string[]): Promise<Ended> {
+    const env = { RKT_STAGE1_ENTERCMD: join(this.s1, 'enter'), RKT_STAGE1_ENTERPID: readFileSync(join(this.dir, 'pid'), 'utf8').trim(), PATH: process.env['PATH'] };
+    return ended(spawn(join(this.s1, `app-${what}`), ['--debug=false', ...more, `--app=${name}`], { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
+  /** As `rkt app rm` does it after its entry point: a file that is open below makes this an error. */
+  unmountApp(name: string): void {
+    execFileSync('umount', [join(this.s1, 'opt/stage2', name, 'rootfs')], { timeout: HANG_MS });
   }
 
   stop(...flags: readonly string[]): Promise<Ended> {

@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HANG_MS } from '../support/limits.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { type AppSpec, buildStage1, ended, Stage0 } from './stage0.ts';
 
@@ -178,6 +179,65 @@ describe.skipIf(!ROOT)('beside a running pod', () => {
     expect(await running.end()).toMatchObject({ status: 0, stdout: 'runs\nbye\n' });
     expect(pod.status('app')).toBe('0\n');
   });
+});
+
+it.skipIf(!ROOT)('a hostile guest with all rights reaches its apps’ roots and volumes, and nothing that an entry point runs or trusts', async () => {
+  const digest = (): string => execFileSync('sh', ['-c', 'cd "$1" && find . -path ./opt/stage2 -prune -o -path ./rkt -prune -o -type f -exec sha256sum {} + | sort', 'sh', pod.s1], { encoding: 'utf8', timeout: HANG_MS });
+  const script = `
+    mkdir -p /tmp/all && /bin/busybox mount -t virtiofs vmm /tmp/all && ls /tmp/all
+    cd /tmp/all
+    for at in /tmp/all /tmp/all/* /proc/1/root /proc/self/root; do
+      for name in gc stop run enter rkt/status/app rkt/status/other rkt/env/app rkt/supervisor-status pid ppid pod vmm.sock net-info.json stage1/rootfs/gc; do
+        for up in . ../../..; do
+          echo hostile > $at/$up/$name; /bin/busybox rm -f $at/$up/$name; /bin/busybox ln -sf /etc/passwd $at/$up/$name
+        done
+      done
+    done 2> /dev/null
+    # Links that a careless host would follow.
+    /bin/busybox ln -s ../../../../rkt /escape; /bin/busybox ln -sf ../../../../../gc /etc/hostname.new
+    echo hostile > /escape/status/app 2> /dev/null
+    echo tried; exit 0`;
+  const pod = stage0.prepare({ apps: [shell(script), shell('sleep 0.1', {}, {}, 'other')] });
+  const before = digest();
+  const end = await pod.run(['--net=none', '--disable-capabilities-restriction', '--disable-paths', '--disable-seccomp']).end();
+  expect(end).toMatchObject({ status: 0, stdout: expect.stringMatching(/tried\n$/) });
+  expect(digest()).toBe(before);
+  expect(before).toContain(' ./gc\n');
+  expect(['app', 'other'].map((name) => pod.status(name))).toEqual(['0\n', '0\n']);
+  expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).not.toContain('hostile');
+  expect(readdirSync(join(pod.s1, 'rkt')).sort()).toEqual(['env', 'status', 'supervisor-status']);
+  expect(pod.ready).toBe(true);
+  // stage0 goes on with its own copies.
+  expect((await pod.gc()).status).toBe(0);
+  pod.remove();
+});
+
+it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays open', async () => {
+  const pod = stage0.prepare({ apps: [] });
+  const running = pod.run(['--net=none', '--mutable']);
+  while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+  const host = join(dir, 'mutable');
+  mkdirSync(host, { recursive: true });
+  const late = shell('echo late runs; echo x > /vol/made; sleep 1000', {}, { mounts: [{ volume: 'v', path: '/vol', appVolume: { name: 'v', kind: 'host', source: host } }] }, 'late');
+  expect(await pod.addApp(late)).toMatchObject({ status: 0, stderr: '' });
+  expect(await pod.app('start', 'late')).toMatchObject({ status: 0 });
+  await running.said('late runs');
+  expect(await pod.enter(['/bin/cat', '/vol/made'], 'late')).toMatchObject({ status: 0, stdout: 'x\n' });
+  expect(await pod.app('start', 'late')).toMatchObject({ status: 254, stderr: expect.stringContaining('runs already') });
+  expect(await pod.addApp(shell('exit 3', {}, {}, 'short'))).toMatchObject({ status: 0 });
+  expect(await pod.app('start', 'short')).toMatchObject({ status: 0 });
+  while (pod.status('short') === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  // A mutable pod goes on, whatever its apps end with.
+  expect(pod.status('short')).toBe('3\n');
+  expect(await pod.app('stop', 'late')).toMatchObject({ status: 0 });
+  expect(pod.status('late')).toBe('15\n');
+  expect(await pod.app('start', 'late')).toMatchObject({ status: 0 });
+  expect(await pod.app('rm', 'late')).toMatchObject({ status: 0 });
+  pod.unmountApp('late');
+  expect(await pod.app('rm', 'late')).toMatchObject({ status: 254, stderr: expect.stringContaining('is not in this pod') });
+  expect(await pod.app('stop', 'none')).toMatchObject({ status: 254 });
+  expect((await pod.stop()).status).toBe(0);
+  expect(await running.end()).toMatchObject({ status: 0 });
 });
 
 it.skipIf(!ROOT)('entry points need nothing of the host’s libraries', async () => {

@@ -60,6 +60,8 @@ export interface PodInput {
   place(volume: Volume): string;
   readonly files: (app: PodApp) => readonly ProvidedFile[];
   readonly insecure?: Insecure | undefined;
+  /** Before the names of its exports, where other plans have theirs in the same machine. */
+  readonly prefix?: string | undefined;
 }
 
 /** One app of the plan: what init is asked for, but for the pod's namespaces. */
@@ -80,9 +82,15 @@ export interface PodPlan {
 /** Exports of the one share device, by what they are of. */
 class Exports {
   readonly list: ShareExport[] = [];
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
 
   /** The name of an export of `path`; equal ones share it, so that the guest sees one file system. */
-  add(name: string, path: string, readOnly: boolean, recursive: boolean): string {
+  add(plain: string, path: string, readOnly: boolean, recursive: boolean): string {
+    const name = `${this.#prefix}${plain}`;
     const known = this.list.find((each) => each.path === path && each.readOnly === readOnly && each.recursive === recursive);
     if (known !== undefined) return known.name;
     this.list.push({ name, path, readOnly, recursive });
@@ -94,7 +102,7 @@ class Exports {
 export function planPod(input: PodInput): PodPlan {
   if (input.apps.length === 0) throw new VmmError('POD_APP', 'the pod has no apps', { hint: 'a pod manifest lists at least one' });
   if (input.apps.length > MOST_APPS) throw new VmmError('POD_APP', `the pod has ${input.apps.length} apps, a machine runs at most ${MOST_APPS}`, { hint: 'make several pods of it' });
-  const exports = new Exports();
+  const exports = new Exports(input.prefix ?? '');
   const disks: NonNullable<GuestConfig['disks']>[number][] = [];
   const notes: string[] = [];
   const apps = input.apps.map((app, index) => planApp(app, input, { exports, disks, notes, index }));

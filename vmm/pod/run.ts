@@ -273,7 +273,8 @@ export class PodRun {
     const { name } = app.plan;
     this.#ends.set(name, end);
     const status = appStatus(end);
-    if (status !== 0 && this.#status === 0 && !(app.stopping && end.kind === 'exited' && end.status.signal !== undefined)) this.#status = status;
+    // A pod whose apps come and go outlives them, and is not judged by them.
+    if (this.#options.mutable !== true && status !== 0 && this.#status === 0 && !(app.stopping && end.kind === 'exited' && end.status.signal !== undefined)) this.#status = status;
     this.#listener.ended?.(name, end);
     this.#ending(status);
   }

@@ -1,0 +1,4 @@
+import { app } from '../app.ts';
+import { start } from '../common/start.ts';
+
+start(app('app-rm'));

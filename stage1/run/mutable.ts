@@ -1,0 +1,64 @@
+/** Apps that come and go in a pod that runs (`rkt app add, start, stop, rm`). */
+import type { PodPlan, PodRun } from '../../vmm/api/pods.ts';
+import { Failure, oneLine } from '../common/failure.ts';
+
+interface Added {
+  readonly plan: PodPlan;
+}
+
+/** stage0 holds pod.lck around each of its calls; here they are done one after the other all the same. */
+export class MutableApps {
+  readonly #run: PodRun;
+  readonly #plan: (name: string, prefix: string) => PodPlan;
+  readonly #apps = new Map<string, Added>();
+  #count = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  /** `plan`: of an app that stage0 has added to the pod's directory; the prefix keeps its exports' names apart. Throws. */
+  constructor(run: PodRun, plan: (name: string, prefix: string) => PodPlan) {
+    this.#run = run;
+    this.#plan = plan;
+  }
+
+  do(kind: 'app-add' | 'app-start' | 'app-stop' | 'app-rm', name: string): Promise<void> {
+    const next = this.#last.then(() => {
+      if (kind === 'app-add') return this.#add(name);
+      if (kind === 'app-start') return this.#start(name);
+      return kind === 'app-stop' ? this.#stop(name) : this.#remove(name);
+    });
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #add(name: string): Promise<void> {
+    if (this.#apps.has(name)) throw new Failure(`app ${oneLine(name)} is there already`);
+    this.#count += 1;
+    const plan = this.#plan(name, `${this.#count}-`);
+    await this.#run.addShares(plan.shares);
+    this.#apps.set(name, { plan });
+  }
+
+  async #start(name: string): Promise<void> {
+    const [app] = this.#known(name).plan.apps;
+    if (app !== undefined) await this.#run.startApp(app);
+  }
+
+  async #stop(name: string): Promise<void> {
+    this.#known(name);
+    await this.#run.stopApp(name);
+  }
+
+  /** Afterwards nothing below the app's root is open on the host: stage0 unmounts it next, and takes a refusal for a failure. */
+  async #remove(name: string): Promise<void> {
+    const { plan } = this.#known(name);
+    if (this.#run.running.includes(name)) await this.#run.stopApp(name);
+    for (const share of plan.shares) await this.#run.withdrawShare(share.name);
+    this.#apps.delete(name);
+  }
+
+  #known(name: string): Added {
+    const app = this.#apps.get(name);
+    if (app === undefined) throw new Failure(`app ${oneLine(name)} is not in this pod`);
+    return app;
+  }
+}
