@@ -117,7 +117,9 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, apps: Mut
   };
   const server = await listen(run, { stop, app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
-  const ended = run.run({ signal: aborted.signal });
+  const ended = run.run({ signal: aborted.signal }).finally(() => {
+    if (options.debug) process.stderr.write(run.guest.timeline.text());
+  });
   // Who finds it may enter, and look for net-info.json.
   if (options.networks.length === 0) writePid();
   const restore = interactive(run, pod);
