@@ -16,13 +16,20 @@ function main() {
     process.exitCode = 125;
     return;
   }
+  const { join } = require('node:path');
+  if (open(join(__dirname, '../dist/cli.cjs'), wantsThread(process.argv.slice(2)))) return;
+  process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
+  process.exitCode = 125;
+}
+
+/** Runs a program, with a thread that starts beside it if it wants one; false: it is not there. */
+function open(filename, threaded) {
   const { readFileSync, writeFileSync } = require('node:fs');
   const { createRequire } = require('node:module');
-  const { join } = require('node:path');
+  const { dirname, join } = require('node:path');
   const { Script } = require('node:vm');
 
-  const filename = join(__dirname, '../dist/cli.cjs');
-  const thread = wantsThread(process.argv.slice(2)) ? startThread(join(__dirname, '../dist/thread.cjs')) : undefined;
+  const thread = threaded ? startThread(join(dirname(filename), 'thread.cjs')) : undefined;
   const read = (name, encoding) => {
     try {
       return readFileSync(name, encoding);
@@ -31,11 +38,7 @@ function main() {
     }
   };
   const source = read(filename, 'utf8');
-  if (source === undefined) {
-    process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
-    process.exitCode = 125;
-    return;
-  }
+  if (source === undefined) return false;
   // Both begin with the same id (V8 itself only compares lengths): the bundle in a comment, the code as it is.
   const id = source.slice(2, 66);
   const built = read(`${filename}.code`);
@@ -49,6 +52,7 @@ function main() {
   if (record) process.on('exit', () => writeFileSync(`${filename}.code`, bytes()));
   const keep = !record && built === undefined && !usable ? () => keepOwn(path, bytes()) : undefined;
   script.runInThisContext()(createRequire(filename), filename, thread, keep);
+  return true;
 }
 
 /** Code is trusted as the program is: nobody else may have written it, or be able to. */
@@ -120,4 +124,6 @@ function startThread(path) {
   }
 }
 
-main();
+if (require.main === module) main();
+// rkt's stage1 loads its own program so.
+else module.exports = { open };

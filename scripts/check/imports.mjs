@@ -10,7 +10,8 @@ const MAY_IMPORT = {
   assembly: [],
   vmm: ['base', 'image', 'assembly/core/layout.ts', 'assembly/contract'],
   image: ['base'],
-  stage1: ['vmm/api', 'image'],
+  // Of bin/ the door: what loads a program with V8's code for it.
+  stage1: ['vmm/api', 'image', 'bin'],
   oci: ['vmm/api', 'image'],
   bench: ['scripts', 'vmm/api', 'image', 'assembly/core/layout.ts', 'assembly/contract'],
 };

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { PodManifest } from '../../image/appc/schema/pod-manifest.ts';
 import type { Guest, NetworkConfig } from '../../vmm/api/containers.ts';
+import { Timeline } from '../../vmm/api/machine.ts';
 import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
@@ -18,7 +19,8 @@ function say(text: string): void {
   process.stderr.write(`stage1: ${oneLine(text)}\n`);
 }
 
-export async function run(argv: readonly string[]): Promise<number> {
+/** `entered` is called once the guest runs. */
+export async function run(argv: readonly string[], entered: () => void): Promise<number> {
   const options = runOptions(argv);
   for (const note of options.notes) say(note);
   const config = localConfig(options.localConfig);
@@ -44,6 +46,9 @@ export async function run(argv: readonly string[]): Promise<number> {
       ...(options.mutable ? {} : { confine: { when: 'asked' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
     },
     listener(options, outputs),
+    new Timeline((point) => {
+      if (point === 'first guest entry') entered();
+    }),
   );
   const apps = new MutableApps(run, (name, prefix) => {
     const added = planned(readPod(), options, config, undefined, { name, prefix });
