@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { NetworkConfig } from '../../vmm/api/containers.ts';
 import { Failure } from '../common/failure.ts';
 import type { Network } from './config.ts';
+import { endPlugins } from './orphans.ts';
 import { type Call, parseResult, type Result, runPlugin, toolPath } from './plugin.ts';
 import { removeRules } from './rules.ts';
 
@@ -99,10 +100,13 @@ export function writeNetInfo(attached: readonly Attached[], path: readonly strin
 export async function detach(uuid: string, drop: (namespace: string) => void): Promise<string[]> {
   const troubles: string[] = [];
   const namespace = join(process.cwd(), NAMESPACE);
+  await endPlugins(uuid);
+  let names: readonly string[] = [];
   if (existsSync(RECORD)) {
     // The pod's directory has moved since: no path of it is in the record.
     const { localConfig, records } = JSON.parse(readFileSync(RECORD, 'utf8')) as { localConfig: string; records: Recorded[] };
     const path = pluginPath(localConfig);
+    names = records.map(({ network }) => network.name);
     for (const record of records.reverse()) {
       for (const plugin of chain(record).reverse()) {
         await runPlugin(String(plugin['type']), plugin, call('DEL', uuid, namespace, record, path)).catch((error: unknown) => {
@@ -112,7 +116,7 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
       }
     }
   }
-  if (existsSync(RECORD)) removeRules(uuid, toolPath());
+  if (names.length > 0) removeRules(uuid, names, toolPath());
   drop(namespace);
   for (const name of [NAMESPACE, RECORD]) rmSync(name, { force: true });
   return troubles;

@@ -205,14 +205,16 @@ export class Pod {
     return ended(spawn(join(this.s1, 'stop'), [...flags, this.uuid], { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
-  /** `rkt gc`: the pod moves to exited-garbage, its entry point runs there. */
-  async gc(): Promise<Ended> {
+  /** `rkt gc`: the pod moves to exited-garbage, its entry point runs there; it may be killed after some milliseconds. */
+  async gc(killedAfter?: number): Promise<Ended> {
     const now = join(this.stage0.data, 'pods/exited-garbage', this.uuid);
     if (this.dir !== now) {
       renameSync(this.dir, now);
       this.dir = now;
     }
-    return ended(spawn(...this.stage0.command(join(this.s1, 'gc'), ['--local-config', '/etc/rkt', this.uuid]), { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const child = spawn(...this.stage0.command(join(this.s1, 'gc'), ['--local-config', '/etc/rkt', this.uuid]), { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] });
+    if (killedAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killedAfter);
+    return ended(child);
   }
 
   /** What stage0 does after gc. */

@@ -1,0 +1,56 @@
+/** A network namespace that plays the host, joined to one that plays the world outside; networks' definitions, with leases of their own. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HANG_MS } from '../support/limits.ts';
+
+const ip = (...args: readonly string[]): void => void execFileSync('ip', args, { timeout: HANG_MS });
+let count = 0;
+
+export class PlayedHost {
+  readonly dir = mkdtempSync(join(tmpdir(), 'vmm-stage1-net-'));
+  readonly config = join(this.dir, 'etc');
+  readonly host = `vmm-rkt-${process.pid}-${++count}`;
+  readonly world = `vmm-world-${process.pid}-${count}`;
+
+  constructor() {
+    mkdirSync(join(this.config, 'net.d'), { recursive: true });
+    const define = (file: string, network: Record<string, unknown>): void => writeFileSync(join(this.config, 'net.d', file), JSON.stringify(network));
+    const ipam = (subnet: string): Record<string, unknown> => ({ type: 'host-local', subnet, dataDir: join(this.dir, 'leases') });
+    // As rkt's own, but for the place of the leases.
+    define('99-default.conf', { cniVersion: '0.1.0', name: 'default', type: 'ptp', ipMasq: true, ipam: { ...ipam('172.16.28.0/24'), routes: [{ dst: '0.0.0.0/0' }] } });
+    define('10-chain.conflist', { cniVersion: '0.4.0', name: 'chain', plugins: [{ type: 'bridge', bridge: 'cni7', isGateway: true, ipam: ipam('10.77.0.0/24') }, { type: 'tuning', mtu: 1400 }] });
+    define('20-lies.conf', { cniVersion: '0.4.0', name: 'lies', type: 'lies' });
+    writeFileSync(join(this.config, 'net.d', 'lies'), '#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] && echo \'{"cniVersion":"0.4.0","ips":[{"version":"4","address":"not-an-address"}]}\'\nexit 0\n', { mode: 0o755 });
+    const { host, world } = this;
+    for (const name of [host, world]) {
+      ip('netns', 'add', name);
+      ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    ip('-n', host, 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'down0', 'netns', world);
+    ip('-n', host, 'addr', 'add', '10.8.0.1/24', 'dev', 'up0');
+    ip('-n', world, 'addr', 'add', '10.8.0.2/24', 'dev', 'down0');
+    ip('-n', host, 'link', 'set', 'up0', 'up');
+    ip('-n', world, 'link', 'set', 'down0', 'up');
+  }
+
+  /** Addresses that are taken in a network. */
+  leases(name: string): string[] {
+    const folder = join(this.dir, 'leases', name);
+    return existsSync(folder) ? readdirSync(folder).filter((file) => /^\d/.test(file)) : [];
+  }
+
+  /** All of the host's NAT rules, links and routes. */
+  traces(): string {
+    const run = (program: string, args: readonly string[]): string => execFileSync('nsenter', [`--net=/run/netns/${this.host}`, program, ...args], { encoding: 'utf8', timeout: HANG_MS });
+    // portmap's own chains, and a bridge, outlive their pods.
+    const rules = run('iptables', ['-t', 'nat', '-S']).split('\n').filter((line) => !line.includes('CNI-HOSTPORT') || line.includes('DNAT --to')).join('\n');
+    return `${rules}${run('ip', ['-o', 'link'])}${run('ip', ['route'])}`.replace(/^.*cni7.*\n/gm, '');
+  }
+
+  close(): void {
+    for (const name of [this.host, this.world]) spawnSync('ip', ['netns', 'del', name], { timeout: HANG_MS });
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
