@@ -38,8 +38,8 @@ export function pluginPath(localConfig: string): string[] {
   return [join(localConfig, 'net.d'), '/usr/lib/rkt/plugins/net', join(process.cwd(), 'stage1/rootfs/usr/lib/rkt/plugins/net')];
 }
 
-/** Which network the pod's ports lead to: the first that is masqueraded, else the last. */
-function forwarded(networks: readonly Network[]): number {
+/** Which network the pod's ports lead to, and its metadata service is reached by: the first that is masqueraded, else the last. */
+export function forwarded(networks: readonly Network[]): number {
   const first = networks.findIndex(({ ipMasq }) => ipMasq);
   return first < 0 ? networks.length - 1 : first;
 }

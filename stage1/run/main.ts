@@ -7,13 +7,16 @@ import { Timeline } from '../../vmm/api/machine.ts';
 import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
-import { attach, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
+import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
 import { MutableApps } from './mutable.ts';
 import { type RunOptions, runOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
 import { readImage, readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
 import { listen } from './server.ts';
+
+/** rkt's, from 0.8.1 on. */
+const MDS_PORT = 18112;
 
 function say(text: string): void {
   process.stderr.write(`stage1: ${oneLine(text)}\n`);
@@ -36,7 +39,19 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   openOutputs(outputs, pod);
   const run = new PodRun(
     pod.plan,
-    { hostname: options.hostname, mutable: options.mutable, ...(networks.length === 0 ? {} : { network: (guest) => connect(guest, options, networks, ports) }) },
+    {
+      hostname: options.hostname,
+      mutable: options.mutable,
+      ...(networks.length === 0
+        ? {}
+        : {
+          network: async (guest) => {
+            const network = await connect(guest, options, networks, ports);
+            for (const { name, spec } of pod.plan.apps) if (network.env.length > 0) writeEnvironment(name, [...spec.env, ...network.env]);
+            return network;
+          },
+        }),
+    },
     {
       memoryMib: size.memoryMib,
       vcpus: size.vcpus,
@@ -64,7 +79,7 @@ function openOutputs(outputs: Outputs, pod: PlannedPod): void {
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
-async function connect(guest: Guest, { uuid, localConfig, resolv }: RunOptions, networks: readonly Network[], ports: readonly PortMapping[]): Promise<PodNetwork> {
+async function connect(guest: Guest, { uuid, localConfig, resolv, mdsToken }: RunOptions, networks: readonly Network[], ports: readonly PortMapping[]): Promise<PodNetwork> {
   const { cableTo, makeNamespace } = await import('../../vmm/api/namespaces.ts');
   const attached = await attach(uuid, networks, ports, localConfig, makeNamespace);
   const interfaces: NetworkConfig['interfaces'][number][] = [];
@@ -77,7 +92,15 @@ async function connect(guest: Guest, { uuid, localConfig, resolv }: RunOptions, 
   writeNetInfo(attached, pluginPath(localConfig));
   writePid();
   const resolver = resolv === 'default' ? resolverOf(attached) : undefined;
-  return { config: { interfaces }, files: resolver === undefined ? [] : [{ target: '/etc/resolv.conf', content: resolver, kept: true }] };
+  return { config: { interfaces }, files: resolver === undefined ? [] : [{ target: '/etc/resolv.conf', content: resolver, kept: true }], env: mdsToken === undefined ? [] : [`AC_METADATA_URL=${metadataUrl(attached, mdsToken)}`] };
+}
+
+/** rkt's metadata service, which stage0 has registered the pod with: it listens on the host's side of the network that ports lead to. */
+function metadataUrl(attached: readonly Attached[], token: string): string {
+  const { result } = attached[forwarded(attached.map(({ network }) => network))] ?? {};
+  const gateway = result?.addresses.find(({ gateway: each }) => each !== undefined)?.gateway;
+  if (gateway === undefined) throw new Failure('--mds-register: the pod’s network has no gateway by which the metadata service could be reached');
+  return `http://${gateway.includes(':') ? `[${gateway}]` : gateway}:${MDS_PORT}/${token}`;
 }
 
 /** The host's ports that lead into the pod: of the manifest's, each names a port of an app unless it says one itself. */

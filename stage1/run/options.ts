@@ -20,7 +20,6 @@ export interface RunOptions {
   readonly hosts: string;
   readonly insecure: { readonly capabilities: boolean; readonly paths: boolean; readonly seccomp: boolean };
   readonly mutable: boolean;
-  readonly ipc: string;
   /** For the user, a line each. */
   readonly notes: readonly string[];
 }
@@ -44,19 +43,20 @@ export function runOptions(argv: readonly string[]): RunOptions {
   const ipc = value('ipc') ?? 'auto';
   if (ipc === 'parent') throw new Failure('--ipc=parent: the pod has a kernel of its own, there is no IPC with the host');
   if (!['auto', 'private', ''].includes(ipc)) throw new Failure(`--ipc=${ipc}: it is auto or private`);
+  const mdsToken = value('mds-token');
+  if (mdsToken !== undefined && !/^[0-9a-f]{1,64}$/.test(mdsToken)) throw new Failure('--mds-token: is no token: hex digits');
   const dns = dnsModes(value('dns-conf-mode') ?? '');
   return {
     uuid,
     debug: isTrue(flags, 'debug'),
     interactive: isTrue(flags, 'interactive'),
     networks: networksOf(value('net'), value('private-net'), notes),
-    mdsToken: value('mds-token'),
+    mdsToken,
     localConfig: value('local-config') || '/etc/rkt',
     hostname: value('hostname') || `rkt-${uuid}`,
     ...dns,
     insecure: { capabilities: isTrue(flags, 'disable-capabilities-restriction'), paths: isTrue(flags, 'disable-paths'), seccomp: isTrue(flags, 'disable-seccomp') },
     mutable: isTrue(flags, 'mutable'),
-    ipc,
     notes,
   };
 }

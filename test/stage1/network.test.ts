@@ -63,6 +63,15 @@ describe.skipIf(!ROOT)('a pod', () => {
     expect(played.traces()).not.toContain('8080');
   });
 
+  it('is told where rkt’s metadata service is', async () => {
+    const pod = stage0.prepare({ apps: [shell('echo $AC_METADATA_URL')] });
+    const end = await pod.run([...flags('default'), '--mds-token=0123456789abcdef0123456789abcdef']).end();
+    expect(end).toMatchObject({ status: 0, stdout: 'http://172.16.28.1:18112/0123456789abcdef0123456789abcdef\n' });
+    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toContain(`AC_METADATA_URL=${end.stdout}`);
+    expect((await pod.gc()).status).toBe(0);
+    pod.remove();
+  });
+
   it('has several networks, a chain of plugins among them', async () => {
     const end = await run('chain,default', 'for i in eth0 eth1; do busybox ip -4 -o addr show $i | busybox awk "{print \\$4}"; done; cat /sys/class/net/eth0/mtu');
     expect(end).toMatchObject({ status: 0, stdout: expect.stringMatching(/^10\.77\.0\.\d+\/24\n172\.16\.28\.\d+\/24\n1400\n$/) });

@@ -25,6 +25,8 @@ export interface PodNetwork {
   readonly config: NetworkConfig;
   /** For each app, beside its own: resolv.conf. */
   readonly files: readonly ProvidedFile[];
+  /** NAME=VALUE, for each app beside its own: where the metadata service is. */
+  readonly env: readonly string[];
 }
 
 /** What a pod tells. Chunks are valid until the promise settles. */
@@ -83,7 +85,7 @@ export class PodRun {
   readonly #apps = new Map<string, Running>();
   readonly #ends = new Map<string, AppEnd>();
   readonly #first: readonly AppPlan[];
-  #files: readonly ProvidedFile[] = [];
+  #given: Pick<PodNetwork, 'files' | 'env'> = { files: [], env: [] };
   readonly #waiting = new Map<string, (command: ProcessHandle) => void>();
   #status = 0;
   #stopped: Promise<void> | undefined;
@@ -131,7 +133,7 @@ export class PodRun {
     const given = await network;
     if (given !== undefined) {
       await this.guest.network(given.config);
-      this.#files = given.files;
+      this.#given = given;
     }
     // Not before plugins have run: nothing can be started any more.
     this.guest.machine.confine();
@@ -182,7 +184,7 @@ export class PodRun {
   exec(name: string, spec: (app: ContainerSpec) => ProcessSpec): ProcessHandle {
     const app = this.#apps.get(name);
     if (app?.container === undefined) throw new VmmError('POD_APP', `app ${name} does not run`, { hint: `apps that run: ${this.running.join(', ') || 'none'}` });
-    return app.container.exec(spec(app.plan.spec));
+    return app.container.exec(spec(this.#spec(app)));
   }
 
   get running(): string[] {
@@ -256,7 +258,8 @@ export class PodRun {
   }
 
   #spec({ plan: { spec } }: Running): ContainerSpec {
-    return this.#files.length === 0 ? spec : { ...spec, files: [...(spec.files ?? []), ...this.#files] };
+    const { files, env } = this.#given;
+    return { ...spec, files: [...(spec.files ?? []), ...files], env: [...spec.env, ...env] };
   }
 
   #namespaces(): NonNullable<ContainerSpec['namespaces']> {
