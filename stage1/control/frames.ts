@@ -1,5 +1,5 @@
 /**
- * What the entry points enter, stop and app_* say to the process of their pod, on the socket `vmm.sock` of the pod's directory (0600 in a folder of
+ * What the entry points enter, attach, stop and app-* say to the process of their pod, on the socket `vmm.sock` of the pod's directory (0600 in a folder of
  * root's: only root can connect). Version 1. Frames both ways: u32 length of what follows, little endian; u8 kind; payload. The first frame of a
  * client is REQUEST; an enter of another version of this program may be at the other end, so the version is the first thing in it.
  */
@@ -29,6 +29,7 @@ const MAX_FRAME = 1 << 20;
 
 export type Request =
   | { readonly version: number; readonly kind: 'exec'; readonly app: string; readonly args: readonly string[]; readonly tty: boolean; readonly rows: number; readonly columns: number; readonly term: string | undefined }
+  | { readonly version: number; readonly kind: 'attach'; readonly app: string; readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly rows: number; readonly columns: number }
   | { readonly version: number; readonly kind: 'stop' }
   | { readonly version: number; readonly kind: 'app-add' | 'app-start' | 'app-stop' | 'app-rm'; readonly app: string };
 

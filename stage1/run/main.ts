@@ -8,6 +8,7 @@ import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, p
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
+import { Attachments } from './attachments.ts';
 import { MutableApps } from './mutable.ts';
 import { type RunOptions, runOptions } from './options.ts';
 import { Outputs } from './outputs.ts';
@@ -35,8 +36,9 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB });
   for (const note of size.notes) say(note);
   const outputs = new Outputs();
+  const attachments = new Attachments();
   for (const { name, spec } of pod.plan.apps) writeEnvironment(name, spec.env);
-  openOutputs(outputs, pod);
+  openOutputs(outputs, attachments, pod);
   const run = new PodRun(
     pod.plan,
     {
@@ -60,7 +62,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
       // Landlock cannot name what is still to come.
       ...(options.mutable ? {} : { confine: { when: 'asked' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
     },
-    listener(options, outputs),
+    listener(options, outputs, attachments),
     new Timeline((point) => {
       if (point === 'first guest entry') entered();
     }),
@@ -68,14 +70,17 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   const apps = new MutableApps(run, (name, prefix) => {
     const added = planned(readPod(), options, config, undefined, { name, prefix });
     for (const note of added.plan.notes) say(note);
-    openOutputs(outputs, added);
+    openOutputs(outputs, attachments, added);
     return added.plan;
   });
-  return lead(run, pod, options, apps);
+  return lead(run, pod, options, { apps, attachments });
 }
 
-function openOutputs(outputs: Outputs, pod: PlannedPod): void {
-  for (const [name, { stdout, stderr }] of pod.streams) outputs.open(name, { stdout, stderr }, say);
+function openOutputs(outputs: Outputs, attachments: Attachments, pod: PlannedPod): void {
+  for (const [name, streams] of pod.streams) {
+    outputs.open(name, streams, say);
+    attachments.add(name, streams);
+  }
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
@@ -119,11 +124,16 @@ function portsOf({ ports, apps }: PodManifest, networks: number): PortMapping[] 
   });
 }
 
-function listener(options: RunOptions, outputs: Outputs): PodListener {
+function listener(options: RunOptions, outputs: Outputs, attachments: Attachments): PodListener {
   return {
-    output: (app, stream, bytes) => outputs.put(app, stream, bytes),
+    output: async (app, stream, bytes) => {
+      await outputs.put(app, stream, bytes);
+      await attachments.output(app, stream, bytes);
+    },
+    started: (app, command) => attachments.started(app, command),
     ended: (app, end) => {
       writeStatus(app, appStatus(end));
+      attachments.ended(app);
       if (end.kind === 'failed') say(end.error.message);
       else if (options.debug) say(`app ${app} ended with ${appStatus(end)}`);
     },
@@ -134,7 +144,7 @@ function listener(options: RunOptions, outputs: Outputs): PodListener {
   };
 }
 
-async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, apps: MutableApps): Promise<number> {
+async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, { apps, attachments }: { apps: MutableApps; attachments: Attachments }): Promise<number> {
   const aborted = new AbortController();
   let asked = 0;
   const stop = (): void => {
@@ -143,7 +153,7 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, apps: Mut
     if (asked > 1) aborted.abort();
     else run.stop();
   };
-  const server = await listen(run, { stop, app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
+  const server = await listen(run, { stop, attach: (name, wanted, socket) => attachments.attach(name, wanted, socket), app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
   const ended = run.run({ signal: aborted.signal }).finally(() => {
     if (options.debug) process.stderr.write(run.guest.timeline.text());

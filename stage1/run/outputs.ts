@@ -76,7 +76,7 @@ export class Outputs {
   open(app: string, modes: Readonly<Record<'stdout' | 'stderr', OutputMode>>, note: (text: string) => void): void {
     mkdirSync(FOLDER, { recursive: true, mode: 0o750 });
     for (const stream of ['stdout', 'stderr'] as const) {
-      if (modes[stream] !== 'log' && modes[stream] !== 'stream') continue;
+      if (modes[stream] !== 'log') continue;
       const path = join(FOLDER, `${app}.${stream === 'stdout' ? 'out' : 'err'}`);
       this.#logs.set(`${app} ${stream}`, new Log(path, (error) => {
         if (!this.#told) note(`${path}: ${error.code}: output is not kept any more`);

@@ -77,7 +77,7 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig, met
       user: userOf(name, app, root),
       env: [...appEnvironment(name, app, metadataUrl), ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
       args: commandOf(name, image.name, app, root),
-      stdin: streams.stdin === 'interactive',
+      stdin: streams.stdin === 'interactive' || streams.stdin === 'stream',
       stdout: streams.stdout !== 'null',
       stderr: streams.stderr !== 'null',
       tty,

@@ -3,6 +3,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { EXIT, FAILED, DONE, FrameReader, frame, number32, REQUEST, type Request, RESIZE, SIGNAL, SOCKET, STDERR, STDIN, STDOUT, VERSION } from '../control/frames.ts';
 import { oneLine } from '../common/failure.ts';
+import type { Wanted } from './attachments.ts';
 import type { ProcessHandle } from '../../vmm/api/containers.ts';
 import type { PodRun } from '../../vmm/api/pods.ts';
 
@@ -10,6 +11,7 @@ const MAX_CLIENTS = 64;
 
 export interface Commands {
   stop(): void;
+  attach(app: string, wanted: Wanted, socket: Socket): ProcessHandle | undefined;
   app(kind: 'app-add' | 'app-start' | 'app-stop' | 'app-rm', name: string): Promise<void>;
 }
 
@@ -36,7 +38,11 @@ function serve(socket: Socket, pod: PodRun, commands: Commands): void {
   let running: ProcessHandle | undefined;
   let asked = false;
   socket.on('error', () => {});
-  socket.on('close', () => void running?.signal(SIGHUP).catch(() => {}));
+  let own = false;
+  // A command of its client's ends with it; an app does not.
+  socket.on('close', () => {
+    if (own) void running?.signal(SIGHUP).catch(() => {});
+  });
   const fail = (error: unknown): void => void socket.end(frame(FAILED, Buffer.from(oneLine((error as Error).message))));
   socket.on('data', (chunk: Buffer) => {
     try {
@@ -45,9 +51,15 @@ function serve(socket: Socket, pod: PodRun, commands: Commands): void {
           if (kind !== REQUEST) throw new RangeError('the first frame is no request');
           asked = true;
           const request = parseRequest(payload);
-          if (request.kind === 'exec') running = exec(socket, pod, request);
+          if (request.kind === 'exec') {
+            running = exec(socket, pod, request);
+            own = true;
+          } else if (request.kind === 'attach') {
+            running = commands.attach(request.app, request, socket);
+            void running?.resize({ rows: request.rows, columns: request.columns }).catch(() => {});
+          }
           else void answer(request, commands).then(() => socket.end(frame(DONE)), fail);
-        } else if (running !== undefined) input(socket, running, kind, payload);
+        } else if (running !== undefined && (own || kind !== SIGNAL)) input(socket, running, kind, payload);
       }
     } catch (error) {
       fail(error);
@@ -61,7 +73,7 @@ function parseRequest(payload: Buffer): Request {
   return request;
 }
 
-async function answer(request: Exclude<Request, { kind: 'exec' }>, commands: Commands): Promise<void> {
+async function answer(request: Exclude<Request, { kind: 'exec' | 'attach' }>, commands: Commands): Promise<void> {
   if (request.kind === 'stop') commands.stop();
   else await commands.app(request.kind, request.app);
 }

@@ -25,7 +25,7 @@ it('is valid, small enough, the same each time, and names its entry points as rk
   const names = new Set(run('tar', '-tzf', one).split('\n'));
   const points = manifest.annotations.filter(({ name }) => name !== 'coreos.com/rkt/stage1/interface-version');
   expect(manifest.annotations).toContainEqual({ name: 'coreos.com/rkt/stage1/interface-version', value: '6' });
-  expect(points.map(({ name }) => name.replace('coreos.com/rkt/stage1/', '')).sort()).toEqual(['app/add', 'app/rm', 'app/start', 'app/stop', 'enter', 'gc', 'run', 'stop']);
+  expect(points.map(({ name }) => name.replace('coreos.com/rkt/stage1/', '')).sort()).toEqual(['app/add', 'app/rm', 'app/start', 'app/stop', 'attach', 'enter', 'gc', 'run', 'stop']);
   for (const { value } of points) expect(names).toContain(`rootfs${value}`);
   // stage0 sets its time, and fails where it is missing.
   expect(names).toContain('rootfs/rkt/status/');

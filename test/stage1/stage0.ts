@@ -196,6 +196,11 @@ export class Pod {
     return ended(spawn(join(this.s1, `app-${what}`), ['--debug=false', ...more, `--app=${name}`], { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
+  /** `rkt attach`. */
+  attach(args: readonly string[], input = '', app = 'app'): Promise<Ended> {
+    return ended(spawn(join(this.s1, 'attach'), [...args, `--app=${app}`, '--debug=false'], { cwd: this.dir, stdio: 'pipe' }), input);
+  }
+
   /** As `rkt app rm` does it after its entry point: a file that is open below makes this an error. */
   unmountApp(name: string): void {
     execFileSync('umount', [join(this.s1, 'opt/stage2', name, 'rootfs')], { timeout: HANG_MS });

@@ -171,6 +171,19 @@ describe.skipIf(!ROOT)('beside a running pod', () => {
     pod.remove();
   });
 
+  it('attach: endpoints, input and output of an app with streams; none of one without', async () => {
+    const stream = ['stdin', 'stdout', 'stderr'].map((name) => ({ name: `coreos.com/rkt/stage2/${name}`, value: 'stream' }));
+    const script = 'while read line; do echo "got $line"; echo "err $line" >&2; done; exit 4';
+    const pod = stage0.prepare({ apps: [shell(script, {}, { annotations: stream }), shell('sleep 1000', {}, {}, 'other')] });
+    const running = pod.run();
+    while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(JSON.parse((await pod.attach(['--action=list'])).stdout)).toEqual({ version: 1, targets: ['stdin', 'stdout', 'stderr'].map((name) => ({ name, domain: 'unix', address: `/rkt/iottymux/app/sock-${name}` })) });
+    expect(await pod.attach(['--action=auto-attach'], '', 'other')).toMatchObject({ status: 254, stderr: expect.stringContaining('cannot be attached to') });
+    // The end of the client's input is the app's.
+    expect(await pod.attach(['--action=custom-attach', '--stdin=true', '--stdout=true', '--stderr=false'], 'one\ntwo\n')).toMatchObject({ status: 0, stdout: 'got one\ngot two\n', stderr: '' });
+    expect(await running.end()).toMatchObject({ status: 4, stderr: expect.stringContaining('err two') });
+  });
+
   it('SIGTERM is an orderly end', async () => {
     const pod = stage0.prepare({ apps: [shell('trap "echo bye; exit 0" TERM; echo runs; while :; do sleep 0.1; done')] });
     const running = pod.run();

@@ -33,7 +33,7 @@ export interface PodNetwork {
 export interface PodListener {
   output(app: string, stream: 'stdout' | 'stderr', bytes: Uint8Array): void | Promise<void>;
   /** The app's command runs. */
-  started?(app: string): void;
+  started?(app: string, command: ProcessHandle): void;
   /** It ended, or it could not be started. */
   ended?(app: string, end: AppEnd): void;
   /** All apps of the plan have been started. */
@@ -229,7 +229,7 @@ export class PodRun {
       this.#listen(name, container);
       await container.process.started;
       app.container = container;
-      this.#listener.started?.(name);
+      this.#listener.started?.(name, container.process);
       this.#waiting.get(name)?.(container.process);
       settled();
       const status = await container.process.wait();
