@@ -1,5 +1,5 @@
 /** A pod's networks, from its namespace to what its machine's cards get; and all of it away again. */
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NetworkConfig } from '../../vmm/api/containers.ts';
 import { Failure } from '../common/failure.ts';
@@ -107,9 +107,11 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
     const { localConfig, records } = JSON.parse(readFileSync(RECORD, 'utf8')) as { localConfig: string; records: Recorded[] };
     const path = pluginPath(localConfig);
     names = records.map(({ network }) => network.name);
+    // Gone already, or never made: an empty name says so, and plugins give back what is not in it.
+    const there = isNamespace(namespace) ? namespace : '';
     for (const record of records.reverse()) {
       for (const plugin of chain(record).reverse()) {
-        await runPlugin(String(plugin['type']), plugin, call('DEL', uuid, namespace, record, path)).catch((error: unknown) => {
+        await runPlugin(String(plugin['type']), plugin, call('DEL', uuid, there, record, path)).catch((error: unknown) => {
           if (!(error instanceof Failure)) throw error;
           troubles.push(error.message);
         });
@@ -120,6 +122,13 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
   drop(namespace);
   for (const name of [NAMESPACE, RECORD]) rmSync(name, { force: true });
   return troubles;
+}
+
+/** linux/magic.h. */
+const NSFS_MAGIC = 0x6e73_6673;
+
+function isNamespace(path: string): boolean {
+  return existsSync(path) && statfsSync(path).type === NSFS_MAGIC;
 }
 
 /** What init gives one card. */
