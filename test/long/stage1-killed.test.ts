@@ -49,6 +49,8 @@ it.skipIf(!ROOT)(`${KILLS} kills of run, and of gc: no lock, lease, rule, link, 
     await Promise.race([later(next() * 2000), running.end()]);
     running.child.kill('SIGKILL');
     await running.end();
+    // A plugin's process that was just being made has the descriptor until its execve.
+    for (let tries = 0; tries < 100 && pod.locked; tries++) await later(20);
     expect(pod.locked).toBe(false);
     // gc is killed, too, once or twice; the last goes through.
     for (let kills = Math.floor(next() * 3); kills > 0; kills--) await pod.gc(next() * 400);

@@ -229,13 +229,13 @@ export class Pod {
   }
 }
 
-export function ended(child: ChildProcess, input = ''): Promise<Ended> {
+export function ended(child: ChildProcess, input = '', limit = HANG_MS / 5): Promise<Ended> {
   const parts = { stdout: '', stderr: '' };
   child.stdout?.on('data', (bytes: Buffer) => { parts.stdout += bytes.toString(); });
   child.stderr?.on('data', (bytes: Buffer) => { parts.stderr += bytes.toString(); });
   child.stdin?.on('error', () => {});
   child.stdin?.end(input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), HANG_MS / 5);
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit);
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (status, signal) => {
@@ -259,7 +259,7 @@ export class RunningPod {
       this.#output += bytes.toString();
       this.#wake();
     });
-    this.#ended = ended(child);
+    this.#ended = ended(child, '', HANG_MS);
     void this.#ended.then(() => this.#wake());
   }
 
