@@ -16,6 +16,6 @@ export { signalNumber } from '../container/signals.ts';
 export { containerSpec } from '../container/spec.ts';
 export type { SystemdMode } from '../container/systemd.ts';
 export { Guest, type GuestConfig, GuestContainer, type GuestListener } from '../guest/guest.ts';
-export { openScratch, type ScratchDisk } from '../guest/scratch.ts';
-export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, parseNetAddress, type Resolver } from '../container/network.ts';
+export { openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
+export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, hostsFile, inNetwork, parseNetAddress, type Resolver, resolvFile } from '../container/network.ts';
 export type { InterfaceConfig, NetAddress, NetRoute, NetworkConfig } from '../agent/network.ts';

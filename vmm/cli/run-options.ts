@@ -50,6 +50,10 @@ const OPTIONS = {
     systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
   }),
+  ...group('Pod', {
+    pod: value('FILE', 'run a pod manifest (appc) over images of the store, instead of IMAGE; `-` reads standard input'),
+    strictIsolators: flag('refuse isolators that would not be enforced'),
+  }),
   ...group('Network', {
     network: list('passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
     publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network passt)', parsePublish, { short: 'p' }),
@@ -96,7 +100,7 @@ export type RunOptions = OptionValues<typeof OPTIONS>;
 
 export const RUN: Command<typeof OPTIONS> = {
   name: 'run',
-  synopsis: '[OPTIONS] IMAGE [COMMAND [ARG…]]',
+  synopsis: '[OPTIONS] IMAGE [COMMAND [ARG…]] | [OPTIONS] --pod FILE',
   about: 'Runs a container image in a virtual machine of its own, with Docker’s options and exit statuses.',
   options: OPTIONS,
   stopAtArgument: true,
@@ -106,6 +110,7 @@ export const RUN: Command<typeof OPTIONS> = {
     ['vmm run ./rootfs make -C /src', 'a directory as the image; it is never changed'],
     ['echo 1+1 | vmm run -i debian bc', 'standard input passed on'],
     ['vmm run -v .:/src -w /src -v cache:/root/.cache gcc make', 'the working directory in the container, and a volume that stays'],
+    ['vmm run --pod pod.json', 'the apps of a pod, together in one machine (docs/pods.md)'],
     ['vmm run -m 1g --cpus 2 --scratch 10g oci:layout make -j2', 'more memory and CPUs, and changes on a disk'],
   ],
   notes: [

@@ -4,25 +4,24 @@ import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitSta
 import type { RunIdentity } from '../api/counted.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
-import { guestFile, nameAddresses, needsHardware, ownSymbols, probePorts, type Timeline } from '../api/machine.ts';
+import { guestFile, needsHardware, ownSymbols, probePorts, type Timeline } from '../api/machine.ts';
 import { parseArgs } from './args.ts';
 import { confineConfig } from './confine.ts';
 import { CountedSession, countedOptions, fileDigest, inputRefused, textDigest } from './counted.ts';
-import { describeError, guestLines } from './describe.ts';
+import { describeError } from './describe.ts';
 import { attachTerminal } from './detach.ts';
 import { debuggerFor } from './gdb.ts';
 import { helpText } from './help.ts';
 import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
+import { endedBefore } from './machine-end.ts';
 import { openMounts } from './mounts.ts';
 import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
-import { report } from './report.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
-import * as STATUS from './status.ts';
 import { RawTerminal, type Size } from './terminal.ts';
 
 const { SIGINT, SIGKILL } = constants.signals;
@@ -38,6 +37,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     print(helpText(RUN));
     return 0;
   }
+  if (options.pod !== undefined) return (await import('./run-pod.ts')).runPod(options.pod, options, operands);
+  if (options.strictIsolators) throw new VmmError('USAGE', '--strict-isolators is for pods', { hint: 'add --pod FILE' });
   const [reference, ...command] = operands;
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
   const repeats = countedOptions(options);
@@ -217,14 +218,8 @@ function statusOf(result: ContainerResult, space: ContainerRun['space'], options
     case 'failed':
       tell(describeError(result.error));
       return result.status;
-    case 'machine': {
-      if (result.result.kind === 'stopped') return 128 + SIGKILL; // by a debugger
-      tell(guestLines(named(result.console)));
-      const status = report(result.result);
-      if (status !== STATUS.STATUS_OK && status !== STATUS.STATUS_REBOOT) return status;
-      tell('vmm: the machine ended before the container did\n');
-      return STATUS.STATUS_VMM_ERROR;
-    }
+    case 'machine':
+      return endedBefore(result, 'container');
   }
 }
 
@@ -234,10 +229,4 @@ function tellShortage({ outOfMemory, rootFull }: ExitStatus, space: ContainerRun
   if (!rootFull) return;
   if (space === undefined) tell('vmm: the container’s root is full: its changes are kept in half of the guest’s memory (keep them on a disk with --scratch SIZE)\n');
   else tell(`vmm: the container’s root is full: its changes are on a disk of ${Math.floor(space.bytes / 2 ** 20)}m in ${space.folder} (give a larger --scratch SIZE)\n`);
-}
-
-/** The kernel's messages with the names of its addresses, where our set-up has them. */
-function named(messages: string): string {
-  const symbols = ownSymbols();
-  return symbols === undefined ? messages : nameAddresses(messages, symbols);
 }

@@ -20,6 +20,9 @@ const MS_RDONLY = 1;
 /** Apps of one pod: init has room for 64 containers, a handler of an app is one, and the sandbox is one. */
 const MOST_APPS = 30;
 
+/** The specification wants one in each app; the machine's shows up where a guest's end is told. */
+const CONSOLE = { target: '/dev/console', type: 'c', major: 5, minor: 1, mode: 0o600 } as const;
+
 /** Where an app's root lies. */
 export type AppRoot =
   /** A directory of the host, which the app writes to. */
@@ -142,6 +145,8 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     mounts: allMounts(planMounts(app, input, building)),
     files: input.files(app),
     ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, isolation.seccomp) }, caps),
+    // With a terminal it is that.
+    ...(app.tty === true ? {} : { devices: [CONSOLE] }),
     ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : {}),
     cgroup: [
       ...(isolation.memory === undefined ? [] : [`memory.max=${isolation.memory}`]),
@@ -163,10 +168,12 @@ function appRoot({ name, root }: PodApp, { exports, disks, index }: Building): P
   const known = disks.find(({ path, readOnly }) => readOnly === true && path === root.path);
   const id = known?.id ?? `root${index}`;
   if (known === undefined) disks.push({ path: root.path, readOnly: true, id, name: `the image of app ${name}` });
-  if (root.scratch !== undefined) disks.push({ path: root.scratch, readOnly: false, id: `scratch${index}`, name: `the scratch disk of app ${name}` });
+  // One may be for all apps: each has a directory of its own on it.
+  const scratch = disks.find(({ path, readOnly }) => readOnly !== true && path === root.scratch)?.id ?? `scratch${index}`;
+  if (root.scratch !== undefined && scratch === `scratch${index}`) disks.push({ path: root.scratch, readOnly: false, id: scratch, name: 'the scratch disk' });
   return {
     root: { kind: 'block', serial: id, fstype: 'erofs', readOnly: true },
-    overlay: root.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: `scratch${index}` },
+    overlay: root.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: scratch },
   };
 }
 

@@ -11,10 +11,13 @@ export class Context {
   readonly warnings: string[] = [];
   /** Unknown isolators of an app: the reference's code refuses them, who runs an image keeps and tells them. */
   readonly keepUnknownIsolators: boolean;
+  /** A pod may name its images without their ids: they are filled in from the store. */
+  readonly imagesByName: boolean;
 
-  constructor(where: string, options: { keepUnknownIsolators?: boolean } = {}) {
+  constructor(where: string, options: { keepUnknownIsolators?: boolean; imagesByName?: boolean } = {}) {
     this.where = where;
     this.keepUnknownIsolators = options.keepUnknownIsolators ?? false;
+    this.imagesByName = options.imagesByName ?? false;
   }
 
   /** Throws nothing: at most a hundred are kept. */

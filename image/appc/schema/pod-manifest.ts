@@ -76,7 +76,7 @@ function parseRuntimeApp(entry: Fields): RuntimeApp {
   return {
     name: checkAcName(entry.string('name'), entry.at('name'), entry.context),
     image: {
-      id: checkImageId(image.string('id'), image.at('id'), image.context),
+      id: imageName !== '' && entry.context.imagesByName && image.string('id') === '' ? '' : checkImageId(image.string('id'), image.at('id'), image.context),
       name: imageName === '' ? undefined : checkAcIdentifier(imageName, image.at('name'), image.context),
       labels: parseLabels(image, 'labels'),
     },
