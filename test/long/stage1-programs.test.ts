@@ -59,7 +59,7 @@ it.skipIf(!ROOT)('a database, a web server, who asks both, and two beside them',
   await running.said('checked');
   expect(readFileSync(join(pod.dir, 'logs/check.out'), 'utf8')).toBe('500500\nfrom nginx\nchecked\n');
   const outside = await ended(spawn('nsenter', [`--net=/run/netns/${played.world}`, 'busybox', 'nc', '-w', '20', '10.8.0.1', '8080'], { stdio: 'pipe' }), 'GET / HTTP/1.0\r\n\r\n');
-  expect(outside.stdout).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*from nginx\n$/);
+  expect(outside.stdout).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*from nginx\n$/);
   expect((await pod.enter([`${POSTGRES}/psql`, '-qAt', '-h', '/tmp', '-U', 'postgres', '-d', 'postgres', '-c', 'select count(*) from t'], 'db')).stdout).toBe('1000\n');
   expect((await pod.stop()).status).toBe(0);
   expect((await running.end()).status).toBe(0);
