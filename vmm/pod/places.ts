@@ -43,7 +43,7 @@ export class VolumePlaces {
     const path = this.#below('roots', app);
     const unmade = renderDisk(disk, path, { host: this.#host, owners: process.getuid?.() === 0, overwrite: false });
     for (const [reason, { count }] of unmade) this.#note(`app ${app}: ${count} of its files have no ${reason} in its root, which is unpacked for its event handlers`);
-    if (process.getuid?.() !== 0) this.#note(`app ${app}: its files belong to you, since its root is unpacked for its event handlers: only root gives files away`);
+    if (process.getuid?.() !== 0) this.#note(`app ${app}: all of its files belong to root, since its root is unpacked for its event handlers: only root gives files away`);
     return path;
   }
 
@@ -54,13 +54,14 @@ export class VolumePlaces {
   }
 
   #own(path: string, { name, uid, gid }: Volume & { kind: 'empty' }): void {
-    if (uid === process.getuid?.() && gid === process.getgid?.()) return;
+    // Whoever runs vmm is the pod's root (docs/volumes.md).
+    if (process.getuid?.() !== 0 && uid === 0 && gid === 0) return;
     try {
       chownSync(path, uid, gid);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'EPERM') throw new VmmError('POD_VOLUME', `volume ${name}: it cannot belong to ${uid}:${gid}: ${code}`, { cause: error, hint: 'give it another uid and gid' });
-      this.#note(`volume ${name} belongs to you, not to ${uid}:${gid}: only root gives files away`);
+      this.#note(`volume ${name} belongs to the pod’s root, not to ${uid}:${gid}: only root gives files away`);
     }
   }
 
@@ -73,21 +74,22 @@ export class VolumePlaces {
       throw new VmmError('POD_VOLUME', `there can be no folder for the pod in ${parent}: ${(cause as NodeJS.ErrnoException).code}`, { cause, hint: 'name a folder with space in $VMM_TMPDIR' });
     }
     const folder = this.#folder;
-    const remover = spawn('/bin/sh', ['-c', REMOVER, folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' });
+    const remover = spawn('/bin/sh', ['-c', REMOVER, folder], { detached: true, stdio: 'pipe', cwd: '/' });
     remover.on('error', () => {});
-    remover.stdin.on('error', () => {});
-    if (remover.pid === undefined) this.#gone = async () => rmSync(folder, { recursive: true, force: true });
-    else {
-      remover.unref();
-      const over = new Promise<void>((resolve) => {
-        remover.on('close', () => resolve());
-      });
-      this.#gone = () => {
-        remover.ref();
-        remover.stdin.end();
-        return over;
-      };
+    if (remover.pid === undefined) {
+      rmSync(folder, { recursive: true, force: true });
+      throw new VmmError('POD_VOLUME', `${folder} could not be removed again: /bin/sh cannot be started`, { hint: 'a pod with empty volumes or event handlers needs it' });
     }
+    for (const stream of [remover, remover.stdout, remover.stderr]) (stream as { unref?: () => void }).unref?.();
+    remover.stdin.on('error', () => {});
+    const over = new Promise<void>((resolve) => {
+      remover.on('exit', () => resolve());
+    });
+    this.#gone = () => {
+      remover.ref();
+      remover.stdin.end();
+      return over;
+    };
     return folder;
   }
 
