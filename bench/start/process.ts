@@ -8,7 +8,7 @@ import { multibootKernel } from '../../scripts/multiboot.mjs';
 
 /** A folder that goes with the process. */
 export const folder = mkdtempSync(join(tmpdir(), 'vmm-bench-'));
-process.on('exit', () => rmSync(folder, { recursive: true }));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 /** What the measured processes get: no NODE_*, and a store of their own. */
 export const env: Readonly<Record<string, string | undefined>> = { ...envWithoutNode(), VMM_STORE: join(folder, 'store') };
 

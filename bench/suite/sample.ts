@@ -1,0 +1,136 @@
+/** One run of a command: how long until it says the word, until its end, and what it took. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { env } from '../start/process.ts';
+import type { Phase, Trouble } from './log.ts';
+import type { Scenario } from './peers.ts';
+
+export interface Taken {
+  readonly figures: Readonly<Record<string, number>>;
+  readonly phases?: readonly Phase[];
+}
+
+/** Why a run gives no sample. */
+export class Failed extends Error {
+  readonly what: Trouble['what'];
+
+  constructor(what: Trouble['what'], detail: string) {
+    super(detail);
+    this.what = what;
+  }
+}
+
+/** Most bytes that are kept of what a peer prints. */
+const MOST = 1 << 20;
+const running = new Set<ChildProcess>();
+
+/** Ends the process groups of what still runs. */
+export function stopAll(): void {
+  for (const child of running) kill(child);
+}
+
+/** Ends a process and all below it; a container's first process is in no group of its runtime's. */
+function kill({ pid }: ChildProcess): void {
+  for (const each of family(pid!)) end(each);
+  end(-pid!);
+}
+
+/** Ends what a runtime has started, so that it cleans up behind it, and else the process itself. */
+function finish(child: ChildProcess): void {
+  const below = family(child.pid!).slice(1);
+  if (below.length === 0) kill(child);
+  for (const each of below) end(each);
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has ended meanwhile
+  }
+}
+
+/** The process and all below it. */
+function family(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      parents.set(Number(name), Number(readFileSync(`/proc/${name}/stat`, 'latin1').replace(/^.*\) . /s, '').split(' ')[0]));
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+  const found = [pid];
+  for (const each of found) found.push(...[...parents].filter(([, parent]) => parent === each).map(([child]) => child));
+  return found;
+}
+
+/** Proportional set sizes of a family, MiB. */
+function pss(pid: number): number {
+  return family(pid).reduce((sum, each) => sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'latin1'))?.[1] ?? 0), 0) / 1024;
+}
+
+/** What `--timeline` prints: each clock point, and the time since the one before. */
+export function phasesOf(stderr: string): Phase[] {
+  return [...stderr.matchAll(/^ *[\d.]+ ms +\+ +([\d.]+) +(\S.*)$/gm)].map(([, ms, name]) => ({ name: name!, ms: Number(ms) }));
+}
+
+/** Bash tells a child's CPU time with that of all that it waited for; on descriptor 3, apart from what the child prints. */
+const TIMED = ['-c', 'TIMEFORMAT="times %U %S"; { time "$@" 2>&4; } 4>&2 2>&3', 'bash'];
+
+/** A run that ends after its word, or (boot, memory) is ended there. Throws `Failed`. */
+export function once(command: readonly string[], word: string, scenario: Scenario, limitMs: number): Promise<Taken> {
+  const stays = scenario === 'boot' || scenario === 'memory';
+  const [program, ...args] = stays ? command : ['bash', ...TIMED, ...command];
+  return new Promise((resolve, reject) => {
+    const start = performance.now();
+    const since = (): number => performance.now() - start;
+    const child = spawn(program!, args, { env: env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe', 'pipe'], detached: true });
+    running.add(child);
+    const text = ['', '', '', ''];
+    const figures: Record<string, number> = {};
+    let hangs = false;
+    const timer = setTimeout(() => {
+      hangs = true;
+      kill(child);
+    }, limitMs);
+    for (const fd of [1, 2, 3]) {
+      (child.stdio[fd] as NodeJS.ReadableStream).on('data', (bytes: Buffer) => {
+        if (text[fd]!.length < MOST) text[fd] += bytes.toString('latin1');
+        if (fd !== 1 || figures['output ms'] !== undefined || !text[1]!.split(/\r?\n/).includes(word)) return;
+        figures['output ms'] = since();
+        try {
+          if (scenario === 'memory') figures['PSS MiB'] = pss(child.pid!);
+        } catch {
+          // a process of it has ended meanwhile: no figure
+        }
+        if (stays) finish(child);
+      });
+    }
+    child.on('error', (error) => reject(new Failed('missing', error.message)));
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      const said = text[2]!.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
+      if (hangs) return reject(new Failed('hangs', `${figures['output ms'] === undefined ? 'no output' : 'no end'} within ${limitMs / 1000} s`));
+      if (!stays && status !== 0) return reject(new Failed('fails', `status ${status ?? signal}: ${said}`));
+      if (figures['output ms'] === undefined) return reject(new Failed(stays && status !== 0 ? 'fails' : 'wrong output', `ended with ${status ?? signal} without the word: ${said || text[1]!.trim().slice(0, 200)}`));
+      const times = /^times ([\d.]+) ([\d.]+)$/m.exec(text[3]!);
+      if (!stays) figures['end ms'] = since();
+      if (times !== null) figures['CPU ms'] = 1000 * (Number(times[1]) + Number(times[2]));
+      const phases = phasesOf(text[2]!);
+      resolve({ figures, ...(phases.length > 0 ? { phases } : {}) });
+    });
+  });
+}
+
+/** `count` runs at once: until the last has ended, and how many a second. */
+export async function many(commands: readonly (readonly string[])[], word: string, limitMs: number): Promise<Taken> {
+  const start = performance.now();
+  const all = await Promise.allSettled(commands.map((command) => once(command, word, 'many', limitMs)));
+  const ms = performance.now() - start;
+  const lost = all.find((result) => result.status === 'rejected');
+  if (lost !== undefined) throw lost.reason;
+  return { figures: { 'all ended ms': ms, 'ms a start': ms / commands.length } };
+}

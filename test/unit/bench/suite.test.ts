@@ -1,0 +1,161 @@
+/** The start-up suite: statistics on data with known answers, logs, reports, and what is refused. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../../bench/harness.ts';
+import { type Conditions, type Header, type Line, Log, loadLog, readLog, type Sample, SCHEMA } from '../../../bench/suite/log.ts';
+import { escaped, page } from '../../../bench/suite/page.ts';
+import { compare, reportOf, verdict } from '../../../bench/suite/report.ts';
+import { folder } from '../../../bench/start/process.ts';
+import { Failed, once, phasesOf } from '../../../bench/suite/sample.ts';
+import { bootstrap, outliers, quantile, summarize } from '../../../bench/suite/summary.ts';
+import { estimateText, markdown } from '../../../bench/suite/text.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'vmm-suite-'));
+afterAll(() => {
+  rmSync(dir, { recursive: true });
+  rmSync(folder, { recursive: true, force: true }); // a test's process is ended without its exit handlers
+});
+
+describe('statistics', () => {
+  // R: quantile(c(1, 2, 4, 8, 16), c(.5, .9, .99)), type 7.
+  test.each([[0.5, 4], [0.9, 12.8], [0.99, 15.68], [0, 1], [1, 16]])('quantile %d of 1, 2, 4, 8, 16 is %d', (q, expected) => expect(quantile([16, 1, 8, 2, 4], q)).toBeCloseTo(expected, 10));
+
+  test('values beyond the fences are told, and stay in the figures', () => {
+    expect(outliers([10, 11, 12, 13, 14, 100])).toEqual([100]);
+    expect(outliers([10, 11, 12, 13, 14])).toEqual([]);
+    expect(summarize([10, 11, 12, 13, 14, 100])).toMatchObject({ samples: 6, most: 100, least: 10, p50: { value: 12.5 }, outliers: [100] });
+  });
+
+  test('the interval of a mean of many values is what theory gives: ± 1.96 σ/√n', () => {
+    const values = Array.from({ length: 400 }, (_, i) => (i * 0.6180339887) % 1); // spread evenly: σ = 1/√12
+    const [low, high] = bootstrap(values, (list) => list.reduce((sum, v) => sum + v, 0) / list.length)!;
+    const half = (1.96 / Math.sqrt(12)) / Math.sqrt(400);
+    expect((high - low) / 2).toBeGreaterThan(0.9 * half);
+    expect((high - low) / 2).toBeLessThan(1.1 * half);
+    expect((high + low) / 2).toBeCloseTo(0.5, 2);
+  });
+
+  test('intervals repeat, are a point for equal values, and are not made of four', () => {
+    const median = (list: readonly number[]): number => quantile(list, 0.5);
+    expect(bootstrap([3, 1, 4, 1, 5], median)).toEqual(bootstrap([3, 1, 4, 1, 5], median));
+    expect(bootstrap([7, 7, 7, 7, 7], median)).toEqual([7, 7]);
+    expect(bootstrap([1, 2, 3, 4], median)).toBeUndefined();
+  });
+});
+
+const host = { cpu: 'c', cores: 2, memoryGib: 1, kernel: '6', node: '24', kvm: 'none', cgroup: 'v2', governor: 'x', nodeVariables: [], load: 0 };
+const header: Header = { kind: 'header', schema: SCHEMA, date: 'd', revision: 'r', rounds: 5, warmUp: 1, host };
+const alike: Conditions = { kernel: 'k', memoryMib: 1, vcpus: 1, commandLine: 'a', root: 'r' };
+const entrant = (peer: string, conditions = alike): Line => ({ kind: 'entrant', scenario: 'boot', peer, version: '1', command: [peer], conditions });
+const sample = (peer: string, round: number, ms: number): Sample => ({ kind: 'sample', scenario: 'boot', peer, round, figures: { 'output ms': ms }, phases: [{ name: 'first', ms }] });
+const lines = (theirs = alike): Line[] => [header, entrant('a'), entrant('b', theirs), sample('a', -1, 900), ...[0, 1, 2, 3, 4].flatMap((round) => [sample('a', round, 100 + round), sample('b', round, 2 * (100 + round))]), { kind: 'end' }];
+
+describe('reports', () => {
+  test('pairs of rounds are compared, the warm-up is not counted, and every form has the figures of the JSON', () => {
+    const report = reportOf(lines());
+    expect(report.comparisons).toEqual([{ scenario: 'boot', figure: 'output ms', peer: 'a', against: 'b', pairs: 5, ratio: 0.5, low: 0.5, high: 0.5 }]);
+    expect(report.measured[0]!.values).toEqual({ 'output ms': [100, 101, 102, 103, 104] });
+    const json = JSON.parse(JSON.stringify(report)) as typeof report;
+    for (const { figures } of json.measured) {
+      for (const text of [markdown(report), page(report)]) for (const key of ['p50', 'p90', 'p99'] as const) expect(text).toContain(estimateText(figures['output ms']![key]));
+    }
+  });
+
+  test.each(['kernel', 'commandLine', 'root'] as const)('another %s is not compared', (field) => {
+    const [row] = reportOf(lines({ ...alike, [field]: 'other' })).comparisons;
+    expect(row!.ratio).toBeUndefined();
+    expect(verdict(row!)).toContain(`not compared: ${field}`);
+  });
+
+  test('two runs: a verdict beyond the noise, and refusals by the name of the field', () => {
+    const [a, b] = [reportOf(lines()), reportOf(lines().map((line) => (line.kind === 'sample' ? { ...line, figures: { 'output ms': 3 * line.figures['output ms']! } } : line)))];
+    expect(compare(a, b).map(verdict)).toEqual(['more', 'more']);
+    expect(compare(a, a).map(verdict)).toEqual(['no difference beyond the noise', 'no difference beyond the noise']);
+    expect(() => compare(a, { ...b, schema: 99 })).toThrow('field schema');
+    expect(() => compare(a, { ...b, header: { ...b.header, host: { ...host, cpu: 'other' } } })).toThrow('field header.host.cpu');
+  });
+
+  test('what a peer says does not become markup', () => {
+    expect(escaped('<b a="1">&')).not.toMatch(/[<>"]/);
+    const text = page(reportOf([...lines(), { kind: 'trouble', scenario: 'boot', peer: 'x', what: 'fails', detail: '<script>alert(1)</script>' }]));
+    expect(text).not.toContain('<script');
+    expect(text).toContain('alert(1)');
+  });
+});
+
+describe('logs', () => {
+  test('a log that was cut off in a line keeps what was before, and the report says so', () => {
+    const text = lines().map((line) => JSON.stringify(line)).join('\n');
+    const read = readLog(text.slice(0, -20), 'x');
+    expect(read).toEqual(lines().slice(0, read.length));
+    expect(reportOf(read)).toMatchObject({ complete: false });
+    expect(markdown(reportOf(read))).toContain('CUT OFF');
+  });
+
+  test('other versions are refused by name of the field', () => {
+    expect(() => readLog(`${JSON.stringify({ ...header, schema: 7 })}\n`, 'x')).toThrow('field schema is 7');
+    expect(() => readLog('{}\n', 'x')).toThrow('no header');
+    expect(() => readLog('no\n', 'x')).toThrow('x:1');
+  });
+
+  test('a full disk ends the writing and is told; a log is never written over', () => {
+    const full = join(dir, 'log');
+    const log = new Log(full);
+    log.add(header);
+    log.close();
+    expect(() => new Log(full)).toThrow('EEXIST');
+    expect(loadLog(full)).toEqual([header]);
+    log.add(header); // its descriptor is closed: as a full disk, a write that fails
+    expect(log.lost).toBeDefined();
+  });
+});
+
+describe('one run', () => {
+  const sh = (script: string, limit = 20_000) => once(['sh', '-c', script], 'word', 'container', limit);
+  const failure = (run: Promise<unknown>) => run.then(() => undefined, (error: unknown) => (error instanceof Failed ? error.what : error));
+
+  test('times the word, the end and the CPU', async () => {
+    const { figures } = await sh('echo word');
+    expect(Object.keys(figures)).toEqual(['output ms', 'end ms', 'CPU ms']);
+    expect(figures['output ms']).toBeGreaterThan(0);
+    expect(figures['end ms']).toBeGreaterThanOrEqual(figures['output ms']!);
+  });
+
+  test('CPU time is the command’s with its children', async () => {
+    const { figures } = await sh('sh -c "i=0; while [ \\$i -lt 100000 ]; do i=\\$((i+1)); done"; echo word');
+    expect(figures['CPU ms']).toBeGreaterThan(10);
+  });
+
+  test.each([['exit 3', 'fails'], ['echo other', 'wrong output'], ['echo not the word', 'wrong output'], ['echo word; exit 1', 'fails']])('%s: %s', async (script, what) => {
+    expect(await failure(sh(script))).toBe(what);
+  });
+
+  test('one that hangs is ended with its children', async () => {
+    expect(await failure(sh('sleep 1000 & sleep 1000', 300))).toBe('hangs');
+  });
+
+  test('what stays after its word is ended, in a session of its own too', async () => {
+    const { figures } = await once(['sh', '-c', 'setsid sleep 1000 & echo word; wait'], 'word', 'memory', 20_000);
+    expect(figures['PSS MiB']).toBeGreaterThan(0);
+  });
+
+  test('a program that is not there', async () => {
+    expect(await failure(once(['/does/not/exist'], 'word', 'boot', 20_000))).toBe('missing');
+  });
+
+  test('phases are the lines of --timeline', () => {
+    expect(phasesOf('     77.8 ms  +    77.8  options read\nnote\n    232.6 ms  +   154.8  image ready\n')).toEqual([{ name: 'options read', ms: 77.8 }, { name: 'image ready', ms: 154.8 }]);
+  });
+});
+
+describe('the command', () => {
+  const bench = (...args: string[]) => spawnSync(process.execPath, [join(ROOT, 'bench/suite/main.ts'), ...args], { encoding: 'utf8', timeout: 30_000 });
+  test.each([[['--rounds', '0'], '--rounds 0'], [['--scenario', 'x'], '--scenario x'], [['--compare', 'one'], 'two files'], [['word'], 'no argument word'], [['--nope'], '--nope'], [['--compare', '/none', '/none'], 'ENOENT']])('%j is refused with status 2', (args, text) => {
+    const { status, stderr } = bench(...args);
+    expect([status, stderr.trim().split('\n').length]).toEqual([2, 1]);
+    expect(stderr).toContain(text);
+  });
+});
