@@ -14,6 +14,8 @@ Runs containers and kernels in virtual machines.
 
 Commands:
   run IMAGE [CMD…]   run a container image in a machine of its own
+  ps, logs, stop, kill, wait, rm, inspect
+                     what containers of run -d do, and their ends
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   volume             make, list, inspect and remove named volumes
@@ -41,6 +43,16 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./run.ts')).runCommand(rest);
     case 'boot':
       return (await import('./boot.ts')).bootCommand(rest);
+    case 'ps':
+    case 'logs':
+    case 'stop':
+    case 'kill':
+    case 'wait':
+    case 'rm':
+    case 'inspect':
+      return (await import('./containers.ts')).containersCommand(command, rest);
+    case 'owner':
+      return (await import('./owner.ts')).ownerCommand(rest);
     case 'image':
     case 'images':
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
@@ -76,7 +88,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, ps, logs, stop, kill, wait, rm, inspect, boot, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
   }
 }
 

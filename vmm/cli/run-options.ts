@@ -35,6 +35,9 @@ const OPTIONS = {
   }),
   ...group('Container', {
     name: value('NAME', 'name of the container', containerName),
+    detach: flag('run it in the background and print its id', { short: 'd' }),
+    cidfile: value('FILE', 'with -d: write the id there'),
+    root: value('DIR', 'with -d: where containers are known (default /run/vmm, $XDG_RUNTIME_DIR/vmm)'),
     hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
     readOnly: flag('make the root file system read-only'),
     volume: list('[HOST-DIR|NAME:]DIR[:OPTIONS]', 'mount a directory or file of the host, or a named volume (ro, nocopy …)', parseVolume, { short: 'v' }),
@@ -78,8 +81,8 @@ const OPTIONS = {
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
   ...group('Accepted for Docker’s sake, without effect', {
-    rm: flag('nothing of a run is kept'),
-    label: list('NAME=VALUE', 'there is no daemon to tell it', undefined, { short: 'l' }),
+    rm: flag('nothing of a run is kept; with -d: not its record and logs either'),
+    label: list('NAME=VALUE', 'with -d: kept for ps and inspect', undefined, { short: 'l' }),
     annotation: list('NAME=VALUE', 'likewise'),
     logDriver: value('NAME', 'output comes here'),
     logOpt: list('NAME=VALUE', 'likewise'),

@@ -41,6 +41,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (options.strictIsolators) throw new VmmError('USAGE', '--strict-isolators is for pods', { hint: 'add --pod FILE' });
   const [reference, ...command] = operands;
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
+  if (options.detach) return (await import('./run-detached.ts')).runDetached(argv, options, operands);
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
   refuseInput(options, counted);

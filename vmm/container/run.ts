@@ -39,12 +39,15 @@ export class ContainerRun {
   readonly container: GuestContainer;
   /** The disk that keeps the container's changes; undefined: guest memory, half of it. */
   readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
+  /** What asks it to stop: the user's choice, the image's, SIGTERM. */
+  readonly stopSignal: number;
   /** Rejects when the guest cannot have its network. */
   readonly #network: Promise<void> = Promise.resolve();
 
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
     const whole = withDefaults(options, image.config);
+    this.stopSignal = whole.stopSignal;
     const plan = planMounts(whole.mounts);
     const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
     const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);

@@ -1,0 +1,127 @@
+/** A container's output as Docker's json-file driver writes it: a line of JSON each, in files log.0, log.1 … of 10 MiB. */
+import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
+
+const ROTATE = 10 * 2 ** 20;
+/** A longer line is kept in pieces, as Docker does. */
+const MAX_PIECE = 16384;
+
+export interface LogLine {
+  readonly log: string;
+  readonly stream: 'stdout' | 'stderr';
+  readonly time: string;
+}
+
+export class LogWriter {
+  readonly #folder: string;
+  readonly #rotate: number;
+  readonly #streams = { stdout: new Pieces(), stderr: new Pieces() };
+  #fd: number;
+  #number = 0;
+  #size = 0;
+  /** Lines that could not be written: a full disk. */
+  lost = 0;
+
+  constructor(folder: string, rotate = ROTATE) {
+    this.#folder = folder;
+    this.#rotate = rotate;
+    this.#fd = openSync(join(folder, 'log.0'), 'ax', 0o600);
+  }
+
+  write(stream: LogLine['stream'], bytes: Uint8Array): void {
+    for (const piece of this.#streams[stream].push(bytes)) this.#put({ log: piece, stream, time: new Date().toISOString() });
+  }
+
+  close(): void {
+    for (const stream of ['stdout', 'stderr'] as const) for (const piece of this.#streams[stream].rest()) this.#put({ log: piece, stream, time: new Date().toISOString() });
+    closeSync(this.#fd);
+  }
+
+  #put(line: LogLine): void {
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+    try {
+      if (this.#size > 0 && this.#size + bytes.length > this.#rotate) this.#next();
+      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
+      this.#size += bytes.length;
+    } catch {
+      this.lost += 1;
+    }
+  }
+
+  #next(): void {
+    const fd = openSync(join(this.#folder, `log.${this.#number + 1}`), 'ax', 0o600);
+    closeSync(this.#fd);
+    this.#fd = fd;
+    this.#number += 1;
+    this.#size = 0;
+  }
+}
+
+/** Bytes to lines with their ends. */
+class Pieces {
+  readonly #decoder = new StringDecoder('utf8');
+  #left = '';
+
+  *push(bytes: Uint8Array): Generator<string> {
+    yield* this.#cut(this.#decoder.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)));
+  }
+
+  *rest(): Generator<string> {
+    yield* this.#cut(this.#decoder.end());
+    if (this.#left !== '') yield this.#left;
+    this.#left = '';
+  }
+
+  *#cut(text: string): Generator<string> {
+    this.#left += text;
+    for (;;) {
+      const end = this.#left.indexOf('\n') + 1;
+      const length = end > 0 && end <= MAX_PIECE ? end : this.#left.length >= MAX_PIECE ? MAX_PIECE : 0;
+      if (length === 0) return;
+      yield this.#left.slice(0, length);
+      this.#left = this.#left.slice(length);
+    }
+  }
+}
+
+/** The lines that there are, the oldest first; then, as long as `more` gives true, those that come. */
+export async function* readLogs(folder: string, more: () => Promise<boolean> = async () => false): AsyncGenerator<LogLine> {
+  let number = 0;
+  let offset = 0;
+  let left: Buffer = Buffer.alloc(0);
+  let last = false;
+  for (;;) {
+    // Looked for before the file is read: the writer goes on to the next one after its last line here.
+    const newer = newest(folder) > number;
+    const file = await open(join(folder, `log.${number}`)).catch(() => undefined);
+    if (file !== undefined) {
+      for await (const chunk of file.createReadStream({ start: offset })) {
+        offset += (chunk as Buffer).length;
+        left = Buffer.concat([left, chunk as Buffer]);
+        for (let end = left.indexOf(10); end >= 0; end = left.indexOf(10)) {
+          yield JSON.parse(left.toString('utf8', 0, end)) as LogLine;
+          left = left.subarray(end + 1);
+        }
+      }
+    }
+    if (newer) {
+      number += 1;
+      offset = 0;
+      continue;
+    }
+    if (last) return;
+    // What came between the last look and the end is read once more.
+    last = !(await more());
+  }
+}
+
+/** The highest number of a log file; -1 for none. */
+function newest(folder: string): number {
+  try {
+    return Math.max(-1, ...readdirSync(folder).map((name) => Number(/^log\.(\d+)$/.exec(name)?.[1] ?? -1)));
+  } catch {
+    return -1;
+  }
+}
