@@ -88,7 +88,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, ps, logs, stop, kill, wait, rm, inspect, boot, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, ps, logs, stop, kill, wait, rm, inspect, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
   }
 }
 

@@ -57,6 +57,6 @@ async function reply(line: string, handle: (ask: Ask) => Promise<Reply>): Promis
   } catch {
     // told below
   }
-  if (asked?.version !== PROTOCOL_VERSION) return { done: false, code: 'OWNER_VERSION', message: `the container belongs to a vmm whose protocol is ${PROTOCOL_VERSION}, not ${typeof asked?.version === 'number' ? asked.version : 'this'}` };
+  if (asked?.version !== PROTOCOL_VERSION) return { done: false, code: 'OWNER_REFUSED', message: `the container belongs to a vmm whose protocol is ${PROTOCOL_VERSION}, not ${typeof asked?.version === 'number' ? asked.version : 'this'}` };
   return handle(asked);
 }
