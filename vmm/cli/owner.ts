@@ -11,6 +11,7 @@ import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import { describeError } from './describe.ts';
 import { openMounts } from './mounts.ts';
+import { contentTrust } from './pull-options.ts';
 import { containerOptions, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import * as STATUS from './status.ts';
 
@@ -75,8 +76,8 @@ function tellClient(text: string): void {
 }
 
 async function makeRun(record: ContainerRecord, options: RunOptions, [reference = '', ...command]: readonly string[], state: StateFolder, log: LogWriter): Promise<{ run: ContainerRun; stop: number }> {
-  // The client has fetched it and looked at its signatures.
-  const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: 'never', contentTrust: false, ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }) });
+  // The client has fetched it. Signatures count here again: a name may stand for another image than the signed one.
+  const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: 'never', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }) });
   const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, () => {});
   const sized = sizedFor(image.config, options);
   const short = record.id.slice(0, 12);
