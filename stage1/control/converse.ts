@@ -8,9 +8,10 @@ const PASSED: readonly (readonly [NodeJS.Signals, number])[] = [['SIGINT', 2], [
 const AHEAD = 1 << 18;
 
 /** Resolves with the status that the pod gives; rejects with Failure. `input`: standard input goes there. */
-export async function converse(socket: Socket, { tty, input }: { readonly tty: boolean; readonly input: boolean }): Promise<number> {
+export async function converse(socket: Socket, { tty, input, signals }: { readonly tty: boolean; readonly input: boolean; readonly signals: boolean }): Promise<number> {
   const { stdin, stdout } = process;
-  for (const [name, number] of PASSED) process.on(name, () => socket.write(frame(SIGNAL, number32(number))));
+  // A command of ours gets them; of an app's streams one takes leave by them.
+  if (signals) for (const [name, number] of PASSED) process.on(name, () => socket.write(frame(SIGNAL, number32(number))));
   if (tty) {
     stdin.setRawMode(true);
     process.on('SIGWINCH', () => {

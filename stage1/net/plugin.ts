@@ -8,6 +8,7 @@ import { Failure, oneLine } from '../common/failure.ts';
 const OUTPUT_MAX = 1 << 20;
 /** A plugin that has not answered by then will not. */
 const LIMIT_MS = 60_000;
+const AFTER_MS = 1000;
 
 export interface Call {
   readonly command: 'ADD' | 'DEL';
@@ -45,8 +46,10 @@ export async function runPlugin(type: string, config: Readonly<Record<string, un
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(config));
   const status = await new Promise<string>((resolve, reject) => {
-    child.on('error', reject);
+    child.on('error', (error: NodeJS.ErrnoException) => reject(new Failure(`CNI plugin ${type}, ${call.command}: cannot be run: ${error.code ?? error.message}`)));
     child.on('close', (code, signal) => resolve(signal ?? String(code)));
+    // A process that it has left behind may keep its output open.
+    child.on('exit', () => setTimeout(() => [child.stdout, child.stderr].forEach((stream) => stream.destroy()), AFTER_MS).unref());
   });
   if (status !== '0') throw new Failure(`CNI plugin ${type}, ${call.command}: ${failureOf(output, status)}`);
   return output.stdout;

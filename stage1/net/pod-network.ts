@@ -120,7 +120,8 @@ export async function detach(uuid: string, drop: (namespace: string) => void): P
   }
   if (names.length > 0) removeRules(uuid, names, toolPath());
   drop(namespace);
-  for (const name of [NAMESPACE, RECORD]) rmSync(name, { force: true });
+  // What could not be done is tried again by the next gc.
+  for (const name of troubles.length > 0 ? [NAMESPACE] : [NAMESPACE, RECORD]) rmSync(name, { force: true });
   return troubles;
 }
 

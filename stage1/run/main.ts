@@ -132,12 +132,22 @@ function listener(options: RunOptions, outputs: Outputs, attachments: Attachment
     },
     started: (app, command) => attachments.started(app, command),
     ended: (app, end) => {
-      writeStatus(app, appStatus(end));
+      try {
+        writeStatus(app, appStatus(end));
+      } catch (error) {
+        say(`the status of app ${app} cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'}`);
+      }
       attachments.ended(app);
       if (end.kind === 'failed') say(end.error.message);
       else if (options.debug) say(`app ${app} ended with ${appStatus(end)}`);
     },
-    ready: writeReady,
+    ready: () => {
+      try {
+        writeReady();
+      } catch (error) {
+        say(`that the pod is ready cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'}`);
+      }
+    },
     note: (text, about) => {
       if (about !== 'accelerator' || options.debug) say(text);
     },
@@ -153,18 +163,23 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, { apps, a
     if (asked > 1) aborted.abort();
     else run.stop();
   };
-  const server = await listen(run, { stop, attach: (name, wanted, socket) => attachments.attach(name, wanted, socket), app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  // However often rkt asks; a terminal that closes may say it twice, too.
+  const server = await listen(run, { stop: () => run.stop(), attach: (name, wanted, socket) => attachments.attach(name, wanted, socket), app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
+  process.on('SIGHUP', () => run.stop());
   const ended = run.run({ signal: aborted.signal }).finally(() => {
     if (options.debug) process.stderr.write(run.guest.timeline.text());
   });
-  // Who finds it may enter, and look for net-info.json.
-  if (options.networks.length === 0) writePid();
-  const restore = interactive(run, pod);
+  let restore = (): void => {};
   try {
+    // Who finds it may enter, and look for net-info.json.
+    if (options.networks.length === 0) writePid();
+    restore = interactive(run, pod);
     return statusOf(await ended, aborted.signal.aborted, options);
   } finally {
     restore();
+    aborted.abort();
+    await ended.catch(() => {});
     server.close();
   }
 }

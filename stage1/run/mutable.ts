@@ -34,8 +34,15 @@ export class MutableApps {
     if (this.#apps.has(name)) throw new Failure(`app ${oneLine(name)} is there already`);
     this.#count += 1;
     const plan = this.#plan(name, `${this.#count}-`);
-    await this.#run.addShares(plan.shares);
     this.#apps.set(name, { plan });
+    try {
+      await this.#run.addShares(plan.shares);
+    } catch (error) {
+      // stage0 unmounts its root next.
+      for (const share of plan.shares) await this.#run.withdrawShare(share.name).catch(() => {});
+      this.#apps.delete(name);
+      throw error;
+    }
   }
 
   async #start(name: string): Promise<void> {
@@ -45,7 +52,8 @@ export class MutableApps {
 
   async #stop(name: string): Promise<void> {
     this.#known(name);
-    await this.#run.stopApp(name);
+    // One that has ended, or was never started, is stopped: `rkt app rm` asks in any case.
+    if (this.#run.running.includes(name)) await this.#run.stopApp(name);
   }
 
   /** Afterwards nothing below the app's root is open on the host: stage0 unmounts it next, and takes a refusal for a failure. */

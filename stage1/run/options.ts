@@ -45,6 +45,8 @@ export function runOptions(argv: readonly string[]): RunOptions {
   if (!['auto', 'private', ''].includes(ipc)) throw new Failure(`--ipc=${ipc}: it is auto or private`);
   const mdsToken = value('mds-token');
   if (mdsToken !== undefined && !/^[0-9a-f]{1,64}$/.test(mdsToken)) throw new Failure('--mds-token: is no token: hex digits');
+  const hostname = value('hostname') || `rkt-${uuid}`;
+  if (!/^[\x21-\x7e]{1,64}$/.test(hostname)) throw new Failure(`--hostname: ${JSON.stringify(hostname.slice(0, 100))}: is no name of 1 to 64 characters`);
   const dns = dnsModes(value('dns-conf-mode') ?? '');
   return {
     uuid,
@@ -53,7 +55,7 @@ export function runOptions(argv: readonly string[]): RunOptions {
     networks: networksOf(value('net'), value('private-net'), notes),
     mdsToken,
     localConfig: value('local-config') || '/etc/rkt',
-    hostname: value('hostname') || `rkt-${uuid}`,
+    hostname,
     ...dns,
     insecure: { capabilities: isTrue(flags, 'disable-capabilities-restriction'), paths: isTrue(flags, 'disable-paths'), seccomp: isTrue(flags, 'disable-seccomp') },
     mutable: isTrue(flags, 'mutable'),

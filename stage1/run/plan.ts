@@ -75,7 +75,7 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig, met
       readOnlyRoot: entry.readOnlyRootFS,
       mounts: entry.mounts,
       user: userOf(name, app, root),
-      env: [...appEnvironment(name, app, metadataUrl), ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
+      env: [...appEnvironment(name, app, metadataUrl), 'container=vmm', ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
       args: commandOf(name, image.name, app, root),
       stdin: streams.stdin === 'interactive' || streams.stdin === 'stream',
       stdout: streams.stdout !== 'null',

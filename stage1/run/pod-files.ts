@@ -79,7 +79,7 @@ export function volumePlace(volume: Volume): string {
 
 export function writeEnvironment(app: string, env: readonly string[]): void {
   mkdirSync(join(S1, 'rkt/env'), { recursive: true });
-  whole(join(S1, 'rkt/env', app), env.map((line) => `${line}\n`).join(''), 0o644);
+  whole(join(S1, 'rkt/env', app), env.filter((line) => !line.startsWith('container=')).map((line) => `${line}\n`).join(''), 0o644);
 }
 
 /** What enter, stop, status and the api-service look for; only once they can be answered. */

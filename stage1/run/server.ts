@@ -1,6 +1,6 @@
 /** The pod's side of its socket. */
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { EXIT, FAILED, DONE, FrameReader, frame, number32, REQUEST, type Request, RESIZE, SIGNAL, SOCKET, STDERR, STDIN, STDOUT, VERSION } from '../control/frames.ts';
 import { oneLine } from '../common/failure.ts';
 import type { Wanted } from './attachments.ts';
@@ -8,6 +8,8 @@ import type { ProcessHandle } from '../../vmm/api/containers.ts';
 import type { PodRun } from '../../vmm/api/pods.ts';
 
 const MAX_CLIENTS = 64;
+const GRACE_MS = 1000;
+const KINDS = ['exec', 'attach', 'stop', 'app-add', 'app-start', 'app-stop', 'app-rm'];
 
 export interface Commands {
   stop(): void;
@@ -16,9 +18,14 @@ export interface Commands {
 }
 
 /** Listens; resolves when clients can connect. Clients of before a start are told to wait by their connection. */
-export async function listen(pod: PodRun, commands: Commands): Promise<Server> {
+export async function listen(pod: PodRun, commands: Commands): Promise<{ close(): void }> {
   rmSync(SOCKET, { force: true });
-  const server = createServer((socket) => serve(socket, pod, commands));
+  const clients = new Set<Socket>();
+  const server = createServer((socket) => {
+    clients.add(socket);
+    socket.once('close', () => clients.delete(socket));
+    serve(socket, pod, commands);
+  });
   server.maxConnections = MAX_CLIENTS;
   const mask = process.umask(0o177);
   try {
@@ -30,7 +37,16 @@ export async function listen(pod: PodRun, commands: Commands): Promise<Server> {
     process.umask(mask);
   }
   chmodSync(SOCKET, 0o600);
-  return server;
+  // One client less, at worst.
+  server.on('error', () => {});
+  return {
+    close: () => {
+      server.close();
+      // A client that does not read must not keep the pod's lock; who reads has a second for the last that was sent.
+      const rest = setTimeout(() => clients.forEach((socket) => socket.destroy()), GRACE_MS);
+      if (clients.size === 0) clearTimeout(rest);
+    },
+  };
 }
 
 function serve(socket: Socket, pod: PodRun, commands: Commands): void {
@@ -70,6 +86,7 @@ function serve(socket: Socket, pod: PodRun, commands: Commands): void {
 function parseRequest(payload: Buffer): Request {
   const request = JSON.parse(payload.toString()) as Request;
   if (request.version !== VERSION) throw new RangeError(`this pod’s stage1 speaks version ${VERSION} of its protocol, not ${String(request.version).slice(0, 10)}`);
+  if (!KINDS.includes(request.kind)) throw new RangeError('this pod’s stage1 does not know that request');
   return request;
 }
 

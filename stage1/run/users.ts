@@ -13,7 +13,7 @@ export function userOf(name: string, { user, group }: App, root: string): string
 }
 
 function idOf(app: string, text: string, root: string, what: 'user' | 'group'): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text);
+  if (/^\d{1,10}$/.test(text) && Number(text) < 0xffff_ffff) return Number(text);
   if (text === 'root') return 0;
   if (text.startsWith('/')) {
     const stat = inside(root, text)?.stat;

@@ -179,7 +179,9 @@ echo carrier $(cat /sys/class/net/eth0/carrier)`);
 function shell(script: string): { status: number | null; stdout: string; stderr: string } {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
   return spawnSync('unshare', ['-n', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', `ip link set lo up\n${script}`], {
-    env: { ...env, VMM_STORE: join(dir, 'store'), VMM: `${process.execPath} -- ${BIN} run -q --accel wasm -m 128m`, DIR: mkdtempSync(join(dir, 'shell-')) }, encoding: 'utf8', timeout: HANG_MS,
+    env: { ...env, VMM_STORE: join(dir, 'store'), VMM: `${process.execPath} -- ${BIN} run -q --accel wasm -m 128m`, DIR: mkdtempSync(join(dir, 'shell-')) }, encoding: 'utf8', timeout: HANG_MS / 5,
+    // unshare does not heed SIGTERM while it waits.
+    killSignal: 'SIGKILL',
   });
 }
 
@@ -215,7 +217,7 @@ asRoot('vmm run on a tap', () => {
 
 asRoot('vmm run by passt', () => {
   it('reaches the host’s network, and published ports lead to the container; passt ends with it', () => {
-    const inside = 'busybox wget -q -O - http://192.0.2.1:8000/; mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serving; read line; busybox ip route';
+    const inside = 'until busybox wget -q -O - http://192.0.2.1:8000/ 2> /dev/null; do busybox usleep 100000; done; mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serving; read line; busybox ip route';
     const result = shell(`${OUTSIDE}mkfifo $DIR/in $DIR/out
 $VMM -i --network passt -p 8080:80 -p 127.0.0.1:8090-8091:80-81 -p 5353:53/udp ${busybox()} sh -c '${inside}' <$DIR/in >$DIR/out & exec 3>$DIR/in 4<$DIR/out
 read first <&4; read second <&4; echo "$first, $second"

@@ -33,7 +33,7 @@ test.skipIf(process.getuid?.() !== 0)('two apps talk over the pod’s loopback a
     acVersion: '0.8.11', acKind: 'PodManifest', ports: [{ name: 'www', hostPort: 8080 }],
     apps: [
       { name: 'server', image, app: shell('mkdir /w; echo from the pod > /w/index.html; exec busybox httpd -f -p 80 -h /w', [{ name: 'www', protocol: 'tcp', port: 80 }]) },
-      { name: 'client', image, app: shell('busybox wget -q -O - http://192.0.2.1:8000/; until busybox wget -q -O - http://127.0.0.1/ 2>/dev/null; do busybox usleep 1000; done; hostname') },
+      { name: 'client', image, app: shell('until busybox wget -q -O - http://192.0.2.1:8000/ 2>/dev/null; do busybox usleep 100000; done; until busybox wget -q -O - http://127.0.0.1/ 2>/dev/null; do busybox usleep 1000; done; hostname') },
     ],
   }));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
@@ -41,6 +41,6 @@ test.skipIf(process.getuid?.() !== 0)('two apps talk over the pod’s loopback a
 ${process.execPath} -- ${BIN} run -q --accel wasm --cpus 1 -m 256m --insecure-options=image --network passt --hostname web --pod $DIR/pod.json >$DIR/out & exec 4<$DIR/out
 read first <&4; read second <&4; read third <&4; echo "$first, $second, $third"
 busybox wget -q -O - http://127.0.0.1:8080/
-kill $!; wait $!; echo "status $?"`], { env: { ...env, VMM_STORE: join(dir, 'store'), DIR: dir }, encoding: 'utf8', timeout: HANG_MS });
+kill $!; wait $!; echo "status $?"`], { env: { ...env, VMM_STORE: join(dir, 'store'), DIR: dir }, encoding: 'utf8', timeout: HANG_MS / 5, killSignal: 'SIGKILL' });
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'client | from the host, client | from the pod, client | web\nfrom the pod\nstatus 0\n', stderr: '' });
 });

@@ -116,6 +116,19 @@ describe.skipIf(!ROOT)('run', () => {
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n50000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
   });
 
+  it('a stop ends handlers, too, and asked twice it is still in order', async () => {
+    const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo waits; sleep 1000'] }];
+    const pod = stage0.prepare({ apps: [shell('echo never', { eventHandlers }), shell('trap "sleep 0.5; echo bye; exit 0" TERM; while :; do sleep 0.1; done', {}, {}, 'other')] });
+    const running = pod.run();
+    await running.said('waits');
+    while (!existsSync(join(pod.dir, 'pid')) || (await pod.enter(['/bin/true'], 'other')).status !== 0);
+    expect((await Promise.all([pod.stop(), pod.stop()])).map(({ status }) => status)).toEqual([0, 0]);
+    const end = await running.end();
+    expect(end.stdout).toContain('bye');
+    expect(end.stdout).not.toContain('never');
+    expect(pod.status('other')).toBe('0\n');
+  });
+
   it('a signal’s death is its number; what cannot be executed is 203', async () => {
     const pod = stage0.prepare({ apps: [shell('kill -9 $$')] });
     expect((await pod.run().end()).status).toBe(9);
@@ -244,6 +257,7 @@ it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays o
   expect(pod.status('short')).toBe('3\n');
   expect(await pod.app('stop', 'late')).toMatchObject({ status: 0 });
   expect(pod.status('late')).toBe('15\n');
+  expect(await pod.app('stop', 'late')).toMatchObject({ status: 0 });
   expect(await pod.app('start', 'late')).toMatchObject({ status: 0 });
   expect(await pod.app('rm', 'late')).toMatchObject({ status: 0 });
   pod.unmountApp('late');

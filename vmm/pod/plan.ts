@@ -144,7 +144,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     readOnly: app.readOnlyRoot,
     mounts: allMounts(planMounts(app, input, building)),
     files: input.files(app),
-    ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, isolation.seccomp) }, caps),
+    ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps),
     // With a terminal it is that.
     ...(app.tty === true ? {} : { devices: [CONSOLE] }),
     ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : {}),
@@ -160,7 +160,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
 
 /** rkt's rule: a filter of who is not root needs it. */
 function noNewPrivileges(asked: boolean | undefined, root: boolean, seccomp: string | undefined): { noNewPrivileges?: true } {
-  return asked === true || (!root && seccomp !== undefined && seccomp !== 'unconfined') ? { noNewPrivileges: true } : {};
+  return asked === true || (!root && seccomp !== 'unconfined') ? { noNewPrivileges: true } : {};
 }
 
 function appRoot({ name, root }: PodApp, { exports, disks, index }: Building): Pick<ContainerSpec, 'root' | 'overlay'> {

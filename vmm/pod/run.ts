@@ -68,6 +68,8 @@ interface Running {
   readonly plan: AppPlan;
   /** While its command runs. */
   container: GuestContainer | undefined;
+  /** While one of its event handlers runs. */
+  handler: GuestContainer | undefined;
   /** Settles with the app's end. */
   over: Promise<void>;
   stopping: boolean;
@@ -137,7 +139,7 @@ export class PodRun {
     }
     // Not before plugins have run: nothing can be started any more.
     this.guest.machine.confine();
-    const started = this.#first.map((plan) => this.#start(plan));
+    const started = this.#stopped === undefined ? this.#first.map((plan) => this.#start(plan)) : [];
     await Promise.all(started);
     if (this.#stopped === undefined) this.#listener.ready?.();
     this.#ending();
@@ -169,7 +171,10 @@ export class PodRun {
     if (app?.container === undefined) throw new VmmError('POD_APP', `app ${name} does not run`, { hint: 'rkt app list tells what does' });
     app.stopping = true;
     const { container } = app;
-    const kill = setTimeout(() => void container.signal(SIGKILL).catch(() => {}), this.#options.stopMs ?? STOP_MS);
+    const kill = setTimeout(() => {
+      void container.signal(SIGKILL).catch(() => {});
+      void app.handler?.signal(SIGKILL).catch(() => {});
+    }, this.#options.stopMs ?? STOP_MS);
     await container.process.signal(app.plan.spec.stopSignal ?? SIGTERM).catch(() => {});
     await app.over;
     clearTimeout(kill);
@@ -197,12 +202,19 @@ export class PodRun {
   }
 
   async #stopAll(): Promise<void> {
+    const apps = [...this.#apps.values()];
+    // A handler is told to end, too: it may wait for what does not come any more.
+    const handlers = apps.filter(({ handler }) => handler !== undefined);
+    for (const { handler } of handlers) void handler?.signal(SIGTERM).catch(() => {});
+    const kill = setTimeout(() => apps.forEach(({ handler }) => void handler?.signal(SIGKILL).catch(() => {})), this.#options.stopMs ?? STOP_MS);
     await Promise.all(this.running.map((name) => this.stopApp(name).catch(() => {})));
+    await Promise.all(apps.map(({ over }) => over));
+    clearTimeout(kill);
     this.#isOver();
   }
 
   #start(plan: AppPlan): Promise<void> {
-    const app: Running = { plan, container: undefined, over: Promise.resolve(), stopping: false };
+    const app: Running = { plan, container: undefined, handler: undefined, over: Promise.resolve(), stopping: false };
     this.#apps.set(plan.name, app);
     return new Promise((resolve) => {
       app.over = this.#live(app, resolve).then(
@@ -225,6 +237,7 @@ export class PodRun {
         const { status } = await this.#handler(app, before);
         if (status !== 0) throw new VmmError('POD_APP', `app ${name}: its pre-start handler ended with ${status}`, { hint: 'its output says more' });
       }
+      if (this.#stopped !== undefined) throw new VmmError('POD_APP', `app ${name}: the pod was stopped before it ran`);
       const container = this.guest.create({ ...this.#spec(app), namespaces: this.#namespaces() });
       this.#listen(name, container);
       await container.process.started;
@@ -254,7 +267,10 @@ export class PodRun {
     const capabilities = { bounding, effective: bounding, permitted: bounding, inheritable: 0n, ambient: 0n };
     const container = this.guest.create({ ...rest, args, user: '0:0', capabilities, stdin: false, tty: false, stdout: true, stderr: true, namespaces: this.#namespaces() });
     this.#listen(app.plan.name, container);
-    return container.process.wait();
+    app.handler = container;
+    return container.process.wait().finally(() => {
+      app.handler = undefined;
+    });
   }
 
   #spec({ plan: { spec } }: Running): ContainerSpec {
