@@ -242,6 +242,8 @@ export class PodRun {
       this.#listen(name, container);
       await container.process.started;
       app.container = container;
+      // The pod was stopped while this was being started.
+      if (this.#stopped !== undefined) void this.stopApp(name).catch(() => {});
       this.#listener.started?.(name, container.process);
       this.#waiting.get(name)?.(container.process);
       settled();
