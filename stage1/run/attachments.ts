@@ -7,6 +7,7 @@ import { Failure, oneLine } from '../common/failure.ts';
 import { EXIT, frame, number32, STDERR, STDOUT } from '../control/frames.ts';
 import type { Streams } from './plan.ts';
 import { S1 } from './pod-files.ts';
+import { sent } from './sent.ts';
 
 /** What a client takes part in. */
 export interface Wanted {
@@ -49,16 +50,8 @@ export class Attachments {
 
   /** To each client that wants it; resolves when all have taken it, or are gone. */
   async output(app: string, stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
-    const waiting = [...(this.#clients.get(app) ?? [])].filter(({ wanted }) => wanted[stream]).map(({ socket }) => {
-      if (socket.destroyed || socket.write(frame(stream === 'stdout' ? STDOUT : STDERR, bytes))) return undefined;
-      return new Promise<void>((resolve) => {
-        const done = (): void => {
-          socket.off('drain', done).off('close', done);
-          resolve();
-        };
-        socket.once('drain', done).once('close', done);
-      });
-    });
+    const kind = stream === 'stdout' ? STDOUT : STDERR;
+    const waiting = [...(this.#clients.get(app) ?? [])].filter(({ wanted }) => wanted[stream]).map(({ socket }) => sent(socket, frame(kind, bytes)));
     await Promise.all(waiting);
   }
 

@@ -1,19 +1,21 @@
 /** `run`: the pod's process. It holds the lock that stage0 has left open for as long as the pod lives, and ends with its status. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { App } from '../../image/appc/schema/app.ts';
 import type { PodManifest } from '../../image/appc/schema/pod-manifest.ts';
 import type { Guest, NetworkConfig } from '../../vmm/api/containers.ts';
 import { Timeline } from '../../vmm/api/machine.ts';
-import { appStatus, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
+import { appStatus, namedPorts, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
 import { Attachments } from './attachments.ts';
 import { MutableApps } from './mutable.ts';
 import { type RunOptions, runOptions } from './options.ts';
+import { type OwnInput, ownInput } from './own-input.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
-import { readImage, readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
+import { readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
 import { listen } from './server.ts';
 
 /** rkt's, from 0.8.1 on. */
@@ -30,8 +32,8 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   const config = localConfig(options.localConfig);
   const read = readPod();
   const networks = networksOf(options.networks, options.localConfig, config.hostCni ?? false);
-  const ports = portsOf(read.manifest, networks.length);
-  const pod = planned(read, options, config, undefined);
+  const pod = planned(read, options, config);
+  const ports = portsOf(read.manifest, pod.apps, networks.length);
   for (const note of [...read.notes, ...pod.plan.notes]) say(note);
   const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB });
   for (const note of size.notes) say(note);
@@ -39,6 +41,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   const attachments = new Attachments();
   for (const { name, spec } of pod.plan.apps) writeEnvironment(name, spec.env);
   openOutputs(outputs, attachments, pod);
+  const input = ownInput(pod);
   const run = new PodRun(
     pod.plan,
     {
@@ -62,18 +65,18 @@ export async function run(argv: readonly string[], entered: () => void): Promise
       // Landlock cannot name what is still to come.
       ...(options.mutable ? {} : { confine: { when: 'asked' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
     },
-    listener(options, outputs, attachments),
+    listener(options, outputs, attachments, input),
     new Timeline((point) => {
       if (point === 'first guest entry') entered();
     }),
   );
   const apps = new MutableApps(run, (name, prefix) => {
-    const added = planned(readPod(), options, config, undefined, { name, prefix });
+    const added = planned(readPod(), options, config, { name, prefix });
     for (const note of added.plan.notes) say(note);
     openOutputs(outputs, attachments, added);
     return added.plan;
   });
-  return lead(run, pod, options, { apps, attachments });
+  return lead(run, options, { apps, attachments, input });
 }
 
 function openOutputs(outputs: Outputs, attachments: Attachments, pod: PlannedPod): void {
@@ -108,29 +111,28 @@ function metadataUrl(attached: readonly Attached[], token: string): string {
   return `http://${gateway.includes(':') ? `[${gateway}]` : gateway}:${MDS_PORT}/${token}`;
 }
 
-/** The host's ports that lead into the pod: of the manifest's, each names a port of an app unless it says one itself. */
-function portsOf({ ports, apps }: PodManifest, networks: number): PortMapping[] {
+/** The host's ports that lead into the pod, as CNI's plugins take them. Throws Failure, POD_APP. */
+function portsOf({ ports }: PodManifest, apps: readonly App[], networks: number): PortMapping[] {
   if (ports.length > 0 && networks === 0) throw new Failure('--port needs a network: the pod has none');
   const seen = new Set<string>();
-  return ports.map(({ name, hostPort, hostIP, podPort }) => {
-    const named = apps.flatMap((entry) => (entry.app ?? readImage(entry.name).app)?.ports ?? []).filter((port) => port.name === name);
-    const port = podPort ?? named[0];
-    if (port === undefined) throw new Failure(`port ${name}: no app has a port of that name`);
-    if (podPort === undefined && named.length > 1) throw new Failure(`port ${name}: ${named.length} apps have a port of that name`);
-    const key = `${port.protocol} ${hostIP ?? ''} ${hostPort}`;
-    if (seen.has(key)) throw new Failure(`port ${name}: the host’s ${port.protocol} port ${hostPort} is given twice`);
+  return namedPorts(ports, apps).map(({ exposed: { name, hostPort, hostIP }, protocol, port }) => {
+    const key = `${protocol} ${hostIP ?? ''} ${hostPort}`;
+    if (seen.has(key)) throw new Failure(`port ${name}: the host’s ${protocol} port ${hostPort} is given twice`);
     seen.add(key);
-    return { hostPort, containerPort: port.port, protocol: port.protocol === '' ? 'tcp' : port.protocol, hostIP };
+    return { hostPort, containerPort: port, protocol, hostIP };
   });
 }
 
-function listener(options: RunOptions, outputs: Outputs, attachments: Attachments): PodListener {
+function listener(options: RunOptions, outputs: Outputs, attachments: Attachments, input: OwnInput | undefined): PodListener {
   return {
     output: async (app, stream, bytes) => {
       await outputs.put(app, stream, bytes);
       await attachments.output(app, stream, bytes);
     },
-    started: (app, command) => attachments.started(app, command),
+    started: (app, command) => {
+      attachments.started(app, command);
+      input?.started(app, command);
+    },
     ended: (app, end) => {
       try {
         writeStatus(app, appStatus(end));
@@ -154,7 +156,7 @@ function listener(options: RunOptions, outputs: Outputs, attachments: Attachment
   };
 }
 
-async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, { apps, attachments }: { apps: MutableApps; attachments: Attachments }): Promise<number> {
+async function lead(run: PodRun, options: RunOptions, { apps, attachments, input }: { apps: MutableApps; attachments: Attachments; input: OwnInput | undefined }): Promise<number> {
   const aborted = new AbortController();
   let asked = 0;
   const stop = (): void => {
@@ -170,42 +172,17 @@ async function lead(run: PodRun, pod: PlannedPod, options: RunOptions, { apps, a
   const ended = run.run({ signal: aborted.signal }).finally(() => {
     if (options.debug) process.stderr.write(run.guest.timeline.text());
   });
-  let restore = (): void => {};
   try {
     // Who finds it may enter, and look for net-info.json.
     if (options.networks.length === 0) writePid();
-    restore = interactive(run, pod);
+    input?.open();
     return statusOf(await ended, aborted.signal.aborted, options);
   } finally {
-    restore();
+    input?.close();
     aborted.abort();
     await ended.catch(() => {});
     server.close();
   }
-}
-
-/** Joins run's own input to the app that has it. */
-function interactive(run: PodRun, { plan, streams }: PlannedPod): () => void {
-  const app = plan.apps.find(({ name }) => streams.get(name)?.stdin === 'interactive');
-  if (app === undefined) return () => {};
-  const { stdin, stdout } = process;
-  run.whenStarted(app.name, (command) => {
-    stdin.on('data', (bytes: Buffer) => {
-      stdin.pause();
-      void Promise.resolve(command.stdin.write(Uint8Array.from(bytes))).catch(() => {}).finally(() => stdin.resume());
-    });
-    stdin.on('end', () => command.stdin.end());
-    stdin.on('error', () => command.stdin.end());
-    if (app.spec.tty !== true) return;
-    const resize = (): void => void command.resize({ rows: stdout.rows ?? 24, columns: stdout.columns ?? 80 }).catch(() => {});
-    process.on('SIGWINCH', resize);
-    resize();
-  });
-  if (app.spec.tty === true && stdin.isTTY) stdin.setRawMode(true);
-  return () => {
-    if (stdin.isTTY) stdin.setRawMode(false);
-    stdin.destroy();
-  };
 }
 
 function statusOf(result: PodResult, aborted: boolean, { debug }: RunOptions): number {

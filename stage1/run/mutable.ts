@@ -2,15 +2,11 @@
 import type { PodPlan, PodRun } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 
-interface Added {
-  readonly plan: PodPlan;
-}
-
 /** stage0 holds pod.lck around each of its calls; here they are done one after the other all the same. */
 export class MutableApps {
   readonly #run: PodRun;
   readonly #plan: (name: string, prefix: string) => PodPlan;
-  readonly #apps = new Map<string, Added>();
+  readonly #apps = new Map<string, PodPlan>();
   #count = 0;
   #last: Promise<void> = Promise.resolve();
 
@@ -34,7 +30,7 @@ export class MutableApps {
     if (this.#apps.has(name)) throw new Failure(`app ${oneLine(name)} is there already`);
     this.#count += 1;
     const plan = this.#plan(name, `${this.#count}-`);
-    this.#apps.set(name, { plan });
+    this.#apps.set(name, plan);
     try {
       await this.#run.addShares(plan.shares);
     } catch (error) {
@@ -46,7 +42,7 @@ export class MutableApps {
   }
 
   async #start(name: string): Promise<void> {
-    const [app] = this.#known(name).plan.apps;
+    const [app] = this.#known(name).apps;
     if (app !== undefined) await this.#run.startApp(app);
   }
 
@@ -58,13 +54,13 @@ export class MutableApps {
 
   /** Afterwards nothing below the app's root is open on the host: stage0 unmounts it next, and takes a refusal for a failure. */
   async #remove(name: string): Promise<void> {
-    const { plan } = this.#known(name);
-    if (this.#run.running.includes(name)) await this.#run.stopApp(name);
+    const plan = this.#known(name);
+    await this.#stop(name);
     for (const share of plan.shares) await this.#run.withdrawShare(share.name);
     this.#apps.delete(name);
   }
 
-  #known(name: string): Added {
+  #known(name: string): PodPlan {
     const app = this.#apps.get(name);
     if (app === undefined) throw new Failure(`app ${oneLine(name)} is not in this pod`);
     return app;

@@ -40,14 +40,14 @@ export function localConfig(folder: string): LocalConfig {
 }
 
 /** The whole pod, or the one app of it that is added to those that run. Throws Failure, VmmError. */
-export function planned({ manifest: whole }: ReadPod, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined, added?: { readonly name: string; readonly prefix: string }): PlannedPod {
+export function planned({ manifest: whole }: ReadPod, options: RunOptions, config: LocalConfig, added?: { readonly name: string; readonly prefix: string }): PlannedPod {
   const manifest = added === undefined ? whole : { ...whole, apps: whole.apps.filter(({ name }) => name === added.name) };
   if (added !== undefined && manifest.apps.length === 0) throw new Failure(`pod: apps: has no ${oneLine(added.name)}`);
   if (manifest.apps.length === 0 && !options.mutable) throw new Failure('pod: apps: is empty');
   if (options.interactive && manifest.apps.length > 1) throw new Failure(`--interactive is for one app, this pod has ${manifest.apps.length}`);
   const streams = new Map<string, Streams>();
   const apps = manifest.apps.map((entry): PodApp => {
-    const made = podApp(entry, options, config, metadataUrl);
+    const made = podApp(entry, options, config);
     streams.set(entry.name, made.streams);
     return made.app;
   });
@@ -56,7 +56,7 @@ export function planned({ manifest: whole }: ReadPod, options: RunOptions, confi
   return { plan, apps: apps.map(({ app }) => app), streams };
 }
 
-function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig, metadataUrl: string | undefined): { app: PodApp; streams: Streams } {
+function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { app: PodApp; streams: Streams } {
   const { name } = entry;
   const image = readImage(name);
   const app = entry.app ?? image.app;
@@ -75,7 +75,7 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig, met
       readOnlyRoot: entry.readOnlyRootFS,
       mounts: entry.mounts,
       user: userOf(name, app, root),
-      env: [...appEnvironment(name, app, metadataUrl), 'container=vmm', ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
+      env: [...appEnvironment(name, app), ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
       args: commandOf(name, image.name, app, root),
       stdin: streams.stdin === 'interactive' || streams.stdin === 'stream',
       stdout: streams.stdout !== 'null',

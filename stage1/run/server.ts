@@ -4,6 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { EXIT, FAILED, DONE, FrameReader, frame, number32, REQUEST, type Request, RESIZE, SIGNAL, SOCKET, STDERR, STDIN, STDOUT, VERSION } from '../control/frames.ts';
 import { oneLine } from '../common/failure.ts';
 import type { Wanted } from './attachments.ts';
+import { sent } from './sent.ts';
 import type { ProcessHandle } from '../../vmm/api/containers.ts';
 import type { PodRun } from '../../vmm/api/pods.ts';
 
@@ -17,7 +18,7 @@ export interface Commands {
   app(kind: 'app-add' | 'app-start' | 'app-stop' | 'app-rm', name: string): Promise<void>;
 }
 
-/** Listens; resolves when clients can connect. Clients of before a start are told to wait by their connection. */
+/** Listens; resolves when clients can connect. */
 export async function listen(pod: PodRun, commands: Commands): Promise<{ close(): void }> {
   rmSync(SOCKET, { force: true });
   const clients = new Set<Socket>();
@@ -108,18 +109,8 @@ function exec(socket: Socket, pod: PodRun, { app, args, tty, rows, columns, term
     tty,
     size: { rows, columns },
   }));
-  const send = (kind: number) => (bytes: Uint8Array): Promise<void> | void => {
-    if (socket.destroyed || socket.write(frame(kind, bytes))) return;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        socket.off('drain', done).off('close', done);
-        resolve();
-      };
-      socket.once('drain', done).once('close', done);
-    });
-  };
-  handle.onStdout(send(STDOUT));
-  handle.onStderr(send(STDERR));
+  handle.onStdout((bytes) => sent(socket, frame(STDOUT, bytes)));
+  handle.onStderr((bytes) => sent(socket, frame(STDERR, bytes)));
   handle.wait().then(
     ({ status }) => socket.end(frame(EXIT, number32(status))),
     (error: unknown) => socket.end(frame(FAILED, Buffer.from(oneLine((error as Error).message)))),

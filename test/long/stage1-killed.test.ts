@@ -1,28 +1,12 @@
 /** Entry points of rkt's stage1 that are killed at any moment: gc gets everything back. VMM_KILLS says how often (1,000). */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { PlayedHost } from '../stage1/played-host.ts';
-import { buildStage1, Stage0 } from '../stage1/stage0.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { expect, it } from 'vitest';
+import { playedHost } from '../stage1/played-host.ts';
 
 const KILLS = Number(process.env['VMM_KILLS'] ?? 1000);
 const ROOT = process.getuid?.() === 0;
-let played: PlayedHost;
-let stage0: Stage0;
-let rootfs: string;
-beforeAll(() => {
-  if (!ROOT) return;
-  played = new PlayedHost();
-  rootfs = busyboxImage(join(played.dir, 'rootfs'));
-  stage0 = new Stage0(buildStage1(), played.host);
-});
-afterAll(() => {
-  if (!ROOT) return;
-  stage0.close();
-  played.close();
-});
+const host = playedHost();
 
 /** mulberry32: the same moments in each run. */
 function random(seed: number): () => number {
@@ -36,16 +20,16 @@ function random(seed: number): () => number {
 }
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const mounts = (): string[] => readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => line.includes(stage0.data));
+const mounts = (): string[] => readFileSync('/proc/self/mounts', 'utf8').split('\n').filter((line) => line.includes(host.stage0.data));
 const cgroups = (): string => execFileSync('find', ['/sys/fs/cgroup', '-maxdepth', '2', '-type', 'd'], { encoding: 'utf8' });
 
 it.skipIf(!ROOT)(`${KILLS} kills of run, and of gc: no lock, lease, rule, link, namespace, mount or cgroup is left`, { timeout: 7_200_000 }, async () => {
   const next = random(1);
-  const before = { traces: played.traces(), cgroups: cgroups() };
+  const before = { traces: host.played.traces(), cgroups: cgroups() };
   for (let i = 0; i < KILLS; i++) {
     const app = { exec: ['/bin/busybox', 'sh', '-c', 'sleep 0.3; exit 0'], user: '0', group: '0', ports: [{ name: 'web', protocol: 'tcp', port: 80 }] };
-    const pod = stage0.prepare({ apps: [{ name: 'app', rootfs, app }], pod: { ports: [{ name: 'web', hostPort: 8080 }] } });
-    const running = pod.run(['--net=default', `--local-config=${played.config}`]);
+    const pod = host.stage0.prepare({ apps: [{ name: 'app', rootfs: host.rootfs, app }], pod: { ports: [{ name: 'web', hostPort: 8080 }] } });
+    const running = pod.run(['--net=default', `--local-config=${host.played.config}`]);
     await Promise.race([later(next() * 2000), running.end()]);
     running.child.kill('SIGKILL');
     await running.end();
@@ -57,6 +41,6 @@ it.skipIf(!ROOT)(`${KILLS} kills of run, and of gc: no lock, lease, rule, link, 
     const { status, stderr } = await pod.gc();
     expect({ i, status, stderr }).toEqual({ i, status: 0, stderr: '' });
     pod.remove();
-    expect({ i, traces: played.traces(), leases: played.leases('default'), mounts: mounts(), cgroups: cgroups() }).toEqual({ i, traces: before.traces, leases: [], mounts: [], cgroups: before.cgroups });
+    expect({ i, traces: host.played.traces(), leases: host.played.leases('default'), mounts: mounts(), cgroups: cgroups() }).toEqual({ i, traces: before.traces, leases: [], mounts: [], cgroups: before.cgroups });
   }
 });

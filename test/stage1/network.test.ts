@@ -2,69 +2,55 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
-import { PlayedHost } from './played-host.ts';
-import { type AppSpec, buildStage1, ended, type PodSpec, Stage0 } from './stage0.ts';
+import { describe, expect, it } from 'vitest';
+import { playedHost } from './played-host.ts';
+import { type AppSpec, ended, type PodSpec, type Stage0 } from './stage0.ts';
 
 const ROOT = process.getuid?.() === 0;
-let played: PlayedHost;
-let stage0: Stage0;
-let rootfs: string;
-beforeAll(() => {
-  if (!ROOT) return;
-  played = new PlayedHost();
-  rootfs = busyboxImage(join(played.dir, 'rootfs'));
-  stage0 = new Stage0(buildStage1(), played.host);
-});
-afterAll(() => {
-  if (!ROOT) return;
-  stage0.close();
-  played.close();
-});
+const host = playedHost();
 
-const shell = (script: string, more: Record<string, unknown> = {}): AppSpec => ({ name: 'app', rootfs, app: { exec: ['/bin/busybox', 'sh', '-c', script], user: '0', group: '0', ...more } });
-const flags = (net: string): string[] => [`--net=${net}`, `--local-config=${played.config}`];
+const shell = (script: string, more: Record<string, unknown> = {}): AppSpec => ({ name: 'app', rootfs: host.rootfs, app: { exec: ['/bin/busybox', 'sh', '-c', script], user: '0', group: '0', ...more } });
+const flags = (net: string): string[] => [`--net=${net}`, `--local-config=${host.played.config}`];
 
 async function run(net: string, script: string, spec: Partial<PodSpec> = {}): ReturnType<ReturnType<ReturnType<Stage0['prepare']>['run']>['end']> {
-  const before = played.traces();
-  const pod = stage0.prepare({ apps: [shell(script)], ...spec });
+  const before = host.played.traces();
+  const pod = host.stage0.prepare({ apps: [shell(script)], ...spec });
   const end = await pod.run(flags(net)).end();
   expect((await pod.gc()).stderr).toBe('');
   expect((await pod.gc()).status).toBe(0);
   pod.remove();
   // Nothing is left outside the pod.
-  expect(played.traces()).toBe(before);
-  for (const name of ['default', 'chain']) expect(played.leases(name)).toEqual([]);
+  expect(host.played.traces()).toBe(before);
+  for (const name of ['default', 'chain']) expect(host.played.leases(name)).toEqual([]);
   return end;
 }
 
 describe.skipIf(!ROOT)('a pod', () => {
   it('has the default network, and reaches a world that knows no way back to it', async () => {
-    const server = ended(spawn('nsenter', [`--net=/run/netns/${played.world}`, 'busybox', 'nc', '-l', '-p', '7000'], { stdio: 'pipe' }));
+    const server = ended(spawn('nsenter', [`--net=/run/netns/${host.played.world}`, 'busybox', 'nc', '-l', '-p', '7000'], { stdio: 'pipe' }));
     const end = await run('default', 'busybox ip -4 -o addr show eth0 | busybox awk "{print \\$4}"; busybox ip route | busybox head -1; echo from the pod | busybox nc -w 5 10.8.0.2 7000');
     expect(end).toMatchObject({ status: 0, stdout: expect.stringMatching(/^172\.16\.28\.\d+\/24\ndefault via 172\.16\.28\.1 dev eth0 \n$/) });
     expect((await server).stdout).toBe('from the pod\n');
   });
 
   it('is reached by its published port from outside', async () => {
-    const pod = stage0.prepare({ apps: [shell('echo ready; echo from the pod | busybox nc -l -p 80', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports: [{ name: 'web', hostPort: 8080 }] } });
+    const pod = host.stage0.prepare({ apps: [shell('echo ready; echo from the pod | busybox nc -l -p 80', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports: [{ name: 'web', hostPort: 8080 }] } });
     const running = pod.run(flags('default'));
     await running.said('ready');
     const info = JSON.parse(readFileSync(join(pod.dir, 'net-info.json'), 'utf8')) as Record<string, string>[];
     expect(info).toEqual([{ netName: 'default', netConf: expect.stringContaining('99-default.conf'), pluginPath: expect.stringMatching(/\/ptp$/), ifName: 'eth0', ip: expect.stringMatching(/^172\.16\.28\./), args: '', mask: '255.255.255.0' }]);
     // The server may not listen yet: then the pod's kernel refuses, and it is asked again.
     let answer = '';
-    while (answer === '') answer = (await ended(spawn('nsenter', [`--net=/run/netns/${played.world}`, 'busybox', 'nc', '-w', '5', '10.8.0.1', '8080'], { stdio: 'pipe' }))).stdout;
+    while (answer === '') answer = (await ended(spawn('nsenter', [`--net=/run/netns/${host.played.world}`, 'busybox', 'nc', '-w', '5', '10.8.0.1', '8080'], { stdio: 'pipe' }))).stdout;
     expect(answer).toBe('from the pod\n');
     expect((await running.end()).status).toBe(0);
     expect((await pod.gc()).status).toBe(0);
     pod.remove();
-    expect(played.traces()).not.toContain('8080');
+    expect(host.played.traces()).not.toContain('8080');
   });
 
   it('is told where rkt’s metadata service is', async () => {
-    const pod = stage0.prepare({ apps: [shell('echo $AC_METADATA_URL')] });
+    const pod = host.stage0.prepare({ apps: [shell('echo $AC_METADATA_URL')] });
     const end = await pod.run([...flags('default'), '--mds-token=0123456789abcdef0123456789abcdef']).end();
     expect(end).toMatchObject({ status: 0, stdout: 'http://172.16.28.1:18112/0123456789abcdef0123456789abcdef\n' });
     expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toContain(`AC_METADATA_URL=${end.stdout}`);
@@ -88,8 +74,8 @@ describe.skipIf(!ROOT)('a pod', () => {
   });
 
   it('that is killed while it has a network is cleaned by gc, its namespace there or not', async () => {
-    const before = played.traces();
-    const pod = stage0.prepare({ apps: [shell('echo ready; sleep 1000', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports: [{ name: 'web', hostPort: 8081 }] } });
+    const before = host.played.traces();
+    const pod = host.stage0.prepare({ apps: [shell('echo ready; sleep 1000', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports: [{ name: 'web', hostPort: 8081 }] } });
     const running = pod.run(flags('default'));
     await running.said('ready');
     running.child.kill('SIGKILL');
@@ -99,7 +85,7 @@ describe.skipIf(!ROOT)('a pod', () => {
     execFileSync('umount', [join(pod.dir, 'netns')], { timeout: 60_000 });
     expect(await pod.gc()).toMatchObject({ status: 0, stderr: '' });
     pod.remove();
-    expect(played.traces()).toBe(before);
-    expect(played.leases('default')).toEqual([]);
+    expect(host.played.traces()).toBe(before);
+    expect(host.played.leases('default')).toEqual([]);
   });
 });

@@ -3,10 +3,36 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { HANG_MS } from '../support/limits.ts';
+import { buildStage1, Stage0 } from './stage0.ts';
 
 const ip = (...args: readonly string[]): void => void execFileSync('ip', args, { timeout: HANG_MS });
 let count = 0;
+
+/** A played host, a stage0 on it and a root with busybox, as long as a file of tests runs; nothing where the tests are not root's. */
+export function playedHost(): { readonly played: PlayedHost; readonly stage0: Stage0; readonly rootfs: string } {
+  let made: { played: PlayedHost; stage0: Stage0; rootfs: string } | undefined;
+  beforeAll(() => {
+    if (process.getuid?.() !== 0) return;
+    const played = new PlayedHost();
+    made = { played, rootfs: busyboxImage(join(played.dir, 'rootfs')), stage0: new Stage0(buildStage1(), played.host) };
+  });
+  afterAll(() => {
+    made?.stage0.close();
+    made?.played.close();
+  });
+  const there = (): NonNullable<typeof made> => {
+    if (made === undefined) throw new Error('only root plays a host');
+    return made;
+  };
+  return {
+    get played() { return there().played; },
+    get stage0() { return there().stage0; },
+    get rootfs() { return there().rootfs; },
+  };
+}
 
 export class PlayedHost {
   readonly dir = mkdtempSync(join(tmpdir(), 'vmm-stage1-net-'));

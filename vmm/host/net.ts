@@ -31,7 +31,7 @@ const c = declareLazily<{
   write: 'intptr_t write(int, uintptr_t, size_t)',
 });
 
-function check(result: number, call: string, args: readonly unknown[]): number {
+export function check(result: number, call: string, args: readonly unknown[]): number {
   if (result < 0) throw new HostCallError(call, args, lastErrno());
   return result;
 }
@@ -182,7 +182,8 @@ export function interfaceUp(name: string): void {
   withSocket((socket) => ioctl(socket, SIOCSIFFLAGS, interfaceRequest(name, flags | IFF_UP), 'SIOCSIFFLAGS'));
 }
 
-function withSocket<T>(work: (socket: number) => T): T {
+/** A socket that any ioctl on interfaces may be asked of. */
+export function withSocket<T>(work: (socket: number) => T): T {
   const socket = check(c.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket', ['AF_INET']);
   try {
     return work(socket);

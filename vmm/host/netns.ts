@@ -1,11 +1,11 @@
 /** Network namespaces, and joining an interface of one to a tap. As the calls of ./sys.ts they throw HostCallError. */
 import { readSync, writeSync } from 'node:fs';
 import { HostCallError } from './errno.ts';
-import { declareLazily, lastErrno } from './ffi.ts';
-import { interfaceRequest, interfaceUp, openTap } from './net.ts';
+import { declareLazily } from './ffi.ts';
+import { check, interfaceRequest, interfaceUp, openTap, withSocket } from './net.ts';
 import { close, ioctl, open } from './sys.ts';
 import { O_CLOEXEC, O_RDONLY } from './uapi/linux.ts';
-import { AF_INET, ifreq, SOCK_CLOEXEC, SOCK_DGRAM } from './uapi/net.ts';
+import { AF_INET, ifreq, SOCK_CLOEXEC } from './uapi/net.ts';
 import * as L from './uapi/netns.ts';
 
 const c = declareLazily<{
@@ -19,11 +19,6 @@ const c = declareLazily<{
   mount: 'int mount(const char *, const char *, const char *, unsigned long, const void *)',
   socket: 'int socket(int, int, int)',
 });
-
-function check(result: number, call: string, args: readonly unknown[]): number {
-  if (result < 0) throw new HostCallError(call, args, lastErrno());
-  return result;
-}
 
 /** The calling thread's. */
 const OWN = '/proc/thread-self/ns/net';
@@ -67,12 +62,7 @@ export function joinTap(path: string, name: string, tap: string, card: { readonl
       check(c.setns(ns, L.CLONE_NEWNET), 'setns', [path]);
       const fd = openTap(tap, card.hdrSize);
       try {
-        const socket = check(c.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket', ['AF_INET']);
-        try {
-          return { fd, ...joinWith(socket, name, tap, card.mac) };
-        } finally {
-          close(socket);
-        }
+        return { fd, ...withSocket((socket) => joinWith(socket, name, tap, card.mac)) };
       } catch (error) {
         close(fd);
         throw error;

@@ -4,13 +4,13 @@ import { DEFAULT_PATH } from './plan.ts';
 
 const DEFAULTS: readonly (readonly [string, string])[] = [['PATH', DEFAULT_PATH], ['SHELL', '/bin/sh'], ['USER', 'root'], ['LOGNAME', 'root'], ['HOME', '/root']];
 
-/** NAME=VALUE: defaults for what the app does not set, then what it sets in order, its name, and where the metadata service is. */
-export function appEnvironment(name: string, app: App, metadataUrl: string | undefined): string[] {
+/** NAME=VALUE: defaults for what the app does not set, then what it sets in order, its name and its executor's. */
+export function appEnvironment(name: string, app: App): string[] {
   const set = new Set(app.environment.map((each) => each.name));
   return [
     ...DEFAULTS.filter(([key]) => !set.has(key)).map(([key, value]) => `${key}=${value}`),
     ...app.environment.filter((each) => each.name !== 'AC_APP_NAME' && each.name !== 'AC_METADATA_URL').map((each) => `${each.name}=${each.value}`),
     `AC_APP_NAME=${name}`,
-    ...(metadataUrl === undefined ? [] : [`AC_METADATA_URL=${metadataUrl}`]),
+    'container=vmm',
   ];
 }

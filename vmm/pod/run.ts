@@ -88,7 +88,6 @@ export class PodRun {
   readonly #ends = new Map<string, AppEnd>();
   readonly #first: readonly AppPlan[];
   #given: Pick<PodNetwork, 'files' | 'env'> = { files: [], env: [] };
-  readonly #waiting = new Map<string, (command: ProcessHandle) => void>();
   #status = 0;
   #stopped: Promise<void> | undefined;
   #isOver: () => void = () => {};
@@ -180,11 +179,6 @@ export class PodRun {
     clearTimeout(kill);
   }
 
-  /** Has `then` called with the app's command, each time that it is started. */
-  whenStarted(name: string, then: (command: ProcessHandle) => void): void {
-    this.#waiting.set(name, then);
-  }
-
   /** Runs another process in an app. Throws POD_APP when it does not run. */
   exec(name: string, spec: (app: ContainerSpec) => ProcessSpec): ProcessHandle {
     const app = this.#apps.get(name);
@@ -245,7 +239,6 @@ export class PodRun {
       // The pod was stopped while this was being started.
       if (this.#stopped !== undefined) void this.stopApp(name).catch(() => {});
       this.#listener.started?.(name, container.process);
-      this.#waiting.get(name)?.(container.process);
       settled();
       const status = await container.process.wait();
       app.container = undefined;

@@ -19,7 +19,6 @@ export interface StoredPodOptions {
   readonly unsigned: boolean;
   /** Isolators that are not enforced are an error. */
   readonly strict: boolean;
-  readonly metadataUrl?: string | undefined;
 }
 
 export interface StoredApp {
@@ -51,7 +50,7 @@ export function storedPod(bytes: Uint8Array, store: ImageStore, options: StoredP
   return { manifest: { ...manifest, apps: reified }, apps, notes };
 }
 
-function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, strict, metadataUrl }: StoredPodOptions): StoredApp {
+function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, strict }: StoredPodOptions): StoredApp {
   const { name } = entry;
   const { record, manifest: image } = wantedImage(entry, store, where);
   if (!unsigned && record.signedBy === undefined) throw new VmmError('ACI_UNSIGNED', `${where}: app ${name}: the image ${image.name} is not signed`, { hint: 'give --insecure-options=image to take it all the same' });
@@ -62,7 +61,7 @@ function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, stri
   if (strict && ignored.length > 0) throw notEnforced(`${where}: app ${name}`, ignored);
   const disk = store.rootfsPath(record.rootfs);
   return {
-    app: { name, app, root: { kind: 'disk', path: disk }, readOnlyRoot: entry.readOnlyRootFS, mounts: entry.mounts, user: userOf(name, app, disk, where), env: [...appEnvironment(name, app, metadataUrl), 'container=vmm'], args: app.exec },
+    app: { name, app, root: { kind: 'disk', path: disk }, readOnlyRoot: entry.readOnlyRootFS, mounts: entry.mounts, user: userOf(name, app, disk, where), env: appEnvironment(name, app), args: app.exec },
     imageId: record.id.replace(':', '-'),
     ownHosts: hasHosts(disk),
   };
