@@ -8,9 +8,8 @@ export default defineConfig({
     // Above what test/support/limits.ts gives to what hangs: its own message says more.
     testTimeout: 660_000,
     hookTimeout: 900_000,
-    // CI's machine may be slow for a while; a defect fails each time. Three, since a guest's first connection fails now and then beside other work
-    // (test/guest/net.test.ts).
-    retry: process.env.CI ? 3 : 0,
+    // CI's machine may be slow for a while; a defect fails each time.
+    retry: process.env.CI ? 1 : 0,
     pool: 'forks',
     maxWorkers: 2,
     reporters: ['default', new URL('./support/count-reporter.mjs', import.meta.url).pathname],

@@ -104,9 +104,17 @@ async function answer(fd: number, { addresses, gateways }: PasstSpec): Promise<b
       watch.close();
       work();
     };
+    // No byte beyond its answer is taken: what comes next is the card's. Length and frame may come one by one.
+    let [have, want] = [0, LENGTH_SIZE];
     const watch = watchReadable(fd, () => {
-      const got = readTry(fd, at, bytes.length);
-      if (got !== -EAGAIN) end(() => resolve(got > 0));
+      while (have < want) {
+        const got = readTry(fd, at + have, want - have);
+        if (got === -EAGAIN) return;
+        if (got <= 0) return end(() => resolve(false));
+        have += got;
+        if (have === LENGTH_SIZE) want = Math.min(LENGTH_SIZE + new DataView(bytes.buffer).getUint32(0), bytes.length);
+      }
+      end(() => resolve(true));
     });
   });
 }
