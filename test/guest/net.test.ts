@@ -143,7 +143,7 @@ netcheck many 10.9.0.1 9003 2`, {
     writeFileSync(disk, '');
     truncateSync(disk, 8 << 20);
     const { seen } = await inNamespace(`${UP}
-now() { cut -d ' ' -f 1 /proc/uptime | tr -d .; }
+now() { t=$(cut -d ' ' -f 1 /proc/uptime | tr -d .); echo \${t#0}; }
 a=$(now); dd if=/dev/vda of=/dev/null bs=64k count=48 iflag=direct 2>/dev/null
 b=$(now); netcheck get 10.9.0.1 9002 | sha256sum
 c=$(now); netcheck put 10.9.0.1 9001 ${3 << 20}
