@@ -154,7 +154,7 @@ static int mount_sources(const struct container_spec *s, struct launch *l, struc
 			return -1;
 		l->lower = path;
 	}
-	if (s->has_overlay && s->overlay_kind == OVERLAY_BLOCK && scratch_path(s->overlay_source, &l->upper, f))
+	if (s->has_overlay && s->overlay_kind != OVERLAY_TMPFS && scratch_path(s->overlay_source, &l->upper, f))
 		return -1;
 	for (uint32_t i = 0; i < s->mount_count; i++) {
 		const struct mount_spec *m = &s->mounts[i];

@@ -158,6 +158,7 @@
 
 #define OVERLAY_TMPFS 0
 #define OVERLAY_BLOCK 1
+#define OVERLAY_KEPT 2 /* a block device whose content outlives the machine */
 
 #define NAMESPACE_NEW 0
 #define NAMESPACE_VM 1

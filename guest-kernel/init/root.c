@@ -43,19 +43,28 @@ static int bind_subpath(const char *source, const char *subpath, const char *tar
 	return 0;
 }
 
-/* upper and work directories; the merged root has the attributes of upper, so they are the lower root's. */
+/*
+ * upper and work directories; the merged root has the attributes of upper, so they are the lower root's. A kept one has what its
+ * container gave it: upper gets its name when it is ready, so that a machine which is killed meanwhile leaves none.
+ */
 static int make_upper(const char *base, const char *lower, char *upper, char *work, size_t size, struct failure *f)
 {
 	struct stat st;
 
+	char made[128];
+
 	snprintf(upper, size, "%s/upper", base);
 	snprintf(work, size, "%s/work", base);
-	if ((mkdir(base, 0700) && errno != EEXIST) || (mkdir(upper, 0755) && errno != EEXIST) ||
-	    (mkdir(work, 0700) && errno != EEXIST))
+	snprintf(made, sizeof made, "%s/new", base);
+	if ((mkdir(base, 0700) && errno != EEXIST) || (mkdir(work, 0700) && errno != EEXIST))
+		return root_error(f, "cannot make the overlay's directories");
+	if (access(upper, F_OK) == 0)
+		return 0;
+	if (mkdir(made, 0755) && errno != EEXIST)
 		return root_error(f, "cannot make the overlay's directories");
 	if (stat(lower, &st))
 		return root_error(f, "cannot read the lower directory");
-	if (chown(upper, st.st_uid, st.st_gid) || chmod(upper, st.st_mode & 07777))
+	if (chown(made, st.st_uid, st.st_gid) || chmod(made, st.st_mode & 07777) || rename(made, upper))
 		return root_error(f, "cannot set the owner of the overlay");
 	return 0;
 }
@@ -65,7 +74,11 @@ static int mount_overlay(const struct launch *l, const char *lower, struct failu
 	const struct container_spec *c = l->container;
 	char options[512], upper[128], work[128], base[96];
 
-	if (l->upper) {
+	bool kept = c->overlay_kind == OVERLAY_KEPT;
+
+	if (kept) {
+		snprintf(base, sizeof base, "%s/kept", l->upper);
+	} else if (l->upper) {
 		snprintf(base, sizeof base, "%s/c%u", l->upper, c->process.container);
 	} else {
 		snprintf(base, sizeof base, WORK);
@@ -77,9 +90,11 @@ static int mount_overlay(const struct launch *l, const char *lower, struct failu
 	/*
 	 * redirect_dir: renaming a directory of the image works as on any file system. xino: files have
 	 * the st_dev of their directories, so that du -x and find -xdev see one file system. volatile:
-	 * nothing of a scratch disk outlives its machine, so that a sync would only wait for the host.
+	 * nothing of a scratch disk outlives its machine, so that a sync would only wait for the host. A kept
+	 * one is mounted again, which volatile would refuse.
 	 */
-	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,xino=on,volatile", lower, upper, work);
+	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,xino=on%s", lower, upper, work,
+		 kept ? "" : ",volatile");
 	if (mount("overlay", ROOT, "overlay", 0, options))
 		return root_error(f, "cannot mount the overlay");
 	return 0;

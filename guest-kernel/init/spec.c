@@ -94,9 +94,9 @@ static int parse_overlay(struct arena *a, struct reader r, struct container_spec
 	}
 	if (more < 0)
 		return fail(f, ERR_INVALID, 0, "the overlay's fields are malformed");
-	if (s->overlay_kind > OVERLAY_BLOCK)
+	if (s->overlay_kind > OVERLAY_KEPT)
 		return fail(f, ERR_UNSUPPORTED, 0, "overlay kind %u", s->overlay_kind);
-	if (s->overlay_kind == OVERLAY_BLOCK && !s->overlay_source)
+	if (s->overlay_kind != OVERLAY_TMPFS && !s->overlay_source)
 		return fail(f, ERR_INVALID, 0, "the overlay names no block device");
 	return 0;
 }

@@ -124,8 +124,8 @@ export type NamespaceName = 'pid' | 'uts' | 'ipc' | 'cgroup' | 'net';
 
 export interface ContainerSpec extends ProcessSpec {
   root: Source & { subpath?: string; readOnly?: boolean };
-  /** A writable layer above the root: in memory (size in bytes) or on a scratch disk. None: the root itself. */
-  overlay?: { kind: 'tmpfs'; size?: bigint } | { kind: 'block'; serial: string };
+  /** A writable layer above the root: in memory (size in bytes) or on a scratch disk, which with `kept` holds one container's and is mounted again. None: the root itself. */
+  overlay?: { kind: 'tmpfs'; size?: bigint } | { kind: 'block'; serial: string; kept?: boolean };
   /** --read-only: everything is put in place, then the root becomes read-only. */
   readOnly?: boolean;
   mounts?: readonly Mount[];
@@ -292,7 +292,7 @@ function writeRoot(w: FieldWriter, spec: ContainerSpec): void {
   if (spec.overlay === undefined) return;
   const overlay = new FieldWriter();
   if (spec.overlay.kind === 'block') {
-    overlay.u32(P.TAG_KIND, P.OVERLAY_BLOCK).string(P.TAG_SOURCE, spec.overlay.serial);
+    overlay.u32(P.TAG_KIND, spec.overlay.kept === true ? P.OVERLAY_KEPT : P.OVERLAY_BLOCK).string(P.TAG_SOURCE, spec.overlay.serial);
   } else {
     overlay.u32(P.TAG_KIND, P.OVERLAY_TMPFS);
     if (spec.overlay.size !== undefined) overlay.u64(P.TAG_SIZE, spec.overlay.size);

@@ -47,7 +47,7 @@ function containerLine(container: number, process: number, c: ContainerSpec): st
   const { subpath, readOnly, ...source } = c.root;
   line += mountLine('root', { source, ...(subpath === undefined ? {} : { subpath }), flags: readOnly === true ? 1 : 0 });
   if (c.overlay?.kind === 'tmpfs') line += ` overlay=0,${c.overlay.size ?? 0n}${text('upper', undefined)}`;
-  if (c.overlay?.kind === 'block') line += ` overlay=1,0${text('upper', c.overlay.serial)}`;
+  if (c.overlay?.kind === 'block') line += ` overlay=${c.overlay.kept === true ? 2 : 1},0${text('upper', c.overlay.serial)}`;
   line += ` ro=${c.readOnly === true ? 1 : 0} reaper=${c.init === true ? 1 : 0} sandbox=0 stop=${c.stopSignal ?? 15}`;
   for (const mount of c.mounts ?? []) line += mountLine('mount', mount);
   for (const f of c.files ?? []) {
@@ -109,7 +109,7 @@ const mount = record({
 const containerSpec = record({
   ...processModel,
   root: fc.tuple(source, optional(word), fc.boolean()).map(([s, subpath, readOnly]) => ({ ...s, ...(subpath === undefined ? {} : { subpath }), readOnly })),
-  overlay: optional(fc.oneof(fc.record({ kind: fc.constant('tmpfs'), size: u64 }), fc.record({ kind: fc.constant('block'), serial: word }))),
+  overlay: optional(fc.oneof(fc.record({ kind: fc.constant('tmpfs'), size: u64 }), fc.record({ kind: fc.constant('block'), serial: word, kept: fc.boolean() }))),
   readOnly: optional(fc.boolean()),
   mounts: optional(fc.array(mount, { maxLength: 4 })),
   files: optional(fc.array(record({ target: path, content: word, mode: optional(fc.nat(0o7777)), uid: optional(u32), ifAbsent: optional(fc.boolean()) }), { maxLength: 3 })),

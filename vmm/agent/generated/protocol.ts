@@ -153,6 +153,7 @@ export const SOURCE_ROOT = 5;
 
 export const OVERLAY_TMPFS = 0;
 export const OVERLAY_BLOCK = 1;
+export const OVERLAY_KEPT = 2; // a block device whose content outlives the machine
 
 export const NAMESPACE_NEW = 0;
 export const NAMESPACE_VM = 1;
