@@ -54,8 +54,11 @@ export interface ContainerOptions {
   readonly network?: ContainerNetwork | undefined;
   /** Bytes that the container's processes may have together; the image's. */
   readonly memoryLimit?: number | undefined;
-  /** Where changes are kept: a scratch disk of so many bytes, or guest memory. The largest disk that the host has room for when not given. */
-  readonly scratch?: number | 'tmpfs' | undefined;
+  /**
+   * Where changes are kept: a scratch disk of so many bytes, guest memory, or a disk that outlives the container (`makeKeptDisk`), by its path.
+   * The largest disk that the host has room for when not given.
+   */
+  readonly scratch?: number | 'tmpfs' | { readonly kept: string } | undefined;
 }
 
 /** What has no default stays undefined. */

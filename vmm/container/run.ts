@@ -1,10 +1,10 @@
 import type { ResolvedImage } from '../../image/resolve.ts';
 import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
-import type { WindowSize } from '../agent/spec.ts';
+import type { ContainerSpec, WindowSize } from '../agent/spec.ts';
 import type { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
-import { openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
+import { keptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { CountedRun } from '../time/counted.ts';
@@ -25,24 +25,39 @@ export interface ContainerIo {
   note?(text: string, about?: 'accelerator'): void;
 }
 
-/** How a container ended. */
-export type ContainerResult =
+/** How a container ended while its machine went on. */
+export type ContainerEnded =
   | { readonly kind: 'exited'; readonly status: ExitStatus }
   /** The command could not be started: 125, 126 or 127 as Docker gives them. */
-  | { readonly kind: 'failed'; readonly status: number; readonly error: VmmError }
+  | { readonly kind: 'failed'; readonly status: number; readonly error: VmmError };
+
+/** How a container ended. */
+export type ContainerResult =
+  | ContainerEnded
   /** The machine ended before the container did. `console`: the last that the guest wrote to it, each byte a character. */
   | { readonly kind: 'machine'; readonly result: MachineResult; readonly console: string };
 
-/** One container in a guest of its own: made, then `run`. Stopping the machine loses nothing: its root is read-only and its changes are temporary. */
+export interface RunToEnd {
+  /** Ends the machine. */
+  readonly signal?: AbortSignal | undefined;
+  /** Asked at each end of the container: shall it be started again, in the same guest? It may wait before it answers. */
+  readonly again?: ((ended: ContainerEnded) => Promise<boolean>) | undefined;
+}
+
+/** One container in a guest of its own: made, then `run`. Stopping the machine loses nothing: its root is read-only and its changes are temporary, or on a disk that the guest has let go of. */
 export class ContainerRun {
   readonly guest: Guest;
-  readonly container: GuestContainer;
   /** The disk that keeps the container's changes; undefined: guest memory, half of it. */
   readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
   /** What asks it to stop: the user's choice, the image's, SIGTERM. */
   readonly stopSignal: number;
   /** Rejects when the guest cannot have its network. */
   readonly #network: Promise<void> = Promise.resolve();
+  readonly #spec: ContainerSpec;
+  readonly #io: ContainerIo;
+  /** The disk outlives the machine. */
+  readonly #kept: boolean;
+  #container: GuestContainer;
 
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
@@ -63,8 +78,16 @@ export class ContainerRun {
     const interfaces = whole.network.cards.map(({ card, interface: rest }) => ({ ...rest, mac: card.mac, mtu: card.mtu }));
     if (interfaces.length > 0) this.#network = this.guest.network({ interfaces });
     this.#network.catch(() => {});
-    this.container = this.guest.create(spec);
-    this.#connect(io);
+    this.#spec = spec;
+    this.#io = io;
+    this.#kept = typeof whole.scratch === 'object';
+    this.#container = this.guest.create(spec);
+    this.#connect();
+  }
+
+  /** The present one: each start makes another. */
+  get container(): GuestContainer {
+    return this.#container;
   }
 
   get machine(): Guest['machine'] {
@@ -79,7 +102,8 @@ export class ContainerRun {
     return this.guest.timeline;
   }
 
-  #connect(io: ContainerIo): void {
+  #connect(): void {
+    const io = this.#io;
     const { counted } = this.machine;
     if (counted !== undefined) takeInput(counted, this.process);
     // A counted run does not tell the guest when the host has taken its output: it waits for the host instead.
@@ -97,30 +121,42 @@ export class ContainerRun {
   }
 
   /** Runs to the end, or until `signal` aborts it. Rejects with VmmError when the machine cannot be built. */
-  async run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ContainerResult> {
-    const machineEnd = this.guest.run(options);
-    const processEnd = this.#network.then(() => this.process.wait()).then(
-      (status): ContainerResult => ({ kind: 'exited', status }),
-      (error: unknown): ContainerResult | undefined => {
-        if (error instanceof AgentError) return { kind: 'failed', status: error.exitStatus, error };
-        // The connection broke: what the machine did tells why.
-        return undefined;
-      },
-    );
+  async run({ signal, again }: RunToEnd = {}): Promise<ContainerResult> {
+    const machineEnd = this.guest.run({ signal });
     try {
       const machineResult = machineEnd.then((result): ContainerResult => ({ kind: 'machine', result, console: this.guest.consoleTail }));
-      const ended = await Promise.race([processEnd, machineResult]);
-      if (ended !== undefined) {
+      for (;;) {
+        const ended = (await Promise.race([this.#processEnd(), machineResult])) ?? (await machineResult);
         this.timeline.point(ended.kind === 'machine' ? 'machine ended' : 'container ended');
-        return ended;
+        if (ended.kind === 'machine') return ended;
+        await Promise.race([this.#settle(), machineResult]);
+        if (again === undefined || !(await Promise.race([again(ended), machineResult.then(() => false)]))) return ended;
+        this.#container = this.guest.create(this.#spec);
+        this.#connect();
       }
-      return await machineResult;
     } finally {
       this.guest.kill();
       this.guest.close();
       await machineEnd.catch(() => {});
       this.timeline.point('machine stopped');
     }
+  }
+
+  #processEnd(): Promise<ContainerEnded | undefined> {
+    return this.#network.then(() => this.process.wait()).then(
+      (status): ContainerEnded => ({ kind: 'exited', status }),
+      (error: unknown): ContainerEnded | undefined => {
+        if (error instanceof AgentError) return { kind: 'failed', status: error.exitStatus, error };
+        // The connection broke: what the machine did tells why.
+        return undefined;
+      },
+    );
+  }
+
+  /** What is kept is written, and unmounted where nothing uses it any more. */
+  async #settle(): Promise<void> {
+    if (!this.#kept) return;
+    await this.guest.releaseDisk(SCRATCH_SERIAL).catch(() => this.guest.sync()).catch(() => {});
   }
 
   /** Ends the machine at once; `run` then resolves. */
@@ -132,6 +168,7 @@ export class ContainerRun {
 /** A counted run depends on nothing of the host: its changes stay in memory unless a size is given. Of a read-only root only volumes change. */
 function scratchOf({ scratch, readOnly }: WholeOptions, volumes: boolean, counted: boolean): ScratchDisk | undefined {
   if (typeof scratch === 'number') return openScratch(scratch);
+  if (typeof scratch === 'object') return keptDisk(scratch.kept);
   return scratch === 'tmpfs' || counted || (readOnly && !volumes) ? undefined : openRoomyScratch();
 }
 

@@ -73,7 +73,7 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
       : { bounding: caps, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n },
     rlimits: options.rlimits,
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
-    overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL } : { kind: 'tmpfs' },
+    overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL, ...(typeof options.scratch === 'object' ? { kept: true } : {}) } : { kind: 'tmpfs' },
     readOnly: options.readOnly,
     mounts: allMounts(standardMounts(security.privileged === true, systemd), image.volumes, [...own, ...asked]),
     files: containerFiles(options),

@@ -164,6 +164,11 @@ export class Guest implements AsyncDisposable {
     await this.#session.diskAttached(spec.id);
   }
 
+  /** Has the guest let go of a disk, by the id in its spec: all that it holds is written then. Rejects while a container uses it. */
+  releaseDisk(id: string): Promise<void> {
+    return this.#session.diskDetaching(id);
+  }
+
   /** Makes a directory or a file of the host one that containers can mount, while the guest runs (GuestConfig.shares). Throws SHARE_PATH. */
   async addShare(added: ShareExport): Promise<void> {
     await this.machine.addExport(SHARE_TAG, added);

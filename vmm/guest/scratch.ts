@@ -1,7 +1,7 @@
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { guestFile, type ScratchSeed } from './files.ts';
 
@@ -49,6 +49,15 @@ export function openScratch(bytes: number): ScratchDisk {
   return openIn(scratchFolder(), bytes, seed);
 }
 
+/** A kept disk that there is (`makeKeptDisk`). Throws SCRATCH_MAKE. */
+export function keptDisk(path: string): ScratchDisk {
+  try {
+    return { path, bytes: statSync(path).size, folder: dirname(path), close: () => {} };
+  } catch (cause) {
+    throw new VmmError('SCRATCH_MAKE', `the container’s disk ${path} is not there: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'remove the container: what it had changed is lost' });
+  }
+}
+
 /** The largest that the host has room for, up to 16 GiB; undefined where there is not even one GiB, or no place for it at all. */
 export function openRoomyScratch(): ScratchDisk | undefined {
   const folder = scratchFolder();
@@ -62,20 +71,50 @@ export function openRoomyScratch(): ScratchDisk | undefined {
   }
 }
 
+/**
+ * Makes the disk of a container that is kept: a file with a name, as large as asked for, or as the host has room for. It is sparse too: what
+ * the container writes takes room, no more. Throws SCRATCH_MAKE; then there is no file.
+ */
+export function makeKeptDisk(path: string, bytes: number | undefined): void {
+  const folder = dirname(path);
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    const size = bytes ?? READY.find(([ready]) => ready <= bavail * bsize)?.[0];
+    if (size === undefined) throw new VmmError('SCRATCH_MAKE', `there is less than 1g free for what the container will change in ${folder}`, { hint: 'free some space, or give a smaller --scratch SIZE' });
+    const fd = openSync(path, 'wx', 0o600);
+    try {
+      fillDisk(fd, size, READY.find(([ready]) => ready === size)?.[1] ?? 'scratch-64m.seed');
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (cause) {
+    rmSync(path, { force: true });
+    throw cannotMake(folder, cause);
+  }
+}
+
 function openIn(folder: string, bytes: number, seed: ScratchSeed): ScratchDisk {
   let fd: number | undefined;
   try {
     const file = openNameless(folder);
     fd = file;
-    writeSeed(readFileSync(guestFile(seed)), file);
-    ftruncateSync(file, Math.ceil(bytes / 4096) * 4096);
+    fillDisk(file, bytes, seed);
     return { path: `/proc/self/fd/${file}`, bytes, folder, close: () => closeSync(file) };
   } catch (cause) {
     if (fd !== undefined) closeSync(fd);
-    if (cause instanceof VmmError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code ?? 'error';
-    throw new VmmError('SCRATCH_MAKE', `a scratch disk cannot be made in ${folder}: ${code}`, { cause, hint: 'name a folder with space in $VMM_TMPDIR' });
+    throw cannotMake(folder, cause);
   }
+}
+
+function fillDisk(fd: number, bytes: number, seed: ScratchSeed): void {
+  writeSeed(readFileSync(guestFile(seed)), fd);
+  ftruncateSync(fd, Math.ceil(bytes / 4096) * 4096);
+}
+
+function cannotMake(folder: string, cause: unknown): VmmError {
+  if (cause instanceof VmmError) return cause;
+  return new VmmError('SCRATCH_MAKE', `a scratch disk cannot be made in ${folder}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'name a folder with space in $VMM_TMPDIR' });
 }
 
 function openNameless(folder: string): number {
