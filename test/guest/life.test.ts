@@ -59,11 +59,12 @@ describe('vmm run -d', () => {
     expect(result.stderr).toMatch(/^vmm: .*\[AGENT_COMMAND_NOT_FOUND\]\n$/);
   });
 
-  it('an owner that is killed is told as exited with 137, and removed', async () => {
+  it('an owner that is killed is told as dead with 137, and removed', async () => {
     const id = (await run('killed', image, 'sleep', '1000')).stdout.toString().trim();
     const owner = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && commandLine(pid).endsWith(`owner\0${root}\0${id}\0`));
     process.kill(Number(owner), 'SIGKILL');
     expect((await cli('wait', 'killed')).stdout.toString()).toBe('137\n');
+    expect(await state('killed')).toMatchObject({ Status: 'dead', ExitCode: 137 });
     expect(await cli('rm', 'killed')).toMatchObject({ status: 0 });
   });
 

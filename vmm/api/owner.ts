@@ -1,6 +1,9 @@
 /** Containers in the background: what is known of them, and their processes. */
 export { askOwner } from '../owner/client.ts';
+export type { Held } from '../owner/files.ts';
 export { LogWriter, readLogs } from '../owner/logs.ts';
 export type { Ask } from '../owner/protocol.ts';
+export { type Container, type ContainerEnd, type ContainerLife, type ContainerRecord, RECORD_VERSION, type RestartPolicy, runs } from '../owner/record.ts';
+export { NO_RESTART, Restarts } from '../owner/restarts.ts';
 export { type Reply, serve } from '../owner/server.ts';
-export { type Container, type ContainerRecord, RECORD_VERSION, StateFolder } from '../owner/state.ts';
+export { StateFolder } from '../owner/state.ts';

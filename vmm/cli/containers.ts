@@ -1,25 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signalNumber } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type Ask, askOwner, type Container, readLogs, StateFolder } from '../api/owner.ts';
+import { type Ask, askOwner, type Container, readLogs, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { type Command, flag, list, value } from './options.ts';
 import { print, tell } from './output.ts';
+import { STOP_SECONDS } from './owner-ask.ts';
+import { parseSeconds } from './sizes.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
 
-const ROOT = value('DIR', 'where containers are known (default /run/vmm, $XDG_RUNTIME_DIR/vmm)');
+export const ROOT = value('DIR', 'where containers are kept (default: beside the images; sockets in /run/vmm, $XDG_RUNTIME_DIR/vmm)');
 const MANY = Number.POSITIVE_INFINITY;
-const NAMES = [1, MANY, 'one container or more'] as const;
+export const NAMES = [1, MANY, 'one container or more'] as const;
 /** How often a log that is followed is looked at, ms. */
 const LOOK_MS = 100;
 const SHORT = 12;
-
-function seconds(text: string, option: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new VmmError('USAGE', `${option}: ${text} is no number of seconds`, { hint: 'for example 10' });
-  return Number(text);
-}
 
 function lineCount(text: string, option: string): number {
   if (text === 'all') return MANY;
@@ -43,15 +40,14 @@ const PS = {
   quiet: flag('ids only', { short: 'q' }),
   help: HELP,
 };
-const STOP = { root: ROOT, time: value('SECONDS', 'how long it may take before it is killed (default 10)', seconds, { short: 't' }), help: HELP };
+const STOP = { root: ROOT, time: value('SECONDS', 'how long it may take before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const KILL = { root: ROOT, signal: value('SIGNAL', 'the signal (default KILL)', signalNumber, { short: 's' }), help: HELP };
-const RM = { root: ROOT, force: flag('kill those that run', { short: 'f' }), help: HELP };
 const INSPECT = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 const WAIT = { root: ROOT, help: HELP };
 
 const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'ps', synopsis: '[OPTIONS]', about: 'Lists containers.', options: PS }, [0, 0, 'no argument'], async (_, options) => {
-    const wanted = (one: Container): boolean => (options.all || options.filter.some(([key]) => key === 'status') || one.state === 'running') && options.filter.every(([key, text]) => matches(one, key, text));
+    const wanted = (one: Container): boolean => (options.all || options.filter.some(([key]) => key === 'status') || runs(one)) && options.filter.every(([key, text]) => matches(one, key, text));
     const rows = (await new StateFolder(options.root).list()).filter(wanted).map((one) => rowOf(one, options.noTrunc));
     if (options.quiet) print(rows.map(({ ID }) => `${ID}\n`).join(''));
     else print(formatRows(options.format ?? 'table {{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.CreatedAt}}\\t{{.Status}}\\t{{.Names}}', rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED' }));
@@ -60,7 +56,7 @@ const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'logs', synopsis: '[OPTIONS] CONTAINER', about: 'Prints what a container has written.', options: FOLLOW }, [1, 1, 'one container'], logs),
   subcommand({ name: 'stop', synopsis: '[OPTIONS] CONTAINER…', about: 'Sends the stop signal, and kills what does not heed it.', options: STOP }, NAMES, (names, { root, time }) =>
     each(root, names, async (one, state) => {
-      if (one.state === 'running') await ask(one, state, { ask: 'stop', seconds: time ?? 10 });
+      if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS });
     })),
   subcommand({ name: 'kill', synopsis: '[OPTIONS] CONTAINER…', about: 'Sends a signal.', options: KILL }, NAMES, (names, { root, signal }) =>
     each(root, names, async (one, state, text) => {
@@ -69,16 +65,8 @@ const COMMANDS: readonly Subcommand[] = [
     })),
   subcommand({ name: 'wait', synopsis: 'CONTAINER…', about: 'Waits until containers end, and prints their exit statuses.', options: WAIT }, NAMES, (names, { root }) =>
     each(root, names, async (one, state) => {
-      const told = one.state === 'running' ? await ask(one, state, { ask: 'wait' }) : undefined;
+      const told = runs(one) ? await ask(one, state, { ask: 'wait' }) : undefined;
       return `${told?.status ?? (await state.read(one.record.id))?.end?.status ?? 137}`;
-    })),
-  subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
-    each(root, names, async (one, state, text) => {
-      if (one.state === 'running') {
-        if (!force) throw new VmmError('CONTAINER_STATE', `container ${text} runs`, { hint: 'stop it first, or use -f' });
-        await ask(one, state, { ask: 'stop', seconds: 0 });
-      }
-      state.remove(one.record);
     })),
   subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: INSPECT }, NAMES, inspect),
 ];
@@ -93,14 +81,15 @@ export function containersCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
 }
 
-/** As Docker: each by itself, its name printed when it went well; one that failed is told, and the others go on. */
-async function each(root: string | undefined, names: readonly string[], work: (one: Container, state: StateFolder, text: string) => Promise<unknown>): Promise<number> {
+/** As Docker: each by itself, its name printed when it went well; one that failed is told (`work` gives false when it has done so), and the others go on. */
+export async function each(root: string | undefined, names: readonly string[], work: (one: Container, state: StateFolder, text: string) => Promise<unknown>, printed = true): Promise<number> {
   const state = new StateFolder(root);
   let failed = 0;
   for (const text of names) {
     try {
       const said = await work(await state.find(text), state, text);
-      print(`${typeof said === 'string' ? said : text}\n`);
+      if (said === false) failed = 1;
+      else if (printed) print(`${typeof said === 'string' ? said : text}\n`);
     } catch (error) {
       if (!(error instanceof VmmError) || error.code === 'OUTPUT_WRITE') throw error;
       tell(describeError(error));
@@ -110,8 +99,8 @@ async function each(root: string | undefined, names: readonly string[], work: (o
   return failed;
 }
 
-function ask({ record }: Container, state: StateFolder, what: Ask): Promise<{ readonly status: number | undefined } | undefined> {
-  return askOwner(state.folder(record.id), what);
+export function ask({ record }: Container, state: StateFolder, what: Ask): Promise<{ readonly status: number | undefined } | undefined> {
+  return askOwner(state.socket(record.id), what);
 }
 
 function matches({ record, state }: Container, key: string, text: string): boolean {
@@ -122,14 +111,30 @@ function matches({ record, state }: Container, key: string, text: string): boole
   return Object.hasOwn(record.labels, label) && (rest.length === 0 || record.labels[label] === rest.join('='));
 }
 
-function rowOf({ record, state, end }: Container, whole: boolean): Record<string, unknown> {
+function statusText({ state, life, end }: Container): string {
+  switch (state) {
+    case 'created':
+      return 'Created';
+    case 'running':
+      return 'Up';
+    case 'restarting':
+      return `Restarting (${life?.end?.status})`;
+    case 'exited':
+      return `Exited (${end?.status})`;
+    case 'dead':
+      return 'Dead';
+  }
+}
+
+function rowOf(one: Container, whole: boolean): Record<string, unknown> {
+  const { record, state } = one;
   return {
     ID: whole ? record.id : record.id.slice(0, SHORT),
     Image: record.image,
     Command: JSON.stringify(record.command.join(' ')),
     CreatedAt: record.created,
     State: state,
-    Status: state === 'exited' ? `Exited (${end?.status})` : state === 'running' ? 'Up' : 'Created',
+    Status: statusText(one),
     Names: record.name,
     Labels: record.labels,
   };
@@ -143,7 +148,7 @@ async function logs([text = '']: readonly string[], { root, follow, tail = MANY,
   const more = async (): Promise<boolean> => {
     if (!coming) for (const put of kept.splice(0)) put();
     coming = true;
-    if (!follow || (await state.read(record.id))?.state !== 'running') return false;
+    if (!follow || !((one) => one !== undefined && runs(one))(await state.read(record.id))) return false;
     await sleep(LOOK_MS);
     return true;
   };
@@ -160,15 +165,17 @@ async function inspect(names: readonly string[], { root, format }: { root: strin
   const state = new StateFolder(root);
   const rows = [];
   for (const text of names) {
-    const { record, state: status, end } = await state.find(text);
+    const { record, state: status, life, end } = await state.find(text);
     rows.push({
       Id: record.id,
       Name: `/${record.name}`,
       Created: record.created,
-      Image: record.image,
+      Image: record.imageId,
       Args: record.command,
-      State: { Status: status, Running: status === 'running', OOMKilled: end?.outOfMemory ?? false, ExitCode: end?.status ?? 0, Error: end?.error ?? '', StartedAt: end?.started ?? '', FinishedAt: end?.finished ?? '' },
-      Config: { Labels: record.labels, Cmd: record.command },
+      RestartCount: life?.restarts ?? 0,
+      State: { Status: status, Running: status === 'running' || status === 'restarting', Restarting: status === 'restarting', Dead: status === 'dead', Pid: status === 'running' ? (life?.pid ?? 0) : 0, OOMKilled: end?.outOfMemory ?? false, ExitCode: end?.status ?? 0, Error: end?.error ?? '', StartedAt: life?.started ?? '', FinishedAt: end?.finished ?? '' },
+      HostConfig: { AutoRemove: record.autoRemove, RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most } },
+      Config: { Image: record.image, Env: record.env, Labels: record.labels, Cmd: record.command, StopTimeout: record.stopTimeout },
     });
   }
   print(format === undefined ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));

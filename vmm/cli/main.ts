@@ -14,8 +14,10 @@ Runs containers and kernels in virtual machines.
 
 Commands:
   run IMAGE [CMD…]   run a container image in a machine of its own
-  ps, logs, stop, kill, wait, rm, inspect
-                     what containers of run -d do, and their ends
+  create, start, restart, rename, rm
+                     containers that are kept
+  ps, logs, stop, kill, wait, inspect
+                     what they do, and their ends
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   volume             make, list, inspect and remove named volumes
@@ -48,9 +50,14 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'stop':
     case 'kill':
     case 'wait':
-    case 'rm':
     case 'inspect':
       return (await import('./containers.ts')).containersCommand(command, rest);
+    case 'create':
+    case 'start':
+    case 'restart':
+    case 'rename':
+    case 'rm':
+      return (await import('./life.ts')).lifeCommand(command, rest);
     case 'owner':
       return (await import('./owner.ts')).ownerCommand(rest);
     case 'image':
@@ -88,7 +95,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, ps, logs, stop, kill, wait, rm, inspect, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
   }
 }
 

@@ -7,7 +7,7 @@ import { openVolume } from '../api/volumes.ts';
 import type { BindRequest, MountRequest, VolumeRequest } from './mount-text.ts';
 
 /** What -v and --mount ask for, ready: directories are made, volumes opened for as long as this process lives. Throws MOUNT_SOURCE, VOLUME_*, STORE_*. */
-export async function openMounts(requests: readonly MountRequest[], image: ResolvedImage, note: (text: string) => void): Promise<{ mounts: ContainerMount[]; tmpfs: TmpfsMount[] }> {
+export async function openMounts(requests: readonly MountRequest[], image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<{ mounts: ContainerMount[]; tmpfs: TmpfsMount[] }> {
   const mounts: ContainerMount[] = [];
   const tmpfs: TmpfsMount[] = [];
   for (const request of requests) {
@@ -39,7 +39,7 @@ function makeFolders(path: string): void {
   mkdirSync(path);
 }
 
-async function volume({ name, target, readOnly, cache, noCopy, labels }: VolumeRequest, image: ResolvedImage, note: (text: string) => void): Promise<ContainerMount> {
+async function volume({ name, target, readOnly, cache, noCopy, labels }: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<ContainerMount> {
   if (name === undefined) return { type: 'volume', target, readOnly };
   const from = noCopy ? undefined : { disk: image.rootfs, path: target };
   return { type: 'volume', volume: await openVolume(new ImageStore(undefined, hostFs), { name, labels, from, note }), target, readOnly, cache };

@@ -1,121 +1,180 @@
-/** The process that owns a container of `vmm run -d`: it is the machine, and what answers on the container's socket. */
+/** The process that owns a container which is kept: it is the machine, and what answers on the container's socket. */
 import { constants } from 'node:os';
-import { closeSync, writeSync } from 'node:fs';
-import { type ContainerResult, ContainerRun } from '../api/containers.ts';
+import { closeSync, rmSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ContainerEnded, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { hostFs, resolveImage } from '../api/images.ts';
-import { ownSymbols } from '../api/machine.ts';
-import { type Ask, type ContainerRecord, LogWriter, type Reply, serve, StateFolder } from '../api/owner.ts';
-import { parseArgs } from './args.ts';
-import { jitOf } from './common-options.ts';
-import { confineConfig } from './confine.ts';
+import { hostFs } from '../api/images.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import { describeError } from './describe.ts';
-import { openMounts } from './mounts.ts';
-import { contentTrust } from './pull-options.ts';
-import { containerOptions, RUN, type RunOptions, sizedFor } from './run-options.ts';
+import { STOP_SECONDS } from './owner-ask.ts';
+import { containerOf } from './owner-run.ts';
 import * as STATUS from './status.ts';
 
-const { SIGKILL, SIGTERM } = constants.signals;
+const { SIGKILL } = constants.signals;
 /** The client that waits for the start reads it. */
 const CLIENT = 3;
+/** How long another command may be about the container, ms. */
+const PATIENCE_MS = 20_000;
+const TRY_MS = 50;
+/** How long a container's machine may take to end what was killed, before it goes itself, ms. */
+const KILLED_MS = 10_000;
 
 /** Gives the container's exit status; what the client is told comes before. */
-export async function ownerCommand([root = '', id = '']: readonly string[]): Promise<number> {
-  const state = new StateFolder(root);
-  const found = await state.find(id);
-  if (found.state !== 'created') throw new VmmError('CONTAINER_STATE', `${id} has run`, { hint: 'owner is what `vmm run -d` starts' });
+export async function ownerCommand([given = '', id = '']: readonly string[]): Promise<number> {
+  const client = new Client();
   for (const name of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(name, () => {});
-  const { record } = found;
-  const log = new LogWriter(state.folder(id));
-  const writeEnd = state.openEnd(id);
-  let run: ContainerRun | undefined;
-  let stop: number = SIGTERM;
-  let resolveEnd = (_: number): void => {};
-  const ended = new Promise<number>((resolve) => {
-    resolveEnd = resolve;
-  });
-  const server = await serve(state.folder(id), (ask) => answer(ask, run, stop, ended));
-  process.on('SIGTERM', () => void answer({ ask: 'stop', seconds: 10 }, run, stop, ended));
-  const { options, operands } = parseArgs(record.argv, RUN);
-  let started: string | undefined;
-  let status: number = STATUS.STATUS_VMM_ERROR;
-  let error: string | undefined;
-  let outOfMemory = false;
   try {
-    process.chdir(record.folder);
-    ({ run, stop } = await makeRun(record, options, operands, state, log));
-    const { process: command } = run;
-    void command.started.then(() => {
-      started = new Date().toISOString();
-      tellClient('started\n');
+    const state = new StateFolder(given);
+    using held = await holdIt(state, id);
+    if (held === undefined) {
+      client.tell('started\n');
+      return 0;
+    }
+    const { record, life } = await state.find(id);
+    return await new Owner(state, record, life?.ran === true, client).live();
+  } catch (error) {
+    client.tell(`${STATUS.STATUS_VMM_ERROR}\n${describeError(error)}`);
+    return STATUS.STATUS_VMM_ERROR;
+  }
+}
+
+/** Undefined: it runs already. Throws CONTAINER_NOT_FOUND, CONTAINER_STATE. */
+async function holdIt(state: StateFolder, id: string): Promise<Held | undefined> {
+  for (const last = performance.now() + PATIENCE_MS; performance.now() < last; await sleep(TRY_MS)) {
+    const held = await state.hold(id, hostFs);
+    if (held !== undefined) return held;
+    if (runs(await state.find(id))) return undefined;
+  }
+  throw new VmmError('CONTAINER_STATE', `container ${id.slice(0, 12)} is being started or removed`, { hint: 'try again' });
+}
+
+/** Is told once; its pipe ends with it. It may be gone. */
+class Client {
+  #told = false;
+
+  tell(text: string): void {
+    if (this.#told) return;
+    this.#told = true;
+    try {
+      writeSync(CLIENT, text);
+      closeSync(CLIENT);
+    } catch {
+      // it was killed
+    }
+  }
+}
+
+/** One life of a container, from `start` to its end for good. */
+class Owner {
+  readonly #state: StateFolder;
+  readonly #record: ContainerRecord;
+  readonly #client: Client;
+  readonly #restarts: Restarts;
+  readonly #ended = Promise.withResolvers<number>();
+  /** Aborted when it is not to be started again. */
+  readonly #last = new AbortController();
+  #life: ContainerLife;
+  #run: ContainerRun | undefined;
+
+  constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: Client) {
+    this.#state = state;
+    this.#record = record;
+    this.#client = client;
+    this.#restarts = new Restarts(record.restart);
+    this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false };
+  }
+
+  async live(): Promise<number> {
+    const { id } = this.#record;
+    const folder = this.#state.folder(id);
+    rmSync(this.#state.socket(id), { force: true }); // of an owner that was killed
+    const server = await serve(this.#state.socket(id), (ask) => this.#answer(ask));
+    this.#now({});
+    process.on('SIGTERM', () => void this.#answer({ ask: 'stop', seconds: this.#record.stopTimeout ?? STOP_SECONDS }));
+    const log = new LogWriter(folder);
+    let end: ContainerEnd;
+    try {
+      this.#run = await containerOf(this.#record, this.#state, { stdout: (bytes) => log.write('stdout', bytes), stderr: (bytes) => log.write('stderr', bytes) });
+      this.#whenStarted();
+      end = this.#endOf(await this.#run.run({ again: (ended) => this.#again(ended) }));
+    } catch (cause) {
+      end = this.#endOf({ kind: 'refused', error: cause });
+    }
+    log.close();
+    const ran = this.#life.started !== undefined || this.#restarts.count > 0;
+    this.#now({ end, restarting: false });
+    if (this.#record.autoRemove) this.#state.empty(id);
+    this.#ended.resolve(end.status);
+    if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
+    await server.close();
+    return end.status;
+  }
+
+  #whenStarted(): void {
+    void this.#run?.process.started.then(() => {
+      this.#now({ ran: true, started: new Date().toISOString() });
+      this.#client.tell('started\n');
     }, () => {});
-    const result = await run.run();
-    status = statusOf(result);
-    if (result.kind === 'exited') outOfMemory = result.status.outOfMemory;
-    if (result.kind === 'failed') error = describeError(result.error);
-  } catch (cause) {
-    error = describeError(cause);
   }
-  log.close();
-  writeEnd({ status, started, finished: new Date().toISOString(), error, outOfMemory });
-  if (options.rm) state.empty(record);
-  resolveEnd(status);
-  if (started === undefined) tellClient(`${status}\n${error ?? 'vmm: the machine ended before the container had started\n'}`);
-  await server.close();
-  return status;
-}
 
-/** Once; the pipe ends with it. The client may be gone. */
-function tellClient(text: string): void {
-  try {
-    writeSync(CLIENT, text);
-    closeSync(CLIENT);
-  } catch {
-    // it was killed
+  /** What is known from now on. */
+  #now(change: Partial<ContainerLife>): void {
+    this.#life = { ...this.#life, ...change };
+    this.#state.writeLife(this.#record.id, this.#life);
+  }
+
+  /** A container's end: is it started again, and when? */
+  async #again(ended: ContainerEnded): Promise<boolean> {
+    const { started } = this.#life;
+    // As with Docker one that never ran is not tried again.
+    if (this.#last.signal.aborted || (started === undefined && this.#restarts.count === 0)) return false;
+    const end = this.#endOf(ended);
+    const wait = this.#restarts.after(end.status, started === undefined ? 0 : Date.now() - Date.parse(started));
+    if (wait === undefined) return false;
+    this.#now({ end, restarting: true });
+    try {
+      await sleep(wait, undefined, { signal: this.#last.signal });
+    } catch {
+      return false; // stopped meanwhile
+    }
+    this.#now({ restarting: false, end: undefined, started: undefined, restarts: this.#restarts.count });
+    setImmediate(() => this.#whenStarted());
+    return true;
+  }
+
+  #endOf(result: ContainerResult | { readonly kind: 'refused'; readonly error: unknown }): ContainerEnd {
+    return {
+      status: statusOf(result),
+      started: this.#life.started,
+      finished: new Date().toISOString(),
+      error: result.kind === 'failed' || result.kind === 'refused' ? describeError(result.error) : undefined,
+      outOfMemory: result.kind === 'exited' && result.status.outOfMemory,
+    };
+  }
+
+  async #answer(ask: Ask): Promise<Reply> {
+    if (ask.ask === 'wait') return { done: true, status: await this.#ended.promise };
+    const run = this.#run;
+    if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
+    if (ask.ask === 'signal') {
+      if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
+      await run.process.signal(ask.signal).catch(() => {});
+      return { done: true };
+    }
+    this.#last.abort();
+    const timers = [
+      setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),
+      setTimeout(() => run.kill(), ask.seconds * 1000 + KILLED_MS),
+    ];
+    if (ask.seconds > 0) void run.process.signal(run.stopSignal).catch(() => {});
+    const status = await this.#ended.promise;
+    for (const timer of timers) clearTimeout(timer);
+    return { done: true, status };
   }
 }
 
-async function makeRun(record: ContainerRecord, options: RunOptions, [reference = '', ...command]: readonly string[], state: StateFolder, log: LogWriter): Promise<{ run: ContainerRun; stop: number }> {
-  // The client has fetched it. Signatures count here again: a name may stand for another image than the signed one.
-  const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: 'never', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }) });
-  const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, () => {});
-  const sized = sizedFor(image.config, options);
-  const short = record.id.slice(0, 12);
-  const container = containerOptions({ ...options, name: record.name }, image.config, command, () => short);
-  const run = new ContainerRun(
-    image,
-    { ...container, mounts, tmpfs: [...options.tmpfs, ...tmpfs] },
-    {
-      memoryMib: sized.memory,
-      vcpus: sized.cpus?.vcpus,
-      accel: options.accel,
-      cpuModel: options.cpu,
-      jit: jitOf(options.jit),
-      symbols: ownSymbols,
-      confine: { ...confineConfig('after-entry', { gdb: undefined }), write: [state.folder(record.id)], remove: [state.names, state.folder(record.id)] },
-    },
-    { stdout: (bytes) => log.write('stdout', bytes), stderr: (bytes) => log.write('stderr', bytes) },
-  );
-  return { run, stop: run.stopSignal };
-}
-
-async function answer(ask: Ask, run: ContainerRun | undefined, stopSignal: number, ended: Promise<number>): Promise<Reply> {
-  if (ask.ask === 'wait') return { done: true, status: await ended };
-  if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
-  if (ask.ask === 'signal') {
-    await run.process.signal(ask.signal).catch(() => {});
-    return { done: true };
-  }
-  const timer = setTimeout(() => {
-    void run.process.signal(SIGKILL).catch(() => run.kill());
-  }, ask.seconds * 1000);
-  await run.process.signal(stopSignal).catch(() => {});
-  const status = await ended;
-  clearTimeout(timer);
-  return { done: true, status };
-}
-
-function statusOf(result: ContainerResult): number {
+function statusOf(result: ContainerResult | { readonly kind: 'refused' }): number {
   switch (result.kind) {
     case 'exited':
       return result.status.status;
@@ -123,5 +182,7 @@ function statusOf(result: ContainerResult): number {
       return result.status;
     case 'machine':
       return result.result.kind === 'stopped' ? 128 + SIGKILL : STATUS.STATUS_VMM_ERROR;
+    case 'refused':
+      return STATUS.STATUS_VMM_ERROR;
   }
 }

@@ -9,11 +9,12 @@ import { dockerOption } from './docker-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
+import { parseRestart } from '../api/restart.ts';
 import { INSECURE } from './insecure-option.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
-import { MIB, parseCpuShare, parseMemory, parseSize } from './sizes.ts';
+import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
 import { parseDetachKeys } from './terminal.ts';
 
 /** The empty file system that a scratch disk begins with is as large; init only grows it. */
@@ -36,8 +37,6 @@ const OPTIONS = {
   ...group('Container', {
     name: value('NAME', 'name of the container', containerName),
     detach: flag('run it in the background and print its id', { short: 'd' }),
-    cidfile: value('FILE', 'with -d: write the id there'),
-    root: value('DIR', 'with -d: where containers are known (default /run/vmm, $XDG_RUNTIME_DIR/vmm)'),
     hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
     readOnly: flag('make the root file system read-only'),
     volume: list('[HOST-DIR|NAME:]DIR[:OPTIONS]', 'mount a directory or file of the host, or a named volume (ro, nocopy …)', parseVolume, { short: 'v' }),
@@ -52,6 +51,14 @@ const OPTIONS = {
     device: list('PATH[:TARGET][:rwm]', 'give it a device of the guest: /dev/net/tun, /dev/fuse, /dev/loop0 …', parseDevice),
     systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
+  }),
+  ...group('In the background (-d, create)', {
+    cidfile: value('FILE', 'write the id there'),
+    label: list('NAME=VALUE', 'kept for ps and inspect', undefined, { short: 'l' }),
+    restart: value('no|on-failure[:N]|always|unless-stopped', 'start it again when it has ended (default no)', parseRestart),
+    rm: flag('remove it when it has ended'),
+    root: value('DIR', 'where containers are kept (default: beside the images; sockets in /run/vmm, $XDG_RUNTIME_DIR/vmm)'),
+    stopTimeout: value('SECONDS', 'how long it may take to stop before it is killed (default 10)', parseSeconds),
   }),
   ...group('Pod', {
     pod: value('FILE', 'run a pod manifest (appc) over images of the store, instead of IMAGE; `-` reads standard input'),
@@ -81,18 +88,14 @@ const OPTIONS = {
   ...GDB_OPTIONS,
   ...COUNTED_OPTIONS,
   ...group('Accepted for Docker’s sake, without effect', {
-    rm: flag('nothing of a run is kept; with -d: not its record and logs either'),
-    label: list('NAME=VALUE', 'with -d: kept for ps and inspect', undefined, { short: 'l' }),
     annotation: list('NAME=VALUE', 'likewise'),
     logDriver: value('NAME', 'output comes here'),
     logOpt: list('NAME=VALUE', 'likewise'),
     expose: list('PORT', 'says what an image listens on, no more'),
-    stopTimeout: value('SECONDS', 'nothing stops a container from elsewhere'),
     noHealthcheck: flag('there are no health checks'),
     disableContentTrust: flag('images come from files'),
     sigProxy: flag('signals are always passed on'),
     volumeDriver: value('local', 'volumes are directories of the store', only('local')),
-    restart: value('no', 'a run that ends has ended', only('no')),
     isolation: value('default', 'a machine of its own', only('default')),
   }),
   // `-h` is Docker's --hostname here, `-v` its --volume.
@@ -195,7 +198,7 @@ function cgroupNamespace(text: string, option: string): 'private' | 'host' {
   return text;
 }
 
-function containerName(name: string, option: string): string {
+export function containerName(name: string, option: string): string {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(name)) throw new VmmError('USAGE', `${option}: ${name} is not a name`, { hint: 'letters, digits, _ . -' });
   return name;
 }

@@ -72,7 +72,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
-function refuseInput({ tty, interactive, volume, mount }: RunOptions, counted: CountedSession | undefined): void {
+function refuseInput({ tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined): void {
+  if (restart !== undefined && restart.name !== 'no') throw new VmmError('USAGE', '--restart is for containers that are kept', { hint: 'add -d' });
   const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
   if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);

@@ -77,3 +77,9 @@ function limitNumber(text: string, bytes: boolean, option: string): number {
   if (!(number >= 1 && number <= 1e12) || (!bytes && !/^\d+$/.test(text))) throw new VmmError('USAGE', `${option}: ${text} is not a limit`, { hint: 'for example bw=10m, bw=10m:50m (a second, at once) or ops=1000' });
   return number;
 }
+
+/** Throws USAGE. */
+export function parseSeconds(text: string, option: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new VmmError('USAGE', `${option}: ${text} is no number of seconds`, { hint: 'for example 10' });
+  return Number(text);
+}

@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 import { VmmError } from '../../base/errors.ts';
 import { type Answer, type Ask, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts';
-import { withSocketPath } from './state.ts';
+import { withSocketPath } from './socket.ts';
 
-/** Asks a container's owner; undefined: it is gone. Throws OWNER_REFUSED, and what the owner says. */
-export function askOwner(folder: string, ask: Ask): Promise<{ readonly status: number | undefined } | undefined> {
+/** Asks a container's owner on its socket; undefined: it is gone. Throws OWNER_REFUSED, and what the owner says. */
+export function askOwner(path: string, ask: Ask): Promise<{ readonly status: number | undefined } | undefined> {
   return new Promise((resolve, reject) => {
-    const { result: socket, close } = withSocketPath(folder, (path) => connect({ path }));
+    const { result: socket, close } = withSocketPath(path, (short) => connect({ path: short }));
     let text = '';
     socket.once('connect', () => socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, ...ask })}\n`));
     socket.setEncoding('utf8');

@@ -1,5 +1,5 @@
 /** A container's output as Docker's json-file driver writes it: a line of JSON each, in files log.0, log.1 … of 10 MiB. */
-import { closeSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
@@ -7,6 +7,8 @@ import { StringDecoder } from 'node:string_decoder';
 const ROTATE = 10 * 2 ** 20;
 /** A longer line is kept in pieces, as Docker does. */
 const MAX_PIECE = 16384;
+/** Bytes of no line's JSON are more: each character may be escaped. */
+const LONGEST = 8 * MAX_PIECE;
 
 export interface LogLine {
   readonly log: string;
@@ -19,15 +21,18 @@ export class LogWriter {
   readonly #rotate: number;
   readonly #streams = { stdout: new Pieces(), stderr: new Pieces() };
   #fd: number;
-  #number = 0;
-  #size = 0;
+  #number: number;
+  #size: number;
   /** Lines that could not be written: a full disk. */
   lost = 0;
 
+  /** Goes on where an earlier start has ended. */
   constructor(folder: string, rotate = ROTATE) {
     this.#folder = folder;
     this.#rotate = rotate;
-    this.#fd = openSync(join(folder, 'log.0'), 'ax', 0o600);
+    this.#number = Math.max(newest(folder), 0);
+    this.#fd = openSync(join(folder, `log.${this.#number}`), 'a+', 0o600);
+    this.#size = wholeLines(this.#fd);
   }
 
   write(stream: LogLine['stream'], bytes: Uint8Array): void {
@@ -57,6 +62,15 @@ export class LogWriter {
     this.#number += 1;
     this.#size = 0;
   }
+}
+
+/** Bytes up to the end of the last line: of an owner that was killed there may be a piece of one, which goes. */
+function wholeLines(fd: number): number {
+  const { size } = fstatSync(fd);
+  const tail = Buffer.alloc(Math.min(size, LONGEST));
+  const end = size - tail.length + tail.lastIndexOf(10, readSync(fd, tail, 0, tail.length, size - tail.length)) + 1;
+  if (end < size) ftruncateSync(fd, end);
+  return end;
 }
 
 /** Bytes to lines with their ends. */

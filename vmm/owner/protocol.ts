@@ -1,5 +1,5 @@
 /**
- * What clients say to the owner of a container, on the socket `sock` of its folder (0700: its user alone can connect). One line of JSON asks, one
+ * What clients say to the owner of a container, on its socket (in a folder of mode 0700: its user alone can connect). One line of JSON asks, one
  * answers, then the connection ends. The version comes first in both: an owner of another version refuses by name.
  */
 export const PROTOCOL_VERSION = 1;

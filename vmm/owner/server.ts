@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { type Answer, type Ask, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts';
-import { withSocketPath } from './state.ts';
+import { withSocketPath } from './socket.ts';
 
 type Body<T> = T extends { version: number } ? Omit<T, 'version'> : never;
 export type Reply = Body<Answer>;
@@ -10,8 +10,8 @@ export interface OwnerServer {
   close(): Promise<void>;
 }
 
-/** Listens in the container's folder. `handle` never rejects. */
-export async function serve(folder: string, handle: (ask: Ask) => Promise<Reply>): Promise<OwnerServer> {
+/** Listens on a socket. `handle` never rejects. */
+export async function serve(path: string, handle: (ask: Ask) => Promise<Reply>): Promise<OwnerServer> {
   const open = new Set<Promise<void>>();
   const server = createServer((socket) => {
     const work = converse(socket, handle).finally(() => open.delete(work));
@@ -19,7 +19,7 @@ export async function serve(folder: string, handle: (ask: Ask) => Promise<Reply>
   });
   const { close } = await new Promise<{ close(): void }>((resolve, reject) => {
     server.once('error', reject);
-    const { close } = withSocketPath(folder, (path) => server.listen(path, () => resolve({ close })));
+    const { close } = withSocketPath(path, (short) => server.listen(short, () => resolve({ close })));
   });
   return {
     close: async () => {

@@ -1,155 +1,125 @@
-/** The state directory: what is known of containers that live beyond a terminal. Root's is /run/vmm, a user's $XDG_RUNTIME_DIR/vmm. */
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+/**
+ * What is known of containers that live beyond a terminal. What is kept lies in the user's data directory, beside the images; the sockets
+ * of those that run in the state directory, which the host empties when it starts: /run/vmm, a user's $XDG_RUNTIME_DIR/vmm. With --root
+ * both lie there.
+ *
+ *   KEPT/containers/ID/   record.json, life.json, log.N; rootfs (a link to the image's disk), disk: what the container has changed
+ *   KEPT/names/NAME       an id; it counts when that container's record has the name, too
+ *   ROOT/sockets/ID       of its owner
+ *
+ * A container's folder appears by rename and goes by rename (.ID, which the next command sweeps when it is left). Who changes names or
+ * records locks KEPT/names; a container's owner, and who removes it, its folder.
+ */
+import { lstatSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
+import { storePaths } from '../../image/store/paths.ts';
+import type { LoadHost } from '../../image/tree/host.ts';
+import { type Held, hold, parse, readSmall, writeWhole } from './files.ts';
+import { type Container, type ContainerLife, type ContainerRecord, RECORD_VERSION } from './record.ts';
+import { answers } from './socket.ts';
 
-export const RECORD_VERSION = 1;
-const SOCKET = 'sock';
 const RECORD = 'record.json';
-const END = 'end.json';
-const MAX_RECORD = 1 << 20;
-/** A folder without a record is one that is being made, or, when older, one whose owner has emptied it (--rm), ms. */
+const LIFE = 'life.json';
+/** What is left of one that was being made or removed, or that its owner has emptied (--rm), is swept when it is older, ms. */
 const MAKING_MS = 60_000;
+/** How long another command may hold the names, ms. */
+const NAMES_MS = 30_000;
 const ID = /^[0-9a-f]{64}$/;
-
-/** What a container was asked to be; it never changes. */
-export interface ContainerRecord {
-  readonly version: number;
-  readonly id: string;
-  readonly name: string;
-  /** As the user named it. */
-  readonly image: string;
-  readonly command: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-  /** ISO 8601. */
-  readonly created: string;
-  /** `vmm run`'s words, and where they were said. */
-  readonly argv: readonly string[];
-  readonly folder: string;
-}
-
-/** How it ended: written once, by its owner. */
-export interface ContainerEnd {
-  readonly status: number;
-  readonly started: string | undefined;
-  readonly finished: string;
-  readonly error: string | undefined;
-  readonly outOfMemory: boolean;
-}
-
-/** `created`: no owner has run it yet, or its command could not be started. */
-export type State = 'created' | 'running' | 'exited';
-
-export interface Container {
-  readonly record: ContainerRecord;
-  readonly state: State;
-  readonly end: ContainerEnd | undefined;
-}
+const UNFINISHED = /^\.[0-9a-f]{64}$/;
 
 export class StateFolder {
-  readonly root: string;
+  /** What --root said, or ''. */
+  readonly given: string;
+  readonly #root: string;
+  readonly #kept: string;
 
   /** `given`: of --root. Throws STATE_FOLDER. */
-  constructor(given?: string) {
-    this.root = given === undefined ? usual() : resolve(given);
+  constructor(given = '') {
+    this.given = given === '' ? '' : resolve(given);
+    this.#root = given === '' ? usual() : this.given;
+    this.#kept = given === '' ? join(storePaths().root, `kept-${process.geteuid?.()}`) : this.given;
   }
 
   /** Makes it where it is missing; nobody else may have made it, or look into it. Throws STATE_FOLDER. */
   make(): void {
-    try {
-      for (const path of [this.root, this.names, this.#containers]) makeFolders(path, 0o700);
-    } catch (cause) {
-      throw this.#broken(cause);
+    for (const root of [this.#root, this.#kept]) {
+      this.#changing(root, () => makeFolders(root, 0o700));
+      check(root);
     }
-    this.#check();
+    for (const path of [this.names, this.containers, this.sockets]) this.#changing(path, () => makeFolders(path, 0o700));
   }
 
   get names(): string {
-    return join(this.root, 'names');
+    return join(this.#kept, 'names');
   }
 
-  get #containers(): string {
-    return join(this.root, 'containers');
+  get containers(): string {
+    return join(this.#kept, 'containers');
+  }
+
+  get sockets(): string {
+    return join(this.#root, 'sockets');
   }
 
   folder(id: string): string {
-    return join(this.#containers, id);
+    return join(this.containers, id);
   }
 
-  /** Records a container; its name is taken from now on, by exactly one of those who ask at once. Throws CONTAINER_NAME, STATE_FOLDER. */
-  add(record: ContainerRecord): void {
-    const folder = this.folder(record.id);
+  socket(id: string): string {
+    return join(this.sockets, id);
+  }
+
+  /**
+   * Makes a container's folder, which `fill` puts files into, and takes its name: of those who ask for one at once exactly one has it.
+   * Throws CONTAINER_NAME, STATE_FOLDER, what `fill` throws; then nothing of it is left.
+   */
+  async add(record: ContainerRecord, host: LoadHost | undefined, fill: (folder: string) => void = () => {}): Promise<void> {
+    const made = join(this.containers, `.${record.id}`);
     try {
-      makeFolders(folder, 0o700);
-      writeFileSync(join(folder, RECORD), JSON.stringify(record), { mode: 0o600, flag: 'wx' });
-      writeFileSync(join(this.names, record.name), record.id, { mode: 0o600, flag: 'wx' });
-    } catch (cause) {
-      rmSync(folder, { recursive: true, force: true });
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw this.#broken(cause);
-      throw new VmmError('CONTAINER_NAME', `the name ${record.name} is taken by another container`, { hint: `\`vmm rm ${record.name}\` frees it, or choose another` });
+      this.#changing(made, () => makeFolders(made, 0o700));
+      fill(made);
+      this.#changing(made, () => writeWhole(join(made, RECORD), record, true));
+      using _ = await this.#holdNames(host);
+      this.#take(record.name, record.id);
+      this.#changing(made, () => renameSync(made, this.folder(record.id)));
+    } catch (error) {
+      rmSync(made, { recursive: true, force: true });
+      throw error;
     }
   }
 
-  /** The name goes first: one that is there always has its record. Throws STATE_FOLDER. */
-  remove({ id, name }: ContainerRecord): void {
-    try {
-      rmSync(join(this.names, name), { force: true });
-      rmSync(this.folder(id), { recursive: true, force: true });
-    } catch (cause) {
-      throw this.#broken(cause);
-    }
+  /** Throws CONTAINER_NAME, CONTAINER_NOT_FOUND, STATE_FOLDER. */
+  async rename(id: string, name: string, host: LoadHost | undefined): Promise<void> {
+    using _ = await this.#holdNames(host);
+    const record = this.#record(id);
+    if (record === undefined) throw gone(id);
+    if (record.name === name) throw new VmmError('CONTAINER_NAME', `the container’s name is ${name} already`, { hint: 'choose another' });
+    this.#take(name, id);
+    this.#changing(this.containers, () => writeWhole(join(this.folder(id), RECORD), { ...record, name }, true));
+    this.#free(record.name, id);
   }
 
-  /** All containers, the newest first. Those whose owner was killed are told as exited with 137. Throws STATE_FOLDER. */
-  async list(): Promise<Container[]> {
-    const all = await Promise.all(this.#ids().map((id) => this.read(id)));
-    return all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
+  /** By who holds it. Throws STATE_FOLDER. */
+  async remove(id: string, host: LoadHost | undefined): Promise<void> {
+    const left = join(this.containers, `.${id}`);
+    using _ = await this.#holdNames(host);
+    const record = this.#record(id);
+    this.#changing(this.containers, () => {
+      renameSync(this.folder(id), left);
+      if (record !== undefined) this.#free(record.name, id);
+      rmSync(this.socket(id), { force: true });
+      rmSync(left, { recursive: true, force: true });
+    });
   }
 
-  /** By name, id, or a prefix of an id that no other has. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, STATE_FOLDER. */
-  async find(text: string): Promise<Container> {
-    const named = /^[\w.-]+$/.test(text) && this.#ids().length > 0 ? small(join(this.names, text)) : undefined;
-    const ids = this.#ids();
-    const found = named !== undefined && ids.includes(named) ? [named] : /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
-    if (found.length > 1) throw new VmmError('CONTAINER_AMBIGUOUS', `${text} begins the ids of ${found.length} containers`, { hint: 'give more digits, or the name' });
-    const one = found[0] === undefined ? undefined : await this.read(found[0]);
-    if (one === undefined) throw new VmmError('CONTAINER_NOT_FOUND', `there is no container ${text}`, { hint: '`vmm ps -a` lists them' });
-    return one;
-  }
-
-  /** Undefined: it is gone, or being made or removed. */
-  async read(id: string): Promise<Container | undefined> {
+  /** By its owner, which may remove files, and no folder: a later command does that. */
+  empty(id: string): void {
     const folder = this.folder(id);
-    const text = small(join(folder, RECORD));
-    const record = text === undefined ? undefined : parse<ContainerRecord>(text);
-    if (record === undefined) {
-      sweep(folder);
-      return undefined;
-    }
-    if (record.version !== RECORD_VERSION || record.id !== id) throw new VmmError('STATE_FOLDER', `${folder} is of another version of vmm`, { hint: 'ask that version, or remove the folder' });
-    // The end is written before the socket goes, so it is looked for after.
-    const alive = await answers(folder);
-    const end = parse<ContainerEnd>(small(join(folder, END)) ?? '');
-    if (end !== undefined) return { record, end, state: end.started === undefined ? 'created' : 'exited' };
-    if (alive === 'no socket') return { record, end: undefined, state: 'created' };
-    if (alive === 'yes') return { record, end: undefined, state: 'running' };
-    return { record, state: 'exited', end: { status: 137, started: record.created, finished: lstatSync(folder).mtime.toISOString(), error: 'its process was killed', outOfMemory: false } };
-  }
-
-  /** Opens the file for the end while files can still be made; what it gives writes it. */
-  openEnd(id: string): (end: ContainerEnd) => void {
-    const fd = openSync(join(this.folder(id), END), 'wx', 0o600);
-    return (end) => {
-      writeFileSync(fd, JSON.stringify(end));
-      closeSync(fd);
-    };
-  }
-
-  /** By an owner that may remove files, and no folder: a list does that, a minute later. */
-  empty({ id, name }: ContainerRecord): void {
-    for (const path of [join(this.names, name), ...readdirSync(this.folder(id)).map((file) => join(this.folder(id), file))]) {
+    // It may have been renamed.
+    const name = this.#record(id)?.name;
+    for (const path of [join(folder, RECORD), ...(name === undefined ? [] : [join(this.names, name)]), ...readdirSync(folder).map((file) => join(folder, file))]) {
       try {
         unlinkSync(path);
       } catch {
@@ -158,31 +128,131 @@ export class StateFolder {
     }
   }
 
+  /** Its folder, locked: nobody starts or removes it meanwhile. Undefined: after `patience` ms it is still somebody else's. Throws CONTAINER_NOT_FOUND. */
+  async hold(id: string, host: LoadHost | undefined, patience = 0): Promise<Held | undefined> {
+    const held = await hold(this.folder(id), host, patience);
+    if (held !== 'gone' && held !== undefined && this.#record(id) === undefined) held.release();
+    else if (held !== 'gone') return held;
+    throw gone(id);
+  }
+
+  /** By its owner. Throws STATE_FOLDER. */
+  writeLife(id: string, life: ContainerLife): void {
+    const path = join(this.folder(id), LIFE);
+    this.#changing(path, () => writeWhole(path, life));
+  }
+
+  /** All containers, the newest first. Throws STATE_FOLDER. */
+  async list(): Promise<Container[]> {
+    const all = await Promise.all(this.#ids().map((id) => this.read(id)));
+    return all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
+  }
+
+  /** By name, id, or a prefix of an id that no other has. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, STATE_FOLDER. */
+  async find(text: string): Promise<Container> {
+    const ids = this.#ids();
+    const named = /^\w[\w.-]*$/.test(text) && ids.length > 0 ? this.#named(text) : undefined;
+    const found = named !== undefined ? [named] : /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
+    if (found.length > 1) throw new VmmError('CONTAINER_AMBIGUOUS', `${text} begins the ids of ${found.length} containers`, { hint: 'give more digits, or the name' });
+    const one = found[0] === undefined ? undefined : await this.read(found[0]);
+    if (one === undefined) throw gone(text);
+    return one;
+  }
+
+  /** Undefined: it is gone, or being made or removed. */
+  async read(id: string): Promise<Container | undefined> {
+    const record = this.#record(id);
+    if (record === undefined) return undefined;
+    // The end is written before the socket goes, so it is looked for after.
+    const alive = await answers(this.socket(id));
+    const life = parse<ContainerLife>(readSmall(join(this.folder(id), LIFE)));
+    if (alive) return { record, life, end: undefined, state: life?.restarting === true ? 'restarting' : 'running' };
+    if (life === undefined) return { record, life, end: undefined, state: 'created' };
+    const { end, restarting, ran } = life;
+    if (end !== undefined && !restarting) return { record, life, end, state: ran ? 'exited' : 'created' };
+    return { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };
+  }
+
+  #lastSign(id: string): string {
+    return (lstatSync(this.folder(id), { throwIfNoEntry: false })?.mtime ?? new Date()).toISOString();
+  }
+
+  /** Throws STATE_FOLDER for one of another version. */
+  #record(id: string): ContainerRecord | undefined {
+    const record = parse<ContainerRecord>(readSmall(join(this.folder(id), RECORD)));
+    if (record === undefined) return undefined;
+    if (record.version !== RECORD_VERSION || record.id !== id) throw new VmmError('STATE_FOLDER', `${this.folder(id)} is of another version of vmm`, { hint: 'ask that version, or remove the folder' });
+    return record;
+  }
+
+  /** The container that has a name. */
+  #named(name: string): string | undefined {
+    const id = readSmall(join(this.names, name));
+    return id !== undefined && ID.test(id) && this.#record(id)?.name === name ? id : undefined;
+  }
+
+  /** By who holds the names. */
+  #take(name: string, id: string): void {
+    if (this.#named(name) !== undefined) throw new VmmError('CONTAINER_NAME', `the name ${name} is taken by another container`, { hint: `\`vmm rm ${name}\` frees it, or choose another` });
+    this.#changing(this.names, () => writeFileSync(join(this.names, name), id, { mode: 0o600 }));
+  }
+
+  #free(name: string, id: string): void {
+    if (readSmall(join(this.names, name)) === id) rmSync(join(this.names, name), { force: true });
+  }
+
+  async #holdNames(host: LoadHost | undefined): Promise<Held> {
+    const held = await hold(this.names, host, NAMES_MS);
+    if (held === undefined || held === 'gone') throw new VmmError('STATE_FOLDER', `${this.names} is ${held === undefined ? 'locked by another command' : 'not there'}`, { hint: 'try again' });
+    return held;
+  }
+
   #ids(): string[] {
-    if (lstatSync(this.root, { throwIfNoEntry: false }) === undefined) return [];
-    this.#check();
+    for (const root of [this.#root, this.#kept]) if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) check(root);
+    let names: string[];
     try {
-      return readdirSync(this.#containers).filter((name) => ID.test(name));
+      names = readdirSync(this.containers);
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-      throw this.#broken(cause);
+      throw broken(this.#kept, cause);
+    }
+    for (const name of names) if (UNFINISHED.test(name)) sweep(join(this.containers, name));
+    return names.filter((name) => {
+      if (!ID.test(name)) return false;
+      if (lstatSync(join(this.containers, name, RECORD), { throwIfNoEntry: false }) !== undefined) return true;
+      sweep(join(this.containers, name));
+      return false;
+    });
+  }
+
+  #changing(path: string, action: () => void): void {
+    try {
+      action();
+    } catch (cause) {
+      throw broken(path, cause);
     }
   }
+}
 
-  #check(): void {
-    const { uid, mode } = lstatSync(this.root);
-    if (uid === process.geteuid?.() && (mode & 0o077) === 0) return;
-    throw new VmmError('STATE_FOLDER', `${this.root} ${uid === process.geteuid?.() ? 'is open to others' : 'belongs to somebody else'}`, { hint: `it has to be yours, with mode 0700; --root names another` });
-  }
+function gone(text: string): VmmError {
+  return new VmmError('CONTAINER_NOT_FOUND', `there is no container ${text}`, { hint: '`vmm ps -a` lists them' });
+}
 
-  #broken(cause: unknown): VmmError {
-    return new VmmError('STATE_FOLDER', `${this.root} cannot be used: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: '--root names another folder' });
-  }
+function check(root: string): void {
+  const { uid, mode } = lstatSync(root);
+  if (uid === process.geteuid?.() && (mode & 0o077) === 0) return;
+  throw new VmmError('STATE_FOLDER', `${root} ${uid === process.geteuid?.() ? 'is open to others' : 'belongs to somebody else'}`, { hint: `it has to be yours, with mode 0700; --root names another` });
+}
+
+function broken(path: string, cause: unknown): VmmError {
+  if (cause instanceof VmmError) return cause;
+  const code = (cause as NodeJS.ErrnoException).code ?? 'error';
+  return new VmmError('STATE_FOLDER', `${path} cannot be used: ${code}`, { cause, hint: code === 'ENOSPC' || code === 'EDQUOT' ? 'free some space, or name another folder with --root' : '--root names another folder' });
 }
 
 function sweep(folder: string): void {
   try {
-    if (Date.now() - lstatSync(folder).mtimeMs > MAKING_MS) rmdirSync(folder);
+    if (Date.now() - lstatSync(folder).mtimeMs > MAKING_MS) rmSync(folder, { recursive: true, force: true });
   } catch {
     // somebody was quicker
   }
@@ -193,40 +263,4 @@ function usual(): string {
   const folder = process.env['XDG_RUNTIME_DIR'] ?? '';
   if (!isAbsolute(folder)) throw new VmmError('STATE_FOLDER', 'there is no place for containers: $XDG_RUNTIME_DIR is not set', { hint: 'set it, or name a folder with --root' });
   return join(folder, 'vmm');
-}
-
-function small(path: string): string | undefined {
-  try {
-    return lstatSync(path).size > MAX_RECORD ? undefined : readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function parse<T>(text: string): T | undefined {
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    return undefined; // being written
-  }
-}
-
-/** Calls `use` with a path of a folder's socket that is short enough for any folder (sun_path has 108 bytes). */
-export function withSocketPath<T>(folder: string, use: (path: string) => T): { result: T; close(): void } {
-  const fd = openSync(folder, 'r');
-  return { result: use(`/proc/self/fd/${fd}/${SOCKET}`), close: () => closeSync(fd) };
-}
-
-function answers(folder: string): Promise<'yes' | 'no' | 'no socket'> {
-  if (lstatSync(join(folder, SOCKET), { throwIfNoEntry: false }) === undefined) return Promise.resolve('no socket');
-  return new Promise((done) => {
-    const { result: socket, close } = withSocketPath(folder, (path) => connect({ path }));
-    const end = (answer: 'yes' | 'no'): void => {
-      socket.destroy();
-      close();
-      done(answer);
-    };
-    socket.once('connect', () => end('yes'));
-    socket.once('error', () => end('no'));
-  });
 }

@@ -1,12 +1,17 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EMPTY_CONFIG } from '../../../image/documents/config.ts';
+import { VmmError } from '../../../base/errors.ts';
 import { askOwner } from '../../../vmm/owner/client.ts';
 import { LogWriter, readLogs } from '../../../vmm/owner/logs.ts';
+import { NO_RESTART, Restarts } from '../../../vmm/owner/restarts.ts';
 import { serve } from '../../../vmm/owner/server.ts';
-import { type ContainerRecord, StateFolder } from '../../../vmm/owner/state.ts';
+import type { ContainerRecord } from '../../../vmm/owner/record.ts';
+import { StateFolder } from '../../../vmm/owner/state.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -14,7 +19,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const record = (id: string, name: string): ContainerRecord => ({ version: 1, id: id.padEnd(64, '0'), name, image: 'i', command: [], labels: {}, created: '', argv: [], folder: '/' });
+const record = (id: string, name: string): ContainerRecord => ({
+  version: 2, id: id.padEnd(64, '0'), name, image: 'i', imageId: 'sha256:0', rootfs: '/none', config: EMPTY_CONFIG, command: [], env: [], labels: {}, created: '', argv: [], folder: '/',
+  disk: false, restart: NO_RESTART, autoRemove: false, stopTimeout: undefined,
+});
 
 describe('logs', () => {
   it('come back as they were written, over files and pieces of characters', async () => {
@@ -33,24 +41,116 @@ describe('logs', () => {
   });
 });
 
+describe('logs of a container that is started again', () => {
+  it('go on where they ended, without the piece of a line that an owner which was killed has left', async () => {
+    for (const text of ['one\n', 'two\n', 'three\n']) {
+      const writer = new LogWriter(folder, 100);
+      writer.write('stdout', Buffer.from(text));
+      writer.close();
+      appendFileSync(join(folder, readdirSync(folder).sort().at(-1) as string), '{"log":"to');
+    }
+    const writer = new LogWriter(folder, 100);
+    writer.close();
+    const read = [];
+    for await (const { log } of readLogs(folder)) read.push(log);
+    expect(read).toEqual(['one\n', 'two\n', 'three\n']);
+  });
+});
+
 describe('names and ids', () => {
   it('one of two takes a name; a prefix of two ids is refused', async () => {
     const state = new StateFolder(folder);
     state.make();
-    state.add(record('abc1', 'one'));
-    expect(() => state.add(record('abc3', 'one'))).toThrowError(/taken/);
-    state.add(record('abc2', 'two'));
+    const both = await Promise.allSettled([state.add(record('abc1', 'one'), hostFs), state.add(record('abc3', 'one'), hostFs)]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'CONTAINER_NAME' } });
+    await state.add(record('abc2', 'two'), hostFs);
     await expect(state.find('abc')).rejects.toMatchObject({ code: 'CONTAINER_AMBIGUOUS' });
     expect(await state.find('abc2')).toMatchObject({ record: { name: 'two' }, state: 'created' });
     await expect(state.find('../names')).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' });
-    await expect(state.find('abc3')).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' });
+    await expect(state.find('abc4')).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' });
+    expect(readdirSync(state.containers)).toHaveLength(2);
+  });
+
+  it('a new name takes the old one’s place; of two at once for one name one has it', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    for (const [id, name] of [['a', 'one'], ['b', 'two']] as const) await state.add(record(id, name), hostFs);
+    await expect(state.rename(record('a', '').id, 'two', hostFs)).rejects.toMatchObject({ code: 'CONTAINER_NAME' });
+    const both = await Promise.allSettled(['a', 'b'].map((id) => state.rename(record(id, '').id, 'three', hostFs)));
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect((await state.list()).map(({ record: { name } }) => name).filter((name) => name === 'three')).toHaveLength(1);
+    expect(readdirSync(state.names)).toHaveLength(2);
+    await state.remove((await state.find('three')).record.id, hostFs);
+    expect(readdirSync(state.names)).toHaveLength(1);
+  });
+
+  it('a name of a container that is not there, as a command that was killed leaves it, is free', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    writeFileSync(join(state.names, 'one'), record('a', '').id);
+    await expect(state.find('one')).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' });
+    await state.add(record('b', 'one'), hostFs);
+    expect(await state.find('one')).toMatchObject({ record: { id: record('b', '').id } });
+  });
+
+  it('what a command that was killed has left of a folder is swept when it is old', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    const left = join(state.containers, `.${record('a', '').id}`);
+    mkdirSync(left);
+    writeFileSync(join(left, 'disk'), '');
+    await state.list();
+    expect(readdirSync(state.containers)).toHaveLength(1);
+    utimesSync(left, 1, 1);
+    await state.list();
+    expect(readdirSync(state.containers)).toEqual([]);
+  });
+
+  it('what cannot be filled leaves nothing', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    await expect(state.add(record('a', 'one'), hostFs, () => { throw new VmmError('SCRATCH_MAKE', 'full'); })).rejects.toMatchObject({ code: 'SCRATCH_MAKE' });
+    expect([readdirSync(state.containers), readdirSync(state.names)]).toEqual([[], []]);
+  });
+});
+
+describe('a folder that is held', () => {
+  it('is nobody else’s until it is let go, and gone when it was removed', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    const { id } = record('a', 'one');
+    await state.add(record('a', 'one'), hostFs);
+    const held = await state.hold(id, hostFs);
+    expect(held).toBeDefined();
+    expect(await state.hold(id, hostFs)).toBeUndefined();
+    const waits = state.hold(id, hostFs, 60_000);
+    await state.remove(id, hostFs);
+    held?.release();
+    await expect(waits).rejects.toMatchObject({ code: 'CONTAINER_NOT_FOUND' });
+  });
+});
+
+describe('restarts', () => {
+  it('wait 100 ms, then twice as long each time, a minute at most; a run of 10 s begins anew', () => {
+    const restarts = new Restarts({ name: 'always', most: 0 });
+    expect(Array.from({ length: 12 }, () => restarts.after(0, 0))).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]);
+    expect([restarts.after(0, 10_000), restarts.after(0, 9999)]).toEqual([100, 200]);
+    expect(restarts.count).toBe(14);
+  });
+
+  it('on-failure: so many times, and not after 0', () => {
+    const restarts = new Restarts({ name: 'on-failure', most: 2 });
+    expect([restarts.after(1, 0), restarts.after(1, 0), restarts.after(1, 0)]).toEqual([100, 200, undefined]);
+    expect(new Restarts({ name: 'on-failure', most: 0 }).after(0, 0)).toBeUndefined();
+    expect(new Restarts(NO_RESTART).after(1, 0)).toBeUndefined();
   });
 });
 
 describe('the socket', () => {
   it('answers its own version, and refuses others by name', async () => {
-    const server = await serve(folder, async (ask) => ({ done: true, status: ask.ask === 'wait' ? 3 : 4 }));
-    expect(await askOwner(folder, { ask: 'wait' })).toEqual({ status: 3 });
+    const server = await serve(join(folder, 'sock'), async (ask) => ({ done: true, status: ask.ask === 'wait' ? 3 : 4 }));
+    expect(await askOwner(join(folder, 'sock'), { ask: 'wait' })).toEqual({ status: 3 });
     const answer = await new Promise<string>((resolve) => {
       const socket = connect({ path: join(folder, 'sock') });
       socket.write('{"version":2,"ask":"wait"}\n');
@@ -59,6 +159,6 @@ describe('the socket', () => {
     expect(JSON.parse(answer)).toMatchObject({ version: 1, done: false, code: 'OWNER_REFUSED', message: expect.stringContaining('not 2') });
     await server.close();
     expect(readdirSync(folder)).toEqual([]);
-    expect(await askOwner(folder, { ask: 'wait' })).toBeUndefined();
+    expect(await askOwner(join(folder, 'sock'), { ask: 'wait' })).toBeUndefined();
   });
 });

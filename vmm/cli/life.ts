@@ -1,0 +1,63 @@
+/** The commands of a container's existence. Create and run -d are in create.ts and run-detached.ts, its end in containers.ts. */
+import { VmmError } from '../api/errors.ts';
+import { hostFs } from '../api/images.ts';
+import { type Container, runs, type StateFolder } from '../api/owner.ts';
+import { HELP } from './common-options.ts';
+import { ask, each, NAMES, ROOT } from './containers.ts';
+import { CREATE, createCommand } from './create.ts';
+import { containerName } from './run-options.ts';
+import { flag, type Command, value } from './options.ts';
+import { STOP_SECONDS } from './owner-ask.ts';
+import { parseSeconds } from './sizes.ts';
+import { startOwner } from './start-owner.ts';
+import { type Subcommand, subcommand } from './subcommand.ts';
+
+/** How long another command may be about a container before `rm` gives up, ms. */
+const PATIENCE_MS = 20_000;
+
+const START = { root: ROOT, help: HELP };
+const RESTART = { root: ROOT, time: value('SECONDS', 'how long it may take to stop before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
+const RENAME = { root: ROOT, help: HELP };
+const RM = { root: ROOT, force: flag('kill those that run', { short: 'f' }), volumes: flag('volumes without a name, which are part of the container, too', { short: 'v' }), help: HELP };
+
+const COMMANDS: readonly Subcommand[] = [
+  { command: CREATE, start: createCommand },
+  subcommand({ name: 'start', synopsis: '[OPTIONS] CONTAINER…', about: 'Starts containers, with what they have kept.', options: START }, NAMES, (names, { root }) =>
+    each(root, names, async (one, state) => runs(one) || (await start(one, state)))),
+  subcommand({ name: 'restart', synopsis: '[OPTIONS] CONTAINER…', about: 'Stops containers, and starts them.', options: RESTART }, NAMES, (names, { root, time }) =>
+    each(root, names, async (one, state) => {
+      if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS });
+      return start(one, state);
+    })),
+  subcommand({ name: 'rename', synopsis: '[OPTIONS] CONTAINER NAME', about: 'Gives a container another name.', options: RENAME }, [2, 2, 'a container and a name'], ([text = '', name = ''], { root }) =>
+    each(root, [text], (one, state) => state.rename(one.record.id, containerName(name, 'rename'), hostFs), false)),
+  subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
+    each(root, names, (one, state, text) => remove(one, state, text, force))),
+];
+
+/** `vmm create` and its like. */
+export function lifeCommand(name: string, argv: readonly string[]): Promise<number> {
+  return (COMMANDS.find(({ command }) => command.name === name) as Subcommand).start(argv);
+}
+
+/** Their tables. */
+export function lifeCommands(): Command[] {
+  return COMMANDS.map(({ command }) => command);
+}
+
+/** False: what keeps it from running has been told. */
+async function start({ record }: Container, state: StateFolder): Promise<boolean> {
+  state.make(); // of the sockets' folder nothing is left when the host was started anew
+  return (await startOwner(state, record.id)) === 0;
+}
+
+async function remove(one: Container, state: StateFolder, text: string, force: boolean): Promise<void> {
+  const { id } = one.record;
+  if (runs(one)) {
+    if (!force) throw new VmmError('CONTAINER_STATE', `container ${text} runs`, { hint: 'stop it first, or use -f' });
+    await ask(one, state, { ask: 'stop', seconds: 0 });
+  }
+  using held = await state.hold(id, hostFs, PATIENCE_MS);
+  if (held === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} is being started, or used by another command`, { hint: 'try again' });
+  await state.remove(id, hostFs);
+}

@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ContainerIo, ContainerRun } from '../api/containers.ts';
+import { VmmError } from '../api/errors.ts';
+import { ownSymbols } from '../api/machine.ts';
+import type { ContainerRecord, StateFolder } from '../api/owner.ts';
+import { parseArgs } from './args.ts';
+import { jitOf } from './common-options.ts';
+import { confineConfig } from './confine.ts';
+import { openMounts } from './mounts.ts';
+import { containerOptions, RUN, sizedFor } from './run-options.ts';
+
+/** The container of a record, ready to run: all that it is made of is opened. Throws VmmError. */
+export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo): Promise<ContainerRun> {
+  const { id, config } = record;
+  const folder = state.folder(id);
+  enter(record.folder);
+  const { options, operands } = parseArgs(record.argv, RUN);
+  const own = join(folder, 'rootfs');
+  const rootfs = existsSync(own) ? own : record.rootfs;
+  if (!existsSync(rootfs)) throw new VmmError('IMAGE_NOT_FOUND', `the image ${record.imageId} of the container is not in the store any more`, { hint: 'import or pull it again' });
+  const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], { rootfs }, () => {});
+  const sized = sizedFor(config, options);
+  // The environment was read when the container was made.
+  const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12));
+  return new ContainerRun(
+    { rootfs, config },
+    { ...container, env: record.env, mounts, tmpfs: [...options.tmpfs, ...tmpfs], scratch: record.disk ? { kept: join(folder, 'disk') } : options.scratch },
+    {
+      memoryMib: sized.memory,
+      vcpus: sized.cpus?.vcpus,
+      accel: options.accel,
+      cpuModel: options.cpu,
+      jit: jitOf(options.jit),
+      symbols: ownSymbols,
+      confine: { ...confineConfig('after-entry', { gdb: undefined }), write: [folder], remove: [state.names, state.sockets, folder] },
+    },
+    io,
+  );
+}
+
+/** What the user's words name is beneath where they were said. */
+function enter(folder: string): void {
+  try {
+    process.chdir(folder);
+  } catch (cause) {
+    throw new VmmError('CONTAINER_START', `${folder}, where the container was made, cannot be entered: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'its volumes may be named from there: make it again' });
+  }
+}

@@ -1,0 +1,27 @@
+import { spawn } from 'node:child_process';
+import { VmmError } from '../api/errors.ts';
+import type { StateFolder } from '../api/owner.ts';
+import { tell } from './output.ts';
+
+/** Longest of what an owner says of its start, bytes. */
+const MAX_TOLD = 16384;
+
+/** Starts a container's owner. Resolves with 0 once the command runs, else with the status that tells why it does not, which has been told. */
+export async function startOwner(state: StateFolder, id: string): Promise<number> {
+  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', state.given, id], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const pipe = owner.stdio[3] as NodeJS.ReadableStream;
+  let text = '';
+  pipe.on('data', (chunk: Buffer) => {
+    if (text.length < MAX_TOLD) text += chunk.toString();
+  });
+  await new Promise<void>((resolve, reject) => {
+    owner.on('error', reject);
+    pipe.on('end', resolve);
+  });
+  owner.unref();
+  if (text === 'started\n') return 0;
+  const [status, ...lines] = text.split('\n');
+  if (!/^\d+$/.test(status ?? '')) throw new VmmError('CONTAINER_START', 'the container’s process ended before it had started', { hint: 'run it without -d to see why' });
+  tell(lines.join('\n'));
+  return Number(status);
+}

@@ -1,0 +1,81 @@
+/** What is kept of a container: the documents in its folder. */
+import type { ImageProcessConfig } from '../../image/documents/config.ts';
+
+export const RECORD_VERSION = 2;
+
+/** What an owner does about its container's end. */
+export interface RestartPolicy {
+  readonly name: 'no' | 'on-failure' | 'always' | 'unless-stopped';
+  /** Of on-failure: how many times; 0 for no limit. */
+  readonly most: number;
+}
+
+/** What a container was asked to be, and the image that it was made of: `record.json`. Only its name and its limits change. */
+export interface ContainerRecord {
+  readonly version: number;
+  readonly id: string;
+  readonly name: string;
+  /** As the user named it. */
+  readonly image: string;
+  /** What that was when the container was made: it stays so, whatever the name stands for later. */
+  readonly imageId: string;
+  /** Its disk in the store; the folder has a link to it where there can be one. */
+  readonly rootfs: string;
+  readonly config: ImageProcessConfig;
+  readonly command: readonly string[];
+  /** NAME=VALUE: the whole environment, as it was when the container was made. */
+  readonly env: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  /** ISO 8601. */
+  readonly created: string;
+  /** `vmm run`'s words, and where they were said. */
+  readonly argv: readonly string[];
+  readonly folder: string;
+  /** What it changes is kept on a disk in its folder. */
+  readonly disk: boolean;
+  readonly restart: RestartPolicy;
+  /** --rm. */
+  readonly autoRemove: boolean;
+  /** --stop-timeout, seconds. */
+  readonly stopTimeout: number | undefined;
+}
+
+/** Its last start, as its owner tells of it: `life.json`. */
+export interface ContainerLife {
+  /** Of the owner. */
+  readonly pid: number;
+  /** Its command has run once, in this life or an earlier one. */
+  readonly ran: boolean;
+  /** How often the owner has started it again since `vmm start`. */
+  readonly restarts: number;
+  /** ISO 8601; undefined: the command does not run yet, or could not. */
+  readonly started: string | undefined;
+  /** How it ended last; it may be started again. */
+  readonly end: ContainerEnd | undefined;
+  /** The owner waits to start it again. */
+  readonly restarting: boolean;
+}
+
+export interface ContainerEnd {
+  readonly status: number;
+  readonly started: string | undefined;
+  readonly finished: string;
+  readonly error: string | undefined;
+  readonly outOfMemory: boolean;
+}
+
+/** `created`: its command has not run yet, or could not be started. `dead`: its owner was killed. */
+export type State = 'created' | 'running' | 'restarting' | 'exited' | 'dead';
+
+export interface Container {
+  readonly record: ContainerRecord;
+  readonly state: State;
+  readonly life: ContainerLife | undefined;
+  /** Of what does not run. */
+  readonly end: ContainerEnd | undefined;
+}
+
+/** Has it an owner that answers? */
+export function runs({ state }: Container): boolean {
+  return state === 'running' || state === 'restarting';
+}
