@@ -1,6 +1,5 @@
-import { lookup } from 'node:dns/promises';
-import { BlockList, isIP } from 'node:net';
 import { VmmError } from '../../base/errors.ts';
+import { hostOf, isPrivateHost } from '../registry/addresses.ts';
 import { Http, type HttpResponse, shownPath } from '../registry/http.ts';
 import type { Credentials } from './auth.ts';
 
@@ -22,6 +21,8 @@ export interface WebOptions {
 export class Web {
   readonly #options: WebOptions;
   readonly #hosts = new Map<string, Http>();
+  /** Hosts that have answered, and whether from an address of this machine or network: their names may lead elsewhere by now. */
+  readonly #private = new Map<string, boolean>();
 
   constructor(options: WebOptions) {
     this.#options = options;
@@ -40,9 +41,9 @@ export class Web {
     let at = url;
     let sender = from;
     for (let hops = 0; ; hops++) {
-      await this.#allow(at, sender);
+      const publicOnly = this.#allow(at, sender);
       const login = at.protocol === 'https:' ? this.#options.credentials(at.host) : undefined;
-      const response = await this.#send(at, { 'user-agent': 'vmm', ...headers, ...(login === undefined ? {} : { authorization: login.header }) });
+      const response = await this.#send(at, { 'user-agent': 'vmm', ...headers, ...(login === undefined ? {} : { authorization: login.header }) }, publicOnly ? (sender ?? at) : undefined);
       const { location } = response.headers;
       if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return { response, url: at };
       response.body.destroy();
@@ -54,25 +55,31 @@ export class Web {
     }
   }
 
-  async #allow(url: URL, from: URL | undefined): Promise<void> {
+  /** True when the URL may lead to a public address only. Throws ACI_ANSWER for one that is not to be asked at all. */
+  #allow(url: URL, from: URL | undefined): boolean {
     const insecure = url.protocol === 'http:' && this.#options.insecureHttp;
     if (url.protocol !== 'https:' && !insecure) {
       throw new VmmError('ACI_ANSWER', `${from === undefined ? url.href.slice(0, 200) : `${from.host} sends us to ${url.href.slice(0, 200)}`}: not https`, { hint: url.protocol === 'http:' ? 'give --insecure-options=http if you must' : 'https is what is understood' });
     }
     if (url.username !== '' || url.password !== '') throw answer(url, 'is given with a login in its URL');
-    if (from === undefined || from.host === url.host || (await isPrivate(from.hostname))) return;
-    if (await isPrivate(url.hostname)) throw answer(from, `sends us to ${url.host}, a private address`);
+    if (from === undefined || from.host === url.host) return this.#private.get(url.host) === false;
+    return !(this.#private.get(from.host) ?? isPrivateHost(hostOf(from)));
   }
 
-  async #send(url: URL, headers: Readonly<Record<string, string>>): Promise<HttpResponse> {
+  /** `by`: a public host that sends us there. */
+  async #send(url: URL, headers: Readonly<Record<string, string>>, by: URL | undefined): Promise<HttpResponse> {
     let http = this.#hosts.get(url.host);
     if (http === undefined) {
       http = new Http({ host: url.host, insecure: this.#options.insecureTls, env: this.#options.env, idleMs: this.#options.idleMs ?? IDLE_MS });
       this.#hosts.set(url.host, http);
     }
     try {
-      return await http.send({ method: 'GET', url, headers });
+      const response = await http.send({ method: 'GET', url, headers, publicOnly: by !== undefined });
+      // Who was public once stays so: its name cannot make it one of us.
+      this.#private.set(url.host, response.isPrivate && (this.#private.get(url.host) ?? true));
+      return response;
     } catch (cause) {
+      if (by !== undefined && cause instanceof VmmError && cause.code === 'REGISTRY_ANSWER') throw answer(by, `sends us to ${url.host}, a private address`);
       throw webError(url, cause);
     }
   }
@@ -110,23 +117,4 @@ export function webError(url: URL, cause: unknown): VmmError {
 
 export function answer(url: URL, what: string): VmmError {
   return new VmmError('ACI_ANSWER', `${url.host} ${what}`, { hint: 'the server is set up wrongly, or hostile' });
-}
-
-const PRIVATE = new BlockList();
-for (const [net, prefix] of [['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.168.0.0', 16]] as const) PRIVATE.addSubnet(net, prefix, 'ipv4');
-for (const [net, prefix] of [['::1', 128], ['::', 128], ['fc00::', 7], ['fe80::', 10]] as const) PRIVATE.addSubnet(net, prefix, 'ipv6');
-
-/** Whether a host is of this machine or this network. One whose name cannot be resolved is not: connecting to it fails anyway. */
-export async function isPrivate(hostname: string): Promise<boolean> {
-  const plain = hostname.replace(/^\[|\]$/g, '');
-  const family = isIP(plain);
-  if (family !== 0) return isPrivateAddress(plain, family);
-  if (plain === 'localhost' || plain.endsWith('.localhost')) return true;
-  const addresses = await lookup(plain, { all: true }).catch(() => []);
-  return addresses.some(({ address, family: kind }) => isPrivateAddress(address, kind));
-}
-
-function isPrivateAddress(address: string, family: number): boolean {
-  // BlockList holds ::ffff:a.b.c.d against IPv4's rules too.
-  return PRIVATE.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }

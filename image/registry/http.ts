@@ -17,11 +17,15 @@ export interface HttpRequest {
   /** A stream is made for each try. */
   readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** No address of this machine or network is connected to, whatever the host's name leads to by then. */
+  readonly publicOnly?: boolean;
 }
 
 export interface HttpResponse {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
+  /** Whether who answered is on this machine or network. */
+  readonly isPrivate: boolean;
   /** Has to be read, or destroyed. */
   readonly body: http.IncomingMessage;
 }
@@ -56,12 +60,16 @@ export class Http {
    */
   async send(request: HttpRequest, by?: URL): Promise<HttpResponse> {
     const { url, method, headers, signal } = request;
-    const guarded = by !== undefined && by.host !== url.host && !this.#options.insecure && this.#isPrivate !== true;
+    const elsewhere = by !== undefined && by.host !== url.host;
+    // A registry that was public once stays so: its name may lead elsewhere by now.
+    const guarded = request.publicOnly === true || (!this.#options.insecure && (elsewhere ? this.#isPrivate !== true : this.#isPrivate === false));
     if (guarded && isPrivateHost(hostOf(url))) throw refusePrivate(url.host);
     this.#agents ??= this.#makeAgents();
     const secure = url.protocol === 'https:';
     const idleMs = this.#options.idleMs ?? IDLE_MS;
     const client = (secure ? https : http).request(url, { method, headers, agent: secure ? this.#agents.https : this.#agents.http, timeout: idleMs, ...(guarded && !this.#proxied ? { lookup: publicLookup } : {}), ...(signal === undefined ? {} : { signal }) });
+    // A connection that was kept is not looked up again.
+    if (guarded && !this.#proxied) client.on('socket', ({ remoteAddress = '' }) => isPrivateAddress(remoteAddress) && client.destroy(refusePrivate(url.host)));
     client.on('timeout', () => client.destroy(Object.assign(new Error(`no answer for ${idleMs / 1000} s`), { code: 'ETIMEDOUT' })));
     const answer = new Promise<http.IncomingMessage>((resolve, reject) => {
       client.on('response', resolve);
@@ -73,8 +81,9 @@ export class Http {
       const body = await answer;
       this.answered = true;
       // A proxy's address says nothing of the registry's.
-      if (by === undefined) this.#isPrivate ??= isPrivateHost(hostOf(url)) || (!this.#proxied && isPrivateAddress(body.socket.remoteAddress ?? ''));
-      return { status: body.statusCode ?? 0, headers: body.headers, body };
+      const isPrivate = isPrivateHost(hostOf(url)) || (!this.#proxied && isPrivateAddress(body.socket.remoteAddress ?? ''));
+      if (by === undefined) this.#isPrivate ??= isPrivate;
+      return { status: body.statusCode ?? 0, headers: body.headers, isPrivate, body };
     } catch (cause) {
       client.destroy();
       throw connectError(url, cause);
