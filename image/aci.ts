@@ -3,12 +3,13 @@ import { VmmError } from '../base/errors.ts';
 import { operatorLogins } from './appc/auth.ts';
 import { type Bring, dependencyHooks, type Needed } from './appc/below.ts';
 import { discoverImage, discoverKeys, type Endpoint, withMachine } from './appc/discovery.ts';
-import { downloadImage, downloadSignature } from './appc/download.ts';
+import { downloadImage, downloadSignature, isUnchanged } from './appc/download.ts';
+import { isFresh, readFreshness } from './appc/freshness.ts';
 import { openRegular, readBounded } from './appc/file.ts';
 import { type KeystorePaths, keysFor, keystorePaths, trustKey } from './appc/keystore.ts';
 import { ARMOUR_MAX, type Key, readPublicKey } from './appc/openpgp.ts';
 import type { ImageManifest } from './appc/schema/image-manifest.ts';
-import { isWanted, storedAci, textOf, type Wanted } from './appc/stored.ts';
+import { isWanted, manifestOf, storedAci, textOf, type Wanted } from './appc/stored.ts';
 import { type AppText, parseAppText } from './appc/texts.ts';
 import { readSignatureFile, signerOf, verifyFile, withFile } from './appc/verify.ts';
 import { readDocument, Web } from './appc/web.ts';
@@ -16,6 +17,7 @@ import { importSource } from './import.ts';
 import type { ResolveOptions } from './options.ts';
 import { type AciHooks, aciArchive } from './sources/aci.ts';
 import { Archive } from './sources/archive.ts';
+import { changeStore } from './store/change.ts';
 import type { ImageRecord } from './store/record.ts';
 import type { ImageStore } from './store/store.ts';
 
@@ -118,10 +120,13 @@ export class AciSession {
 
   async #fetchFrom({ aci, asc, from }: Endpoint, wanted: Wanted | undefined, chain: readonly string[]): Promise<ImageRecord> {
     const secure = this.#options.insecure?.image !== true;
+    const current = await this.#stillCurrent(aci, from, wanted);
+    if (current !== undefined) return current;
     const early = secure && wanted !== undefined ? await this.#signatureFrom(asc, from, false) : 'later';
     // Who signed it is known before the image has come.
     if (early !== 'later') await this.#checkSigner(early, wanted as Wanted);
     let fd = -1;
+    let freshness = '';
     try {
       const imported = await importSource({
         store: this.#store,
@@ -130,8 +135,9 @@ export class AciSession {
         progress: this.#options.progress,
         names: (own) => own,
         identity: async () => urlIdentity(aci.href),
+        freshness: () => freshness,
         open: async (tempDir) => {
-          fd = await downloadImage(this.web, aci, from, tempDir, this.#options.progress);
+          ({ fd, freshness } = await downloadImage(this.web, aci, from, tempDir, this.#options.progress));
           const archive = await Archive.open(`/proc/self/fd/${fd}`, tempDir, undefined, aci.href);
           try {
             return await aciArchive(archive, this.#hooks(chain, true, wanted, async () => (early === 'later' ? ((await this.#signatureFrom(asc, from, true)) as Found) : early)));
@@ -146,6 +152,30 @@ export class AciSession {
     } finally {
       if (fd >= 0) closeSync(fd);
     }
+  }
+
+  /**
+   * The stored image of a URL while its server said that it counts (Cache-Control), or says so now (ETag); its signature was looked at when
+   * it came. What depends on others is fetched: its disk is made of theirs, too.
+   */
+  async #stillCurrent(aci: URL, from: URL | undefined, wanted: Wanted | undefined): Promise<ImageRecord | undefined> {
+    const identity = urlIdentity(aci.href);
+    const known = this.#options.signature === undefined ? this.#store.sourceImage(identity) : undefined;
+    const manifest = known === undefined ? undefined : manifestOf(known);
+    if (known === undefined || manifest === undefined || manifest.dependencies.length > 0) return undefined;
+    if (this.#options.insecure?.image !== true && !(await this.#stillTrusted(manifest.name, known.signedBy))) return undefined;
+    if (wanted !== undefined && !isWanted(wanted, manifest, known.id)) return undefined;
+    const freshness = readFreshness(this.#store.sourceNote(identity));
+    if (isFresh(freshness, Date.now())) return known;
+    const again = freshness.etag === undefined ? undefined : await isUnchanged(this.web, aci, from, freshness.etag);
+    if (again === undefined) return undefined;
+    await changeStore(this.#store, (change) => change.setSource(identity, known.id, again));
+    return known;
+  }
+
+  /** A key that is no longer trusted counts no more, however fresh the image is. */
+  async #stillTrusted(name: string, signedBy: string | undefined): Promise<boolean> {
+    return signedBy !== undefined && (await keysFor(this.#keys, name, () => {})).some((key) => key.getFingerprint() === signedBy);
   }
 
   #hooks(chain: readonly string[], mustBeSigned: boolean, wanted: Wanted | undefined, signature: (archive: Archive) => Promise<Found>): AciHooks {

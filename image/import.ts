@@ -37,6 +37,8 @@ export interface ImportJob {
   stamp?(): string | undefined;
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
   identity(): Promise<string | undefined>;
+  /** For how long the source holds it: a line that is noted with its identity. */
+  freshness?(): string;
 }
 
 /** What an import notes of its source beside the image itself. */
@@ -180,7 +182,7 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
 function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageRecord): Omit<Imported, 'notes'> {
   const names = job.names(draft.names);
   for (const name of names) change.setName(name, record.id, job.digest, job.stamp?.());
-  if (draft.identity !== undefined) change.setSource(draft.identity, record.id);
+  if (draft.identity !== undefined) change.setSource(draft.identity, record.id, job.freshness?.());
   return { record, names };
 }
 

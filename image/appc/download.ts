@@ -6,6 +6,7 @@ import { writeFully } from '../tree/content.ts';
 import { DEFAULT_LIMITS } from '../tree/limits.ts';
 import { openNameless } from '../tree/nameless.ts';
 import type { Progress } from '../tree/progress.ts';
+import { freshnessNote } from './freshness.ts';
 import { ARMOUR_MAX } from './openpgp.ts';
 import { answer, readDocument, type Web, webError } from './web.ts';
 
@@ -23,14 +24,25 @@ export async function downloadSignature(web: Web, url: URL, from: URL | undefine
   throw refused(got.url, status);
 }
 
-/** An image in a nameless file of `folder`, which is the caller's to close. A connection that breaks is taken up again where it broke. */
-export async function downloadImage(web: Web, url: URL, from: URL | undefined, folder: string, progress: Progress | undefined): Promise<number> {
+/** Whether a URL still holds what it held with this tag; what its answer says of its age. */
+export async function isUnchanged(web: Web, url: URL, from: URL | undefined, etag: string): Promise<string | undefined> {
+  const { response } = await web.get(url, { 'if-none-match': etag }, from);
+  response.body.destroy();
+  return response.status === 304 ? freshnessNote({ etag, ...response.headers }, Date.now()) : undefined;
+}
+
+/**
+ * An image in a nameless file of `folder`, which is the caller's to close, and what its server says of its age. A connection that
+ * breaks is taken up again where it broke.
+ */
+export async function downloadImage(web: Web, url: URL, from: URL | undefined, folder: string, progress: Progress | undefined): Promise<{ fd: number; freshness: string }> {
   const fd = openFile(folder);
   try {
     let at = 0;
     let tag: string | undefined;
     for (let failures = 0; ; ) {
       const before = at;
+      const asked = Date.now();
       const range = at === 0 || tag === undefined ? {} : { range: `bytes=${at}-`, 'if-range': tag };
       const got = await web.get(url, range, from);
       if (got.response.status !== 206) at = 0;
@@ -43,7 +55,7 @@ export async function downloadImage(web: Web, url: URL, from: URL | undefined, f
       checkStart(got, at);
       tag = strongTag(got.response);
       const end = await receive(got, fd, at, progress);
-      if (!end.broken) return fd;
+      if (!end.broken) return { fd, freshness: freshnessNote(got.response.headers, asked) };
       at = end.at;
       failures = at > before ? 0 : failures + 1;
       if (failures >= MAX_TRIES) throw webError(got.url, end.broken);

@@ -27,7 +27,7 @@ export function isWanted({ name, labels, imageID }: Wanted, manifest: ImageManif
 }
 
 /** The manifest of an image that is an ACI. */
-function manifestOf({ aciManifest }: Pick<ImageRecord, 'aciManifest'>): ImageManifest | undefined {
+export function manifestOf({ aciManifest }: Pick<ImageRecord, 'aciManifest'>): ImageManifest | undefined {
   if (aciManifest === undefined) return undefined;
   try {
     return parseImageManifest(Buffer.from(aciManifest), new Context('', { keepUnknownIsolators: true }));

@@ -149,9 +149,9 @@ export class StoreChange {
     this.#write('names', hashName(normal), `${id}\n${normal}${digest === undefined ? '' : `\n${digest}`}${stamp === undefined ? '' : `\n${stamp}`}`);
   }
 
-  /** `identity` is how a source looked when it held the image `id`. */
-  setSource(identity: string, id: string): void {
-    this.#write('sources', hashName(identity), id);
+  /** `identity` is how a source looked when it held the image `id`; `note`: one line that tells for how long. */
+  setSource(identity: string, id: string, note = ''): void {
+    this.#write('sources', hashName(identity), note === '' ? id : `${id}\n${note}`);
   }
 
   /** A new file of tmp/, locked. What dead processes have left there goes. */

@@ -118,6 +118,11 @@ export class ImageStore {
     return record?.version === RECORD_VERSION ? record : undefined;
   }
 
+  /** What was noted of a source beside its image; "" for nothing. */
+  sourceNote(identity: string): string {
+    return this.#lines(join(this.paths.sources, hashName(identity)))[1] ?? '';
+  }
+
   /** First line of a file of names/ or sources/; "" when there is none. */
   firstLine(folder: 'names' | 'sources', name: string): string {
     return this.#lines(join(this.paths[folder], name))[0] ?? '';

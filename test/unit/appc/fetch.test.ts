@@ -321,6 +321,70 @@ describe('fetching', () => {
     own.close();
   });
 
+  describe('an image that is asked for again', () => {
+    const gets = (): string[] => web.asked.filter((one) => one.endsWith('.aci'));
+    /** Serves the image with headers, and answers a tag that fits as a server does. */
+    async function served(headers: Record<string, string>): Promise<{ tags: (string | undefined)[] }> {
+      await serve();
+      await trusts(APP);
+      const bytes = web.pages[`${FILE}.aci`] as Buffer;
+      const tags: (string | undefined)[] = [];
+      web.pages[`${FILE}.aci`] = (request, response) => {
+        tags.push(request.headers['if-none-match']);
+        if (headers['etag'] !== undefined && request.headers['if-none-match'] === headers['etag']) response.writeHead(304, headers).end();
+        else response.writeHead(200, headers).end(bytes);
+      };
+      return { tags };
+    }
+    const twice = async (): Promise<[string, string]> => {
+      const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+      const own = session({ pull: 'always', store });
+      const again = session({ pull: 'always', store });
+      const ids: [string, string] = [(await own.byName(`${APP}:1.0.0`)).id, ''];
+      ids[1] = (await again.byName(`${APP}:1.0.0`)).id;
+      own.close();
+      again.close();
+      return ids;
+    };
+
+    test.each<[string, Record<string, string>, number, number]>([
+      ['max-age: not asked for until then', { 'cache-control': 'public, max-age=600' }, 1, 1],
+      ['max-age that has passed on its way here', { 'cache-control': 'max-age=600', age: '600' }, 2, 2],
+      ['no-cache with a tag: asked for, and not sent again', { 'cache-control': 'no-cache, max-age=600', etag: '"a"' }, 2, 1],
+      ['no-store', { 'cache-control': 'no-store, max-age=600' }, 2, 2],
+      ['a tag alone', { etag: 'W/"a"' }, 2, 1],
+      ['neither', {}, 2, 2],
+      ['nonsense', { 'cache-control': 'max-age=-1, max-age=x' }, 2, 2],
+    ])('%s', async (_, headers, requests, signatures) => {
+      await served(headers);
+      const [first, second] = await twice();
+      expect(second).toBe(first);
+      expect([gets().length, web.asked.filter((one) => one.endsWith('.asc')).length]).toEqual([requests, signatures]);
+    });
+
+    test('a tag that fits no more: the new image comes, and its signature is looked at', async () => {
+      const { tags } = await served({ etag: '"a"' });
+      const own = session({ pull: 'always' });
+      const first = await own.byName(`${APP}:1.0.0`);
+      web.pages[`${FILE}.aci`] = bytesOf(APP, { x: '2' });
+      expect(await codeOf(own.byName(`${APP}:1.0.0`))).toMatch(/^ACI_SIGNATURE /);
+      web.pages[`${FILE}.aci.asc`] = await signatureOf(web.pages[`${FILE}.aci`] as Buffer);
+      expect((await own.byName(`${APP}:1.0.0`)).id).not.toBe(first.id);
+      expect(tags).toEqual([undefined]);
+      own.close();
+    });
+
+    test('a key that is no longer trusted: it is fetched and refused, however fresh', async () => {
+      await served({ 'cache-control': 'max-age=600', etag: '"a"' });
+      const own = session({ pull: 'always' });
+      await own.byName(`${APP}:1.0.0`);
+      // An empty file disables the key.
+      writeFileSync(join(keystorePaths(env).user, 'prefix.d', APP, gpg.fingerprint('good')), '');
+      expect(await codeOf(own.byName(`${APP}:1.0.0`))).toMatch(/^ACI_UNTRUSTED /);
+      own.close();
+    });
+  });
+
   test('keys that discovery finds are taken when whoever is asked says so', async () => {
     await serve();
     web.pages['/'] = `<head><meta name="ac-discovery-pubkeys" content="127.0.0.1 ${at('/key')}"></head>`;
