@@ -7,7 +7,7 @@ import { Failure, oneLine } from '../common/failure.ts';
 import { EXIT, frame, number32, STDERR, STDOUT } from '../control/frames.ts';
 import type { Streams } from './plan.ts';
 import { S1 } from './pod-files.ts';
-import { sent } from './sent.ts';
+import { sent } from '../../vmm/api/frames.ts';
 
 /** What a client takes part in. */
 export interface Wanted {

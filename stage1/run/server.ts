@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { EXIT, FAILED, DONE, FrameReader, frame, number32, REQUEST, type Request, RESIZE, SIGNAL, SOCKET, STDERR, STDIN, STDOUT, VERSION } from '../control/frames.ts';
 import { oneLine } from '../common/failure.ts';
 import type { Wanted } from './attachments.ts';
-import { sent } from './sent.ts';
+import { sent } from '../../vmm/api/frames.ts';
 import type { ProcessHandle } from '../../vmm/api/containers.ts';
 import type { PodRun } from '../../vmm/api/pods.ts';
 
