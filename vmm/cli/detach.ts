@@ -1,7 +1,8 @@
 /** A container's terminal: raw, with keys that detach it. */
 import type { GuestInput } from './input.ts';
 import { backgroundJob, isForeground } from './job.ts';
-import { KeySequence, type RawTerminal } from './terminal.ts';
+import { KeySequence } from './keys.ts';
+import type { RawTerminal } from './terminal.ts';
 
 /** How often a detached run looks whether it is in the foreground again: `fg` of a job that runs sends no signal. */
 const LOOK_MS = 100;

@@ -1,6 +1,7 @@
 import type { Machine } from '../api/machine.ts';
 import type { GuestInput } from './input.ts';
-import { KeySequence, type RawTerminal } from './terminal.ts';
+import { KeySequence } from './keys.ts';
+import type { RawTerminal } from './terminal.ts';
 
 const ESCAPE_KEY = 0x1d; // Ctrl-]
 const ESCAPE_HELP = '\r\nvmm: q quit, r reset, p pause or go on, d dump, any other key goes back\r\n';

@@ -2,7 +2,6 @@ import { posix } from 'node:path';
 import { capabilitySet, containerEnvironment, type ContainerOptions, imageCpus, imageMemory, parseDevice, parseSecurityOptions, parseUlimit, randomId, signalNumber, type SystemdMode, type TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import type { ImageProcessConfig } from '../api/images.ts';
-import { refuseLostVariable } from './bytes.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
@@ -11,15 +10,15 @@ import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { parseRestart } from '../api/restart.ts';
 import { INSECURE } from './insecure-option.ts';
+import { DETACH_KEYS, detachKeys } from './keys.ts';
 import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
-import { parseDetachKeys } from './terminal.ts';
+import { hostVariable } from './variable.ts';
 
 /** The empty file system that a scratch disk begins with is as large; init only grows it. */
 const SCRATCH_MIN = 64 * 1024 ** 2;
-const DETACH_KEYS = [0x10, 0x11]; // ctrl-p,ctrl-q
 
 const OPTIONS = {
   ...group('Command', {
@@ -163,13 +162,6 @@ export function sizedFor(image: ImageProcessConfig, options: RunOptions): RunOpt
   return { ...options, memory, cpus };
 }
 
-/** A variable of our own environment. Throws USAGE when Node has lost its bytes. */
-function hostVariable(name: string): string | undefined {
-  const text = process.env[name];
-  if (text?.includes('\ufffd')) refuseLostVariable(name);
-  return text;
-}
-
 export function detachKeysOf(options: RunOptions): readonly number[] {
   return options.detachKeys ?? DETACH_KEYS;
 }
@@ -180,12 +172,6 @@ function only(...words: readonly string[]): Read<string> {
     if (!words.includes(text)) throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: `${words.join(' or ')} is what there is` });
     return text;
   };
-}
-
-function detachKeys(text: string, option: string): readonly number[] {
-  const keys = parseDetachKeys(text);
-  if (keys === undefined) throw new VmmError('USAGE', `${option}: ${text} cannot be read`, { hint: 'for example ctrl-p,ctrl-q' });
-  return keys;
 }
 
 function systemdMode(text: string, option: string): SystemdMode {

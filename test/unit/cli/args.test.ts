@@ -3,7 +3,7 @@ import { parseArgs } from '../../../vmm/cli/args.ts';
 import { BOOT, bootConfig, parseDisk } from '../../../vmm/cli/boot-options.ts';
 import { containerOptions, RUN } from '../../../vmm/cli/run-options.ts';
 import { parseCpuShare, parseDuration, parseMemory, parseSize } from '../../../vmm/cli/sizes.ts';
-import { KeySequence, parseDetachKeys } from '../../../vmm/cli/terminal.ts';
+import { KeySequence, parseDetachKeys } from '../../../vmm/cli/keys.ts';
 import { capabilitySet } from '../../../vmm/container/capabilities.ts';
 import { containerEnvironment } from '../../../vmm/container/env.ts';
 import { parseUlimit } from '../../../vmm/container/limits.ts';
