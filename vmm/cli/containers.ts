@@ -1,17 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signalNumber } from '../api/containers.ts';
+import { signalNumber } from '../api/process.ts';
 import { VmmError } from '../api/errors.ts';
 import { type Ask, askOwner, type Container, readLogs, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { type Command, flag, list, value } from './options.ts';
 import { print, tell } from './output.ts';
+import { ATTACH_COMMAND } from './attach.ts';
+import { EXEC_COMMAND } from './exec.ts';
+import { ROOT } from './state-option.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
 
-export const ROOT = value('DIR', 'where containers are kept (default: beside the images; sockets in /run/vmm, $XDG_RUNTIME_DIR/vmm)');
 const MANY = Number.POSITIVE_INFINITY;
 export const NAMES = [1, MANY, 'one container or more'] as const;
 /** How often a log that is followed is looked at, ms. */
@@ -69,6 +71,8 @@ const COMMANDS: readonly Subcommand[] = [
       return `${told?.status ?? (await state.read(one.record.id))?.end?.status ?? 137}`;
     })),
   subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: INSPECT }, NAMES, inspect),
+  EXEC_COMMAND,
+  ATTACH_COMMAND,
 ];
 
 /** `vmm ps` and its like. */
@@ -99,7 +103,7 @@ export async function each(root: string | undefined, names: readonly string[], w
   return failed;
 }
 
-export function ask({ record }: Container, state: StateFolder, what: Ask): Promise<{ readonly status: number | undefined } | undefined> {
+export function ask({ record }: Container, state: StateFolder, what: Ask): Promise<{ readonly status?: number | undefined } | undefined> {
   return askOwner(state.socket(record.id), what);
 }
 

@@ -18,6 +18,7 @@ Commands:
                      containers that are kept
   ps, logs, stop, kill, wait, inspect
                      what they do, and their ends
+  exec, attach       another command in one of them; their own streams
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   volume             make, list, inspect and remove named volumes
@@ -51,6 +52,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'kill':
     case 'wait':
     case 'inspect':
+    case 'exec':
+    case 'attach':
       return (await import('./containers.ts')).containersCommand(command, rest);
     case 'create':
     case 'start':
@@ -95,7 +98,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
   }
 }
 

@@ -58,9 +58,9 @@ export function outputTo(stream: Writable): OutputConsumer {
   });
 }
 
-/** Our standard output broke while `what` ran, which was ended for it. */
-export function outputLost(code: string, what: string): VmmError {
-  return new VmmError('OUTPUT_WRITE', `standard output cannot be written: ${code}, ${what} was ended`, { hint: hintOf(code) });
+/** Our standard output broke while `what` ran, which was ended, or left, for it. */
+export function outputLost(code: string, what: string, done: 'ended' | 'left' = 'ended'): VmmError {
+  return new VmmError('OUTPUT_WRITE', `standard output cannot be written: ${code}, ${what} was ${done}`, { hint: hintOf(code) });
 }
 
 function hintOf(code: string): string {

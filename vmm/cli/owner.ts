@@ -2,13 +2,14 @@
 import { constants } from 'node:os';
 import { closeSync, rmSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ContainerEnded, ContainerResult, ContainerRun } from '../api/containers.ts';
+import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
 import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import { describeError } from './describe.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import { containerOf } from './owner-run.ts';
+import { OwnerService } from './owner-service.ts';
 import * as STATUS from './status.ts';
 
 const { SIGKILL } = constants.signals;
@@ -74,6 +75,7 @@ class Owner {
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
+  readonly #service = new OwnerService();
   #life: ContainerLife;
   #run: ContainerRun | undefined;
 
@@ -95,13 +97,14 @@ class Owner {
     const log = new LogWriter(folder);
     let end: ContainerEnd;
     try {
-      this.#run = await containerOf(this.#record, this.#state, { stdout: (bytes) => log.write('stdout', bytes), stderr: (bytes) => log.write('stderr', bytes) });
+      this.#run = await containerOf(this.#record, this.#state, this.#output(log));
       this.#whenStarted();
       end = this.#endOf(await this.#run.run({ again: (ended) => this.#again(ended) }));
     } catch (cause) {
       end = this.#endOf({ kind: 'refused', error: cause });
     }
     log.close();
+    this.#service.ended(end);
     const ran = this.#life.started !== undefined || this.#restarts.count > 0;
     this.#now({ end, restarting: false });
     if (this.#record.autoRemove) this.#state.empty(id);
@@ -109,6 +112,14 @@ class Owner {
     if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
     await server.close();
     return end.status;
+  }
+
+  #output(log: LogWriter): ContainerIo {
+    const put = (stream: 'stdout' | 'stderr') => (bytes: Uint8Array): void | Promise<void> => {
+      log.write(stream, bytes);
+      return this.#service.output(stream, bytes);
+    };
+    return { stdout: put('stdout'), stderr: put('stderr') };
   }
 
   #whenStarted(): void {
@@ -132,6 +143,7 @@ class Owner {
     const end = this.#endOf(ended);
     const wait = this.#restarts.after(end.status, started === undefined ? 0 : Date.now() - Date.parse(started));
     if (wait === undefined) return false;
+    this.#service.ended(end);
     this.#now({ end, restarting: true });
     try {
       await sleep(wait, undefined, { signal: this.#last.signal });
@@ -162,6 +174,7 @@ class Owner {
       await run.process.signal(ask.signal).catch(() => {});
       return { done: true };
     }
+    if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
     const timers = [
       setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),

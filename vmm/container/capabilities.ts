@@ -16,7 +16,7 @@ const DOCKER_DEFAULT = [
   'AUDIT_WRITE',
 ];
 
-const ALL = (1n << BigInt(CAPABILITIES.length)) - 1n;
+export const ALL_CAPABILITIES = (1n << BigInt(CAPABILITIES.length)) - 1n;
 
 /** The bit of one capability; `CAP_` in front and case do not matter. */
 function capabilityBit(name: string, option: string): bigint {
@@ -31,7 +31,7 @@ export function capabilitySet(add: readonly string[], drop: readonly string[], i
   const isAll = (name: string): boolean => name.toUpperCase() === 'ALL';
   const union = (names: readonly string[], option: string): bigint => names.reduce((bits, name) => bits | capabilityBit(name, option), 0n);
   let set = union(image.retain ?? DOCKER_DEFAULT, 'capabilities that the image retains') & ~union(image.remove ?? [], 'capabilities that the image removes');
-  if (add.some(isAll)) set = ALL;
+  if (add.some(isAll)) set = ALL_CAPABILITIES;
   if (drop.some(isAll)) set = 0n;
   for (const name of add) if (!isAll(name)) set |= capabilityBit(name, '--cap-add');
   for (const name of drop) if (!isAll(name)) set &= ~capabilityBit(name, '--cap-drop');

@@ -20,22 +20,24 @@ export function containerEnvironment(options: {
     ['HOSTNAME', options.hostname],
   ]);
   if (options.tty) result.set('TERM', 'xterm');
-  const put = (entry: string, where: string): void => {
+  for (const entry of [...options.image.filter((line) => line.indexOf('=') > 0), ...askedVariables(options)]) {
     const eq = entry.indexOf('=');
-    if (eq > 0) {
-      result.set(entry.slice(0, eq), entry.slice(eq + 1));
-      return;
-    }
-    if (eq === 0 || entry === '') throw new VmmError('USAGE', `${where}: ${entry} has no name`, { hint: 'write NAME=VALUE' });
-    // A bare name takes the host's value, and without one removes the variable.
-    const value = options.host(entry);
-    if (value === undefined) result.delete(entry);
-    else result.set(entry, value);
-  };
-  for (const entry of options.image) if (entry.indexOf('=') > 0) put(entry, 'the image');
-  for (const path of options.envFiles) for (const line of envFile(path)) put(line, `--env-file ${path}`);
-  for (const entry of options.env) put(entry, '-e');
+    if (eq > 0) result.set(entry.slice(0, eq), entry.slice(eq + 1));
+    else result.delete(entry);
+  }
   return [...result].map(([name, value]) => `${name}=${value}`);
+}
+
+/** What --env-file and -e ask for, in order: NAME=VALUE, or a bare NAME, which has no value on the host and is to be removed. Throws USAGE. */
+export function askedVariables({ envFiles, env, host }: { readonly envFiles: readonly string[]; readonly env: readonly string[]; readonly host: (name: string) => string | undefined }): string[] {
+  const read = (entry: string, where: string): string => {
+    const eq = entry.indexOf('=');
+    if (eq > 0) return entry;
+    if (eq === 0 || entry === '') throw new VmmError('USAGE', `${where}: ${entry} has no name`, { hint: 'write NAME=VALUE' });
+    const value = host(entry);
+    return value === undefined ? entry : `${entry}=${value}`;
+  };
+  return [...envFiles.flatMap((path) => envFile(path).map((line) => read(line, `--env-file ${path}`))), ...env.map((entry) => read(entry, '-e'))];
 }
 
 /** The lines of a file of variables that are neither empty nor comments. */

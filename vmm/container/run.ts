@@ -51,9 +51,10 @@ export class ContainerRun {
   readonly space: Readonly<Pick<ScratchDisk, 'bytes' | 'folder'>> | undefined;
   /** What asks it to stop: the user's choice, the image's, SIGTERM. */
   readonly stopSignal: number;
+  /** What init was asked for. */
+  readonly spec: ContainerSpec;
   /** Rejects when the guest cannot have its network. */
   readonly #network: Promise<void> = Promise.resolve();
-  readonly #spec: ContainerSpec;
   readonly #io: ContainerIo;
   /** The disk outlives the machine. */
   readonly #kept: boolean;
@@ -68,6 +69,7 @@ export class ContainerRun {
     const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);
     this.space = scratch === undefined ? undefined : { bytes: scratch.bytes, folder: scratch.folder };
     const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined, mounts: plan.mounts });
+    this.spec = spec;
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}` });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
@@ -78,7 +80,6 @@ export class ContainerRun {
     const interfaces = whole.network.cards.map(({ card, interface: rest }) => ({ ...rest, mac: card.mac, mtu: card.mtu }));
     if (interfaces.length > 0) this.#network = this.guest.network({ interfaces });
     this.#network.catch(() => {});
-    this.#spec = spec;
     this.#io = io;
     this.#kept = typeof whole.scratch === 'object';
     this.#container = this.guest.create(spec);
@@ -131,7 +132,7 @@ export class ContainerRun {
         if (ended.kind === 'machine') return ended;
         await Promise.race([this.#settle(), machineResult]);
         if (again === undefined || !(await Promise.race([again(ended), machineResult.then(() => false)]))) return ended;
-        this.#container = this.guest.create(this.#spec);
+        this.#container = this.guest.create(this.spec);
         this.#connect();
       }
     } finally {

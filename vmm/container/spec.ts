@@ -118,7 +118,8 @@ function volumeMounts(volumes: readonly string[], taken: ReadonlySet<string>): M
   return [...targets].filter((target) => target !== '/' && !taken.has(target)).map((target) => ({ target, source: { kind: 'root', path: target } }));
 }
 
-function isRoot(user: string): boolean {
+/** No user named is root. */
+export function isRoot(user: string): boolean {
   const name = user.split(':')[0];
   return name === '' || name === '0' || name === 'root';
 }

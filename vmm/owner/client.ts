@@ -1,33 +1,73 @@
 import { connect } from 'node:net';
 import { VmmError } from '../../base/errors.ts';
+import { Channel } from './channel.ts';
 import { type Answer, type Ask, MAX_LINE, PROTOCOL_VERSION } from './protocol.ts';
 import { withSocketPath } from './socket.ts';
 
-/** Asks a container's owner on its socket; undefined: it is gone. Throws OWNER_REFUSED, and what the owner says. */
-export function askOwner(path: string, ask: Ask): Promise<{ readonly status: number | undefined } | undefined> {
+/** What an owner refuses, with the status that the client ends with if the owner has said one. */
+export class Refused extends VmmError {
+  readonly status: number | undefined;
+
+  constructor({ code, message, status }: { readonly code: string; readonly message: string; readonly status?: number | undefined }) {
+    super(code, message);
+    this.status = status;
+  }
+}
+
+export interface Talk {
+  readonly answer: Omit<Answer & { done: true }, 'version' | 'done'>;
+  /** What follows the answer. */
+  readonly channel: Channel;
+}
+
+/** Asks a container's owner on its socket; undefined: it is gone. The connection stays open. Throws OWNER_REFUSED, and what the owner says. */
+export function talkToOwner(path: string, ask: Ask): Promise<Talk | undefined> {
   return new Promise((resolve, reject) => {
     const { result: socket, close } = withSocketPath(path, (short) => connect({ path: short }));
-    let text = '';
-    socket.once('connect', () => socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, ...ask })}\n`));
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk: string) => {
-      text += chunk;
-      if (text.length > MAX_LINE) socket.destroy();
+    const chunks: Buffer[] = [];
+    let length = 0;
+    let open = true;
+    const release = (): void => {
+      if (open) close();
+      open = false;
+    };
+    socket.once('connect', () => {
+      release();
+      socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, ...ask })}\n`);
     });
     socket.on('error', () => {});
-    socket.on('close', () => {
-      close();
-      if (!text.endsWith('\n')) {
-        resolve(undefined);
+    socket.once('close', release);
+    const gone = (): void => resolve(undefined);
+    socket.once('close', gone);
+    const take = (chunk: Buffer): void => {
+      const end = chunk.indexOf(10);
+      chunks.push(chunk);
+      length += chunk.length;
+      if (end < 0) {
+        if (length > MAX_LINE) socket.destroy();
         return;
       }
+      socket.off('data', take);
+      socket.off('close', gone);
+      socket.pause();
+      const all = Buffer.concat(chunks);
+      const line = length - chunk.length + end;
       try {
-        const answer = JSON.parse(text) as Answer;
-        if (answer.done) resolve({ status: answer.status });
-        else reject(new VmmError(answer.code, answer.message));
+        const answer = JSON.parse(all.toString('utf8', 0, line)) as Answer;
+        if (!answer.done) throw new Refused(answer);
+        resolve({ answer, channel: new Channel(socket, all.subarray(line + 1)) });
       } catch (cause) {
-        reject(new VmmError('OWNER_REFUSED', 'the container’s process answers what is not understood', { cause }));
+        socket.destroy();
+        reject(cause instanceof Refused ? cause : new VmmError('OWNER_REFUSED', 'the container’s process answers what is not understood', { cause }));
       }
-    });
+    };
+    socket.on('data', take);
   });
+}
+
+/** Asks what has one answer; undefined: the owner is gone. Throws as `talkToOwner`. */
+export async function askOwner(path: string, ask: Ask): Promise<Talk['answer'] | undefined> {
+  const talk = await talkToOwner(path, ask);
+  talk?.channel.destroy();
+  return talk?.answer;
 }

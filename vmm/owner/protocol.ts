@@ -1,17 +1,52 @@
 /**
  * What clients say to the owner of a container, on its socket (in a folder of mode 0700: its user alone can connect). One line of JSON asks, one
- * answers, then the connection ends. The version comes first in both: an owner of another version refuses by name.
+ * answers, then the connection ends; after `exec` and `attach` both sides go on in frames (frames.ts). The version comes first in both lines: an owner
+ * of another version refuses by name.
  */
-export const PROTOCOL_VERSION = 1;
-/** Bytes of a line. */
-export const MAX_LINE = 4096;
+export const PROTOCOL_VERSION = 2;
+/** Bytes of a line: as much as execve(2) takes of arguments, more or less. */
+export const MAX_LINE = 1 << 20;
+/** Bytes of standard input that a client may have on the way (TAKEN says what has arrived). */
+export const INPUT_WINDOW = 1 << 18;
+
+export interface Size {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A command in the running container. */
+export interface ExecAsk {
+  readonly ask: 'exec';
+  readonly args: readonly string[];
+  /** NAME=VALUE, over the container's own. */
+  readonly env: readonly string[];
+  readonly user?: string | undefined;
+  readonly cwd?: string | undefined;
+  readonly privileged: boolean;
+  readonly stdin: boolean;
+  readonly tty: boolean;
+  /** Nobody listens: the conversation ends once it runs. */
+  readonly detach: boolean;
+  readonly size?: Size | undefined;
+}
+
+/** Takes part in the container's own streams. */
+export interface AttachAsk {
+  readonly ask: 'attach';
+  readonly stdin: boolean;
+  readonly size?: Size | undefined;
+}
 
 export type Ask =
   | { readonly ask: 'wait' }
   | { readonly ask: 'signal'; readonly signal: number }
   /** The stop signal, after so many seconds SIGKILL; answered when the container has ended. */
-  | { readonly ask: 'stop'; readonly seconds: number };
+  | { readonly ask: 'stop'; readonly seconds: number }
+  | ExecAsk
+  | AttachAsk;
 
 export type Answer =
-  | { readonly version: number; readonly done: true; readonly status?: number | undefined }
-  | { readonly version: number; readonly done: false; readonly code: string; readonly message: string };
+  /** `tty`, `stdin`: what is talked to has a terminal, reads input. */
+  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined }
+  /** `status`: what the client is to end with, 125 where it is not said. */
+  | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly status?: number | undefined };

@@ -150,13 +150,19 @@ export class StateFolder {
 
   /** By name, id, or a prefix of an id that no other has. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, STATE_FOLDER. */
   async find(text: string): Promise<Container> {
+    const one = await this.read(this.locate(text));
+    if (one === undefined) throw gone(text);
+    return one;
+  }
+
+  /** The same, without a look at the container itself. */
+  locate(text: string): string {
     const ids = this.#ids();
     const named = /^\w[\w.-]*$/.test(text) && ids.length > 0 ? this.#named(text) : undefined;
     const found = named !== undefined ? [named] : /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
     if (found.length > 1) throw new VmmError('CONTAINER_AMBIGUOUS', `${text} begins the ids of ${found.length} containers`, { hint: 'give more digits, or the name' });
-    const one = found[0] === undefined ? undefined : await this.read(found[0]);
-    if (one === undefined) throw gone(text);
-    return one;
+    if (found[0] === undefined) throw gone(text);
+    return found[0];
   }
 
   /** Undefined: it is gone, or being made or removed. */

@@ -7,6 +7,7 @@ import { EMPTY_CONFIG } from '../../../image/documents/config.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { askOwner } from '../../../vmm/owner/client.ts';
 import { LogWriter, readLogs } from '../../../vmm/owner/logs.ts';
+import { PROTOCOL_VERSION } from '../../../vmm/owner/protocol.ts';
 import { NO_RESTART, Restarts } from '../../../vmm/owner/restarts.ts';
 import { serve } from '../../../vmm/owner/server.ts';
 import type { ContainerRecord } from '../../../vmm/owner/record.ts';
@@ -150,13 +151,13 @@ describe('restarts', () => {
 describe('the socket', () => {
   it('answers its own version, and refuses others by name', async () => {
     const server = await serve(join(folder, 'sock'), async (ask) => ({ done: true, status: ask.ask === 'wait' ? 3 : 4 }));
-    expect(await askOwner(join(folder, 'sock'), { ask: 'wait' })).toEqual({ status: 3 });
+    expect(await askOwner(join(folder, 'sock'), { ask: 'wait' })).toMatchObject({ status: 3 });
     const answer = await new Promise<string>((resolve) => {
       const socket = connect({ path: join(folder, 'sock') });
-      socket.write('{"version":2,"ask":"wait"}\n');
+      socket.write('{"version":1,"ask":"wait"}\n');
       socket.on('data', (bytes) => resolve(bytes.toString()));
     });
-    expect(JSON.parse(answer)).toMatchObject({ version: 1, done: false, code: 'OWNER_REFUSED', message: expect.stringContaining('not 2') });
+    expect(JSON.parse(answer)).toMatchObject({ version: PROTOCOL_VERSION, done: false, code: 'OWNER_REFUSED', message: expect.stringContaining('not 1') });
     await server.close();
     expect(readdirSync(folder)).toEqual([]);
     expect(await askOwner(join(folder, 'sock'), { ask: 'wait' })).toBeUndefined();

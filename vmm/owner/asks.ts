@@ -1,0 +1,33 @@
+import type { Ask } from './protocol.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+type Check = (value: unknown) => boolean;
+
+const MAX_SECONDS = 1e6;
+const isText: Check = (value) => typeof value === 'string' && !value.includes('\0');
+const isFlag: Check = (value) => typeof value === 'boolean';
+const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
+const whole = (least: number, most: number): Check => (value) => Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+const maybe = (check: Check): Check => (value) => value === undefined || check(value);
+const isSize: Check = (value) => typeof value === 'object' && value !== null && matches(value as Fields, { rows: whole(0, 65_534), columns: whole(0, 65_535) });
+
+/** What each request has. */
+const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
+  wait: {},
+  signal: { signal: whole(1, 64) },
+  stop: { seconds: whole(0, MAX_SECONDS) },
+  exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },
+  attach: { stdin: isFlag, size: maybe(isSize) },
+};
+
+function matches(value: Fields, checks: Readonly<Record<string, Check>>): boolean {
+  return Object.entries(checks).every(([name, check]) => check(value[name]));
+}
+
+/** What a client's line asks, once it is known to be one of these; undefined for all else. */
+export function askOf(value: unknown): Ask | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const name = (value as Fields)['ask'];
+  if (typeof name !== 'string' || !Object.hasOwn(ASKS, name)) return undefined;
+  return matches(value as Fields, ASKS[name as Ask['ask']]) ? (value as Ask) : undefined;
+}
