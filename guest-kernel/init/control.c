@@ -12,6 +12,7 @@
 #include "container.h"
 #include "device.h"
 #include "fatal.h"
+#include "listen.h"
 #include "loop.h"
 #include "machine.h"
 #include "network.h"
@@ -232,6 +233,8 @@ static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct w
 		return outcome_of(slot(r, f));
 	case MSG_NETWORK:
 		return outcome_of(network_configure(r, f));
+	case MSG_LISTEN:
+		return outcome_of(listen_open(r, f));
 	case MSG_VOLUME:
 		return outcome_of(volume(r, f));
 	default:

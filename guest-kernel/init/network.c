@@ -179,6 +179,15 @@ static int add_address(unsigned index, const char *name, const struct field *fie
 	return transact(&q) ? fail(f, ERR_SYSTEM, errno, "%s cannot have an address: %s", name, strerror(errno)) : 0;
 }
 
+int network_loopback(const struct field *address, struct failure *f)
+{
+	unsigned index = if_nametoindex("lo");
+
+	if (set_link(index, true, 0))
+		return fail(f, ERR_SYSTEM, errno, "lo cannot be switched on: %s", strerror(errno));
+	return add_address(index, "lo", address, f);
+}
+
 /* ROUTE: u32 prefix length, u32 metric, the destination, then a gateway or nothing. */
 static int add_route(unsigned index, const char *name, const struct field *field, struct failure *f)
 {

@@ -14,6 +14,8 @@
 int network_configure(struct reader payload, struct failure *f);
 /* SLOT of a card: the name of the interface with this address, "02:00:00:00:00:01". False: there is none. */
 bool network_card(const char *address, char name[16]);
+/* LISTEN: gives the loopback interface an address, as ADDRESS has it; again to the same effect. */
+int network_loopback(const struct field *address, struct failure *f);
 /* SLOT REMOVE: the card's interface is switched off. */
 int network_release(const char *address, struct failure *f);
 

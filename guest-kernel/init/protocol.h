@@ -28,6 +28,7 @@
 #define STREAM_STDOUT 1
 #define STREAM_STDERR 2
 #define STREAM_TTY 3
+#define STREAM_SOCKET 4 /* a connection that a listener took; its number is in the place of the process */
 
 /* Messages of both sides. */
 #define MSG_HELLO 0x0001
@@ -48,6 +49,7 @@
 #define MSG_SLOT 0x0030
 #define MSG_VOLUME 0x0031
 #define MSG_NETWORK 0x0040
+#define MSG_LISTEN 0x0041
 /* Events of the guest. */
 #define MSG_EXIT 0x0080
 #define MSG_FATAL 0x0081
@@ -143,6 +145,8 @@
 #define TAG_ADDRESS 0x00d2
 #define TAG_ROUTE 0x00d3
 #define TAG_MTU 0x00d4
+#define TAG_LISTENER 0x00d5
+#define TAG_PORT 0x00d6
 
 #define STDIO_STDIN 1
 #define STDIO_STDOUT 2

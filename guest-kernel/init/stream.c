@@ -60,7 +60,7 @@ struct stream *stream_open(uint32_t process, uint16_t number, int local, void (*
 	s->local.ready = stream_ready_local;
 	s->socket.ready = stream_ready_socket;
 	s->up.active = number != STREAM_STDIN;
-	s->down.active = number == STREAM_STDIN || number == STREAM_TTY;
+	s->down.active = number == STREAM_STDIN || number == STREAM_TTY || number == STREAM_SOCKET;
 	s->head_left = STREAM_HEADER_SIZE;
 	store_u32(s->head, STREAM_MAGIC);
 	store_u16(s->head + 4, PROTOCOL_VERSION_MAX);
@@ -86,6 +86,13 @@ bool stream_is_drained(const struct stream *s)
 	return !s->up.active;
 }
 
+/* A socket's owner waits for both of its directions. */
+static void socket_finished(struct stream *s)
+{
+	if (s->number == STREAM_SOCKET && !s->up.active && !s->down.active && s->drained)
+		s->drained(s->owner);
+}
+
 static void up_finished(struct stream *s)
 {
 	if (!s->up.active)
@@ -93,16 +100,20 @@ static void up_finished(struct stream *s)
 	s->up.active = false;
 	if (!s->down.active)
 		watch_close(&s->local);
-	if (s->drained)
+	if (s->number != STREAM_SOCKET && s->drained)
 		s->drained(s->owner);
+	socket_finished(s);
 }
 
 static void down_finished(struct stream *s)
 {
 	s->down.active = false;
-	/* A terminal stays open for its output; a pipe's reader must see the end. */
+	/* A terminal stays open for its output; a pipe's reader must see the end, and a socket's. */
 	if (!s->up.active)
 		watch_close(&s->local);
+	else if (s->number == STREAM_SOCKET)
+		shutdown(s->local.fd, SHUT_WR);
+	socket_finished(s);
 }
 
 static void stop_lingering(struct stream *s)
@@ -126,8 +137,10 @@ static void socket_lost(struct stream *s)
 	watch_close(&s->local);
 	if (s->lingering)
 		stop_lingering(s);
-	else
+	else if (s->up.active)
 		up_finished(s);
+	else
+		socket_finished(s);
 }
 
 /* A chunk from the process into the buffer. 1: got some or the end, 0: nothing yet. */

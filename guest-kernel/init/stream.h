@@ -1,4 +1,7 @@
-/* One standard stream of a process: a pipe or terminal inside, a connection to the host outside. */
+/*
+ * One standard stream of a process: a pipe or terminal inside, a connection to the host outside. Or a connection of the guest's
+ * that a listener took (STREAM_SOCKET), carried to the host.
+ */
 #ifndef VMM_STREAM_H
 #define VMM_STREAM_H
 
@@ -20,7 +23,7 @@ struct pump {
 
 struct stream {
 	struct stream *next_lingering;
-	void (*drained)(void *owner); /* NULL once the owner is gone */
+	void (*drained)(void *owner); /* NULL once the owner is gone; of a STREAM_SOCKET: both directions have ended */
 	void *owner;
 	uint16_t number;
 	bool connecting, exited, lingering;
@@ -33,7 +36,7 @@ struct stream {
 };
 
 /*
- * Connects to the host and takes over `local` (init's end: a pipe or a terminal's master).
+ * Connects to the host and takes over `local` (init's end: a pipe, a terminal's master, a socket).
  * NULL: errno says why, and `local` is closed.
  */
 struct stream *stream_open(uint32_t process, uint16_t number, int local, void (*drained)(void *), void *owner);

@@ -60,10 +60,24 @@ function u32(value: number): Uint8Array {
   return bytes;
 }
 
+function encodeAddress({ address, prefix }: NetAddress): Uint8Array {
+  return Buffer.concat([u32(prefix), addressBytes(address)]);
+}
+
+/** A port of the guest, at an address that its loopback interface gets. */
+export interface ListenSpec extends NetAddress {
+  readonly port: number;
+}
+
+/** The payload of LISTEN. */
+export function encodeListen(listener: number, { port, ...address }: ListenSpec): FieldWriter {
+  return new FieldWriter().u32(P.TAG_LISTENER, listener).bytes(P.TAG_ADDRESS, encodeAddress(address)).u32(P.TAG_PORT, port);
+}
+
 function encodeInterface({ mac, mtu, addresses, routes }: InterfaceConfig): FieldWriter {
   const w = new FieldWriter().bytes(P.TAG_CARD, mac);
   if (mtu !== undefined) w.u32(P.TAG_MTU, mtu);
-  for (const { address, prefix } of addresses) w.bytes(P.TAG_ADDRESS, Buffer.concat([u32(prefix), addressBytes(address)]));
+  for (const address of addresses) w.bytes(P.TAG_ADDRESS, encodeAddress(address));
   for (const { to, gateway, metric } of routes) {
     w.bytes(P.TAG_ROUTE, Buffer.concat([u32(to.prefix), u32(metric ?? 0), addressBytes(to.address), ...(gateway === undefined ? [] : [addressBytes(gateway)])]));
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
 import { AgentError, protocolError } from './errors.ts';
-import { encodeNetwork, type NetworkConfig } from './network.ts';
+import { encodeListen, encodeNetwork, type ListenSpec, type NetworkConfig } from './network.ts';
 import { type ExitReport, ProcessHandle } from './process.ts';
 import * as P from './generated/protocol.ts';
 import { type ContainerSpec, type Mount, type ProcessSpec, type SandboxSpec, type WindowSize, encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
@@ -107,6 +107,7 @@ export class AgentSession {
   readonly #listeners: Listener[] = [];
   readonly #streams: StreamAcceptor;
   readonly #processes = new Map<number, ProcessHandle>();
+  readonly #takers = new Map<number, (stream: Stream) => void>();
   readonly #exiting = new Set<Promise<void>>();
   readonly #pending = new Map<number, Pending>();
   readonly #hello: Promise<GuestInfo>;
@@ -140,7 +141,7 @@ export class AgentSession {
     });
     this.#hello.catch(() => {});
     this.#connected.catch(() => {});
-    this.#streams = new StreamAcceptor(this.#token, (process) => this.#processes.get(process));
+    this.#streams = new StreamAcceptor(this.#token, (process) => this.#processes.get(process), (number) => this.#takers.get(number));
     this.#listeners.push(transport.listen(P.PORT_CONTROL, (stream) => this.#acceptControl(stream)));
     this.#listeners.push(transport.listen(P.PORT_STREAM, (stream) => this.#streams.accept(stream)));
   }
@@ -282,6 +283,13 @@ export class AgentSession {
   /** Gives cards their addresses and routes, and files of a container a new content: at any time, again too. */
   async network(config: NetworkConfig): Promise<void> {
     await this.#request(P.MSG_NETWORK, encodeNetwork(config));
+  }
+
+  /** Opens a port of the guest's, on its loopback interface; each connection to it is given to `take`. Bytes of it are the guest's: any process there can connect. */
+  async listen(spec: ListenSpec, take: (stream: Stream) => void): Promise<void> {
+    const number = this.#takers.size + 1;
+    this.#takers.set(number, take);
+    await this.#request(P.MSG_LISTEN, encodeListen(number, spec));
   }
 
   /** Resolves when the guest sees the card with this address, `02:00:00:00:00:01`, in a slot that was filled. */

@@ -16,12 +16,14 @@ export const MAX_OPEN = 480;
 export class StreamAcceptor {
   readonly #token: Uint8Array;
   readonly #find: (process: number) => ProcessHandle | undefined;
+  readonly #listener: (number: number) => ((stream: Stream) => void) | undefined;
   readonly #open = new Set<Stream>();
   readonly #unnamed = new Set<Stream>();
 
-  constructor(token: Uint8Array, find: (process: number) => ProcessHandle | undefined) {
+  constructor(token: Uint8Array, find: (process: number) => ProcessHandle | undefined, listener: (number: number) => ((stream: Stream) => void) | undefined = () => undefined) {
     this.#token = token;
     this.#find = find;
+    this.#listener = listener;
   }
 
   accept(stream: Stream): void {
@@ -63,11 +65,56 @@ export class StreamAcceptor {
       return undefined;
     }
     if (!timingSafeEqual(header.subarray(16), this.#token)) return undefined;
-    return this.#find(view.getUint32(8, true))?.attach(view.getUint16(6, true), stream);
+    const [number, owner] = [view.getUint16(6, true), view.getUint32(8, true)];
+    if (number !== P.STREAM_SOCKET) return this.#find(owner)?.attach(number, stream);
+    const take = this.#listener(owner);
+    if (take === undefined) return undefined;
+    const inner = new Taken(stream);
+    take(inner);
+    return (chunk) => inner.deliver(chunk);
   }
 
   /** Drops all that are open. */
   close(): void {
     for (const stream of this.#open) stream.destroy();
+  }
+}
+
+/** A connection that a listener took, from behind its header on: the acceptor goes on as the transport's consumer. */
+class Taken implements Stream {
+  readonly #stream: Stream;
+  /** Nothing is delivered before there is one. */
+  readonly #consumer = Promise.withResolvers<(chunk: Uint8Array) => void | Promise<void>>();
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  async deliver(chunk: Uint8Array): Promise<void> {
+    await (await this.#consumer.promise)(chunk);
+  }
+
+  onData(consumer: (chunk: Uint8Array) => void | Promise<void>): void {
+    this.#consumer.resolve(consumer);
+  }
+
+  onEnd(callback: () => void): void {
+    this.#stream.onEnd(callback);
+  }
+
+  onClose(callback: (error?: Error) => void): void {
+    this.#stream.onClose(callback);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#stream.write(bytes);
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
   }
 }

@@ -1,7 +1,8 @@
 import type { JitConfig } from '../jit/driver.ts';
-import type { NetworkConfig } from '../agent/network.ts';
+import type { ListenSpec, NetworkConfig } from '../agent/network.ts';
 import type { CableSpec, CardSpec } from '../devices/net/spec.ts';
 import type { ProcessHandle } from '../agent/process.ts';
+import type { Stream } from '../agent/transport.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
 import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
@@ -203,6 +204,11 @@ export class Guest implements AsyncDisposable {
   /** Gives cards their addresses and routes, and files of a container a new content: before a container runs or later, again too. */
   network(config: NetworkConfig): Promise<void> {
     return this.#session.network(config);
+  }
+
+  /** A port on the guest's loopback interface whose connections this process serves. */
+  listen(spec: ListenSpec, take: (stream: Stream) => void): Promise<void> {
+    return this.#session.listen(spec, take);
   }
 
   /** Makes a named directory that containers can share as a mount's source. */

@@ -23,6 +23,7 @@ export const STREAM_STDIN = 0;
 export const STREAM_STDOUT = 1;
 export const STREAM_STDERR = 2;
 export const STREAM_TTY = 3;
+export const STREAM_SOCKET = 4; // a connection that a listener took; its number is in the place of the process
 
 // Messages of both sides.
 export const MSG_HELLO = 0x0001;
@@ -43,6 +44,7 @@ export const MSG_SYNC = 0x0023;
 export const MSG_SLOT = 0x0030;
 export const MSG_VOLUME = 0x0031;
 export const MSG_NETWORK = 0x0040;
+export const MSG_LISTEN = 0x0041;
 // Events of the guest.
 export const MSG_EXIT = 0x0080;
 export const MSG_FATAL = 0x0081;
@@ -138,6 +140,8 @@ export const TAG_CARD = 0x00d1;
 export const TAG_ADDRESS = 0x00d2;
 export const TAG_ROUTE = 0x00d3;
 export const TAG_MTU = 0x00d4;
+export const TAG_LISTENER = 0x00d5;
+export const TAG_PORT = 0x00d6;
 
 export const STDIO_STDIN = 1;
 export const STDIO_STDOUT = 2;
