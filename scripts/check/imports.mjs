@@ -32,8 +32,9 @@ const VMM_MAY_IMPORT = {
   gdb: ['accel', 'machine'],
   guest: ['host', 'boot', 'agent', 'time', 'jit', 'accel', 'devices', 'machine'],
   container: ['host/read-bounded.ts', 'agent', 'seccomp', 'time', 'guest', 'machine'],
-  pod: ['agent', 'container', 'guest', 'machine'],
-  api: ['host/netns.ts', 'agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'machine', 'guest', 'container', 'pod', 'gdb', 'owner'],
+  metadata: ['agent'],
+  pod: ['agent', 'container', 'guest', 'machine', 'metadata'],
+  api: ['host/netns.ts', 'agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'machine', 'guest', 'container', 'metadata', 'pod', 'gdb', 'owner'],
   owner: [],
   // What ends the process, the terminal, and a write that is whole.
   cli: ['api', 'host/sys.ts', 'host/tty.ts', 'host/write-whole.ts'],

@@ -5,7 +5,7 @@ import type { App } from '../../image/appc/schema/app.ts';
 import type { PodManifest } from '../../image/appc/schema/pod-manifest.ts';
 import type { Guest, NetworkConfig } from '../../vmm/api/containers.ts';
 import { Timeline } from '../../vmm/api/machine.ts';
-import { appStatus, namedPorts, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
+import { appStatus, GuestMetadata, metadataEnv, namedPorts, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
@@ -15,6 +15,7 @@ import { type RunOptions, runOptions } from './options.ts';
 import { type OwnInput, ownInput } from './own-input.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
+import { keyOr, podDocument } from './metadata.ts';
 import { readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
 import { listen } from './server.ts';
 
@@ -39,7 +40,9 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   for (const note of size.notes) say(note);
   const outputs = new Outputs();
   const attachments = new Attachments();
-  for (const { name, spec } of pod.plan.apps) writeEnvironment(name, spec.env);
+  const metadata = metadataOf(options);
+  const env = metadataEnv(metadata);
+  for (const { name, spec } of pod.plan.apps) writeEnvironment(name, [...spec.env, ...env]);
   openOutputs(outputs, attachments, pod);
   const input = ownInput(pod);
   const run = new PodRun(
@@ -47,6 +50,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
     {
       hostname: options.hostname,
       mutable: options.mutable,
+      metadata,
       ...(networks.length === 0
         ? {}
         : {
@@ -84,6 +88,14 @@ function openOutputs(outputs: Outputs, attachments: Attachments, pod: PlannedPod
     outputs.open(name, streams, say);
     attachments.add(name, streams);
   }
+}
+
+/** In the guest, unless stage0 has registered the pod with rkt's own. */
+function metadataOf({ uuid, mdsToken, mutable }: RunOptions): GuestMetadata | undefined {
+  if (mdsToken !== undefined) return undefined;
+  // A pod that is bound cannot read its files any more, and needs not: they stay as they are.
+  const fixed = mutable ? undefined : podDocument(uuid);
+  return new GuestMetadata(() => fixed ?? podDocument(uuid), keyOr(say));
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */

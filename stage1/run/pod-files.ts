@@ -19,16 +19,23 @@ export interface ReadPod {
 
 export function readPod(): ReadPod {
   const context = new Context('pod manifest', { keepUnknownIsolators: true });
-  const manifest = parsePodManifest(bytesOf('pod'), context);
+  const manifest = parsePodManifest(podBytes(), context);
   // stage0 writes its own version there, whatever the specification's is.
   return { manifest, notes: context.warnings.filter((line) => !line.startsWith('acVersion')) };
 }
 
 export type ImageManifest = ReturnType<typeof parseImageManifest>;
 
+export function podBytes(): Uint8Array {
+  return bytesOf('pod');
+}
+
+export function imageBytes(app: string): Uint8Array {
+  return bytesOf(join(S1, 'opt/stage2', app, 'manifest'));
+}
+
 export function readImage(app: string): ImageManifest {
-  const path = join(S1, 'opt/stage2', app, 'manifest');
-  return parseImageManifest(bytesOf(path), new Context(`image manifest of app ${app}`, { keepUnknownIsolators: true }));
+  return parseImageManifest(imageBytes(app), new Context(`image manifest of app ${app}`, { keepUnknownIsolators: true }));
 }
 
 function bytesOf(path: string): Uint8Array {

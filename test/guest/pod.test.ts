@@ -85,6 +85,25 @@ test('the validator’s main app and sidekick pass, twice: each run has clean ro
   }
 });
 
+test('the metadata service tells manifests as they are, merges annotations, and keeps to its token', async () => {
+  const annotations = [{ name: 'lorem', value: 'dolor' }, { name: 'own', value: 'x' }];
+  const asks = [['GET', '/pod/annotations'], ['GET', '/pod/manifest'], ['GET', '/apps/one/annotations'], ['GET', '/apps/one/image/manifest'], ['GET', '/apps/two/image/id'], ['GET', '/apps/none/image/id'], ['GET', '/pod/hmac/sign'], ['POST', '/pod/uuid'], ['GET', '/../../pod/uuid'], ['GET', '/pod/uuid/more']];
+  const words = asks.flatMap(([method, path]) => ['ask', method as string, path as string, '']);
+  const apps = [app('one', 'plain', { exec: ['/check', ...words, 'ask', 'POST', '/pod/hmac/verify', 'content=a&uuid=b&signature=c', 'ask', 'POST', '/pod/hmac/sign', 'x=y'] }, { annotations }), app('two', 'library', { exec: ['/check', 'metadata', 'two'] })];
+  const { status, out, err } = await pod(manifest(apps, { annotations: [] }));
+  expect({ status, err }).toEqual({ status: 0, err: '' });
+  const told = new Map(out.split('\n').flatMap((line) => { const [, what, answer] = /^one \| (\w+ \S+): (.*)$/.exec(line) ?? []; return what === undefined ? [] : [[what, answer as string] as const]; }));
+  const body = (what: string): unknown => JSON.parse((told.get(what) as string).slice('200 '.length));
+  expect(body('GET /pod/annotations')).toEqual([]);
+  expect(body('GET /pod/manifest')).toMatchObject({ acKind: 'PodManifest', annotations: [], apps: [{ name: 'one', image: { id: ids.get('plain') } }, { name: 'two', image: { id: ids.get('library') } }] });
+  expect(body('GET /apps/one/annotations')).toEqual([{ name: 'created', value: '2026-01-01T00:00:00Z' }, ...annotations]);
+  expect(body('GET /apps/one/image/manifest')).toEqual(JSON.parse(readFileSync(join(dir, 'plain/manifest'), 'utf8')));
+  expect(Object.fromEntries([...told].filter(([, answer]) => !answer.startsWith('200 ['  ) && !answer.startsWith('200 {')))).toEqual({
+    'GET /apps/two/image/id': `200 ${ids.get('library')}`, 'GET /apps/none/image/id': '404 not found', 'GET /pod/hmac/sign': '405 GET is not allowed here', 'POST /pod/uuid': '405 POST is not allowed here',
+    'GET /../../pod/uuid': '404 not found', 'GET /pod/uuid/more': '404 not found', 'POST /pod/hmac/verify': '400 uuid is missing, or no UUID', 'POST /pod/hmac/sign': '400 content is missing',
+  });
+});
+
 test('five apps share a volume and see its files; the last to end is not the last that was started', async () => {
   const names = ['one', 'two', 'three', 'four', 'five'];
   const apps = names.map((name, index) => app(name, 'plain', { exec: ['/check', ...names.slice(index + 1, index + 2).flatMap((next) => ['await', `/shared/${next}`]), 'touch', `/shared/${name}`, 'environment', name] }, { mounts: [{ volume: 'shared', path: '/shared' }] }));

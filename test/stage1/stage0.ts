@@ -267,13 +267,14 @@ export class RunningPod {
     return this.#ended;
   }
 
-  /** Resolves when the pod's output has `text`; rejects when the pod ends before. */
-  async said(text: string): Promise<void> {
+  /** Resolves with the pod's output when it has `text`; rejects when the pod ends before. */
+  async said(text: string): Promise<string> {
     let over: Ended | undefined;
     void this.#ended.then((result) => { over = result; });
     while (!this.#output.includes(text)) {
       if (over !== undefined) throw new Error(`the pod ended: ${JSON.stringify(over)}`);
       await new Promise<void>((resolve) => { this.#wake = resolve; });
     }
+    return this.#output;
   }
 }

@@ -51,7 +51,7 @@ describe.skipIf(!ROOT)('run', () => {
     await running.said('runs');
     expect(pod.locked).toBe(true);
     expect(pod.status('app')).toBeUndefined();
-    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toBe('PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nSHELL=/bin/sh\nUSER=root\nLOGNAME=root\nHOME=/root\nA=b c\nAC_APP_NAME=app\n');
+    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toMatch(/^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\nSHELL=\/bin\/sh\nUSER=root\nLOGNAME=root\nHOME=\/root\nA=b c\nAC_APP_NAME=app\nAC_METADATA_URL=http:\/\/169\.254\.169\.254\/[0-9a-f]{32}\n$/);
     expect(readFileSync(`/proc/${running.child.pid}/cmdline`, 'latin1')).toContain(pod.uuid);
     expect((await pod.stop()).status).toBe(0);
     // An app that a stop has ended is no failure of the pod.
@@ -238,16 +238,33 @@ it.skipIf(!ROOT)('a hostile guest with all rights reaches its apps’ roots and 
   pod.remove();
 });
 
+const ASK = 'busybox wget -q -O - $AC_METADATA_URL/acMetadata/v1';
+
+it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a network; another pod verifies what it signs', async () => {
+  const pods = ['first', 'second'].map((name) => stage0.prepare({ apps: [shell(`${ASK}/pod/uuid; echo; ${ASK}/apps/$AC_APP_NAME/image/id; echo; ${ASK}/pod/hmac/sign --post-data content=${name}; echo; echo told; sleep 1000`, {}, {}, name)] }));
+  const running = pods.map((pod) => pod.run(['--net=none']));
+  const told = await Promise.all(running.map((each) => each.said('told')));
+  const [uuid, id, signature = ''] = (told[0] as string).split('\n');
+  expect([uuid, id]).toEqual([pods[0]?.uuid, expect.stringMatching(/^sha512-[0-9a-f]+$/)]);
+  const verify = (content: string): Promise<{ stdout: string }> => (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK}/pod/hmac/verify --post-data 'content=${content}&uuid=${uuid}&signature=${encodeURIComponent(signature)}' 2>&1 && echo verified`], 'second') as Promise<{ stdout: string }>;
+  expect((await verify('first')).stdout).toBe('verified\n');
+  expect((await verify('other')).stdout).toContain('403');
+  // It takes the token.
+  expect((await (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK.replace('$AC_METADATA_URL', 'http://169.254.169.254/0')}/pod/uuid 2>&1`], 'second') as { stdout: string }).stdout).toContain('404');
+  for (const pod of pods) await pod.stop();
+  expect((await Promise.all(running.map((each) => each.end()))).map(({ status, stderr }) => ({ status, stderr }))).toEqual([{ status: 0, stderr: '' }, { status: 0, stderr: '' }]);
+});
+
 it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays open', async () => {
   const pod = stage0.prepare({ apps: [] });
   const running = pod.run(['--net=none', '--mutable']);
   while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
   const host = join(dir, 'mutable');
   mkdirSync(host, { recursive: true });
-  const late = shell('echo late runs; echo x > /vol/made; sleep 1000', {}, { mounts: [{ volume: 'v', path: '/vol', appVolume: { name: 'v', kind: 'host', source: host } }] }, 'late');
+  const late = shell(`echo late runs; ${ASK}/apps/late/image/manifest | grep -q example.com/late && echo is told of; echo x > /vol/made; sleep 1000`, {}, { mounts: [{ volume: 'v', path: '/vol', appVolume: { name: 'v', kind: 'host', source: host } }] }, 'late');
   expect(await pod.addApp(late)).toMatchObject({ status: 0, stderr: '' });
   expect(await pod.app('start', 'late')).toMatchObject({ status: 0 });
-  await running.said('late runs');
+  await running.said('is told of');
   expect(await pod.enter(['/bin/cat', '/vol/made'], 'late')).toMatchObject({ status: 0, stdout: 'x\n' });
   expect(await pod.app('start', 'late')).toMatchObject({ status: 254, stderr: expect.stringContaining('runs already') });
   expect(await pod.addApp(shell('exit 3', {}, {}, 'short'))).toMatchObject({ status: 0 });

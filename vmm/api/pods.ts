@@ -2,8 +2,11 @@
 export { appEnvironment } from '../pod/environment.ts';
 export { inside } from '../pod/inside.ts';
 export { type AppPlan, type AppRoot, type Insecure, type PodApp, type PodInput, type PodPlan, planPod } from '../pod/plan.ts';
-export { type AppEnd, appStatus, type PodListener, type PodMachine, type PodNetwork, type PodOptions, type PodResult, PodRun } from '../pod/run.ts';
+export { type AppEnd, appStatus, type PodListener, type PodMachine, type PodNetwork, type PodOptions, metadataEnv, type PodResult, PodRun } from '../pod/run.ts';
 export { VolumePlaces } from '../pod/places.ts';
 export { namedPorts, podPorts } from '../pod/ports.ts';
+export type { AppDocument, PodDocument } from '../metadata/answers.ts';
+export { GuestMetadata } from '../metadata/guest.ts';
+export { metadataKey } from '../metadata/key.ts';
 export { type StoredPod, storedPod } from '../pod/stored.ts';
 export { podSize, type PodSize, type SizeRules } from '../pod/sizes.ts';

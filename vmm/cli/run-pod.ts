@@ -1,12 +1,12 @@
 /** `vmm run --pod`: a pod manifest over images of the store (docs/pods.md). */
 import { availableParallelism } from 'node:os';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { MANIFEST_MAX, readBounded } from '../api/appc.ts';
 import { AgentError, type ContainerNetwork, hostsFile, openRoomyScratch, openScratch, type ProvidedFile, resolvFile, type ScratchDisk } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
 import { needsHardware, ownSymbols, probePorts } from '../api/machine.ts';
-import { type AppEnd, appStatus, type PodApp, type PodListener, type PodPlan, planPod, podPorts, PodRun, type PodResult, podSize, type StoredPod, storedPod, VolumePlaces } from '../api/pods.ts';
+import { type AppEnd, appStatus, GuestMetadata, metadataKey, type PodApp, type PodListener, type PodPlan, planPod, podPorts, PodRun, type PodResult, podSize, type StoredPod, storedPod, VolumePlaces } from '../api/pods.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import { describeError } from './describe.ts';
@@ -45,7 +45,7 @@ export async function runPod(path: string, options: RunOptions, operands: readon
         for (const note of [...pod.notes, ...plan.notes]) session.note(note);
         const output = new PodOutput(plan.apps.map(({ name }) => name), session);
         const ends = new Ends();
-        return { output, ends, run: makeRun({ plan, pod, options, network, hostname }, listener(session, output, ends), session, timeline) };
+        return { output, ends, run: makeRun({ plan, pod, options, network, hostname, metadata: metadataOf(pod, uuid, session) }, listener(session, output, ends), session, timeline) };
       } finally {
         close(); // the guest has it open
       }
@@ -138,15 +138,29 @@ interface Making {
   readonly options: RunOptions;
   readonly network: ContainerNetwork;
   readonly hostname: string;
+  readonly metadata: GuestMetadata;
 }
 
-function makeRun({ plan, pod, options, network, hostname }: Making, listen: PodListener, session: Session, timeline: ConstructorParameters<typeof PodRun>[4]): PodRun {
+/** Pods of this user verify each other's signatures; where the key cannot be kept, this one verifies its own. */
+function metadataOf({ document }: StoredPod, uuid: string, session: Session): GuestMetadata {
+  let key: Uint8Array;
+  try {
+    key = metadataKey();
+  } catch (error) {
+    if (!(error instanceof VmmError)) throw error;
+    session.note(`signatures of this pod are of a key of its own: ${error.message}`);
+    key = randomBytes(64);
+  }
+  return new GuestMetadata(() => ({ uuid, ...document }), key);
+}
+
+function makeRun({ plan, pod, options, network, hostname, metadata }: Making, listen: PodListener, session: Session, timeline: ConstructorParameters<typeof PodRun>[4]): PodRun {
   const size = podSize(pod.apps.map(({ app }) => app.app), availableParallelism());
   for (const note of size.notes) session.note(note);
   const interfaces = network.cards.map(({ card, interface: rest }) => ({ ...rest, mac: card.mac, mtu: card.mtu }));
   return new PodRun(
     plan,
-    { hostname, ...(interfaces.length === 0 ? {} : { network: () => Promise.resolve({ config: { interfaces }, files: [], env: [] }) }) },
+    { hostname, metadata, ...(interfaces.length === 0 ? {} : { network: () => Promise.resolve({ config: { interfaces }, files: [], env: [] }) }) },
     {
       memoryMib: options.memory ?? size.memoryMib,
       vcpus: options.cpus?.vcpus ?? size.vcpus,

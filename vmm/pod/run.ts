@@ -5,6 +5,7 @@ import type { ContainerSpec, ProcessSpec, ProvidedFile } from '../agent/spec.ts'
 import { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer, type ShareExport } from '../guest/guest.ts';
 import type { MachineResult } from '../machine/result.ts';
+import { type GuestMetadata, METADATA_LISTEN } from '../metadata/guest.ts';
 import { Timeline } from '../machine/timeline.ts';
 import type { AppPlan, PodPlan } from './plan.ts';
 
@@ -17,6 +18,8 @@ export interface PodOptions {
   readonly mutable?: boolean | undefined;
   /** Asked for while the guest boots: it puts cables into the machine's spare cards, and tells their addresses. Apps start after it. */
   readonly network?: ((guest: Guest) => Promise<PodNetwork>) | undefined;
+  /** Its metadata service, where there is one in the guest. Each app gets its URL. */
+  readonly metadata?: GuestMetadata | undefined;
   /** What an orderly end gives the apps between their stop signal and SIGKILL, ms. */
   readonly stopMs?: number | undefined;
 }
@@ -131,6 +134,8 @@ export class PodRun {
     const network = this.#options.network?.(this.guest);
     network?.catch(() => {});
     await this.#sandbox.process.started;
+    const { metadata } = this.#options;
+    if (metadata !== undefined) await this.guest.listen(METADATA_LISTEN, (stream) => void metadata.take(stream));
     const given = await network;
     if (given !== undefined) {
       await this.guest.network(given.config);
@@ -270,7 +275,7 @@ export class PodRun {
 
   #spec({ plan: { spec } }: Running): ContainerSpec {
     const { files, env } = this.#given;
-    return { ...spec, files: [...(spec.files ?? []), ...files], env: [...spec.env, ...env] };
+    return { ...spec, files: [...(spec.files ?? []), ...files], env: [...spec.env, ...env, ...metadataEnv(this.#options.metadata)] };
   }
 
   #namespaces(): NonNullable<ContainerSpec['namespaces']> {
@@ -299,6 +304,11 @@ export class PodRun {
     if (status !== 0) this.stop();
     else if (this.#first.every(({ name }) => this.#ends.has(name))) this.#isOver();
   }
+}
+
+/** NAME=VALUE for the apps of a pod with such a service. */
+export function metadataEnv(metadata: GuestMetadata | undefined): readonly string[] {
+  return metadata === undefined ? [] : [`AC_METADATA_URL=${metadata.url}`];
 }
 
 /** The session with init is over; what init answers is an AgentError. */

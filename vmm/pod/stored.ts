@@ -8,6 +8,7 @@ import { parsePodManifest, type PodManifest, type RuntimeApp } from '../../image
 import { isWanted, textOf, type Wanted } from '../../image/appc/stored.ts';
 import { ErofsImage } from '../../image/erofs/reader.ts';
 import { accountsOf } from '../../image/rootfs/accounts.ts';
+import type { AppDocument, PodDocument } from '../metadata/answers.ts';
 import type { ImageStore } from '../../image/store/store.ts';
 import { appEnvironment } from './environment.ts';
 import type { PodApp } from './plan.ts';
@@ -25,6 +26,7 @@ export interface StoredApp {
   /** Its root has no scratch disk yet. */
   readonly app: PodApp;
   readonly imageId: string;
+  readonly imageManifest: AppDocument['manifest'];
   /** Its image brings an /etc/hosts, which stays. */
   readonly ownHosts: boolean;
 }
@@ -33,6 +35,8 @@ export interface StoredPod {
   /** Reified: each image has its whole id. */
   readonly manifest: PodManifest;
   readonly apps: readonly StoredApp[];
+  /** The same as its metadata service tells it, but for the UUID. */
+  readonly document: Omit<PodDocument, 'uuid'>;
   readonly notes: readonly string[];
 }
 
@@ -47,7 +51,18 @@ export function storedPod(bytes: Uint8Array, store: ImageStore, options: StoredP
   if (options.strict && unenforced !== undefined) throw notEnforced(options.where, [`isolator ${unenforced.name} of the pod is not enforced`]);
   const apps = manifest.apps.map((entry) => storedApp(entry, store, options));
   const reified = manifest.apps.map((entry, index) => ({ ...entry, image: { ...entry.image, id: (apps[index] as StoredApp).imageId } }));
-  return { manifest: { ...manifest, apps: reified }, apps, notes };
+  return { manifest: { ...manifest, apps: reified }, apps, document: documentOf(bytes, apps), notes };
+}
+
+function documentOf(bytes: Uint8Array, apps: readonly StoredApp[]): StoredPod['document'] {
+  const manifest = JSON.parse(Buffer.from(bytes).toString()) as { apps: { name: string; image: { id?: string } }[] };
+  const told = new Map<string, AppDocument>();
+  for (const [index, { app, imageId, imageManifest }] of apps.entries()) {
+    const entry = manifest.apps[index];
+    if (entry !== undefined) entry.image.id = imageId;
+    told.set(app.name, { imageId, manifest: imageManifest });
+  }
+  return { manifest, apps: told };
 }
 
 function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, strict }: StoredPodOptions): StoredApp {
@@ -63,6 +78,7 @@ function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, stri
   return {
     app: { name, app, root: { kind: 'disk', path: disk }, readOnlyRoot: entry.readOnlyRootFS, mounts: entry.mounts, user: userOf(name, app, disk, where), env: appEnvironment(name, app), args: app.exec },
     imageId: record.id.replace(':', '-'),
+    imageManifest: JSON.parse(record.aciManifest ?? '{}') as AppDocument['manifest'],
     ownHosts: hasHosts(disk),
   };
 }

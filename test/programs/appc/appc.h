@@ -16,4 +16,7 @@ void await_file(const char *path);
 void check_environment(const char *app);
 void check_mount(const char *target, const char *word);
 void check_linux(void);
+/* AC_METADATA_URL and what answers there. */
+void check_metadata(const char *app);
+void ask(const char *method, const char *path, const char *form);
 void check_shared(const char *path, bool first);

@@ -90,6 +90,7 @@ static void run_main(void)
 	if (strcmp(getenv("IN_ACE_VALIDATOR") ?: "", "correct") != 0) fail("IN_ACE_VALIDATOR is %s", getenv("IN_ACE_VALIDATOR"));
 	check_mount("/db", "rw");
 	check_linux();
+	check_metadata("ace-validator-main");
 	await_file("/db/sidekick");
 	absent("/db/main");
 	check_shared("/db/namespaces", false);
@@ -222,6 +223,8 @@ int main(int argc, char **argv)
 		else if (strcmp(*arg, "poststop") == 0) poststop();
 		else if (strcmp(*arg, "linux") == 0) check_linux();
 		else if (strcmp(*arg, "until-term") == 0) until_term();
+		else if (strcmp(*arg, "metadata") == 0 && left >= 1) check_metadata(arg[1]), i += 1;
+		else if (strcmp(*arg, "ask") == 0 && left >= 3) ask(arg[1], arg[2], arg[3]), i += 3;
 		else if (strcmp(*arg, "environment") == 0 && left >= 1) check_environment(arg[1]), i += 1;
 		else if (strcmp(*arg, "await") == 0 && left >= 1) await_file(arg[1]), i += 1;
 		else if (strcmp(*arg, "touch") == 0 && left >= 1) touch(arg[1], ""), i += 1;
