@@ -26,6 +26,7 @@ needDebian({
   'docker-registry': '/usr/bin/docker-registry',
   'docker.io': '/usr/bin/docker',
   notary: '/usr/bin/notary-server',
+  curl: '/usr/bin/curl',
   'apache2-utils': '/usr/bin/htpasswd',
   openssl: '/usr/bin/openssl',
   iproute2: '/usr/sbin/ip',

@@ -27,6 +27,7 @@ Commands:
   aci                make, check and change app container images (appc)
   trust              inspect, make and revoke signatures of tags
   login, logout      keep or forget a registry's login
+  metadata-service   serve the metadata of rkt’s pods
   accel              say which accelerators work here, and why not
   completion SHELL   print what makes bash, zsh or fish complete command lines
   version            print the version
@@ -80,6 +81,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./login.ts')).loginCommand(rest);
     case 'logout':
       return (await import('./login.ts')).logoutCommand(rest);
+    case 'metadata-service':
+      return (await import('./metadata-service.ts')).metadataServiceCommand(rest);
     case 'accel':
       return (await import('./accel.ts')).accelCommand(rest);
     case 'completion':
@@ -98,7 +101,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, completion, version' });
   }
 }
 
