@@ -24,7 +24,7 @@ function main() {
 
 /** Runs a program, with a thread that starts beside it if it wants one; false: it is not there. */
 function open(filename, threaded) {
-  const { readFileSync, writeFileSync } = require('node:fs');
+  const { openSync, readFileSync, writeSync } = require('node:fs');
   const { createRequire } = require('node:module');
   const { dirname, join } = require('node:path');
   const { Script } = require('node:vm');
@@ -48,8 +48,11 @@ function open(filename, threaded) {
   const usable = code !== undefined && code.latin1Slice(0, 64) === id;
   const script = new Script(`(function (require, __filename, __thread, __keepCode) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
   const bytes = () => Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()]);
-  // At the end the functions that a run needs are compiled: their code is kept too.
-  if (record) process.on('exit', () => writeFileSync(`${filename}.code`, bytes()));
+  // At the end the functions that a run needs are compiled: their code is kept too. Opened now, since a run's process opens nothing later.
+  if (record) {
+    const fd = openSync(`${filename}.code`, 'w');
+    process.on('exit', () => writeSync(fd, bytes()));
+  }
   const keep = !record && built === undefined && !usable ? () => keepOwn(path, bytes()) : undefined;
   script.runInThisContext()(createRequire(filename), filename, thread, keep);
   return true;

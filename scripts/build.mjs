@@ -1,11 +1,13 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, its threads and the library by esbuild.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
-import { cache, continueWithOwnNode, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
-import { multibootKernel } from './multiboot.mjs';
+import { unpackGuest } from './guest-files.mjs';
+import { leastProgram } from './least-program.mjs';
+import { continueWithOwnNode, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
@@ -15,12 +17,16 @@ const NODE = ['--bundle', '--platform=node', '--target=node24', '--sourcemap', '
 const REQUIRE = "--banner:js=import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
 const COMMON_JS = ['--format=cjs', '--minify-syntax', '--minify-whitespace', '--define:import.meta.url=__url', '--supported:dynamic-import=false'];
 const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).href;";
+/** Node's modules that a start may do without: each is loaded at the first use of what it exports (crypto alone is 20 modules of Node's). */
+const LAZY = ['child_process', 'crypto', 'dgram', 'dns', 'dns/promises', 'fs/promises', 'http', 'https', 'net', 'readline', 'stream', 'stream/promises', 'timers/promises', 'tls', 'tty', 'v8', 'zlib'];
+const BUILTIN = 'const builtin = (name) => { let all; return new Proxy({}, { get: (_, key) => (all ??= require(name))[key] }); };';
 
 /** The entry points of rkt's stage1 (stage1/entries). */
 export const STAGE1 = readdirSync(join(root, 'stage1', 'entries')).map((name) => name.replace(/\.ts$/, ''));
 
 /** dist/ from the sources: the library with its code split into chunks; the CLI and its threads in one file each that needs no loader. */
-export function build() {
+export async function build() {
+  await unpackGuest();
   buildCore();
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
@@ -30,12 +36,13 @@ export function build() {
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
     esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
-    esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${FILE_URL}`);
+    esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
-    esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${FILE_URL}`);
+    esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
     // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
-    esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${FILE_URL}`);
-    esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${FILE_URL}`);
+    esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
+    esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
+    for (const name of [built, ...['thread', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
     rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
@@ -43,6 +50,13 @@ export function build() {
     writeFileSync(join(root, 'dist', 'openpgp.cjs'), readFileSync(join(root, 'node_modules/openpgp/dist/node/openpgp.min.cjs')));
     removeOlder(start);
   });
+}
+
+/** Has a bundle load Node's modules late. The words are as long as each other: the source map stays right. */
+function loadLate(path) {
+  const names = new Set(LAZY.map((name) => `node:${name}`));
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(/(?<==)require\("([a-z0-9:/_]+)"\)/g, (all, name) => (names.has(name) ? `builtin("${name}")` : all)));
 }
 
 /** What earlier builds have left: chunks have their content's hash in their names. */
@@ -53,18 +67,24 @@ function removeOlder(time) {
   }
 }
 
-/** Runs a machine with the CLI once: V8's code of all that it needed is kept for those to come. */
+/** Runs a container with the CLI: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. */
 function recordCode() {
-  const kernel = join(cache, `first.${process.pid}.bin`);
-  writeFileSync(kernel, multibootKernel(1));
-  const env = envWithoutNode();
-  const args = ['boot', '-q', '--accel', 'wasm', '--memory', '32', '--console', 'none', '--exit-on', 'port', '--kernel', kernel];
-  const { status, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env: { ...env, VMM_RECORD_CODE: '1' }, encoding: 'utf8', timeout: 60_000 });
-  rmSync(kernel);
-  if (status !== 3) fail(`build: the first machine ends with ${status}: ${stderr}`);
+  const dir = mkdtempSync(join(tmpdir(), 'vmm-record-'));
+  try {
+    const image = join(dir, 'image');
+    mkdirSync(image);
+    writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
+    const env = { ...envWithoutNode(), VMM_RECORD_CODE: '1', VMM_STORE: join(dir, 'store') };
+    for (const _ of [1, 2]) {
+      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', '-q', '--accel', 'wasm', '-m', '128m', image, '/true'], { env, encoding: 'utf8', timeout: 120_000 });
+      if (status !== 0) fail(`build: the first container ends with ${status ?? signal}: ${stderr}`);
+    }
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   continueWithOwnNode();
-  build();
+  await build();
 }

@@ -3,7 +3,8 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { filesBelow, root, run } from './lib.mjs';
-import { guestFiles, setup } from './setup.mjs';
+import { guestFiles } from './guest-files.mjs';
+import { setup } from './setup.mjs';
 
 await setup();
 packTypes();

@@ -14,9 +14,9 @@ let confined = false;
 /** Threads that bind themselves. */
 const others: number[] = [];
 
-/** Will this machine's process be bound, or is it? Not where the user has turned it off (VMM_CONFINE=off) or V8's code is recorded at the end. */
+/** Will this machine's process be bound, or is it? Not where the user has turned it off (VMM_CONFINE=off). */
 export function confines(config: MachineConfig): boolean {
-  return config.confine !== undefined && process.env['VMM_CONFINE'] !== 'off' && process.env['VMM_RECORD_CODE'] !== '1';
+  return config.confine !== undefined && process.env['VMM_CONFINE'] !== 'off';
 }
 
 /** What shares need before the process is bound: a thread that is not. */
