@@ -9,7 +9,7 @@ import type { SymbolNames } from '../boot/symbols.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { ShareExport } from '../devices/fs/exports.ts';
 import type { CpuModel } from '../accel/vcpu.ts';
-import type { AccelName, ConfineConfig } from '../machine/config.ts';
+import type { AccelName, ConfineConfig, TraceConfig } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
 import { Machine } from '../machine/machine.ts';
 import type { MachineResult } from '../machine/result.ts';
@@ -54,6 +54,8 @@ export interface GuestConfig {
   readonly symbols?: (() => SymbolNames | undefined) | undefined;
   /** A run in virtual time that repeats. */
   readonly counted?: CountedConfig | undefined;
+  /** Events of the machine that are written to a file. */
+  readonly trace?: TraceConfig | undefined;
   /** The whole process is bound, for good. */
   readonly confine?: ConfineConfig | undefined;
 }
@@ -104,6 +106,7 @@ export class Guest implements AsyncDisposable {
         debugger: config.debugger,
         symbols: config.symbols,
         counted: config.counted,
+        trace: config.trace,
         confine: config.confine,
       },
       {
