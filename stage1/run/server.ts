@@ -56,6 +56,20 @@ function serve(socket: Socket, pod: PodRun, commands: Commands): void {
   let asked = false;
   socket.on('error', () => {});
   let own = false;
+  /** What comes while the app is still being started: of one chunk, since no more is read then. */
+  let held: { kind: number; payload: Buffer }[] | undefined;
+  const start = async (request: Request & { kind: 'exec' }): Promise<void> => {
+    held = [];
+    socket.pause();
+    // rkt asks as soon as there is a process.
+    await pod.settled(request.app);
+    if (socket.destroyed) return;
+    running = exec(socket, pod, request);
+    own = true;
+    for (const { kind, payload } of held) input(socket, running, kind, payload);
+    held = undefined;
+    socket.resume();
+  };
   // A command of its client's ends with it; an app does not.
   socket.on('close', () => {
     if (own) void running?.signal(SIGHUP).catch(() => {});
@@ -68,15 +82,14 @@ function serve(socket: Socket, pod: PodRun, commands: Commands): void {
           if (kind !== REQUEST) throw new RangeError('the first frame is no request');
           asked = true;
           const request = parseRequest(payload);
-          if (request.kind === 'exec') {
-            running = exec(socket, pod, request);
-            own = true;
-          } else if (request.kind === 'attach') {
+          if (request.kind === 'exec') start(request).catch(fail);
+          else if (request.kind === 'attach') {
             running = commands.attach(request.app, request, socket);
             void running?.resize({ rows: request.rows, columns: request.columns }).catch(() => {});
           }
           else void answer(request, commands).then(() => socket.end(frame(DONE)), fail);
-        } else if (running !== undefined && (own || kind !== SIGNAL)) input(socket, running, kind, payload);
+        } else if (held !== undefined) held.push({ kind, payload: Buffer.from(payload) });
+        else if (running !== undefined && (own || kind !== SIGNAL)) input(socket, running, kind, payload);
       }
     } catch (error) {
       fail(error);

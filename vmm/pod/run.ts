@@ -73,6 +73,8 @@ interface Running {
   container: GuestContainer | undefined;
   /** While one of its event handlers runs. */
   handler: GuestContainer | undefined;
+  /** Resolves when its command runs, or is known not to. */
+  settled: Promise<void>;
   /** Settles with the app's end. */
   over: Promise<void>;
   stopping: boolean;
@@ -95,6 +97,8 @@ export class PodRun {
   #stopped: Promise<void> | undefined;
   #isOver: () => void = () => {};
   readonly #over: Promise<void>;
+  /** The first apps are being started, or are not going to be. */
+  readonly #begun = Promise.withResolvers<void>();
 
   /** Opens disks and exports. Throws VmmError. */
   constructor(plan: PodPlan, options: PodOptions, machine: PodMachine, listener: PodListener, timeline = new Timeline()) {
@@ -124,6 +128,7 @@ export class PodRun {
     try {
       return (await Promise.race([apps, machine])) ?? (await machine);
     } finally {
+      this.#begun.resolve();
       this.guest.kill();
       this.guest.close();
       await machineEnd.catch(() => {});
@@ -144,6 +149,7 @@ export class PodRun {
     // Not before plugins have run: nothing can be started any more.
     this.guest.machine.confine();
     const started = this.#stopped === undefined ? this.#first.map((plan) => this.#start(plan)) : [];
+    this.#begun.resolve();
     await Promise.all(started);
     if (this.#stopped === undefined) this.#listener.ready?.();
     this.#ending();
@@ -184,6 +190,12 @@ export class PodRun {
     clearTimeout(kill);
   }
 
+  /** Resolves when the app's command runs, or is known not to; the pod may still be booting. */
+  async settled(name: string): Promise<void> {
+    if (this.#first.some((plan) => plan.name === name)) await this.#begun.promise;
+    await this.#apps.get(name)?.settled;
+  }
+
   /** Runs another process in an app. Throws POD_APP when it does not run. */
   exec(name: string, spec: (app: ContainerSpec) => ProcessSpec): ProcessHandle {
     const app = this.#apps.get(name);
@@ -213,9 +225,9 @@ export class PodRun {
   }
 
   #start(plan: AppPlan): Promise<void> {
-    const app: Running = { plan, container: undefined, handler: undefined, over: Promise.resolve(), stopping: false };
+    const app: Running = { plan, container: undefined, handler: undefined, settled: Promise.resolve(), over: Promise.resolve(), stopping: false };
     this.#apps.set(plan.name, app);
-    return new Promise((resolve) => {
+    app.settled = new Promise((resolve) => {
       app.over = this.#live(app, resolve).then(
         (end) => this.#ended(app, end),
         (error: unknown) => {
@@ -225,6 +237,7 @@ export class PodRun {
         },
       );
     });
+    return app.settled;
   }
 
   /** An app from its pre-start handler to its post-stop handler. */
