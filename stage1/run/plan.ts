@@ -3,13 +3,13 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { App } from '../../image/appc/schema/app.ts';
 import { isKnownIsolator } from '../../image/appc/schema/isolators.ts';
-import type { RuntimeApp } from '../../image/appc/schema/pod-manifest.ts';
+import type { RuntimeApp, Volume } from '../../image/appc/schema/pod-manifest.ts';
 import type { ProvidedFile } from '../../vmm/api/containers.ts';
 import { appEnvironment, inside, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
 import type { OutputMode } from './outputs.ts';
-import { appRoot, type LocalConfig, parseLocalConfig, readImage, S1, textOf, volumePlace } from './pod-files.ts';
+import { appRoot, isOfDocker, type LocalConfig, parseLocalConfig, readImage, S1, textOf, volumePlace } from './pod-files.ts';
 import type { ReadPod } from './pod-files.ts';
 import { commandOf, userOf } from './users.ts';
 
@@ -52,8 +52,10 @@ export function planned({ manifest: whole }: ReadPod, options: RunOptions, confi
     return made.app;
   });
   const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
-  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place: volumePlace, files, insecure: options.insecure, prefix: added?.prefix });
-  return { plan, apps: apps.map(({ app }) => app), streams };
+  const notes: string[] = [];
+  const place = (volume: Volume, implied?: { readonly app: string; readonly path: string }): string => volumePlace(volume, implied, (text) => notes.push(text));
+  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, prefix: added?.prefix });
+  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, apps: apps.map(({ app }) => app), streams };
 }
 
 function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { app: PodApp; streams: Streams } {
@@ -74,7 +76,7 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { 
       root: { kind: 'directory', path: root },
       readOnlyRoot: entry.readOnlyRootFS,
       mounts: entry.mounts,
-      user: userOf(name, app, root),
+      user: userOf(name, app, root, isOfDocker(image)),
       env: [...appEnvironment(name, app), ...(tty ? [`TERM=${process.env['TERM'] ?? 'vt100'}`] : [])],
       args: commandOf(name, image.name, app, root),
       stdin: streams.stdin === 'interactive' || streams.stdin === 'stream',

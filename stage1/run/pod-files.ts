@@ -5,7 +5,9 @@ import { readBounded } from '../../image/appc/file.ts';
 import { Context } from '../../image/appc/schema/context.ts';
 import { parseImageManifest } from '../../image/appc/schema/image-manifest.ts';
 import { type PodManifest, parsePodManifest, type Volume } from '../../image/appc/schema/pod-manifest.ts';
+import { inside } from '../../vmm/api/pods.ts';
 import { Failure } from '../common/failure.ts';
+import { copyTree } from './copy-tree.ts';
 
 export const S1 = 'stage1/rootfs';
 const MANIFEST_MAX = 4 << 20;
@@ -62,7 +64,7 @@ export function appRoot(app: string): string {
 }
 
 /** Where a volume lies on the host; an empty one is made, once for all apps that use it. */
-export function volumePlace(volume: Volume): string {
+export function volumePlace(volume: Volume, implied: { readonly app: string; readonly path: string } | undefined, note: (text: string) => void): string {
   if (volume.kind === 'host') {
     try {
       const path = realpathSync(volume.source);
@@ -80,8 +82,25 @@ export function volumePlace(volume: Volume): string {
     mkdirSync(path, { mode: 0o770 });
     chownSync(path, volume.uid, volume.gid);
     chmodSync(path, volume.mode);
+    if (implied !== undefined && isOfDocker(readImage(implied.app))) fill(path, implied, note);
   }
   return path;
+}
+
+/** An image that was made of a Docker image. */
+export function isOfDocker({ annotations }: ImageManifest): boolean {
+  return annotations.some(({ name }) => name === 'appc.io/docker/repository');
+}
+
+/** What the image has where the volume is going to be. */
+function fill(volume: string, { app, path }: { readonly app: string; readonly path: string }, note: (text: string) => void): void {
+  const found = inside(appRoot(app), path);
+  if (found === undefined || !found.stat.isDirectory()) return;
+  try {
+    for (const skipped of copyTree(found.path, volume)) note(`app ${app}: ${skipped} is not copied into the volume: it is no file, directory or link`);
+  } catch (error) {
+    throw new Failure(`app ${app}: what its image has in ${path} cannot be copied into the volume: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
+  }
 }
 
 export function writeEnvironment(app: string, env: readonly string[]): void {

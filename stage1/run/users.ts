@@ -7,9 +7,18 @@ import { Failure, oneLine } from '../common/failure.ts';
 
 const FILE_MAX = 1 << 20;
 
-/** `UID:GID`. Numbers and `root` are taken as they are, a path is its owner; else the app's passwd and group. Throws Failure. */
-export function userOf(name: string, { user, group }: App, root: string): string {
-  return `${idOf(name, user, root, 'user')}:${idOf(name, group, root, 'group')}`;
+/**
+ * `UID:GID`. Numbers and `root` are taken as they are, a path is its owner; else the app's passwd and group. A group of a Docker image that has its
+ * user's name, and does not exist, has the user's number. Throws Failure.
+ */
+export function userOf(name: string, { user, group }: App, root: string, docker: boolean): string {
+  const uid = idOf(name, user, root, 'user');
+  try {
+    return `${uid}:${idOf(name, group, root, 'group')}`;
+  } catch (error) {
+    if (docker && group === user && error instanceof Failure) return `${uid}:${uid}`;
+    throw error;
+  }
 }
 
 function idOf(app: string, text: string, root: string, what: 'user' | 'group'): number {

@@ -22,6 +22,8 @@ export interface AppSpec {
   readonly rootfs: string;
   /** The `app` object of the image's manifest. */
   readonly app: Record<string, unknown>;
+  /** Further fields of the image's manifest. */
+  readonly image?: Record<string, unknown>;
   /** Further fields of the app's entry in the pod manifest. */
   readonly entry?: Record<string, unknown>;
 }
@@ -87,10 +89,10 @@ export class Stage0 {
   }
 
   /** An app's image and root in the pod's directory. */
-  addApp(dir: string, { name, rootfs, app }: AppSpec, overlay: boolean): void {
+  addApp(dir: string, { name, rootfs, app, image: more }: AppSpec, overlay: boolean): void {
     const at = join(dir, 'stage1/rootfs/opt/stage2', name);
     mkdirSync(join(at, 'rootfs'), { recursive: true, mode: 0o750 });
-    const image = { acKind: 'ImageManifest', acVersion: '0.8.11', name: `example.com/${name}`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], app };
+    const image = { acKind: 'ImageManifest', acVersion: '0.8.11', name: `example.com/${name}`, labels: [{ name: 'os', value: 'linux' }, { name: 'arch', value: 'amd64' }], app, ...more };
     writeFileSync(join(at, 'manifest'), JSON.stringify(image), { mode: 0o644 });
     this.#layer(rootfs, join(dir, 'overlay/app', name), join(at, 'rootfs'), overlay);
   }

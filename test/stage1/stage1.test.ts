@@ -255,6 +255,41 @@ it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a networ
   expect((await Promise.all(running.map((each) => each.end()))).map(({ status, stderr }) => ({ status, stderr }))).toEqual([{ status: 0, stderr: '' }, { status: 0, stderr: '' }]);
 });
 
+it.skipIf(!ROOT)('enter waits for an app that is still being started, and says so of one that has ended', async () => {
+  const pod = stage0.prepare({ apps: [shell('exit 0', {}, {}, 'short'), shell('echo runs; sleep 1000')] });
+  const running = pod.run(['--net=none']);
+  // As rkt does: from the moment that there is a process.
+  while (!existsSync(join(pod.dir, 'pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(await pod.enter(['/bin/cat', '/proc/1/comm'], 'app', 'typed ahead\n')).toMatchObject({ status: 0, stderr: '' });
+  expect(await pod.enter(['/bin/cat'], 'app', 'typed\n')).toMatchObject({ status: 0, stdout: 'typed\n' });
+  while (pod.status('short') === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await pod.enter(['/bin/cat'], 'short')).toMatchObject({ status: 254, stderr: expect.stringContaining('does not run') });
+  await pod.stop();
+  expect((await running.end()).status).toBe(0);
+});
+
+it.skipIf(!ROOT)('a Docker image’s volumes begin with what the image has there; a volume’s readOnly counts before its mount point’s', async () => {
+  const tree = join(dir, 'of-docker');
+  execFileSync('cp', ['-a', rootfs, tree], { timeout: HANG_MS });
+  mkdirSync(join(tree, 'data/below'), { recursive: true });
+  writeFileSync(join(tree, 'data/below/file'), 'of the image\n', { mode: 0o640 });
+  symlinkSync('/etc/passwd', join(tree, 'data/link'));
+  execFileSync('chown', ['-R', '7:8', join(tree, 'data')], { timeout: HANG_MS });
+  chmodSync(join(tree, 'data'), 0o2770);
+  symlinkSync('/data', join(tree, 'also'));
+  writeFileSync(join(tree, 'etc/passwd'), 'root:x:0:0::/:/\nserver:x:70:71::/:/\n');
+  const mountPoints = [{ name: 'data', path: '/also' }, { name: 'open', path: '/open', readOnly: true }, { name: 'shut', path: '/shut', readOnly: true }];
+  const app = { exec: ['/bin/sh', '-c', 'stat -c "%a %u %g %n" /data /data/below/file; readlink /data/link; cat /data/below/file; echo x > /open/made && echo open; echo x > /shut/made || echo shut; id -u; id -g'], user: '0', group: '0', mountPoints };
+  const docker = { annotations: [{ name: 'appc.io/docker/repository', value: 'library/x' }] };
+  const volumes = [{ name: 'open', kind: 'empty', readOnly: false }, { name: 'shut', kind: 'empty' }];
+  const { stdout, status } = await stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image: docker, app }], pod: { volumes } }).run(['--net=none']).end();
+  expect({ stdout, status }).toEqual({ status: 0, stdout: '2770 7 8 /data\n640 7 8 /data/below/file\n/etc/passwd\nof the image\nopen\nshut\n0\n0\n' });
+  // A group of its user's name that is not there: the user's number, for such an image alone.
+  const groupless = (image: Record<string, unknown>): Promise<{ status: number | null; stdout: string; stderr: string }> => stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image, app: { exec: ['/bin/id', '-g'], user: 'server', group: 'server' } }] }).run(['--net=none']).end();
+  expect(await groupless(docker)).toMatchObject({ status: 0, stdout: '70\n' });
+  expect(await groupless({})).toMatchObject({ status: 254, stderr: expect.stringContaining('group server is not in its /etc/group') });
+});
+
 it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays open', async () => {
   const pod = stage0.prepare({ apps: [] });
   const running = pod.run(['--net=none', '--mutable']);

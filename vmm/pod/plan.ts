@@ -59,8 +59,10 @@ export interface PodApp {
 export interface PodInput {
   readonly apps: readonly PodApp[];
   readonly volumes: readonly Volume[];
-  /** Where the volume lies on the host; for an empty one it is made. */
-  place(volume: Volume): string;
+  /** Where the volume lies on the host; for an empty one it is made. `implied`: it is for this place of this app alone, whose image wanted it. */
+  place(volume: Volume, implied?: { readonly app: string; readonly path: string }): string;
+  /** rkt's rule: what a volume says of readOnly counts before what a mount point says. */
+  readonly volumeDecides?: boolean | undefined;
   readonly files: (app: PodApp) => readonly ProvidedFile[];
   readonly insecure?: Insecure | undefined;
   /** Before the names of its exports, where other plans have theirs in the same machine. */
@@ -181,12 +183,12 @@ function share(): Source & { kind: 'share' } {
   return { kind: 'share', tag: SHARE_TAG };
 }
 
-function planMounts(app: PodApp, { volumes, place }: PodInput, { exports, notes }: Building): Mount[] {
-  const { mounts, implied } = appMounts(app.name, app.app, app.mounts, volumes);
+function planMounts(app: PodApp, { volumes, place, volumeDecides }: PodInput, { exports, notes }: Building): Mount[] {
+  const { mounts, implied } = appMounts(app.name, app.app, app.mounts, volumes, volumeDecides);
   for (const point of implied) notes.push(`app ${app.name}: no volume for mount point ${point}: it gets an empty one`);
-  return mounts.map(({ volume, target, readOnly }: AppMount): Mount => {
+  return mounts.map(({ volume, target, readOnly, implied: own }: AppMount): Mount => {
     const recursive = volume.kind === 'host' && volume.recursive !== false;
-    const name = exports.add(`volume-${exports.list.length}`, place(volume), readOnly, recursive);
+    const name = exports.add(`volume-${exports.list.length}`, place(volume, own ? { app: app.name, path: target } : undefined), readOnly, recursive);
     return { target, source: share(), subpath: name, flags: readOnly ? MS_RDONLY : 0 };
   });
 }

@@ -9,6 +9,8 @@ export interface AppMount {
   readonly volume: Volume;
   readonly target: string;
   readonly readOnly: boolean;
+  /** The volume is there for this mount point alone, which nobody gave one for. */
+  readonly implied: boolean;
 }
 
 export interface AppMounts {
@@ -19,29 +21,35 @@ export interface AppMounts {
 
 /**
  * The mounts of one app: first those that its entry in the pod manifest lists, then a volume for each mount point of its image that is not
- * covered. A mount point without a volume gets an empty one. Throws POD_VOLUME.
+ * covered. A mount point without a volume gets an empty one. `decides`: what a volume says of readOnly counts alone (rkt); else either makes it so.
+ * Throws POD_VOLUME.
  */
-export function appMounts(name: string, app: App, listed: readonly PodMount[], volumes: readonly Volume[]): AppMounts {
+export function appMounts(name: string, app: App, listed: readonly PodMount[], volumes: readonly Volume[], decides = false): AppMounts {
+  const readOnlyOf = (volume: Volume, point: boolean): boolean => (decides ? (volume.readOnly ?? point) : volume.readOnly === true || point);
   const mounts: AppMount[] = [];
   const implied: string[] = [];
   const covered = new Set<string>();
-  const add = (volume: Volume, path: string, readOnly: boolean): void => {
+  const add = (volume: Volume, path: string, readOnly: boolean, isImplied = false): void => {
     const target = posix.resolve('/', path);
     if (target === '/') throw new VmmError('POD_VOLUME', `app ${name}: volume ${volume.name} cannot be mounted on the root`, { hint: 'mount it on a directory below' });
     if (covered.has(target)) throw new VmmError('POD_VOLUME', `app ${name}: two volumes are mounted on ${target}`, { hint: 'mount one there' });
     covered.add(target);
-    mounts.push({ volume, target, readOnly });
+    mounts.push({ volume, target, readOnly, implied: isImplied });
   };
   for (const { volume: wanted, path, appVolume } of listed) {
     const volume = appVolume ?? volumes.find((each) => each.name === wanted);
     if (volume === undefined) throw new VmmError('POD_VOLUME', `app ${name}: could not find volume ${wanted}`, { hint: 'add it to the pod’s volumes' });
-    add(volume, path, volume.readOnly || (app.mountPoints.find((point) => point.name === wanted)?.readOnly ?? false));
+    add(volume, path, readOnlyOf(volume, app.mountPoints.find((point) => point.name === wanted)?.readOnly ?? false));
   }
   for (const point of app.mountPoints) {
     if (covered.has(posix.resolve('/', point.path))) continue;
     const volume = volumes.find((each) => each.name === point.name);
-    if (volume === undefined) implied.push(point.name);
-    add(volume ?? { name: `${name}-${point.name}`, kind: 'empty', readOnly: false, mode: 0o755, uid: 0, gid: 0 }, point.path, (volume?.readOnly ?? false) || point.readOnly);
+    if (volume !== undefined) {
+      add(volume, point.path, readOnlyOf(volume, point.readOnly));
+      continue;
+    }
+    implied.push(point.name);
+    add({ name: `${name}-${point.name}`, kind: 'empty', readOnly: undefined, mode: 0o755, uid: 0, gid: 0 }, point.path, point.readOnly, true);
   }
   return { mounts, implied };
 }

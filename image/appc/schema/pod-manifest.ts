@@ -8,8 +8,8 @@ import { type NameValue, parseAnnotations, parseLabels } from './labels.ts';
 import { checkAcIdentifier, checkAcName, checkImageId, checkVersion } from './names.ts';
 
 export type Volume =
-  | { readonly name: string; readonly kind: 'host'; readonly source: string; readonly readOnly: boolean; readonly recursive: boolean | undefined }
-  | { readonly name: string; readonly kind: 'empty'; readonly readOnly: boolean; readonly mode: number; readonly uid: number; readonly gid: number };
+  | { readonly name: string; readonly kind: 'host'; readonly source: string; readonly readOnly: boolean | undefined; readonly recursive: boolean | undefined }
+  | { readonly name: string; readonly kind: 'empty'; readonly readOnly: boolean | undefined; readonly mode: number; readonly uid: number; readonly gid: number };
 
 export interface PodMount {
   readonly volume: string;
@@ -103,7 +103,7 @@ function parseVolume(entry: Fields): Volume {
   const name = checkAcName(entry.string('name'), entry.at('name'), entry.context);
   const kind = entry.string('kind');
   const source = entry.string('source');
-  const readOnly = entry.boolean('readOnly');
+  const readOnly = entry.raw('readOnly') === undefined ? undefined : entry.boolean('readOnly');
   const recursive = entry.raw('recursive') === undefined ? undefined : entry.boolean('recursive');
   if (kind === 'host') {
     if (!source.startsWith('/')) throw entry.bad('source', source === '' ? 'is missing or empty' : `${shown(source)} is no absolute path`);
@@ -169,7 +169,7 @@ function encodeRuntimeApp({ name, image, app, readOnlyRootFS, mounts, annotation
 
 function encodeVolume(volume: Volume): Record<string, unknown> {
   const { name, kind, readOnly } = volume;
-  const common = { name, kind, ...(readOnly ? { readOnly } : {}) };
+  const common = { name, kind, ...(readOnly === undefined ? {} : { readOnly }) };
   if (volume.kind === 'host') return { ...common, source: volume.source, ...(volume.recursive === undefined ? {} : { recursive: volume.recursive }) };
   return { ...common, mode: volume.mode.toString(8).padStart(4, '0'), uid: volume.uid, gid: volume.gid };
 }
