@@ -3,6 +3,7 @@
 #include "network.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -226,6 +227,29 @@ static int each(struct reader r, uint16_t tag, unsigned index, const char *name,
 	return 0;
 }
 
+/*
+ * What the host gives is all that the card has: a router's advertisement would add an address that the host does not know, and a route by it,
+ * some time after the start. Without IPv6 there is nothing to switch off.
+ */
+static void ignore_routers(const char *name)
+{
+	static const char *const settings[] = { "accept_ra", "autoconf" };
+
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		char path[64 + IF_NAMESIZE];
+		int fd;
+
+		snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", name, settings[i]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (write(fd, "0", 1) != 1) {
+			/* The card works all the same. */
+		}
+		close(fd);
+	}
+}
+
 static int configure_interface(struct reader all, struct failure *f)
 {
 	const uint8_t *mac = NULL;
@@ -254,6 +278,8 @@ static int configure_interface(struct reader all, struct failure *f)
 		return fail(f, ERR_DEVICE, ENOENT, "there is no card with the address %02x:%02x:%02x:%02x:%02x:%02x", mac[0],
 			    mac[1], mac[2], mac[3], mac[4], mac[5]);
 	index = if_nametoindex(name);
+	if (count_fields(all, TAG_ADDRESS))
+		ignore_routers(name);
 	/* Up first: a route through a gateway wants an interface that is. */
 	if (set_link(index, true, mtu))
 		return fail(f, ERR_SYSTEM, errno, "%s cannot be switched on: %s", name, strerror(errno));

@@ -73,6 +73,13 @@ describe.skipIf(skip !== undefined)(`init: networks${skip === undefined ? '' : `
     expect(look()).toBe(first);
   });
 
+  it('a card with addresses takes none from a router, one without does', async () => {
+    const settings = (name: string): string => execFileSync('nsenter', ['-t', `${guest.child.pid}`, '-n', 'sh', '-c', `cat /proc/sys/net/ipv6/conf/${name}/accept_ra /proc/sys/net/ipv6/conf/${name}/autoconf`], { encoding: 'utf8' });
+    ip('link', 'add', 'card2', 'address', '02:00:00:00:00:03', 'type', 'veth', 'peer', 'name', 'other2');
+    await guest.session.network({ interfaces: [{ mac: Uint8Array.from([2, 0, 0, 0, 0, 3]), addresses: [], routes: [] }] });
+    expect([settings('card0'), settings('card2')]).toEqual(['0\n0\n', '1\n1\n']);
+  });
+
   it('SLOT of a card: there is one with this address, or it waits until there is; REMOVE switches it off', async () => {
     await guest.session.cardAttached(0, '02:00:00:00:00:01');
     const late = guest.session.cardAttached(1, '02:00:00:00:00:02');
