@@ -22,6 +22,7 @@ export const MX_FAST: u32 = 0x1020;
 
 // assembly/cpu/vcpu/modes.ts
 export const MODE_64: u32 = 2; // 64-bit mode; neither bit: 16-bit code
+export const MODE_USER: u32 = 16; // CPL 3
 export const MODE_STEP: u32 = 64; // blocks of one instruction: single step, breakpoints, exact budgets, interrupt shadows
 
 // assembly/cpu/uop/uop.ts

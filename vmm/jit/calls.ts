@@ -1,10 +1,11 @@
 /** Micro-ops that the core does: what they read goes into memory first, what they may change comes back. */
 import { REG_BLOCK } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
-import { CPU, type Context, type Emit, LEFT, REG0, S, V, X, Y } from './context.ts';
+import type { Context, Emit } from './context.ts';
 import { reloadFlags, syncFlags } from './flags.ts';
 import type { FlowEmit } from './flow.ts';
 import { HELPER } from './helpers.ts';
+import { CPU, LEFT, REG0, S, V, X, Y } from './locals.ts';
 import type { RegisterUse } from './registers.ts';
 import type { Uop } from './uop.ts';
 
@@ -55,7 +56,7 @@ export function callHelper(c: Context, uop: Uop, use: RegisterUse): void {
 /** A long string instruction paused (jit_string is not 0): rip is the instruction's, what it has not done goes back to the budget. */
 function pausedString(c: Context): void {
   const { code, at } = c;
-  code.tee(S).if().get(CPU).i32(0).mem(MEM.i32Store, at.next).get(LEFT).get(S).op(OP.i32Add).op(OP.return).end();
+  code.tee(S).rarely().if().get(CPU).i32(0).mem(MEM.i32Store, at.next).get(LEFT).get(S).op(OP.i32Add).op(OP.return).end();
 }
 
 /** IMUL of 64 bits with flags: the high half is wanted. */
@@ -81,7 +82,7 @@ export const system: FlowEmit = (c) => {
   syncFlags(c);
   c.storeBlock();
   code.get(CPU).i32(c.node.block).i32(c.u).get(LEFT).call(HELPER.jit_sys as number);
-  code.get(CPU).mem(MEM.i32Load, at.fault).if();
+  code.get(CPU).mem(MEM.i32Load, at.fault).rarely().if();
   code.get(LEFT).get(CPU).i32(c.node.block).i32(c.u).call(HELPER.leave_at as number).op(OP.i32Add).op(OP.return).end();
   code.get(CPU).mem(MEM.i64Load, at.rip).set(V).br(c.jumpLabel);
 };

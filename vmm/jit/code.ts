@@ -29,12 +29,19 @@ export const MEM = {
 
 const TWO32 = 4294967296;
 
+/** For `get`: no local but the address of the vCPU's state, a constant (so that V8 keeps it in no register and an access needs no sum). */
+export const CPU = -1;
+
 /** A growing run of bytes. Numbers for `i64` are integers that a double holds exactly. */
 export class Code {
   bytes: Uint8Array;
   length = 0;
   /** Labels open at this point. */
   depth = 0;
+  /** Branches that nearly always go the same way, for V8 to keep what lies on the other one out of the way: places and 1 for taken, 0 else. */
+  readonly hints: number[] = [];
+  /** The vCPU's address. */
+  cpu = 0;
 
   constructor(room = 16384) {
     this.bytes = new Uint8Array(room);
@@ -43,6 +50,7 @@ export class Code {
   clear(): void {
     this.length = 0;
     this.depth = 0;
+    this.hints.length = 0;
   }
 
   /** Makes room for `n` more bytes. */
@@ -89,7 +97,7 @@ export class Code {
   }
 
   get(local: number): this {
-    return this.op(0x20).u(local);
+    return local === CPU ? this.i32(this.cpu) : this.op(0x20).u(local);
   }
 
   set(local: number): this {
@@ -133,9 +141,9 @@ export class Code {
     return this.op2(op, 0).u(offset);
   }
 
-  /** An atomic load of 32 bits; the address is aligned. */
-  atomicLoad(offset: number): this {
-    return this.op(0xfe).op2(0x10, 2).u(offset);
+  /** An atomic load of a byte, whose alignment V8 need not check. */
+  atomicLoad8(offset: number): this {
+    return this.op(0xfe).op2(0x12, 0).u(offset);
   }
 
   /** A vector instruction without immediates. */
@@ -170,6 +178,18 @@ export class Code {
   if(type = VOID): this {
     this.op2(0x04, type);
     this.depth++;
+    return this;
+  }
+
+  /** The `if` or `brIf` that comes next is hardly ever taken. */
+  rarely(): this {
+    this.hints.push(this.length, 0);
+    return this;
+  }
+
+  /** It nearly always is. */
+  mostly(): this {
+    this.hints.push(this.length, 1);
     return this;
   }
 

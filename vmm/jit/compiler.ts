@@ -72,7 +72,7 @@ export class Compiler {
   /** The vCPU may drop its blocks while they are read: what comes out then is not installed, but must not fail either. */
   #translate(vcpu: number, block: number, wanted: ReadonlySet<number>): Translation | undefined {
     try {
-      return this.#translator.translate(block, { blocks: BLOCKS_MAX }, (offset) => this.#find(vcpu, block, offset), wanted);
+      return this.#translator.translate(CPU_BASE + vcpu * CPU_STRIDE, block, { blocks: BLOCKS_MAX }, (offset) => this.#find(vcpu, block, offset), wanted);
     } catch {
       return undefined;
     }

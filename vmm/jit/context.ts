@@ -1,72 +1,29 @@
 /** What the parts of the emitter share while one region is written: the code, the place in it, what is known there, and access to registers. */
 import { REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
-import { Code, I32, I64, MEM, OP, V128 } from './code.ts';
+import { Code, MEM, OP } from './code.ts';
+import { emitFlags, type FlagContext, type FlagKind, type LazyFlags } from './flags.ts';
 import type { Offsets } from './layout.ts';
-import type { Locals } from './module.ts';
+import { CPU, FAULT_BLOCK, FAULT_UOP, PAGE, REG0 } from './locals.ts';
 import type { Effects, Region, RegionNode } from './region.ts';
-import { REG_COUNT, type Uop, type Words } from './uop.ts';
+import type { Uop, Words } from './uop.ts';
 
-// Parameters.
-export const CPU = 0;
-export const BLOCK = 1;
-export const TARGET = 2;
-export const LEFT = 3;
-/** Registers in the file's order; those of the two pseudo registers stay unused. */
-export const REG0 = 4;
-const LOCALS64 = REG0 + REG_COUNT;
-/** Linear address of the region's page. */
-export const PAGE = LOCALS64;
-/** The lazy flags (assembly/cpu/flags.ts): result, operands. */
-export const FLAG_RES = LOCALS64 + 1;
-export const FLAG_A = LOCALS64 + 2;
-export const FLAG_B = LOCALS64 + 3;
-/** Linear address of an access. */
-export const VA = LOCALS64 + 4;
-/** Operands and results of 64 bits. */
-export const X = LOCALS64 + 5;
-export const Y = LOCALS64 + 6;
-export const V = LOCALS64 + 7;
-const LOCALS32 = LOCALS64 + 8;
-export const FLAG_OP = LOCALS32;
-export const TLB = LOCALS32 + 1;
-/** The TLB's entry, or a block that is entered next. */
-export const ENTRY = LOCALS32 + 2;
-/** Linear offset of an access. */
-export const P = LOCALS32 + 3;
-export const S = LOCALS32 + 4;
-/** Operands and results of 32 bits. */
-export const X32 = LOCALS32 + 5;
-export const Y32 = LOCALS32 + 6;
-export const V32 = LOCALS32 + 7;
-/** At a fault: the micro-op and its block; at an exit: the link. */
-export const FAULT_UOP = LOCALS32 + 8;
-export const FAULT_BLOCK = LOCALS32 + 9;
-/** Where the region is entered: the entry's number until control is there, 0 from then on. */
-export const WHERE = LOCALS32 + 10;
-/** Vectors: destination, source, result. */
-const LOCALS_V = LOCALS32 + 11;
-export const W0 = LOCALS_V;
-export const W1 = LOCALS_V + 1;
-export const W2 = LOCALS_V + 2;
-
-export const LOCALS: Locals = [[LOCALS32 - REG0, I64], [LOCALS_V - LOCALS32, I32], [3, V128]];
-
-/** Which operation made the lazy flags, when that is known. */
-export type FlagKind = 'ADD' | 'SUB' | 'LOGIC' | 'INC' | 'DEC' | 'ADC' | 'SBB' | 'SHIFT' | undefined;
-
-export class Context {
+export class Context implements FlagContext {
   readonly code = new Code();
   readonly words: Words;
   readonly at: Offsets;
   region!: Region;
   effects!: Effects;
   node!: RegionNode;
+  /** The TLB's table in the region's mode. */
+  tlb = 0;
   /** The micro-op that is written. */
   u = 0;
   /** Registers whose local may differ from memory here; likewise the flags. */
   dirty = 0;
   flagsDirty = false;
   flagKind: FlagKind = undefined;
+  /** The flags are not in their locals yet, but can be made of these. */
+  lazy: LazyFlags | undefined = undefined;
   /** Labels of the region's ends: a fault, a stop at a back-edge, a direct link, an indirect jump. */
   faultLabel = 0;
   stopLabel = 0;
@@ -167,6 +124,7 @@ export class Context {
 
   /** Leaves the region at this micro-op: cpu.fault says why. */
   leaveFault(): void {
+    emitFlags(this);
     this.code.i32(this.u).set(FAULT_UOP).i32(this.node.block).set(FAULT_BLOCK).br(this.faultLabel);
   }
 
@@ -175,7 +133,7 @@ export class Context {
     const { code } = this;
     code.get(CPU).mem(MEM.i32Load, this.at.fault);
     if (which !== 0) code.i32(which).op(OP.i32Eq);
-    code.if();
+    code.rarely().if();
     this.leaveFault();
     code.end();
   }

@@ -5,10 +5,11 @@
  */
 import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE, TABLE_SHIFT } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
-import { BLOCK, CPU, type Context, ENTRY, FAULT_BLOCK, FAULT_UOP, type FlagKind, LEFT, P, PAGE, REG0, S, TARGET, TLB, V, VA, WHERE, Y } from './context.ts';
-import { COMPARE32, COMPARE64, knownCondition, storeFlags, ZERO32, ZERO64 } from './flags.ts';
+import type { Context } from './context.ts';
+import { condition, emitFlags, type FlagKind, knownCondition, type LazyFlags, storeFlags, syncFlags } from './flags.ts';
 import { HELPER } from './helpers.ts';
 import { calculate, registerOperands, widthOf } from './integer.ts';
+import { BLOCK, CPU, CPU_GIVEN, ENTRY, FAULT_BLOCK, FAULT_UOP, LEFT, P, PAGE, REG0, S, TARGET, V, VA, WHERE, Y } from './locals.ts';
 import { REGION_TYPE } from './module.ts';
 import { address, pointer, probe, read, TAG_WRITE } from './memory.ts';
 import { RSP } from './moves.ts';
@@ -17,6 +18,11 @@ import { CONDITIONS, type Uop } from './uop.ts';
 
 /** CR0.EM and CR0.TS: SSE instructions fault (SDM Vol. 3, 2.5). */
 const CR0_NO_SSE = 0xc;
+
+/** All PEND_* (assembly/cpu/vcpu/state.ts) are in the lowest byte. */
+function pending(c: Context): void {
+  c.code.get(CPU).atomicLoad8(c.at.pending);
+}
 
 /** Writes a node's micro-ops; given by translate.ts. */
 export type EmitNode = (node: RegionNode) => void;
@@ -28,11 +34,17 @@ interface Known {
   readonly dirty: number;
   readonly flagsDirty: boolean;
   readonly flagKind: FlagKind;
+  readonly lazy: LazyFlags | undefined;
 }
 
 /** Control comes from more than one place. */
 function hasLabel(node: RegionNode): boolean {
   return node.forward > 1 || node.entry !== 0 || node.below.size > 0;
+}
+
+/** Control comes from more than one place, or in another state than before. */
+function isMerge(node: RegionNode): boolean {
+  return hasLabel(node) || node.loop;
 }
 
 export class Flow {
@@ -51,6 +63,7 @@ export class Flow {
     this.#blocks.clear();
     this.#loops.clear();
     this.#c.flagKind = undefined;
+    this.#c.lazy = undefined;
     this.#tree(head);
   }
 
@@ -58,48 +71,59 @@ export class Flow {
     const c = this.#c;
     const merges = node.children.filter(hasLabel).sort((a, b) => b.order - a.order);
     // Behind a merge or at a loop's head nothing is known of the flags; from one place alone what is known there stays true
-    if (hasLabel(node) || node.loop) c.flagKind = undefined;
-    if (node.loop) this.#loops.set(node, c.code.loop());
-    this.#within(node, merges, 0, c.flagKind);
-    if (node.loop) c.code.op(OP.unreachable).end();
-  }
-
-  #within(node: RegionNode, merges: readonly RegionNode[], from: number, kind: FlagKind): void {
-    const c = this.#c;
-    const merge = merges[from];
-    if (merge === undefined) {
-      c.node = node;
-      c.dirty = node.dirtyIn;
-      c.flagsDirty = node.flagsIn;
-      c.flagKind = kind;
-      this.#arrive(node);
-      this.#emitNode(node);
+    if (isMerge(node)) {
+      c.flagKind = undefined;
+      c.lazy = undefined;
+    }
+    const { flagKind, lazy } = c;
+    if (!node.loop) {
+      this.#within(merges, () => this.#node(node, merges, flagKind, lazy));
       return;
     }
-    this.#blocks.set(merge, c.code.block());
-    this.#within(node, merges, from + 1, kind);
-    c.code.op(OP.unreachable).end();
-    this.#tree(merge);
+    // What lies behind the loop stands behind it, so that the loop need not ask who is on the way there
+    const inside = merges.filter((child) => node.body?.has(child));
+    const outside = merges.filter((child) => !inside.includes(child));
+    this.#within(outside, () => {
+      this.#arrive(node, outside);
+      this.#loops.set(node, c.code.loop());
+      this.#within(inside, () => this.#node(node, inside, flagKind, lazy));
+      c.code.op(OP.unreachable).end();
+    });
   }
 
-  /** Control on its way to an entry goes on there. */
-  #arrive(node: RegionNode): void {
-    const { code, region } = this.#c;
-    if (node.below.size > 0) {
-      code.get(WHERE).if();
-      const here = code.block();
-      const labels = region.entries.map((_, entry) => {
-        const child = node.below.get(entry);
-        return child === undefined ? here : (this.#blocks.get(child) as number);
-      });
-      code.get(WHERE).brTable(labels, here).end().end();
+  /** `write` inside blocks whose ends are `merges`, then those. */
+  #within(merges: readonly RegionNode[], write: () => void): void {
+    const c = this.#c;
+    for (const merge of merges) this.#blocks.set(merge, c.code.block());
+    write();
+    for (const merge of merges.toReversed()) {
+      c.code.op(OP.unreachable).end();
+      this.#tree(merge);
     }
-    if (node.entry !== 0) code.i32(0).set(WHERE);
+  }
+
+  #node(node: RegionNode, merges: readonly RegionNode[], flagKind: FlagKind, lazy: LazyFlags | undefined): void {
+    const c = this.#c;
+    this.#arrive(node, merges);
+    Object.assign(c, { node, dirty: node.dirtyIn, flagsDirty: node.flagsIn, flagKind, lazy });
+    if (node.entry !== 0 || node.below.size > 0) c.code.i32(0).set(WHERE);
+    this.#emitNode(node);
+  }
+
+  /** Control on its way to an entry goes on there, if that is below one of `merges`. */
+  #arrive(node: RegionNode, merges: readonly RegionNode[]): void {
+    const { code, region } = this.#c;
+    const ways = region.entries.map((_, entry) => node.below.get(entry));
+    if (!ways.some((child) => child !== undefined && merges.includes(child))) return;
+    code.get(WHERE).rarely().if();
+    const here = code.block();
+    const labels = ways.map((child) => (child !== undefined && merges.includes(child) ? (this.#blocks.get(child) as number) : here));
+    code.get(WHERE).brTable(labels, here).end().end();
   }
 
   #known(): Known {
-    const { node, u, dirty, flagsDirty, flagKind } = this.#c;
-    return { node, u, dirty, flagsDirty, flagKind };
+    const { node, u, dirty, flagsDirty, flagKind, lazy } = this.#c;
+    return { node, u, dirty, flagsDirty, flagKind, lazy };
   }
 
   /** Goes where `edge` leads; the code behind it is not reached. */
@@ -114,6 +138,7 @@ export class Flow {
       this.#backEdge(edge, target);
       return;
     }
+    if (isMerge(target) && target.flagsWanted) emitFlags(c);
     const label = this.#blocks.get(target);
     if (hasLabel(target) && label !== undefined) {
       c.code.br(label);
@@ -132,9 +157,12 @@ export class Flow {
     const c = this.#c;
     const { code, region } = c;
     const stop = code.block();
-    code.get(LEFT).i32(region.insns).op(OP.i32LtS).brIf(stop);
-    code.get(CPU).atomicLoad(c.at.pending).brIf(stop);
+    code.get(LEFT).i32(region.insns).op(OP.i32LtS).rarely().brIf(stop);
+    pending(c);
+    code.rarely().brIf(stop);
+    if (target.flagsWanted) emitFlags(c);
     code.br(this.#loops.get(target) as number).end();
+    emitFlags(c);
     code.get(PAGE).i64(edge.to).op(OP.i64Add).set(V).i32(target.block).set(ENTRY).br(c.stopLabel);
   }
 
@@ -219,7 +247,7 @@ export function emitEnds(c: Context, exit: number): void {
   code.get(S).mem(MEM.i64Load, at.jumpCache).get(V).op(OP.i64Ne).brIf(exit);
   code.get(S).mem(MEM.i32Load, at.jumpCache + 12).get(CPU).mem(MEM.i32Load, at.tlbGen).op(OP.i32Ne).brIf(exit);
   code.get(S).mem(MEM.i32Load, at.jumpCache + 8).tee(ENTRY).op(OP.i32Eqz).brIf(exit);
-  code.get(ENTRY).mem(MEM.i32Load, B_MODE).get(CPU).mem(MEM.i32Load, at.mode).op(OP.i32Ne).if().i32(0).set(ENTRY).br(exit).end();
+  code.get(ENTRY).mem(MEM.i32Load, B_MODE).get(CPU).mem(MEM.i32Load, at.mode).op(OP.i32Ne).rarely().if().i32(0).set(ENTRY).br(exit).end();
   emitEnter(c, exit);
 }
 
@@ -242,6 +270,7 @@ export function emitExit(c: Context): void {
 function spillAll(c: Context): void {
   c.dirty = c.effects.changed;
   c.flagsDirty = c.effects.changesFlags;
+  c.lazy = undefined;
   c.spill(c.effects.changed);
   storeFlags(c);
 }
@@ -256,20 +285,24 @@ export function emitFault(c: Context): void {
   code.get(LEFT).get(CPU).get(FAULT_BLOCK).get(FAULT_UOP).call(HELPER.leave_at as number).op(OP.i32Add);
 }
 
-/** Enters only when all of the region may run, no event waits, the code is what was translated and SSE may be used if it has any; else returns the complement of LEFT. */
+/**
+ * The translator's thread calls functions with another vCPU's address than what they are made for, and a budget of nothing: they leave that alone.
+ * Enters only when all of the region may run, no event waits, the code is what was translated and SSE may be used if it has any; else returns the complement of LEFT. */
 export function emitPrologue(c: Context): void {
   const { code, at, region } = c;
-  code.get(LEFT).i32(region.insns).op(OP.i32LtS).get(CPU).atomicLoad(at.pending).op(OP.i32Or);
+  code.get(LEFT).i32(region.insns).op(OP.i32LtS);
+  pending(c);
+  code.op(OP.i32Or);
   code.i32(0).mem(MEM.i32Load, region.generationAt).i32(region.generation | 0).op(OP.i32Ne).op(OP.i32Or);
   if (c.effects.sse) {
     code.get(CPU).mem(MEM.i32Load, at.cr0).i32(CR0_NO_SSE).op(OP.i32And).op(OP.i32Or);
     code.get(CPU).mem(MEM.i32Load, at.cr4).i32(CR4_OSFXSR).op(OP.i32And).op(OP.i32Eqz).op(OP.i32Or);
   }
-  code.if();
-  code.get(CPU).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU).get(BLOCK).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
+  code.rarely().if();
+  code.get(CPU_GIVEN).get(TARGET).mem(MEM.i64Store, at.rip).get(CPU_GIVEN).get(BLOCK).mem(MEM.i32Store, at.next).get(LEFT).i32(-1).op(OP.i32Xor).op(OP.return).end();
   code.get(CPU).get(BLOCK).mem(MEM.i32Store, at.current);
   if (region.entries.length > 1) code.get(BLOCK).mem(MEM.i32Load, B_PA2).i32(1).op(OP.i32ShrU).i32(0xff).op(OP.i32And).set(WHERE);
-  code.get(TARGET).i64(-4096).op(OP.i64And).set(PAGE).get(CPU).mem(MEM.i32Load, at.tlb).set(TLB);
+  code.get(TARGET).i64(-4096).op(OP.i64And).set(PAGE);
 }
 
 // ---- the micro-ops that end a block ----------------------------------------------------------------------------------
@@ -277,7 +310,7 @@ export function emitPrologue(c: Context): void {
 /** V must be canonical, else #GP. */
 function checkCanonical(c: Context, local: number): void {
   const { code } = c;
-  code.get(local).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(local).op(OP.i64Ne).if();
+  code.get(local).i64(16).op(OP.i64Shl).i64(16).op(OP.i64ShrS).get(local).op(OP.i64Ne).rarely().if();
   code.get(CPU).call(HELPER.raise_gp as number).op(OP.drop);
   c.leaveFault();
   code.end();
@@ -294,20 +327,10 @@ const jumpIfCondition: FlowEmit = (c, uop, flow) => {
 
 /** A compare and the branch behind it. */
 const compareAndJump: FlowEmit = (c, uop, flow) => {
-  const { code } = c;
   const w = widthOf(uop);
-  const cc = uop.cc as string;
   registerOperands(c, uop, w, c.words.imm(c.u) | 0);
   calculate(c, { ...uop, flags: true }, w);
-  const wide = w.bits === 64;
-  const compare = uop.op === 'CMP' ? (wide ? COMPARE64 : COMPARE32)[cc] : undefined;
-  if (compare !== undefined) code.get(w.x).get(w.y).op(compare);
-  else {
-    code.get(w.v);
-    if (wide) code.i64(0);
-    else code.i32(0);
-    code.op((wide ? ZERO64 : ZERO32)[cc] as number);
-  }
+  condition(c, uop.cc as string);
   flow.branch();
 };
 
@@ -315,8 +338,7 @@ const compareAndJump: FlowEmit = (c, uop, flow) => {
 const loop: FlowEmit = (c, _uop, flow) => {
   const { code } = c;
   c.sync(2);
-  if (c.flagsDirty) storeFlags(c);
-  c.flagsDirty = false;
+  syncFlags(c);
   code.get(CPU).i32(c.u).call(HELPER.loop_taken as number).set(S);
   c.reload(2);
   code.get(S);
@@ -334,7 +356,7 @@ const call: FlowEmit = (c, _uop, flow) => {
   returnAddress(c);
   code.get(REG0 + RSP).i64(8).op(OP.i64Sub).set(VA);
   storeReturn(c);
-  code.get(CPU).mem(MEM.i32Load, at.fault).if();
+  code.get(CPU).mem(MEM.i32Load, at.fault).rarely().if();
   code.get(CPU).i32(0).mem(MEM.i32Store, at.fault).get(VA);
   c.set64(RSP << 3);
   flow.edge({ ...(c.node.edges[0] as Edge), node: undefined });
@@ -347,12 +369,12 @@ const call: FlowEmit = (c, _uop, flow) => {
 function storeReturn(c: Context): void {
   const { code } = c;
   probe(c, 8, TAG_WRITE);
-  code.if();
+  code.mostly().if();
   pointer(c);
   code.tee(P).get(V).mem(MEM.i64Store);
-  code.get(P).i32(12).op(OP.i32ShrU).mem(MEM.i32Load8U, c.at.codeMark).if();
+  code.get(P).i32(12).op(OP.i32ShrU).mem(MEM.i32Load8U, c.at.codeMark).rarely().if();
   code.get(CPU).get(P).i32(c.at.ramBase).op(OP.i32Sub).i32(8).call(HELPER.code_write as number).end();
-  code.else().get(CPU).get(TLB).get(VA).get(V).i32(8).call(HELPER.wr_slow as number);
+  code.else().get(CPU).i32(c.tlb).get(VA).get(V).i32(8).call(HELPER.wr_slow as number);
   c.leaveIfFault(FAULT_EXCEPTION);
   code.end();
 }

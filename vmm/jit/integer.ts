@@ -1,7 +1,8 @@
 /** Arithmetic, logic, shifts and compares. 32-bit operations work on i32, so that the upper half of a result is clear by itself. */
 import { MEM, OP } from './code.ts';
-import { type Context, type Emit, FLAG_A, FLAG_B, FLAG_RES, P, V, V32, VA, X, X32, Y, Y32 } from './context.ts';
-import { carry, setFlagOp, setFlags, setFlagsOver } from './flags.ts';
+import type { Context, Emit } from './context.ts';
+import { carry, setFlags, setFlagsOver, setLazy } from './flags.ts';
+import { FLAG_A, FLAG_A32, FLAG_B, FLAG_RES, FLAG_RES32, FLAG_X, P, V, V32, VA, X, X32, Y, Y32 } from './locals.ts';
 import { address, beginUpdate, endUpdate, read, readOperand } from './memory.ts';
 import type { Uop } from './uop.ts';
 
@@ -52,7 +53,7 @@ export function registerOperands(c: Context, uop: Uop, w: Width, immediate: numb
   code.set(w.y);
 }
 
-/** The operation on X and Y: result in V, flags if the micro-op has them. */
+/** The operation on X and Y: result in V (a compare has none), flags if the micro-op has them. */
 export function calculate(c: Context, uop: Uop, w: Width): void {
   const { code } = c;
   const op = uop.op as string;
@@ -65,8 +66,8 @@ export function calculate(c: Context, uop: Uop, w: Width): void {
     setFlags(c, op, w.bits);
     return;
   }
-  code.get(w.x).get(w.y).op(w.ops[op] as number).set(w.v);
-  if (uop.flags === true) setFlags(c, op === 'ADD' ? 'ADD' : op === 'SUB' || op === 'CMP' ? 'SUB' : 'LOGIC', w.bits);
+  if (op !== 'CMP') code.get(w.x).get(w.y).op(w.ops[op] as number).set(w.v);
+  if (uop.flags === true) setFlags(c, op, w.bits);
 }
 
 function OP_ADD(w: Width): number {
@@ -158,8 +159,8 @@ export const compare8: Emit = (c, uop) => {
       else code.i32((words.disp(u) << 24) >> 24);
       code.set(Y32);
   }
-  code.get(X32).get(Y32).op(uop.op === 'CMP' ? OP.i32Sub : OP.i32And).op(OP.i32Extend8).set(V32);
-  setFlags(c, uop.op === 'CMP' ? 'SUB' : 'LOGIC', 32);
+  if (uop.op !== 'CMP') code.get(X32).get(Y32).op(OP.i32And).set(V32); // of extended bytes: it is one as well
+  setFlags(c, uop.op as string, 8);
 };
 
 /** INC and DEC: CF stays, so it is worked out first. */
@@ -174,7 +175,7 @@ export const incDec: Emit = (c, uop) => {
   code.op(uop.op === 'INC' ? OP_ADD(w) : OP_SUB(w)).set(w.v);
   if (w.bits === 64) code.get(X).set(FLAG_A).get(V).set(FLAG_RES);
   else code.get(X32).op(OP.extendS).set(FLAG_A).get(V32).op(OP.extendS).set(FLAG_RES);
-  setFlagOp(c, uop.op as 'INC' | 'DEC');
+  setLazy(c, { of: 'done', kind: uop.op as 'INC' | 'DEC', bits: 64 });
   keepResult(c, w);
 };
 
@@ -207,39 +208,11 @@ export const shift: Emit = (c, uop) => {
   constant(c, w, n);
   code.op(w.ops[op] as number).set(w.v);
   if (uop.flags === true) {
-    code.get(w.v);
-    if (w.bits === 32) code.op(OP.extendS);
-    code.set(FLAG_RES);
-    shiftCarry(c, w, op, n);
-    setFlagOp(c, 'SHIFT');
+    code.get(w.v).set(w.bits === 64 ? FLAG_RES : FLAG_RES32).get(w.x).set(w.bits === 64 ? FLAG_X : FLAG_A32);
+    setLazy(c, { of: 'shift', kind: 'SHIFT', bits: w.bits, shift: op as 'SHL' | 'SHR' | 'SAR', by: n });
   }
   keepResult(c, w);
 };
-
-/** CF of a shift into FLAG_A, OF into FLAG_B. */
-function shiftCarry(c: Context, w: Width, op: string, n: number): void {
-  const { code } = c;
-  const widen = (): void => {
-    if (w.bits === 32) code.op(OP.extendU);
-  };
-  code.get(w.x);
-  constant(c, w, op === 'SHL' ? w.bits - n : n - 1);
-  code.op(w.ops[op === 'SAR' ? 'SAR' : 'SHR'] as number);
-  constant(c, w, 1);
-  code.op(w.ops.AND as number);
-  widen();
-  code.set(FLAG_A);
-  if (op === 'SAR') {
-    code.i64(0).set(FLAG_B);
-    return;
-  }
-  code.get(op === 'SHL' ? w.v : w.x);
-  constant(c, w, w.bits - 1);
-  code.op(w.ops.SHR as number);
-  widen();
-  if (op === 'SHL') code.get(FLAG_A).op(OP.i64Xor);
-  code.set(FLAG_B);
-}
 
 export const rotate: Emit = (c, uop) => {
   const { code, words, u } = c;
@@ -288,9 +261,8 @@ export const multiply: Emit = (c, uop) => {
     c.setValue(w.bits, words.a(u));
     return;
   }
-  code.op(OP.i64Mul).tee(V).op(OP.i64Extend32).tee(FLAG_RES).get(V).op(OP.i64Ne).op(OP.extendU).tee(FLAG_A).set(FLAG_B);
-  setFlagOp(c, 'SHIFT');
-  code.get(V).op(OP.wrap);
+  code.op(OP.i64Mul).tee(FLAG_X).op(OP.wrap);
+  setLazy(c, { of: 'product', kind: 'SHIFT', bits: 32 });
   c.setValue(32, words.a(u));
 };
 

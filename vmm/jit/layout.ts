@@ -3,9 +3,9 @@ import { JIT_BASE } from '../../assembly/core/layout.ts';
 
 /** In the order in which the core writes them. */
 const FIELDS = [
-  'block', 'rip', 'flagRes', 'flagA', 'flagB', 'flagOp', 'eflags', 'fault', 'pending', 'tlb', 'tlbGen', 'mode', 'cr0', 'cr4', 'mxcsr', 'current', 'next',
+  'block', 'rip', 'flagRes', 'flagA', 'flagB', 'flagOp', 'eflags', 'fault', 'pending', 'tlbUser', 'tlbGen', 'mode', 'cr0', 'cr4', 'mxcsr', 'current', 'next',
   'jumpCache', 'segments', 'xmm', 'codeMark', 'ramBase', 'blockHash', 'blockHashMask',
-  'jitInsns',
+  'jitInsns', 'tlbSys',
 ] as const;
 
 export type Offsets = Readonly<Record<(typeof FIELDS)[number], number>>;

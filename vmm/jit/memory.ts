@@ -1,8 +1,9 @@
 /** Guest memory: one TLB probe inline (assembly/cpu/tlb.ts), the rest by the core. Accesses keep their number and order. */
 import { FAULT_EXCEPTION, INDEX_ADDR32, REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
 import { I32, I64, MEM, OP } from './code.ts';
-import { CPU, type Context, ENTRY, P, PAGE, S, TLB, V, VA } from './context.ts';
+import type { Context } from './context.ts';
 import { HELPER } from './helpers.ts';
+import { CPU, ENTRY, P, PAGE, S, V, VA } from './locals.ts';
 
 /** Read and write tag of a TLB entry, and its addend. */
 export const TAG_READ = 0;
@@ -44,10 +45,10 @@ export function address(c: Context, segment = true): void {
   if (segment && (base & 7) !== 0) code.get(CPU).mem(MEM.i64Load, c.at.segments + (((base & 7) - 1) << SEGMENT_SHIFT)).op(OP.i64Add);
 }
 
-/** i32: the access of `size` bytes at VA has its page in the TLB; leaves the entry in ENTRY. */
+/** i32: the access of `size` bytes at VA has its page in the TLB; leaves the entry's offset in its table in ENTRY. */
 export function probe(c: Context, size: number, tag: number): void {
   const { code } = c;
-  code.get(TLB).get(VA).i64(7).op(OP.i64ShrU).op(OP.wrap).i32(TLB_INDEX_MASK).op(OP.i32And).op(OP.i32Add).tee(ENTRY).mem(MEM.i64Load, tag);
+  code.get(VA).i64(7).op(OP.i64ShrU).op(OP.wrap).i32(TLB_INDEX_MASK).op(OP.i32And).tee(ENTRY).mem(MEM.i64Load, c.tlb + tag);
   code.get(VA);
   if (size > 1) code.i64(size - 1).op(OP.i64Add);
   code.i64(-4096).op(OP.i64And).op(OP.i64Eq);
@@ -55,7 +56,7 @@ export function probe(c: Context, size: number, tag: number): void {
 
 /** i32: linear offset of VA by ENTRY. */
 export function pointer(c: Context): void {
-  c.code.get(VA).op(OP.wrap).get(ENTRY).mem(MEM.i32Load, ADDEND).op(OP.i32Add);
+  c.code.get(VA).op(OP.wrap).get(ENTRY).mem(MEM.i32Load, c.tlb + ADDEND).op(OP.i32Add);
 }
 
 const LOADS: Readonly<Record<string, number>> = {
@@ -68,10 +69,10 @@ export function read(c: Context, size: number, signed: boolean): void {
   const { code } = c;
   code.set(VA);
   probe(c, size, TAG_READ);
-  code.if(I64);
+  code.mostly().if(I64);
   pointer(c);
   code.mem(LOADS[`${size}${signed ? 's' : 'u'}`] as number);
-  code.else().get(CPU).get(TLB).get(VA).i32(size).call(HELPER.rd_slow as number);
+  code.else().get(CPU).i32(c.tlb).get(VA).i32(size).call(HELPER.rd_slow as number);
   c.leaveIfFault(FAULT_EXCEPTION);
   if (signed && size < 8) code.op(EXTENDS[size] as number);
   else if (size < 8) code.i64(size === 4 ? 0xffff_ffff : (1 << (size * 8)) - 1).op(OP.i64And);
@@ -99,9 +100,9 @@ function codeWritten(c: Context, size: number): void {
 export function afterStore(c: Context, size: number, commit?: () => void): void {
   const { code } = c;
   codeMark(c);
-  code.if();
+  code.rarely().if();
   codeWritten(c, size);
-  code.get(CPU).mem(MEM.i32Load, c.at.fault).if();
+  code.get(CPU).mem(MEM.i32Load, c.at.fault).rarely().if();
   commit?.();
   c.leaveFault();
   code.end().end();
@@ -111,15 +112,15 @@ export function afterStore(c: Context, size: number, commit?: () => void): void 
 export function write(c: Context, size: number, commit?: () => void): void {
   const { code } = c;
   probe(c, size, TAG_WRITE);
-  code.if();
+  code.mostly().if();
   pointer(c);
   code.tee(P).get(V).mem(STORES[size] as number);
   afterStore(c, size, commit);
-  code.else().get(CPU).get(TLB).get(VA).get(V).i32(size).call(HELPER.wr_slow as number);
+  code.else().get(CPU).i32(c.tlb).get(VA).get(V).i32(size).call(HELPER.wr_slow as number);
   if (commit === undefined) c.leaveIfFault(0);
   else {
     c.leaveIfFault(FAULT_EXCEPTION);
-    code.get(CPU).mem(MEM.i32Load, c.at.fault).if();
+    code.get(CPU).mem(MEM.i32Load, c.at.fault).rarely().if();
     commit();
     c.leaveFault();
     code.end();
@@ -132,9 +133,9 @@ export function beginUpdate(c: Context, size: number): void {
   const { code } = c;
   code.i32(0).set(S);
   probe(c, size, TAG_WRITE);
-  code.if(I32);
+  code.mostly().if(I32);
   pointer(c);
-  code.else().i32(1).set(S).get(CPU).get(VA).i32(size).call(HELPER.jit_rw_slow as number).tee(P).op(OP.i32Eqz).if();
+  code.else().i32(1).set(S).get(CPU).get(VA).i32(size).call(HELPER.jit_rw_slow as number).tee(P).op(OP.i32Eqz).rarely().if();
   c.leaveFault();
   code.end().get(P).end().set(P);
 }
@@ -144,7 +145,7 @@ export function endUpdate(c: Context, size: number): void {
   const { code } = c;
   code.get(S);
   codeMark(c);
-  code.op(OP.i32Or).if().get(CPU).get(P).get(VA).i32(size).call(HELPER.jit_w_done as number);
+  code.op(OP.i32Or).rarely().if().get(CPU).get(P).get(VA).i32(size).call(HELPER.jit_w_done as number);
   c.leaveIfFault(0);
   code.end();
 }

@@ -1,4 +1,4 @@
-/** Puts function bodies into a WebAssembly module (WebAssembly core specification 2.0, section 5.5). */
+/** Puts function bodies into a WebAssembly module (WebAssembly core specification 2.0, section 5.5; the branch hinting proposal for the hints). */
 import { Code } from './code.ts';
 import { HELPERS, TYPES } from './helpers.ts';
 
@@ -8,6 +8,8 @@ export type Locals = readonly (readonly [number, number])[];
 export interface Body {
   readonly locals: Locals;
   readonly code: Uint8Array;
+  /** Code's, of the bytes in `code`. */
+  readonly hints: readonly number[];
 }
 
 const MAGIC = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
@@ -51,13 +53,17 @@ export function makeModule(bodies: readonly Body[]): Uint8Array {
   const out = new Code(65536);
   head(out, bodies.length);
   const code = new Code(65536).u(bodies.length);
+  const hints = text(new Code(4096), 'metadata.code.branch_hint').u(bodies.length);
   const locals = new Code(64);
-  for (const body of bodies) {
+  for (const [i, body] of bodies.entries()) {
     locals.clear();
     locals.u(body.locals.length);
     for (const [count, type] of body.locals) locals.u(count).op(type);
+    hints.u(HELPERS.length + i).u(body.hints.length / 2);
+    for (let h = 0; h < body.hints.length; h += 2) hints.u(locals.length + (body.hints[h] as number)).u(1).op(body.hints[h + 1] as number);
     code.u(locals.length + body.code.length).append(locals.bytes.subarray(0, locals.length)).append(body.code);
   }
+  section(out, 0, hints);
   section(out, 10, code);
   return out.bytes.slice(0, out.length);
 }

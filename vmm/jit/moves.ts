@@ -1,7 +1,8 @@
 /** Moves, loads and stores, the stack's quick forms, SETcc and CMOVcc. */
 import { OP } from './code.ts';
-import { type Context, type Emit, REG0, V, VA, X, X32 } from './context.ts';
+import type { Context, Emit } from './context.ts';
 import { knownCondition } from './flags.ts';
+import { REG0, V, VA, X, X32 } from './locals.ts';
 import { address, read, write } from './memory.ts';
 import { CONDITIONS, type Uop } from './uop.ts';
 

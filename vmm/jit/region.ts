@@ -34,6 +34,8 @@ export interface RegionNode {
   /** Forward edges into it. */
   forward: number;
   loop: boolean;
+  /** Of a loop's head: all of the loop. */
+  body: ReadonlySet<RegionNode> | undefined;
   /** Control may enter here: its number among the region's entries, 0 else; the head's is 0. */
   entry: number;
   /** Entries that it dominates, itself aside: by number, and by which of its children. */
@@ -43,10 +45,15 @@ export interface RegionNode {
   dirtyOut: number;
   flagsIn: boolean;
   flagsOut: boolean;
+  /** Somebody may look at the flags that there are at its start. */
+  flagsWanted: boolean;
 }
 
 export interface Region {
+  /** All of it is reached from here. */
   readonly head: RegionNode;
+  /** What it was made for. */
+  readonly hot: RegionNode;
   /** Where it can be entered; the head first. */
   entries: RegionNode[];
   /** In reverse postorder once structure.ts has seen it. */
@@ -126,7 +133,7 @@ class Builder {
     if (last === 0) return undefined;
     const node: RegionNode = {
       block, offset: pa & 0xfff, insns: words.u16[(block + B_INSNS) >>> 1] as number, first, last, edges: [],
-      order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, entry: 0, below: new Map(), dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false,
+      order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, body: undefined, entry: 0, below: new Map(), dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false, flagsWanted: true,
     };
     this.#known.set(block, node);
     this.nodes.push(node);
@@ -201,7 +208,23 @@ const CALLS = new Set(['call', 'call_r', 'call_m']);
 const ENDS = new Set([...BRANCHES, 'end', 'jmp', 'call', 'ret', 'jmp_r', 'jmp_m', 'call_r', 'call_m', 'sys']);
 
 /**
- * The region that begins at `head`; undefined when the block is gone or is of a kind that stays interpreted. `known`: blocks that
+ * The head of the outermost loop that `node` lies in, as its address tells: the lowest that is jumped back to. Loops around `node` would
+ * have it for their head else, all of them, and be one to V8.
+ */
+function outermost(node: RegionNode, nodes: readonly RegionNode[]): RegionNode {
+  const sources = new Map<RegionNode, RegionNode[]>(nodes.map((n) => [n, []]));
+  for (const from of nodes) for (const edge of from.edges) if (edge.node !== undefined) sources.get(edge.node)?.push(from);
+  const around = new Set([node]);
+  for (const at of around) for (const from of sources.get(at) ?? []) around.add(from);
+  let best = node;
+  for (const at of around) {
+    if (at.offset < best.offset && sources.get(at)?.some((from) => around.has(from) && from.offset >= at.offset) === true) best = at;
+  }
+  return best;
+}
+
+/**
+ * The region around `head`; undefined when the block is gone or is of a kind that stays interpreted. `known`: blocks that
  * may belong to it though no link leads there, such as those behind calls.
  */
 export function buildRegion(words: Words, uops: readonly Uop[], limits: Limits, head: number, known: (offset: number) => number): Region | undefined {
@@ -215,9 +238,11 @@ export function buildRegion(words: Words, uops: readonly Uop[], limits: Limits, 
     builder.behindCall(from, known);
   }
   builder.guessReturns();
+  const first = outermost(node, builder.nodes);
   return {
-    head: node,
-    entries: [node],
+    head: first,
+    hot: node,
+    entries: [first],
     nodes: builder.nodes,
     generation: generationOf(words, head),
     generationAt: words.u32[(head + B_GEN_AT) >>> 2] as number,

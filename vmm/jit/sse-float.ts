@@ -4,7 +4,8 @@
  */
 import { MX_FAST, MX_FAST_MASK } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
-import { CPU, type Context, V, V32, W0, W1, W2, X, X32, Y, Y32 } from './context.ts';
+import type { Context } from './context.ts';
+import { CPU, V, V32, W0, W1, W2, X, X32, Y, Y32 } from './locals.ts';
 import { type Place, register, type SseContext, type SseEmit, withOperand } from './sse-operand.ts';
 import { ARITHMETIC, PF2, PF3, P66, VEC } from './sse-table.ts';
 import { TAG_READ } from './memory.ts';
@@ -13,7 +14,7 @@ type Operation = 'add' | 'mul' | 'sub' | 'min' | 'div' | 'max' | 'sqrt';
 
 /** To `out` unless MXCSR lets results be the host's. */
 function needFast(c: Context, out: number): void {
-  c.code.get(CPU).mem(MEM.i32Load, c.at.mxcsr).i32(MX_FAST_MASK).op(OP.i32And).i32(MX_FAST).op(OP.i32Ne).brIf(out);
+  c.code.get(CPU).mem(MEM.i32Load, c.at.mxcsr).i32(MX_FAST_MASK).op(OP.i32And).i32(MX_FAST).op(OP.i32Ne).rarely().brIf(out);
 }
 
 // ---- scalars: tested as integers, without their sign (shifted out at the top) ----------------------------------------------
@@ -140,7 +141,7 @@ function scalar(s: SseContext, f: Scalar, operation: Operation): void {
       for (const local of [f.x, f.y]) {
         plain(c, f, local);
         number(c, f, local);
-        code.op(OP.i32And).op(OP.i32Eqz).brIf(out);
+        code.op(OP.i32And).op(OP.i32Eqz).rarely().brIf(out);
       }
       // the second operand when neither is beyond the other
       code.get(f.x).get(f.y).get(f.x).op(f.toFloat).get(f.y).op(f.toFloat).op(operation === 'min' ? f.lt : f.gt).op(OP.select).set(f.v);
@@ -148,7 +149,7 @@ function scalar(s: SseContext, f: Scalar, operation: Operation): void {
       if (operation !== 'sqrt') code.get(f.x).op(f.toFloat);
       code.get(f.y).op(f.toFloat).op(f.ops[operation]).op(f.toBits).set(f.v);
       allowed(c, f, operation);
-      code.op(OP.i32Eqz).brIf(out);
+      code.op(OP.i32Eqz).rarely().brIf(out);
     }
     code.get(to.local).get(f.v).mem(f.store, to.offset);
   });
@@ -239,7 +240,7 @@ function packed(s: SseContext, f: Packed, operation: Operation): void {
       }
       code.simd(VEC.or).simd(VEC.and);
     }
-    code.simd(f.allTrue).op(OP.i32Eqz).brIf(out);
+    code.simd(f.allTrue).op(OP.i32Eqz).rarely().brIf(out);
     code.get(to.local).get(W2).simdMem(VEC.store, to.offset);
   });
 }
@@ -300,7 +301,7 @@ export const truncate: SseEmit = (s) => {
     // below 2^31 or 2^63 in size: exponent and all
     unsigned(c, f, f.x);
     f.constant(c, f === F64S ? (op.wide ? 0x87c0_0000 : 0x83c0_0000) : op.wide ? 0xbe00_0000 : 0x9e00_0000);
-    code.op(f.int.ltU).op(OP.i32And).op(OP.i32Eqz).brIf(out);
+    code.op(f.int.ltU).op(OP.i32And).op(OP.i32Eqz).rarely().brIf(out);
     code.get(f.x).op(f.toFloat).op(0xfc).u((f === F64S ? 2 : 0) + (op.wide ? 4 : 0));
     if (!op.wide) code.op(OP.extendU);
     c.set64(op.a << 3);

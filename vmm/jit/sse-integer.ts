@@ -1,6 +1,7 @@
 /** SSE and SSE2 moves and packed integers. */
 import { MEM, OP } from './code.ts';
-import { CPU, type Context, W0, W1 } from './context.ts';
+import type { Context } from './context.ts';
+import { CPU, W0, W1 } from './locals.ts';
 import { afterStore, TAG_READ, TAG_WRITE } from './memory.ts';
 import { register, type SseEmit, type SseOp, withOperand } from './sse-operand.ts';
 import { SHIFTS, VEC } from './sse-table.ts';

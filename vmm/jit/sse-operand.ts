@@ -1,6 +1,7 @@
 /** An OP_SSE's fields and operands: a register in memory, or guest memory where the TLB has it, else the core does the whole instruction. */
 import { OP } from './code.ts';
-import { CPU, type Context, P, VA } from './context.ts';
+import type { Context } from './context.ts';
+import { CPU, P, VA } from './locals.ts';
 import { address, pointer, probe } from './memory.ts';
 import type { Words } from './uop.ts';
 
@@ -54,9 +55,9 @@ export function withOperand(s: SseContext, size: number, aligned: boolean, tag: 
   if (op.memory) {
     address(c);
     code.set(VA);
-    if (aligned) code.get(VA).op(OP.wrap).i32(size - 1).op(OP.i32And).brIf(out);
+    if (aligned) code.get(VA).op(OP.wrap).i32(size - 1).op(OP.i32And).rarely().brIf(out);
     probe(c, size, tag);
-    code.op(OP.i32Eqz).brIf(out);
+    code.op(OP.i32Eqz).rarely().brIf(out);
     pointer(c);
     code.set(P);
   }

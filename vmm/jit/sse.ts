@@ -3,7 +3,7 @@
  * with any of it begins only while SSE may be used (flow.ts), so nothing is asked here. What is not simple, the core does with
  * the whole instruction: a TLB miss, an operand that is not aligned, numbers that are not normal.
  */
-import { W1 } from './context.ts';
+import { W1 } from './locals.ts';
 import { arithmetic, convertFromInteger, truncate } from './sse-float.ts';
 import * as integer from './sse-integer.ts';
 import { readSse, type SseEmit } from './sse-operand.ts';

@@ -59,20 +59,32 @@ function dominates(a: RegionNode, b: RegionNode, head: RegionNode): boolean {
   return true;
 }
 
+/** What a back-edge to `head` is reached from without passing it. */
+function loopBody(head: RegionNode): Set<RegionNode> {
+  const body = new Set([head]);
+  const left = head.predecessors.filter((from) => from.edges.some(({ node, back }) => back && node === head));
+  for (let node = left.pop(); node !== undefined; node = left.pop()) {
+    if (body.has(node)) continue;
+    body.add(node);
+    left.push(...node.predecessors.filter((from) => from.edges.some((edge) => edge.node === node)));
+  }
+  return body;
+}
+
 /** Entries of a region at most: a block's header has 8 bits for its number (TABLE_SHIFT). */
 const ENTRIES_MAX = 32;
 
 /**
- * Entries beside the head: loops' heads, where slices end; what cut edges and calls lead to; and blocks that are `wanted`. Each node that
+ * Entries beside the head: loops' heads, where slices end; the hot block; what cut edges and calls lead to; and blocks that are `wanted`. Each node that
  * dominates one learns which way to go.
  */
 function findEntries(region: Region, cut: ReadonlySet<RegionNode>, wanted: ReadonlySet<number>): void {
-  const { head, nodes, entries } = region;
+  const { head, hot, nodes, entries } = region;
   const behind = new Set<RegionNode>();
   for (const { edges } of nodes) for (const { pseudo, node } of edges) if (pseudo && node !== undefined) behind.add(node);
-  for (const node of nodes) {
-    if (node === head || entries.length >= ENTRIES_MAX) continue;
-    if (!node.loop && !cut.has(node) && !behind.has(node) && !wanted.has(node.block)) continue;
+  for (const node of [hot, ...nodes]) {
+    if (node === head || node.entry !== 0 || entries.length >= ENTRIES_MAX) continue;
+    if (node !== hot && !node.loop && !cut.has(node) && !behind.has(node) && !wanted.has(node.block)) continue;
     node.entry = entries.length;
     entries.push(node);
     for (let at = node; at !== head; at = at.dominator as RegionNode) (at.dominator as RegionNode).below.set(node.entry, at);
@@ -103,6 +115,7 @@ export function findStructure(region: Region, wanted: ReadonlySet<number>): void
       }
     }
   }
+  for (const node of nodes) if (node.loop) node.body = loopBody(node);
   for (const node of nodes) if (node !== head) (node.dominator as RegionNode).children.push(node);
   region.nodes = nodes;
   region.insns = nodes.reduce((sum, node) => sum + node.insns, 0);
@@ -157,4 +170,40 @@ export function findEffects(region: Region, words: Words, uops: readonly Uop[], 
     }
   }
   return effects;
+}
+
+/** Micro-ops that neither leave the region nor look at the flags; those of ALU only with registers. */
+const QUIET = new Set(['nop', 'mov_rr', 'mov_ri', 'extend', 'lea', 'xchg', 'bswap', 'acc', 'not', 'neg', 'shift', 'imul', 'alu', 'cmp8', 'cmp_jcc']);
+
+function isQuiet(uop: Uop): boolean {
+  return QUIET.has(uop.kind) && uop.form !== 'RM' && uop.form !== 'MR' && uop.form !== 'MI' && uop.op !== 'ADC' && uop.op !== 'SBB';
+}
+
+/** What becomes of the flags at a node's start: `set` before anybody looks, `passed` on to what follows, else somebody may look. */
+function flagsFate(node: RegionNode, words: Words, uops: readonly Uop[]): 'set' | 'passed' | 'wanted' {
+  for (let u = node.first; u <= node.last; u += UOP_SIZE) {
+    const uop = uops[words.op(u)] as Uop;
+    if (u === node.last && (uop.kind === 'jmp' || uop.kind === 'end')) return 'passed';
+    if (!isQuiet(uop)) return 'wanted';
+    if (uop.flags === true) return 'set';
+  }
+  return 'wanted';
+}
+
+/** Where the flags are wanted: backwards over all paths; leaving the region shows them, and so may each back-edge. */
+export function findFlagsWanted(region: Region, words: Words, uops: readonly Uop[]): void {
+  const passing: RegionNode[] = [];
+  for (const node of region.nodes) {
+    const fate = flagsFate(node, words, uops);
+    node.flagsWanted = fate === 'wanted';
+    if (fate === 'passed') passing.push(node);
+  }
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const node of passing) {
+      if (node.flagsWanted || node.edges.every((edge) => !edge.back && edge.node?.flagsWanted === false)) continue;
+      node.flagsWanted = true;
+      changed = true;
+    }
+  }
 }

@@ -1,19 +1,20 @@
 /** One region becomes the body of one WebAssembly function. */
-import { UOP_SIZE } from '../../assembly/contract/translator.ts';
+import { B_MODE, MODE_USER, UOP_SIZE } from '../../assembly/contract/translator.ts';
 import { callHelper, multiply64, system } from './calls.ts';
 import { OP } from './code.ts';
-import { Context, type Emit, LEFT, LOCALS } from './context.ts';
+import { Context, type Emit } from './context.ts';
 import { loadFlags } from './flags.ts';
 import { emitEnds, emitExit, emitFault, emitPrologue, Flow, FLOW } from './flow.ts';
 import { alu, aluMemory, compare8, incDec, invert, multiply, negate, rotate, shift } from './integer.ts';
 import type { Offsets } from './layout.ts';
+import { LEFT, LOCALS } from './locals.ts';
 import type { Body } from './module.ts';
 import * as moves from './moves.ts';
 import { buildRegion, type Limits, type Region, type RegionNode } from './region.ts';
 import { RegisterUse } from './registers.ts';
 import { sseForm } from './sse.ts';
 import { readSse } from './sse-operand.ts';
-import { findEffects, findStructure } from './structure.ts';
+import { findEffects, findFlagsWanted, findStructure } from './structure.ts';
 import type { Uop, Words } from './uop.ts';
 
 const EMIT: Readonly<Record<string, Emit>> = {
@@ -47,24 +48,30 @@ export class Translator {
     this.#flow = new Flow(this.#context, (node) => this.#node(node));
   }
 
-  /** The region that begins at `block`, translated; undefined when it stays interpreted. `known`: as buildRegion's; `wanted`: as findStructure's. */
-  translate(block: number, limits: Limits, known: (offset: number) => number, wanted: ReadonlySet<number>): Translation | undefined {
+  /**
+   * The region that begins at `block`, translated; undefined when it stays interpreted. `cpu`: the vCPU's address;
+   * `known`: as buildRegion's; `wanted`: as findStructure's.
+   */
+  translate(cpu: number, block: number, limits: Limits, known: (offset: number) => number, wanted: ReadonlySet<number>): Translation | undefined {
     const region = buildRegion(this.#words, this.#uops, limits, block, known);
     if (region === undefined) return undefined;
     findStructure(region, wanted);
-    this.#write(region);
+    this.#write(cpu, region);
     const { code } = this.#context;
     return {
-      entries: region.entries.map((node) => node.block), generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length),
+      entries: region.entries.map((node) => node.block), generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length), hints: code.hints.slice(),
     };
   }
 
-  #write(region: Region): void {
+  #write(cpu: number, region: Region): void {
     const c = this.#context;
     const { code } = c;
     c.region = region;
     c.effects = findEffects(region, this.#words, this.#uops, this.#use);
+    findFlagsWanted(region, this.#words, this.#uops);
     code.clear();
+    code.cpu = cpu;
+    c.tlb = cpu + (((this.#words.u32[(region.head.block + B_MODE) >>> 2] as number) & MODE_USER) !== 0 ? c.at.tlbUser : c.at.tlbSys);
     emitPrologue(c);
     c.reload(c.effects.used);
     if (c.effects.readsFlags || c.effects.changesFlags) loadFlags(c);
@@ -108,9 +115,9 @@ export class Translator {
       return;
     }
     const byCore = (): void => {
-      const { dirty, flagsDirty, flagKind } = c;
+      const { dirty, flagsDirty, flagKind, lazy } = c;
       callHelper(c, uop, use);
-      Object.assign(c, { dirty, flagsDirty, flagKind });
+      Object.assign(c, { dirty, flagsDirty, flagKind, lazy });
     };
     emit({ c, op: readSse(this.#words, c.u), byCore });
   }

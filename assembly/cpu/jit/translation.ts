@@ -12,6 +12,7 @@
  */
 import { JIT_BASE, JIT_HOT_BASE, JIT_HOT_STRIDE, RAM_BASE } from '../../core/layout';
 import { check_clear } from './check';
+import { tlb_sys, tlb_user } from '../memory/tlb';
 import { MARK } from '../execute/interp_support';
 import { JIT_CHECK } from '../uop/enter';
 import {
@@ -120,7 +121,7 @@ export function jit_offsets(): void {
   store<u32>(at, offsetof<Cpu>('eflags'), 24);
   store<u32>(at, offsetof<Cpu>('fault'), 28);
   store<u32>(at, offsetof<Cpu>('pending'), 32);
-  store<u32>(at, offsetof<Cpu>('tlb'), 36);
+  store<u32>(at, <u32>tlb_user(0), 36);
   store<u32>(at, offsetof<Cpu>('tlb_gen'), 40);
   store<u32>(at, offsetof<Cpu>('mode'), 44);
   store<u32>(at, offsetof<Cpu>('cr0'), 48);
@@ -136,4 +137,5 @@ export function jit_offsets(): void {
   store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('hash'), 88);
   store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('hash_mask'), 92);
   store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('jit_insns'), 96);
+  store<u32>(at, <u32>tlb_sys(0), 100);
 }

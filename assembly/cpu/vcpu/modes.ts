@@ -2,15 +2,14 @@
  * The decode mode: everything outside the code bytes that changes what they mean. It is part of a decoded block's key,
  * so whoever changes CS, SS, CR0, EFER or the privilege level calls `update_mode`.
  */
-import { MODE_64 } from '../../contract/translator';
-export { MODE_64, MODE_STEP } from '../../contract/translator';
+import { MODE_64, MODE_USER } from '../../contract/translator';
+export { MODE_64, MODE_STEP, MODE_USER } from '../../contract/translator';
 import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
 import { Cpu, CPU_SEGS, SEG_CS, SEG_DS, SEG_ES, SEG_SS } from './state';
 
 export const MODE_32: u32 = 1; // CS.D = 1
 export const MODE_SS32: u32 = 4; // the stack pointer is ESP (SS.B), in 64-bit mode RSP
 export const MODE_FLAT: u32 = 8; // CS, DS, ES and SS have base 0 and no effective limit or access restriction
-export const MODE_USER: u32 = 16; // CPL 3
 export const MODE_PE: u32 = 32; // protected mode (CR0.PE)
 
 const ATTR_TYPE_CODE: u32 = 8;

@@ -37,6 +37,7 @@ export const FAULT_SHUTDOWN: u32 = 5; // triple fault
 export const FAULT_EXIT: u32 = 6; // the machine wants out (power event, reset, debug exit)
 
 /** Bits of `pending`, set with atomic or, polled at block entry. */
+// translations look at the lowest byte only (vmm/jit/flow.ts)
 export const PEND_INTR: u32 = 1; // a maskable interrupt may be deliverable (LAPIC IRR or PIC)
 export const PEND_NMI: u32 = 2;
 export const PEND_INIT: u32 = 4;
