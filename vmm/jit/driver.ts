@@ -36,12 +36,14 @@ function limitsOf(cpus: number): CacheLimits {
 
 /** Where a vCPU's hot blocks go, and where translations come from. */
 export interface Maker {
+  /** There will be hot blocks soon: what is slow to begin may begin. */
+  prepare(): void;
   /** Hot blocks wait in the list. */
   wanted(hot: HotList): void;
   take(): Compiled | undefined;
 }
 
-/** The translator's thread, which `start` begins when it is wanted first. */
+/** The translator's thread, which `start` begins when it is wanted first, or soon will be: a thread takes some 60 ms to begin. */
 export class ThreadMaker implements Maker {
   readonly #bell: JitBell;
   readonly #mail: Mailbox;
@@ -56,11 +58,15 @@ export class ThreadMaker implements Maker {
     this.#start = start;
   }
 
+  prepare(): void {
+    if (!this.#started) this.#start();
+    this.#started = true;
+  }
+
   wanted(hot: HotList): void {
     if (hot.put === this.#told) return;
     this.#told = hot.put;
-    if (!this.#started) this.#start();
-    this.#started = true;
+    this.prepare();
     this.#bell.ring();
   }
 
@@ -109,6 +115,7 @@ export class VcpuJit {
 
   /** Between two slices. */
   poll(): void {
+    if (this.#hot.soon) this.#maker.prepare();
     if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
     const compiled = this.#maker.take();
     if (compiled === undefined) return;

@@ -6,6 +6,7 @@ const ENTRIES = 256;
 const TAKEN = 0;
 const PUT = 1;
 const LOST = 2;
+const SOON = 3;
 const LIST = 4;
 
 export class HotList {
@@ -22,6 +23,11 @@ export class HotList {
   /** How many there have been. */
   get put(): number {
     return Atomics.load(this.#words, PUT);
+  }
+
+  /** The first hot block is not far. */
+  get soon(): boolean {
+    return this.#words[SOON] !== 0;
   }
 
   /** Blocks that found no room. */

@@ -16,6 +16,7 @@ export class InlineJit {
     let compiler: Compiler | undefined;
     let next: ReturnType<Compiler['compile']>;
     this.#jit = new VcpuJit(core, memory, vcpu, 1, { mode, threshold }, {
+      prepare: () => {},
       wanted: (hot) => {
         compiler ??= new Compiler(memory);
         next = compiler.compile(vcpu, hot.take(50));
