@@ -15,6 +15,7 @@ import { readSignatureFile, signerOf, verifyFile, withFile } from './appc/verify
 import { readDocument, Web } from './appc/web.ts';
 import { importSource } from './import.ts';
 import type { ResolveOptions } from './options.ts';
+import { policyPath } from './policy-place.ts';
 import { type AciHooks, aciArchive } from './sources/aci.ts';
 import { Archive } from './sources/archive.ts';
 import { changeStore } from './store/change.ts';
@@ -140,7 +141,7 @@ export class AciSession {
           ({ fd, freshness } = await downloadImage(this.web, aci, from, tempDir, this.#options.progress));
           const archive = await Archive.open(`/proc/self/fd/${fd}`, tempDir, undefined, aci.href);
           try {
-            return await aciArchive(archive, this.#hooks(chain, true, wanted, async () => (early === 'later' ? ((await this.#signatureFrom(asc, from, true)) as Found) : early)));
+            return await aciArchive(archive, this.#hooks(chain, true, wanted, async () => (early === 'later' ? ((await this.#signatureFrom(asc, from, true)) as Found) : early), aci));
           } catch (error) {
             archive.close();
             throw error;
@@ -165,7 +166,7 @@ export class AciSession {
     if (known === undefined || manifest === undefined || manifest.dependencies.length > 0) return undefined;
     if (this.#options.insecure?.image !== true && !(await this.#stillTrusted(manifest.name, known.signedBy))) return undefined;
     if (wanted !== undefined && !isWanted(wanted, manifest, known.id)) return undefined;
-    const freshness = readFreshness(this.#store.sourceNote(identity));
+    const freshness = readFreshness(this.#store.sourceNote(identity, known.id));
     if (isFresh(freshness, Date.now())) return known;
     const again = freshness.etag === undefined ? undefined : await isUnchanged(this.web, aci, from, freshness.etag);
     if (again === undefined) return undefined;
@@ -178,14 +179,23 @@ export class AciSession {
     return signedBy !== undefined && (await keysFor(this.#keys, name, () => {})).some((key) => key.getFingerprint() === signedBy);
   }
 
-  #hooks(chain: readonly string[], mustBeSigned: boolean, wanted: Wanted | undefined, signature: (archive: Archive) => Promise<Found>): AciHooks {
+  /** What is fetched has to pass the policy file, as what a registry has; a file's rule is that of its path. */
+  async #obey(name: string, signedBy: string | undefined, url: URL | undefined): Promise<void> {
+    const policy = policyPath(this.#env);
+    if (policy === undefined) return;
+    const [{ obeyPolicyForAci }, { pathScopes }] = await Promise.all([import('./trust/policy/appc.ts'), import('./trust/policy/policy.ts')]);
+    await obeyPolicyForAci(policy, { what: `aci:${name}`, transport: 'appc', scopes: [...pathScopes(url?.href ?? ''), ...pathScopes(name)], name, signedBy }, this.#env);
+  }
+
+  #hooks(chain: readonly string[], mustBeSigned: boolean, wanted: Wanted | undefined, signature: (archive: Archive) => Promise<Found>, url?: URL): AciHooks {
     const bring: Bring = (needed) => this.#bring(needed);
     return {
       ...dependencyHooks(this.#store, bring, chain),
       signer: async (manifest, id, archive) => {
         if (wanted !== undefined && !isWanted(wanted, manifest, id)) throw new VmmError('ACI_MISMATCH', `${archive.name}: is ${textOf(manifest)}, not ${textOf(wanted)}`, { hint: 'the server is set up wrongly, or hostile' });
-        if (this.#options.insecure?.image === true) return undefined;
-        return this.#verify(manifest, archive, await signature(archive), mustBeSigned);
+        const signedBy = this.#options.insecure?.image === true ? undefined : await this.#verify(manifest, archive, await signature(archive), mustBeSigned);
+        if (url !== undefined) await this.#obey(manifest.name, signedBy, wanted === undefined ? url : undefined);
+        return signedBy;
       },
     };
   }

@@ -13,7 +13,7 @@ import { changeStore, type StoreChange, type TemporaryFile } from './store/chang
 import { Intake } from './store/intake.ts';
 import { keepImage } from './keep.ts';
 import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
-import { type ImageStore, isImageName } from './store/store.ts';
+import { type ImageStore, isImageName, signaturesOf } from './store/store.ts';
 import type { LoadHost } from './tree/host.ts';
 import { quoteName } from './tree/names.ts';
 import type { Progress } from './tree/progress.ts';
@@ -35,6 +35,8 @@ export interface ImportJob {
   readonly digest?: string;
   /** The policy by which it was let in. */
   stamp?(): string | undefined;
+  /** What was seen of the signatures of what the names stand for: a later policy is held against it. */
+  signatures?(): string | undefined;
   /** How the source looks, once it has been read, if that tells whether it changes; undefined: it is not to be noted. */
   identity(): Promise<string | undefined>;
   /** For how long the source holds it: a line that is noted with its identity. */
@@ -181,7 +183,11 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
 
 function named(change: StoreChange, job: ImportJob, draft: Draft, record: ImageRecord): Omit<Imported, 'notes'> {
   const names = job.names(draft.names);
-  for (const name of names) change.setName(name, record.id, job.digest, job.stamp?.());
+  const signatures = job.signatures?.();
+  for (const name of names) {
+    change.setName(name, record.id, job.digest, job.stamp?.());
+    if (signatures !== undefined) change.setSource(signaturesOf(name), record.id, signatures);
+  }
   if (draft.identity !== undefined) change.setSource(draft.identity, record.id, job.freshness?.());
   return { record, names };
 }

@@ -83,7 +83,7 @@ async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted,
   const full = fullName(name);
   const intake = new Intake(store);
   const policy = policyPath(options.env ?? process.env);
-  let stamp: string | undefined;
+  let verdict: Admitted | undefined;
   try {
     const imported = await importSource({
       store,
@@ -92,10 +92,11 @@ async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted,
       progress: options.progress,
       open: async () => {
         const source = await registryImage(client, name, manifest, intake, options.progress);
-        if (policy !== undefined) stamp = await obey(policy, { client, name, digests: digestsOf(manifest, source) }, options.env ?? process.env);
+        if (policy !== undefined) verdict = await obey(policy, client, name, digestsOf(manifest, source), options.env ?? process.env);
         return source;
       },
-      stamp: () => stamp,
+      stamp: () => verdict?.stamp,
+      signatures: () => verdict?.note,
       names: () => [full, ...short],
       identity: async () => undefined,
       intake,
@@ -108,9 +109,17 @@ async function pullFrom(client: RegistryClient, { name, signed, short }: Wanted,
   }
 }
 
-async function obey(policy: string, candidate: Candidate, env: Environment): Promise<string> {
-  const { obeyPolicy } = await import('./trust/policy/check.ts');
-  return obeyPolicy(policy, candidate, env);
+/** By which policy an image was let in, and the signatures that were looked at. */
+interface Admitted {
+  readonly stamp: string;
+  readonly note: string | undefined;
+}
+
+async function obey(policy: string, client: RegistryClient, name: RegistryName, digests: readonly string[], env: Environment): Promise<Admitted> {
+  const [{ obeyPolicy }, { registrySignatures }] = await Promise.all([import('./trust/policy/check.ts'), import('./trust/policy/attached.ts')]);
+  const signatures = registrySignatures(client, name, env);
+  const stamp = await obeyPolicy(policy, { name, digests, signatures }, env);
+  return { stamp, note: await signatures.note(digests) };
 }
 
 /** Of what the name stands for, and of the manifest that it leads to. */
@@ -126,7 +135,8 @@ export async function pullCandidate<T>(text: string, env: Environment, action: (
     const manifest = await client.manifest(manifestReference(name));
     const intake = new Intake(store);
     try {
-      return await action({ client, name, digests: digestsOf(manifest, await registryImage(client, name, manifest, intake, undefined)) });
+      const { registrySignatures } = await import('./trust/policy/attached.ts');
+      return await action({ name, digests: digestsOf(manifest, await registryImage(client, name, manifest, intake, undefined)), signatures: registrySignatures(client, name, env) });
     } finally {
       intake.close();
     }

@@ -31,8 +31,10 @@ export async function resolveImage(reference: string, options: ResolveOptions = 
   const parsed = parseReference(reference, existsSync);
   if (parsed.kind === 'path') refuseBoth(store, reference);
   const policy = policyPath(process.env);
-  if (policy !== undefined && parsed.kind !== 'name') (await import('./by-policy.ts')).sourceByPolicy(parsed, policy);
+  const rules = policy === undefined ? undefined : await import('./by-policy.ts');
+  rules?.sourceByPolicy(parsed, policy as string);
   const record = await find(store, parsed, reference, options, policy);
+  await rules?.foundByPolicy(parsed, record, policy as string);
   if (!mayRun(record, options)) throw (await import('./aci.ts')).unsigned(reference);
   store.touch(record);
   return { rootfs: store.rootfsPath(record.rootfs), config: record.config, record };

@@ -58,12 +58,33 @@ export async function verifyFile(fd: number, signature: Signature, keys: readonl
   throw failures[0] ?? bad(where, 'there is no signature in it');
 }
 
+/**
+ * What a signed OpenPGP message says (`gpg --sign`: data and signature in one), when its one signature is good and by one of the keys. As
+ * strict as `verifyFile`. Throws ACI_SIGNATURE, ACI_UNTRUSTED.
+ */
+export async function verifyMessage(bytes: Uint8Array, keys: readonly Key[], max: number): Promise<Uint8Array> {
+  const { readMessage, verify } = await loadOpenPgp();
+  const where = 'its signature';
+  if (bytes.length > ARMOUR_MAX) throw bad(where, `has ${bytes.length} bytes; at most ${ARMOUR_MAX} are read`);
+  try {
+    const message = await readMessage({ binaryMessage: bytes, config: { maxDecompressedMessageSize: max } });
+    const { data, signatures } = await verify({ message, verificationKeys: [...keys], format: 'binary', config: { maxDecompressedMessageSize: max } });
+    const [only, ...more] = signatures;
+    if (only === undefined || more.length > 0) throw bad(where, `holds ${signatures.length} signatures, not one`);
+    const packet = (await only.signature).packets[0] as SignaturePacket;
+    const key = signerOf({ packets: [packet] } as never, keys, where);
+    checkPacket(packet, where);
+    await checkKey(key, packet, where);
+    await only.verified;
+    if (data.length > max) throw bad(where, 'signs more than is read');
+    return data;
+  } catch (cause) {
+    throw cause instanceof VmmError ? cause : bad(where, `bad signature: ${(cause as Error).message.slice(0, 200)}`, cause);
+  }
+}
+
 async function verifyPacket(fd: number, packet: SignaturePacket, key: Key, where: string): Promise<void> {
-  const weak = WEAK_HASHES[packet.hashAlgorithm ?? 0];
-  if (weak !== undefined) throw bad(where, `is signed with ${weak}, which can be forged`);
-  if (packet.signatureType !== 0 || packet.version !== 4) throw bad(where, `is no signature of a file (version ${packet.version}, type ${packet.signatureType})`);
-  if (packet.created !== null && packet.created > new Date()) throw bad(where, 'the signature was made in the future');
-  if (packet.isExpired(new Date())) throw bad(where, 'the signature has expired');
+  checkPacket(packet, where);
   await checkKey(key, packet, where);
   try {
     const signing = await key.getSigningKey(packet.issuerKeyID, packet.created ?? undefined);
@@ -72,6 +93,15 @@ async function verifyPacket(fd: number, packet: SignaturePacket, key: Key, where
   } catch (cause) {
     throw bad(where, `bad signature: ${(cause as Error).message}`, cause);
   }
+}
+
+/** The signature as it stands, whoever made it. Throws ACI_SIGNATURE. */
+function checkPacket(packet: SignaturePacket, where: string): void {
+  const weak = WEAK_HASHES[packet.hashAlgorithm ?? 0];
+  if (weak !== undefined) throw bad(where, `is signed with ${weak}, which can be forged`);
+  if (packet.signatureType !== 0 || packet.version !== 4) throw bad(where, `is no signature of a file (version ${packet.version}, type ${packet.signatureType})`);
+  if (packet.created !== null && packet.created > new Date()) throw bad(where, 'the signature was made in the future');
+  if (packet.isExpired(new Date())) throw bad(where, 'the signature has expired');
 }
 
 /** The key as it is now. Throws ACI_SIGNATURE. */

@@ -146,7 +146,7 @@ export class StoreChange {
   /** `digest`: what the name stands for at its registry, where it was asked; `stamp`: the policy that let it in. Throws USAGE for what cannot be a name. */
   setName(name: string, id: string, digest?: string, stamp?: string): void {
     const normal = normalName(name);
-    this.#write('names', hashName(normal), `${id}\n${normal}${digest === undefined ? '' : `\n${digest}`}${stamp === undefined ? '' : `\n${stamp}`}`);
+    this.#write('names', hashName(normal), `${id}\n${normal}${digest === undefined && stamp === undefined ? '' : `\n${digest ?? ''}`}${stamp === undefined ? '' : `\n${stamp}`}`);
   }
 
   /** `identity` is how a source looked when it held the image `id`; `note`: one line that tells for how long. */

@@ -10,6 +10,11 @@ import { type ImageRecord, parseRecord, RECORD_VERSION } from './record.ts';
 
 export { isImageName, normalName } from './names.ts';
 
+/** Under which what was kept of the signatures of a name's image is noted, as if it were a source. */
+export function signaturesOf(name: string): string {
+  return JSON.stringify(['signatures', normalName(name)]);
+}
+
 /** An image of the store with its names. */
 export interface StoredImage {
   readonly record: ImageRecord;
@@ -118,9 +123,10 @@ export class ImageStore {
     return record?.version === RECORD_VERSION ? record : undefined;
   }
 
-  /** What was noted of a source beside its image; "" for nothing. */
-  sourceNote(identity: string): string {
-    return this.#lines(join(this.paths.sources, hashName(identity)))[1] ?? '';
+  /** What was noted of a source beside its image, which has this id; "" for nothing. */
+  sourceNote(identity: string, id: string): string {
+    const [noted, note = ''] = this.#lines(join(this.paths.sources, hashName(identity)));
+    return noted === id ? note : '';
   }
 
   /** First line of a file of names/ or sources/; "" when there is none. */

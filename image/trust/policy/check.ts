@@ -1,8 +1,8 @@
 import { VmmError } from '../../../base/errors.ts';
-import type { RegistryClient } from '../../registry/client.ts';
 import type { Environment } from '../../registry/credentials.ts';
 import { fullName, type RegistryName } from '../../registry/name.ts';
 import { pathScopes, type Policy, readPolicy, registryScopes, type Requirement, type Rule, ruleOf } from './policy.ts';
+import { keptSignatures, NotKept, type Signatures } from './signatures.ts';
 import { sigstoreFault } from './sigstore.ts';
 
 /** What a policy says of an image that a registry has. */
@@ -12,15 +12,17 @@ export interface Verdict {
   readonly findings: readonly { readonly type: string; readonly fault: string | undefined }[];
 }
 
-/** An image while it is pulled. */
+/** An image as a registry has it, or had it when it was pulled. */
 export interface Candidate {
-  readonly client: RegistryClient;
   readonly name: RegistryName;
   /** Of the index or manifest that the name stands for, and of the image's manifest. */
   readonly digests: readonly string[];
+  readonly signatures: Signatures;
+  /** Nobody is asked any more: content trust cannot be told. */
+  readonly kept?: boolean;
 }
 
-/** Evaluates the policy for a registry's image. Throws TRUST_CONFIG, REGISTRY_*. */
+/** Evaluates the policy for a registry's image. Throws NotKept, TRUST_CONFIG, REGISTRY_*. */
 export async function judge(policy: Policy, candidate: Candidate, env: Environment): Promise<Verdict> {
   const rule = ruleOf(policy, 'docker', registryScopes(fullName(candidate.name)));
   const findings = [];
@@ -28,18 +30,21 @@ export async function judge(policy: Policy, candidate: Candidate, env: Environme
   return { rule, findings };
 }
 
-async function faultOf(requirement: Requirement, { client, name, digests }: Candidate, env: Environment): Promise<string | undefined> {
+async function faultOf(requirement: Requirement, { name, digests, signatures, kept }: Candidate, env: Environment): Promise<string | undefined> {
   switch (requirement.type) {
     case 'insecureAcceptAnything':
       return undefined;
     case 'reject':
       return 'it is rejected';
     case 'signedBy':
-      return 'simple signing by OpenPGP is not read here';
+      return (await import('./simple.ts')).simpleFault(signatures, name, digests, requirement.keys, requirement.identity);
     case 'contentTrust':
+      if (kept === true) throw new NotKept();
       return contentTrustFault(name, digests, env);
     case 'sigstoreSigned':
-      return sigstoreFault(client, name, digests, requirement.keys, requirement.identity);
+      return sigstoreFault(signatures, name, digests, requirement);
+    case 'appcSigned':
+      return 'appcSigned is for app container images';
   }
 }
 
@@ -73,13 +78,28 @@ export function storedVerdict(path: string, full: string, stamp: string | undefi
   return rule.requirements.every(({ type }) => type === 'insecureAcceptAnything') ? 'yes' : 'ask';
 }
 
-/** An image of a path, by its transport: nothing signs it here. Throws TRUST_REJECTED, TRUST_CONFIG. */
+/**
+ * Judges a stored image by what was kept of its signatures when it came, as `judge` does; the policy's stamp when it is let in, undefined when too
+ * little was kept. Throws TRUST_REJECTED, TRUST_CONFIG.
+ */
+export async function judgeKept(path: string, name: RegistryName, note: string, env: Environment): Promise<string | undefined> {
+  const kept = keptSignatures(note);
+  if (kept === undefined) return undefined;
+  try {
+    return await obeyPolicy(path, { name, ...kept, kept: true }, env);
+  } catch (error) {
+    if (error instanceof NotKept) return undefined;
+    throw error;
+  }
+}
+
+/** An image of a path, by its transport: nothing signs it but an ACI, which is judged once it is known. Throws TRUST_REJECTED, TRUST_CONFIG. */
 export function obeyPolicyForPath(policyPath: string, transport: string, path: string): void {
   const rule = ruleOf(readPolicy(policyPath), transport, pathScopes(path));
-  const fault = rule.requirements.find(({ type }) => type !== 'insecureAcceptAnything');
+  const fault = rule.requirements.find(({ type }) => type !== 'insecureAcceptAnything' && type !== 'appcSigned');
   if (fault !== undefined) throw rejected(`${transport}:${path}`, rule, fault.type === 'reject' ? 'it is rejected' : `${fault.type} cannot be met by a file`, policyPath);
 }
 
-function rejected(what: string, { scope }: Rule, fault: string, path: string): VmmError {
+export function rejected(what: string, { scope }: Rule, fault: string, path: string): VmmError {
   return new VmmError('TRUST_REJECTED', `${what} may not be used: ${fault} (${path}, ${scope})`, { hint: 'see `vmm trust explain`' });
 }

@@ -2,20 +2,17 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
+import type { Identity } from './identity.ts';
+import { filesOf } from './policy-files.ts';
+import { type SigstoreRequirement, sigstoreRequirement } from './sigstore-requirement.ts';
 
-/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` is ours: Docker Content Trust. */
+/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust) and `appcSigned` are ours. */
 export type Requirement =
   | { readonly type: 'insecureAcceptAnything' | 'reject' | 'contentTrust' }
-  | { readonly type: 'signedBy' }
-  | { readonly type: 'sigstoreSigned'; readonly keys: readonly Buffer[]; readonly identity: Identity };
-
-/** Whose name a signature has to bear. */
-export interface Identity {
-  readonly type: 'matchExact' | 'matchRepoDigestOrExact' | 'matchRepository' | 'exactReference' | 'exactRepository' | 'remapIdentity';
-  /** dockerReference, dockerRepository or prefix. */
-  readonly reference: string;
-  readonly signedPrefix: string;
-}
+  | { readonly type: 'signedBy'; readonly keys: readonly Buffer[]; readonly identity: Identity }
+  | SigstoreRequirement
+  /** `keys`: of these alone, else of any that is trusted for the image's name. */
+  | { readonly type: 'appcSigned'; readonly keys: readonly Buffer[] };
 
 /** A rule of a policy: where it stands and what it asks. */
 export interface Rule {
@@ -89,25 +86,22 @@ function requirementOf(entry: JsonObject, path: string): Requirement {
     case 'insecureAcceptAnything':
     case 'reject':
     case 'contentTrust':
-    case 'signedBy':
       return { type };
+    case 'signedBy':
+      if (entry.string('keyType') !== 'GPGKeys') throw new VmmError('TRUST_CONFIG', `${path}: signedBy of another keyType than GPGKeys`, { hint: 'see containers-policy.json(5)' });
+      return { type, keys: needed(filesOf(entry, 'key', path), 'signedBy', path), identity: identityOf(entry.object('signedIdentity')) };
     case 'sigstoreSigned':
-      return { type, keys: keysOf(entry, path), identity: identityOf(entry.object('signedIdentity')) };
+      return sigstoreRequirement(entry, path, identityOf(entry.object('signedIdentity')));
+    case 'appcSigned':
+      return { type, keys: filesOf(entry, 'key', path) };
     default:
-      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned or contentTrust' });
+      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, contentTrust or appcSigned' });
   }
 }
 
-function keysOf(entry: JsonObject, path: string): Buffer[] {
-  const data = entry.optionalString('keyData');
-  const file = entry.optionalString('keyPath');
-  if ((data === undefined) === (file === undefined)) throw new VmmError('TRUST_CONFIG', `${path}: sigstoreSigned needs one of keyPath and keyData`, { hint: 'keyless signatures are not read here' });
-  if (data !== undefined) return [Buffer.from(data, 'base64')];
-  try {
-    return [readFileSync(file as string)];
-  } catch (cause) {
-    throw new VmmError('TRUST_CONFIG', `${path}: cannot read its key ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, { cause, hint: 'check its permissions' });
-  }
+function needed(files: readonly Buffer[], what: string, path: string): readonly Buffer[] {
+  if (files.length === 0) throw new VmmError('TRUST_CONFIG', `${path}: ${what} needs one of keyPath, keyPaths and keyData`, { hint: 'see containers-policy.json(5)' });
+  return files;
 }
 
 function identityOf(entry: JsonObject | undefined): Identity {

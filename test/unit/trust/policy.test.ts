@@ -10,6 +10,7 @@ import { VmmError } from '../../../base/errors.ts';
 import { explainPolicy } from '../../../image/explain.ts';
 import { pullImage } from '../../../image/pull.ts';
 import { resolveImage } from '../../../image/resolve.ts';
+import { tagImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { readPolicy, registryScopes, ruleOf } from '../../../image/trust/policy/policy.ts';
@@ -149,7 +150,7 @@ describe('a run under a policy', () => {
   });
   const fails = (action: Promise<unknown>): Promise<string> => action.then(() => 'no error', (error: VmmError) => `${error.code} ${error.message}`);
 
-  it('what was let in runs without asking anybody; a policy that changed is asked again', async () => {
+  it('what was let in runs without asking anybody; a policy that changed is held against what was kept, else asked again', async () => {
     const full = await image('run/a', [{}]);
     const store = newStore();
     const strict = policyFile({ default: mine() });
@@ -159,14 +160,42 @@ describe('a run under a policy', () => {
     await resolveImage(full, { store, pull: 'never' });
     await resolveImage(store.find(full)?.id.slice(7) as string, { store, pull: 'never' });
     writeFileSync(strict, JSON.stringify({ default: mine(), transports: { docker: { 'example.com': reject } } }));
+    await resolveImage(full, { store, pull: 'never' });
+    writeFileSync(strict, JSON.stringify({ default: [{ type: 'contentTrust' }] }));
     expect(await fails(resolveImage(full, { store, pull: 'never' }))).toMatch(/^TRUST_REJECTED .*not let in by/);
     expect(await fails(resolveImage(store.find(full)?.id.slice(7) as string, { store, pull: 'never' }))).toMatch(/^TRUST_REJECTED /);
+    writeFileSync(strict, JSON.stringify({ default: mine(), transports: { docker: { 'example.com': reject, 'example.org': reject } } }));
     await resolveImage(full, { store, pull: 'missing' });
     await resolveImage(full, { store, pull: 'never' });
     writeFileSync(strict, JSON.stringify({ default: reject }));
     expect(await fails(resolveImage(full, { store, pull: 'missing' }))).toMatch(/^TRUST_REJECTED .*it is rejected \(.*, default\)/);
     writeFileSync(strict, JSON.stringify({ default: accept }));
     await resolveImage(full, { store, pull: 'never' });
+  });
+
+  it('a policy that has changed is held against the signatures that came with the image, without a network', async () => {
+    const full = await image('run/kept', [{}, { key: other.privateKey, reference: repositoryOf }]);
+    const store = newStore();
+    const path = policyFile({ default: mine() });
+    process.env['VMM_POLICY'] = path;
+    await resolveImage(full, { store, pull: 'missing' });
+    const id = store.find(full)?.id.slice(7) as string;
+    const stored = (policy: unknown, what = full): Promise<string> => {
+      writeFileSync(path, JSON.stringify(policy));
+      return fails(resolveImage(what, { store, pull: 'never' }));
+    };
+    expect(await stored({ default: reject, transports: { docker: { [repositoryOf(full)]: mine() } } })).toBe('no error');
+    expect(await stored({ default: [...mine(), signedBy(other.publicKey, { type: 'matchRepository' })] }, id)).toBe('no error');
+    expect(await stored({ default: [...mine(), signedBy(other.publicKey)] })).toMatch(/^TRUST_REJECTED .*signed as/);
+    expect(await stored({ default: [...mine(), signedBy(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey)] }, id)).toMatch(/^TRUST_REJECTED .*by no key/);
+    // What was never asked for cannot be told.
+    expect(await stored({ default: [{ type: 'contentTrust' }] })).toMatch(/^TRUST_REJECTED .*not let in by/);
+    // A verdict is noted: the very policy needs no signature any more.
+    expect(await stored({ default: mine(), transports: {} })).toBe('no error');
+    expect(store.stampOf(full, store.find(full)?.id as string)).toBe(sha256(JSON.stringify({ default: mine(), transports: {} })));
+    // By another name it came from nowhere.
+    await tagImage(store, full, 'localhost/other:1');
+    expect(await stored({ default: mine(), transports: { oci: {} } }, 'localhost/other:1')).toMatch(/^TRUST_REJECTED /);
   });
 
   it('paths have their transports’ rules', async () => {
@@ -183,7 +212,7 @@ describe('a run under a policy', () => {
     [JSON.stringify({ default: [{ type: 'maybe' }] }), /^TRUST_CONFIG .*unknown type "maybe"/],
     [JSON.stringify({ default: [{ type: 'sigstoreSigned' }] }), /^TRUST_CONFIG .*one of keyPath and keyData/],
     [JSON.stringify({ default: [{ type: 'sigstoreSigned', keyPath: '/nowhere' }] }), /^TRUST_CONFIG .*ENOENT/],
-    [JSON.stringify({ default: [{ type: 'signedBy' }] }), /^TRUST_REJECTED .*OpenPGP/],
+    [JSON.stringify({ default: [{ type: 'signedBy' }] }), /^TRUST_CONFIG .*keyType/],
     [JSON.stringify({ default: accept, transports: { docker: { '': [] } } }), /^TRUST_CONFIG .*asks for nothing/],
   ])('%s lets nothing through', async (text, wanted) => {
     process.env['VMM_POLICY'] = policyFile(text);
