@@ -34,7 +34,7 @@ export async function runPod(path: string, options: RunOptions, operands: readon
   const where = path === '-' ? 'standard input' : path;
   const store = new ImageStore(undefined, hostFs);
   const uuid = randomUUID();
-  const pod = storedPod(path === '-' ? await standardInput() : readBounded(path, MANIFEST_MAX), store, { where, unsigned: options.insecureOptions?.image === true, strict: options.strictIsolators });
+  const pod = await storedPod(path === '-' ? await standardInput() : readBounded(path, MANIFEST_MAX), store, { where, unsigned: options.insecureOptions?.image === true, strict: options.strictIsolators });
   const network = await networkOf(options, pod, session.note);
   const places = new VolumePlaces(session.note, await hostFs());
   try {

@@ -6,6 +6,7 @@ import { type ImageManifest, parseImageManifest } from '../../image/appc/schema/
 import { isolationOf } from '../../image/appc/schema/isolation.ts';
 import { parsePodManifest, type PodManifest, type RuntimeApp } from '../../image/appc/schema/pod-manifest.ts';
 import { isWanted, textOf, type Wanted } from '../../image/appc/stored.ts';
+import { policyPath } from '../../image/policy-place.ts';
 import { ErofsImage } from '../../image/erofs/reader.ts';
 import { accountsOf } from '../../image/rootfs/accounts.ts';
 import type { AppDocument, PodDocument } from '../metadata/answers.ts';
@@ -40,8 +41,8 @@ export interface StoredPod {
   readonly notes: readonly string[];
 }
 
-/** Throws ACI_MANIFEST, ACI_UNSIGNED, IMAGE_NOT_FOUND, IMAGE_AMBIGUOUS, POD_APP. */
-export function storedPod(bytes: Uint8Array, store: ImageStore, options: StoredPodOptions): StoredPod {
+/** Throws ACI_MANIFEST, ACI_UNSIGNED, IMAGE_NOT_FOUND, IMAGE_AMBIGUOUS, POD_APP, TRUST_*. */
+export async function storedPod(bytes: Uint8Array, store: ImageStore, options: StoredPodOptions): Promise<StoredPod> {
   const context = new Context(options.where, { keepUnknownIsolators: true, imagesByName: true });
   const manifest = parsePodManifest(bytes, context);
   // What an id cut short names is known by now, and the plan tells of isolators.
@@ -49,7 +50,8 @@ export function storedPod(bytes: Uint8Array, store: ImageStore, options: StoredP
   const notes = [...warnings, ...manifest.isolators.map(({ name }) => `isolator ${name} of the pod is not enforced`)];
   const [unenforced] = manifest.isolators;
   if (options.strict && unenforced !== undefined) throw notEnforced(options.where, [`isolator ${unenforced.name} of the pod is not enforced`]);
-  const apps = manifest.apps.map((entry) => storedApp(entry, store, options));
+  const apps: StoredApp[] = [];
+  for (const entry of manifest.apps) apps.push(await storedApp(entry, store, options));
   const reified = manifest.apps.map((entry, index) => ({ ...entry, image: { ...entry.image, id: (apps[index] as StoredApp).imageId } }));
   return { manifest: { ...manifest, apps: reified }, apps, document: documentOf(bytes, apps), notes };
 }
@@ -65,10 +67,12 @@ function documentOf(bytes: Uint8Array, apps: readonly StoredApp[]): StoredPod['d
   return { manifest, apps: told };
 }
 
-function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, strict }: StoredPodOptions): StoredApp {
+async function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned, strict }: StoredPodOptions): Promise<StoredApp> {
   const { name } = entry;
   const { record, manifest: image } = wantedImage(entry, store, where);
   if (!unsigned && record.signedBy === undefined) throw new VmmError('ACI_UNSIGNED', `${where}: app ${name}: the image ${image.name} is not signed`, { hint: 'give --insecure-options=image to take it all the same' });
+  const policy = policyPath(process.env);
+  if (policy !== undefined) await (await import('../../image/trust/policy/appc.ts')).obeyPolicyForAci(policy, { what: `aci:${image.name}`, transport: 'appc', name: image.name, signedBy: record.signedBy }, process.env);
   const app = entry.app ?? image.app;
   if (app === undefined) throw new VmmError('POD_APP', `${where}: app ${name}: neither the pod nor the image ${image.name} says what to run`, { hint: 'give the app an "app" with exec, user and group' });
   if (app.exec.length === 0 || app.exec[0] === '') throw new VmmError('POD_APP', `${where}: app ${name}: exec is empty`, { hint: 'name the command to run' });
