@@ -72,8 +72,8 @@ class Layers {
     for (const [i, descriptor] of this.#descriptors.entries()) {
       const lane = i % PARALLEL;
       const done = (lanes[lane] as Promise<unknown>).then(() => this.#fetch(descriptor));
-      // Whoever needs it hears of its failure; the others end.
-      done.catch(() => this.#stop.abort(new Error('another layer failed')));
+      // The others end, and with the first failure: whoever waits for one of them hears what it was.
+      done.catch((error: unknown) => this.#stop.abort(error));
       lanes[lane] = done;
       work.set(descriptor.digest, done);
     }

@@ -390,6 +390,22 @@ describe('servers that lie', () => {
     return 'x'.repeat(200_000);
   }
 
+  it('the layer that fails first says why, whichever is waited for', async () => {
+    const last = documents.layers.at(-1) as { digest: string };
+    const held: import('node:http').ServerResponse[] = [];
+    const host = await serve((request, response, path) => {
+      // The first one does not end before the last has failed.
+      if (path.endsWith(first.digest)) {
+        response.writeHead(200, { 'content-length': String(first.size) });
+        response.flushHeaders();
+        held.push(response);
+      } else if (path.endsWith(last.digest)) send(response, 404, '');
+      else honest(request, response, path);
+    });
+    expect(await failure(() => pullImage(`${host}/a/b:1`, { store: newStore(), env: env() }))).toMatch(/^IMAGE_NOT_FOUND layer 1 of /);
+    for (const response of held) response.destroy();
+  });
+
   it('what is honest is pulled, after being asked to wait, and with a layer that comes in pieces', async () => {
     let asked = 0;
     const host = await serve((request, response, path) => {
