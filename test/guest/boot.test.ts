@@ -139,6 +139,7 @@ describe('the library', () => {
     await Promise.resolve();
     const paused = machine.pause();
     await Promise.all([paused, machine.pause()]);
+    expect(machine.accelerator).toBe('wasm');
     const first = await machine.dump();
     expect(await machine.dump()).toBe(first);
     machine.resume();

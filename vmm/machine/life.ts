@@ -285,6 +285,11 @@ export class Life {
     if (size !== undefined && core !== undefined) this.#parts.devices.console?.resize(core, size.columns, size.rows);
   }
 
+  /** The guest stands, or is to. */
+  get stands(): boolean {
+    return this.#standing !== undefined;
+  }
+
   /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */
   pause(): Promise<void> {
     this.#standing ??= this.#powered.then(() => this.#accel?.pause());

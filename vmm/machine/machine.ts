@@ -60,15 +60,20 @@ export class Machine implements AsyncDisposable {
     this.#started = true;
     const parts = { config: this.#config, listener: this.#listener, devices: this.#devices, timeline: this.timeline, time: this.#time, input: this.#input, size: () => this.#size };
     try {
-      await Promise.all(this.#devices.list.map(({ ready }) => ready));
-      for (;;) {
+      const ready = Promise.all(this.#devices.list.map((device) => device.ready));
+      for (let stands = false; ; ) {
         if (options.signal?.aborted) return { kind: 'stopped' };
+        // There at once: a pause may be asked for before the devices are ready.
         const life = new Life(parts);
         this.#life = life;
+        // A debugger holds the guest by itself.
+        if (stands && this.#config.debugger === undefined) void life.pause();
         const abort = (): void => life.requestStop();
         options.signal?.addEventListener('abort', abort, { once: true });
         let result: MachineResult;
         try {
+          await ready;
+          if (options.signal?.aborted) return { kind: 'stopped' };
           result = await life.run();
         } catch (error) {
           life.release();
@@ -80,6 +85,7 @@ export class Machine implements AsyncDisposable {
         }
         const again = result.kind === 'reboot' && (life.resetAsked || !this.#config.exitOnReboot);
         this.#config.debugger?.ended(result, again);
+        stands = life.stands;
         life.release();
         if (!again) return result;
         this.timeline.point('reset by the guest');
