@@ -2,7 +2,7 @@ import { VmmError } from '../../../base/errors.ts';
 import type { Environment } from '../../registry/credentials.ts';
 import { fullName, type RegistryName } from '../../registry/name.ts';
 import { pathScopes, type Policy, readPolicy, registryScopes, type Requirement, type Rule, ruleOf } from './policy.ts';
-import { keptSignatures, NotKept, type Signatures } from './signatures.ts';
+import { keptSignatures, NotKept, type Signatures } from '../signatures.ts';
 import { sigstoreFault } from './sigstore.ts';
 
 /** What a policy says of an image that a registry has. */
@@ -41,6 +41,8 @@ async function faultOf(requirement: Requirement, { name, digests, signatures, ke
     case 'contentTrust':
       if (kept === true) throw new NotKept();
       return contentTrustFault(name, digests, env);
+    case 'notationSigned':
+      return (await import('../notation/verify.ts')).notationFault(signatures, name, digests, env);
     case 'sigstoreSigned':
       return sigstoreFault(signatures, name, digests, requirement);
     case 'appcSigned':

@@ -1,8 +1,8 @@
 import { createHash, type KeyObject, verify } from 'node:crypto';
 import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
-import { Certificate, leadsToRoot } from './certificate.ts';
-import type { Attachment } from './signatures.ts';
+import { Certificate, leadsToRoot } from '../certificate.ts';
+import type { Attachment } from '../signatures.ts';
 
 /** Sigstore's certificates for a signature that is made once: by Fulcio for who logs in, with an entry of Rekor's log (containers-policy.json(5), `fulcio`). */
 export interface Fulcio {

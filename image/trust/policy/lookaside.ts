@@ -8,7 +8,7 @@ import type { Environment } from '../../registry/credentials.ts';
 import { fullName, type RegistryName } from '../../registry/name.ts';
 import { registryScopes } from './policy.ts';
 import { parseRegistriesYaml } from './registries-d.ts';
-import type { Attachment } from './signatures.ts';
+import type { Attachment } from '../signatures.ts';
 
 /** OpenPGP simple signatures lie beside a registry, in a folder or on a web server (containers-registries.d(5)). */
 const MAX_SIGNATURES = 64;

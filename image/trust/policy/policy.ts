@@ -6,9 +6,9 @@ import type { Identity } from './identity.ts';
 import { filesOf } from './policy-files.ts';
 import { type SigstoreRequirement, sigstoreRequirement } from './sigstore-requirement.ts';
 
-/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust) and `appcSigned` are ours. */
+/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust), `notationSigned` (by Notation's own trust policy) and `appcSigned` are ours. */
 export type Requirement =
-  | { readonly type: 'insecureAcceptAnything' | 'reject' | 'contentTrust' }
+  | { readonly type: 'insecureAcceptAnything' | 'reject' | 'contentTrust' | 'notationSigned' }
   | { readonly type: 'signedBy'; readonly keys: readonly Buffer[]; readonly identity: Identity }
   | SigstoreRequirement
   /** `keys`: of these alone, else of any that is trusted for the image's name. */
@@ -86,6 +86,7 @@ function requirementOf(entry: JsonObject, path: string): Requirement {
     case 'insecureAcceptAnything':
     case 'reject':
     case 'contentTrust':
+    case 'notationSigned':
       return { type };
     case 'signedBy':
       if (entry.string('keyType') !== 'GPGKeys') throw new VmmError('TRUST_CONFIG', `${path}: signedBy of another keyType than GPGKeys`, { hint: 'see containers-policy.json(5)' });
@@ -95,7 +96,7 @@ function requirementOf(entry: JsonObject, path: string): Requirement {
     case 'appcSigned':
       return { type, keys: filesOf(entry, 'key', path) };
     default:
-      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, contentTrust or appcSigned' });
+      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, contentTrust, notationSigned or appcSigned' });
   }
 }
 

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
-import { Certificate } from './certificate.ts';
+import { Certificate } from '../certificate.ts';
 import type { Identity } from './identity.ts';
 import type { Fulcio } from './keyless.ts';
 import { filesOf, readFile } from './policy-files.ts';

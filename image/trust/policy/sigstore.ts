@@ -4,7 +4,7 @@ import { JsonObject } from '../../documents/json.ts';
 import type { RegistryName } from '../../registry/name.ts';
 import { type Identity, matches } from './identity.ts';
 import { certificateOf, keyOfCertificate, loggedAt } from './keyless.ts';
-import type { Attachment, Signatures } from './signatures.ts';
+import type { Attachment, Signatures } from '../signatures.ts';
 import type { SigstoreRequirement } from './sigstore-requirement.ts';
 
 const SIGNATURE = 'dev.sigstore.cosign/signature';

@@ -4,7 +4,7 @@ import { loadOpenPgp, type Key } from '../../appc/openpgp.ts';
 import { JsonObject } from '../../documents/json.ts';
 import type { RegistryName } from '../../registry/name.ts';
 import { type Identity, matches } from './identity.ts';
-import type { Signatures } from './signatures.ts';
+import type { Signatures } from '../signatures.ts';
 
 const TYPE = 'atomic container signature';
 /** Of what was signed, unpacked. */

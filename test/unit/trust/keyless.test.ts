@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { VmmError } from '../../../base/errors.ts';
 import { parseRegistryName } from '../../../image/registry/name.ts';
 import { readPolicy, ruleOf } from '../../../image/trust/policy/policy.ts';
-import { type Attachment, FoundSignatures } from '../../../image/trust/policy/signatures.ts';
+import { type Attachment, FoundSignatures } from '../../../image/trust/signatures.ts';
 import { sigstoreFault } from '../../../image/trust/policy/sigstore.ts';
 import { scratch } from '../image/support.ts';
 

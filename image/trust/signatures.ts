@@ -1,5 +1,5 @@
-import { VmmError } from '../../../base/errors.ts';
-import { JsonObject } from '../../documents/json.ts';
+import { VmmError } from '../../base/errors.ts';
+import { JsonObject } from '../documents/json.ts';
 
 /** `sigstore`: as cosign attaches them; `simple`: OpenPGP simple signing, beside the registry; `notation`: the Notary Project's. */
 export type SignatureKind = 'sigstore' | 'simple' | 'notation';

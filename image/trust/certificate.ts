@@ -5,6 +5,10 @@ const MAX_DEPTH = 6;
 const CODE_SIGNING = '1.3.6.1.5.5.7.3.3';
 const SUBJECT_ALT_NAME = '2.5.29.17';
 const BASIC_CONSTRAINTS = '2.5.29.19';
+const CRL_POINTS = '2.5.29.31';
+const AUTHORITY_ACCESS = '1.3.6.1.5.5.7.1.1';
+/** 1.3.6.1.5.5.7.48.1 in DER. */
+const OCSP = Buffer.from([0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]);
 /** Critical extensions that are heeded: key usage (by node:crypto), names, constraints, extended key usage. */
 const UNDERSTOOD = new Set(['2.5.29.15', SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, '2.5.29.37']);
 
@@ -105,6 +109,11 @@ export class Certificate {
     return length === undefined ? undefined : length.content.readUIntBE(0, Math.min(length.content.length, 4));
   }
 
+  /** It says where its revocation would be told: CRLs, or OCSP. */
+  get isRevocable(): boolean {
+    return this.#extensions.has(CRL_POINTS) || (this.#extensions.get(AUTHORITY_ACCESS)?.value.includes(OCSP) ?? false);
+  }
+
   mayIssueCode(): boolean {
     const uses = this.x509.keyUsage as string[] | undefined;
     return uses === undefined || uses.includes(CODE_SIGNING) || uses.includes('2.5.29.37.0');
@@ -123,4 +132,15 @@ export function leadsToRoot(leaf: Certificate, between: readonly Certificate[], 
   if (roots.some((root) => root.x509.raw.equals(leaf.x509.raw) && depth > 0)) return true;
   if (roots.some((root) => issues(root) && root.validAt(time) && !root.hasUnknownCritical && root.mayIssueCode())) return true;
   return between.some((issuer) => issues(issuer) && leadsToRoot(issuer, between, roots, time, depth + 1));
+}
+
+/** Whether each certificate is issued by the next one and the last by itself, the first for signing code: a whole chain, as Notation has it. A single one signs itself. */
+export function isChain(chain: readonly Certificate[], time: Date): boolean {
+  const leaf = chain[0];
+  if (leaf === undefined || chain.length > MAX_DEPTH || !leaf.signsCode || (chain.length > 1 && leaf.x509.ca)) return false;
+  return chain.every((certificate, i) => {
+    const issuer = chain[i + 1] ?? certificate;
+    const authority = issuer === leaf || (issuer.x509.ca && (issuer.pathLength ?? Number.POSITIVE_INFINITY) >= (issuer === certificate ? i - 1 : i));
+    return authority && certificate.validAt(time) && !certificate.hasUnknownCritical && certificate.mayIssueCode() && certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey);
+  });
 }

@@ -1,0 +1,106 @@
+import { constants, verify } from 'node:crypto';
+import { VmmError } from '../../../base/errors.ts';
+import { JsonObject } from '../../documents/json.ts';
+import type { Environment } from '../../registry/credentials.ts';
+import type { RegistryName } from '../../registry/name.ts';
+import { Certificate, isChain } from '../certificate.ts';
+import type { Signatures } from '../signatures.ts';
+import { AUTHORITY_SCHEME, type Envelope, readEnvelope, UNDERSTOOD } from './envelope.ts';
+import { type Check, type TrustPolicy, trustPolicyFor, trustStore } from './trust-policy.ts';
+
+const PAYLOAD = 'application/vnd.cncf.notary.payload.v1+json';
+
+/**
+ * Why no Notary Project signature of a manifest of these digests satisfies Notation's own trust policy for the repository; undefined when one does
+ * (specifications, signing-and-verification-workflow.md). Throws as `Signatures`, TRUST_CONFIG.
+ */
+export async function notationFault(signatures: Signatures, { registry, repository }: RegistryName, digests: readonly string[], env: Environment): Promise<string | undefined> {
+  const policy = trustPolicyFor(`${registry}/${repository}`, env);
+  if (policy === undefined) return 'no trust policy of Notation is for its repository';
+  if (policy.level === 'skip') return undefined;
+  let fault = 'it has no signature by Notation';
+  for (const digest of new Set(digests)) {
+    for (const { bytes, mediaType } of await signatures.of('notation', digest)) {
+      const envelope = readEnvelope(bytes, mediaType);
+      const why = envelope === undefined ? 'its signature cannot be read' : envelopeFault(envelope, digest, policy, env);
+      if (why === undefined) return undefined;
+      fault = why;
+    }
+  }
+  return fault;
+}
+
+function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, env: Environment): string | undefined {
+  let chain: Certificate[];
+  try {
+    chain = envelope.chain.map((bytes) => new Certificate(bytes));
+  } catch {
+    return 'a certificate of its signature cannot be read';
+  }
+  const integrity = integrityFault(envelope, chain) ?? payloadFault(envelope, digest);
+  if (integrity !== undefined) return integrity;
+  const faults: readonly (readonly [Check, () => string | undefined])[] = [
+    ['authenticity', () => authenticityFault(envelope, chain, policy, env)],
+    ['authenticTimestamp', () => timeFault(envelope, chain)],
+    ['expiry', () => (envelope.expiry !== undefined && envelope.expiry <= new Date() ? `its signature has expired on ${envelope.expiry.toISOString().slice(0, 10)}` : undefined)],
+    ['revocation', () => (chain.some((certificate) => certificate.isRevocable) ? 'whether its certificates were revoked would have to be asked, which is not done here' : undefined)],
+  ];
+  for (const [check, fault] of faults) {
+    const why = policy.action(check) === 'enforce' ? fault() : undefined;
+    if (why !== undefined) return why;
+  }
+  return undefined;
+}
+
+/** The signature is by the first certificate, and all headers that must be understood are. */
+function integrityFault({ algorithm, contentType, critical, scheme, signed, signature, signingTime }: Envelope, chain: readonly Certificate[]): string | undefined {
+  const [leaf] = chain;
+  if (leaf === undefined) return 'its signature has no certificate';
+  const unknown = critical.find((header) => !UNDERSTOOD.includes(header));
+  if (unknown !== undefined) return `its signature has the header ${JSON.stringify(unknown.slice(0, 100))}, which must be understood and is not`;
+  if (contentType !== PAYLOAD || !critical.includes('io.cncf.notary.signingScheme') || (scheme !== 'notary.x509' && scheme !== AUTHORITY_SCHEME)) return 'its signature is of a form that is not read';
+  if (!isChain(chain, signingTime)) return 'the certificates of its signature are no chain of code signing';
+  const wanted = algorithmOf(leaf);
+  if (wanted === undefined || wanted !== algorithm) return `its signature is by ${JSON.stringify(algorithm)}, which its key does not make`;
+  const key = algorithm.startsWith('PS') ? { key: leaf.x509.publicKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST } : { key: leaf.x509.publicKey, dsaEncoding: 'ieee-p1363' as const };
+  return verify(`sha${algorithm.slice(2)}`, signed, key, signature) ? undefined : 'its signature is not by its certificate';
+}
+
+/** The one algorithm for a key (signature-specification.md, "Signature Algorithm Requirements"). */
+function algorithmOf({ x509 }: Certificate): string | undefined {
+  const { asymmetricKeyType, asymmetricKeyDetails } = x509.publicKey;
+  if (asymmetricKeyType === 'rsa') return { 2048: 'PS256', 3072: 'PS384', 4096: 'PS512' }[asymmetricKeyDetails?.modulusLength ?? 0];
+  if (asymmetricKeyType === 'ec') return { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }[asymmetricKeyDetails?.namedCurve ?? ''];
+  return undefined;
+}
+
+function payloadFault({ payload }: Envelope, digest: string): string | undefined {
+  try {
+    const signed = JsonObject.parse(payload, 'payload').object('targetArtifact')?.string('digest');
+    return signed === digest ? undefined : `the signature is for another manifest than ${digest}`;
+  } catch (error) {
+    if (error instanceof VmmError) return 'what is signed cannot be read';
+    throw error;
+  }
+}
+
+function authenticityFault({ scheme }: Envelope, chain: readonly Certificate[], { stores, identities }: TrustPolicy, env: Environment): string | undefined {
+  const trusted = trustStore(scheme === AUTHORITY_SCHEME ? 'signingAuthority' : 'ca', stores, env);
+  if (!chain.some((certificate) => trusted.some(({ x509 }) => x509.raw.equals(certificate.x509.raw)))) return 'the certificates of its signature lead to none of the trust store';
+  const subject = subjectOf(chain[0] as Certificate);
+  const known = identities.some((identity) => identity === '*' || [...identity].every(([key, value]) => subject.get(key) === value));
+  return known ? undefined : `it is signed by ${JSON.stringify([...subject].map(([key, value]) => `${key}=${value}`).join(', ').slice(0, 200))}, who is no trusted identity`;
+}
+
+/** Attributes that are there once: of others nobody could say which counts. node:crypto gives a line each, with RFC 2253's escapes. */
+function subjectOf({ x509 }: Certificate): Map<string, string> {
+  const lines = x509.subject.split('\n').filter((line) => !/\\[0-9A-F]{2}/.test(line));
+  const pairs = lines.map((line): [string, string] => [line.slice(0, line.indexOf('=')).toUpperCase(), line.slice(line.indexOf('=') + 1).replace(/\\(.)/g, '$1')]);
+  return new Map(pairs.filter(([key]) => pairs.filter(([other]) => other === key).length === 1));
+}
+
+/** Certificates count at the authority's time, or now: countersigned timestamps are not verified here. */
+function timeFault({ scheme, signingTime }: Envelope, chain: readonly Certificate[]): string | undefined {
+  const at = scheme === AUTHORITY_SCHEME ? signingTime : new Date();
+  return chain.every((certificate) => certificate.validAt(at)) ? undefined : 'a certificate of its signature is not valid any more';
+}
