@@ -1,8 +1,8 @@
 import type { FileContent } from '../tree/content.ts';
 import { BLOCK_SIZE } from './format.ts';
 
-/** At most so many block addresses behind an inode (16 MiB); larger files get larger chunks. */
-const MAX_CHUNKS = 2 ** 22;
+/** At most so many block addresses behind an inode (64 MiB); larger files get larger chunks: 64 GiB of many small stretches has a block for each. */
+const MAX_CHUNKS = 2 ** 24;
 
 /** How a sparse file is stored: chunks of one size, those without data left out. */
 export interface ChunkPlan {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contentFromBytes, type DirNode, ErofsImage, treeFromDirectory, type TreeNode, writeErofs } from '../../../image/index.ts';
+import { planChunks } from '../../../image/erofs/chunks.ts';
+import type { Extent } from '../../../image/tree/content.ts';
 import { crc32cRaw } from '../../../image/erofs/crc32c.ts';
 import {
   arbTree,
@@ -268,6 +270,14 @@ describe.skipIf(!hasTool('fsck.erofs'))('erofs-utils', () => {
 });
 
 describe('limits', () => {
+  it('many small stretches of a large file take a block each', () => {
+    const [extent] = contentFromBytes(pattern(512)).extents;
+    const count = 100_000;
+    const step = 160 * 4096;
+    const extents = Array.from({ length: count }, (_, i) => ({ ...(extent as Extent), fileOffset: i * step }));
+    expect(planChunks({ size: count * step, extents })).toMatchObject({ bits: 0, blocks: count });
+  });
+
   const fails = (tree: DirNode, code: string, options = {}) =>
     expect(() => writeErofs(tree, OUT, { fsync: false, ...options })).toThrow(expect.objectContaining({ code }));
 
