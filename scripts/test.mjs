@@ -42,6 +42,7 @@ needDebian({
   'musl-tools': '/usr/bin/musl-gcc',
   'acpica-tools': '/usr/bin/iasl',
   'linux-libc-dev': '/usr/include/linux/kvm.h',
+  chromium: '/usr/bin/chromium',
   ...(long
     ? {
         bochs: '/usr/bin/bochs',

@@ -1,186 +1,154 @@
 /**
- * `npm run bench -- [--quick] [--out DIR] [--scenario NAME]… [--peer NAME]…`, or `--compare A.json B.json`. Writes DIR/log.jsonl while it measures,
- * then report.json, report.md and report.html; `--report LOG` makes these from a log again. Statuses: 0, 2 for a bad option, 1 when not all could
- * be written, 130 and 143 after a signal.
+ * `vmm bench` (`--help` tells what it takes), as its own program file (dist/bench.cjs): vmm/cli/bench.ts reads the command line. Writes DIR/log.jsonl while it measures, then
+ * report.json, report.md and report.html.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ROOT, thisMachine } from '../harness.ts';
-import { env, folder } from '../start/process.ts';
-import { type Host, Log, loadLog, SCHEMA } from './log.ts';
+import { ROOT } from '../harness.ts';
+import { folder } from '../start/process.ts';
+import { hostFacts } from './host.ts';
+import { Log, loadLog, SCHEMA } from './log.ts';
 import { page } from './page.ts';
-import { allPeers, type Peer, SCENARIOS, type Scenario, WORD } from './peers.ts';
+import { NAMES, SCENARIOS, SLOW } from './peer.ts';
+import { allPeers } from './peers.ts';
 import { compare, type Report, reportOf } from './report.ts';
-import { Failed, many, once, stopAll } from './sample.ts';
+import { stopAll } from './sample.ts';
+import { refusal, schemaText } from './schema.ts';
+import { Suite } from './suite.ts';
+import { removeIdle } from './take.ts';
 import { COMPARISON_COLUMNS, comparisonCells, markdown, table } from './text.ts';
 
 const LIMIT_MS = 60_000;
-const AT_ONCE = 10;
-const STATUS_USAGE = 2;
+/** Of a report or a log: far above what 1,000 rounds of all peers give. */
+const MOST_BYTES = 256 << 20;
 
-function refuse(message: string): never {
-  process.stderr.write(`bench: ${message}\n`);
-  process.exit(STATUS_USAGE);
+export interface BenchOptions {
+  readonly quick?: boolean | undefined;
+  readonly out?: string | undefined;
+  readonly rounds?: number | undefined;
+  readonly present?: number | undefined;
+  readonly scenarios?: readonly string[] | undefined;
+  readonly peers?: readonly string[] | undefined;
+  readonly compare?: readonly string[] | undefined;
+  readonly report?: string | undefined;
+  readonly list?: boolean | undefined;
+  readonly schema?: boolean | undefined;
 }
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1').trim();
-  } catch {
-    return 'unknown';
-  }
+/** What the user has to change. */
+class Refused extends Error {
+  override readonly name = 'Refused';
 }
 
-function hostFacts(): Host {
-  const accel = spawnSync(process.execPath, ['--', join(ROOT, 'bin/vmm.js'), 'accel'], { env: env as NodeJS.ProcessEnv, encoding: 'utf8', timeout: LIMIT_MS }).stdout ?? '';
-  const kvm = /^kvm +([^:\n]+):/m.exec(accel)?.[1] ?? 'unknown';
-  return {
-    ...thisMachine(), kvm, cgroup: existsSync('/sys/fs/cgroup/cgroup.controllers') ? 'v2' : 'v1 or hybrid',
-    governor: read('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor'), nodeVariables: Object.keys(process.env).filter((name) => name.startsWith('NODE_')),
-  };
+/** The exit status: 0, 1 when not all could be written. Throws an error of the name `Refused` for what the user has to change. */
+export async function bench(options: BenchOptions): Promise<number> {
+  if (options.schema) process.stdout.write(schemaText());
+  else if (options.list) list();
+  else if (options.compare !== undefined) compareFiles(options.compare);
+  else if (options.report !== undefined) return writeReport(resolve(options.report), dirname(resolve(options.report)));
+  else return measure(options);
+  return 0;
 }
 
-/** Takes samples of all pairs of a scenario and a peer, in turns; a peer that fails twice in a row is left out of the rest. */
-class Suite {
-  readonly #failures = new Map<string, number>();
-  #id = 0;
-  readonly log: Log;
-  readonly rounds: number;
-  readonly warmUp: number;
-
-  constructor(log: Log, rounds: number, warmUp: number) {
-    this.log = log;
-    this.rounds = rounds;
-    this.warmUp = warmUp;
-  }
-
-  async scenario(scenario: Scenario, peers: readonly Peer[]): Promise<void> {
-    const ready = peers.filter((peer) => this.#enters(scenario, peer));
-    for (let round = -this.warmUp; round < this.rounds; round++) {
-      for (const peer of round % 2 === 0 ? ready : ready.toReversed()) {
-        if (this.log.lost !== undefined) return;
-        if ((this.#failures.get(`${scenario} ${peer.name}`) ?? 0) >= 2) continue;
-        if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${scenario}, ${round < 0 ? 'warm-up' : `round ${round + 1} of ${this.rounds}`}: ${peer.name}`);
-        await this.#sample(scenario, peer, round);
-      }
-    }
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  }
-
-  #enters(scenario: Scenario, peer: Peer): boolean {
-    const trouble = (what: 'missing' | 'unverified' | 'fails', detail: string): false => {
-      this.log.add({ kind: 'trouble', scenario, peer: peer.name, what, detail });
-      return false;
-    };
-    const [program, ...args] = peer.version;
-    const { error, stdout } = spawnSync(program!, args, { encoding: 'utf8', timeout: LIMIT_MS, env: env as NodeJS.ProcessEnv });
-    if (error) return trouble('missing', error.message);
-    if (peer.unverified) return trouble('unverified', 'its command line was never tried on a real binary: not measured');
-    try {
-      this.log.add({ kind: 'entrant', scenario, peer: peer.name, version: stdout.split('\n')[0]!.slice(0, 100), command: peer.command(scenario, 'ID'), conditions: peer.conditions(scenario) });
-    } catch (cause) {
-      return trouble('fails', (cause as Error).message.slice(0, 300));
-    }
-    return true;
-  }
-
-  async #sample(scenario: Scenario, peer: Peer, round: number): Promise<void> {
-    const key = `${scenario} ${peer.name}`;
-    const command = (): readonly string[] => peer.command(scenario, `bench-${process.pid}-${this.#id++}`);
-    try {
-      const taken = scenario === 'many' ? await many(Array.from({ length: AT_ONCE }, command), WORD, LIMIT_MS) : await once(command(), WORD, scenario, LIMIT_MS);
-      this.log.add({ kind: 'sample', scenario, peer: peer.name, round, ...taken });
-      this.#failures.delete(key);
-    } catch (error) {
-      this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
-      this.log.add({ kind: 'trouble', scenario, peer: peer.name, what: error instanceof Failed ? error.what : 'fails', detail: `round ${round}: ${(error as Error).message}`.slice(0, 400) });
-    }
-  }
+function list(): void {
+  const scenarios = NAMES.map((name) => [name, SCENARIOS[name], SLOW.includes(name) ? 'left out' : 'yes']);
+  const peers = allPeers(true).map((peer) => [peer.name, peer.unverified ? 'unverified' : 'tried', peer.scenarios.join(' ')]);
+  process.stdout.write(`${table(['scenario', 'what', '--quick'], scenarios)}\n\n${table(['peer', 'command line', 'scenarios'], peers)}\n`);
 }
 
-/** Makes the report's files of a log; status 1 when they cannot be written. */
-function writeReport(log: string, dir: string): void {
-  const report = reportOf(loadLog(log));
+/** Makes the report's files of a log. */
+function writeReport(log: string, dir: string): number {
+  const report = readable(log, () => reportOf(loadLog(log)));
   process.stdout.write(markdown(report));
   try {
     writeFileSync(join(dir, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
     writeFileSync(join(dir, 'report.md'), markdown(report));
     writeFileSync(join(dir, 'report.html'), page(report));
+    return 0;
   } catch (error) {
-    process.stderr.write(`bench: the report cannot be written: ${(error as Error).message}; once there is room: npm run bench -- --report ${log}\n`);
-    process.exitCode = 1;
+    process.stderr.write(`vmm: the report cannot be written: ${(error as Error).message}; once there is room: vmm bench --report ${log}\n`);
+    return 1;
   }
 }
 
-const OPTIONS = { quick: { type: 'boolean' }, out: { type: 'string' }, rounds: { type: 'string' }, scenario: { type: 'string', multiple: true }, peer: { type: 'string', multiple: true }, compare: { type: 'boolean' }, report: { type: 'string' } } as const;
-
-function options() {
+function readable<T>(path: string, read: () => T): T {
   try {
-    return parseArgs({ options: OPTIONS, allowPositionals: true });
+    if (statSync(path).size > MOST_BYTES) throw new Error(`${path} is larger than ${MOST_BYTES >> 20} MiB`);
+    return read();
   } catch (error) {
-    return refuse((error as Error).message);
+    throw new Refused((error as Error).message);
   }
 }
 
-async function measure(values: ReturnType<typeof options>['values']): Promise<void> {
-  const rounds = Number(values.rounds ?? (values.quick ? 5 : 31));
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) refuse(`--rounds ${values.rounds}: a whole number from 1 to 1000`);
-  const unknown = values.scenario?.find((name) => !SCENARIOS.some((each) => each === name));
-  if (unknown !== undefined) refuse(`--scenario ${unknown}: there are ${SCENARIOS.join(', ')}`);
-  const host = hostFacts();
-  const peers = allPeers(host.kvm === 'hardware');
-  const stranger = values.peer?.find((name) => !peers.some((peer) => peer.name === name));
-  if (stranger !== undefined) refuse(`--peer ${stranger}: there are ${peers.map(({ name }) => name).join(', ')}`);
-  const dir = resolve(values.out ?? join(ROOT, '.cache', 'bench', new Date().toISOString().replace(/[:.]/g, '-')));
-  mkdirSync(dir, { recursive: true });
+/** Throws, naming what is not known. */
+function chosen<T extends string>(what: string, words: readonly string[] | undefined, known: readonly T[]): readonly T[] {
+  const stranger = words?.find((word) => !known.some((name) => name === word));
+  if (stranger !== undefined) throw new Refused(`--${what} ${stranger}: there are ${known.join(', ')}`);
+  return words === undefined || words.length === 0 ? known : known.filter((name) => words.includes(name));
+}
+
+/** The folder's log, new. A log is never written over. */
+function openLog(out: string | undefined): { readonly dir: string; readonly path: string; readonly log: Log } {
+  const dir = resolve(out ?? `vmm-bench-${new Date().toISOString().replace(/[:.]/g, '-')}`);
   const path = join(dir, 'log.jsonl');
-  if (existsSync(path)) refuse(`--out ${dir}: holds a log already, which is never written over; it has ${readdirSync(dir).join(', ')}`);
-  const log = new Log(path);
-  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  try {
+    mkdirSync(dir, { recursive: true });
+    if (existsSync(path)) throw new Error(`holds a log already, which is never written over; it has ${readdirSync(dir).join(', ')}`);
+    return { dir, path, log: new Log(path) };
+  } catch (error) {
+    throw new Refused(`--out ${dir}: ${(error as Error).message}`);
+  }
+}
+
+async function measure(options: BenchOptions): Promise<number> {
+  const rounds = options.rounds ?? (options.quick ? 5 : 31);
+  const named = chosen('scenario', options.scenarios, NAMES);
+  const scenarios = options.quick && (options.scenarios ?? []).length === 0 ? named.filter((name) => !SLOW.includes(name)) : named;
+  const host = hostFacts();
+  const all = allPeers(host.kvm === 'hardware');
+  const names = chosen('peer', options.peers, all.map(({ name }) => name));
+  const peers = all.filter(({ name }) => names.includes(name));
+  const { dir, path, log } = openLog(options.out);
+  process.on('exit', cleanUp);
+  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
     process.once(signal, () => {
       stopAll();
       writeReport(path, dir);
       process.exit(status);
     });
   }
-  const revision = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).stdout?.trim() || 'unknown';
-  const suite = new Suite(log, rounds, 1);
+  const revision = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8', timeout: 10_000 }).stdout?.trim() || 'of an installed package';
   log.add({ kind: 'header', schema: SCHEMA, date: new Date().toISOString(), revision, rounds, warmUp: 1, host });
-  for (const scenario of SCENARIOS) {
-    if (values.scenario && !values.scenario.includes(scenario)) continue;
-    await suite.scenario(scenario, peers.filter((peer) => peer.scenarios.includes(scenario) && (!values.peer || values.peer.includes(peer.name))));
-  }
+  const suite = new Suite(log, rounds, 1, { limitMs: LIMIT_MS, present: options.present ?? (options.quick ? 8 : 50) });
+  for (const scenario of scenarios) await suite.scenario(scenario, peers.filter((peer) => peer.scenarios.includes(scenario)));
   log.add({ kind: 'end' });
   log.close();
-  if (log.lost !== undefined) {
-    process.stderr.write(`bench: ${path}: ${log.lost}: the suite ends here; what was measured before is in it\n`);
-    process.exitCode = 1;
-  }
-  writeReport(path, dir);
-  process.stderr.write(`bench: ${dir}/report.html\n`);
+  if (log.lost !== undefined) process.stderr.write(`vmm: ${path}: ${log.lost}: the suite ends here; what was measured before is in it\n`);
+  const status = writeReport(path, dir);
+  process.stderr.write(`vmm: ${dir}/report.html\n`);
+  return log.lost === undefined ? status : 1;
 }
 
-/** podman leaves its store mounted on itself: the folder could not go. */
-function unmountOwn(): void {
+/** What idles ends, and podman's mounts of its store on itself go: else the folder could not. */
+function cleanUp(): void {
+  removeIdle();
   const mounts = readFileSync('/proc/self/mounts', 'latin1').split('\n').map((line) => line.split(' ')[1] ?? '');
   for (const path of mounts.filter((each) => each.startsWith(`${folder}/`)).reverse()) spawnSync('umount', [path], { timeout: LIMIT_MS });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 function compareFiles(paths: readonly string[]): void {
-  if (paths.length !== 2) refuse('--compare takes two files: A.json B.json');
+  if (paths.length !== 2) throw new Refused('--compare takes two reports: A.json B.json');
+  const [a, b] = paths.map((path) => {
+    const report = readable(path, () => JSON.parse(readFileSync(path, 'utf8')) as Report);
+    const why = refusal(report);
+    if (why !== undefined) throw new Refused(`${path}: ${why}`);
+    return report;
+  });
   try {
-    const [a, b] = paths.map((path) => JSON.parse(readFileSync(path, 'utf8')) as Report);
     process.stdout.write(`${table(COMPARISON_COLUMNS, compare(a!, b!).map(comparisonCells))}\n`);
   } catch (error) {
-    refuse(`--compare: ${(error as Error).message}`);
+    throw new Refused((error as Error).message);
   }
 }
-
-process.prependListener('exit', unmountOwn);
-const { values, positionals } = options();
-if (positionals.length > 0 && !values.compare) refuse(`no argument ${positionals[0]} is taken`);
-if (values.compare) compareFiles(positionals);
-else if (values.report !== undefined) writeReport(values.report, dirname(resolve(values.report)));
-else await measure(values);

@@ -2,8 +2,8 @@
 import type { Measured, Report } from './report.ts';
 import { COMPARISON_COLUMNS, comparisonCells, digits, FIGURE_COLUMNS, factsOf, figureCells } from './text.ts';
 
-const STYLE = `:root{color-scheme:light dark;--ink:#1b1d21;--soft:#5b6270;--paper:#fff;--line:#d8dce3;--p0:#2f6fb5;--p1:#c2651a;--p2:#2e8b57;--p3:#9b4fa5;--p4:#a83b4a;--p5:#6b7280}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8ec;--soft:#9aa2b1;--paper:#15171b;--line:#343a45;--p0:#6aa7ea;--p1:#eb9a55;--p2:#62c18c;--p3:#c98ad2;--p4:#e07886;--p5:#9aa2b1}}
+const STYLE = `:root{color-scheme:light dark;--ink:#1b1d21;--soft:#5b6270;--paper:#fff;--line:#d8dce3;--p0:#2f6fb5;--p1:#c2651a;--p2:#2e8b57;--p3:#9b4fa5;--p4:#a83b4a;--p5:#6b7280;--p6:#0f8b8d;--p7:#8a6d1d;--p8:#c2478b;--p9:#4d5bd1}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8ec;--soft:#9aa2b1;--paper:#15171b;--line:#343a45;--p0:#6aa7ea;--p1:#eb9a55;--p2:#62c18c;--p3:#c98ad2;--p4:#e07886;--p5:#9aa2b1;--p6:#53c3c4;--p7:#d3b45a;--p8:#ee8fc2;--p9:#9aa5f5}}
 body{font:16px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:68rem;margin:0 auto;padding:1rem}
 h2{margin-top:2.2rem;border-bottom:1px solid var(--line)}
 dt{color:var(--soft)}dd{margin:0 0 .5rem;overflow-wrap:anywhere}
@@ -12,7 +12,10 @@ td:last-child{white-space:normal;min-width:12rem}
 th{color:var(--soft);font-weight:600}.bar{display:flex;height:1.5rem;margin:.2rem 0 .1rem}.bar i{min-width:1px}
 .key{display:flex;flex-wrap:wrap;gap:.1rem .9rem;font-size:.82rem;color:var(--soft);list-style:none;margin:.2rem 0 .9rem;padding:0}.key i{display:inline-block;width:.7rem;height:.7rem;margin-right:.3rem}
 svg{width:100%;height:2rem;display:block}circle{fill:var(--p0);fill-opacity:.5}svg line{stroke:var(--line)}figure{margin:0 0 .6rem}figcaption{font-size:.88rem}
-.c0{background:var(--p0)}.c1{background:var(--p1)}.c2{background:var(--p2)}.c3{background:var(--p3)}.c4{background:var(--p4)}.c5{background:var(--p5)}`;
+.c0{background:var(--p0)}.c1{background:var(--p1)}.c2{background:var(--p2)}.c3{background:var(--p3)}.c4{background:var(--p4)}.c5{background:var(--p5)}.c6{background:var(--p6)}.c7{background:var(--p7)}.c8{background:var(--p8)}.c9{background:var(--p9)}
+@media(max-width:40rem){thead{display:none}table,tbody{display:block}tr{display:block;padding:.5rem 0;border-bottom:1px solid var(--line)}td,td:last-child{display:flex;gap:.6rem;border:0;padding:.05rem 0;white-space:normal;overflow-wrap:anywhere;min-width:0}td::before{content:attr(data-column);flex:0 0 8.5rem;color:var(--soft)}}`;
+/** One for each phase of a start. */
+const COLOURS = 10;
 
 /** Peers' output is in the report: none of it becomes markup. */
 export function escaped(text: string): string {
@@ -20,15 +23,16 @@ export function escaped(text: string): string {
 }
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[], tag: string): string => `<tr>${cells.map((text) => `<${tag}>${escaped(text)}</${tag}>`).join('')}</tr>`;
-  return `<div class="wide"><table><thead>${line(columns, 'th')}</thead><tbody>${rows.map((row) => line(row, 'td')).join('')}</tbody></table></div>`;
+  // On a narrow screen each row is a list, whose words are the columns' names.
+  const row = (cells: readonly string[]): string => `<tr>${cells.map((text, i) => `<td data-column="${escaped(columns[i]!)}">${escaped(text)}</td>`).join('')}</tr>`;
+  return `<div class="wide"><table><thead><tr>${columns.map((name) => `<th>${escaped(name)}</th>`).join('')}</tr></thead><tbody>${rows.map(row).join('')}</tbody></table></div>`;
 }
 
 /** A bar, a part for each phase; all bars of a scenario have one scale. */
 function timeline({ peer, phases }: Measured, longest: number): string {
   const total = phases.reduce((sum, { ms }) => sum + ms, 0);
-  const parts = phases.map(({ name, ms }, i) => `<i class="c${i % 6}" style="width:${((100 * ms) / longest).toFixed(3)}%" title="${escaped(name)}: ${digits(ms)} ms"></i>`);
-  const keys = phases.map(({ name, ms }, i) => `<li><i class="c${i % 6}"></i>${escaped(name)} ${digits(ms)} ms</li>`);
+  const parts = phases.map(({ name, ms }, i) => `<i class="c${i % COLOURS}" style="width:${((100 * ms) / longest).toFixed(3)}%" title="${escaped(name)}: ${digits(ms)} ms"></i>`);
+  const keys = phases.map(({ name, ms }, i) => `<li><i class="c${i % COLOURS}"></i>${escaped(name)} ${digits(ms)} ms</li>`);
   return `<figure><figcaption>${escaped(peer)}: ${digits(total)} ms up to its last clock point, medians of the phases</figcaption><div class="bar">${parts.join('')}</div><ul class="key">${keys.join('')}</ul></figure>`;
 }
 

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { env } from '../start/process.ts';
 import type { Phase, Trouble } from './log.ts';
-import type { Scenario } from './peers.ts';
 
 export interface Taken {
   readonly figures: Readonly<Record<string, number>>;
@@ -22,6 +21,8 @@ export class Failed extends Error {
 
 /** Most bytes that are kept of what a peer prints. */
 const MOST = 1 << 20;
+/** How long a machine has to end by itself, once its init has said the word and ended. */
+const GRACE_MS = 2000;
 const running = new Set<ChildProcess>();
 
 /** Ends the process groups of what still runs. */
@@ -79,10 +80,26 @@ export function phasesOf(stderr: string): Phase[] {
 /** Bash tells a child's CPU time with that of all that it waited for; on descriptor 3, apart from what the child prints. */
 const TIMED = ['-c', 'TIMEFORMAT="times %U %S"; { time "$@" 2>&4; } 4>&2 2>&3', 'bash'];
 
-/** A run that ends after its word, or (boot, memory) is ended there. Throws `Failed`. */
-export function once(command: readonly string[], word: string, scenario: Scenario, limitMs: number): Promise<Taken> {
-  const stays = scenario === 'boot' || scenario === 'memory';
-  const [program, ...args] = stays ? command : ['bash', ...TIMED, ...command];
+export interface Expected {
+  /** A line of its output; undefined: it says nothing, and its end counts. */
+  readonly word?: string | undefined;
+  /** What it does then: end well; end somehow, or else be ended (`stays`); stay until its memory was looked at (`look`). */
+  readonly after: 'ends' | 'stays' | 'look';
+  readonly limitMs: number;
+}
+
+/** Figures of processes that live; none where one has ended meanwhile. */
+function looked(pid: number): Record<string, number> {
+  try {
+    return { 'PSS MiB': pss(pid) };
+  } catch {
+    return {};
+  }
+}
+
+/** One run of a command. Rejects with `Failed`. */
+export function once(command: readonly string[], { word, after, limitMs }: Expected): Promise<Taken> {
+  const [program, ...args] = after === 'look' ? command : ['bash', ...TIMED, ...command];
   return new Promise((resolve, reject) => {
     const start = performance.now();
     const since = (): number => performance.now() - start;
@@ -91,6 +108,7 @@ export function once(command: readonly string[], word: string, scenario: Scenari
     const text = ['', '', '', ''];
     const figures: Record<string, number> = {};
     let hangs = false;
+    let grace: NodeJS.Timeout | undefined;
     const timer = setTimeout(() => {
       hangs = true;
       kill(child);
@@ -98,26 +116,28 @@ export function once(command: readonly string[], word: string, scenario: Scenari
     for (const fd of [1, 2, 3]) {
       (child.stdio[fd] as NodeJS.ReadableStream).on('data', (bytes: Buffer) => {
         if (text[fd]!.length < MOST) text[fd] += bytes.toString('latin1');
-        if (fd !== 1 || figures['output ms'] !== undefined || !text[1]!.split(/\r?\n/).includes(word)) return;
+        if (fd !== 1 || word === undefined || figures['output ms'] !== undefined || !text[1]!.split(/\r?\n/).includes(word)) return;
         figures['output ms'] = since();
-        try {
-          if (scenario === 'memory') figures['PSS MiB'] = pss(child.pid!);
-        } catch {
-          // a process of it has ended meanwhile: no figure
-        }
-        if (stays) finish(child);
+        if (after === 'look') Object.assign(figures, looked(child.pid!));
+        if (after === 'look') finish(child);
+        if (after === 'stays') grace = setTimeout(() => finish(child), GRACE_MS);
       });
     }
-    child.on('error', (error) => reject(new Failed('missing', error.message)));
-    child.on('close', (status, signal) => {
+    child.on('error', (error) => {
       clearTimeout(timer);
       running.delete(child);
+      reject(new Failed('missing', error.message));
+    });
+    child.on('close', (status, signal) => {
+      clearTimeout(timer);
+      clearTimeout(grace);
+      running.delete(child);
       const said = text[2]!.trim().split('\n').at(-1)?.slice(0, 200) ?? '';
-      if (hangs) return reject(new Failed('hangs', `${figures['output ms'] === undefined ? 'no output' : 'no end'} within ${limitMs / 1000} s`));
-      if (!stays && status !== 0) return reject(new Failed('fails', `status ${status ?? signal}: ${said}`));
-      if (figures['output ms'] === undefined) return reject(new Failed(stays && status !== 0 ? 'fails' : 'wrong output', `ended with ${status ?? signal} without the word: ${said || text[1]!.trim().slice(0, 200)}`));
+      if (hangs) return reject(new Failed('hangs', `${word !== undefined && figures['output ms'] === undefined ? 'no output' : 'no end'} within ${limitMs / 1000} s`));
+      if (after === 'ends' && status !== 0) return reject(new Failed('fails', `status ${status ?? signal}: ${said}`));
+      if (word !== undefined && figures['output ms'] === undefined) return reject(new Failed(after !== 'ends' && status !== 0 ? 'fails' : 'wrong output', `ended with ${status ?? signal} without the word: ${said || text[1]!.trim().slice(0, 200)}`));
       const times = /^times ([\d.]+) ([\d.]+)$/m.exec(text[3]!);
-      if (!stays) figures['end ms'] = since();
+      if (after === 'ends') figures['end ms'] = since();
       if (times !== null) figures['CPU ms'] = 1000 * (Number(times[1]) + Number(times[2]));
       const phases = phasesOf(text[2]!);
       resolve({ figures, ...(phases.length > 0 ? { phases } : {}) });
@@ -125,12 +145,12 @@ export function once(command: readonly string[], word: string, scenario: Scenari
   });
 }
 
-/** `count` runs at once: until the last has ended, and how many a second. */
+/** Several runs at once: until the last has ended, and how many a second. */
 export async function many(commands: readonly (readonly string[])[], word: string, limitMs: number): Promise<Taken> {
   const start = performance.now();
-  const all = await Promise.allSettled(commands.map((command) => once(command, word, 'many', limitMs)));
+  const all = await Promise.allSettled(commands.map((command) => once(command, { word, after: 'ends', limitMs })));
   const ms = performance.now() - start;
-  const lost = all.find((result) => result.status === 'rejected');
-  if (lost !== undefined) throw lost.reason;
+  const lost = all.filter((result) => result.status === 'rejected');
+  if (lost.length > 0) throw new Failed((lost[0]!.reason as Failed).what, `${lost.length} of ${all.length} lost; the first: ${(lost[0]!.reason as Error).message}`);
   return { figures: { 'all ended ms': ms, 'ms a start': ms / commands.length } };
 }

@@ -87,6 +87,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./accel.ts')).accelCommand(rest);
     case 'completion':
       return (await import('./completion.ts')).completionCommand(rest);
+    case 'bench':
+      return (await import('./bench.ts')).benchCommand(rest);
     case 'version':
     case '--version':
     case '-v':
@@ -101,7 +103,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
   }
 }
 

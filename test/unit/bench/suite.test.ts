@@ -1,15 +1,17 @@
 /** The start-up suite: statistics on data with known answers, logs, reports, and what is refused. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ROOT } from '../../../bench/harness.ts';
 import { type Conditions, type Header, type Line, Log, loadLog, readLog, type Sample, SCHEMA } from '../../../bench/suite/log.ts';
 import { escaped, page } from '../../../bench/suite/page.ts';
-import { compare, reportOf, verdict } from '../../../bench/suite/report.ts';
+import { NAMES, type Peer, WORD } from '../../../bench/suite/peer.ts';
+import { allPeers } from '../../../bench/suite/peers.ts';
+import { compare, type Report, reportOf, verdict } from '../../../bench/suite/report.ts';
 import { folder } from '../../../bench/start/process.ts';
-import { Failed, once, phasesOf } from '../../../bench/suite/sample.ts';
+import { Failed, many, once, phasesOf } from '../../../bench/suite/sample.ts';
+import { refusal } from '../../../bench/suite/schema.ts';
+import { Suite } from '../../../bench/suite/suite.ts';
 import { bootstrap, outliers, quantile, summarize } from '../../../bench/suite/summary.ts';
 import { estimateText, markdown } from '../../../bench/suite/text.ts';
 
@@ -114,7 +116,7 @@ describe('logs', () => {
 });
 
 describe('one run', () => {
-  const sh = (script: string, limit = 20_000) => once(['sh', '-c', script], 'word', 'container', limit);
+  const sh = (script: string, limitMs = 20_000) => once(['sh', '-c', script], { word: 'word', after: 'ends', limitMs });
   const failure = (run: Promise<unknown>) => run.then(() => undefined, (error: unknown) => (error instanceof Failed ? error.what : error));
 
   test('times the word, the end and the CPU', async () => {
@@ -138,12 +140,12 @@ describe('one run', () => {
   });
 
   test('what stays after its word is ended, in a session of its own too', async () => {
-    const { figures } = await once(['sh', '-c', 'setsid sleep 1000 & echo word; wait'], 'word', 'memory', 20_000);
+    const { figures } = await once(['sh', '-c', 'setsid sleep 1000 & echo word; wait'], { word: 'word', after: 'look', limitMs: 20_000 });
     expect(figures['PSS MiB']).toBeGreaterThan(0);
   });
 
   test('a program that is not there', async () => {
-    expect(await failure(once(['/does/not/exist'], 'word', 'boot', 20_000))).toBe('missing');
+    expect(await failure(once(['/does/not/exist'], { word: 'word', after: 'look', limitMs: 20_000 }))).toBe('missing');
   });
 
   test('phases are the lines of --timeline', () => {
@@ -151,11 +153,52 @@ describe('one run', () => {
   });
 });
 
-describe('the command', () => {
-  const bench = (...args: string[]) => spawnSync(process.execPath, [join(ROOT, 'bench/suite/main.ts'), ...args], { encoding: 'utf8', timeout: 30_000 });
-  test.each([[['--rounds', '0'], '--rounds 0'], [['--scenario', 'x'], '--scenario x'], [['--compare', 'one'], 'two files'], [['word'], 'no argument word'], [['--nope'], '--nope'], [['--compare', '/none', '/none'], 'ENOENT']])('%j is refused with status 2', (args, text) => {
-    const { status, stderr } = bench(...args);
-    expect([status, stderr.trim().split('\n').length]).toEqual([2, 1]);
-    expect(stderr).toContain(text);
+describe('a suite of peers that misbehave', () => {
+  const peer = (name: string, ...command: string[]): Peer => ({ name, version: ['true'], scenarios: ['container'], command: () => command, conditions: () => alike });
+  const suite = async (peers: readonly Peer[]): Promise<Report> => {
+    const path = join(dir, `log-${peers[0]!.name}`);
+    const log = new Log(path);
+    log.add(header);
+    await new Suite(log, 5, 1, { limitMs: 2_000, present: 1 }).scenario('container', peers);
+    log.close();
+    return reportOf(loadLog(path));
+  };
+
+  test('tells each, and measures the rest', async () => {
+    const report = await suite([
+      peer('good', 'echo', WORD), { ...peer('missing', 'x'), version: ['/does/not/exist'] }, { ...peer('unverified', 'echo', WORD), unverified: true },
+      peer('fails', 'sh', '-c', `echo ${WORD}; exit 3`), peer('hangs', 'sleep', '1000'), peer('other', 'echo', 'other'), peer('floods', 'sh', '-c', 'head -c 3000000 /dev/zero'),
+      { ...peer('cannot', 'x'), conditions: () => { throw new Error('not on this host'); } }, peer('also good', 'echo', WORD),
+    ]);
+    expect(report.measured.map(({ peer: name, values }) => [name, values['output ms']!.length])).toEqual([['good', 5], ['also good', 5]]);
+    const troubles = new Map(report.troubles.map(({ peer: name, what }) => [name, what]));
+    expect(Object.fromEntries(troubles)).toEqual({ missing: 'missing', unverified: 'unverified', fails: 'fails', hangs: 'hangs', other: 'wrong output', floods: 'wrong output', cannot: 'fails' });
+    // Two failures in a row, and no more of the suite's time.
+    expect(report.troubles.filter(({ peer: name }) => name === 'hangs')).toHaveLength(2);
+    expect(refusal(JSON.parse(JSON.stringify(report)))).toBeUndefined();
   });
+
+  test('of starts at once one that is lost is told with how many', async () => {
+    await expect(many([['echo', 'word'], ['false'], ['echo', 'word']], 'word', 20_000)).rejects.toMatchObject({ what: 'fails', message: expect.stringMatching(/^1 of 3 lost/) });
+  });
+
+  test('every scenario has a peer, and every peer a command for each of its scenarios that can be named', () => {
+    const peers = allPeers(true);
+    for (const name of NAMES) expect(peers.some(({ scenarios }) => scenarios.includes(name)), name).toBe(true);
+    for (const { scenarios, background } of peers) if (scenarios.some((name) => name === 'exec' || name === 'stop' || name === 'present')) expect(background).toBeDefined();
+  });
+});
+
+describe('the schema', () => {
+  const report = (): Record<string, unknown> => JSON.parse(JSON.stringify(reportOf(lines()))) as Record<string, unknown>;
+  test('takes what the suite writes', () => expect(refusal(report())).toBeUndefined());
+  test.each([
+    [(r: Record<string, unknown>) => ({ ...r, schema: 7 }), 'field schema is 7, this version reads 1'],
+    [(r: Record<string, unknown>) => ({ ...r, extra: 1 }), 'field extra is not known'],
+    [({ complete: _, ...r }: Record<string, unknown>) => r, 'field complete is not there'],
+    [(r: Record<string, unknown>) => ({ ...r, measured: [{ ...(r['measured'] as object[])[0], figures: { 'output ms': { samples: 1.5 } } }] }), 'field measured[0].figures.output ms.p50 is not there'],
+    [(r: Record<string, unknown>) => ({ ...r, troubles: [{ scenario: 'a', peer: 'b', what: 'odd', detail: '' }] }), 'field troubles[0].what: "odd" is none of'],
+    [() => [], 'the report: array, not object'],
+    [() => null, 'the report: null, not object'],
+  ])('refuses what differs by name of the field, %#', (change, text) => expect(refusal(change(report()))).toContain(text));
 });

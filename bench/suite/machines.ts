@@ -1,0 +1,86 @@
+/** Machines: this VMM, and QEMU. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { busyboxTree, emptyScript, env, folder } from '../start/process.ts';
+import { type Background, COMMAND_LINE, container, IDLE, inside, kernel, MEMORY, machine, NAMES, type Peer, type Scenario, VMM, WORD } from './peer.ts';
+import { diskOf, treeOf } from './trees.ts';
+
+export function vmm(accel: 'wasm' | 'kvm'): Peer {
+  const root = ['--root', join(folder, 'state')];
+  const run = (...options: string[]): string[] => [...VMM, 'run', '-q', '--accel', accel, '-m', `${MEMORY}m`, ...options];
+  const background: Background = {
+    start: (id) => [...run('-d', ...root, '--name', id), busyboxTree(), ...IDLE],
+    exec: (id) => [...VMM, 'exec', ...root, id, ...inside('exec')],
+    stop: (id) => [...VMM, 'stop', ...root, id],
+    remove: (id) => [...VMM, 'rm', '-f', ...root, id],
+  };
+  return {
+    name: `vmm ${accel}`, version: [...VMM, 'version'], scenarios: NAMES, background,
+    command: (scenario) => {
+      if (scenario === 'boot') return [...VMM, 'boot', '-q', '--accel', accel, '--timeline', '--memory', `${MEMORY}`, '--console', 'hvc', '--kernel', kernel(), '--disk', `${diskOf(busyboxTree())},ro`, '--append', COMMAND_LINE];
+      if (scenario === 'pod') return [...run('--timeline'), '--insecure-options=image', '--pod', podManifest()];
+      if (scenario === 'start') return [...run('--timeline'), busyboxTree(), '/bin/true'];
+      return [...run('--timeline'), treeOf(scenario), ...inside(scenario)];
+    },
+    ...(accel === 'wasm' ? { counted: () => [...VMM, 'run', '-q', '--icount', '--timeline', '-m', `${MEMORY}m`, busyboxTree(), ...inside('counts')] } : {}),
+    cold: () => diskOf(treeOf('large-cold')),
+    conditions: (scenario) => (scenario === 'boot' ? machine() : container(scenario)),
+  };
+}
+
+/** A pod whose app is the tree, as an ACI in the store. */
+function podManifest(): string {
+  const path = join(folder, 'pod.json');
+  if (existsSync(path)) return path;
+  const aci = join(folder, 'bench.aci');
+  for (const words of [['aci', 'build', '--from', busyboxTree(), '--name', 'example.org/bench', aci], ['image', 'import', aci]]) execFileSync(VMM[0]!, [...VMM.slice(1), ...words], { env: env as NodeJS.ProcessEnv, timeout: 120_000, stdio: ['ignore', 'ignore', 'pipe'] });
+  const app = { exec: inside('pod'), user: '0', group: '0' };
+  writeFileSync(path, JSON.stringify({ acVersion: '0.8.11', acKind: 'PodManifest', apps: [{ name: 'bench', image: { name: 'example.org/bench' }, app }] }));
+  return path;
+}
+
+/** What a start is held against: Node's own, from start to end. */
+export const NODE: Peer = {
+  name: 'node, an empty script', version: [process.execPath, '--version'], scenarios: ['start'],
+  command: () => [process.execPath, emptyScript()],
+  conditions: container,
+};
+
+export function qemu(type: 'microvm' | 'q35', accel: 'tcg' | 'kvm', spared = false): Peer {
+  const models = { microvm: 'microvm,pit=on,pic=on,rtc=on,isa-serial=off,acpi=off,auto-kernel-cmdline=on', q35: 'q35' };
+  const [serial, block] = type === 'microvm' ? ['virtio-serial-device', 'virtio-blk-device'] : ['virtio-serial-pci', 'virtio-blk-pci'];
+  const line = spared ? `tsc_early_khz=1000000 no_timer_check ${COMMAND_LINE}` : COMMAND_LINE;
+  return {
+    name: `qemu ${type} ${accel}${spared ? ', spared its calibrations' : ''}`, version: ['qemu-system-x86_64', '--version'], scenarios: ['boot'],
+    command: () => ['qemu-system-x86_64', '-M', models[type], '-accel', accel, '-cpu', accel === 'kvm' ? 'host' : 'qemu64', '-smp', '1', '-m', `${MEMORY}`,
+      '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-kernel', kernel(), '-append', line,
+      '-device', serial!, '-chardev', 'stdio,id=console,signal=off', '-device', 'virtconsole,chardev=console',
+      '-drive', `id=root,file=${diskOf(busyboxTree())},format=raw,if=none,readonly=on`, '-device', `${block},drive=root`],
+    conditions: () => {
+      if (type === 'q35') throw new Error('it has its devices on PCI, of which this kernel has none');
+      return { ...machine(), commandLine: line };
+    },
+  };
+}
+
+/** Command lines from their manuals; nobody has run them here. */
+function unverified(name: string, program: string, scenarios: readonly Scenario[], command: Peer['command']): Peer {
+  return { name, version: [program, '--version'], unverified: true, scenarios, command, conditions: (scenario) => (scenario === 'boot' ? machine() : container(scenario)) };
+}
+
+const disk = (): string => diskOf(busyboxTree());
+const rkt = (flavour: string): Peer => unverified(`rkt, ${flavour}`, 'rkt', ['container', 'pod'], (scenario) => ['rkt', 'run', `--stage1-name=${flavour}`, '--net=none', '--insecure-options=image', 'busybox.aci', '--exec', '/bin/busybox', '--', ...inside(scenario).slice(1)]);
+
+export const UNVERIFIED: readonly Peer[] = [
+  unverified('cloud-hypervisor', 'cloud-hypervisor', ['boot'], () => ['cloud-hypervisor', '--kernel', kernel(), '--cmdline', COMMAND_LINE, '--cpus', 'boot=1', '--memory', `size=${MEMORY}M`, '--disk', `path=${disk()},readonly=on`, '--console', 'tty', '--serial', 'off']),
+  unverified('kvmtool', 'lkvm', ['boot'], () => ['lkvm', 'run', '--kernel', kernel(), '--params', COMMAND_LINE, '--cpus', '1', '--mem', `${MEMORY}`, '--disk', `${disk()},ro`, '--console', 'virtio']),
+  unverified('firecracker', 'firecracker', ['boot'], () => {
+    const config = join(folder, 'firecracker.json');
+    writeFileSync(config, JSON.stringify({ 'boot-source': { kernel_image_path: kernel(), boot_args: COMMAND_LINE }, drives: [{ drive_id: 'root', path_on_host: disk(), is_root_device: false, is_read_only: true }], 'machine-config': { vcpu_count: 1, mem_size_mib: MEMORY } }));
+    return ['firecracker', '--no-api', '--config-file', config];
+  }),
+  unverified('microsandbox', 'msb', ['container'], () => ['msb', 'exe', 'busybox', '--exec', `echo ${WORD}`]),
+  unverified('docker', 'docker', ['container', 'many-10'], (scenario, id) => ['docker', 'run', '--rm', '--name', id, '--network', 'none', 'busybox', ...inside(scenario)]),
+  ...['coreos.com/rkt/stage1-fly', 'coreos.com/rkt/stage1-coreos', 'coreos.com/rkt/stage1-kvm', 'vmm.example.org/stage1-vmm'].map(rkt),
+];
