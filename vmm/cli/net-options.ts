@@ -2,14 +2,15 @@ import { isIP } from 'node:net';
 import { type NetAddress, parseNetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CableSpec, type CardRate, type CardSpec, passtCard, type PublishedPort } from '../api/machine.ts';
+import { bootUserCard } from './user-network.ts';
 import { parseLimit } from './sizes.ts';
 
-const HINT = 'write tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
+const HINT = 'write user, tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
 
 /** A card as one option describes it; of a container's card its addresses, too. */
 export interface CardText {
-  /** `passt`: what it takes the guest for is not said yet. */
-  readonly cable: CableSpec | 'passt';
+  /** `passt`, `user`: what they take the guest for is not said yet. */
+  readonly cable: CableSpec | 'passt' | 'user';
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly capture: string | undefined;
@@ -18,16 +19,17 @@ export interface CardText {
   readonly gateways: readonly string[];
 }
 
-/** `tap=NAME|fd=N|unix=PATH|none[,mac=MAC][,mtu=N]`; a comma in a path is written twice. Undefined: no card. */
+/** `user|passt|tap=NAME|fd=N|unix=PATH|none[,mac=MAC][,mtu=N]`; a comma in a path is written twice. Undefined: no card. */
 export function parseCard(text: string, option: string): CardSpec | undefined {
   const card = parseText(text, option, false);
   if (card === undefined) return undefined;
-  return { ...card, ...(card.cable === 'passt' ? passtCard([], card.mtu) : { cable: card.cable }) };
+  const { cable } = card;
+  return { ...card, ...(cable === 'passt' ? passtCard([], card.mtu) : cable === 'user' ? bootUserCard(card.mtu) : { cable }) };
 }
 
 /** As parseCard, with `ip=ADDRESS/PREFIX` and `gw=ADDRESS`, each for both families. */
 export function parseNetwork(text: string, option: string): CardText | undefined {
-  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && text !== 'none' && text !== 'passt') throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
+  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && !/^(none|passt|user)$/.test(text)) throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
   return parseText(text, option, true);
 }
 
@@ -60,8 +62,8 @@ export function parseAddress(text: string, option: string): string {
   return text;
 }
 
-function parseCable(text: string, option: string): CableSpec | 'passt' {
-  if (text === 'passt') return text;
+function parseCable(text: string, option: string): CardText['cable'] {
+  if (text === 'passt' || text === 'user') return text;
   const at = text.indexOf('=');
   const [kind, what] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
   if (what !== '') {

@@ -1,11 +1,11 @@
 /** The network of `vmm run` as its options describe it. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CableSpec, hostAddresses, passtCard, type PublishedPort } from '../api/machine.ts';
 import { type CardText, parseAddress } from './net-options.ts';
+import { HOST_GATEWAY, hostResolvConf, userFamilies, userNetwork } from './user-network.ts';
 
 /** Docker's options that matter here. */
 export interface NetworkOptions {
@@ -28,13 +28,7 @@ interface HostNetwork {
 
 const HOST_NETWORK: HostNetwork = {
   addresses: hostAddresses,
-  resolvConf: () => {
-    try {
-      return readFileSync('/etc/resolv.conf', 'utf8');
-    } catch {
-      return '';
-    }
-  },
+  resolvConf: hostResolvConf,
 };
 
 /** Throws USAGE. */
@@ -42,15 +36,32 @@ export function containerNetwork(options: NetworkOptions, note: (text: string) =
   const cards = options.network.filter((card) => card !== undefined);
   refusePublished(options, cards);
   const first = cards[0];
-  const given = [options.ip, options.ip6].filter((address) => address !== undefined);
+  const given = givenAddresses(options);
   if (first === undefined) refuseWithout(options);
   return {
     cards: cards.flatMap((card, index) => {
       const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();
-      return card.cable === 'passt' ? passt(card, mac, options, note) : [containerCard({ ...card, cable: card.cable }, index === 0 ? given : [], mac, host)];
+      const { cable } = card;
+      if (cable === 'passt') return passt(card, mac, options, note);
+      const own = index === 0 ? given : [];
+      return cable === 'user' ? [userNetwork(card, own, mac, options, host.resolvConf)] : [containerCard({ ...card, cable }, own, mac, host)];
     }),
-    hosts: options.addHost,
-    resolver: resolverOf(options, first === undefined ? undefined : host),
+    ...namesOf(options, cards, host),
+  };
+}
+
+/** /etc/hosts and /etc/resolv.conf. With a user-mode network names are asked of its gateway, which asks whom the options say. */
+function namesOf(options: NetworkOptions, cards: readonly CardText[], host: HostNetwork): Pick<ContainerNetwork, 'hosts' | 'resolver'> {
+  const user = cards.find(({ cable }) => cable === 'user');
+  const resolver = resolverOf(options, cards.length === 0 ? undefined : host);
+  const gateway = user === undefined ? undefined : userFamilies(user, user === cards[0] ? givenAddresses(options) : []);
+  return {
+    hosts: options.addHost.flatMap(([name, address]) => {
+      if (address !== HOST_GATEWAY) return [[name, address] as const];
+      if (gateway === undefined) throw new VmmError('USAGE', `--add-host ${name}:${HOST_GATEWAY} needs --network user`, { hint: 'add it, or give an address' });
+      return gateway.map((family) => [name, family.gateway] as const);
+    }),
+    resolver: resolver === undefined || gateway === undefined ? resolver : { ...resolver, servers: gateway.map((family) => family.resolver) },
   };
 }
 
@@ -64,6 +75,10 @@ function refusePublished({ publish }: NetworkOptions, cards: readonly CardText[]
     if (seen.has(port)) throw new VmmError('NET_PORT', `port ${port} is published twice: passt takes a port of the host once, whatever the address`, { hint: 'give each its own port' });
     seen.add(port);
   }
+}
+
+function givenAddresses({ ip, ip6 }: NetworkOptions): string[] {
+  return [ip, ip6].filter((address) => address !== undefined);
 }
 
 function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
@@ -120,12 +135,12 @@ function resolverOf({ dns, dnsSearch, dnsOption }: NetworkOptions, host: HostNet
   return { servers: dns.length > 0 ? dns : theirs.servers, search, options: dnsOption.length > 0 ? dnsOption : theirs.options };
 }
 
-/** Docker's `--add-host NAME:ADDRESS` (or NAME=ADDRESS). */
+/** Docker's `--add-host NAME:ADDRESS` (or NAME=ADDRESS), and `NAME:host-gateway`. */
 export function parseAddHost(text: string, option: string): readonly [name: string, address: string] {
   const match = /^([^:=\s]+)[:=]\[?([^\]\s]+?)\]?$/.exec(text);
   if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not NAME:ADDRESS`, { hint: 'for example db:10.0.0.7' });
   const [, name = '', address = ''] = match;
-  return [name, parseAddress(address, option)];
+  return [name, address === HOST_GATEWAY ? address : parseAddress(address, option)];
 }
 
 /** A word of resolv.conf. */

@@ -64,7 +64,7 @@ const OPTIONS = {
     strictIsolators: flag('refuse isolators that would not be enforced'),
   }),
   ...group('Network', {
-    network: list('passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
+    network: list('user|passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
     publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network passt)', parsePublish, { short: 'p' }),
     ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
     ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),
@@ -72,7 +72,7 @@ const OPTIONS = {
     dns: list('ADDRESS', 'a server of names (default: the host’s)', parseAddress),
     dnsSearch: list('DOMAIN', 'a domain to look names up in', parseWord),
     dnsOption: list('OPTION', 'an option of resolv.conf', parseWord, { alias: ['dns-opt'] }),
-    addHost: list('NAME:ADDRESS', 'a line of /etc/hosts', parseAddHost),
+    addHost: list('NAME:ADDRESS', 'a line of /etc/hosts; host-gateway is the host’s loopback (--network user)', parseAddHost),
   }),
   ...group('Machine', {
     memory: value('SIZE', 'guest memory (default 512m)', (text, option) => parseMemory(text, option, 'refuse'), { short: 'm', alias: ['mem'] }),

@@ -43,10 +43,10 @@ export function resolvFile({ servers, search, options }: Resolver): string {
   return lines.join('');
 }
 
-/** What a resolv.conf of the host's says, without servers that are only the host's own. */
-export function hostResolver(text: string): Resolver {
+/** What a resolv.conf of the host's says; without `local`: no servers that are only the host's own. */
+export function hostResolver(text: string, local = false): Resolver {
   const words = (key: string): string[][] => [...text.matchAll(new RegExp(`^\\s*${key}\\s+(.*?)\\s*$`, 'gm'))].map(([, rest]) => (rest ?? '').split(/\s+/));
-  const servers = words('nameserver').flatMap(([server]) => (server !== undefined && isIP(server) !== 0 && !/^(127\.|::1$)/.test(server) ? [server] : []));
+  const servers = words('nameserver').flatMap(([server]) => (server !== undefined && isIP(server) !== 0 && (local || !/^(127\.|::1$)/.test(server)) ? [server] : []));
   return { servers, search: words('search').at(-1) ?? [], options: words('options').flat() };
 }
 

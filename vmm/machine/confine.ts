@@ -43,6 +43,7 @@ export function confine(config: MachineConfig, listener: MachineListener, accele
         device: kvm && again ? ['/dev/null', '/dev/kvm'] : ['/dev/null'],
         remove: config.confine.remove,
         write: config.confine.write,
+        network: config.cards?.some(({ cable }) => cable.kind === 'user'),
       },
       kvm,
       reopen: again,

@@ -10,7 +10,8 @@ import type { DevicePort, HostDevice } from '../device.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
 import { CapturedBackend, openCapture } from './capture.ts';
 import { type CardRate, LimitedBackend } from './limited.ts';
-import { type OpenCable, openCable } from './open.ts';
+import { openCable } from './open.ts';
+import type { OpenCable } from './open-cable.ts';
 import { NetServer } from './server.ts';
 import { type CableSpec, type CardSpec, cableName } from './spec.ts';
 import { CABLE_NONE, CableTable } from './table.ts';
@@ -212,7 +213,7 @@ class Card implements HostDevice {
   }
 
   /** A back end of this thread's: what it tells is done between two calls of the core. */
-  #connect(port: DevicePort, connect: (events: NetEvents) => NetBackend): NetBackend {
+  #connect(port: DevicePort, connect: (events: NetEvents, mac: Uint8Array) => NetBackend): NetBackend {
     const mine = (): boolean => this.#port === port;
     const later = (work: () => void): void => void setImmediate(() => mine() && work());
     let backend = connect({
@@ -223,7 +224,7 @@ class Card implements HostDevice {
         port.core.net_link(port.slot, 0);
         port.event(HOST_EV_NET_LOST, port.slot, BigInt(errno));
       }),
-    });
+    }, this.mac);
     if (this.#capture >= 0) backend = new CapturedBackend(backend, this.#capture, (errno) => port.event(HOST_EV_NET_CAPTURE, port.slot, BigInt(errno)));
     if (this.#rate !== undefined) {
       backend = new LimitedBackend(backend, this.#rate, (ms) => void setTimeout(() => mine() && [NET_RXQ, NET_TXQ].forEach((queue) => port.process(queue)), ms));

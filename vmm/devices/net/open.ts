@@ -9,22 +9,11 @@ import { connectUnix, interfaceFlags, interfaceUp, openTap, setNonBlocking, setT
 import { sockaddr_un } from '../../host/uapi/net.ts';
 import { IFF_TAP, IFF_VNET_HDR, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../host/uapi/net.ts';
 import { NodeStreamBackend } from './node-stream.ts';
-import type { NetBackend, NetEvents } from './backend.ts';
 import { startPasst } from './passt.ts';
+import type { OpenCable } from './open-cable.ts';
 import { type CableSpec, cableName, type PasstSpec } from './spec.ts';
-import { CABLE_HEADERS, CABLE_PACKETS, CABLE_STREAM, type Cable } from './table.ts';
-
-/** A cable whose other end is there. */
-export interface OpenCable {
-  /** NET_* that the other end does for the guest. */
-  readonly offloads: number;
-  /** What a thread of the cards' own serves; undefined for one that stays on the main thread. */
-  readonly cable?: Pick<Cable, 'kind' | 'fd'> | undefined;
-  readonly connect?: ((events: NetEvents) => NetBackend) | undefined;
-  /** Resolves once the other end is there, before the machine runs. Rejects as openCable throws. */
-  readonly ready?: Promise<void> | undefined;
-  close(): void;
-}
+import { CABLE_HEADERS, CABLE_PACKETS, CABLE_STREAM } from './table.ts';
+import { openUser } from './user.ts';
 
 /** What the kernel takes for an interface's name, without %, which would make a pattern of it. */
 const INTERFACE_NAME = /^[^\s/%:]{1,15}$/;
@@ -38,6 +27,7 @@ export function openCable(spec: CableSpec): OpenCable {
   if (spec.kind === 'tap') return openTapCable(spec.name);
   if (spec.kind === 'fd') return openDescriptor(spec.fd);
   if (spec.kind === 'passt') return openPasst(spec);
+  if (spec.kind === 'user') return openUser(spec);
   return openUnix(spec.path);
 }
 

@@ -27,7 +27,8 @@ export function passtCard(ports: readonly PublishedPort[], mtu = MTU): { readonl
   return { cable: { kind: 'passt', addresses: ways, gateways: ways.map(({ gateway }) => gateway), mtu, ports }, mtu };
 }
 
-function waysOut(): (typeof V4)[] {
+/** Where the host has a default route: our addresses of that family. */
+export function waysOut(): (typeof V4)[] {
   const lines = (name: string): string[][] => {
     try {
       return readFileSync(`/proc/net/${name}`, 'latin1').split('\n').map((line) => line.trim().split(/\s+/));

@@ -1,3 +1,4 @@
+import type { PolicyConfig } from '../../gateway/policy/config.ts';
 import type { CardRate } from './limited.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
 
@@ -11,6 +12,8 @@ export type CableSpec =
   | { readonly kind: 'unix'; readonly path: string }
   /** passt, in a process of its own. */
   | PasstSpec
+  /** A user-mode network of this process's own, on the main thread. */
+  | UserSpec
   /** None, of a spare card. */
   | { readonly kind: 'none' }
   /** A back end of the caller's own, in this process, on the main thread. */
@@ -24,6 +27,28 @@ export interface PasstSpec {
   readonly gateways: readonly string[];
   readonly mtu: number;
   readonly ports: readonly PublishedPort[];
+}
+
+/** What the gateway of a user-mode network takes the guest for, and lets it do. */
+export interface UserSpec {
+  readonly kind: 'user';
+  /** One of IPv4, and one of IPv6 where the host has a way out for that. */
+  readonly families: readonly UserFamily[];
+  readonly mtu: number;
+  /** Addresses of the servers that the guest's questions for names go to. */
+  readonly servers: readonly string[];
+  readonly policy: PolicyConfig;
+  /** The gateway's address leads to the host's loopback. */
+  readonly hostLoopback: boolean;
+}
+
+export interface UserFamily {
+  /** The guest's. */
+  readonly address: string;
+  readonly prefix: number;
+  readonly gateway: string;
+  /** Where the guest asks for names. */
+  readonly resolver: string;
 }
 
 /** A port of the host's that leads to one of the guest's. */
@@ -53,6 +78,7 @@ export function cableName(cable: CableSpec): string {
     case 'fd': return `fd=${cable.fd}`;
     case 'unix': return `unix=${cable.path}`;
     case 'passt': return 'passt';
+    case 'user': return 'user';
     case 'none': return 'without a cable';
     case 'own': return cable.name;
   }

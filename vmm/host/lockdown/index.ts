@@ -39,7 +39,7 @@ export function lockDown({ paths, kvm, reopen, but = [] }: LockDown): { landlock
   const landlock = landlockVersion();
   const ruleset = landlock > 0 ? landlockRules(landlock, paths) : undefined;
   if (ruleset !== undefined) calls.push({ nr: SYS_landlock_restrict_self, args: [ruleset, 0] });
-  const filter = seccompFilter(seccompRules({ pid: process.pid, ring: kvm, reopen, unlink: paths.remove.length > 0, files: ruleset !== undefined && (paths.write?.length ?? 0) > 0 }), EPERM);
+  const filter = seccompFilter(seccompRules({ pid: process.pid, ring: kvm, reopen, unlink: paths.remove.length > 0, files: ruleset !== undefined && (paths.write?.length ?? 0) > 0, network: paths.network === true }), EPERM);
   // A filter for all threads at once is refused where one has another of its own, and would bind one that shall have its own later.
   if (but.length > 0) calls.push(seccompCall(filter));
   everyThread(calls, but);

@@ -17,6 +17,8 @@ export interface OpenPaths {
   readonly remove: readonly string[];
   /** Folders for files of our own: made, written, renamed and removed there. */
   readonly write?: readonly string[] | undefined;
+  /** Connections by TCP may be made, and taken. */
+  readonly network?: boolean | undefined;
 }
 
 const OWN_FILES = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_TRUNCATE;
@@ -33,7 +35,7 @@ function fileRights(version: number): number {
 /** Descriptor of a rule set for a kernel with this version of Landlock (1 or above): all is refused but for `paths`. */
 export function landlockRules(version: number, paths: OpenPaths): number {
   const handled = fileRights(version);
-  const ruleset = emptyRules(version);
+  const ruleset = emptyRules(version, paths.network);
   const read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
   const device = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_IOCTL_DEV;
   for (const path of paths.read) allow(ruleset, path, read & handled);
@@ -44,8 +46,8 @@ export function landlockRules(version: number, paths: OpenPaths): number {
 }
 
 /** A rule set that refuses all. */
-function emptyRules(version: number): number {
-  const network = version >= 4 ? LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP : 0;
+function emptyRules(version: number, connections = false): number {
+  const network = version >= 4 && !connections ? LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP : 0;
   const scoped = version >= 6 ? LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET : 0;
   const words = [fileRights(version), network, scoped].slice(0, version >= 6 ? 3 : version >= 4 ? 2 : 1);
   return landlockCreate(new BigUint64Array(words.map(BigInt)));

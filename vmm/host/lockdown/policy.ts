@@ -39,10 +39,12 @@ export interface SeccompOptions {
   readonly unlink: boolean;
   /** Files of its own are made and renamed in some folders, which Landlock holds it to. */
   readonly files: boolean;
+  /** Connections of a guest's are made and taken here: a user-mode network. */
+  readonly network: boolean;
 }
 
 /** Verdicts for all else than these: EPERM. */
-export function seccompRules({ pid, ring, reopen, unlink, files }: SeccompOptions): Map<number, Verdict> {
+export function seccompRules({ pid, ring, reopen, unlink, files, network }: SeccompOptions): Map<number, Verdict> {
   const rules = new Map<number, Verdict>();
   for (const nr of [...MEMORY, ...DESCRIPTORS, ...SOCKETS, ...THREADS, ...QUESTIONS]) rules.set(nr, 'allow');
   const when = (nr: number, ...anyOf: { arg: number; mask: number; equals: number }[][]): void => void rules.set(nr, { anyOf, otherwise: EPERM });
@@ -60,6 +62,11 @@ export function seccompRules({ pid, ring, reopen, unlink, files }: SeccompOption
   if (ring) for (const nr of [L.SYS_io_uring_setup, L.SYS_io_uring_register]) rules.set(nr, 'allow');
   if (unlink) rules.set(L.SYS_unlink, 'allow');
   if (files) for (const nr of [L.SYS_openat, L.SYS_rename, L.SYS_symlink, L.SYS_unlink]) rules.set(nr, 'allow');
+  // Of the Internet's families alone.
+  if (network) {
+    when(L.SYS_socket, [{ arg: 0, mask: ALL, equals: L.AF_INET }], [{ arg: 0, mask: ALL, equals: L.AF_INET6 }]);
+    for (const nr of [L.SYS_connect, L.SYS_bind, L.SYS_sendmmsg, L.SYS_recvmmsg]) rules.set(nr, 'allow');
+  }
   return rules;
 }
 
@@ -73,7 +80,7 @@ const IDS = [L.SYS_setfsuid, L.SYS_setfsgid, L.SYS_setgroups];
 
 /** Verdicts for a thread that serves directories: as for the others, and files. */
 export function shareSeccompRules(pid: number): Map<number, Verdict> {
-  const rules = seccompRules({ pid, ring: false, reopen: false, unlink: false, files: false });
+  const rules = seccompRules({ pid, ring: false, reopen: false, unlink: false, files: false, network: false });
   for (const nr of [...FILES, ...IDS]) rules.set(nr, 'allow');
   return rules;
 }

@@ -1,4 +1,4 @@
-// Made by scripts/uapi.mjs from <sys/syscall.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7)); do not edit.
+// Made by scripts/uapi.mjs from <sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7)); do not edit.
 
 export const SYS_read = 0;
 export const SYS_write = 1;
@@ -143,6 +143,11 @@ export const SYS_removexattr = 197;
 export const SYS_setfsuid = 122;
 export const SYS_setfsgid = 123;
 export const SYS_setgroups = 116;
+export const SYS_socket = 41;
+export const SYS_connect = 42;
+export const SYS_bind = 49;
+export const SYS_sendmmsg = 307;
+export const SYS_recvmmsg = 299;
 export const CAP_CHOWN = 0;
 export const CAP_DAC_OVERRIDE = 1;
 export const CAP_DAC_READ_SEARCH = 2;
@@ -152,6 +157,8 @@ export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
 export const CAP_MKNOD = 27;
 export const CAP_SETFCAP = 31;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const SECCOMP_SET_MODE_FILTER = 1;
 export const SECCOMP_FILTER_FLAG_TSYNC = 1;
 export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;

@@ -1,0 +1,105 @@
+/** The user-mode network as options describe it: addresses, and where names are asked. */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, type NetAddress } from '../api/containers.ts';
+import { VmmError } from '../api/errors.ts';
+import { type CardRate, type CardSpec, OPEN_POLICY, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
+
+/** Docker's word for an address at which the host is reached: here its loopback. */
+export const HOST_GATEWAY = 'host-gateway';
+const MTU = 1500;
+
+/** What `--network user,…` says. */
+interface UserText {
+  readonly mtu: number | undefined;
+  readonly capture: string | undefined;
+  readonly rate: CardRate | undefined;
+  readonly addresses: readonly NetAddress[];
+  readonly gateways: readonly string[];
+}
+
+/** Docker's options that matter here. */
+interface UserOptions {
+  readonly dns: readonly string[];
+  readonly addHost: readonly (readonly [name: string, address: string])[];
+}
+
+export function hostResolvConf(): string {
+  try {
+    return readFileSync('/etc/resolv.conf', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Servers of names that this process can ask: those on the host's loopback, too. */
+function hostServers(text: string): readonly string[] {
+  return hostResolver(text, true).servers;
+}
+
+/** A card of `vmm boot`, whose guest finds out for itself. */
+export function bootUserCard(mtu = MTU): Pick<CardSpec, 'cable' | 'mtu'> {
+  return { cable: { kind: 'user', families: standardFamilies(), mtu, servers: hostServers(hostResolvConf()), policy: OPEN_POLICY, hostLoopback: false }, mtu };
+}
+
+/** A container's. `given`: the addresses of Docker's --ip and --ip6, in the network that is there without. */
+export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, { dns, addHost }: UserOptions, resolvConf: () => string): ContainerCard {
+  const families = userFamilies(text, given);
+  const mtu = text.mtu ?? MTU;
+  const servers = dns.length > 0 ? dns : hostServers(resolvConf());
+  const cable: UserSpec = { kind: 'user', families, mtu, servers, policy: OPEN_POLICY, hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY) };
+  const addresses = families.map(({ address, prefix }) => ({ address, prefix }));
+  return { card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses, routes: defaultRoutes(addresses, families.map(({ gateway }) => gateway), '--network') } };
+}
+
+/** Of each family once: what `ip=` or --ip says, else the standard. Throws USAGE. */
+export function userFamilies({ addresses, gateways }: Pick<UserText, 'addresses' | 'gateways'>, given: readonly string[]): UserFamily[] {
+  const standard = standardFamilies();
+  const own = [...given.map((address) => standardNetwork(address, standard)), ...addresses];
+  const families = [4, 6].flatMap((version) => {
+    const [address, second] = own.filter((one) => isIP(one.address) === version);
+    if (second !== undefined) throw new VmmError('USAGE', `--network user: ${second.address} is one address too many of its family`, { hint: 'give one of IPv4 and one of IPv6 at most' });
+    const usual = standard.find((one) => isIP(one.address) === version);
+    if (address === undefined) return usual === undefined ? [] : [usual];
+    return [familyOf(address, gateways.find((one) => isIP(one) === version), usual)];
+  });
+  for (const gateway of gateways) if (!families.some((family) => family.gateway === gateway)) throw new VmmError('USAGE', `--network user: the gateway ${gateway} has no address of the guest’s beside it`, { hint: 'give one: ip=10.1.0.15/24,gw=10.1.0.1' });
+  return families;
+}
+
+/** --ip has no network: it is the standard one. */
+function standardNetwork(address: string, standard: readonly UserFamily[]): NetAddress {
+  const family = standard.find((one) => isIP(one.address) === isIP(address) && inNetwork(address, one));
+  if (family === undefined) throw new VmmError('USAGE', `${isIP(address) === 4 ? '--ip' : '--ip6'}: ${address} is not in the user-mode network${standard.map((one) => ` ${one.gateway}/${one.prefix}`).join(' or')}`, { hint: `give it with its network: --network user,ip=${address}/24` });
+  return { address, prefix: family.prefix };
+}
+
+/** The guest's address with a gateway and a resolver beside it. */
+function familyOf(own: NetAddress, gateway: string | undefined, usual: UserFamily | undefined): UserFamily {
+  if (usual !== undefined && gateway === undefined && own.prefix === usual.prefix && inNetwork(own.address, usual) && own.address !== usual.gateway && own.address !== usual.resolver) return { ...usual, ...own };
+  const most = isIP(own.address) === 4 ? 29 : 125;
+  if (own.prefix < 8 || own.prefix > most) throw new VmmError('USAGE', `--network user: ${own.address}/${own.prefix} leaves no room for a gateway and a resolver`, { hint: `a prefix from 8 to ${most} does` });
+  if (gateway !== undefined && (gateway === own.address || !inNetwork(gateway, own))) throw new VmmError('USAGE', `--network user: the gateway ${gateway} is not another address of the guest’s network`, { hint: 'leave gw= away' });
+  const free = [2, 3, 1, 4].map((number) => within(own, number)).filter((one) => one !== own.address && one !== gateway);
+  const [first = '', second = ''] = gateway === undefined ? free : [gateway, free[0]];
+  return { ...own, gateway: first, resolver: second };
+}
+
+/** The address of that number in a network whose prefix leaves three bits at least. */
+function within({ address, prefix }: NetAddress, number: number): string {
+  if (isIP(address) === 4) {
+    const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+    const size = 2 ** (32 - prefix);
+    const all = Math.floor(bits / size) * size + number;
+    return [24, 16, 8, 0].map((shift) => Math.floor(all / 2 ** shift) % 256).join('.');
+  }
+  const whole = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [head = '', tail] = whole.split('::');
+  const [before, after] = [head.split(':').filter((one) => one !== ''), (tail ?? '').split(':').filter((one) => one !== '')];
+  const groups = [...before, ...new Array<string>(8 - before.length - after.length).fill('0'), ...after].map((group) => Number.parseInt(group, 16));
+  const value = groups.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n);
+  const low = BigInt(128 - prefix);
+  const all = ((value >> low) << low) | BigInt(number);
+  const text = Array.from({ length: 8 }, (_, i) => ((all >> BigInt(16 * (7 - i))) & 0xffffn).toString(16)).join(':');
+  return new URL(`http://[${text}]`).hostname.slice(1, -1);
+}

@@ -1,0 +1,80 @@
+/** The user-mode network (vmm/gateway/): what a start needs of it. All else is loaded once there is traffic. */
+import { EAGAIN } from '../../../assembly/contract/generated/errno.ts';
+import { NET_CSUM, NET_TSO4, NET_TSO6 } from '../../../assembly/contract/devices.ts';
+import type { NetBackend, NetEvents } from './backend.ts';
+import type { Frame } from './frames.ts';
+import type { OpenCable } from './open-cable.ts';
+import { waysOut } from './passt.ts';
+import type { UserFamily, UserSpec } from './spec.ts';
+import type { UserBackend } from './user-backend.ts';
+
+/** The addresses of passt's network, and the resolver of slirp's. */
+const V4: UserFamily = { address: '10.0.2.15', prefix: 24, gateway: '10.0.2.2', resolver: '10.0.2.3' };
+const V6: UserFamily = { address: 'fd76:6d6d:2::15', prefix: 64, gateway: 'fd76:6d6d:2::2', resolver: 'fd76:6d6d:2::3' };
+
+/** Of a guest that has not been told others. IPv6 is for a host with a way out for it: a guest that believes in one would wait for each connection. */
+export function standardFamilies(): UserFamily[] {
+  const v6 = waysOut().some(({ address }) => address.includes(':'));
+  return v6 ? [V4, V6] : [V4];
+}
+
+/** The other end of a card's cable, in this process: nothing of it can fail before there is traffic. */
+export function openUser(spec: UserSpec): OpenCable {
+  let cable: UserCable | undefined;
+  return {
+    offloads: NET_CSUM | NET_TSO4 | NET_TSO6,
+    connect: (events, mac) => {
+      // Each life of the machine has connections of its own.
+      cable?.close();
+      cable = new UserCable(spec, mac, events);
+      return cable;
+    },
+    close: () => cable?.close(),
+  };
+}
+
+/** A gateway that is made when the guest sends its first frame. */
+class UserCable implements NetBackend {
+  readonly #spec: UserSpec;
+  readonly #mac: Uint8Array;
+  readonly #events: NetEvents;
+  #backend: UserBackend | undefined;
+  #loading = false;
+  #closed = false;
+  #offloads = 0;
+
+  constructor(spec: UserSpec, mac: Uint8Array, events: NetEvents) {
+    this.#spec = spec;
+    this.#mac = mac;
+    this.#events = events;
+  }
+
+  send(frame: Frame): number {
+    if (this.#backend !== undefined) return this.#backend.send(frame);
+    if (!this.#loading) void this.#load();
+    this.#loading = true;
+    return -EAGAIN;
+  }
+
+  async #load(): Promise<void> {
+    const { UserBackend } = await import('./user-backend.ts');
+    if (this.#closed) return;
+    this.#backend = new UserBackend(this.#spec, this.#mac, this.#events);
+    this.#backend.setOffloads(this.#offloads);
+    this.#events.writable();
+  }
+
+  receive(frame: Frame): number {
+    return this.#backend?.receive(frame) ?? 0;
+  }
+
+  setOffloads(offloads: number): void {
+    this.#offloads = offloads;
+    this.#backend?.setOffloads(offloads);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#backend?.close();
+  }
+}
