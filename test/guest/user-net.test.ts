@@ -1,0 +1,66 @@
+/** `--network user`: containers behind the gateway of this process's own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { neighbour, netShell } from '../support/guests/net-shell.ts';
+import { root } from '../support/guests/programs.ts';
+
+let dir: string;
+let image: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'vmm-user-net-'));
+  image = busyboxImage(join(dir, 'image'));
+});
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const ZONE = { 'web.example.org': [{ type: 'A', value: '192.0.2.2' }, { type: 'AAAA', value: '2001:db8::2' }] } as const;
+const GET = 'busybox wget -q -O -';
+
+describe.skipIf(process.getuid?.() !== 0)('vmm run --network user', () => {
+  it.each([
+    ['by default', []],
+    ['without the FFI library', ['--require', join(root, 'test/support/cli/no-ffi.cjs')]],
+  ])('%s: addresses and names of the host’s network, both families; the gateway alone answers echo', (_name, node) => {
+    const inside = `cat /etc/resolv.conf; ${GET} http://192.0.2.2:8000/; ${GET} http://[2001:db8::2]:8000/; ${GET} http://web.example.org:8000/
+busybox ping -q -c 1 10.0.2.2 | busybox grep -c " 0% packet loss"; busybox ping -q -c 1 -W 1 192.0.2.2 | busybox grep -c "100% packet loss"
+busybox ip route`;
+    const result = netShell(dir, `${neighbour(ZONE)}$VMM --network user --dns 192.0.2.2 ${image} sh -c '${inside}'`, node);
+    expect(result.stderr).toBe('');
+    expect(result.stdout).toMatch(/^nameserver 10\.0\.2\.3\nnameserver fd76:6d6d:2::3\n(from the neighbour\n){3}1\n1\ndefault via 10\.0\.2\.2 dev eth0/);
+    expect(result.status).toBe(0);
+  });
+
+  it('the host itself is reached by none of its addresses, but by host-gateway where that is given', () => {
+    const where = ['10.0.2.2', '127.0.0.1', '0.0.0.0', '192.0.2.1', '[2001:db8::1]', '[::ffff:192.0.2.1]', '[fd76:6d6d:2::2]', '169.254.169.254'];
+    const inside = `for i in ${where.join(' ')}; do ${GET} http://$i:8000/ 2>/dev/null && echo $i; done; echo end`;
+    const host = 'mkdir $DIR/own; echo from the host > $DIR/own/index.html; busybox httpd -p 8000 -h $DIR/own\n';
+    const alone = netShell(dir, `${neighbour()}${host}$VMM --network user ${image} sh -c '${inside}'`);
+    expect([alone.stdout, alone.stderr]).toEqual(['end\n', '']);
+    const given = netShell(dir, `${neighbour()}${host}$VMM --network user --add-host host.vmm.internal:host-gateway ${image} sh -c '${GET} http://host.vmm.internal:8000/; ${inside}'`);
+    expect([given.stdout, given.stderr]).toEqual(['from the host\nfrom the host\n10.0.2.2\nfrom the host\n[fd76:6d6d:2::2]\nend\n', '']);
+  });
+
+  it('any user has it, with addresses of one’s own choice, on a host without a way out', () => {
+    const inside = `busybox ip addr show eth0 | busybox grep -o "inet6* [0-9a-f.:/]* .*global"; busybox ip route; cat /etc/resolv.conf; ${GET} http://192.0.2.9/ 2>&1`;
+    const user = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
+    const result = netShell(dir, `mkdir -m 777 $DIR/store; export VMM_STORE=$DIR/store XDG_CACHE_HOME=$DIR/store; chmod 755 ${dir} $DIR
+${user} $VMM --network user,ip=192.168.77.2/24,mtu=1400 --mac-address 02:00:00:00:00:09 ${image} sh -c '${inside}; cat /sys/class/net/eth0/mtu /sys/class/net/eth0/address'`);
+    expect(result.stdout).toBe('inet 192.168.77.2/24 brd 192.168.77.255 scope global\ndefault via 192.168.77.3 dev eth0 \n192.168.77.0/24 dev eth0 scope link  src 192.168.77.2 \nnameserver 192.168.77.1\nwget: can\'t connect to remote host (192.0.2.9): No route to host\n1400\n02:00:00:00:00:09\n');
+    expect(result.status, result.stderr).toBe(0);
+  });
+
+  it.each([
+    ['an address beside the network', '--network user --ip 10.9.0.2', /--ip: 10\.9\.0\.2 is not in the user-mode network 10\.0\.2\.2\/24/],
+    ['a gateway beside the network', '--network user,ip=10.9.0.2/24,gw=10.8.0.1', /the gateway 10\.8\.0\.1 is not another address/],
+    ['two addresses of a family', '--network user,ip=10.9.0.2/24,ip=10.9.0.3/24', /one address too many/],
+    ['no room', '--network user,ip=10.9.0.2/31', /leaves no room/],
+    ['host-gateway elsewhere', '--add-host a:host-gateway', /needs --network user/],
+  ])('%s is one line', (_name, options, says) => {
+    const result = netShell(dir, `$VMM ${options} ${image} true`);
+    expect(result.stderr).toMatch(says);
+    expect(result.stderr.trimEnd().split('\n').length).toBe(1);
+    expect(result.status).toBe(125);
+  });
+});
