@@ -13,6 +13,7 @@ import type { Command } from './options.ts';
 import { print } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
+import { publishedPorts } from './run-network.ts';
 import { containerOptions, RUN, type RunOptions } from './run-options.ts';
 
 /** Whose file systems cannot make a link: the disk stays where it is. */
@@ -43,7 +44,7 @@ export async function createCommand(argv: readonly string[]): Promise<number> {
 export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[]): Promise<{ state: StateFolder; record: ContainerRecord }> {
   refuse(options);
   if (reference === undefined) throw new VmmError('USAGE', 'an image is needed', { hint: 'see `vmm run --help`' });
-  await probePorts(options.publish.flat());
+  await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
   const state = new StateFolder(options.root);
   const progress = new ProgressLine(process.stderr);

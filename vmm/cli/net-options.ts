@@ -89,7 +89,7 @@ function parseMtu(text: string, option: string): number {
   return mtu;
 }
 
-/** Docker's `-p [ADDRESS:][HOST[-END]:]PORT[-END][/tcp|udp]`. Without a host's port the guest's number is taken. */
+/** Docker's `-p [ADDRESS:][HOST[-END]:]PORT[-END][/tcp|udp]`. Without a port of the host's `host` is 0. */
 export function parsePublish(text: string, option: string): readonly PublishedPort[] {
   const match = /^(?:(?:\[([^\]]+)\]|(\d+\.[\d.]+)):)?(?:(\d{1,5}(?:-\d{1,5})?)?:)?(\d{1,5}(?:-\d{1,5})?)(?:\/(\w+))?$/.exec(text);
   if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a port`, { hint: PUBLISH_HINT });
@@ -98,7 +98,7 @@ export function parsePublish(text: string, option: string): readonly PublishedPo
   const address = v6 ?? v4;
   if (address !== undefined) parseAddress(address, option);
   const guest = parseRange(guestText, option);
-  const host = hostText === undefined ? guest : parseRange(hostText, option);
+  const host = hostText === undefined ? guest.map(() => 0) : parseRange(hostText, option);
   if (host.length !== guest.length) throw new VmmError('USAGE', `${option}: ${text} has ${host.length} ports of the host for ${guest.length} of the guest`, { hint: PUBLISH_HINT });
   return guest.map((port, i) => ({ protocol, address, host: host[i] as number, guest: port }));
 }

@@ -36,15 +36,17 @@ export function containerNetwork(options: NetworkOptions, note: (text: string) =
   const cards = options.network.filter((card) => card !== undefined);
   refusePublished(options, cards);
   const first = cards[0];
+  const publisher = cards.find(({ cable }) => cable === 'passt' || cable === 'user');
   const given = givenAddresses(options);
   if (first === undefined) refuseWithout(options);
   return {
     cards: cards.flatMap((card, index) => {
       const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();
       const { cable } = card;
-      if (cable === 'passt') return passt(card, mac, options, note);
+      const ports = card === publisher ? publishedPorts(options) : [];
+      if (cable === 'passt') return passt(card, mac, { ...options, ports }, note);
       const own = index === 0 ? given : [];
-      return cable === 'user' ? [userNetwork(card, own, mac, options, host.resolvConf)] : [containerCard({ ...card, cable }, own, mac, host)];
+      return cable === 'user' ? [userNetwork(card, own, mac, { ...options, ports, note }, host.resolvConf)] : [containerCard({ ...card, cable }, own, mac, host)];
     }),
     ...namesOf(options, cards, host),
   };
@@ -65,12 +67,20 @@ function namesOf(options: NetworkOptions, cards: readonly CardText[], host: Host
   };
 }
 
-/** Ports are passt's to publish, and each of the host's once. */
-function refusePublished({ publish }: NetworkOptions, cards: readonly CardText[]): void {
-  if (publish.length === 0) return;
-  if (!cards.some(({ cable }) => cable === 'passt')) throw new VmmError('USAGE', '-p needs --network passt: of other networks ports are the caller’s', { hint: 'add --network passt' });
+/** The ports to publish. Where passt does it, one whose number is not said has the container's. */
+export function publishedPorts({ network, publish }: Pick<NetworkOptions, 'network' | 'publish'>): PublishedPort[] {
+  const byPasst = network.find((card) => card !== undefined && /^(user|passt)$/.test(`${card.cable}`))?.cable === 'passt';
+  return publish.flat().map((port) => (byPasst && port.host === 0 ? { ...port, host: port.guest } : port));
+}
+
+/** Ports are the gateway's or passt's to publish: of the first card that can. passt takes each of the host's once. */
+function refusePublished(options: NetworkOptions, cards: readonly CardText[]): void {
+  if (options.publish.length === 0) return;
+  const publisher = cards.find(({ cable }) => cable === 'passt' || cable === 'user');
+  if (publisher === undefined) throw new VmmError('USAGE', '-p needs --network user or passt: of other networks ports are the caller’s', { hint: 'add --network user' });
+  if (publisher.cable === 'user') return;
   const seen = new Set<string>();
-  for (const { protocol, host } of publish.flat()) {
+  for (const { protocol, host } of publishedPorts(options)) {
     const port = `${host}/${protocol}`;
     if (seen.has(port)) throw new VmmError('NET_PORT', `port ${port} is published twice: passt takes a port of the host once, whatever the address`, { hint: 'give each its own port' });
     seen.add(port);
@@ -87,11 +97,11 @@ function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
 }
 
 /** A card of passt's; none on a host without a way out, which is said. */
-function passt(text: CardText, mac: Uint8Array, { publish, ip, ip6 }: NetworkOptions, note: (text: string) => void): ContainerCard[] {
+function passt(text: CardText, mac: Uint8Array, { ip, ip6, ports }: NetworkOptions & { readonly ports: readonly PublishedPort[] }, note: (text: string) => void): ContainerCard[] {
   if (ip !== undefined || ip6 !== undefined || text.addresses.length + text.gateways.length > 0) throw new VmmError('USAGE', '--network passt gives the container its addresses itself', { hint: 'leave --ip, --ip6, ip= and gw= away' });
-  const { cable, mtu } = passtCard(publish.flat(), text.mtu);
+  const { cable, mtu } = passtCard(ports, text.mtu);
   if (cable.addresses.length === 0) {
-    if (publish.length > 0) throw new VmmError('NET_PASST', 'no port can be published: the host has no external interface, without which passt does not work', { hint: 'give the host a default route, or use --network tap=NAME' });
+    if (ports.length > 0) throw new VmmError('NET_PASST', 'no port can be published: the host has no external interface, without which passt does not work', { hint: 'give the host a default route, or use --network tap=NAME' });
     note('the host has no external interface: the container has its loopback only');
     return [];
   }

@@ -65,7 +65,7 @@ const OPTIONS = {
   }),
   ...group('Network', {
     network: list('user|passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
-    publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network passt)', parsePublish, { short: 'p' }),
+    publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network user or passt)', parsePublish, { short: 'p' }),
     ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
     ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),
     macAddress: value('MAC', 'Ethernet address of the first card', parseMac),

@@ -14,7 +14,7 @@ import { endedBefore } from './machine-end.ts';
 import { longName } from './options.ts';
 import { tell } from './output.ts';
 import { PodOutput } from './pod-output.ts';
-import { containerNetwork } from './run-network.ts';
+import { containerNetwork, publishedPorts } from './run-network.ts';
 import { RUN, type RunOptions } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
@@ -83,13 +83,13 @@ async function standardInput(): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** As for a container; the manifest's ports are published where passt can. */
+/** As for a container; the manifest's ports are published where there is a network that can. */
 async function networkOf(options: RunOptions, { manifest, apps }: StoredPod, note: (text: string) => void): Promise<ContainerNetwork> {
   const ports = podPorts(manifest.ports, apps.map(({ app }) => app.app));
-  const passt = options.network.some((card) => card?.cable === 'passt');
-  if (!passt) for (const { name, hostPort } of manifest.ports) note(`port ${name} of the pod is not published as ${hostPort}: that takes --network passt`);
-  const publish = [...options.publish, ...(passt ? [ports] : [])];
-  await probePorts(publish.flat());
+  const publishes = options.network.some((card) => card?.cable === 'passt' || card?.cable === 'user');
+  if (!publishes) for (const { name, hostPort } of manifest.ports) note(`port ${name} of the pod is not published as ${hostPort}: that takes --network user or passt`);
+  const publish = [...options.publish, ...(publishes ? [ports] : [])];
+  await probePorts(publishedPorts({ ...options, publish }));
   return containerNetwork({ ...options, publish: publish.filter((each) => each.length > 0) }, note);
 }
 

@@ -19,6 +19,7 @@ import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
+import { publishedPorts } from './run-network.ts';
 import { containerOptions, detachKeysOf, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
@@ -45,7 +46,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
   refuseInput(options, counted);
-  await probePorts(options.publish.flat());
+  await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
   timeline.point('options read');
 

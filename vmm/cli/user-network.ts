@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, type NetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type CardRate, type CardSpec, OPEN_POLICY, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
+import { type CardRate, type CardSpec, OPEN_POLICY, type PublishedPort, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
 
 /** Docker's word for an address at which the host is reached: here its loopback. */
 export const HOST_GATEWAY = 'host-gateway';
@@ -22,6 +22,9 @@ interface UserText {
 interface UserOptions {
   readonly dns: readonly string[];
   readonly addHost: readonly (readonly [name: string, address: string])[];
+  readonly ports: readonly PublishedPort[];
+  /** Is told of ports whose number the host has chosen. */
+  readonly note: (text: string) => void;
 }
 
 export function hostResolvConf(): string {
@@ -39,17 +42,26 @@ function hostServers(text: string): readonly string[] {
 
 /** A card of `vmm boot`, whose guest finds out for itself. */
 export function bootUserCard(mtu = MTU): Pick<CardSpec, 'cable' | 'mtu'> {
-  return { cable: { kind: 'user', families: standardFamilies(), mtu, servers: hostServers(hostResolvConf()), policy: OPEN_POLICY, hostLoopback: false }, mtu };
+  return { cable: { kind: 'user', families: standardFamilies(), mtu, asks: true, servers: hostServers(hostResolvConf()), policy: OPEN_POLICY, hostLoopback: false, ports: [] }, mtu };
 }
 
 /** A container's. `given`: the addresses of Docker's --ip and --ip6, in the network that is there without. */
-export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, { dns, addHost }: UserOptions, resolvConf: () => string): ContainerCard {
+export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, { dns, addHost, ports, note }: UserOptions, resolvConf: () => string): ContainerCard {
   const families = userFamilies(text, given);
   const mtu = text.mtu ?? MTU;
   const servers = dns.length > 0 ? dns : hostServers(resolvConf());
-  const cable: UserSpec = { kind: 'user', families, mtu, servers, policy: OPEN_POLICY, hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY) };
+  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: OPEN_POLICY, hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note) };
   const addresses = families.map(({ address, prefix }) => ({ address, prefix }));
   return { card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses, routes: defaultRoutes(addresses, families.map(({ gateway }) => gateway), '--network') } };
+}
+
+/** Tells of ports that were left to the host, in the words of `docker port`. */
+function chosen(ports: readonly PublishedPort[], note: (text: string) => void): UserSpec['published'] {
+  if (!ports.some(({ host }) => host === 0)) return undefined;
+  return (port, host) => {
+    const { protocol, address, guest } = port;
+    if (port.host === 0) note(`${guest}/${protocol} -> ${address?.includes(':') === true ? `[${address}]` : (address ?? '0.0.0.0')}:${host}`);
+  };
 }
 
 /** Of each family once: what `ip=` or --ip says, else the standard. Throws USAGE. */

@@ -1,5 +1,7 @@
 /** A user-mode network's other end: the guest's frames become connections of this process's, and what comes back becomes frames. */
-import { addressText } from './link/address.ts';
+import { randomInt } from 'node:crypto';
+import { isIP, type Socket } from 'node:net';
+import { addressText, inPrefix, parseIp, unmapped } from './link/address.ts';
 import { answerArp } from './link/arp.ts';
 import { Forwarder, type NameServer } from './dns/forwarder.ts';
 import { DnsStream } from './dns/stream.ts';
@@ -9,6 +11,7 @@ import { answerNeighbour } from './link/neighbours.ts';
 import { ETHER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, type Packet, parseIpv4, parseIpv6, PROTO_ICMP, PROTO_ICMPV6, PROTO_TCP, PROTO_UDP } from './link/packets.ts';
 import { OwnAddresses } from './policy/own.ts';
 import { Policy } from './policy/policy.ts';
+import { reservedAs } from './policy/reserved.ts';
 import type { PolicyConfig, Protocol } from './policy/config.ts';
 import { Reassembly } from './link/reassembly.ts';
 import type { Tuple } from './tcp/connection.ts';
@@ -25,6 +28,8 @@ const DNS_PORT = 53;
 const DNS_TLS_PORT = 853;
 /** Of the newest denials, for whoever asks. */
 const DENIED_KEPT = 100;
+/** Numbers that are tried for a caller's port. */
+const CALLER_ATTEMPTS = 16;
 
 export interface GatewayConfig {
   readonly link: LinkConfig;
@@ -58,6 +63,8 @@ export class Gateway {
   readonly udp: UdpFlows;
   readonly #reassembly = new Reassembly();
   readonly #frames: Uint8Array[] = [];
+  /** Whom the guest takes callers of published ports of UDP for. */
+  readonly #callers = new Map<string, FlowEnds>();
   #frameBytes = 0;
   #buffer = inputBuffer();
   #kept = false;
@@ -123,8 +130,8 @@ export class Gateway {
       this.#post();
       return;
     }
-    // The guest has one address of each family here; what comes from others is nobody's.
-    if (!sameBytes(source, family.guest) || group) return;
+    // The guest may have made itself others in its network; what comes from elsewhere is nobody's.
+    if (group || !inPrefix(source, family.gateway, family.prefix) || this.link.isOwn(source)) return;
     const whole = packet.fragment === undefined ? packet : this.#reassembly.add(packet, this.now());
     if (whole === undefined) return;
     switch (whole.protocol) {
@@ -184,6 +191,39 @@ export class Gateway {
     const route = this.#route('udp', ends);
     if (route.kind === 'names') return { kind: 'serve', ask: (payload, answer) => void this.#forwarder.ask(payload, false, answer) };
     return route.kind === 'host' ? { ...route, kind: 'send' } : route;
+  }
+
+  /** A connection of the host's to a port of the guest's. False: there is no room for it. */
+  accept(socket: Socket, port: number): boolean {
+    const tuple = this.#caller(socket.remoteAddress ?? '', socket.remotePort ?? 0, port, (one) => this.tcp.has(one));
+    return tuple !== undefined && this.tcp.accept(socket, tuple);
+  }
+
+  /** A datagram to a port of the guest's; `answer` sends one back. */
+  datagram(message: Uint8Array, from: { readonly address: string; readonly port: number }, port: number, answer: (message: Uint8Array) => void): void {
+    const caller = `${from.address} ${from.port} ${port}`;
+    const known = this.#callers.get(caller);
+    const ends = known !== undefined && this.udp.has(known) ? known : this.#caller(from.address, from.port, port, (one) => this.udp.has(one));
+    if (ends === undefined) return;
+    if (ends !== known) this.udp.add(ends, { send: answer, close: () => void this.#callers.delete(caller) });
+    this.#callers.set(caller, ends);
+    this.udp.deliver(ends, message);
+  }
+
+  /** Who the guest takes a caller for: itself, or the gateway where the guest could not answer it. Undefined: the guest has none such, or no name is left. */
+  #caller(address: string, port: number, guestPort: number, known: (ends: FlowEnds) => boolean): FlowEnds | undefined {
+    const plain = address.replace(/%.*/, '');
+    if (isIP(plain) === 0) return undefined;
+    const remote = unmapped(parseIp(plain));
+    const family = this.link.family(remote) ?? this.link.config.v4 ?? this.link.config.v6;
+    if (family === undefined) return undefined;
+    const itself = family.guest.length === remote.length && reservedAs(remote, (one) => this.#own.has(one)).length === 0 && !inPrefix(remote, family.gateway, family.prefix);
+    const ends = { remote: itself ? remote : family.gateway, guest: family.guest, guestPort };
+    for (let attempt = 0, number = port; attempt < CALLER_ATTEMPTS; attempt++, number = randomInt(1 << 15, 1 << 16)) {
+      const one = { ...ends, remotePort: number };
+      if (!known(one)) return one;
+    }
+    return undefined;
   }
 
   #denied(protocol: Protocol, remote: Uint8Array, port: number, why: string): void {

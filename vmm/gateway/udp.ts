@@ -220,7 +220,7 @@ export class UdpFlows {
 }
 
 function flowKey({ remote, remotePort, guest, guestPort }: FlowEnds): string {
-  return `${guestPort} ${remotePort} ${remote.join('.')} ${guest.length}`;
+  return `${guestPort} ${remotePort} ${remote.join('.')} ${guest.join('.')}`;
 }
 
 interface FlowEvents {

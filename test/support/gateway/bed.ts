@@ -20,7 +20,7 @@ const v6 = { guest: parseIp('fd76:6d6d:2::15'), prefix: 64, gateway: parseIp('fd
 
 /** A gateway that leads to this namespace's loopback, too. */
 export function bedConfig(change: Partial<GatewayConfig> = {}): GatewayConfig {
-  return { link: { mac: GUEST_MAC, mtu: 1500, v4, v6 }, servers: [], policy: OPEN_POLICY, hostLoopback: true, ...change };
+  return { link: { mac: GUEST_MAC, mtu: 1500, asks: false, v4, v6 }, servers: [], policy: OPEN_POLICY, hostLoopback: true, ...change };
 }
 
 /** What becomes of a frame on its way. */

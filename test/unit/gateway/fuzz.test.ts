@@ -28,7 +28,7 @@ it(`${CASES} random frames: every answer is well formed, memory stays bounded, a
   const rules = ports.flatMap((port) => [`127.0.0.1:${port}`, `[::1]:${port}`]).map((text) => parseRule('allow', text, 'test'));
   const gateway = new Gateway({
     link: {
-      mac: Uint8Array.from(GUEST_MAC), mtu: 1500,
+      mac: Uint8Array.from(GUEST_MAC), mtu: 1500, asks: true,
       v4: { guest: parseIp('10.0.2.15'), prefix: 24, gateway: parseIp('10.0.2.2'), resolver: parseIp('10.0.2.3') },
       v6: { guest: parseIp('fd76:6d6d:2::15'), prefix: 64, gateway: parseIp('fd76:6d6d:2::2'), resolver: parseIp('fd76:6d6d:2::3') },
     },

@@ -134,7 +134,8 @@ function solicitation(): Uint8Array {
   return Uint8Array.from([0x33, 0x33, 0, 0, 0, 2, ...SENDER, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 58, 255, ...new Array<number>(16).fill(0), ...routers, 133, 0, 0x7b, 0xb8, 0, 0, 0, 0]);
 }
 
-function taken({ protocol, address, host }: PublishedPort, why: string): VmmError {
+/** Why a port cannot be had. */
+export function taken({ protocol, address, host }: PublishedPort, why: string): VmmError {
   return new VmmError('NET_PORT', `port ${host}/${protocol}${address === undefined ? '' : ` of ${address}`} cannot be published: ${why}`, { hint: 'give another host port, or end who has it' });
 }
 

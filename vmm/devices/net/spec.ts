@@ -35,11 +35,16 @@ export interface UserSpec {
   /** One of IPv4, and one of IPv6 where the host has a way out for that. */
   readonly families: readonly UserFamily[];
   readonly mtu: number;
+  /** The guest asks for its addresses; else it has been told. */
+  readonly asks: boolean;
   /** Addresses of the servers that the guest's questions for names go to. */
   readonly servers: readonly string[];
   readonly policy: PolicyConfig;
   /** The gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
+  readonly ports: readonly PublishedPort[];
+  /** Is told of each port that is taken, before the machine runs, and which number it has. */
+  readonly published?: ((port: PublishedPort, host: number) => void) | undefined;
 }
 
 export interface UserFamily {
@@ -56,6 +61,7 @@ export interface PublishedPort {
   readonly protocol: 'tcp' | 'udp';
   /** All when not given. */
   readonly address?: string | undefined;
+  /** 0: any that is free. */
   readonly host: number;
   readonly guest: number;
 }

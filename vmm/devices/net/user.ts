@@ -1,6 +1,7 @@
 /** The user-mode network (vmm/gateway/): what a start needs of it. All else is loaded once there is traffic. */
 import { EAGAIN } from '../../../assembly/contract/generated/errno.ts';
 import { NET_CSUM, NET_TSO4, NET_TSO6 } from '../../../assembly/contract/devices.ts';
+import type { Gateway } from '../../gateway/gateway.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
 import type { Frame } from './frames.ts';
 import type { OpenCable } from './open-cable.ts';
@@ -21,6 +22,7 @@ export function standardFamilies(): UserFamily[] {
 /** The other end of a card's cable, in this process: nothing of it can fail before there is traffic. */
 export function openUser(spec: UserSpec): OpenCable {
   let cable: UserCable | undefined;
+  const ports = spec.ports.length === 0 ? undefined : listen(spec, (accept) => cable?.accept(accept));
   return {
     offloads: NET_CSUM | NET_TSO4 | NET_TSO6,
     connect: (events, mac) => {
@@ -29,8 +31,28 @@ export function openUser(spec: UserSpec): OpenCable {
       cable = new UserCable(spec, mac, events);
       return cable;
     },
-    close: () => cable?.close(),
+    ready: ports?.then(() => {}),
+    close: () => {
+      cable?.close();
+      ports?.then((close) => close(), () => {});
+    },
   };
+}
+
+/** Takes the ports; gives what gives them back. `arrived`: somebody has come to one of them. */
+async function listen({ ports, published }: UserSpec, arrived: (accept: (gateway: Gateway) => void) => void): Promise<() => void> {
+  const { PublishedPorts } = await import('./user-ports.ts');
+  const taken = new PublishedPorts(arrived);
+  try {
+    for (const port of ports) {
+      const host = await taken.take(port);
+      published?.(port, host);
+    }
+  } catch (error) {
+    taken.close();
+    throw error;
+  }
+  return () => taken.close();
 }
 
 /** A gateway that is made when the guest sends its first frame. */
@@ -39,7 +61,7 @@ class UserCable implements NetBackend {
   readonly #mac: Uint8Array;
   readonly #events: NetEvents;
   #backend: UserBackend | undefined;
-  #loading = false;
+  #loading: Promise<void> | undefined;
   #closed = false;
   #offloads = 0;
 
@@ -51,9 +73,15 @@ class UserCable implements NetBackend {
 
   send(frame: Frame): number {
     if (this.#backend !== undefined) return this.#backend.send(frame);
-    if (!this.#loading) void this.#load();
-    this.#loading = true;
+    this.#loading ??= this.#load();
     return -EAGAIN;
+  }
+
+  /** Somebody of the host's is there for the guest. */
+  async accept(take: (gateway: Gateway) => void): Promise<void> {
+    this.#loading ??= this.#load();
+    await this.#loading;
+    if (this.#backend !== undefined && !this.#closed) take(this.#backend.gateway);
   }
 
   async #load(): Promise<void> {

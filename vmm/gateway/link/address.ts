@@ -53,3 +53,9 @@ export function embeddedV4(address: Uint8Array): Uint8Array | undefined {
   if (address[0] === 0x20 && address[1] === 2) return address.subarray(2, 6);
   return undefined;
 }
+
+/** The IPv4 address of an IPv4-mapped one (RFC 4291 2.5.5.2), as a socket for both families says it; others as they are. */
+export function unmapped(address: Uint8Array): Uint8Array {
+  const mapped = address.length === 16 && address.subarray(0, 10).every((byte) => byte === 0) && address[10] === 0xff && address[11] === 0xff;
+  return mapped ? address.subarray(12) : address;
+}

@@ -13,6 +13,8 @@ export interface FamilyConfig {
 }
 
 export interface LinkConfig {
+  /** The guest finds its addresses out by itself: by router advertisements and DHCP. One that has been told would have others beside them. */
+  readonly asks: boolean;
   /** The card's. */
   readonly mac: Uint8Array;
   readonly mtu: number;

@@ -20,7 +20,7 @@ export function answerNeighbour(link: Link, packet: Packet): boolean {
   const family = link.config.v6;
   if (family === undefined || bytes[packet.start + 7] !== 255 || end - at < 8 || bytes[at + 1] !== 0 || !sumHolds(packet)) return false;
   if (bytes[at] === NEIGHBOUR_SOLICITATION) return advertise(link, packet);
-  if (bytes[at] !== ROUTER_SOLICITATION) return false;
+  if (bytes[at] !== ROUTER_SOLICITATION || !link.config.asks) return false;
   advertiseRouter(link, family);
   return true;
 }

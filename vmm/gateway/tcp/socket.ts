@@ -37,7 +37,10 @@ export function adopt(accepted: Socket, target: Target): Socket | undefined {
   const handle = holder._handle;
   if (handle === undefined || handle === null) return undefined;
   holder._handle = null;
-  return hostSocket(target, handle);
+  const socket = hostSocket(target, handle);
+  // Without a handle it is an empty shell, which its server stops counting.
+  accepted.destroy();
+  return socket;
 }
 
 export class SocketEnd implements HostEnd {

@@ -182,6 +182,10 @@ export class TcpStack implements ConnectionOwner {
     connection.abort();
   }
 
+  has(tuple: Tuple): boolean {
+    return this.#table.get(tuple) !== undefined;
+  }
+
   /** A connection of the host's to the guest. False: there is no room, or the guest's port has one from there already. */
   accept(accepted: Socket, tuple: Tuple): boolean {
     if (this.#table.size >= CONNECTIONS_MAX || this.#pending.size >= PENDING_MAX || this.#table.get(tuple) !== undefined) return false;
