@@ -1,9 +1,10 @@
 /** `--network user`: containers behind the gateway of this process's own. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { buildNetcheck } from '../support/guests/net-image.ts';
 import { neighbour, netShell } from '../support/guests/net-shell.ts';
 import { root } from '../support/guests/programs.ts';
 
@@ -12,10 +13,12 @@ let image: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'vmm-user-net-'));
   image = busyboxImage(join(dir, 'image'));
+  copyFileSync(NETCHECK, join(image, 'bin/netcheck'));
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
 const ZONE = { 'web.example.org': [{ type: 'A', value: '192.0.2.2' }, { type: 'AAAA', value: '2001:db8::2' }] } as const;
+const NETCHECK = buildNetcheck();
 const GET = 'busybox wget -q -O -';
 
 describe.skipIf(process.getuid?.() !== 0)('vmm run --network user', () => {
@@ -49,6 +52,38 @@ busybox ip route`;
 ${user} $VMM --network user,ip=192.168.77.2/24,mtu=1400 --mac-address 02:00:00:00:00:09 ${image} sh -c '${inside}; cat /sys/class/net/eth0/mtu /sys/class/net/eth0/address'`);
     expect(result.stdout).toBe('inet 192.168.77.2/24 brd 192.168.77.255 scope global\ndefault via 192.168.77.3 dev eth0 \n192.168.77.0/24 dev eth0 scope link  src 192.168.77.2 \nnameserver 192.168.77.1\nwget: can\'t connect to remote host (192.0.2.9): No route to host\n1400\n02:00:00:00:00:09\n');
     expect(result.status, result.stderr).toBe(0);
+  });
+
+  it('published ports lead to the container from all addresses or one, by TCP and UDP, and are free afterwards', () => {
+    const inside = 'mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; netcheck serve any 81 1 & netcheck echo any 53 3; read line; wait';
+    const get = (url: string): string => `busybox wget -q -O - http://${url}:`;
+    const result = netShell(dir, `${neighbour()}mkfifo $DIR/in $DIR/out
+\${VMM% -q*} --accel wasm -m 128m -i --network user -p 8080:80 -p 127.0.0.1:8090-8091:80-81 -p 5353:53/udp -p 80 ${image} sh -c '${inside}' <$DIR/in >$DIR/out 2>$DIR/said & exec 3>$DIR/in 4<$DIR/out
+read first <&4; echo "$first"
+${get('127.0.0.1')}8080/; ${get('192.0.2.1')}8080/; ${get('[::1]')}8080/; ${get('127.0.0.1')}8090/; ${get('127.0.0.1')}$(sed -n 's/^.*80.tcp -> 0.0.0.0://p' $DIR/said)/
+${get('192.0.2.1')}8090/ 2>/dev/null || echo not there
+nsenter -t $NS -n ${NETCHECK} datagrams 192.0.2.1 5353 1; ${NETCHECK} datagrams ::1 5353 1; ${NETCHECK} datagrams 127.0.0.1 5353 1
+nsenter -t $NS -n busybox wget -q -O - http://192.0.2.1:8080/; ${NETCHECK} put 127.0.0.1 8091 3000000 | wc -c
+echo >&3; cat <&4; wait $!; cat $DIR/said; busybox netstat -ltun | grep -cE ":(80..|5353)"`);
+    expect(result.stderr).toBe('');
+    expect(result.stdout).toMatch(/^echoing\n(from the container\n){5}not there\n(datagrams 1 1\n){3}from the container\n3000001\n/); // and a line’s end
+    // The neighbour is itself; the host's own addresses, which the guest could not answer, are the gateway.
+    expect(result.stdout).toMatch(/\nfrom ::ffff:192\.0\.2\.2\n/);
+    expect(result.stdout).toMatch(/\nserved 1\nvmm: 80\/tcp -> 0\.0\.0\.0:\d+\n0\n$/);
+  });
+
+  it.each([
+    ['a port that is taken', '--network user -p 8000:80', /port 8000\/tcp cannot be published: EADDRINUSE .* \[NET_PORT\]/],
+    ['a port of IPv6 that is taken', '--network user -p [::1]:8001:80', /port 8001\/tcp of ::1 cannot be published: EADDRINUSE/],
+    ['one of a range', '--network user -p 7999-8000:80-81', /port 8000\/tcp cannot be published/],
+    ['a port given twice', '--network user -p 8002:80 -p 127.0.0.1:8002:81', /port 8002\/tcp of 127\.0\.0\.1 cannot be published: EADDRINUSE/],
+    ['an address that is not the host’s', '--network user -p 192.0.2.77:8003:80', /port 8003\/tcp of 192\.0\.2\.77 cannot be published: EADDRNOTAVAIL/],
+    ['ports without a network', '-p 80', /-p needs --network user or passt/],
+  ])('%s is one line', (_name, options, says) => {
+    const result = netShell(dir, `busybox httpd -p 127.0.0.1:8000; busybox httpd -p [::1]:8001\n$VMM ${options} ${image} true`);
+    expect(result.stderr).toMatch(says);
+    expect(result.stderr.trimEnd().split('\n').length).toBe(1);
+    expect(result.status).toBe(125);
   });
 
   it.each([

@@ -156,6 +156,31 @@ static void serve(int port, long count)
 	printf("served %ld\n", count);
 }
 
+/* Sends datagrams back to whoever they are from, and says who the first was. */
+static void echo(int port, long count)
+{
+	struct sockaddr_storage address;
+	struct sockaddr_in6 from;
+	socklen_t length;
+	char text[INET6_ADDRSTRLEN];
+	long i;
+	ssize_t n;
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	if (fd < 0 || bind(fd, (void *)&address, address_of("::", port, &address)) < 0)
+		fail("bind");
+	printf("echoing\n");
+	fflush(stdout);
+	for (i = 0; i < count; i++) {
+		length = sizeof from;
+		n = recvfrom(fd, buffer, sizeof buffer, 0, (void *)&from, &length);
+		if (n < 0 || sendto(fd, buffer, n, 0, (void *)&from, length) < 0)
+			fail("echo");
+		if (i == 0)
+			printf("from %s\n", inet_ntop(AF_INET6, &from.sin6_addr, text, sizeof text));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 3 ? argv[1] : "";
@@ -172,6 +197,8 @@ int main(int argc, char **argv)
 		put(argv[2], port, count);
 	else if (!strcmp(command, "serve"))
 		serve(port, count);
+	else if (!strcmp(command, "echo"))
+		echo(port, count);
 	else
 		return 2;
 	return 0;
