@@ -107,7 +107,7 @@ const CARDS: readonly Case[] = [
   [['run', '--network', 'tap=t0,gw=10.0.0.1', '@root', 'x'], 'USAGE', /in no network of the card/],
   [['run', '--network', 'unix=/x', '--ip', '10.0.0.2', '@root', 'x'], 'USAGE', /ip=10\.0\.0\.2\/24/],
   [['run', '--ip', '10.0.0.2', '@root', 'x'], 'USAGE', /needs a network/],
-  [['run', '-p', '8080', '@root', 'x'], 'USAGE', /-p needs --network passt/],
+  [['run', '-p', '8080', '@root', 'x'], 'USAGE', /-p needs --network user or passt/],
   [['run', '-p', '1-3:80', '@root', 'x'], 'USAGE', /3 ports of the host for 1 of the guest/],
   [['run', '-p', '0:80', '@root', 'x'], 'USAGE', /1 to 65535/],
   [['run', '-p', '80/sctp', '@root', 'x'], 'USAGE', /tcp or udp/],
