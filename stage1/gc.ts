@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from './common/failure.ts';
 import { parseFlags } from './common/flags.ts';
+import { ownRoot } from './common/own-root.ts';
 import { SOCKET } from './control/frames.ts';
 import { detach } from './net/pod-network.ts';
 
@@ -12,7 +13,7 @@ export async function gc(argv: readonly string[]): Promise<number> {
   const { rest } = parseFlags(argv, { debug: 'boolean', 'local-config': 'string' });
   const uuid = rest.at(-1) ?? '';
   // A mount is taken away without the FFI library by the launcher.
-  const drop = (path: string): void => void spawnSync(join(process.cwd(), 'stage1/rootfs/vmm/drop'), [path], { stdio: 'ignore', timeout: 10_000 });
+  const drop = (path: string): void => void spawnSync(join(ownRoot(), 'vmm/drop'), [path], { stdio: 'ignore', timeout: 10_000 });
   const troubles = await detach(uuid, drop);
   rmSync(SOCKET, { force: true });
   if (troubles.length > 0) throw new Failure(troubles.join('; '));

@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { Failure, oneLine } from '../common/failure.ts';
+import { ownRoot } from '../common/own-root.ts';
 
 const OUTPUT_MAX = 1 << 20;
 /** A plugin that has not answered by then will not. */
@@ -22,7 +23,7 @@ export interface Call {
 
 /** PATH of plugins: with the image's iptables where the host has none. */
 export function toolPath(): string {
-  return `${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}:${join(process.cwd(), 'stage1/rootfs/vmm/bin')}`;
+  return `${process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'}:${join(ownRoot(), 'vmm/bin')}`;
 }
 
 /** Runs one plugin. Resolves with what it prints; rejects with Failure. */

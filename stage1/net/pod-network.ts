@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, stat
 import { join } from 'node:path';
 import type { NetworkConfig } from '../../vmm/api/containers.ts';
 import { Failure } from '../common/failure.ts';
+import { ownRoot } from '../common/own-root.ts';
 import type { Network } from './config.ts';
 import { endPlugins } from './orphans.ts';
 import { type Call, parseResult, type Result, runPlugin, toolPath } from './plugin.ts';
@@ -35,7 +36,7 @@ export interface Attached {
 
 /** rkt's folders for plugins, then those of the image. */
 export function pluginPath(localConfig: string): string[] {
-  return [join(localConfig, 'net.d'), '/usr/lib/rkt/plugins/net', join(process.cwd(), 'stage1/rootfs/usr/lib/rkt/plugins/net')];
+  return [join(localConfig, 'net.d'), '/usr/lib/rkt/plugins/net', join(ownRoot(), 'usr/lib/rkt/plugins/net')];
 }
 
 /** Which network the pod's ports lead to, and its metadata service is reached by: the first that is masqueraded, else the last. */

@@ -88,4 +88,17 @@ describe.skipIf(!ROOT)('a pod', () => {
     expect(host.played.traces()).toBe(before);
     expect(host.played.leases('default')).toEqual([]);
   });
+
+  it('of rkt 0.8 is cleaned after a reboot, though nothing of its image is mounted any more', async () => {
+    const before = host.played.traces();
+    const pod = host.stage0.prepare({ apps: [shell('echo ready; sleep 1000', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports: [{ name: 'web', hostPort: 8082 }] } });
+    const running = pod.run(flags('default'));
+    await running.said('ready');
+    running.child.kill('SIGKILL');
+    await running.end();
+    execFileSync('umount', [join(pod.dir, 'netns')], { timeout: 60_000 });
+    expect(await pod.gcOf08()).toMatchObject({ status: 0, stderr: '' });
+    expect(host.played.traces()).toBe(before);
+    expect(host.played.leases('default')).toEqual([]);
+  });
 });

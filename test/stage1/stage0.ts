@@ -212,6 +212,15 @@ export class Pod {
     return ended(spawn(join(this.s1, 'stop'), [...flags, this.uuid], { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
   }
 
+  /** `rkt gc` of 0.8 after a reboot: nothing is mounted in the pod any more, and the treestore's copy of the entry point runs. */
+  async gcOf08(): Promise<Ended> {
+    this.stage0.unmount(this.dir);
+    const now = join(this.stage0.data, 'pods/exited-garbage', this.uuid);
+    renameSync(this.dir, now);
+    this.dir = now;
+    return ended(spawn(...this.stage0.command(join(this.stage0.tree, 'gc'), [this.uuid]), { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'] }));
+  }
+
   /** `rkt gc`: the pod moves to exited-garbage, its entry point runs there; it may be killed after some milliseconds. */
   async gc(killedAfter?: number): Promise<Ended> {
     const now = join(this.stage0.data, 'pods/exited-garbage', this.uuid);
