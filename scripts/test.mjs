@@ -22,6 +22,8 @@ needDebian({
   gnupg: '/usr/bin/gpg',
   zstd: '/usr/bin/zstd',
   skopeo: '/usr/bin/skopeo',
+  'libcap2-bin': '/sbin/setcap',
+  buildah: '/usr/bin/buildah',
   umoci: '/usr/bin/umoci',
   'docker-registry': '/usr/bin/docker-registry',
   'docker.io': '/usr/bin/docker',
