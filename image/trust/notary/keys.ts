@@ -68,13 +68,13 @@ function keyObject(key: PublicKey): KeyObject | undefined {
   }
 }
 
-/** Key types by the methods that they sign with. */
-const METHODS: Readonly<Record<string, readonly string[]>> = { ecdsa: ['ecdsa', 'ecdsa-x509'], rsapss: ['rsa', 'rsa-x509'], rsapkcs1v15: ['rsa', 'rsa-x509'], eddsa: ['ed25519'] };
+/** Key types by the methods that they sign with; a method's name is what a server sends, `__proto__` too. */
+const METHODS: ReadonlyMap<string, readonly string[]> = new Map([['ecdsa', ['ecdsa', 'ecdsa-x509']], ['rsapss', ['rsa', 'rsa-x509']], ['rsapkcs1v15', ['rsa', 'rsa-x509']], ['eddsa', ['ed25519']]]);
 
 /** True when the signature is this key's over these bytes. */
 function verifies(key: PublicKey, { method, sig }: Signature, message: Buffer): boolean {
   const object = keyObject(key);
-  if (object === undefined || METHODS[method]?.includes(key.type) !== true) return false;
+  if (object === undefined || METHODS.get(method)?.includes(key.type) !== true) return false;
   const rsa = object.asymmetricKeyType === 'rsa';
   if (rsa && (object.asymmetricKeyDetails?.modulusLength ?? 0) < RSA_BITS) return false;
   try {

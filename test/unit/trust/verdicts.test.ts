@@ -116,6 +116,7 @@ const CASES: readonly Case[] = [
   ['Ed25519', [set((r) => { r.role('targets').keys = [makeKey('ed25519')]; }), 'one']],
   ['a key under an id that is not its own', [set((r) => { const [key] = r.role('targets').keys; const id = 'a'.repeat(64); if (key !== undefined) r.role('targets').keys = [{ ...key, id }]; }), JUNK]],
   ['an unknown way of signing', [set((r) => { const [key] = r.role('targets').keys; if (key !== undefined) r.role('targets').signers = [{ ...key }]; r.wrap['targets'] = (b) => b.replace('"method":"ecdsa"', '"method":"magic"'); }), JUNK]],
+  ['a way of signing that every object has', [set((r) => { r.wrap['targets'] = (b) => b.replace('"method":"ecdsa"', '"method":"__proto__"'); }), JUNK]],
   ['another role’s document', [set((r) => { r.edit['targets'] = (signed) => { signed['_type'] = 'Snapshot'; }; }), JUNK]],
   ['version 0', [set((r) => { r.role('targets').version = 0; }), JUNK]],
   ['a snapshot that tells of no root', [set((r) => { r.edit['snapshot'] = (signed) => { delete (signed['meta'] as Record<string, unknown>)['root']; }; }), JUNK]],
