@@ -62,7 +62,7 @@ export async function verifyFile(fd: number, signature: Signature, keys: readonl
  * What a signed OpenPGP message says (`gpg --sign`: data and signature in one), when its one signature is good and by one of the keys. As
  * strict as `verifyFile`. Throws ACI_SIGNATURE, ACI_UNTRUSTED.
  */
-export async function verifyMessage(bytes: Uint8Array, keys: readonly Key[], max: number): Promise<Uint8Array> {
+export async function verifyMessage(bytes: Uint8Array, keys: readonly Key[], max: number): Promise<{ data: Uint8Array; fingerprint: string }> {
   const { readMessage, verify } = await loadOpenPgp();
   const where = 'its signature';
   if (bytes.length > ARMOUR_MAX) throw bad(where, `has ${bytes.length} bytes; at most ${ARMOUR_MAX} are read`);
@@ -77,7 +77,7 @@ export async function verifyMessage(bytes: Uint8Array, keys: readonly Key[], max
     await checkKey(key, packet, where);
     await only.verified;
     if (data.length > max) throw bad(where, 'signs more than is read');
-    return data;
+    return { data, fingerprint: key.getFingerprint() };
   } catch (cause) {
     throw cause instanceof VmmError ? cause : bad(where, `bad signature: ${(cause as Error).message.slice(0, 200)}`, cause);
   }

@@ -17,6 +17,9 @@ export interface Signatures {
   of(kind: SignatureKind, digest: string): Promise<readonly Attachment[]>;
 }
 
+/** Is told who signed what met a requirement. */
+export type Met = (by: string) => void;
+
 /** Only a registry could tell. */
 export class NotKept extends Error {}
 

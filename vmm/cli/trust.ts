@@ -16,7 +16,7 @@ keeps them (~/.docker/trust); their passphrases are DOCKER_CONTENT_TRUST_ROOT_PA
 Commands:
   inspect NAME[:TAG]        print what is signed and whose keys may sign, as docker trust inspect does
   sign IMAGE [NAME:TAG]     push a stored image and sign its tag
-  explain NAME              say which rule of the policy file applies to a registry's image, and what it finds
+  explain NAME              say which rule of the policy file applies to a registry's image, or a stored aci:NAME, who signed it, and what is missing
   revoke NAME:TAG [-y]      take a tag's signature away (NAME with -y: those of all tags)
   key ls                    list the keys here
   key generate NAME         make a key, and NAME.pub for who is to let it sign (--dir: elsewhere)

@@ -4,7 +4,7 @@ import { JsonObject } from '../../documents/json.ts';
 import type { Environment } from '../../registry/credentials.ts';
 import type { RegistryName } from '../../registry/name.ts';
 import { Certificate, isChain } from '../certificate.ts';
-import type { Signatures } from '../signatures.ts';
+import type { Met, Signatures } from '../signatures.ts';
 import { AUTHORITY_SCHEME, type Envelope, readEnvelope, UNDERSTOOD } from './envelope.ts';
 import { type Check, type TrustPolicy, trustPolicyFor, trustStore } from './trust-policy.ts';
 
@@ -14,7 +14,7 @@ const PAYLOAD = 'application/vnd.cncf.notary.payload.v1+json';
  * Why no Notary Project signature of a manifest of these digests satisfies Notation's own trust policy for the repository; undefined when one does
  * (specifications, signing-and-verification-workflow.md). Throws as `Signatures`, TRUST_CONFIG.
  */
-export async function notationFault(signatures: Signatures, { registry, repository }: RegistryName, digests: readonly string[], env: Environment): Promise<string | undefined> {
+export async function notationFault(signatures: Signatures, { registry, repository }: RegistryName, digests: readonly string[], env: Environment, met: Met = () => {}): Promise<string | undefined> {
   const policy = trustPolicyFor(`${registry}/${repository}`, env);
   if (policy === undefined) return 'no trust policy of Notation is for its repository';
   if (policy.level === 'skip') return undefined;
@@ -22,7 +22,7 @@ export async function notationFault(signatures: Signatures, { registry, reposito
   for (const digest of new Set(digests)) {
     for (const { bytes, mediaType } of await signatures.of('notation', digest)) {
       const envelope = readEnvelope(bytes, mediaType);
-      const why = envelope === undefined ? 'its signature cannot be read' : envelopeFault(envelope, digest, policy, env);
+      const why = envelope === undefined ? 'its signature cannot be read' : envelopeFault(envelope, digest, policy, env, met);
       if (why === undefined) return undefined;
       fault = why;
     }
@@ -30,7 +30,7 @@ export async function notationFault(signatures: Signatures, { registry, reposito
   return fault;
 }
 
-function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, env: Environment): string | undefined {
+function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, env: Environment, met: Met): string | undefined {
   let chain: Certificate[];
   try {
     chain = envelope.chain.map((bytes) => new Certificate(bytes));
@@ -49,7 +49,12 @@ function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, 
     const why = policy.action(check) === 'enforce' ? fault() : undefined;
     if (why !== undefined) return why;
   }
+  met(`${textOf(chain[0] as Certificate)}, by the trust policy ${policy.name}`);
   return undefined;
+}
+
+function textOf(certificate: Certificate): string {
+  return [...subjectOf(certificate)].map(([key, value]) => `${key}=${value}`).join(', ');
 }
 
 /** The signature is by the first certificate, and all headers that must be understood are. */
@@ -89,7 +94,7 @@ function authenticityFault({ scheme }: Envelope, chain: readonly Certificate[], 
   if (!chain.some((certificate) => trusted.some(({ x509 }) => x509.raw.equals(certificate.x509.raw)))) return 'the certificates of its signature lead to none of the trust store';
   const subject = subjectOf(chain[0] as Certificate);
   const known = identities.some((identity) => identity === '*' || [...identity].every(([key, value]) => subject.get(key) === value));
-  return known ? undefined : `it is signed by ${JSON.stringify([...subject].map(([key, value]) => `${key}=${value}`).join(', ').slice(0, 200))}, who is no trusted identity`;
+  return known ? undefined : `it is signed by ${JSON.stringify(textOf(chain[0] as Certificate).slice(0, 200))}, who is no trusted identity`;
 }
 
 /** Attributes that are there once: of others nobody could say which counts. node:crypto gives a line each, with RFC 2253's escapes. */

@@ -2,7 +2,7 @@ import { VmmError } from '../../../base/errors.ts';
 import { keysFor, keystorePaths } from '../../appc/keystore.ts';
 import { loadOpenPgp } from '../../appc/openpgp.ts';
 import type { Environment } from '../../registry/credentials.ts';
-import { rejected } from './check.ts';
+import { type Finding, rejected, type Verdict } from './check.ts';
 import { pathScopes, readPolicy, ruleOf, type Requirement } from './policy.ts';
 
 /** An app container image, as it was found to be signed when it came. */
@@ -17,13 +17,22 @@ export interface AciFacts {
   readonly signedBy: string | undefined;
 }
 
-/** Lets an app container image pass, or not: by its name it is one of the transport `appc`. Throws TRUST_REJECTED, TRUST_CONFIG. */
-export async function obeyPolicyForAci(policyFile: string, { what, scopes, transport, name, signedBy }: AciFacts, env: Environment): Promise<void> {
+/** Evaluates the policy for an app container image: by its name it is one of the transport `appc`. Throws TRUST_CONFIG. */
+export async function judgeAci(policyFile: string, { scopes, transport, name, signedBy }: AciFacts, env: Environment): Promise<Verdict> {
   const rule = ruleOf(readPolicy(policyFile), transport, scopes ?? pathScopes(name));
+  const findings: Finding[] = [];
   for (const requirement of rule.requirements) {
     const fault = await faultOf(requirement, name, signedBy, env, policyFile);
-    if (fault !== undefined) throw rejected(what, rule, fault, policyFile);
+    findings.push({ type: requirement.type, fault, by: requirement.type === 'appcSigned' ? `the key ${signedBy}` : undefined });
   }
+  return { rule, findings };
+}
+
+/** Lets an app container image pass, or not. Throws TRUST_REJECTED, TRUST_CONFIG. */
+export async function obeyPolicyForAci(policyFile: string, facts: AciFacts, env: Environment): Promise<void> {
+  const { rule, findings } = await judgeAci(policyFile, facts, env);
+  const fault = findings.find((finding) => finding.fault !== undefined)?.fault;
+  if (fault !== undefined) throw rejected(facts.what, rule, fault, policyFile);
 }
 
 async function faultOf(requirement: Requirement, name: string, signedBy: string | undefined, env: Environment, policyFile: string): Promise<string | undefined> {

@@ -2,14 +2,21 @@ import { VmmError } from '../../../base/errors.ts';
 import type { Environment } from '../../registry/credentials.ts';
 import { fullName, type RegistryName } from '../../registry/name.ts';
 import { pathScopes, type Policy, readPolicy, registryScopes, type Requirement, type Rule, ruleOf } from './policy.ts';
-import { keptSignatures, NotKept, type Signatures } from '../signatures.ts';
+import { keptSignatures, type Met, NotKept, type Signatures } from '../signatures.ts';
 import { sigstoreFault } from './sigstore.ts';
+
+/** A requirement: why it is not met, or who signed what meets it. */
+export interface Finding {
+  readonly type: string;
+  readonly fault: string | undefined;
+  readonly by?: string | undefined;
+}
 
 /** What a policy says of an image that a registry has. */
 export interface Verdict {
   readonly rule: Rule;
   /** A line for each requirement: whether it is met, and why not. */
-  readonly findings: readonly { readonly type: string; readonly fault: string | undefined }[];
+  readonly findings: readonly Finding[];
 }
 
 /** An image as a registry has it, or had it when it was pulled. */
@@ -25,26 +32,30 @@ export interface Candidate {
 /** Evaluates the policy for a registry's image. Throws NotKept, TRUST_CONFIG, REGISTRY_*. */
 export async function judge(policy: Policy, candidate: Candidate, env: Environment): Promise<Verdict> {
   const rule = ruleOf(policy, 'docker', registryScopes(fullName(candidate.name)));
-  const findings = [];
-  for (const requirement of rule.requirements) findings.push({ type: requirement.type, fault: await faultOf(requirement, candidate, env) });
+  const findings: Finding[] = [];
+  for (const requirement of rule.requirements) {
+    let by: string | undefined;
+    const fault = await faultOf(requirement, candidate, env, (who) => { by = who; });
+    findings.push({ type: requirement.type, fault, by });
+  }
   return { rule, findings };
 }
 
-async function faultOf(requirement: Requirement, { name, digests, signatures, kept }: Candidate, env: Environment): Promise<string | undefined> {
+async function faultOf(requirement: Requirement, { name, digests, signatures, kept }: Candidate, env: Environment, met: Met): Promise<string | undefined> {
   switch (requirement.type) {
     case 'insecureAcceptAnything':
       return undefined;
     case 'reject':
       return 'it is rejected';
     case 'signedBy':
-      return (await import('./simple.ts')).simpleFault(signatures, name, digests, requirement.keys, requirement.identity);
+      return (await import('./simple.ts')).simpleFault(signatures, name, digests, requirement.keys, requirement.identity, met);
     case 'contentTrust':
       if (kept === true) throw new NotKept();
       return contentTrustFault(name, digests, env);
     case 'notationSigned':
-      return (await import('../notation/verify.ts')).notationFault(signatures, name, digests, env);
+      return (await import('../notation/verify.ts')).notationFault(signatures, name, digests, env, met);
     case 'sigstoreSigned':
-      return sigstoreFault(signatures, name, digests, requirement);
+      return sigstoreFault(signatures, name, digests, requirement, met);
     case 'appcSigned':
       return 'appcSigned is for app container images';
   }

@@ -4,7 +4,7 @@ import { JsonObject } from '../../documents/json.ts';
 import type { RegistryName } from '../../registry/name.ts';
 import { type Identity, matches } from './identity.ts';
 import { certificateOf, keyOfCertificate, loggedAt } from './keyless.ts';
-import type { Attachment, Signatures } from '../signatures.ts';
+import type { Attachment, Met, Signatures } from '../signatures.ts';
 import type { SigstoreRequirement } from './sigstore-requirement.ts';
 
 const SIGNATURE = 'dev.sigstore.cosign/signature';
@@ -16,18 +16,26 @@ const TYPE = 'cosign container image signature';
  * Why no signature as the requirement has it says that a manifest of these digests is the image of this name; undefined when one does. An index
  * and the manifest that it leads to are one image: either may be signed. Throws as `Signatures`.
  */
-export async function sigstoreFault(signatures: Signatures, name: RegistryName, digests: readonly string[], requirement: SigstoreRequirement): Promise<string | undefined> {
+export async function sigstoreFault(signatures: Signatures, name: RegistryName, digests: readonly string[], requirement: SigstoreRequirement, met: Met = () => {}): Promise<string | undefined> {
   let fault = 'it has no signature by cosign';
   for (const digest of new Set(digests)) {
     for (const attached of await signatures.of('sigstore', digest)) {
       const signature = attached.annotations[OLD_SIGNATURE] ?? attached.annotations[SIGNATURE];
       if (attached.mediaType !== PAYLOAD || signature === undefined) continue;
       const why = signatureFault(attached, Buffer.from(signature, 'base64'), requirement) ?? payloadFault(attached.bytes, digest, name, requirement.identity);
-      if (why === undefined) return undefined;
+      if (why === undefined) {
+        met(signerOf(requirement));
+        return undefined;
+      }
       fault = why;
     }
   }
   return fault;
+}
+
+/** Of a signature that holds: who logged in for its certificate, or whose key it is. */
+function signerOf({ fulcio }: SigstoreRequirement): string {
+  return fulcio === undefined ? 'a key of the policy' : `${fulcio.subjectEmail ?? fulcio.subjectUri} of ${fulcio.oidcIssuer}`;
 }
 
 function signatureFault(attached: Attachment, signature: Buffer, { keys, fulcio, logs }: SigstoreRequirement): string | undefined {

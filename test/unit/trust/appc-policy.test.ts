@@ -7,6 +7,7 @@ import type { VmmError } from '../../../base/errors.ts';
 import { AciSession } from '../../../image/aci.ts';
 import { keystorePaths, trustKey } from '../../../image/appc/keystore.ts';
 import { readPublicKey } from '../../../image/appc/openpgp.ts';
+import { explainPolicy } from '../../../image/explain.ts';
 import { resolveImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
@@ -91,6 +92,16 @@ describe('app container images', () => {
     for (const name of [`aci:${NAME}`, `aci:${NAME}:1`, `${NAME}:1`, id]) expect([name, await outcome(resolveImage(name, { store }))]).toEqual([name, expect.stringMatching(wanted)]);
     const pod = Buffer.from(JSON.stringify({ acVersion: '0.8.11', acKind: 'PodManifest', apps: [{ name: 'one', image: { id: `sha512-${id}` } }] }));
     expect(await outcome(storedPod(pod, store, { where: 'pod', unsigned: true, strict: false }))).toMatch(wanted);
+  });
+
+  it('explain says by which key it is signed, or what is missing', async () => {
+    const store = await stored();
+    policy({ default: reject, transports: { appc: { '127.0.0.1/team': anyTrusted } } });
+    const path = process.env['VMM_POLICY'];
+    expect(await explainPolicy(`aci:${NAME}`, process.env, store)).toEqual([`aci:${NAME}: let through by ${path}, appc: 127.0.0.1/team`, `appcSigned: met, signed by the key ${gpg.fingerprint('good')}`]);
+    policy({ default: by('other') });
+    expect((await explainPolicy(`aci:${NAME}`, process.env, store))[1]).toMatch(/^appcSigned: it is signed by [0-9a-f]{40}, whose key is not one that may$/);
+    expect(await outcome(explainPolicy('aci:example.com/none', process.env, store))).toMatch(/^IMAGE_NOT_FOUND /);
   });
 
   it('a key that is trusted no more, or not for this name', async () => {

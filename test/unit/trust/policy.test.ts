@@ -10,9 +10,9 @@ import { VmmError } from '../../../base/errors.ts';
 import { explainPolicy } from '../../../image/explain.ts';
 import { pullImage } from '../../../image/pull.ts';
 import { resolveImage } from '../../../image/resolve.ts';
-import { tagImage } from '../../../image/store/change.ts';
+import { changeStore, tagImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
-import { ImageStore } from '../../../image/store/store.ts';
+import { ImageStore, signaturesOf } from '../../../image/store/store.ts';
 import { readPolicy, registryScopes, ruleOf } from '../../../image/trust/policy/policy.ts';
 import { type Registry, startRegistry } from '../../support/images/registry.ts';
 import { configOf, LAYERS, Layout } from '../image/forms.ts';
@@ -196,6 +196,22 @@ describe('a run under a policy', () => {
     // By another name it came from nowhere.
     await tagImage(store, full, 'localhost/other:1');
     expect(await stored({ default: mine(), transports: { oci: {} } }, 'localhost/other:1')).toMatch(/^TRUST_REJECTED /);
+  });
+
+  it('explain goes by what was kept where the registry cannot be asked', async () => {
+    const full = await image('run/told', [{}]);
+    const store = newStore();
+    process.env['VMM_POLICY'] = policyFile({ default: mine({ type: 'exactReference', dockerReference: full }) });
+    const { id } = (await resolveImage(full, { store, pull: 'missing' })).record;
+    // The same image by the name of a registry that nobody runs.
+    const gone = '127.0.0.1:9/run/told:1';
+    await changeStore(store, (change) => {
+      change.setName(gone, id);
+      change.setSource(signaturesOf(gone), id, store.sourceNote(signaturesOf(full), id));
+    });
+    const lines = await explainPolicy('127.0.0.1:9/run/told:1', process.env, store);
+    expect(lines).toEqual([expect.stringContaining('let through by'), 'sigstoreSigned: met, signed by a key of the policy', expect.stringContaining('cannot be asked')]);
+    expect(await fails(explainPolicy('127.0.0.1:9/run/other:1', process.env, store))).toMatch(/^REGISTRY_CONNECT /);
   });
 
   it('paths have their transports’ rules', async () => {

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VmmError } from '../../../base/errors.ts';
+import { explainPolicy } from '../../../image/explain.ts';
 import { pullImage } from '../../../image/pull.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
@@ -130,6 +131,12 @@ describe('simple signing', () => {
     const policy = policyFile({ default: [requirement(['revoked'])] });
     expect(await pull(name, policy)).toMatch(/^TRUST_REJECTED .*revoked/);
     expect(passes('--registries.d', REGISTRIES, '--policy', policy, 'copy', '-q', '--src-tls-verify=false', `docker://${name}`, `dir:${folder()}`)).toBe(false);
+  });
+
+  it('explain says who signed it', async () => {
+    const name = push('told/a', 'good');
+    const policy = policyFile({ default: [requirement(['good'])] });
+    expect(await explainPolicy(name, { HOME, VMM_POLICY: policy, CONTAINERS_REGISTRIES_CONF: join(HOME, 'none') })).toEqual([`${name}: let through by ${policy}, default`, `signedBy: met, signed by the key ${gpg.fingerprint('good')}, as ${name}`]);
   });
 
   it('from a web server', async () => {
