@@ -64,6 +64,7 @@ async function keptVerdict(path: string, full: string, { id }: ImageRecord, stor
     if (!(error instanceof VmmError) || error.code !== 'TRUST_REJECTED' || last) throw error;
   }
   if (stamp === undefined) return false;
+  if (stamp === store.stampOf(full, id)) return true;
   try {
     await changeStore(store, (change) => change.setName(full, id, store.digestOf(full), stamp));
   } catch (error) {

@@ -73,26 +73,27 @@ async function contentTrustFault(name: RegistryName, digests: readonly string[],
   }
 }
 
-/** Lets a registry's image pass, or not. Returns the policy's stamp. Throws TRUST_REJECTED, TRUST_CONFIG, REGISTRY_*. */
+/** Lets a registry's image pass, or not. Returns the rule's stamp. Throws TRUST_REJECTED, TRUST_CONFIG, REGISTRY_*. */
 export async function obeyPolicy(path: string, candidate: Candidate, env: Environment): Promise<string> {
   const policy = readPolicy(path);
   const { rule, findings } = await judge(policy, candidate, env);
   const fault = findings.find((finding) => finding.fault !== undefined)?.fault;
   if (fault !== undefined) throw rejected(fullName(candidate.name), rule, fault, path);
-  return policy.stamp;
+  return rule.stamp;
 }
 
 /** Whether a stored image may run by a name as it is: 'yes', or 'ask' where only the registry's signatures tell. Throws TRUST_REJECTED, TRUST_CONFIG. */
 export function storedVerdict(path: string, full: string, stamp: string | undefined): 'yes' | 'ask' {
   const policy = readPolicy(path);
-  if (stamp === policy.stamp) return 'yes';
   const rule = ruleOf(policy, 'docker', registryScopes(full));
+  // Notation's own policy and stores may have changed: what was kept is judged by them each time.
+  if (stamp === rule.stamp && !rule.requirements.some(({ type }) => type === 'notationSigned')) return 'yes';
   if (rule.requirements.some(({ type }) => type === 'reject')) throw rejected(full, rule, 'it is rejected', path);
   return rule.requirements.every(({ type }) => type === 'insecureAcceptAnything') ? 'yes' : 'ask';
 }
 
 /**
- * Judges a stored image by what was kept of its signatures when it came, as `judge` does; the policy's stamp when it is let in, undefined when too
+ * Judges a stored image by what was kept of its signatures when it came, as `judge` does; the rule's stamp when it is let in, undefined when too
  * little was kept. Throws TRUST_REJECTED, TRUST_CONFIG.
  */
 export async function judgeKept(path: string, name: RegistryName, note: string, env: Environment): Promise<string | undefined> {

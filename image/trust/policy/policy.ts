@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
 import type { Identity } from './identity.ts';
-import { filesOf } from './policy-files.ts';
+import { PolicyFiles } from './policy-files.ts';
 import { type SigstoreRequirement, sigstoreRequirement } from './sigstore-requirement.ts';
 
 /** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust), `notationSigned` (by Notation's own trust policy) and `appcSigned` are ours. */
@@ -19,11 +19,13 @@ export interface Rule {
   /** `default`, `docker`, `docker: ghcr.io/owner`. */
   readonly scope: string;
   readonly requirements: readonly Requirement[];
+  /** Of the policy, and of the keys that the rule names: a verdict holds for these alone. */
+  readonly stamp: string;
 }
 
 export interface Policy {
   readonly path: string;
-  /** SHA-256 of the file: a verdict holds for this policy alone. */
+  /** SHA-256 of the file. */
   readonly stamp: string;
   readonly document: JsonObject;
 }
@@ -53,13 +55,14 @@ function inPolicy<T>(path: string, action: () => T): T {
 }
 
 /** The rule for an image of a transport: the most specific of its scopes, else the transport's own, else the default. Throws TRUST_CONFIG. */
-export function ruleOf({ path, document }: Policy, transport: string, scopes: readonly string[]): Rule {
+export function ruleOf({ path, document, stamp }: Policy, transport: string, scopes: readonly string[]): Rule {
   return inPolicy(path, () => {
+    const files = new PolicyFiles(path, stamp);
     const own = document.object('transports')?.object(transport);
     const scope = [...scopes, ''].find((candidate) => own?.has(candidate) === true);
     const list = scope === undefined ? document.objects('default') : (own?.objects(scope) ?? []);
     if (list.length === 0) throw new VmmError('TRUST_CONFIG', `${path}: the scope ${JSON.stringify(scope)} of ${transport} asks for nothing`, { hint: 'give it a requirement, such as insecureAcceptAnything' });
-    return { scope: scope === undefined ? 'default' : `${transport}${scope === '' ? '' : `: ${scope}`}`, requirements: list.map((entry) => requirementOf(entry, path)) };
+    return { scope: scope === undefined ? 'default' : `${transport}${scope === '' ? '' : `: ${scope}`}`, requirements: list.map((entry) => requirementOf(entry, files)), stamp: files.stamp };
   });
 }
 
@@ -80,7 +83,8 @@ export function pathScopes(path: string): string[] {
   return scopes;
 }
 
-function requirementOf(entry: JsonObject, path: string): Requirement {
+function requirementOf(entry: JsonObject, files: PolicyFiles): Requirement {
+  const { path } = files;
   const type = entry.string('type');
   switch (type) {
     case 'insecureAcceptAnything':
@@ -90,11 +94,11 @@ function requirementOf(entry: JsonObject, path: string): Requirement {
       return { type };
     case 'signedBy':
       if (entry.string('keyType') !== 'GPGKeys') throw new VmmError('TRUST_CONFIG', `${path}: signedBy of another keyType than GPGKeys`, { hint: 'see containers-policy.json(5)' });
-      return { type, keys: needed(filesOf(entry, 'key', path), 'signedBy', path), identity: identityOf(entry.object('signedIdentity')) };
+      return { type, keys: needed(files.of(entry, 'key'), 'signedBy', path), identity: identityOf(entry.object('signedIdentity')) };
     case 'sigstoreSigned':
-      return sigstoreRequirement(entry, path, identityOf(entry.object('signedIdentity')));
+      return sigstoreRequirement(entry, files, identityOf(entry.object('signedIdentity')));
     case 'appcSigned':
-      return { type, keys: filesOf(entry, 'key', path) };
+      return { type, keys: files.of(entry, 'key') };
     default:
       throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, contentTrust, notationSigned or appcSigned' });
   }

@@ -4,7 +4,7 @@ import { JsonObject } from '../../documents/json.ts';
 import { Certificate } from '../certificate.ts';
 import type { Identity } from './identity.ts';
 import type { Fulcio } from './keyless.ts';
-import { filesOf, readFile } from './policy-files.ts';
+import type { PolicyFiles } from './policy-files.ts';
 
 /** `sigstoreSigned` of containers-policy.json(5). */
 export interface SigstoreRequirement {
@@ -17,16 +17,17 @@ export interface SigstoreRequirement {
   readonly identity: Identity;
 }
 
-export function sigstoreRequirement(entry: JsonObject, path: string, identity: Identity): SigstoreRequirement {
-  const keys = filesOf(entry, 'key', path).map(publicKey);
+export function sigstoreRequirement(entry: JsonObject, files: PolicyFiles, identity: Identity): SigstoreRequirement {
+  const { path } = files;
+  const keys = files.of(entry, 'key').map(publicKey);
   const fulcio = entry.object('fulcio');
   if ((keys.length === 0) === (fulcio === undefined)) throw new VmmError('TRUST_CONFIG', `${path}: sigstoreSigned needs one of keyPath and keyData, or fulcio`, { hint: 'see containers-policy.json(5)' });
   const root = fulcio?.optionalString('trustedRootPath');
-  const trusted = root === undefined ? undefined : readTrustedRoot(readFile(root, path), root);
-  const logs = [...filesOf(entry, 'rekorPublicKey', path).map(publicKey), ...(trusted?.logs ?? [])];
+  const trusted = root === undefined ? undefined : readTrustedRoot(files.read(root), root);
+  const logs = [...files.of(entry, 'rekorPublicKey').map(publicKey), ...(trusted?.logs ?? [])];
   if (fulcio === undefined) return { type: 'sigstoreSigned', keys, fulcio: undefined, logs, identity };
   if (logs.length === 0) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs rekorPublicKeyPath or rekorPublicKeyData`, { hint: 'a certificate of some minutes says nothing without a log' });
-  const roots = [...filesOf(fulcio, 'ca', path).flatMap((pem) => authorities(pem, path)), ...(trusted?.roots ?? [])];
+  const roots = [...files.of(fulcio, 'ca').flatMap((pem) => authorities(pem, path)), ...(trusted?.roots ?? [])];
   if (roots.length === 0) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs one of caPath and caData`, { hint: 'or trustedRootPath, a trusted_root.json' });
   const [subjectEmail, subjectUri] = [fulcio.optionalString('subjectEmail'), fulcio.optionalString('subjectURI')];
   if ((subjectEmail === undefined) === (subjectUri === undefined)) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs one of subjectEmail and subjectURI`, { hint: 'whoever may log in with the issuer could sign otherwise' });

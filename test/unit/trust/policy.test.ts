@@ -198,6 +198,19 @@ describe('a run under a policy', () => {
     expect(await stored({ default: mine(), transports: { oci: {} } }, 'localhost/other:1')).toMatch(/^TRUST_REJECTED /);
   });
 
+  it('a key’s file that is exchanged makes it another policy', async () => {
+    const full = await image('run/keyfile', [{}]);
+    const store = newStore();
+    const keyPath = join(folder(), 'key.pub');
+    writeFileSync(keyPath, ours.publicKey.export({ type: 'spki', format: 'pem' }));
+    process.env['VMM_POLICY'] = policyFile({ default: [{ type: 'sigstoreSigned', keyPath }] });
+    await resolveImage(full, { store, pull: 'missing' });
+    await resolveImage(full, { store, pull: 'never' });
+    writeFileSync(keyPath, other.publicKey.export({ type: 'spki', format: 'pem' }));
+    expect(await fails(resolveImage(full, { store, pull: 'never' }))).toMatch(/^TRUST_REJECTED .*by no key/);
+    expect(await fails(resolveImage(full, { store, pull: 'missing' }))).toMatch(/^TRUST_REJECTED .*by no key/);
+  });
+
   it('explain goes by what was kept where the registry cannot be asked', async () => {
     const full = await image('run/told', [{}]);
     const store = newStore();
