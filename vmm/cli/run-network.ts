@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type CableSpec, hostAddresses, passtCard, type PublishedPort } from '../api/machine.ts';
+import { type CableSpec, hostAddresses, passtCard, type PublishedPort, type Rule } from '../api/machine.ts';
 import { type CardText, parseAddress } from './net-options.ts';
-import { HOST_GATEWAY, hostResolvConf, userFamilies, userNetwork } from './user-network.ts';
+import { asksForPolicy, HOST_GATEWAY, hostResolvConf, userFamilies, userNetwork } from './user-network.ts';
 
 /** Docker's options that matter here. */
 export interface NetworkOptions {
@@ -18,6 +18,11 @@ export interface NetworkOptions {
   readonly dnsOption: readonly string[];
   readonly publish: readonly (readonly PublishedPort[])[];
   readonly addHost: readonly (readonly [name: string, address: string])[];
+  readonly egress: 'allow' | 'deny' | undefined;
+  readonly allow: readonly Rule[];
+  readonly deny: readonly Rule[];
+  readonly egressPolicy: string | undefined;
+  readonly strictSni: boolean;
 }
 
 /** What is asked of the host. */
@@ -39,6 +44,8 @@ export function containerNetwork(options: NetworkOptions, note: (text: string) =
   const publisher = cards.find(({ cable }) => cable === 'passt' || cable === 'user');
   const given = givenAddresses(options);
   if (first === undefined) refuseWithout(options);
+  // What goes by another card is not seen.
+  if (asksForPolicy(options) && (first === undefined || !cards.every(({ cable }) => cable === 'user'))) throw new VmmError('USAGE', '--egress, --allow, --deny and their kin need --network user, and no other network beside it', { hint: 'add --network user' });
   return {
     cards: cards.flatMap((card, index) => {
       const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();

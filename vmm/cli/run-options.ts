@@ -11,7 +11,8 @@ import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-option
 import { parseRestart } from '../api/restart.ts';
 import { INSECURE } from './insecure-option.ts';
 import { DETACH_KEYS, detachKeys } from './keys.ts';
-import { type Command, flag, group, list, type OptionValues, type Read, value } from './options.ts';
+import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
+import { parseRule } from '../api/machine.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
@@ -72,6 +73,11 @@ const OPTIONS = {
     dns: list('ADDRESS', 'a server of names (default: the host’s)', parseAddress),
     dnsSearch: list('DOMAIN', 'a domain to look names up in', parseWord),
     dnsOption: list('OPTION', 'an option of resolv.conf', parseWord, { alias: ['dns-opt'] }),
+    egress: value('allow|deny', 'where no rule says otherwise, the container may (default) or may not go (--network user)', oneOf('allow', 'deny')),
+    allow: list('WHERE[:PORT[-PORT]][/tcp|udp]', 'a name, *.NAME, network or address where it may go: api.example.org:443, 10.0.0.0/8', (text, option) => parseRule('allow', text, option)),
+    deny: list('WHERE[:PORT[-PORT]][/tcp|udp]', 'where it may not, whatever --allow says', (text, option) => parseRule('deny', text, option)),
+    egressPolicy: value('FILE', 'rules in a file, behind those of the options'),
+    strictSni: flag('what a name’s rule lets in must be TLS for that name'),
     addHost: list('NAME:ADDRESS', 'a line of /etc/hosts; host-gateway is the host’s loopback (--network user)', parseAddHost),
   }),
   ...group('Machine', {

@@ -22,7 +22,7 @@ import { STATUS_VMM_ERROR } from './status.ts';
 
 /** Options of `vmm run` that a pod has too; the others say what its manifest says. */
 const OF_PODS = new Set([
-  'pod', 'strictIsolators', 'hostname', 'scratch', 'network', 'publish', 'ip', 'ip6', 'macAddress', 'dns', 'dnsSearch', 'dnsOption', 'addHost', 'memory', 'cpus', 'accel', 'cpu', 'jit', 'timeout', 'insecureOptions', 'rm', 'quiet', 'verbose', 'timeline', 'help',
+  'pod', 'strictIsolators', 'hostname', 'scratch', 'network', 'publish', 'ip', 'ip6', 'macAddress', 'dns', 'dnsSearch', 'dnsOption', 'addHost', 'egress', 'allow', 'deny', 'egressPolicy', 'strictSni', 'memory', 'cpus', 'accel', 'cpu', 'jit', 'timeout', 'insecureOptions', 'rm', 'quiet', 'verbose', 'timeline', 'help',
 ]);
 
 /** Returns the pod's exit status, or one of docs/errors.md. */

@@ -1,13 +1,15 @@
 /** The user-mode network as options describe it: addresses, and where names are asked. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, type NetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type CardRate, type CardSpec, OPEN_POLICY, type PublishedPort, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
+import { type CardRate, type CardSpec, type Denied, OPEN_POLICY, parsePolicyFile, type PolicyConfig, type PublishedPort, type Rule, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
 
 /** Docker's word for an address at which the host is reached: here its loopback. */
 export const HOST_GATEWAY = 'host-gateway';
 const MTU = 1500;
+const POLICY_MAX = 1 << 20;
+const DENIALS_TOLD = 20;
 
 /** What `--network user,…` says. */
 interface UserText {
@@ -23,6 +25,11 @@ interface UserOptions {
   readonly dns: readonly string[];
   readonly addHost: readonly (readonly [name: string, address: string])[];
   readonly ports: readonly PublishedPort[];
+  readonly egress: PolicyConfig['egress'] | undefined;
+  readonly allow: readonly Rule[];
+  readonly deny: readonly Rule[];
+  readonly egressPolicy: string | undefined;
+  readonly strictSni: boolean;
   /** Is told of ports whose number the host has chosen. */
   readonly note: (text: string) => void;
 }
@@ -46,13 +53,46 @@ export function bootUserCard(mtu = MTU): Pick<CardSpec, 'cable' | 'mtu'> {
 }
 
 /** A container's. `given`: the addresses of Docker's --ip and --ip6, in the network that is there without. */
-export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, { dns, addHost, ports, note }: UserOptions, resolvConf: () => string): ContainerCard {
+export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, options: UserOptions, resolvConf: () => string): ContainerCard {
+  const { dns, addHost, ports, note } = options;
   const families = userFamilies(text, given);
   const mtu = text.mtu ?? MTU;
   const servers = dns.length > 0 ? dns : hostServers(resolvConf());
-  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: OPEN_POLICY, hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note) };
+  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: policyOf(options), hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note), denied: asksForPolicy(options) ? denials(note) : undefined };
   const addresses = families.map(({ address, prefix }) => ({ address, prefix }));
   return { card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses, routes: defaultRoutes(addresses, families.map(({ gateway }) => gateway), '--network') } };
+}
+
+/** --deny, then --allow, then the file's lines; the first that matches holds. Throws USAGE. */
+function policyOf({ egress, allow, deny, egressPolicy, strictSni }: UserOptions): PolicyConfig {
+  const file = egressPolicy === undefined ? undefined : parsePolicyFile(policyText(egressPolicy), egressPolicy);
+  return { egress: egress ?? file?.egress ?? 'allow', rules: [...deny, ...allow, ...(file?.rules ?? [])], strictSni: strictSni || file?.strictSni === true };
+}
+
+/** Does any option ask for rules, which only a user-mode network has? */
+export function asksForPolicy({ egress, allow, deny, egressPolicy, strictSni }: Pick<UserOptions, 'egress' | 'allow' | 'deny' | 'egressPolicy' | 'strictSni'>): boolean {
+  return egress !== undefined || allow.length + deny.length > 0 || egressPolicy !== undefined || strictSni;
+}
+
+function policyText(path: string): string {
+  try {
+    if (statSync(path).size > POLICY_MAX) throw new VmmError('USAGE', `--egress-policy: ${path} has more than ${POLICY_MAX} bytes`, { hint: 'give fewer rules' });
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof VmmError) throw cause;
+    throw new VmmError('USAGE', `--egress-policy: ${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`, { cause, hint: 'see docs/networks.md' });
+  }
+}
+
+/** Tells of the first refusals: whoever scans a network has thousands. */
+function denials(note: (text: string) => void): (denied: Denied) => void {
+  const told = new Set<string>();
+  return ({ protocol, target, why }) => {
+    const text = `${target}/${protocol} is refused: ${why}`;
+    if (told.size >= DENIALS_TOLD || told.has(text)) return;
+    told.add(text);
+    note(told.size < DENIALS_TOLD ? text : `${text}; what else is refused is not told`);
+  };
 }
 
 /** Tells of ports that were left to the host, in the words of `docker port`. */

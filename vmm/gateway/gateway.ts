@@ -12,9 +12,11 @@ import { ETHER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, type Packet, pars
 import { OwnAddresses } from './policy/own.ts';
 import { Policy } from './policy/policy.ts';
 import { reservedAs } from './policy/reserved.ts';
-import type { PolicyConfig, Protocol } from './policy/config.ts';
+import { nameMatches } from './policy/rules.ts';
+import { NameGate } from './policy/sni.ts';
+import type { PolicyConfig, Protocol, Rule } from './policy/config.ts';
 import { Reassembly } from './link/reassembly.ts';
-import type { Tuple } from './tcp/connection.ts';
+import type { Connection, HostEnd, Tuple } from './tcp/connection.ts';
 import { type Admission, TcpStack } from './tcp/stack.ts';
 import { type FlowEnds, type UdpAdmission, UdpFlows } from './udp.ts';
 import { get16, sameBytes } from './link/wire.ts';
@@ -172,11 +174,16 @@ export class Gateway {
     if (own) {
       const family = this.link.family(remote);
       if (!this.#config.hostLoopback || family === undefined || !sameBytes(remote, family.gateway)) return REFUSED;
+      const { allowed, why } = this.policy.connect(protocol, remote, remotePort);
+      if (!allowed) {
+        this.#denied(protocol, remote, remotePort, why);
+        return REFUSED;
+      }
       return { kind: 'host', host: remote.length === 4 ? '127.0.0.1' : '::1', port: remotePort, local: true };
     }
     const why = remotePort === DNS_TLS_PORT && this.policy.byNames ? 'names are asked of the resolver alone' : undefined;
     const verdict = why === undefined ? this.policy.connect(protocol, remote, remotePort) : { allowed: false, why, named: false };
-    if (verdict.allowed) return { kind: 'host', host: addressText(remote), port: remotePort, local: verdict.named };
+    if (verdict.allowed) return { kind: 'host', host: addressText(remote), port: remotePort, local: verdict.named, byName: this.#config.policy.strictSni ? verdict.byName : undefined };
     this.#denied(protocol, remote, remotePort, verdict.why);
     return REFUSED;
   }
@@ -184,13 +191,27 @@ export class Gateway {
   #admitTcp(tuple: Tuple): Admission {
     const route = this.#route('tcp', tuple);
     if (route.kind === 'names') return { kind: 'serve', open: (connection) => new DnsStream(this.#forwarder, connection) };
-    return route.kind === 'host' ? { ...route, kind: 'dial' } : route;
+    if (route.kind !== 'host') return route;
+    const { byName, ...dial } = route;
+    return { ...dial, kind: 'dial', through: byName === undefined ? undefined : (end, connection) => this.#gate(byName, end, connection) };
   }
 
   #admitUdp(ends: FlowEnds): UdpAdmission {
     const route = this.#route('udp', ends);
     if (route.kind === 'names') return { kind: 'serve', ask: (payload, answer) => void this.#forwarder.ask(payload, false, answer) };
-    return route.kind === 'host' ? { ...route, kind: 'send' } : route;
+    return route.kind === 'host' ? { kind: 'send', host: route.host, port: route.port, local: route.local } : route;
+  }
+
+  /** A connection that a rule of names has let in, where TLS has to name one of them as well. */
+  #gate({ target, text }: Rule, end: HostEnd, connection: Connection): HostEnd {
+    const { remote, remotePort } = connection.tuple;
+    return new NameGate(end, {
+      allows: (name) => target.kind === 'domain' && nameMatches(name, target),
+      denied: (name) => {
+        this.#denied('tcp', remote, remotePort, `${name ?? 'no name'} in TLS, beside allow ${text}`);
+        connection.abort();
+      },
+    });
   }
 
   /** A connection of the host's to a port of the guest's. False: there is no room for it. */
@@ -276,5 +297,5 @@ function inputBuffer(): Uint8Array {
   return new Uint8Array(Buffer.allocUnsafeSlow(INPUT_SIZE).buffer);
 }
 
-type Route = { readonly kind: 'names' } | { readonly kind: 'host'; readonly host: string; readonly port: number; readonly local: boolean } | { readonly kind: 'refused' };
+type Route = { readonly kind: 'names' } | { readonly kind: 'host'; readonly host: string; readonly port: number; readonly local: boolean; readonly byName?: Rule | undefined } | { readonly kind: 'refused' };
 const REFUSED = { kind: 'refused' } as const;

@@ -1,3 +1,4 @@
+import type { Denied } from '../../gateway/gateway.ts';
 import type { PolicyConfig } from '../../gateway/policy/config.ts';
 import type { CardRate } from './limited.ts';
 import type { NetBackend, NetEvents } from './backend.ts';
@@ -43,6 +44,8 @@ export interface UserSpec {
   /** The gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
   readonly ports: readonly PublishedPort[];
+  /** Is told of each connection that the policy has refused. */
+  readonly denied?: ((denied: Denied) => void) | undefined;
   /** Is told of each port that is taken, before the machine runs, and which number it has. */
   readonly published?: ((port: PublishedPort, host: number) => void) | undefined;
 }

@@ -19,14 +19,14 @@ export class UserBackend implements NetBackend {
   /** The card knows that there is something. */
   #told = false;
 
-  constructor({ families, mtu, asks, servers, policy, hostLoopback }: UserSpec, mac: Uint8Array, events: Pick<NetEvents, 'readable'>) {
+  constructor({ families, mtu, asks, servers, policy, hostLoopback, denied }: UserSpec, mac: Uint8Array, events: Pick<NetEvents, 'readable'>) {
     const [v4, v6] = [4, 16].map((length) => families.map(familyConfig).find(({ guest }) => guest.length === length));
     this.gateway = new Gateway({ link: { mac, mtu, asks, v4, v6 }, servers: servers.map((address) => ({ address, port: DNS_PORT })), policy, hostLoopback }, {
       frames: () => {
         if (!this.#told) events.readable();
         this.#told = true;
       },
-      denied: () => {},
+      denied: (one) => denied?.(one),
     });
   }
 

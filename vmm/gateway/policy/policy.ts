@@ -47,7 +47,7 @@ export class Policy implements NamePolicy {
     const inner = behind(address);
     if (!verdict.allowed || inner === undefined) return verdict;
     const second = this.#judge(protocol, inner, port);
-    return second.allowed ? { ...verdict, named: verdict.named || second.named } : second;
+    return second.allowed ? { ...verdict, named: verdict.named || second.named, byName: verdict.byName ?? second.byName } : second;
   }
 
   #judge(protocol: Protocol, address: Uint8Array, port: number): Verdict {
@@ -57,6 +57,8 @@ export class Policy implements NamePolicy {
       if (!portMatches(rule, protocol, port) || !targetMatches(rule, address, known)) continue;
       if (rule.action === 'deny') return { allowed: false, why: `deny ${rule.text}`, named: false };
       if (!namesAll(rule, reserved)) continue;
+      // What a datagram is for cannot be seen.
+      if (rule.target.kind === 'domain' && this.config.strictSni && protocol === 'udp') continue;
       return { allowed: true, why: `allow ${rule.text}`, named: reserved.length > 0, byName: rule.target.kind === 'domain' ? rule : undefined };
     }
     const [first] = reserved;

@@ -22,7 +22,8 @@ const TICK_MS = 50;
 /** What becomes of a connection that the guest asks for. */
 export type Admission =
   | { readonly kind: 'refused' }
-  | { readonly kind: 'dial'; readonly host: string; readonly port: number; readonly local: boolean }
+  /** `through`: what stands between the connection and its socket. */
+  | { readonly kind: 'dial'; readonly host: string; readonly port: number; readonly local: boolean; readonly through?: ((end: HostEnd, connection: Connection) => HostEnd) | undefined }
   /** Served here. */
   | { readonly kind: 'serve'; readonly open: (connection: Connection) => HostEnd };
 
@@ -156,13 +157,14 @@ export class TcpStack implements ConnectionOwner {
     return true;
   }
 
-  #dial(packet: Packet, connection: Connection, { host, port, local }: Admission & { kind: 'dial' }): void {
+  #dial(packet: Packet, connection: Connection, { host, port, local, through }: Admission & { kind: 'dial' }): void {
     this.#pending.add(connection);
     connection.deadline = this.now() + DIAL_MS;
     const socket = hostSocket({ connection });
     // The guest hears by ICMP what its own kernel would have told it; the packet's bytes are others' by then.
     const header = { ...packet, ...copyOf(packet) };
-    connection.host = new SocketEnd(socket, this.#services.input, connection, (code) => this.#failed(connection, code, header));
+    const end = new SocketEnd(socket, this.#services.input, connection, (code) => this.#failed(connection, code, header));
+    connection.host = through?.(end, connection) ?? end;
     socket.once('connect', () => {
       this.#pending.delete(connection);
       connection.deadline = this.now() + DIAL_MS;
