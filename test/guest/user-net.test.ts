@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { buildNetcheck } from '../support/guests/net-image.ts';
+import type { Zone } from '../support/gateway/names.ts';
 import { neighbour, netShell } from '../support/guests/net-shell.ts';
 import { root } from '../support/guests/programs.ts';
 
@@ -72,7 +73,22 @@ echo >&3; cat <&4; wait $!; cat $DIR/said; busybox netstat -ltun | grep -cE ":(8
     expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:\d+\n0\n$/);
   });
 
+  it('rules: names by their own answers, refusals at once and told, TLS for another name', () => {
+    const zone: Zone = { 'web.example.org': [{ type: 'A', value: '192.0.2.2', ttl: 300 }], 'other.example.net': [{ type: 'A', value: '192.0.2.2' }], 'inside.example.org': [{ type: 'A', value: '192.0.2.1' }] };
+    const inside = `${GET} http://192.0.2.2:8000/; ${GET} http://other.example.net:8000/; ${GET} http://inside.example.org:8000/; ${GET} http://web.example.org:8000/; ${GET} http://192.0.2.2:8000/; busybox nc 192.0.2.2 8001 </dev/null && echo open`;
+    const result = netShell(dir, `${neighbour(zone)}printf 'egress deny\\nallow *.example.org:8000 # web\\n' > $DIR/rules
+\${VMM% -q*} --accel wasm -m 128m --network user --dns 192.0.2.2 --egress-policy $DIR/rules --deny 192.0.2.2:8001 ${image} sh -c '${inside}; true' 2>$DIR/said; grep "is refused" $DIR/said
+\${VMM% -q*} --accel wasm -m 128m --network user --dns 192.0.2.2 --egress deny --allow web.example.org --strict-sni ${image} sh -c '${GET} http://web.example.org:8000/' 2>$DIR/said; grep "is refused" $DIR/said`);
+    expect(result.stderr).toBe('');
+    expect(result.stdout).toBe(`${'from the neighbour\n'.repeat(2)}vmm: 192.0.2.2:8000/tcp is refused: egress deny
+vmm: 192.0.2.2:8001/tcp is refused: deny 192.0.2.2:8001
+vmm: 192.0.2.2:8000/tcp is refused: no name in TLS, beside allow web.example.org\n`);
+  });
+
   it.each([
+    ['rules beside another network', '--network none --allow a.org', /need --network user/],
+    ['a rule that is none', '--network user --allow 10.0.0.0/40', /--allow: 10\.0\.0\.0\/40 is no network/],
+    ['a file that is not there', '--network user --egress-policy /nonexistent', /cannot be read: ENOENT/],
     ['a port that is taken', '--network user -p 8000:80', /port 8000\/tcp cannot be published: EADDRINUSE .* \[NET_PORT\]/],
     ['a port of IPv6 that is taken', '--network user -p [::1]:8001:80', /port 8001\/tcp of ::1 cannot be published: EADDRINUSE/],
     ['one of a range', '--network user -p 7999-8000:80-81', /port 8000\/tcp cannot be published/],
