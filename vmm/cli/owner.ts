@@ -108,9 +108,10 @@ class Owner {
     const ran = this.#life.started !== undefined || this.#restarts.count > 0;
     this.#now({ end, restarting: false });
     if (this.#record.autoRemove) this.#state.empty(id);
+    const closing = server.close();
     this.#ended.resolve(end.status);
     if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
-    await server.close();
+    await closing;
     return end.status;
   }
 

@@ -36,9 +36,10 @@ export async function serve(path: string, handle: Handler): Promise<OwnerServer>
   server.on('error', () => {});
   return {
     close: async () => {
-      await Promise.race([Promise.all(open), new Promise((resolve) => setTimeout(resolve, LAST_MS))]);
+      // The name goes at once: who is told of the end finds no socket.
       server.close();
       close();
+      await Promise.race([Promise.all(open), new Promise((resolve) => setTimeout(resolve, LAST_MS))]);
     },
   };
 }
