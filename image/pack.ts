@@ -13,6 +13,7 @@ import { Intake } from './store/intake.ts';
 import type { ImageRecord } from './store/record.ts';
 import type { ImageStore } from './store/store.ts';
 import { tarFromTree } from './tar/writer.ts';
+import type { DirNode } from './tree/node.ts';
 
 const EPOCH = '1970-01-01T00:00:00Z';
 
@@ -35,7 +36,7 @@ async function squash(store: ImageStore, record: ImageRecord): Promise<KeptManif
   const file = await changeStore(store, (change) => change.temporary());
   const image = new ErofsImage(store.rootfsPath(record.rootfs));
   try {
-    const { diffId, digest, size } = await writeLayer(image, file.fd);
+    const { diffId, digest, size } = await writeLayer(treeFromErofs(image), file.fd);
     const config = Buffer.from(JSON.stringify(configOf(record, diffId)));
     const layer = { mediaType: `${OCI_LAYER}+gzip`, digest, size };
     const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: { mediaType: OCI_CONFIG, digest: digestOf(config), size: config.length }, layers: [layer] }));
@@ -55,18 +56,18 @@ async function squash(store: ImageStore, record: ImageRecord): Promise<KeptManif
   }
 }
 
-function digestOf(bytes: Uint8Array): string {
+export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** A disk as one gzip layer; equal disks give equal layers. */
-async function writeLayer(image: ErofsImage, fd: number): Promise<{ diffId: string; digest: string; size: number }> {
+/** A tree as one gzip layer; equal trees give equal layers. */
+export async function writeLayer(tree: DirNode, fd: number): Promise<{ diffId: string; digest: string; size: number }> {
   const plain = createHash('sha256');
   const packed = createHash('sha256');
   let size = 0;
   await pipeline(
     function* () {
-      for (const chunk of tarFromTree(treeFromErofs(image))) {
+      for (const chunk of tarFromTree(tree)) {
         plain.update(chunk);
         // The writer uses its buffer again.
         yield Buffer.from(chunk);
@@ -99,7 +100,7 @@ function configOf({ config, created }: ImageRecord, diffId: string): Record<stri
   };
 }
 
-function processOf({ entrypoint, cmd, env, workingDir, user, stopSignal, volumes }: ImageProcessConfig): Record<string, unknown> {
+export function processOf({ entrypoint, cmd, env, workingDir, user, stopSignal, volumes }: ImageProcessConfig): Record<string, unknown> {
   return {
     ...(entrypoint.length === 0 ? {} : { Entrypoint: entrypoint }),
     ...(cmd.length === 0 ? {} : { Cmd: cmd }),

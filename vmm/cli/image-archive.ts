@@ -25,7 +25,7 @@ export async function save(store: ImageStore, texts: readonly string[], { output
 }
 
 /** Whole or not at all, unless it is no regular file, such as /dev/stdout. */
-function writeFile(path: string, chunks: Iterable<Uint8Array>): void {
+export function writeFile(path: string, chunks: Iterable<Uint8Array>): void {
   const temporary = join(dirname(path), `.vmm-save-${process.pid}`);
   try {
     const fd = openSync(temporary, 'wx', 0o644);

@@ -2,6 +2,7 @@
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
 import { type Container, runs, type StateFolder } from '../api/owner.ts';
+import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
 import { ask, each, NAMES, } from './containers.ts';
 import { ROOT } from './state-option.ts';
@@ -32,6 +33,7 @@ const COMMANDS: readonly Subcommand[] = [
     })),
   subcommand({ name: 'rename', synopsis: '[OPTIONS] CONTAINER NAME', about: 'Gives a container another name.', options: RENAME }, [2, 2, 'a container and a name'], ([text = '', name = ''], { root }) =>
     each(root, [text], (one, state) => state.rename(one.record.id, containerName(name, 'rename'), hostFs), false)),
+  ...CHANGES,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
     each(root, names, (one, state, text) => remove(one, state, text, force))),
 ];
