@@ -160,6 +160,20 @@ describe('restarts', () => {
   });
 });
 
+describe('vmm start -a', () => {
+  it('joins the streams before the first output, passes input and its end on, and ends with the status', async () => {
+    await create('joined', '-i', image, 'sh', '-c', 'echo first; cat; echo err >&2; exit 4');
+    expect(await vmm(['start', '--root', root, '-ai', 'joined'], { stdin: 'input\n' })).toMatchObject({ status: 4, stdout: Buffer.from('first\ninput\n'), stderr: 'err\n' });
+    expect(await said('joined')).toBe('first\ninput\n');
+    await cli('rm', '-f', 'joined');
+    await create('none', image, '/no/such');
+    expect(await cli('start', '-a', 'none')).toMatchObject({ status: 127, stderr: expect.stringMatching(/^vmm: [^\n]*\[AGENT_COMMAND_NOT_FOUND\]\n$/) });
+    expect((await cli('start', '-a', 'none', 'other')).stderr).toMatch(/^vmm: .*\[USAGE\]\n$/);
+    await cli('rm', 'none');
+    nothingLeft();
+  });
+});
+
 describe('two commands at once', () => {
   it('start and start: both have started it, once', async () => {
     await create('twice', image, 'sh', '-c', 'echo up; sleep 1000');

@@ -33,7 +33,7 @@ export interface AttachOptions {
 }
 
 /** Joins our streams to those of the container with this socket, until it ends or the user leaves. Throws CONTAINER_STATE and what the owner says. */
-async function attachTo(path: string, { input, detachKeys: keys = DETACH_KEYS, sigProxy, what }: AttachOptions): Promise<Ended> {
+export async function attachTo(path: string, { input, detachKeys: keys = DETACH_KEYS, sigProxy, what }: AttachOptions): Promise<Ended> {
   const ours = process.stdin.isTTY && process.stdout.isTTY ? await (await import('./terminal.ts')).ownTerminal() : undefined;
   const size = ours?.size();
   const talk = await talkToOwner(path, { ask: 'attach', stdin: input, ...(size === undefined ? {} : { size }) });

@@ -1,13 +1,15 @@
 /** The commands of a container's existence. Create and run -d are in create.ts and run-detached.ts, its end in containers.ts. */
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Container, runs, type StateFolder } from '../api/owner.ts';
+import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
 import { ask, each, NAMES, } from './containers.ts';
 import { ROOT } from './state-option.ts';
 import { CREATE, createCommand } from './create.ts';
 import { containerName } from './run-options.ts';
+import type { AttachOptions } from './attach.ts';
+import { detachKeys } from './keys.ts';
 import { flag, type Command, value } from './options.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
@@ -17,15 +19,24 @@ import { type Subcommand, subcommand } from './subcommand.ts';
 /** How long another command may be about a container before `rm` gives up, ms. */
 const PATIENCE_MS = 20_000;
 
-const START = { root: ROOT, help: HELP };
+const START = {
+  root: ROOT,
+  attach: flag('join our standard output to the container’s, and end with its status', { short: 'a' }),
+  interactive: flag('our standard input, too', { short: 'i' }),
+  detachKeys: value('KEYS', 'keys that leave it running (default ctrl-p,ctrl-q)', detachKeys),
+  sigProxy: { ...flag('with -a: pass signals on (default true)'), initial: true },
+  help: HELP,
+};
 const RESTART = { root: ROOT, time: value('SECONDS', 'how long it may take to stop before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const RENAME = { root: ROOT, help: HELP };
 const RM = { root: ROOT, force: flag('kill those that run', { short: 'f' }), volumes: flag('volumes without a name, which are part of the container, too', { short: 'v' }), help: HELP };
 
 const COMMANDS: readonly Subcommand[] = [
   { command: CREATE, start: createCommand },
-  subcommand({ name: 'start', synopsis: '[OPTIONS] CONTAINER…', about: 'Starts containers, with what they have kept.', options: START }, NAMES, (names, { root }) =>
-    each(root, names, async (one, state) => runs(one) || (await start(one, state)))),
+  subcommand({ name: 'start', synopsis: '[OPTIONS] CONTAINER…', about: 'Starts containers, with what they have kept.', options: START }, NAMES, (names, { root, attach, interactive, ...rest }) => {
+    if (attach || interactive) return startAttached(root, names, { input: interactive, ...rest });
+    return each(root, names, async (one, state) => runs(one) || (await start(one, state)));
+  }),
   subcommand({ name: 'restart', synopsis: '[OPTIONS] CONTAINER…', about: 'Stops containers, and starts them.', options: RESTART }, NAMES, (names, { root, time }) =>
     each(root, names, async (one, state) => {
       if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS });
@@ -52,6 +63,30 @@ export function lifeCommands(): Command[] {
 async function start({ record }: Container, state: StateFolder): Promise<boolean> {
   state.make(); // of the sockets' folder nothing is left when the host was started anew
   return (await startOwner(state, record.id)) === 0;
+}
+
+/** As `vmm attach`, from the container's first output on. */
+async function startAttached(root: string | undefined, [text = '', ...more]: readonly string[], options: Omit<AttachOptions, 'what'>): Promise<number> {
+  if (more.length > 0) throw new VmmError('USAGE', 'start -a and -i are for one container', { hint: 'start the others without' });
+  const { attachTo } = await import('./attach.ts');
+  const state = new StateFolder(root);
+  const one = await state.find(text);
+  const join = (): ReturnType<typeof attachTo> => attachTo(state.socket(one.record.id), { ...options, what: `container ${text}` });
+  let joined = runs(one) ? join() : undefined;
+  if (joined === undefined) {
+    state.make();
+    const status = await startOwner(state, one.record.id, () => {
+      joined = join();
+      joined.catch(() => {});
+    });
+    if (status !== 0) {
+      // Its streams would only tell that it has ended.
+      process.stdin.destroy();
+      return status;
+    }
+  }
+  const ended = await (joined ?? join());
+  return ended === 'detached' ? 0 : ended.status;
 }
 
 async function remove(one: Container, state: StateFolder, text: string, force: boolean): Promise<void> {

@@ -11,7 +11,16 @@ export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' }>;
 
 export class OwnerService {
   readonly #attached = new Attached();
+  readonly #first = Promise.withResolvers<void>();
+  /** The command has waited for a client. */
+  waited = false;
+  #joined = false;
   #commands = 0;
+
+  /** Resolves when the first client is. */
+  get attached(): Promise<void> {
+    return this.#first.promise;
+  }
 
   /** For those who are attached. */
   output(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> | undefined {
@@ -25,8 +34,9 @@ export class OwnerService {
 
   async answer(ask: ServiceAsk, run: ContainerRun): Promise<Reply> {
     try {
+      if (ask.ask === 'attach') return this.#attach(run, ask);
       await run.process.started;
-      return ask.ask === 'exec' ? await this.#exec(run, ask) : this.#attach(run, ask);
+      return await this.#exec(run, ask);
     } catch (error) {
       return refusedBy(error);
     }
@@ -53,7 +63,13 @@ export class OwnerService {
     if (this.#attached.full) throw new VmmError('CONTAINER_BUSY', 'too many clients are attached to the container');
     const { tty = false, stdin = false } = run.spec;
     const reads = ask.stdin && stdin;
-    return { done: true, tty, stdin: reads, go: (channel) => this.#attached.add(channel, run.process, ask, { tty, stdin: reads, once: false }) };
+    // As with Docker the input of who has started it ends with that client's.
+    const once = this.waited && !this.#joined;
+    this.#joined = true;
+    return { done: true, tty, stdin: reads, go: (channel) => {
+      this.#attached.add(channel, run.process, ask, { tty, stdin: reads, once });
+      this.#first.resolve();
+    } };
   }
 }
 

@@ -7,7 +7,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
 import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import { describeError } from './describe.ts';
-import { STOP_SECONDS } from './owner-ask.ts';
+import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
 import { containerOf } from './owner-run.ts';
 import { OwnerService } from './owner-service.ts';
 import * as STATUS from './status.ts';
@@ -20,9 +20,11 @@ const PATIENCE_MS = 20_000;
 const TRY_MS = 50;
 /** How long a container's machine may take to end what was killed, before it goes itself, ms. */
 const KILLED_MS = 10_000;
+/** How long the client of `start -a` may take to be attached before the command starts without it, ms. */
+const ATTACH_MS = 10_000;
 
 /** Gives the container's exit status; what the client is told comes before. */
-export async function ownerCommand([given = '', id = '']: readonly string[]): Promise<number> {
+export async function ownerCommand([given = '', id = '', waits]: readonly string[]): Promise<number> {
   const client = new Client();
   for (const name of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(name, () => {});
   try {
@@ -33,7 +35,7 @@ export async function ownerCommand([given = '', id = '']: readonly string[]): Pr
       return 0;
     }
     const { record, life } = await state.find(id);
-    return await new Owner(state, record, life?.ran === true, client).live();
+    return await new Owner(state, record, life?.ran === true, client).live(waits === WAITS);
   } catch (error) {
     client.tell(`${STATUS.STATUS_VMM_ERROR}\n${describeError(error)}`);
     return STATUS.STATUS_VMM_ERROR;
@@ -50,9 +52,18 @@ async function holdIt(state: StateFolder, id: string): Promise<Held | undefined>
   throw new VmmError('CONTAINER_STATE', `container ${id.slice(0, 12)} is being started or removed`, { hint: 'try again' });
 }
 
-/** Is told once; its pipe ends with it. It may be gone. */
+/** Is told once how the start went; its pipe ends with it. It may be gone. */
 class Client {
   #told = false;
+
+  /** What comes before. */
+  ready(): void {
+    try {
+      writeSync(CLIENT, READY);
+    } catch {
+      // it was killed
+    }
+  }
 
   tell(text: string): void {
     if (this.#told) return;
@@ -87,7 +98,8 @@ class Owner {
     this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false };
   }
 
-  async live(): Promise<number> {
+  /** `waits`: the command does, for a client that is attached. */
+  async live(waits: boolean): Promise<number> {
     const { id } = this.#record;
     const folder = this.#state.folder(id);
     rmSync(this.#state.socket(id), { force: true }); // of an owner that was killed
@@ -99,6 +111,11 @@ class Owner {
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log));
       this.#whenStarted();
+      if (waits) {
+        this.#service.waited = true;
+        this.#client.ready();
+        await Promise.race([this.#service.attached, sleep(ATTACH_MS)]);
+      }
       end = this.#endOf(await this.#run.run({ again: (ended) => this.#again(ended) }));
     } catch (cause) {
       end = this.#endOf({ kind: 'refused', error: cause });

@@ -2,17 +2,25 @@ import { spawn } from 'node:child_process';
 import { VmmError } from '../api/errors.ts';
 import type { StateFolder } from '../api/owner.ts';
 import { tell } from './output.ts';
+import { READY, WAITS } from './owner-ask.ts';
 
 /** Longest of what an owner says of its start, bytes. */
 const MAX_TOLD = 16384;
 
-/** Starts a container's owner. Resolves with 0 once the command runs, else with the status that tells why it does not, which has been told. */
-export async function startOwner(state: StateFolder, id: string): Promise<number> {
-  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', state.given, id], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+/**
+ * Starts a container's owner. Resolves with 0 once the command runs, else with the status that tells why it does not, which has been told.
+ * With `ready` the command waits until somebody is attached: it is called when that can be.
+ */
+export async function startOwner(state: StateFolder, id: string, ready?: () => void): Promise<number> {
+  const words = ready === undefined ? [] : [WAITS];
+  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', state.given, id, ...words], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const pipe = owner.stdio[3] as NodeJS.ReadableStream;
   let text = '';
   pipe.on('data', (chunk: Buffer) => {
     if (text.length < MAX_TOLD) text += chunk.toString();
+    if (!text.startsWith(READY)) return;
+    text = text.slice(READY.length);
+    ready?.();
   });
   await new Promise<void>((resolve, reject) => {
     owner.on('error', reject);
