@@ -10,6 +10,7 @@ export const FAULT_EXCEPTION: u32 = 1; // deliver `fault_vector` with `fault_err
 export const FAULT_LEAVE: u32 = 3; // the instruction is committed; leave the block because CPU state, mappings or code changed
 
 // assembly/cpu/vcpu/flags.ts
+export const FLAG_SHIFT: u32 = 8; // res; a = CF, b = OF (shifts, multiplications)
 export const FLAG_OVER: u32 = 0x100;
 export const FLAG_OVER_CF: u32 = 9; // shift counts
 export const FLAG_OVER_OF: u32 = 10;
@@ -28,6 +29,10 @@ export const MODE_STEP: u32 = 64; // blocks of one instruction: single step, bre
 // assembly/cpu/uop/uop.ts
 export const UOP_SIZE: u32 = 16;
 export const INDEX_ADDR32: u32 = 4;
+
+// assembly/cpu/execute/alu.ts
+export const G_LOCK: u32 = 0x200;
+export const G_MI: u32 = 0xff;
 
 // assembly/cpu/uop/blocks.ts
 export const B_PA: u32 = 4;

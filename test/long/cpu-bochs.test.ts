@@ -15,7 +15,7 @@ function lines(name: string, text: string): string[] {
 }
 
 describe.skipIf(!hasBochs || !hasAssembler)('Bochs prints the kept output', () => {
-  for (const [name, cpus] of [['paging', 1], ['smc', 1], ['strings', 1], ['traps', 1], ['manual', 1], ['smp4', 4]] as const) {
+  for (const [name, cpus] of [['paging', 1], ['smc', 1], ['crossing', 1], ['strings', 1], ['traps', 1], ['manual', 1], ['smp4', 4]] as const) {
     it(name, { timeout: 700_000 }, async () => {
       const kept = readFileSync(new URL(`../programs/cpu/${name}.txt`, import.meta.url), 'latin1');
       expect(lines(name, await runBochs(assemble(name), cpus, 600))).toEqual(lines(name, kept));

@@ -21,7 +21,7 @@ export type FlagKind = Kind | undefined;
 /**
  * What the flags are made of. `sum`, `difference`: result and second operand (the first one is found from them, so that nobody has to keep
  * it); `compare`: both operands; `result`: the result alone; `shift`: operand in FLAG_X or FLAG_A32, and result; `product`: all of it
- * in FLAG_X; `done`: FLAG_OP alone is missing. Operands of 32 bits are in the 32-bit locals; 8: sign-extended bytes there.
+ * in FLAG_X; `done`: FLAG_OP alone is missing. Operands of 32 bits and less are in the 32-bit locals, sign-extended.
  */
 export interface LazyFlags {
   readonly of: 'sum' | 'difference' | 'compare' | 'result' | 'shift' | 'product' | 'done';
@@ -60,6 +60,12 @@ function isWide({ lazy }: FlagContext): boolean {
   return lazy === undefined || lazy.bits === 64;
 }
 
+/** An i32 as operands narrower than that are kept. */
+function narrowed({ code, lazy }: FlagContext): void {
+  if (lazy?.bits === 8) code.op(OP.i32Extend8);
+  else if (lazy?.bits === 16) code.op(OP.i32Extend16);
+}
+
 /** The result: i64, or i32 of a narrower operation. */
 function result(c: FlagContext): void {
   const { code, lazy } = c;
@@ -67,7 +73,7 @@ function result(c: FlagContext): void {
   if (lazy?.of === 'compare') {
     if (wide) code.get(FLAG_A).get(FLAG_B).op(OP.i64Sub);
     else code.get(FLAG_A32).get(FLAG_B32).op(OP.i32Sub);
-    if (lazy.bits === 8) code.op(OP.i32Extend8);
+    narrowed(c);
   } else if (lazy?.of === 'product') code.get(FLAG_X).op(OP.wrap);
   else code.get(wide ? FLAG_RES : FLAG_RES32);
 }
@@ -83,6 +89,7 @@ function first(c: FlagContext): void {
   code.get(wide ? FLAG_RES : FLAG_RES32).get(wide ? FLAG_B : FLAG_B32);
   if (lazy.of === 'sum') code.op(wide ? OP.i64Sub : OP.i32Sub);
   else code.op(wide ? OP.i64Add : OP.i32Add);
+  narrowed(c);
 }
 
 function second(c: FlagContext): void {

@@ -4,6 +4,7 @@
  * dispatcher where there is one.
  */
 import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE, TABLE_SHIFT } from '../../assembly/contract/translator.ts';
+import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { MEM, OP } from './code.ts';
 import type { Context } from './context.ts';
 import { condition, emitFlags, type FlagKind, knownCondition, type LazyFlags, storeFlags, syncFlags } from './flags.ts';
@@ -11,9 +12,9 @@ import { HELPER } from './helpers.ts';
 import { calculate, registerOperands, widthOf } from './integer.ts';
 import { BLOCK, CPU, CPU_GIVEN, ENTRY, FAULT_BLOCK, FAULT_UOP, LEFT, P, PAGE, REG0, S, TARGET, V, VA, WHERE, Y } from './locals.ts';
 import { REGION_TYPE } from './module.ts';
-import { address, pointer, probe, read, TAG_WRITE } from './memory.ts';
+import { address, pointer, probe, read, TAG_EXEC, TAG_WRITE } from './memory.ts';
 import { RSP } from './moves.ts';
-import type { Edge, RegionNode } from './region.ts';
+import { type Edge, generationAt, type RegionNode } from './region.ts';
 import { CONDITIONS, type Uop } from './uop.ts';
 
 /** CR0.EM and CR0.TS: SSE instructions fault (SDM Vol. 3, 2.5). */
@@ -182,6 +183,24 @@ export class Flow {
     code.set(V).i32(edge.link).set(FAULT_UOP).i32(c.node.block).set(FAULT_BLOCK).br(c.linkLabel);
   }
 
+  /** At the start of an instruction that crosses pages: the other page must be mapped, and be what was decoded, else the dispatcher does it. */
+  checkSecondPage(): void {
+    const c = this.#c;
+    const { code, node } = c;
+    if (node.second === undefined) return;
+    const { page, generation } = node.second;
+    const sound = code.block();
+    const other = code.block();
+    code.get(PAGE).i64(4096).op(OP.i64Add).set(VA);
+    probe(c, 1, TAG_EXEC);
+    code.op(OP.i32Eqz).rarely().brIf(other);
+    pointer(c);
+    code.i32((RAM_BASE + page) | 0).op(OP.i32Ne).rarely().brIf(other);
+    code.i32(0).mem(MEM.i32Load, generationAt(page)).i32(generation | 0).op(OP.i32Eq).mostly().brIf(sound).end();
+    emitFlags(c);
+    code.get(PAGE).i64(node.offset).op(OP.i64Add).set(V).i32(node.block).set(ENTRY).br(c.stopLabel).end();
+  }
+
   /** Leaves for the address in V. */
   jump(): void {
     this.#keepState();
@@ -327,7 +346,7 @@ const jumpIfCondition: FlowEmit = (c, uop, flow) => {
 
 /** A compare and the branch behind it. */
 const compareAndJump: FlowEmit = (c, uop, flow) => {
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   registerOperands(c, uop, w, c.words.imm(c.u) | 0);
   calculate(c, { ...uop, flags: true }, w);
   condition(c, uop.cc as string);

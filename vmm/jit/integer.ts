@@ -7,7 +7,7 @@ import { address, beginUpdate, endUpdate, read, readOperand } from './memory.ts'
 import type { Uop } from './uop.ts';
 
 /** Opcodes of one width, with its locals for operands and result. */
-interface Width {
+export interface Width {
   readonly bits: number;
   readonly x: number;
   readonly y: number;
@@ -30,8 +30,8 @@ const W64: Width = {
   },
 };
 
-export function widthOf(uop: Uop): Width {
-  return uop.bits === 64 ? W64 : W32;
+export function widthOf(bits: number | undefined): Width {
+  return bits === 64 ? W64 : W32;
 }
 
 function constant(c: Context, w: Width, value: number): void {
@@ -86,7 +86,7 @@ function keepResult(c: Context, w: Width): void {
 
 export const alu: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   const silent = isCompare(uop) && uop.flags !== true;
   if (uop.form === 'RM') {
     address(c);
@@ -106,7 +106,7 @@ export const alu: Emit = (c, uop) => {
 /** Memory is the destination, or the first operand of a compare. */
 export const aluMemory: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   const second = (): void => {
     if (uop.form === 'MR') c.value(w.bits, words.a(u));
     else constant(c, w, words.imm(u) | 0);
@@ -166,7 +166,7 @@ export const compare8: Emit = (c, uop) => {
 /** INC and DEC: CF stays, so it is worked out first. */
 export const incDec: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   carry(c);
   code.set(FLAG_B);
   c.value(w.bits, words.a(u));
@@ -180,7 +180,7 @@ export const incDec: Emit = (c, uop) => {
 };
 
 export const negate: Emit = (c, uop) => {
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   constant(c, w, 0);
   c.code.set(w.x);
   c.value(w.bits, c.words.a(c.u));
@@ -190,7 +190,7 @@ export const negate: Emit = (c, uop) => {
 };
 
 export const invert: Emit = (c, uop) => {
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   c.value(w.bits, c.words.a(c.u));
   constant(c, w, -1);
   c.code.op(w.ops.XOR as number);
@@ -200,7 +200,7 @@ export const invert: Emit = (c, uop) => {
 /** Shifts by a count of 1 … bits − 1. */
 export const shift: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   const n = words.disp(u);
   const op = uop.op as string;
   c.value(w.bits, words.a(u));
@@ -216,38 +216,42 @@ export const shift: Emit = (c, uop) => {
 
 export const rotate: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   c.value(w.bits, words.a(u));
   constant(c, w, words.disp(u));
   code.op(w.ops[uop.op as string] as number).set(w.v);
-  if (uop.flags === true) {
-    const top = (k: number): void => {
-      code.get(w.v);
-      constant(c, w, w.bits - k);
-      code.op(w.ops.SHR as number);
-      if (w.bits === 64) code.op(OP.wrap);
-    };
-    if (uop.op === 'ROL') {
-      code.get(w.v);
-      if (w.bits === 64) code.op(OP.wrap);
-      code.i32(1).op(OP.i32And).set(X32);
-      top(1);
-    } else {
-      top(1);
-      code.set(X32);
-      top(2);
-      code.i32(1).op(OP.i32And);
-    }
-    code.get(X32).op(OP.i32Xor).set(Y32);
-    setFlagsOver(c);
-  }
+  if (uop.flags === true) rotateFlags(c, w, uop.op as 'ROL' | 'ROR');
   keepResult(c, w);
 };
+
+/** CF and OF of a rotation whose result is in V. */
+export function rotateFlags(c: Context, w: Width, op: 'ROL' | 'ROR'): void {
+  const { code } = c;
+  const top = (k: number): void => {
+    code.get(w.v);
+    constant(c, w, w.bits - k);
+    code.op(w.ops.SHR as number);
+    if (w.bits === 64) code.op(OP.wrap);
+  };
+  if (op === 'ROL') {
+    code.get(w.v);
+    if (w.bits === 64) code.op(OP.wrap);
+    code.i32(1).op(OP.i32And).set(X32);
+    top(1);
+  } else {
+    top(1);
+    code.set(X32);
+    top(2);
+    code.i32(1).op(OP.i32And);
+  }
+  code.get(X32).op(OP.i32Xor).set(Y32);
+  setFlagsOver(c);
+}
 
 /** Signed multiplication of two or three operands; with flags only 32 bits, whose product fits an i64. */
 export const multiply: Emit = (c, uop) => {
   const { code, words, u } = c;
-  const w = widthOf(uop);
+  const w = widthOf(uop.bits);
   const factor = (place: number): void => {
     c.value(w.bits, place);
     if (uop.flags === true) code.op(OP.extendS);

@@ -5,9 +5,10 @@ import type { Context } from './context.ts';
 import { HELPER } from './helpers.ts';
 import { CPU, ENTRY, P, PAGE, S, V, VA } from './locals.ts';
 
-/** Read and write tag of a TLB entry, and its addend. */
+/** Tags of a TLB entry, and its addend. */
 export const TAG_READ = 0;
 export const TAG_WRITE = 8;
+export const TAG_EXEC = 16;
 const ADDEND = 24;
 const TLB_INDEX_MASK = 0x7fe0;
 const SEGMENT_SHIFT = 5;

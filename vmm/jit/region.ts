@@ -1,4 +1,5 @@
 /** A region: decoded blocks of one page that are joined by links which the interpreter has made. It can be entered at several of them. */
+import { PAGE_GEN_BASE } from '../../assembly/core/layout.ts';
 import { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, LINK_ALWAYS, MODE_64, MODE_STEP, NO_PAGE, UOP_SIZE } from '../../assembly/contract/translator.ts';
 import type { Uop, Words } from './uop.ts';
 
@@ -21,6 +22,8 @@ export interface RegionNode {
   /** Offset of its first byte in the page. */
   readonly offset: number;
   readonly insns: number;
+  /** Of an instruction that crosses pages: the other page's physical address and generation. It is alone in its block. */
+  readonly second: { readonly page: number; readonly generation: number } | undefined;
   /** Its first and its last micro-op. */
   readonly first: number;
   readonly last: number;
@@ -98,9 +101,15 @@ function isFit(words: Words, block: number): boolean {
   if (block === 0 || (block & 15) !== 0 || block >= words.u8.length - B_UOPS) return false;
   const mode = words.u32[(block + B_MODE) >>> 2] as number;
   const mark = words.u32[(block + B_PA2) >>> 2] as number;
-  if ((mode & MODE_64) === 0 || (mode & MODE_STEP) !== 0 || (mark & 1) === 0) return false;
+  if ((mode & MODE_64) === 0 || (mode & MODE_STEP) !== 0) return false;
+  if ((mark & 1) === 0 && words.u32[generationAt(mark) >>> 2] !== words.u32[(block + B_GEN2) >>> 2]) return false;
   const at = words.u32[(block + B_GEN_AT) >>> 2] as number;
   return at < words.u8.length && generationOf(words, block) === words.u32[at >>> 2];
+}
+
+/** Where the generation of the page at `pa` is (assembly/core/code.ts). */
+export function generationAt(pa: number): number {
+  return PAGE_GEN_BASE + (pa >>> 12) * 4;
 }
 
 class Builder {
@@ -131,8 +140,11 @@ class Builder {
     const first = block + B_UOPS;
     const last = this.#lastUop(first);
     if (last === 0) return undefined;
+    const mark = words.u32[(block + B_PA2) >>> 2] as number;
     const node: RegionNode = {
-      block, offset: pa & 0xfff, insns: words.u16[(block + B_INSNS) >>> 1] as number, first, last, edges: [],
+      block, offset: pa & 0xfff, insns: words.u16[(block + B_INSNS) >>> 1] as number, first,
+      second: (mark & 1) === 1 ? undefined : { page: mark, generation: words.u32[(block + B_GEN2) >>> 2] as number },
+      last, edges: [],
       order: 0, dominator: undefined, children: [], predecessors: [], forward: 0, loop: false, body: undefined, entry: 0, below: new Map(), dirtyIn: 0, dirtyOut: 0, flagsIn: false, flagsOut: false, flagsWanted: true,
     };
     this.#known.set(block, node);

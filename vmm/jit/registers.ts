@@ -1,5 +1,6 @@
 /** Which registers a micro-op reads and writes, as bit sets over the register file. */
 import { REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
+import { genericForm } from './generic.ts';
 import { sseForm, sseGeneral } from './sse.ts';
 import { REG_COUNT, type Uop, type Words } from './uop.ts';
 
@@ -31,10 +32,12 @@ export class RegisterUse {
   readonly all: boolean;
   readonly #sse: boolean;
   readonly #inline: boolean;
+  readonly #uop: Uop;
 
   constructor(uop: Uop) {
     this.#sse = uop.call === 'sse_exec';
     this.#inline = uop.call === undefined;
+    this.#uop = uop;
     this.#uses = operands(uop.uses);
     this.#sets = operands(uop.sets);
     this.all = this.#uses.fixed === ALL_REGISTERS;
@@ -52,7 +55,12 @@ export class RegisterUse {
 
   /** What it sets, it sets in locals: no function of the core does it. */
   inline(words: Words, u: number): boolean {
-    return this.#sse ? sseForm(words, u) !== undefined : this.#inline;
+    return this.#sse ? sseForm(words, u) !== undefined : this.#inline || genericForm(this.#uop, words, u) !== undefined;
+  }
+
+  /** It may leave the flags different from memory. */
+  changesFlags(words: Words, u: number): boolean {
+    return this.#uop.flags === true || genericForm(this.#uop, words, u) !== undefined;
   }
 }
 

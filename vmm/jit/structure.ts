@@ -134,11 +134,11 @@ export function findEffects(region: Region, words: Words, uops: readonly Uop[], 
       const op = words.op(u);
       const uop = uops[op] as Uop;
       if (FLAG_READERS.has(uop.kind)) effects.readsFlags = true;
-      if (uop.flags === true) {
+      const of = use[op] as RegisterUse;
+      if (of.changesFlags(words, u)) {
         effects.changesFlags = true;
         node.flagsOut = true;
       }
-      const of = use[op] as RegisterUse;
       if (of.all) continue;
       const sets = of.sets(words, u);
       effects.used |= of.uses(words, u) | sets;

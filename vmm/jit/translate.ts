@@ -5,6 +5,7 @@ import { OP } from './code.ts';
 import { Context, type Emit } from './context.ts';
 import { loadFlags } from './flags.ts';
 import { emitEnds, emitExit, emitFault, emitPrologue, Flow, FLOW } from './flow.ts';
+import { genericForm } from './generic.ts';
 import { alu, aluMemory, compare8, incDec, invert, multiply, negate, rotate, shift } from './integer.ts';
 import type { Offsets } from './layout.ts';
 import { LEFT, LOCALS } from './locals.ts';
@@ -18,7 +19,7 @@ import { findEffects, findFlagsWanted, findStructure } from './structure.ts';
 import type { Uop, Words } from './uop.ts';
 
 const EMIT: Readonly<Record<string, Emit>> = {
-  nop: () => {},
+  nop: () => {}, page2: () => {},
   mov_rr: moves.moveRegister, mov_ri: moves.moveImmediate, load: moves.load, store: moves.store, store_imm: moves.storeImmediate, extend: moves.extend,
   lea: moves.lea, push: moves.pushRegister, push_imm: moves.pushImmediate, pop: moves.popRegister, leave: moves.leave, xchg: moves.exchange,
   bswap: moves.byteSwap, acc: moves.signExtendAccumulator, setcc: moves.setCondition, cmov: moves.moveCondition,
@@ -92,6 +93,7 @@ export class Translator {
 
   #node(node: RegionNode): void {
     const c = this.#context;
+    this.#flow.checkSecondPage();
     c.code.get(LEFT).i32(node.insns).op(OP.i32Sub).set(LEFT);
     for (let u = node.first; u <= node.last; u += UOP_SIZE) {
       const number = this.#words.op(u);
@@ -101,9 +103,15 @@ export class Translator {
       if (end !== undefined) end(c, uop, this.#flow);
       else if (uop.kind === 'sys') system(c, uop, this.#flow);
       else if (uop.call === 'sse_exec') this.#sse(uop, this.#use[number] as RegisterUse);
-      else if (uop.call !== undefined && uop.kind !== 'imul64') callHelper(c, uop, this.#use[number] as RegisterUse);
+      else if (uop.call !== undefined && uop.kind !== 'imul64') this.#generic(uop, this.#use[number] as RegisterUse);
       else (EMIT[uop.kind] as Emit)(c, uop);
     }
+  }
+
+  #generic(uop: Uop, use: RegisterUse): void {
+    const emit = genericForm(uop, this.#words, this.#context.u);
+    if (emit === undefined) callHelper(this.#context, uop, use);
+    else emit(this.#context, uop);
   }
 
   /** What the core does on a way of its own changes nothing of what is known on the other one, but may set the flags. */

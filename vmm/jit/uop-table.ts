@@ -376,7 +376,7 @@ export const UOPS: readonly Uop[] = [
   {"name":"CMOV_RR64","kind":"cmov","cond":"any","bits":64,"uses":"a b","sets":"a"},
   {"name":"ALU_G","kind":"helper","call":"alu_generic","uses":"a b m","sets":"a"},
   {"name":"UNARY_G","kind":"helper","call":"unary_generic","uses":"a m","sets":"a"},
-  {"name":"SHIFT_G","kind":"helper","call":"shift_generic","uses":"all","sets":""},
+  {"name":"SHIFT_G","kind":"helper","call":"shift_generic","uses":"a m rcx","sets":"a"},
   {"name":"MULDIV","kind":"helper","call":"muldiv","uses":"a m rax rdx","sets":"rax rdx"},
   {"name":"IMUL_G","kind":"helper","call":"imul_generic","uses":"a b","sets":"a"},
   {"name":"BIT_G","kind":"helper","call":"bit_generic","uses":"a b m","sets":"a b"},
@@ -387,5 +387,5 @@ export const UOPS: readonly Uop[] = [
   {"name":"X87","kind":"helper","call":"x87_exec","uses":"all","sets":""},
   {"name":"STRING","kind":"string","call":"jit_string","uses":"all"},
   {"name":"EA_SEG","kind":"slow"},
-  {"name":"CHECK_PAGE2","kind":"slow"},
+  {"name":"CHECK_PAGE2","kind":"page2"},
 ];

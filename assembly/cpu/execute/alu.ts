@@ -3,6 +3,7 @@
  * ones. All values are sign-extended from the operand size. `size` is log2 of bytes. Here and in shift.ts, muldiv.ts, bits.ts
  * and exchange.ts a function that finds a fault returns with nothing changed.
  */
+import { G_LOCK, G_MI } from '../../contract/translator';
 import { FLAG_ADC, FLAG_ADD, FLAG_DEC, FLAG_INC, FLAG_SBB, FLAG_SUB, flags_lazy, flags_logic, get_cf } from '../vcpu/flags';
 import { lock_begin, lock_end } from '../memory/locked';
 import { ptr_r, ptr_rw, ptr_w_done } from '../memory/mem';
@@ -94,8 +95,7 @@ export const G_RR: u32 = 0;
 export const G_RI: u32 = 1;
 export const G_RM: u32 = 2;
 export const G_MR: u32 = 3;
-export const G_LOCK: u32 = 0x200;
-export const G_MI: u32 = 0xff;
+export { G_LOCK, G_MI } from '../../contract/translator';
 
 export function alu_generic(cpu: usize, u: usize): void {
   const ra: u32 = load<u8>(u, U_A);

@@ -4,8 +4,8 @@
  * FLAG_EXPLICIT: the six bits are in `eflags` itself. FLAG_OVER, or-ed to one of them: CF and OF (only) come from bits
  * 9 and 10 of `flag_op` instead, which is how rotates and bit tests leave the other four alone without computing them.
  */
-import { FLAG_OVER, FLAG_OVER_CF, FLAG_OVER_OF } from '../../contract/translator';
-export { FLAG_OVER, FLAG_OVER_CF, FLAG_OVER_OF } from '../../contract/translator';
+import { FLAG_OVER, FLAG_OVER_CF, FLAG_OVER_OF, FLAG_SHIFT } from '../../contract/translator';
+export { FLAG_OVER, FLAG_OVER_CF, FLAG_OVER_OF, FLAG_SHIFT } from '../../contract/translator';
 import { Cpu } from './state';
 
 export const CF: u32 = 0x001;
@@ -36,7 +36,6 @@ export const FLAG_INC: u32 = 4; // res = a + 1; b = CF before
 export const FLAG_DEC: u32 = 5; // res = a - 1; b = CF before
 export const FLAG_ADC: u32 = 6; // res = a + b + carry
 export const FLAG_SBB: u32 = 7; // res = a - b - borrow
-export const FLAG_SHIFT: u32 = 8; // res; a = CF, b = OF (shifts, multiplications)
 
 
 export const FLAG_RES: usize = offsetof<Cpu>('flag_res');

@@ -5,7 +5,7 @@ export function outOfLineOps(op) {
   const call = (name, attr, f, uses, sets) => op(name, attr, { kind: 'helper', call: f, uses, sets }, `${f}(cpu, u); if (load<u32>(cpu, FAULT)) break; ${NEXT}`);
   call('ALU_G', WRITES | READS | FAULTS, 'alu_generic', 'a b m', 'a');
   call('UNARY_G', WRITES | READS | FAULTS, 'unary_generic', 'a m', 'a');
-  call('SHIFT_G', READS | FAULTS, 'shift_generic', 'all', '');
+  call('SHIFT_G', READS | FAULTS, 'shift_generic', 'a m rcx', 'a');
   call('MULDIV', READS | FAULTS, 'muldiv', 'a m rax rdx', 'rax rdx');
   call('IMUL_G', WRITES | FAULTS, 'imul_generic', 'a b', 'a');
   call('BIT_G', READS | FAULTS, 'bit_generic', 'a b m', 'a b');
@@ -19,6 +19,6 @@ export function outOfLineOps(op) {
 
   // what may come before an instruction's real micro-op
   op('EA_SEG', FAULTS, { kind: 'slow' }, `ea_segmented(cpu, u); if (load<u32>(cpu, FAULT)) break; ${NEXT}`);
-  op('CHECK_PAGE2', FAULTS, { kind: 'slow' },
+  op('CHECK_PAGE2', FAULTS, { kind: 'page2' },
     '{ const s = check_page2(cpu, blk); if (s == 1) { u += UOP_SIZE; continue; } if (s == 2) { changetype<Cpu>(cpu).rip = target; how = 4; } break; }');
 }
