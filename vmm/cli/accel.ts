@@ -20,6 +20,6 @@ export async function accelCommand(argv: readonly string[]): Promise<number> {
   const kvm = await kvmState();
   const usable = kvm.state === 'hardware';
   const seen = usable ? `; guests see ${cpuLevel()} (--cpu host)` : ` (${kvm.hint})`;
-  print(`kvm   ${kvm.state}: ${kvm.detail}${seen}\nwasm  works: x86-64 in WebAssembly, on any CPU; guests see ${SOFTWARE_MODEL}\nauto  ${usable ? 'kvm' : 'wasm'}\n`);
+  print(`kvm   ${kvm.state}: ${kvm.detail}${seen}\nwasm  works: x86-64 in WebAssembly, on any CPU; guests see ${SOFTWARE_MODEL}; hot 64-bit code is translated (--jit on; --timeline tells of it)\nauto  ${usable ? 'kvm' : 'wasm'}\n`);
   return 0;
 }
