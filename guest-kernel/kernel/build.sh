@@ -52,15 +52,17 @@ unset CFLAGS LDFLAGS KCFLAGS KAFLAGS MAKEFLAGS CROSS_COMPILE ARCH
 
 # One tree per source version and driver; the stamp is written last.
 driver=$here/tree/drivers/virt/vmm_power.c
-patch=$here/vmm-power.patch
+patches=("$here/vmm-power.patch" "$here/vmm-start.patch")
 source=$work/$package
-stamp=$(printf '%s\n' "$version" "$(sha256sum <"$patch")" | sha256sum | cut -c1-64)
+stamp=$(printf '%s\n' "$version" "$(cat "${patches[@]}" | sha256sum)" | sha256sum | cut -c1-64)
 mkdir -p "$work"
 if [ "$(cat "$source.stamp" 2>/dev/null)" != "$stamp" ]; then
 	rm -rf "$source" "$source.stamp" "$source.tmp"
 	mkdir "$source.tmp"
 	tar -C "$source.tmp" --strip-components=1 -xf "/usr/src/$package.tar.xz"
-	patch -s -d "$source.tmp" -p1 --no-backup-if-mismatch <"$patch"
+	for patch in "${patches[@]}"; do
+		patch -s -d "$source.tmp" -p1 --no-backup-if-mismatch <"$patch"
+	done
 	mv "$source.tmp" "$source"
 	echo "$stamp" >"$source.stamp"
 fi

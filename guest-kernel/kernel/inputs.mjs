@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const here = dirname(fileURLToPath(import.meta.url));
-const INPUTS = ['build.sh', 'vmm.config', 'vmm-power.patch', 'tree/drivers/virt/vmm_power.c', 'COPYING.head'];
+const INPUTS = ['build.sh', 'vmm.config', 'vmm-power.patch', 'vmm-start.patch', 'tree/drivers/virt/vmm_power.c', 'COPYING.head'];
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
