@@ -19,7 +19,7 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
-const BUDGET = 45_000_000;
+const BUDGET = 30_000_000;
 const env = (): Record<string, string> => ({ VMM_STORE: join(dir, 'store') });
 const run = (options: readonly string[], script: string, stdin?: string): Promise<CliResult> => vmm(['run', '-q', '--icount', '--timeline', '-m', '128m', ...options, image, '/bin/sh', '-c', script], { env: env(), stdin });
 const boot = (...options: string[]): Promise<CliResult> => vmm(['boot', '-q', '--icount', '--timeline', '-m', '128m', '--initrd', join(ROOT, '.cache/guest/initramfs.cpio'), '--append', 'quiet panic=-1 reboot=t', ...options]);
@@ -84,7 +84,7 @@ describe.each([1, 2, 4])('two runs on %i vCPUs', (cpus) => {
     const [first, second] = await Promise.all([boot('--cpus', String(cpus)), boot('--cpus', String(cpus))]);
     expect(first.status, first.stderr).toBe(132); // without a host for it init gives up
     expect(second).toEqual(first);
-    expect(totals(first.stderr).count).toBeGreaterThan(20_000_000);
+    expect(totals(first.stderr).count).toBeGreaterThan(10_000_000);
   });
 });
 
@@ -92,7 +92,7 @@ describe('what decides about a run', () => {
   it('the kernel reaches init within its budget of instructions, REP by iteration', async () => {
     const result = await run([], 'true');
     const spent = until(result.stderr, 'init: main');
-    expect(spent).toBeGreaterThan(20_000_000);
+    expect(spent).toBeGreaterThan(10_000_000);
     expect(spent).toBeLessThanOrEqual(BUDGET);
     expect(result.stderr).toMatch(/first guest entry\n(?:.*process confined\n)?.*init: main\n.*container: command executed\n.*container: command ended\n/);
   });
