@@ -68,7 +68,10 @@ function removeOlder(time) {
   }
 }
 
-/** Runs a container with the CLI: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. */
+/**
+ * Runs a container with the CLI: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. Without the
+ * translator, whose thread sets a flag of V8's: code that is made after it is refused by a start, which has not set it.
+ */
 function recordCode() {
   const dir = mkdtempSync(join(tmpdir(), 'vmm-record-'));
   try {
@@ -77,7 +80,7 @@ function recordCode() {
     writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
     const env = { ...envWithoutNode(), VMM_RECORD_CODE: '1', VMM_STORE: join(dir, 'store') };
     for (const _ of [1, 2]) {
-      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', '-q', '--accel', 'wasm', '-m', '128m', image, '/true'], { env, encoding: 'utf8', timeout: 120_000 });
+      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', '-q', '--accel', 'wasm', '--jit', 'off', '-m', '128m', image, '/true'], { env, encoding: 'utf8', timeout: 120_000 });
       if (status !== 0) fail(`build: the first container ends with ${status ?? signal}: ${stderr}`);
     }
   } finally {

@@ -88,6 +88,9 @@ class Keeper {
       // Without a single optimised function V8 gives nothing, and ends the process.
       this.#v8.tierUp(exported);
       if (!this.#v8.isOptimised(exported)) return;
+      // V8 takes bytes back with the flags alone that they were made with, and a start has not yet what a translator sets (vmm/jit/worker.ts),
+      // which sets it anew with its next machine.
+      setFlagsFromString('--no-experimental-wasm-branch-hinting');
       const code = new Uint8Array(this.#v8.serialize(module));
       if (code.length > CODE_MAX) return;
       ftruncateSync(this.#fd);
