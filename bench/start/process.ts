@@ -82,7 +82,8 @@ export function programOf(checkout: string, node: string, name: string): string[
   mkdirSync(tree);
   for (const part of ['bin', 'dist', 'package.json']) cpSync(join(checkout, part), join(tree, part), { recursive: true });
   for (const part of ['node_modules', '.cache']) symlinkSync(join(checkout, part), join(tree, part));
-  const command = [node, '--', join(tree, 'bin', 'vmm.js')];
+  // A cache of its own: two cores of one version of Node would each throw away what the other has kept.
+  const command = ['env', `XDG_CACHE_HOME=${join(tree, 'cache')}`, node, '--', join(tree, 'bin', 'vmm.js')];
   ended([...command, ...runTrue()]); // the image is in the store from here on
   // What `npm run build` has recorded is for its own Node.
   if (node !== process.execPath) ended(['env', 'VMM_RECORD_CODE=1', ...command, ...runTrue()]);
