@@ -280,7 +280,7 @@ describe('pod manifests', () => {
 
   test('defaults are in their places', () => {
     const { volumes, apps } = parsePodManifest(Buffer.from(JSON.stringify({ ...runtime({}), volumes: [{ name: 'a', kind: 'empty' }, { name: 'b', kind: 'host', source: '/' }] })), new Context('m'));
-    expect(volumes).toEqual([{ name: 'a', kind: 'empty', readOnly: false, mode: 0o755, uid: 0, gid: 0 }, { name: 'b', kind: 'host', source: '/', readOnly: false, recursive: undefined }]);
+    expect(volumes).toEqual([{ name: 'a', kind: 'empty', readOnly: undefined, mode: 0o755, uid: 0, gid: 0 }, { name: 'b', kind: 'host', source: '/', readOnly: undefined, recursive: undefined }]);
     expect(apps[0]).toEqual({ name: 'app', image: { id: ID, name: undefined, labels: [] }, app: undefined, readOnlyRootFS: false, mounts: [], annotations: [] });
   });
 });
