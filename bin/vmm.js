@@ -8,6 +8,8 @@
 
 /** package.json's `engines`: major and minor version. */
 const OLDEST = [24, 11];
+/** Commands that only ask: their program is a small one (vmm/cli/client.ts). */
+const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'inspect', 'exec', 'attach'];
 
 function main() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -17,7 +19,8 @@ function main() {
     return;
   }
   const { join } = require('node:path');
-  if (open(join(__dirname, '../dist/cli.cjs'), wantsThread(process.argv.slice(2)))) return;
+  const words = process.argv.slice(2);
+  if (open(join(__dirname, '../dist', CLIENT.indexOf(words[0]) < 0 ? 'cli.cjs' : 'client.cjs'), wantsThread(words))) return;
   process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
   process.exitCode = 125;
 }
@@ -129,4 +132,4 @@ function startThread(path) {
 
 if (require.main === module) main();
 // rkt's stage1 loads its own program so.
-else module.exports = { open };
+else module.exports = { open, CLIENT };

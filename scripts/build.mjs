@@ -31,7 +31,7 @@ export async function build() {
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
@@ -39,11 +39,12 @@ export async function build() {
     esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
     esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
+    esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
     // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
     esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['bench=bench/suite/main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
-    for (const name of [built, ...['thread', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
+    for (const name of [built, ...['thread', 'client', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
     rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));

@@ -4,7 +4,7 @@ import { hostFs } from '../api/images.ts';
 import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
-import { ask, each, NAMES, } from './containers.ts';
+import { ask, each, NAMES } from './containers.ts';
 import { ROOT } from './state-option.ts';
 import { CREATE, createCommand } from './create.ts';
 import { containerName } from './run-options.ts';

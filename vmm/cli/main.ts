@@ -1,8 +1,8 @@
 import type { Worker } from 'node:worker_threads';
 import { VmmError } from '../api/errors.ts';
 import { adoptThread } from '../api/threads.ts';
-import { describeError } from './describe.ts';
-import { print, ReaderGone, tell } from './output.ts';
+import { print, tell } from './output.ts';
+import { runProgram } from './program.ts';
 import { STATUS_VMM_ERROR } from './status.ts';
 
 /** The thread that the door (bin/vmm.js) has started already. */
@@ -35,13 +35,9 @@ Commands:
 \`vmm COMMAND --help\` tells a command's options.
 `;
 
-/** 128 + SIGPIPE. */
-const STATUS_READER_GONE = 141;
-
 /** Each command is loaded when it is asked for: start-up time is a feature. */
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [command, ...rest] = argv;
-  await refuseLostBytes(argv);
   switch (command) {
     case 'run':
       return (await import('./run.ts')).runCommand(rest);
@@ -110,35 +106,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Variables that name folders. */
-const FOLDERS = ['VMM_STORE', 'VMM_TMPDIR', 'TMPDIR', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'HOME'];
-
-/** Where Node puts U+FFFD the bytes may be other ones, and a path another file. Throws USAGE. */
-async function refuseLostBytes(argv: readonly string[]): Promise<void> {
-  const folder = FOLDERS.find((name) => process.env[name]?.includes('\ufffd'));
-  if (folder === undefined && !argv.some((word) => word.includes('\ufffd'))) return;
-  const bytes = await import('./bytes.ts');
-  bytes.refuseLostArguments();
-  if (folder !== undefined) bytes.refuseLostVariable(folder);
-}
-
-// A defect: Node's own way out would wait for a thread that is in a guest.
-process.on('uncaughtException', (error) => void import('./fatal.ts').then(({ dieOf }) => dieOf(error)));
-
-async function main(): Promise<void> {
-  // What a run whose promise never settles would end with, were it to leave nothing that keeps the process alive.
-  process.exitCode = STATUS_VMM_ERROR;
-  if (__thread !== undefined) adoptThread(__thread);
-  try {
-    process.exitCode = await dispatch(process.argv.slice(2));
-  } catch (error) {
-    if (error instanceof ReaderGone) process.exitCode = STATUS_READER_GONE;
-    else {
-      tell(describeError(error));
-      process.exitCode = STATUS_VMM_ERROR;
-    }
-  }
-}
-
 // No await here: the bundle is CommonJS, which Node reads in one go and whose compiled code it can keep (bin/vmm.js).
-void main();
+void runProgram((argv) => {
+  if (__thread !== undefined) adoptThread(__thread);
+  return dispatch(argv);
+});

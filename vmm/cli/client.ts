@@ -1,0 +1,8 @@
+/**
+ * The program of commands that only ask: it is small, since each of their starts is waited for (`vmm exec` in a loop, `ps` in a prompt). The door
+ * (bin/vmm.js) knows their names.
+ */
+import { containersCommand } from './containers.ts';
+import { runProgram } from './program.ts';
+
+void runProgram(([name = '', ...rest]) => containersCommand(name, rest));
