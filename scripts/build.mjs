@@ -1,5 +1,6 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, its threads and the library by esbuild.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +32,9 @@ export async function build() {
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
   sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
+  // Kept code is found by its program's id.
+  const clientId = createHash('sha256').update(`client ${id}`).digest('hex');
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'client.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
@@ -39,7 +42,7 @@ export async function build() {
     esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     const built = join('dist', `cli.${process.pid}.cjs`);
     esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
-    esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
+    esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${clientId}*/ ${BUILTIN}${FILE_URL}`);
     // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
     esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['bench=bench/suite/main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
@@ -70,7 +73,7 @@ function removeOlder(time) {
 }
 
 /**
- * Runs a container with the CLI: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. Without the
+ * Runs a container with the CLI, and a client that finds none: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. Without the
  * translator, whose thread sets a flag of V8's: code that is made after it is refused by a start, which has not set it.
  */
 function recordCode() {
@@ -84,6 +87,9 @@ function recordCode() {
       const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', '-q', '--accel', 'wasm', '--jit', 'off', '-m', '128m', image, '/true'], { env, encoding: 'utf8', timeout: 120_000 });
       if (status !== 0) fail(`build: the first container ends with ${status ?? signal}: ${stderr}`);
     }
+    rmSync(join(root, 'dist', 'client.cjs.code'), { force: true });
+    const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'exec', '--root', join(dir, 'none'), 'none', 'true'], { env, encoding: 'utf8', timeout: 120_000 });
+    if (status !== 125) fail(`build: the first client ends with ${status ?? signal}: ${stderr}`);
   } finally {
     rmSync(dir, { recursive: true });
   }

@@ -4,7 +4,7 @@ export type { Channel } from '../owner/channel.ts';
 export { askOwner, Refused, talkToOwner } from '../owner/client.ts';
 export type { Held } from '../owner/files.ts';
 export { LogWriter, readLogs } from '../owner/logs.ts';
-export type { Ask, AttachAsk, ExecAsk, Size } from '../owner/protocol.ts';
+export { type Ask, type AttachAsk, type ExecAsk, PROTOCOL_VERSION, type Size } from '../owner/protocol.ts';
 export { type Container, type ContainerEnd, type ContainerLife, type ContainerRecord, RECORD_VERSION, type RestartPolicy, runs } from '../owner/record.ts';
 export { NO_RESTART, Restarts } from '../owner/restarts.ts';
 export { type Reply, serve } from '../owner/server.ts';

@@ -5,4 +5,8 @@
 import { containersCommand } from './containers.ts';
 import { runProgram } from './program.ts';
 
+/** Keeps V8's code of what has run so far, where the door has found none. */
+declare const __keepCode: (() => void) | undefined;
+if (__keepCode !== undefined) process.once('exit', __keepCode);
+
 void runProgram(([name = '', ...rest]) => containersCommand(name, rest));

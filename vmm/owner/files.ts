@@ -1,5 +1,5 @@
 /** Small documents that appear whole, and locks on folders that end with their process. */
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, lstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, lstatSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock } from '../../image/store/lock.ts';
 import type { LoadHost } from '../../image/tree/host.ts';
@@ -8,11 +8,21 @@ const MAX_DOCUMENT = 1 << 20;
 /** Between two tries for a lock, ms. */
 const TRY_MS = 20;
 
+/** Most documents fit. */
+const usual = Buffer.alloc(16 << 10);
+
+/** Without a look at the file's size first: `ps` reads many. */
 export function readSmall(path: string): string | undefined {
+  let fd: number | undefined;
   try {
-    return lstatSync(path).size > MAX_DOCUMENT ? undefined : readFileSync(path, 'utf8');
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const length = readSync(fd, usual, 0, usual.length, 0);
+    if (length < usual.length) return usual.toString('utf8', 0, length);
+    return fstatSync(fd).size > MAX_DOCUMENT ? undefined : readFileSync(fd, 'utf8');
   } catch {
     return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 

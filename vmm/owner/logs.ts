@@ -1,12 +1,14 @@
 /** A container's output as Docker's json-file driver writes it: a line of JSON each, in files log.0, log.1 … of 10 MiB. */
 import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 
 const ROTATE = 10 * 2 ** 20;
 /** A longer line is kept in pieces, as Docker does. */
 const MAX_PIECE = 16384;
+/** Of a piece as JSON, each character escaped, and what is around it. */
+const MAX_LINE = 6 * MAX_PIECE + 256;
+const CHUNK = 64 << 10;
 /** Bytes of no line's JSON are more: each character may be escaped. */
 const LONGEST = 8 * MAX_PIECE;
 
@@ -109,16 +111,15 @@ export async function* readLogs(folder: string, more: () => Promise<boolean> = a
   for (;;) {
     // Looked for before the file is read: the writer goes on to the next one after its last line here.
     const newer = newest(folder) > number;
-    const file = await open(join(folder, `log.${number}`)).catch(() => undefined);
-    if (file !== undefined) {
-      for await (const chunk of file.createReadStream({ start: offset })) {
-        offset += (chunk as Buffer).length;
-        left = Buffer.concat([left, chunk as Buffer]);
-        for (let end = left.indexOf(10); end >= 0; end = left.indexOf(10)) {
-          yield JSON.parse(left.toString('utf8', 0, end)) as LogLine;
-          left = left.subarray(end + 1);
-        }
+    for (const chunk of chunksOf(join(folder, `log.${number}`), offset)) {
+      offset += chunk.length;
+      left = Buffer.concat([left, chunk]);
+      for (let end = left.indexOf(10); end >= 0; end = left.indexOf(10)) {
+        const line = lineOf(left.toString('utf8', 0, end));
+        left = left.subarray(end + 1);
+        if (line !== undefined) yield line;
       }
+      if (left.length > MAX_LINE) left = Buffer.alloc(0);
     }
     if (newer) {
       number += 1;
@@ -128,6 +129,35 @@ export async function* readLogs(folder: string, more: () => Promise<boolean> = a
     if (last) return;
     // What came between the last look and the end is read once more.
     last = !(await more());
+  }
+}
+
+/** What a file has from `offset` on; nothing of one that is not there. */
+function* chunksOf(path: string, offset: number): Generator<Buffer> {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return;
+  }
+  try {
+    const buffer = Buffer.alloc(CHUNK);
+    for (let at = offset, length = 1; length > 0; at += length) {
+      length = readSync(fd, buffer, 0, CHUNK, at);
+      if (length > 0) yield buffer.subarray(0, length);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Undefined for what no LogWriter has written. */
+function lineOf(text: string): LogLine | undefined {
+  try {
+    const line = JSON.parse(text) as LogLine;
+    return typeof line.log === 'string' && typeof line.time === 'string' ? line : undefined;
+  } catch {
+    return undefined;
   }
 }
 

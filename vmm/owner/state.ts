@@ -18,7 +18,7 @@ import { storePaths } from '../../image/store/paths.ts';
 import type { LoadHost } from '../../image/tree/host.ts';
 import { type Held, hold, parse, readSmall, writeWhole } from './files.ts';
 import { type Container, type ContainerLife, type ContainerRecord, RECORD_VERSION } from './record.ts';
-import { answers } from './socket.ts';
+import { answers, isOwner } from './socket.ts';
 
 const RECORD = 'record.json';
 const LIFE = 'life.json';
@@ -56,19 +56,19 @@ export class StateFolder {
   }
 
   get containers(): string {
-    return join(this.#kept, 'containers');
+    return `${this.#kept}/containers`;
   }
 
   get sockets(): string {
-    return join(this.#root, 'sockets');
+    return `${this.#root}/sockets`;
   }
 
   folder(id: string): string {
-    return join(this.containers, id);
+    return `${this.containers}/${id}`;
   }
 
   socket(id: string): string {
-    return join(this.sockets, id);
+    return `${this.sockets}/${id}`;
   }
 
   /**
@@ -144,6 +144,7 @@ export class StateFolder {
 
   /** All containers, the newest first. Throws STATE_FOLDER. */
   async list(): Promise<Container[]> {
+    this.#check();
     const all = await Promise.all(this.#ids().map((id) => this.read(id)));
     return all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
   }
@@ -157,9 +158,9 @@ export class StateFolder {
 
   /** The same, without a look at the container itself. */
   locate(text: string): string {
-    const ids = this.#ids();
-    const named = /^\w[\w.-]*$/.test(text) && ids.length > 0 ? this.#named(text) : undefined;
-    const found = named !== undefined ? [named] : /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
+    this.#check();
+    const named = /^\w[\w.-]*$/.test(text) ? this.#named(text) : undefined;
+    const found = named !== undefined ? [named] : /^[0-9a-f]+$/.test(text) ? this.#ids().filter((id) => id.startsWith(text) && this.#record(id) !== undefined) : [];
     if (found.length > 1) throw new VmmError('CONTAINER_AMBIGUOUS', `${text} begins the ids of ${found.length} containers`, { hint: 'give more digits, or the name' });
     if (found[0] === undefined) throw gone(text);
     return found[0];
@@ -168,15 +169,21 @@ export class StateFolder {
   /** Undefined: it is gone, or being made or removed. */
   async read(id: string): Promise<Container | undefined> {
     const record = this.#record(id);
-    if (record === undefined) return undefined;
-    // The end is written before the socket goes, so it is looked for after.
-    const alive = await answers(this.socket(id));
-    const life = parse<ContainerLife>(readSmall(join(this.folder(id), LIFE)));
-    if (alive) return { record, life, end: undefined, state: life?.restarting === true ? 'restarting' : 'running' };
+    if (record === undefined) {
+      sweep(this.folder(id));
+      return undefined;
+    }
+    const life = this.#life(id);
+    const told = ended(record, life);
+    if (told !== undefined) return told;
+    if ((life !== undefined && isOwner(life.pid, id)) || (await answers(this.socket(id)))) return { record, life, end: undefined, state: life?.restarting === true ? 'restarting' : 'running' };
     if (life === undefined) return { record, life, end: undefined, state: 'created' };
-    const { end, restarting, ran } = life;
-    if (end !== undefined && !restarting) return { record, life, end, state: ran ? 'exited' : 'created' };
-    return { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };
+    // The end is written before the owner goes: it may have come since.
+    return ended(record, this.#life(id)) ?? { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };
+  }
+
+  #life(id: string): ContainerLife | undefined {
+    return parse<ContainerLife>(readSmall(`${this.folder(id)}/${LIFE}`));
   }
 
   #lastSign(id: string): string {
@@ -185,7 +192,7 @@ export class StateFolder {
 
   /** Throws STATE_FOLDER for one of another version. */
   #record(id: string): ContainerRecord | undefined {
-    const record = parse<ContainerRecord>(readSmall(join(this.folder(id), RECORD)));
+    const record = parse<ContainerRecord>(readSmall(`${this.folder(id)}/${RECORD}`));
     if (record === undefined) return undefined;
     if (record.version !== RECORD_VERSION || record.id !== id) throw new VmmError('STATE_FOLDER', `${this.folder(id)} is of another version of vmm`, { hint: 'ask that version, or remove the folder' });
     return record;
@@ -213,8 +220,13 @@ export class StateFolder {
     return held;
   }
 
+  /** Nobody else may look into it. Throws STATE_FOLDER. */
+  #check(): void {
+    for (const root of new Set([this.#root, this.#kept])) if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) check(root);
+  }
+
+  /** Of folders: not each is a container's, some are being made or were emptied. */
   #ids(): string[] {
-    for (const root of [this.#root, this.#kept]) if (lstatSync(root, { throwIfNoEntry: false }) !== undefined) check(root);
     let names: string[];
     try {
       names = readdirSync(this.containers);
@@ -223,12 +235,7 @@ export class StateFolder {
       throw broken(this.#kept, cause);
     }
     for (const name of names) if (UNFINISHED.test(name)) sweep(join(this.containers, name));
-    return names.filter((name) => {
-      if (!ID.test(name)) return false;
-      if (lstatSync(join(this.containers, name, RECORD), { throwIfNoEntry: false }) !== undefined) return true;
-      sweep(join(this.containers, name));
-      return false;
-    });
+    return names.filter((name) => ID.test(name));
   }
 
   #changing(path: string, action: () => void): void {
@@ -238,6 +245,11 @@ export class StateFolder {
       throw broken(path, cause);
     }
   }
+}
+
+/** One whose last owner has told its end. */
+function ended(record: ContainerRecord, life: ContainerLife | undefined): Container | undefined {
+  return life?.end === undefined || life.restarting ? undefined : { record, life, end: life.end, state: life.ran ? 'exited' : 'created' };
 }
 
 function gone(text: string): VmmError {

@@ -2,9 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { transformSync } from 'esbuild';
 import { afterAll, expect, test } from 'vitest';
+import { containersCommands } from '../../../vmm/cli/containers.ts';
 import { BIN, ROOT } from '../../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-door-'));
@@ -35,4 +37,9 @@ test('any Node since 6 can parse it: its syntax is that of ES2015', () => {
   const text = readFileSync(join(ROOT, 'bin', 'vmm.js'), 'utf8').replace(/^#!.*/, '');
   const plain = (target: string): string => transformSync(text, { target, minifyWhitespace: true, legalComments: 'none' }).code;
   expect(plain('es2015')).toBe(plain('esnext'));
+});
+
+test('the commands of the small program are those that it has', () => {
+  const { CLIENT } = createRequire(import.meta.url)(join(ROOT, 'bin', 'vmm.js')) as { CLIENT: string[] };
+  expect(CLIENT).toEqual(containersCommands().map(({ name }) => name));
 });
