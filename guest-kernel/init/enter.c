@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "builtin.h"
 #include "launch.h"
 #include "machine.h"
 #include "ports.h"
@@ -291,6 +292,13 @@ _Noreturn void enter_process(const struct launch *l)
 	if (chdir(p->cwd ? p->cwd : "/")) {
 		fail(&f, ERR_CWD, errno, "chdir to the working directory '%.160s': %s", p->cwd, strerror(errno));
 		launch_failed(l, &f);
+	}
+	if (p->builtin) {
+		/* As an execve does: the end of the status pipe says that it runs. */
+		if (become(p, &id, &f))
+			launch_failed(l, &f);
+		sys_close_range(3, ~0u, 0);
+		builtin_run(&p->args);
 	}
 	env = environment(p, &id);
 	if (!env || find_command(p, path, sizeof path, &f)) {

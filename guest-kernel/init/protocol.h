@@ -87,6 +87,7 @@
 #define TAG_SECCOMP 0x002a
 #define TAG_OOM_SCORE_ADJ 0x002b
 #define TAG_UMASK 0x002c
+#define TAG_BUILTIN 0x002d
 
 #define TAG_ROOT 0x0040
 #define TAG_MOUNT 0x0041

@@ -330,6 +330,9 @@ static int process_field(struct arena *a, struct reader all, const struct field 
 	case TAG_UMASK:
 		rc = take_u32(field, &s->umask, f);
 		break;
+	case TAG_BUILTIN:
+		rc = take_flag(field, &s->builtin, f);
+		break;
 	default:
 		return 0;
 	}

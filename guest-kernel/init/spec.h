@@ -36,6 +36,7 @@ struct process_spec {
 	uint32_t seccomp_count, seccomp_flags;
 	int32_t oom_score_adj;
 	uint32_t umask;
+	bool builtin; /* args name one of init's own commands */
 };
 
 struct mount_spec {

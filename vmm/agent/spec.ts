@@ -54,6 +54,8 @@ export interface ProcessSpec {
   oomScoreAdj?: number;
   /** 0o022 when not given. */
   umask?: number;
+  /** `args` name one of init's own commands (docs/agent-protocol.md, "Built-ins"). */
+  builtin?: boolean;
 }
 
 /** Where a root file system or a mount comes from. */
@@ -209,6 +211,7 @@ function writeProcess(w: FieldWriter, container: number, process: number, spec: 
   }
   if (spec.oomScoreAdj !== undefined) w.u32(P.TAG_OOM_SCORE_ADJ, spec.oomScoreAdj);
   if (spec.umask !== undefined) w.u32(P.TAG_UMASK, spec.umask);
+  if (spec.builtin === true) w.flag(P.TAG_BUILTIN);
 }
 
 function writeSource(w: FieldWriter, source: Source): void {

@@ -82,6 +82,7 @@ export const TAG_RLIMIT = 0x0029;
 export const TAG_SECCOMP = 0x002a;
 export const TAG_OOM_SCORE_ADJ = 0x002b;
 export const TAG_UMASK = 0x002c;
+export const TAG_BUILTIN = 0x002d;
 
 export const TAG_ROOT = 0x0040;
 export const TAG_MOUNT = 0x0041;
