@@ -9,7 +9,7 @@
 /** package.json's `engines`: major and minor version. */
 const OLDEST = [24, 11];
 /** Commands that only ask: their program is a small one (vmm/cli/client.ts). */
-const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'inspect', 'exec', 'attach'];
+const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'inspect', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
 
 function main() {
   const [major, minor] = process.versions.node.split('.').map(Number);

@@ -6,7 +6,7 @@ export type { Capabilities, ContainerSpec, DeviceNode, Mount, NamespaceName, Pro
 export type { Stream } from '../agent/transport.ts';
 export { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 export { containerEnvironment } from '../container/env.ts';
-export { type ExecOptions, execSpec } from '../container/exec.ts';
+export { builtinSpec, execSpec } from '../container/exec.ts';
 export { imageCpus, imageMemory } from '../container/isolation.ts';
 export { parseUlimit, type Rlimit } from '../container/limits.ts';
 export type { BindMount, ContainerMount, ShareCache, VolumeMount } from '../container/mounts.ts';

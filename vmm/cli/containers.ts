@@ -4,13 +4,17 @@ import { VmmError } from '../api/errors.ts';
 import { type Ask, askOwner, type Container, readLogs, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
-import { type Command, flag, list, value } from './options.ts';
+import { type Command, flag, value } from './options.ts';
 import { print, tell } from './output.ts';
 import { ATTACH_COMMAND } from './attach.ts';
 import { EXEC_COMMAND } from './exec.ts';
+import { PORT_COMMAND } from './port.ts';
+import { PS_COMMAND } from './ps.ts';
 import { ROOT } from './state-option.ts';
+import { STATS_COMMAND } from './stats.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
+import { TOP_COMMAND } from './top.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
 
@@ -18,7 +22,6 @@ const MANY = Number.POSITIVE_INFINITY;
 export const NAMES = [1, MANY, 'one container or more'] as const;
 /** How often a log that is followed is looked at, ms. */
 const LOOK_MS = 100;
-const SHORT = 12;
 
 function lineCount(text: string, option: string): number {
   if (text === 'all') return MANY;
@@ -26,35 +29,14 @@ function lineCount(text: string, option: string): number {
   return Number(text);
 }
 
-function psFilter(text: string, option: string): readonly [string, string] {
-  const [key = ''] = text.split('=', 1);
-  if (!['name', 'id', 'status', 'label'].includes(key) || !text.includes('=')) throw new VmmError('USAGE', `${option}: ${text} is not understood`, { hint: 'name=…, id=…, status=…, label=KEY[=VALUE]' });
-  return [key, text.slice(key.length + 1)];
-}
-
 const FOLLOW = { root: ROOT, follow: flag('go on with what comes, until the container ends', { short: 'f' }), tail: value('N', 'the last lines only', lineCount, { short: 'n' }), timestamps: flag('with their times', { short: 't' }), help: HELP };
-const PS = {
-  root: ROOT,
-  all: flag('those that have ended, too', { short: 'a' }),
-  filter: list('KEY=VALUE', 'choose: name, id, status, label', psFilter, { short: 'f' }),
-  format: value('TEMPLATE', 'a Go template of .ID .Image .Command .CreatedAt .State .Status .Names .Labels, or json'),
-  noTrunc: flag('whole ids'),
-  quiet: flag('ids only', { short: 'q' }),
-  help: HELP,
-};
 const STOP = { root: ROOT, time: value('SECONDS', 'how long it may take before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const KILL = { root: ROOT, signal: value('SIGNAL', 'the signal (default KILL)', signalNumber, { short: 's' }), help: HELP };
 const INSPECT = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 const WAIT = { root: ROOT, help: HELP };
 
 const COMMANDS: readonly Subcommand[] = [
-  subcommand({ name: 'ps', synopsis: '[OPTIONS]', about: 'Lists containers.', options: PS }, [0, 0, 'no argument'], async (_, options) => {
-    const wanted = (one: Container): boolean => (options.all || options.filter.some(([key]) => key === 'status') || runs(one)) && options.filter.every(([key, text]) => matches(one, key, text));
-    const rows = (await new StateFolder(options.root).list()).filter(wanted).map((one) => rowOf(one, options.noTrunc));
-    if (options.quiet) print(rows.map(({ ID }) => `${ID}\n`).join(''));
-    else print(formatRows(options.format ?? 'table {{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.CreatedAt}}\\t{{.Status}}\\t{{.Names}}', rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED' }));
-    return 0;
-  }),
+  PS_COMMAND,
   subcommand({ name: 'logs', synopsis: '[OPTIONS] CONTAINER', about: 'Prints what a container has written.', options: FOLLOW }, [1, 1, 'one container'], logs),
   subcommand({ name: 'stop', synopsis: '[OPTIONS] CONTAINER…', about: 'Sends the stop signal, and kills what does not heed it.', options: STOP }, NAMES, (names, { root, time }) =>
     each(root, names, async (one, state) => {
@@ -62,7 +44,7 @@ const COMMANDS: readonly Subcommand[] = [
     })),
   subcommand({ name: 'kill', synopsis: '[OPTIONS] CONTAINER…', about: 'Sends a signal.', options: KILL }, NAMES, (names, { root, signal }) =>
     each(root, names, async (one, state, text) => {
-      if (one.state !== 'running') throw new VmmError('CONTAINER_STATE', `container ${text} does not run`);
+      if (one.state !== 'running' && one.state !== 'paused') throw new VmmError('CONTAINER_STATE', `container ${text} does not run`);
       await ask(one, state, { ask: 'signal', signal: signal ?? 9 });
     })),
   subcommand({ name: 'wait', synopsis: 'CONTAINER…', about: 'Waits until containers end, and prints their exit statuses.', options: WAIT }, NAMES, (names, { root }) =>
@@ -73,6 +55,11 @@ const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: INSPECT }, NAMES, inspect),
   EXEC_COMMAND,
   ATTACH_COMMAND,
+  subcommand({ name: 'pause', synopsis: 'CONTAINER…', about: 'Freezes all processes of containers.', options: WAIT }, NAMES, (names, { root }) => each(root, names, (one, state, text) => freeze(one, state, text, 'pause'))),
+  subcommand({ name: 'unpause', synopsis: 'CONTAINER…', about: 'Lets them go on.', options: WAIT }, NAMES, (names, { root }) => each(root, names, (one, state, text) => freeze(one, state, text, 'resume'))),
+  STATS_COMMAND,
+  PORT_COMMAND,
+  TOP_COMMAND,
 ];
 
 /** `vmm ps` and its like. */
@@ -103,45 +90,13 @@ export async function each(root: string | undefined, names: readonly string[], w
   return failed;
 }
 
+async function freeze(one: Container, state: StateFolder, text: string, what: 'pause' | 'resume'): Promise<void> {
+  if (!runs(one)) throw new VmmError('CONTAINER_STATE', `container ${text} does not run`);
+  await ask(one, state, { ask: what });
+}
+
 export function ask({ record }: Container, state: StateFolder, what: Ask): Promise<{ readonly status?: number | undefined } | undefined> {
   return askOwner(state.socket(record.id), what);
-}
-
-function matches({ record, state }: Container, key: string, text: string): boolean {
-  if (key === 'name') return record.name.includes(text);
-  if (key === 'id') return record.id.startsWith(text);
-  if (key === 'status') return state === text;
-  const [label = '', ...rest] = text.split('=');
-  return Object.hasOwn(record.labels, label) && (rest.length === 0 || record.labels[label] === rest.join('='));
-}
-
-function statusText({ state, life, end }: Container): string {
-  switch (state) {
-    case 'created':
-      return 'Created';
-    case 'running':
-      return 'Up';
-    case 'restarting':
-      return `Restarting (${life?.end?.status})`;
-    case 'exited':
-      return `Exited (${end?.status})`;
-    case 'dead':
-      return 'Dead';
-  }
-}
-
-function rowOf(one: Container, whole: boolean): Record<string, unknown> {
-  const { record, state } = one;
-  return {
-    ID: whole ? record.id : record.id.slice(0, SHORT),
-    Image: record.image,
-    Command: JSON.stringify(record.command.join(' ')),
-    CreatedAt: record.created,
-    State: state,
-    Status: statusText(one),
-    Names: record.name,
-    Labels: record.labels,
-  };
 }
 
 async function logs([text = '']: readonly string[], { root, follow, tail = MANY, timestamps }: { root: string | undefined; follow: boolean; tail: number | undefined; timestamps: boolean }): Promise<number> {
@@ -177,7 +132,7 @@ async function inspect(names: readonly string[], { root, format }: { root: strin
       Image: record.imageId,
       Args: record.command,
       RestartCount: life?.restarts ?? 0,
-      State: { Status: status, Running: status === 'running' || status === 'restarting', Restarting: status === 'restarting', Dead: status === 'dead', Pid: status === 'running' ? (life?.pid ?? 0) : 0, OOMKilled: end?.outOfMemory ?? false, ExitCode: end?.status ?? 0, Error: end?.error ?? '', StartedAt: life?.started ?? '', FinishedAt: end?.finished ?? '' },
+      State: { Status: status, Running: status === 'running' || status === 'paused' || status === 'restarting', Paused: status === 'paused', Restarting: status === 'restarting', Dead: status === 'dead', Pid: status === 'running' || status === 'paused' ? (life?.pid ?? 0) : 0, OOMKilled: end?.outOfMemory ?? false, ExitCode: end?.status ?? 0, Error: end?.error ?? '', StartedAt: life?.started ?? '', FinishedAt: end?.finished ?? '' },
       HostConfig: { AutoRemove: record.autoRemove, RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most } },
       Config: { Image: record.image, Env: record.env, Labels: record.labels, Cmd: record.command, StopTimeout: record.stopTimeout },
     });

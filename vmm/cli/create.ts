@@ -92,6 +92,7 @@ function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedI
     // Of a read-only root only volumes change.
     disk: options.scratch !== 'tmpfs' && !(options.readOnly && image.config.volumes.length === 0),
     restart: options.restart ?? NO_RESTART,
+    ports: options.publish.flat(),
     autoRemove: options.rm,
     stopTimeout: options.stopTimeout,
   };

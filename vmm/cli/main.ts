@@ -19,6 +19,9 @@ Commands:
   ps, logs, stop, kill, wait, inspect
                      what they do, and their ends
   exec, attach       another command in one of them; their own streams
+  cp                 copy files to and from them
+  pause, unpause, stats, top, port
+                     freeze them, and see what they do and use
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   volume             make, list, inspect and remove named volumes
@@ -51,7 +54,14 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'inspect':
     case 'exec':
     case 'attach':
+    case 'pause':
+    case 'unpause':
+    case 'stats':
+    case 'port':
+    case 'top':
       return (await import('./containers.ts')).containersCommand(command, rest);
+    case 'cp':
+      return (await import('./cp.ts')).CP_COMMAND.start(rest);
     case 'create':
     case 'start':
     case 'restart':
@@ -102,7 +112,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, exec, attach, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
   }
 }
 

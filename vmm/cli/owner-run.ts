@@ -25,7 +25,7 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
   const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12));
   return new ContainerRun(
     { rootfs, config },
-    { ...container, env: record.env, mounts, tmpfs: [...options.tmpfs, ...tmpfs], scratch: record.disk ? { kept: join(folder, 'disk') } : options.scratch },
+    { ...container, env: record.env, accounting: true, mounts, tmpfs: [...options.tmpfs, ...tmpfs], scratch: record.disk ? { kept: join(folder, 'disk') } : options.scratch },
     {
       memoryMib: sized.memory,
       vcpus: sized.cpus?.vcpus,

@@ -1,7 +1,7 @@
 /** What the owner of a container does for clients on its socket while it runs. */
-import { AgentError, type ContainerRun, execSpec, type ProcessHandle } from '../api/containers.ts';
+import { AgentError, builtinSpec, type ContainerRun, execSpec, type ProcessHandle, type ProcessSpec } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, type Reply, talk } from '../api/owner.ts';
+import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, type Reply, statsOf, talk } from '../api/owner.ts';
 
 /** Commands at once, beside the container's own. */
 const MAX_COMMANDS = 100;
@@ -15,7 +15,14 @@ export class OwnerService {
   /** The command has waited for a client. */
   waited = false;
   #joined = false;
+  readonly #tellPaused: (paused: boolean) => void;
   #commands = 0;
+  #paused = false;
+
+  /** `tellPaused`: the container's processes are frozen, or run again. */
+  constructor(tellPaused: (paused: boolean) => void) {
+    this.#tellPaused = tellPaused;
+  }
 
   /** Resolves when the first client is. */
   get attached(): Promise<void> {
@@ -29,6 +36,7 @@ export class OwnerService {
 
   /** The container's command has ended: those who are attached leave with its status. */
   ended({ status, error }: ContainerEnd): void {
+    this.#paused = false;
     this.#attached.ended(error === undefined ? status : new Error(error));
   }
 
@@ -36,18 +44,48 @@ export class OwnerService {
     try {
       if (ask.ask === 'attach') return this.#attach(run, ask);
       await run.process.started;
-      return await this.#exec(run, ask);
+      switch (ask.ask) {
+        case 'exec':
+          return await this.#command(run, execSpec(run.spec, ask), ask);
+        case 'builtin':
+          return await this.#command(run, builtinSpec(ask.args, ask.stdin), { tty: false, stdin: ask.stdin, detach: false });
+        case 'stats':
+          return { done: true, stats: statsOf(await run.container.stats(), await run.guest.stats(), Date.now()) };
+        case 'pause':
+        case 'resume':
+          return await this.#freeze(run, ask.ask === 'pause');
+      }
     } catch (error) {
       return refusedBy(error);
     }
   }
 
-  async #exec(run: ContainerRun, ask: ExecAsk): Promise<Reply> {
+  async #freeze(run: ContainerRun, pause: boolean): Promise<Reply> {
+    if (this.#paused === pause) throw new VmmError('CONTAINER_STATE', pause ? 'the container is paused already' : 'the container is not paused');
+    await (pause ? run.container.pause() : run.container.resume());
+    this.#setPaused(pause);
+    return { done: true };
+  }
+
+  /** What is to end has to run. */
+  async thaw(run: ContainerRun): Promise<void> {
+    if (!this.#paused) return;
+    await run.container.resume().catch(() => {});
+    this.#setPaused(false);
+  }
+
+  #setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#tellPaused(paused);
+  }
+
+  async #command(run: ContainerRun, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>): Promise<Reply> {
+    if (this.#paused) throw new VmmError('CONTAINER_STATE', 'the container is paused: unpause it first');
     if (this.#commands >= MAX_COMMANDS) throw new VmmError('CONTAINER_BUSY', `the container runs ${MAX_COMMANDS} commands already`);
     this.#commands += 1;
     let command: ProcessHandle;
     try {
-      command = run.container.exec(execSpec(run.spec, ask));
+      command = run.container.exec(spec);
       await command.started;
     } catch (error) {
       this.#commands -= 1;
@@ -56,7 +94,7 @@ export class OwnerService {
     void command.wait().catch(() => {}).finally(() => {
       this.#commands -= 1;
     });
-    return { done: true, ...(ask.detach ? {} : { go: (channel) => talk(channel, command, ask) }) };
+    return { done: true, ...(how.detach ? {} : { go: (channel) => talk(channel, command, how) }) };
   }
 
   #attach(run: ContainerRun, ask: AttachAsk): Reply {

@@ -86,7 +86,7 @@ class Owner {
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
-  readonly #service = new OwnerService();
+  readonly #service = new OwnerService((paused) => this.#now({ paused }));
   #life: ContainerLife;
   #run: ContainerRun | undefined;
 
@@ -162,7 +162,7 @@ class Owner {
     const wait = this.#restarts.after(end.status, started === undefined ? 0 : Date.now() - Date.parse(started));
     if (wait === undefined) return false;
     this.#service.ended(end);
-    this.#now({ end, restarting: true });
+    this.#now({ end, restarting: true, paused: false });
     try {
       await sleep(wait, undefined, { signal: this.#last.signal });
     } catch {
@@ -188,12 +188,14 @@ class Owner {
     const run = this.#run;
     if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
     if (ask.ask === 'signal') {
+      if (ask.signal === SIGKILL) await this.#service.thaw(run);
       if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
       await run.process.signal(ask.signal).catch(() => {});
       return { done: true };
     }
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
+    await this.#service.thaw(run);
     const timers = [
       setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),
       setTimeout(() => run.kill(), ask.seconds * 1000 + KILLED_MS),

@@ -29,6 +29,8 @@ function evaluate(expression: string, row: Row): string {
     const map = fieldOf(row, index[1] as string);
     return typeof map === 'object' && map !== null && Object.hasOwn(map, index[2] as string) ? `${(map as Row)[index[2] as string]}` : '';
   }
+  const label = /^\.Label "([^"]*)"$/.exec(expression);
+  if (label !== null) return evaluate(`index .Labels "${label[1]}"`, row);
   const field = /^\.(\w+)$/.exec(expression);
   if (field === null) throw new VmmError('USAGE', `--format: {{${expression}}} is not understood`, { hint: 'fields {{.Name}}, {{json .}} and {{index .Labels "key"}} are' });
   const value = fieldOf(row, field[1] as string);

@@ -60,3 +60,9 @@ function execEnvironment(container: ContainerSpec, env: readonly string[], tty: 
   for (const entry of env) put(entry);
   return [...all.values()];
 }
+
+/** One of init's own commands in a container, with all rights there: it is the host's hand. */
+export function builtinSpec(args: readonly string[], stdin: boolean): ProcessSpec {
+  const all = ALL_CAPABILITIES;
+  return { args, env: [], cwd: '/', stdin, builtin: true, capabilities: { bounding: all, effective: all, permitted: all, inheritable: 0n, ambient: 0n } };
+}

@@ -54,6 +54,8 @@ export interface ContainerOptions {
   readonly network?: ContainerNetwork | undefined;
   /** Bytes that the container's processes may have together; the image's. */
   readonly memoryLimit?: number | undefined;
+  /** Its memory, processes and disks are counted (`GuestContainer.stats`), which costs it a little. */
+  readonly accounting?: boolean | undefined;
   /**
    * Where changes are kept: a scratch disk of so many bytes, guest memory, or a disk that outlives the container (`makeKeptDisk`), by its path.
    * The largest disk that the host has room for when not given.
@@ -93,6 +95,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     cpuQuota: options.cpuQuota ?? imageQuota(image),
     memoryLimit: options.memoryLimit ?? image.isolation?.memory,
     network: options.network ?? NO_NETWORK,
+    accounting: options.accounting ?? false,
     scratch: options.scratch,
   };
 }

@@ -35,6 +35,9 @@ const STANDARD_MOUNTS: readonly Mount[] = [
 /** As Docker sets them for a container with a network of its own: any user may bind port 80 and ping. */
 const SYSCTLS = ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'];
 
+/** No limits: a cgroup counts what has a setting. The disk is the root's. */
+const ACCOUNTING = ['memory.max=max', 'pids.max=max', 'io.max=254:0 rbps=max'];
+
 const CPU_PERIOD_US = 100_000;
 
 export interface SpecInput {
@@ -81,6 +84,7 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
     ...securitySpec(security, caps),
     sysctls: SYSCTLS,
     cgroup: [
+      ...(options.accounting ? ACCOUNTING : []),
       ...(options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`]),
       ...(options.memoryLimit === undefined ? [] : [`memory.max=${options.memoryLimit}`]),
       ...(isolation.cpuShares === undefined ? [] : [`cpu.weight=${cpuWeight(isolation.cpuShares)}`]),

@@ -16,6 +16,10 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   wait: {},
   signal: { signal: whole(1, 64) },
   stop: { seconds: whole(0, MAX_SECONDS) },
+  pause: {},
+  resume: {},
+  stats: {},
+  builtin: { args: isTexts, stdin: isFlag },
   exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },
   attach: { stdin: isFlag, size: maybe(isSize) },
 };

@@ -42,11 +42,33 @@ export type Ask =
   | { readonly ask: 'signal'; readonly signal: number }
   /** The stop signal, after so many seconds SIGKILL; answered when the container has ended. */
   | { readonly ask: 'stop'; readonly seconds: number }
+  /** Freezes all its processes, and thaws them. */
+  | { readonly ask: 'pause' }
+  | { readonly ask: 'resume' }
+  /** Its figures. */
+  | { readonly ask: 'stats' }
+  /** One of init's own commands; goes on as `exec` does. */
+  | { readonly ask: 'builtin'; readonly args: readonly string[]; readonly stdin: boolean }
   | ExecAsk
   | AttachAsk;
 
+/** A container's figures, of its cgroup and its machine. */
+export interface Stats {
+  /** CPU time of its processes since their start, µs. */
+  readonly cpuUs: number;
+  /** When they were taken, by the host's clock, ms since 1970. */
+  readonly at: number;
+  readonly cpus: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly memoryLimit: number;
+  readonly pids: number;
+  readonly blockRead: number;
+  readonly blockWritten: number;
+}
+
 export type Answer =
   /** `tty`, `stdin`: what is talked to has a terminal, reads input. */
-  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined }
+  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined }
   /** `status`: what the client is to end with, 125 where it is not said. */
   | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly status?: number | undefined };

@@ -10,6 +10,15 @@ export interface RestartPolicy {
   readonly most: number;
 }
 
+/** A port of the host's that leads to one of the container's. */
+export interface ContainerPort {
+  readonly protocol: 'tcp' | 'udp';
+  /** Any of the host's when not given. */
+  readonly address?: string | undefined;
+  readonly host: number;
+  readonly guest: number;
+}
+
 /** What a container was asked to be, and the image that it was made of: `record.json`. Only its name and its limits change. */
 export interface ContainerRecord {
   readonly version: number;
@@ -34,6 +43,8 @@ export interface ContainerRecord {
   /** What it changes is kept on a disk in its folder. */
   readonly disk: boolean;
   readonly restart: RestartPolicy;
+  /** What of the host's leads to it. */
+  readonly ports?: readonly ContainerPort[] | undefined;
   /** --rm. */
   readonly autoRemove: boolean;
   /** --stop-timeout, seconds. */
@@ -54,6 +65,10 @@ export interface ContainerLife {
   readonly end: ContainerEnd | undefined;
   /** The owner waits to start it again. */
   readonly restarting: boolean;
+  /** All its processes are frozen. */
+  readonly paused?: boolean | undefined;
+  /** What its health check says; undefined without one. */
+  readonly health?: 'starting' | 'healthy' | 'unhealthy' | undefined;
 }
 
 export interface ContainerEnd {
@@ -65,7 +80,7 @@ export interface ContainerEnd {
 }
 
 /** `created`: its command has not run yet, or could not be started. `dead`: its owner was killed. */
-export type State = 'created' | 'running' | 'restarting' | 'exited' | 'dead';
+export type State = 'created' | 'running' | 'paused' | 'restarting' | 'exited' | 'dead';
 
 export interface Container {
   readonly record: ContainerRecord;
@@ -77,5 +92,5 @@ export interface Container {
 
 /** Has it an owner that answers? */
 export function runs({ state }: Container): boolean {
-  return state === 'running' || state === 'restarting';
+  return state === 'running' || state === 'paused' || state === 'restarting';
 }

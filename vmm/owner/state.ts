@@ -176,7 +176,7 @@ export class StateFolder {
     const life = this.#life(id);
     const told = ended(record, life);
     if (told !== undefined) return told;
-    if ((life !== undefined && isOwner(life.pid, id)) || (await answers(this.socket(id)))) return { record, life, end: undefined, state: life?.restarting === true ? 'restarting' : 'running' };
+    if ((life !== undefined && isOwner(life.pid, id)) || (await answers(this.socket(id)))) return { record, life, end: undefined, state: life?.restarting === true ? 'restarting' : life?.paused === true ? 'paused' : 'running' };
     if (life === undefined) return { record, life, end: undefined, state: 'created' };
     // The end is written before the owner goes: it may have come since.
     return ended(record, this.#life(id)) ?? { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };

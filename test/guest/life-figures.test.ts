@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { vmm } from '../support/cli/cli.ts';
+import { busyboxImage } from '../support/guests/busybox-image.ts';
+
+let image: string;
+let root: string;
+beforeAll(async () => {
+  image = busyboxImage();
+  root = mkdtempSync(join(tmpdir(), 'vmm-figures-'));
+  const counts = 'trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; done';
+  expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'box', '--label', 'a=b', image, 'sh', '-c', counts)).toMatchObject({ status: 0 });
+});
+afterAll(async () => {
+  await cli('rm', '-f', 'box');
+  rmSync(image, { recursive: true });
+  rmSync(root, { recursive: true });
+});
+
+const cli = (command: string, ...rest: string[]) => vmm([command, '--root', root, ...rest]);
+const count = async () => Number((await cli('exec', 'box', 'cat', '/tmp/count')).stdout.toString());
+const text = async (command: string, ...rest: string[]) => (await cli(command, ...rest)).stdout.toString();
+
+describe('ps', () => {
+  it('Docker’s columns; several of one filter choose either, labels all', async () => {
+    expect(await text('ps')).toMatch(/^CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n[0-9a-f]{12} .* "sh -c trap .*…" .* (\d+ seconds?|Less than a second|About a minute|\d+ minutes) ago +Up .* box\n$/);
+    expect(await text('ps', '--filter', 'name=none', '--filter', 'name=bo', '--format', '{{.Names}} {{.State}} {{.Label "a"}}')).toBe('box running b\n');
+    expect(await text('ps', '--filter', 'label=a', '--filter', 'label=c', '-q')).toBe('');
+    expect(await text('ps', '-l', '--format', '{{json .Names}}')).toBe('"box"\n');
+  });
+});
+
+describe('pause', () => {
+  it('nothing of it runs until unpause; exec is refused; a second one, too', async () => {
+    expect(await cli('pause', 'box')).toMatchObject({ status: 0, stdout: Buffer.from('box\n') });
+    expect(await text('ps', '--format', '{{.State}} {{.Status}}')).toMatch(/^paused Up .* \(Paused\)\n$/);
+    expect((await cli('exec', 'box', 'true')).stderr).toMatch(/paused.*\[CONTAINER_STATE\]/);
+    expect(await cli('pause', 'box')).toMatchObject({ status: 1, stderr: expect.stringContaining('[CONTAINER_STATE]') });
+    const one = await text('stats', '--no-stream', '--format', '{{.CPUPerc}}');
+    expect(one).toBe('0.00%\n');
+    expect(await cli('unpause', 'box')).toMatchObject({ status: 0 });
+    expect(await cli('unpause', 'box')).toMatchObject({ status: 1, stderr: expect.stringContaining('[CONTAINER_STATE]') });
+    const before = await count();
+    while ((await count()) === before);
+    expect(JSON.parse(await text('inspect', 'box'))).toMatchObject([{ State: { Status: 'running', Paused: false, Running: true } }]);
+  });
+});
+
+describe('stats', () => {
+  it('CPU, memory and processes of a busy one', async () => {
+    const row = (JSON.parse(await text('stats', '--no-stream', '--format', 'json', 'box'))) as Record<string, string | number>;
+    expect(row).toMatchObject({ Name: 'box', PIDs: 1, CPUPerc: expect.stringMatching(/^\d+\.\d\d%$/), MemUsage: expect.stringMatching(/^[\d.]+[KM]iB \/ [\d.]+MiB$/) });
+    expect(Number.parseFloat(row['CPUPerc'] as string)).toBeGreaterThan(1);
+    expect(await cli('stats', '--no-stream', 'none')).toMatchObject({ status: 125, stderr: expect.stringContaining('[CONTAINER_NOT_FOUND]') });
+  });
+});
+
+describe('port', () => {
+  it('none is published', async () => {
+    expect(await cli('port', 'box')).toMatchObject({ status: 0, stdout: Buffer.alloc(0) });
+    expect(await cli('port', 'box', '80')).toMatchObject({ status: 125, stderr: expect.stringContaining('[CONTAINER_PORT]') });
+  });
+});
+
+describe('stop', () => {
+  it('ends a paused one by its stop signal', async () => {
+    expect(await cli('pause', 'box')).toMatchObject({ status: 0 });
+    expect(await cli('stop', '-t', '60', 'box')).toMatchObject({ status: 0 });
+    expect(await text('ps', '-a', '--format', '{{.Status}}')).toMatch(/^Exited \(3\) .* ago\n$/);
+  });
+});
