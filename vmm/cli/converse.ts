@@ -36,8 +36,9 @@ export async function converse(channel: Channel, part: Part): Promise<Ended> {
     return await new Promise<Ended>((resolve, reject) => {
       stdout.onBroken((code) => (code === 'EPIPE' ? resolve({ status: STATUS_READER_GONE }) : reject(outputLost(code, part.what, 'left'))));
       const input = part.input ? new Input(channel) : undefined;
-      receive(channel, { stdout, stderr, input, resolve, reject, what: part.what });
+      // Before the first output: whoever sees it may send one.
       if (part.signals) forwardSignals(channel, resolve);
+      receive(channel, { stdout, stderr, input, resolve, reject, what: part.what });
       if (part.terminal !== undefined) followSize(channel, part.terminal);
       if (input === undefined) return;
       if (part.terminal === undefined) input.forward();
