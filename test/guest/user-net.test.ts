@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
-import { buildNetcheck } from '../support/guests/net-image.ts';
+import { buildNetcheck, netInitramfs } from '../support/guests/net-image.ts';
 import type { Zone } from '../support/gateway/names.ts';
 import { neighbour, netShell } from '../support/guests/net-shell.ts';
 import { root } from '../support/guests/programs.ts';
@@ -71,6 +71,19 @@ echo >&3; cat <&4; wait $!; cat $DIR/said; busybox netstat -ltun | grep -cE ":(8
     // The neighbour is itself; the host's own addresses, which the guest could not answer, are the gateway.
     expect(result.stdout).toMatch(/\nfrom ::ffff:192\.0\.2\.2\n/);
     expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:\d+\n0\n$/);
+  });
+
+  it('vmm boot: a guest that asks is told its addresses, by DHCP and router advertisements', () => {
+    const initrd = netInitramfs(mkdtempSync(join(dir, 'boot-')), `cat > /tmp/lease <<END
+#!/bin/sh
+echo "\\$1 \\$ip \\$mask \\$router \\$dns \\$mtu" | grep bound
+ip addr add \\$ip/\\$mask dev eth0 2>/dev/null; ip route add default via \\$router 2>/dev/null
+END
+chmod 755 /tmp/lease; ip link set eth0 up; udhcpc -n -q -f -i eth0 -s /tmp/lease 2>/dev/null
+${GET.replace('busybox ', '')} http://192.0.2.2:8000/
+until ip -6 addr show eth0 | grep -q fd76; do usleep 100000; done; ip -6 route | grep -c default`);
+    const result = netShell(dir, `${neighbour()}$CLI boot -q --accel wasm --memory 128 --initrd ${initrd} --append 'console=ttyS0 quiet panic=-1 reboot=t tsc=reliable' --exit-on reboot --net user,mtu=1400`);
+    expect(result.stdout.replaceAll('\r', ''), result.stderr).toMatch(/bound 10\.0\.2\.15 24 10\.0\.2\.2 10\.0\.2\.3 1400\nfrom the neighbour\n1\n/);
   });
 
   it('rules: names by their own answers, refusals at once and told, TLS for another name', () => {

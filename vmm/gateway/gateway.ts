@@ -5,6 +5,7 @@ import { addressText, inPrefix, parseIp, unmapped } from './link/address.ts';
 import { answerArp } from './link/arp.ts';
 import { Forwarder, type NameServer } from './dns/forwarder.ts';
 import { DnsStream } from './dns/stream.ts';
+import { answerDhcp, isDhcp } from './link/dhcp.ts';
 import { answerEcho, refuse } from './link/icmp.ts';
 import { GATEWAY_MAC, Link, type LinkConfig, type OutFrame } from './link/link.ts';
 import { answerNeighbour } from './link/neighbours.ts';
@@ -130,6 +131,10 @@ export class Gateway {
     if (family === undefined) return;
     if (source.length === 16 && packet.protocol === PROTO_ICMPV6 && packet.fragment === undefined && answerNeighbour(this.link, packet)) {
       this.#post();
+      return;
+    }
+    if (this.link.config.asks && packet.fragment === undefined && isDhcp(packet)) {
+      if (answerDhcp(this.link, packet)) this.#post();
       return;
     }
     // The guest may have made itself others in its network; what comes from elsewhere is nobody's.

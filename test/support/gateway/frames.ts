@@ -59,7 +59,7 @@ export class RandomGuest {
   next(): Uint8Array {
     const version = this.#one([4, 4, 6] as const);
     const make = this.#one([
-      () => this.#arp(), () => this.#icmp(version), () => this.#udp(version), () => this.#udp(version), () => this.#fragment(),
+      () => this.#arp(), () => this.#icmp(version), () => this.#udp(version), () => this.#udp(version), () => this.#fragment(), () => this.#dhcp(),
       () => this.#tcp(version), () => this.#tcp(version), () => this.#tcp(version), () => this.#tcp(version), () => this.#tcp(version), () => this.#neighbour(),
       () => this.#ethernet(this.#one([0x0800, 0x86dd, 0x0806, 0x8100, this.#below(65536)]), this.#bytes(this.#below(100))),
     ]);
@@ -118,6 +118,14 @@ export class RandomGuest {
     const data = names ? this.#question() : this.#bytes(this.#below(200));
     const port = names ? 53 : this.#one(this.#ports);
     return this.#ip(version, 17, target, this.#summed(version, 17, target, [...u16(5000 + this.#below(20)), ...u16(port), ...u16(8 + data.length), 0, 0, ...data], 6));
+  }
+
+  #dhcp(): Uint8Array {
+    const option = (code: number, ...value: number[]): number[] => [code, value.length, ...value];
+    const options = [...option(53, this.#one([1, 3, 3, 8, this.#below(256)])), ...this.#one([[], option(50, ...GUEST[4]), option(50, 10, 0, 2, 99), option(55, 1, 3, 6), [0, 0], this.#bytes(3)]), this.#one([255, 0, 12])];
+    const data = [1, 1, 6, 0, ...this.#bytes(4), 0, 0, 0, 0, ...new Array<number>(16).fill(0), ...GUEST_MAC, ...new Array<number>(202).fill(0), 0x63, 0x82, 0x53, 0x63, ...options];
+    const everybody = Uint8Array.of(255, 255, 255, 255);
+    return this.#ip(4, 17, everybody, this.#summed(4, 17, everybody, [0, 68, 0, 67, ...u16(8 + data.length), 0, 0, ...data], 6));
   }
 
   #fragment(): Uint8Array {
