@@ -5,6 +5,7 @@ import { HELP } from './common-options.ts';
 import { helpText } from './help.ts';
 import { type Command, flag, group, list, type Read, value } from './options.ts';
 import { print } from './output.ts';
+import { STATUS_READER_GONE } from './status.ts';
 
 function wholeNumber(most: number): Read<number> {
   return (text, option) => {
@@ -60,6 +61,11 @@ export async function benchCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (operands.length > 0 && !options.compare) throw new VmmError('USAGE', `bench takes no argument ${operands[0]}`, { hint: 'see `vmm bench --help`' });
+  // As any other of a pipeline.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(STATUS_READER_GONE);
+    throw error;
+  });
   const suite = createRequire(import.meta.url)('./bench.cjs') as Suite;
   const { compare, scenario, peer, help: _, ...rest } = options;
   try {

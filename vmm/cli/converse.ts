@@ -6,6 +6,7 @@ import { DETACH, EXIT, FAILED, number32, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, 
 import { ENDING_SIGNALS, FORWARDED_SIGNALS, onSignals, thirdPress } from './input.ts';
 import { KeySequence } from './keys.ts';
 import { type OutputConsumer, outputLost, outputTo } from './output.ts';
+import { STATUS_READER_GONE } from './status.ts';
 import type { RawTerminal } from './terminal.ts';
 
 export interface Part {
@@ -25,7 +26,6 @@ export type Ended = { readonly status: number } | 'detached';
 
 /** Bytes of standard input on the way before its source has to wait: less than what the owner takes (INPUT_WINDOW). */
 const AHEAD = 128 << 10;
-const STATUS_READER_GONE = 128 + constants.signals.SIGPIPE;
 const { SIGHUP } = constants.signals;
 
 /** Until the command ends, the user leaves, or nobody reads our output any more. Throws CONTAINER_LOST, OUTPUT_WRITE. */

@@ -31,6 +31,7 @@ Commands:
   trust              inspect, make and revoke signatures of tags
   login, logout      keep or forget a registry's login
   metadata-service   serve the metadata of rkt’s pods
+  bench              measure starts, of this VMM and of others
   accel              say which accelerators work here, and why not
   completion SHELL   print what makes bash, zsh or fish complete command lines
   version            print the version

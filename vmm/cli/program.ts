@@ -1,10 +1,7 @@
 /** What a program does around its command: status, errors, words that Node cannot read. */
 import { describeError } from './describe.ts';
 import { ReaderGone, tell } from './output.ts';
-import { STATUS_VMM_ERROR } from './status.ts';
-
-/** 128 + SIGPIPE. */
-const STATUS_READER_GONE = 141;
+import { STATUS_READER_GONE, STATUS_VMM_ERROR } from './status.ts';
 
 /** Variables that name folders. */
 const FOLDERS = ['VMM_STORE', 'VMM_TMPDIR', 'TMPDIR', 'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'HOME'];

@@ -2,3 +2,5 @@
 export * from '../api/status.ts';
 export const STATUS_TIMEOUT = 124;
 export const STATUS_VMM_ERROR = 125;
+/** 128 + SIGPIPE. */
+export const STATUS_READER_GONE = 141;
