@@ -22,8 +22,8 @@ export function formatRows(format: string, rows: readonly Row[], titles: Readonl
 }
 
 function evaluate(expression: string, row: Row): string {
-  const json = /^json \.(\w*)$/.exec(expression);
-  if (json !== null) return JSON.stringify(json[1] === '' ? row : fieldOf(row, json[1] as string));
+  const json = /^json (\.|(?:\.\w+)+)$/.exec(expression);
+  if (json !== null) return JSON.stringify(json[1] === '.' ? row : pathOf(row, json[1] as string));
   const index = /^index \.(\w+) "([^"]*)"$/.exec(expression);
   if (index !== null) {
     const map = fieldOf(row, index[1] as string);
@@ -31,15 +31,21 @@ function evaluate(expression: string, row: Row): string {
   }
   const label = /^\.Label "([^"]*)"$/.exec(expression);
   if (label !== null) return evaluate(`index .Labels "${label[1]}"`, row);
-  const field = /^\.(\w+)$/.exec(expression);
-  if (field === null) throw new VmmError('USAGE', `--format: {{${expression}}} is not understood`, { hint: 'fields {{.Name}}, {{json .}} and {{index .Labels "key"}} are' });
-  const value = fieldOf(row, field[1] as string);
+  const field = /^((?:\.\w+)+)$/.exec(expression);
+  if (field === null) throw new VmmError('USAGE', `--format: {{${expression}}} is not understood`, { hint: 'fields {{.Name}}, {{.State.Status}}, {{json .}} and {{index .Labels "key"}} are' });
+  const value = pathOf(row, field[1] as string);
   return typeof value === 'object' ? JSON.stringify(value) : `${value}`;
 }
 
-function fieldOf(row: Row, name: string): unknown {
+/** `.State.Status`. */
+function pathOf(row: Row, path: string): unknown {
+  return path.slice(1).split('.').reduce<unknown>(fieldOf, row);
+}
+
+function fieldOf(row: unknown, name: string): unknown {
+  if (typeof row !== 'object' || row === null) throw new VmmError('USAGE', `--format: there is no field .${name} in a value`, { hint: 'see {{json .}}' });
   if (!Object.hasOwn(row, name)) throw new VmmError('USAGE', `--format: there is no field .${name}`, { hint: Object.keys(row).map((key) => `.${key}`).join(' ') });
-  return row[name];
+  return (row as Row)[name];
 }
 
 /** Lines whose columns tabs divide, three spaces apart, as Go's tabwriter sets them for Docker. */
