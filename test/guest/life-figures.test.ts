@@ -58,6 +58,17 @@ describe('stats', () => {
 });
 
 describe('port', () => {
+  it('a port that was left to the host is told, and leads to the container', async () => {
+    const serve = 'mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serves; exec sleep 1000';
+    expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'web', '--network', 'user', '-p', '127.0.0.1::80', '-p', '127.0.0.1::81/udp', image, 'sh', '-c', serve)).toMatchObject({ status: 0, stderr: '' });
+    while (!(await text('logs', 'web')).includes('serves')) await new Promise((resolve) => setTimeout(resolve, 20));
+    const [, tcp, udp] = /^80\/tcp -> (127\.0\.0\.1:\d+)\n81\/udp -> (127\.0\.0\.1:\d+)\n$/.exec(await text('port', 'web')) ?? [];
+    expect(await text('ps', '--filter', 'name=web', '--format', '{{.Ports}}')).toBe(`${tcp}->80/tcp, ${udp}->81/udp\n`);
+    expect(await text('port', 'web', '80')).toBe(`${tcp}\n`);
+    expect(await (await fetch(`http://${tcp}/`)).text()).toBe('from the container\n');
+    expect(await cli('rm', '-f', 'web')).toMatchObject({ status: 0 });
+  });
+
   it('none is published', async () => {
     expect(await cli('port', 'box')).toMatchObject({ status: 0, stdout: Buffer.alloc(0) });
     expect(await cli('port', 'box', '80')).toMatchObject({ status: 125, stderr: expect.stringContaining('[CONTAINER_PORT]') });

@@ -161,6 +161,26 @@ describe('restarts', () => {
 });
 
 describe('vmm start -a', () => {
+  it('vmm restart of --rm keeps it until its end; rm -f of it is no error', async () => {
+    const made = await run('passes', '--rm', image, 'sh', '-c', 'echo x >>/f; cat /f; echo over; exec sleep 1000');
+    expect(made.status).toBe(0);
+    await logged('passes', 'over');
+    expect(await cli('restart', '-t', '0', 'passes')).toMatchObject({ status: 0, stderr: '' });
+    await logged('passes', 'x\nx\nover');
+    expect(await cli('rm', '-f', 'passes')).toMatchObject({ status: 0, stderr: '' });
+    expect(await cli('inspect', 'passes')).toMatchObject({ status: 125 });
+  });
+
+  it('a whole id is no other container’s name', async () => {
+    const one = id(await create('one', image, 'true'));
+    expect((await create(one, image, 'true')).status).toBe(0);
+    expect((await cli('inspect', '--format', '{{.Name}} {{.State.Status}} {{json .State.ExitCode}}', one)).stdout.toString()).toBe('/one created 0\n');
+    expect(await cli('rm', one)).toMatchObject({ status: 0 });
+    expect((await cli('inspect', '--format', '{{.Name}}', one)).stdout.toString()).toBe(`/${one}\n`);
+    expect(await cli('rm', one)).toMatchObject({ status: 0 });
+    expect((await cli('inspect', '--format', '{{.State.None}}', 'none')).status).toBe(125);
+  });
+
   it('joins the streams before the first output, passes input and its end on, and ends with the status', async () => {
     await create('joined', '-i', image, 'sh', '-c', 'echo first; cat; echo err >&2; exit 4');
     expect(await vmm(['start', '--root', root, '-ai', 'joined'], { stdin: 'input\n' })).toMatchObject({ status: 4, stdout: Buffer.from('first\ninput\n'), stderr: 'err\n' });

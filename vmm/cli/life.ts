@@ -39,7 +39,7 @@ const COMMANDS: readonly Subcommand[] = [
   }),
   subcommand({ name: 'restart', synopsis: '[OPTIONS] CONTAINER…', about: 'Stops containers, and starts them.', options: RESTART }, NAMES, (names, { root, time }) =>
     each(root, names, async (one, state) => {
-      if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS });
+      if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS, keep: true });
       return start(one, state);
     })),
   subcommand({ name: 'rename', synopsis: '[OPTIONS] CONTAINER NAME', about: 'Gives a container another name.', options: RENAME }, [2, 2, 'a container and a name'], ([text = '', name = ''], { root }) =>
@@ -95,7 +95,12 @@ async function remove(one: Container, state: StateFolder, text: string, force: b
     if (!force) throw new VmmError('CONTAINER_STATE', `container ${text} runs`, { hint: 'stop it first, or use -f' });
     await ask(one, state, { ask: 'stop', seconds: 0 });
   }
-  using held = await state.hold(id, hostFs, PATIENCE_MS);
+  using held = await state.hold(id, hostFs, PATIENCE_MS).catch((error: unknown) => {
+    // One of --rm goes by itself.
+    if (one.record.autoRemove && error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') return null;
+    throw error;
+  });
+  if (held === null) return;
   if (held === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} is being started, or used by another command`, { hint: 'try again' });
   await state.remove(id, hostFs);
 }

@@ -8,10 +8,11 @@ import { parseArgs } from './args.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import { openMounts } from './mounts.ts';
+import type { Published } from './run-network.ts';
 import { containerOptions, RUN, sizedFor } from './run-options.ts';
 
-/** The container of a record, ready to run: all that it is made of is opened. Throws VmmError. */
-export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo): Promise<ContainerRun> {
+/** The container of a record, ready to run: all that it is made of is opened. `published`: told of ports that the host has chosen. Throws VmmError. */
+export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo, published: Published): Promise<ContainerRun> {
   const { id, config } = record;
   const folder = state.folder(id);
   enter(record.folder);
@@ -22,7 +23,7 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
   const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], { rootfs }, () => {});
   const sized = sizedFor(config, options);
   // The environment was read when the container was made.
-  const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12));
+  const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12), undefined, published);
   return new ContainerRun(
     { rootfs, config },
     { ...container, env: record.env, accounting: true, mounts, tmpfs: [...options.tmpfs, ...tmpfs], scratch: record.disk ? { kept: join(folder, 'disk') } : options.scratch },

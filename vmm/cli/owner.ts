@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import type { PublishedPort } from '../api/machine.ts';
 import { describeError } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
 import { containerOf } from './owner-run.ts';
@@ -88,6 +89,8 @@ class Owner {
   readonly #last = new AbortController();
   readonly #service = new OwnerService((paused) => this.#now({ paused }));
   #life: ContainerLife;
+  /** It is being started again: nothing of it goes at the end of this life. */
+  #keep = false;
   #run: ContainerRun | undefined;
 
   constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: Client) {
@@ -109,7 +112,7 @@ class Owner {
     const log = new LogWriter(folder);
     let end: ContainerEnd;
     try {
-      this.#run = await containerOf(this.#record, this.#state, this.#output(log));
+      this.#run = await containerOf(this.#record, this.#state, this.#output(log), (port, host) => this.#chose(port, host));
       this.#whenStarted();
       if (waits) {
         this.#service.waited = true;
@@ -124,7 +127,7 @@ class Owner {
     this.#service.ended(end);
     const ran = this.#life.started !== undefined || this.#restarts.count > 0;
     this.#now({ end, restarting: false });
-    if (this.#record.autoRemove) this.#state.empty(id);
+    if (this.#record.autoRemove && !this.#keep) this.#state.empty(id);
     const closing = server.close();
     this.#ended.resolve(end.status);
     if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
@@ -145,6 +148,15 @@ class Owner {
       this.#now({ ran: true, started: new Date().toISOString() });
       this.#client.tell('started\n');
     }, () => {});
+  }
+
+  /** A port of the host's that was left to it. */
+  #chose({ protocol, address, guest }: PublishedPort, host: number): void {
+    const ports = (this.#life.ports ?? this.#record.ports ?? []).slice();
+    const at = ports.findIndex((each) => each.host === 0 && each.protocol === protocol && each.address === address && each.guest === guest);
+    if (at < 0) return;
+    ports[at] = { ...(ports[at] as ContainerPort), host };
+    this.#now({ ports });
   }
 
   /** What is known from now on. */
@@ -195,6 +207,7 @@ class Owner {
     }
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
+    this.#keep ||= ask.keep === true;
     await this.#service.thaw(run);
     const timers = [
       setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),

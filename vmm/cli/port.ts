@@ -1,5 +1,5 @@
 import { VmmError } from '../api/errors.ts';
-import { type ContainerPort, runs, StateFolder } from '../api/owner.ts';
+import { type Container, type ContainerPort, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { print } from './output.ts';
 import { ROOT } from './state-option.ts';
@@ -10,6 +10,11 @@ function hostText({ address, host }: ContainerPort): string {
   return address === undefined ? `0.0.0.0:${host}, [::]:${host}` : address.includes(':') ? `[${address}]:${host}` : `${address}:${host}`;
 }
 
+/** Of one that runs. */
+export function portsOf({ life, record }: Container): readonly ContainerPort[] {
+  return life?.ports ?? record.ports ?? [];
+}
+
 /** As in Docker's list: `0.0.0.0:8080->80/tcp`. */
 export function portText(port: ContainerPort): string {
   return hostText(port).split(', ').map((host) => `${host}->${port.guest}/${port.protocol}`).join(', ');
@@ -17,7 +22,7 @@ export function portText(port: ContainerPort): string {
 
 export const PORT_COMMAND: Subcommand = subcommand({ name: 'port', synopsis: 'CONTAINER [PORT[/PROTOCOL]]', about: 'Prints which ports of the host lead to a container.', options: { root: ROOT, help: HELP } }, [1, 2, 'a container, and one of its ports'], async ([name = '', wanted], { root }) => {
   const one = await new StateFolder(root).find(name);
-  const ports = runs(one) ? (one.record.ports ?? []) : [];
+  const ports = runs(one) ? portsOf(one) : [];
   if (wanted === undefined) {
     print(ports.flatMap((port) => hostText(port).split(', ').map((host) => `${port.guest}/${port.protocol} -> ${host}\n`)).join(''));
     return 0;

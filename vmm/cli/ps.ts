@@ -5,7 +5,7 @@ import { HELP } from './common-options.ts';
 import { sinceText } from './duration-text.ts';
 import { flag, list, value } from './options.ts';
 import { print } from './output.ts';
-import { portText } from './port.ts';
+import { portsOf, portText } from './port.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
@@ -105,7 +105,7 @@ function rowOf(one: Container, now: number, whole: boolean): Record<string, unkn
     Command: JSON.stringify(whole || command.length <= COMMAND ? command : `${command.slice(0, COMMAND - 1)}…`),
     CreatedAt: record.created,
     RunningFor: `${sinceText(record.created, now)} ago`,
-    Ports: runs(one) ? (record.ports ?? []).map(portText).join(', ') : '',
+    Ports: runs(one) ? portsOf(one).map(portText).join(', ') : '',
     State: state,
     Status: statusText(one, now),
     Names: record.name,

@@ -23,7 +23,11 @@ export interface NetworkOptions {
   readonly deny: readonly Rule[];
   readonly egressPolicy: string | undefined;
   readonly strictSni: boolean;
+  /** Is told of ports that were left to the host, and what it chose; without it they are a note. */
+  readonly published?: Published | undefined;
 }
+
+export type Published = (port: PublishedPort, host: number) => void;
 
 /** What is asked of the host. */
 interface HostNetwork {

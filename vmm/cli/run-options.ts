@@ -14,7 +14,7 @@ import { DETACH_KEYS, detachKeys } from './keys.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
 import { parseRule } from '../api/machine.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
-import { containerNetwork, parseAddHost, parseWord } from './run-network.ts';
+import { containerNetwork, parseAddHost, parseWord, type Published } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
 import { hostVariable } from './variable.ts';
 
@@ -130,7 +130,7 @@ export const RUN: Command<typeof OPTIONS> = {
 };
 
 /** The container that is asked for, of an image. `id` gives names that the user does not. Reads --env-file. */
-export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId, note?: (text: string) => void): ContainerOptions {
+export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId, note?: (text: string) => void, published?: Published): ContainerOptions {
   const name = options.name ?? id();
   const hostname = options.hostname ?? id();
   return {
@@ -156,7 +156,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
-    network: containerNetwork(options, note),
+    network: containerNetwork({ ...options, published }, note),
   };
 }
 

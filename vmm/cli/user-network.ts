@@ -30,8 +30,9 @@ interface UserOptions {
   readonly deny: readonly Rule[];
   readonly egressPolicy: string | undefined;
   readonly strictSni: boolean;
-  /** Is told of ports whose number the host has chosen. */
   readonly note: (text: string) => void;
+  /** Is told of ports whose number the host has chosen; without it they are a note. */
+  readonly published?: ((port: PublishedPort, host: number) => void) | undefined;
 }
 
 export function hostResolvConf(): string {
@@ -58,7 +59,7 @@ export function userNetwork(text: UserText, given: readonly string[], mac: Uint8
   const families = userFamilies(text, given);
   const mtu = text.mtu ?? MTU;
   const servers = dns.length > 0 ? dns : hostServers(resolvConf());
-  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: policyOf(options), hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note), denied: asksForPolicy(options) ? denials(note) : undefined };
+  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: policyOf(options), hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note, options.published), denied: asksForPolicy(options) ? denials(note) : undefined };
   const addresses = families.map(({ address, prefix }) => ({ address, prefix }));
   return { card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses, routes: defaultRoutes(addresses, families.map(({ gateway }) => gateway), '--network') } };
 }
@@ -96,8 +97,9 @@ function denials(note: (text: string) => void): (denied: Denied) => void {
 }
 
 /** Tells of ports that were left to the host, in the words of `docker port`. */
-function chosen(ports: readonly PublishedPort[], note: (text: string) => void): UserSpec['published'] {
+function chosen(ports: readonly PublishedPort[], note: (text: string) => void, published: UserOptions['published']): UserSpec['published'] {
   if (!ports.some(({ host }) => host === 0)) return undefined;
+  if (published !== undefined) return (port, host) => port.host === 0 && published(port, host);
   return (port, host) => {
     const { protocol, address, guest } = port;
     if (port.host === 0) note(`${guest}/${protocol} -> ${address?.includes(':') === true ? `[${address}]` : (address ?? '0.0.0.0')}:${host}`);

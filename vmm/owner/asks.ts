@@ -15,7 +15,7 @@ const isSize: Check = (value) => typeof value === 'object' && value !== null && 
 const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   wait: {},
   signal: { signal: whole(1, 64) },
-  stop: { seconds: whole(0, MAX_SECONDS) },
+  stop: { seconds: whole(0, MAX_SECONDS), keep: maybe(isFlag) },
   pause: {},
   resume: {},
   stats: {},

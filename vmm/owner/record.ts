@@ -65,6 +65,8 @@ export interface ContainerLife {
   readonly end: ContainerEnd | undefined;
   /** The owner waits to start it again. */
   readonly restarting: boolean;
+  /** What of the host's leads to it, where ports were left to the host: as it chose. */
+  readonly ports?: readonly ContainerPort[] | undefined;
   /** All its processes are frozen. */
   readonly paused?: boolean | undefined;
   /** What its health check says; undefined without one. */

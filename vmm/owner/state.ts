@@ -159,6 +159,8 @@ export class StateFolder {
   /** The same, without a look at the container itself. */
   locate(text: string): string {
     this.#check();
+    // A whole id is nobody's name.
+    if (ID.test(text) && this.#record(text) !== undefined) return text;
     const named = /^\w[\w.-]*$/.test(text) ? this.#named(text) : undefined;
     const found = named !== undefined ? [named] : /^[0-9a-f]+$/.test(text) ? this.#ids().filter((id) => id.startsWith(text) && this.#record(id) !== undefined) : [];
     if (found.length > 1) throw new VmmError('CONTAINER_AMBIGUOUS', `${text} begins the ids of ${found.length} containers`, { hint: 'give more digits, or the name' });
