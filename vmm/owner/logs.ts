@@ -25,8 +25,8 @@ export class LogWriter {
   #fd: number;
   #number: number;
   #size: number;
-  /** Lines that could not be written: a full disk. */
-  lost = 0;
+  /** Lines that could not be written, since the last that could: a full disk. */
+  #lost = 0;
 
   /** Goes on where an earlier start has ended. */
   constructor(folder: string, rotate = ROTATE) {
@@ -46,14 +46,32 @@ export class LogWriter {
     closeSync(this.#fd);
   }
 
+  /** What is lost is told before the next line that is not. */
   #put(line: LogLine): void {
+    const note: LogLine = { log: `vmm: ${this.#lost} lines of the log are lost: they could not be written\n`, stream: 'stderr', time: line.time };
+    if (this.#lost > 0 && this.#append(note)) this.#lost = 0;
+    if (this.#lost > 0 || !this.#append(line)) this.#lost += 1;
+  }
+
+  #append(line: LogLine): boolean {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     try {
       if (this.#size > 0 && this.#size + bytes.length > this.#rotate) this.#next();
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
       this.#size += bytes.length;
+      return true;
     } catch {
-      this.lost += 1;
+      this.#takeBack();
+      return false;
+    }
+  }
+
+  /** A piece of a line would spoil the next one. */
+  #takeBack(): void {
+    try {
+      ftruncateSync(this.#fd, this.#size);
+    } catch {
+      // What reads the log leaves out what is no line.
     }
   }
 

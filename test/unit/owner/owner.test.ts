@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -39,6 +40,31 @@ describe('logs', () => {
     const read = { stdout: '', stderr: '' };
     for await (const { log, stream } of readLogs(folder)) read[stream] += log;
     expect(read).toEqual({ stdout: text, stderr: 'no end' });
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('logs on a full disk', () => {
+  it('what could not be written is told before the next line that could, and no line is spoilt', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder], { timeout: 60_000 });
+    try {
+      const writer = new LogWriter(folder);
+      writer.write('stdout', Buffer.from('first\n'));
+      execFileSync('sh', ['-c', `head -c 60000 /dev/zero > ${folder}/filler`], { timeout: 60_000 });
+      // Some fit in the last page, one only in part, the others not at all.
+      for (let i = 0; i < 200; i++) writer.write('stdout', Buffer.from(`line ${i} ${'x'.repeat(100)}\n`));
+      rmSync(join(folder, 'filler'));
+      writer.write('stderr', Buffer.from('again\n'));
+      writer.write('stderr', Buffer.from('and again\n'));
+      writer.close();
+      const read: string[] = [];
+      for await (const { log } of readLogs(folder)) read.push(log);
+      const kept = read.filter((line) => line.startsWith('line ')).length;
+      expect(kept).toBeLessThan(200);
+      expect(read.slice(-3)).toEqual([`vmm: ${200 - kept} lines of the log are lost: they could not be written\n`, 'again\n', 'and again\n']);
+      expect(read.length).toBe(kept + 4);
+    } finally {
+      execFileSync('umount', [folder], { timeout: 60_000 });
+    }
   });
 });
 
