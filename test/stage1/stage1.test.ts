@@ -51,7 +51,7 @@ describe.skipIf(!ROOT)('run', () => {
     await running.said('runs');
     expect(pod.locked).toBe(true);
     expect(pod.status('app')).toBeUndefined();
-    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toMatch(/^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\nSHELL=\/bin\/sh\nUSER=root\nLOGNAME=root\nHOME=\/root\nA=b c\nAC_APP_NAME=app\nAC_METADATA_URL=http:\/\/169\.254\.169\.254\/[0-9a-f]{32}\n$/);
+    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toMatch(/^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\nSHELL=\/bin\/sh\nUSER=root\nLOGNAME=root\nHOME=\/root\nA=b c\nAC_APP_NAME=app\nAC_METADATA_URL=http:\/\/169\.254\.169\.254:18112\/[0-9a-f]{32}\n$/);
     expect(readFileSync(`/proc/${running.child.pid}/cmdline`, 'latin1')).toContain(pod.uuid);
     expect((await pod.stop()).status).toBe(0);
     // An app that a stop has ended is no failure of the pod.
@@ -250,7 +250,7 @@ it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a networ
   expect((await verify('first')).stdout).toBe('verified\n');
   expect((await verify('other')).stdout).toContain('403');
   // It takes the token.
-  expect((await (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK.replace('$AC_METADATA_URL', 'http://169.254.169.254/0')}/pod/uuid 2>&1`], 'second') as { stdout: string }).stdout).toContain('404');
+  expect((await (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK.replace('$AC_METADATA_URL', 'http://169.254.169.254:18112/0')}/pod/uuid 2>&1`], 'second') as { stdout: string }).stdout).toContain('404');
   for (const pod of pods) await pod.stop();
   expect((await Promise.all(running.map((each) => each.end()))).map(({ status, stderr }) => ({ status, stderr }))).toEqual([{ status: 0, stderr: '' }, { status: 0, stderr: '' }]);
 });
