@@ -93,10 +93,10 @@ async function remove(one: Container, state: StateFolder, text: string, force: b
   const { id } = one.record;
   if (runs(one)) {
     if (!force) throw new VmmError('CONTAINER_STATE', `container ${text} runs`, { hint: 'stop it first, or use -f' });
-    await ask(one, state, { ask: 'stop', seconds: 0 });
+    await ask(one, state, { ask: 'stop', seconds: 0, keep: true });
   }
   using held = await state.hold(id, hostFs, PATIENCE_MS).catch((error: unknown) => {
-    // One of --rm goes by itself.
+    // One of --rm may have gone by itself meanwhile.
     if (one.record.autoRemove && error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') return null;
     throw error;
   });

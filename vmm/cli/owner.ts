@@ -89,7 +89,7 @@ class Owner {
   readonly #last = new AbortController();
   readonly #service = new OwnerService((paused) => this.#now({ paused }));
   #life: ContainerLife;
-  /** It is being started again: nothing of it goes at the end of this life. */
+  /** A client starts or removes it next: nothing of it goes at the end of this life. */
   #keep = false;
   #run: ContainerRun | undefined;
 

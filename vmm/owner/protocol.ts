@@ -40,7 +40,7 @@ export interface AttachAsk {
 export type Ask =
   | { readonly ask: 'wait' }
   | { readonly ask: 'signal'; readonly signal: number }
-  /** The stop signal, after so many seconds SIGKILL; answered when the container has ended. `keep`: one of --rm is not removed, since it is started again. */
+  /** The stop signal, after so many seconds SIGKILL; answered when the container has ended. `keep`: one of --rm is left to the client, which starts or removes it. */
   | { readonly ask: 'stop'; readonly seconds: number; readonly keep?: boolean }
   /** Freezes all its processes, and thaws them. */
   | { readonly ask: 'pause' }
