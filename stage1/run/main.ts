@@ -5,7 +5,7 @@ import type { App } from '../../image/appc/schema/app.ts';
 import type { PodManifest } from '../../image/appc/schema/pod-manifest.ts';
 import type { Guest, NetworkConfig } from '../../vmm/api/containers.ts';
 import { Timeline } from '../../vmm/api/machine.ts';
-import { appStatus, GuestMetadata, metadataEnv, namedPorts, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
+import { appStatus, GuestMetadata, metadataEnv, namedPorts, podKey, type PodListener, type PodNetwork, PodRun, type PodResult, podSize } from '../../vmm/api/pods.ts';
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
@@ -15,7 +15,7 @@ import { type RunOptions, runOptions } from './options.ts';
 import { type OwnInput, ownInput } from './own-input.ts';
 import { Outputs } from './outputs.ts';
 import { localConfig, type PlannedPod, planned } from './plan.ts';
-import { keyOr, podDocument } from './metadata.ts';
+import { podDocument } from './metadata.ts';
 import { readPod, S1, writeEnvironment, writePid, writeReady, writeStatus } from './pod-files.ts';
 import { listen } from './server.ts';
 
@@ -95,7 +95,7 @@ function metadataOf({ uuid, mdsToken, mutable }: RunOptions): GuestMetadata | un
   if (mdsToken !== undefined) return undefined;
   // A pod that is bound cannot read its files any more, and needs not: they stay as they are.
   const fixed = mutable ? undefined : podDocument(uuid);
-  return new GuestMetadata(() => fixed ?? podDocument(uuid), keyOr(say));
+  return new GuestMetadata(() => fixed ?? podDocument(uuid), podKey((text) => say(`metadata service: ${text}`)));
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */

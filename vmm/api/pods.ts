@@ -7,6 +7,6 @@ export { VolumePlaces } from '../pod/places.ts';
 export { namedPorts, podPorts } from '../pod/ports.ts';
 export type { AppDocument, PodDocument } from '../metadata/answers.ts';
 export { GuestMetadata } from '../metadata/guest.ts';
-export { metadataKey } from '../metadata/key.ts';
+export { podKey } from '../metadata/key.ts';
 export { type StoredPod, storedPod } from '../pod/stored.ts';
 export { podSize, type PodSize, type SizeRules } from '../pod/sizes.ts';

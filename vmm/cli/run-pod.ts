@@ -1,12 +1,12 @@
 /** `vmm run --pod`: a pod manifest over images of the store (docs/pods.md). */
 import { availableParallelism } from 'node:os';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { MANIFEST_MAX, readBounded } from '../api/appc.ts';
 import { AgentError, type ContainerNetwork, hostsFile, openRoomyScratch, openScratch, type ProvidedFile, resolvFile, type ScratchDisk } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
 import { needsHardware, ownSymbols, probePorts } from '../api/machine.ts';
-import { type AppEnd, appStatus, GuestMetadata, metadataKey, type PodApp, type PodListener, type PodPlan, planPod, podPorts, PodRun, type PodResult, podSize, type StoredPod, storedPod, VolumePlaces } from '../api/pods.ts';
+import { type AppEnd, appStatus, GuestMetadata, type PodApp, podKey, type PodListener, type PodPlan, planPod, podPorts, PodRun, type PodResult, podSize, type StoredPod, storedPod, VolumePlaces } from '../api/pods.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import { describeError } from './describe.ts';
@@ -45,7 +45,7 @@ export async function runPod(path: string, options: RunOptions, operands: readon
         for (const note of [...pod.notes, ...plan.notes]) session.note(note);
         const output = new PodOutput(plan.apps.map(({ name }) => name), session);
         const ends = new Ends();
-        return { output, ends, run: makeRun({ plan, pod, options, network, hostname, metadata: metadataOf(pod, uuid, session) }, listener(session, output, ends), session, timeline) };
+        return { output, ends, run: makeRun({ plan, pod, options, network, hostname, metadata: new GuestMetadata(() => ({ uuid, ...pod.document }), podKey(session.note)) }, listener(session, output, ends), session, timeline) };
       } finally {
         close(); // the guest has it open
       }
@@ -139,19 +139,6 @@ interface Making {
   readonly network: ContainerNetwork;
   readonly hostname: string;
   readonly metadata: GuestMetadata;
-}
-
-/** Pods of this user verify each other's signatures; where the key cannot be kept, this one verifies its own. */
-function metadataOf({ document }: StoredPod, uuid: string, session: Session): GuestMetadata {
-  let key: Uint8Array;
-  try {
-    key = metadataKey();
-  } catch (error) {
-    if (!(error instanceof VmmError)) throw error;
-    session.note(`signatures of this pod are of a key of its own: ${error.message}`);
-    key = randomBytes(64);
-  }
-  return new GuestMetadata(() => ({ uuid, ...document }), key);
 }
 
 function makeRun({ plan, pod, options, network, hostname, metadata }: Making, listen: PodListener, session: Session, timeline: ConstructorParameters<typeof PodRun>[4]): PodRun {

@@ -43,12 +43,12 @@ export const FAULT_UOP = LOCALS32 + 7;
 export const FAULT_BLOCK = LOCALS32 + 8;
 /** Where the region is entered: the entry's number until control is there, 0 from then on. */
 export const WHERE = LOCALS32 + 9;
-/** Vectors: destination, source, result. */
 /** The same as FLAG_RES, FLAG_A and FLAG_B of 32-bit operations, while they are lazy. */
 export const FLAG_RES32 = LOCALS32 + 10;
 export const FLAG_A32 = LOCALS32 + 11;
 export const FLAG_B32 = LOCALS32 + 12;
 const LOCALS_V = LOCALS32 + 13;
+/** Vectors: destination, source, result. */
 export const W0 = LOCALS_V;
 export const W1 = LOCALS_V + 1;
 export const W2 = LOCALS_V + 2;

@@ -23,6 +23,17 @@ export function metadataKey(path = metadataKeyPath()): Uint8Array {
   }
 }
 
+/** The same; where it cannot be had, one of the pod's own, and a line: nobody else verifies what it signs. */
+export function podKey(note: (text: string) => void): Uint8Array {
+  try {
+    return metadataKey();
+  } catch (error) {
+    if (!(error instanceof VmmError)) throw error;
+    note(`signatures of this pod are of a key of its own: ${error.message}`);
+    return randomBytes(SIZE);
+  }
+}
+
 /** undefined: there is none. */
 function keyOf(path: string): Uint8Array | undefined {
   const stat = lstatSync(path, { throwIfNoEntry: false });
