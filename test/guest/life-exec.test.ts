@@ -1,35 +1,23 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BIN, vmm } from '../support/cli/cli.ts';
+import { ownContainers } from '../support/cli/containers.ts';
 import { Terminal } from '../support/cli/terminal.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { HANG_MS } from '../support/limits.ts';
 
-let image: string;
-let root: string;
+const { image, root, cli, close } = ownContainers('exec');
+afterAll(close);
 const children: ChildProcess[] = [];
 let terminal: Terminal | undefined;
 beforeAll(async () => {
-  image = busyboxImage();
-  root = mkdtempSync(join(tmpdir(), 'vmm-exec-'));
   expect(await cli('run', '-d', '-i', '--accel', 'wasm', '-m', '128m', '--name', 'box', '-e', 'OF=container', '-w', '/root', '--cap-drop', 'CHOWN', image, 'sh', '-c', 'echo up; while read -r line; do echo "read $line"; done; sleep 1000')).toMatchObject({ status: 0 });
 });
 afterEach(() => {
   terminal?.kill();
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
-afterAll(async () => {
-  const { stdout } = await cli('ps', '-aq');
-  const ids = stdout.toString().split('\n').filter((id) => id !== '');
-  if (ids.length > 0) await cli('rm', '-f', ...ids);
-  rmSync(image, { recursive: true });
-  rmSync(root, { recursive: true });
-});
-
-const cli = (command: string, ...rest: string[]) => vmm([command, '--root', root, ...rest]);
 const exec = (...rest: string[]) => cli('exec', ...rest);
 const words = (...rest: string[]) => [process.execPath, '--', BIN, ...rest.slice(0, 1), '--root', root, ...rest.slice(1)];
 

@@ -1,25 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { vmm } from '../support/cli/cli.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ownContainers } from '../support/cli/containers.ts';
 
-let image: string;
-let root: string;
+const { image, cli, close } = ownContainers('figures');
+afterAll(close);
 beforeAll(async () => {
-  image = busyboxImage();
-  root = mkdtempSync(join(tmpdir(), 'vmm-figures-'));
   const counts = 'trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; done';
   expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'box', '--label', 'a=b', image, 'sh', '-c', counts)).toMatchObject({ status: 0 });
 });
-afterAll(async () => {
-  await cli('rm', '-f', 'box');
-  rmSync(image, { recursive: true });
-  rmSync(root, { recursive: true });
-});
-
-const cli = (command: string, ...rest: string[]) => vmm([command, '--root', root, ...rest]);
 const count = async () => Number((await cli('exec', 'box', 'cat', '/tmp/count')).stdout.toString());
 const text = async (command: string, ...rest: string[]) => (await cli(command, ...rest)).stdout.toString();
 

@@ -2,25 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { vmm } from '../support/cli/cli.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ownContainers } from '../support/cli/containers.ts';
 
-let image: string;
-let root: string;
-beforeAll(() => {
-  image = busyboxImage();
-  root = mkdtempSync(join(tmpdir(), 'vmm-kept-'));
-});
-afterAll(async () => {
-  const { stdout } = await cli('ps', '-aq');
-  const ids = stdout.toString().split('\n').filter((id) => id !== '');
-  if (ids.length > 0) await cli('rm', '-f', ...ids);
-  rmSync(image, { recursive: true });
-  rmSync(root, { recursive: true });
-});
-
-const cli = (command: string, ...rest: string[]) => vmm([command, '--root', root, ...rest]);
+const { image, root, cli, close } = ownContainers('kept');
+afterAll(close);
 const SMALL = ['--accel', 'wasm', '-m', '128m'];
 const create = (name: string, ...rest: string[]) => cli('create', ...SMALL, '--name', name, ...rest);
 const run = (name: string, ...rest: string[]) => cli('run', '-d', ...SMALL, '--name', name, ...rest);

@@ -1,25 +1,12 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { vmm } from '../support/cli/cli.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { ownContainers } from '../support/cli/containers.ts';
 
-let image: string;
-let root: string;
-beforeAll(() => {
-  image = busyboxImage();
-  root = mkdtempSync(join(tmpdir(), 'vmm-life-'));
-});
-afterAll(async () => {
-  const { stdout } = await cli('ps', '-aq');
-  const ids = stdout.toString().split('\n').filter((id) => id !== '');
-  if (ids.length > 0) await cli('rm', '-f', ...ids);
-  rmSync(image, { recursive: true });
-  rmSync(root, { recursive: true });
-});
-
-const cli = (command: string, ...rest: string[]) => vmm([command, '--root', root, ...rest]);
+const { image, root, cli, close } = ownContainers('life');
+afterAll(close);
 const run = (name: string, ...rest: string[]) => cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', name, ...rest);
 const state = async (name: string) => (JSON.parse((await cli('inspect', name)).stdout.toString()) as { State: { Status: string; ExitCode: number } }[])[0]?.State;
 

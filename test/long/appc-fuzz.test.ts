@@ -13,29 +13,10 @@ import { milliOf, parseQuantity, wholeOf } from '../../image/appc/schema/quantit
 import { parseAppText, parseMountPointText, parsePortText } from '../../image/appc/texts.ts';
 import { readSignatureFile } from '../../image/appc/verify.ts';
 import { Gpg } from '../unit/appc/gpg.ts';
+import { Random } from '../support/random.ts';
 import { scratch } from '../unit/image/support.ts';
 
 const FOLDER = scratch();
-
-/** xorshift32: the same inputs each time. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed | 1;
-  }
-
-  below(limit: number): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
-    return (this.#state >>> 0) % limit;
-  }
-
-  of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)] as T;
-  }
-}
 
 const ID = `sha512-${'a'.repeat(128)}`;
 const NAMES = ['resource/memory', 'resource/cpu', 'os/linux/capabilities-retain-set', 'os/linux/seccomp-remove-set', 'os/linux/oom-score-adj', 'os/unix/sysctl', 'example.org/x'];

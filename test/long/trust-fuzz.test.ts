@@ -13,30 +13,11 @@ import { loggedAt } from '../../image/trust/policy/keyless.ts';
 import { parseRegistriesYaml } from '../../image/trust/policy/registries-d.ts';
 import { keptSignatures } from '../../image/trust/signatures.ts';
 import { digestOf, MadeRepository, makeKey, makeRootKey, target } from '../support/images/trust-maker.ts';
+import { Random } from '../support/random.ts';
 import { scratch } from '../unit/image/support.ts';
 
 const FOLDER = scratch();
 const GUN = '127.0.0.1:5000/fuzz/x';
-
-/** xorshift32: the same inputs each time. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed | 1;
-  }
-
-  below(limit: number): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
-    return (this.#state >>> 0) % limit;
-  }
-
-  of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)] as T;
-  }
-}
 
 const ODD: readonly unknown[] = [null, true, -1, 0, 1e300, 2 ** 53, '', 'x', [], {}, [[]], '\u0000', '__proto__', 'targets', [1], { keyids: 7 }, '9999-99-99', '2200-01-01T00:00:00Z'];
 

@@ -139,3 +139,11 @@ export const LAYERS: readonly Buffer[] = [
   tarOf(dir({ etc: dir({ '.wh.gone': file(''), changed: file('4') }), opt: dir({ '.wh..wh..opq': file(''), new: file('5') }) })),
 ];
 export const FLAT: Readonly<Record<string, string>> = { 'etc/changed': '4', 'etc/kept': '2', 'opt/new': '5' };
+
+/** LAYERS as an image of OCI's, tag 1, in `folder`: its digest, and the layout's directory. */
+export function ociImage(folder: string): { readonly digest: string; readonly oci: string } {
+  const layout = new Layout(folder);
+  const layers = LAYERS.map((tar) => ({ tar }));
+  const manifest = layout.manifest(layers, configOf(layers), { mediaType: 'application/vnd.oci.image.manifest.v1+json' });
+  return { digest: manifest.digest, oci: layout.add(manifest, '1').write() };
+}

@@ -18,7 +18,7 @@ import { COSE, JWS, readEnvelope } from '../../../image/trust/notation/envelope.
 import { notationFault } from '../../../image/trust/notation/verify.ts';
 import { FoundSignatures } from '../../../image/trust/signatures.ts';
 import { type Registry, startRegistry } from '../../support/images/registry.ts';
-import { configOf, LAYERS, Layout } from '../image/forms.ts';
+import { ociImage } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 
 const FOLDER = scratch();
@@ -120,11 +120,7 @@ describe('made signatures, through a registry', () => {
   beforeAll(async () => {
     registry = await startRegistry(FOLDER);
     base = `127.0.0.1:${registry.port}`;
-    const layout = new Layout(folder());
-    const layers = LAYERS.map((tar) => ({ tar }));
-    const manifest = layout.manifest(layers, configOf(layers), { mediaType: 'application/vnd.oci.image.manifest.v1+json' });
-    digest = manifest.digest;
-    oci = layout.add(manifest, '1').write();
+    ({ digest, oci } = ociImage(folder()));
     ca = folder();
     const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: ca, stdio: 'pipe', timeout: 60_000 });
     writeFileSync(join(ca, 'ext'), '[leaf]\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n[crl]\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\ncrlDistributionPoints=URI:http://127.0.0.1:9/crl\n');

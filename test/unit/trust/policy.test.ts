@@ -15,7 +15,7 @@ import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore, signaturesOf } from '../../../image/store/store.ts';
 import { readPolicy, registryScopes, ruleOf } from '../../../image/trust/policy/policy.ts';
 import { type Registry, startRegistry } from '../../support/images/registry.ts';
-import { configOf, LAYERS, Layout } from '../image/forms.ts';
+import { ociImage } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 
 const FOLDER = scratch();
@@ -29,11 +29,7 @@ let digest: string;
 beforeAll(async () => {
   registry = await startRegistry(FOLDER);
   base = `127.0.0.1:${registry.port}`;
-  const layout = new Layout(folder());
-  const layers = LAYERS.map((tar) => ({ tar }));
-  const manifest = layout.manifest(layers, configOf(layers), { mediaType: 'application/vnd.oci.image.manifest.v1+json' });
-  digest = manifest.digest;
-  oci = layout.add(manifest, '1').write();
+  ({ digest, oci } = ociImage(folder()));
 });
 afterAll(() => registry.stop());
 

@@ -13,7 +13,7 @@ import { ImageStore } from '../../../image/store/store.ts';
 import { parseRegistriesYaml } from '../../../image/trust/policy/registries-d.ts';
 import { type Registry, startRegistry } from '../../support/images/registry.ts';
 import { Gpg } from '../appc/gpg.ts';
-import { configOf, LAYERS, Layout } from '../image/forms.ts';
+import { ociImage } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 
 const FOLDER = scratch();
@@ -45,11 +45,7 @@ beforeAll(async () => {
   base = `127.0.0.1:${registry.port}`;
   mkdirSync(REGISTRIES, { recursive: true });
   lookaside(`file://${LOOKASIDE}`);
-  const layout = new Layout(folder());
-  const layers = LAYERS.map((tar) => ({ tar }));
-  const manifest = layout.manifest(layers, configOf(layers), { mediaType: 'application/vnd.oci.image.manifest.v1+json' });
-  digest = manifest.digest;
-  oci = layout.add(manifest, '1').write();
+  ({ digest, oci } = ociImage(folder()));
 });
 afterAll(() => registry.stop());
 
