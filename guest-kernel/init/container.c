@@ -11,9 +11,11 @@
 #include <sys/wait.h>
 
 #include "cgroup.h"
+#include "connection.h"
 #include "device.h"
 #include "device_rules.h"
 #include "kept.h"
+#include "notify.h"
 #include "ports.h"
 #include "process.h"
 #include "protocol.h"
@@ -64,6 +66,7 @@ static void container_free(struct container *c)
 		close(c->devpts);
 	if (c->space >= 0)
 		close(c->space);
+	watch_close(&c->notify);
 	if (c->cgroup >= 0) {
 		close(c->cgroup);
 		cgroup_remove(c->id);
@@ -205,6 +208,21 @@ static struct process *new_process(const struct process_spec *s, struct containe
 	return p;
 }
 
+/* sd_notify(3): whoever in the container can send there may say it. Later ones are not waited for. */
+static void notified(struct watch *w, uint32_t events)
+{
+	struct container *c = container_of(w, struct container, notify);
+	uint8_t bytes[16];
+	struct writer report = { bytes, 0, sizeof bytes, false };
+
+	(void)events;
+	if (!notify_says_ready(w->fd))
+		return;
+	put_u32(&report, TAG_CONTAINER, c->id);
+	connection_event(MSG_READY, &report);
+	watch_close(w);
+}
+
 static int launch_container(uint32_t request, const struct container_spec *s, struct launch *l, struct failure *f)
 {
 	struct container *c = calloc(1, sizeof *c);
@@ -215,20 +233,23 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 	if (!c)
 		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for a container");
 	c->id = s->process.container;
-	c->leader = c->cgroup = c->devpts = c->space = -1;
+	c->leader = c->cgroup = c->devpts = c->space = c->notify.fd = -1;
+	c->notify.ready = notified;
 	c->stop_signal = s->stop_signal;
 	c->owns_pids = s->namespaces[NS_PID].mode == NAMESPACE_NEW;
 	c->next = containers;
 	containers = c;
 	if (choose_namespaces(s, l, &flags, &pid_namespace, f) ||
 	    cgroup_create(c->id, &s->cgroup, &c->cgroup, f) || restrict_devices(c->cgroup, s, f) ||
-	    (!s->sandbox && make_devpts(c, f)) || (s->has_overlay && open_space(s, l, c, f))) {
+	    (!s->sandbox && make_devpts(c, f)) || (s->has_overlay && open_space(s, l, c, f)) ||
+	    (s->notify && notify_open(&c->notify, f))) {
 		container_free(c);
 		return -1;
 	}
 	c->oom_kills = oom_kills(c->cgroup);
 	l->devpts = c->devpts;
 	l->space = c->space;
+	l->notify = c->notify.fd;
 	p = new_process(&s->process, c, request, MSG_START);
 	if (!p || process_launch(p, l, flags, pid_namespace, f)) {
 		if (!p)
@@ -238,6 +259,8 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 	}
 	c->main = p;
 	c->process_count = 1;
+	if (c->notify.fd >= 0)
+		watch_set(&c->notify, EPOLLIN);
 	c->leader = fcntl(p->pidfd, F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
@@ -245,7 +268,7 @@ static int launch_container(uint32_t request, const struct container_spec *s, st
 int container_start(uint32_t request, struct reader payload, struct failure *f)
 {
 	static struct container_spec s;
-	struct launch l = { .devpts = -1, .space = -1, .leader = -1, .container = &s, .process = &s.process };
+	struct launch l = { .devpts = -1, .space = -1, .notify = -1, .leader = -1, .container = &s, .process = &s.process };
 	struct arena arena = { 0 };
 	uint32_t count = 0;
 	int rc = -1;
@@ -267,7 +290,7 @@ int container_start(uint32_t request, struct reader payload, struct failure *f)
 int container_exec(uint32_t request, struct reader payload, struct failure *f)
 {
 	static struct process_spec s;
-	struct launch l = { .devpts = -1, .space = -1, .process = &s };
+	struct launch l = { .devpts = -1, .space = -1, .notify = -1, .process = &s };
 	struct arena arena = { 0 };
 	struct container *c;
 	struct process *p;

@@ -18,6 +18,7 @@ struct launch {
 	int leader;        /* EXEC: pidfd of the container's first process */
 	int joined[NS_COUNT]; /* START: pidfds of the containers whose namespaces it joins, -1: none */
 	const char *lower, *upper; /* directories in init's mount namespace; upper NULL: tmpfs */
+	int notify;        /* a socket that gets a name in the container's root, -1: none */
 	int space;         /* a detached tmpfs for the overlay, or the scratch disk's directory; -1: none */
 };
 

@@ -12,6 +12,7 @@
 #include "kept.h"
 #include "launch.h"
 #include "nodes.h"
+#include "notify.h"
 #include "options.h"
 #include "protocol.h"
 #include "sys.h"
@@ -417,9 +418,9 @@ int furnish_root(const struct launch *l, struct failure *f)
 
 	if (root < 0)
 		return fail(f, ERR_ROOT, errno, "root file system: %s", strerror(errno));
-	if (mount_standard(l, root, f) || furnish_lists(c, root, f))
+	if (mount_standard(l, root, f) || furnish_lists(c, root, f) || (l->notify >= 0 && notify_bind(l->notify, root, f)))
 		return -1;
-	if (c->process.cwd) {
+	if (c->process.cwd && !c->process.cwd_there) {
 		cwd = ensure_directory(root, c->process.cwd, 0755);
 		if (cwd < 0)
 			return fail(f, ERR_CWD, errno, "cannot make the working directory '%.160s': %s",

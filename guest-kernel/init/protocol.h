@@ -55,6 +55,7 @@
 #define MSG_FATAL 0x0081
 #define MSG_BYE 0x0082
 #define MSG_LOG 0x0083
+#define MSG_READY 0x0084
 
 /* Tags below TAG_OPTIONAL must be understood; the others may be skipped. */
 #define TAG_OPTIONAL 0x8000
@@ -88,6 +89,7 @@
 #define TAG_OOM_SCORE_ADJ 0x002b
 #define TAG_UMASK 0x002c
 #define TAG_BUILTIN 0x002d
+#define TAG_CWD_THERE 0x002e
 
 #define TAG_ROOT 0x0040
 #define TAG_MOUNT 0x0041
@@ -108,6 +110,7 @@
 #define TAG_HOLD 0x0050
 #define TAG_DEVICE_RULE 0x0051
 #define TAG_ALL_DEVICES 0x0052
+#define TAG_NOTIFY 0x0053
 
 #define TAG_KIND 0x0060
 #define TAG_SOURCE 0x0061

@@ -333,6 +333,9 @@ static int process_field(struct arena *a, struct reader all, const struct field 
 	case TAG_BUILTIN:
 		rc = take_flag(field, &s->builtin, f);
 		break;
+	case TAG_CWD_THERE:
+		rc = take_flag(field, &s->cwd_there, f);
+		break;
 	default:
 		return 0;
 	}
@@ -392,6 +395,9 @@ static int container_field(struct arena *a, const struct field *field, struct co
 		break;
 	case TAG_ALL_DEVICES:
 		rc = take_flag(field, &s->all_devices, f);
+		break;
+	case TAG_NOTIFY:
+		rc = take_flag(field, &s->notify, f);
 		break;
 	case TAG_STOP_SIGNAL:
 		rc = take_u32(field, &s->stop_signal, f);

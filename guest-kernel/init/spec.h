@@ -37,6 +37,7 @@ struct process_spec {
 	int32_t oom_score_adj;
 	uint32_t umask;
 	bool builtin; /* args name one of init's own commands */
+	bool cwd_there; /* it is not made */
 };
 
 struct mount_spec {
@@ -77,7 +78,7 @@ struct namespace_spec {
 struct container_spec {
 	struct process_spec process;
 	struct mount_spec root;
-	bool has_root, has_overlay, read_only, reaper, sandbox, hold;
+	bool has_root, has_overlay, read_only, reaper, sandbox, hold, notify;
 	uint32_t overlay_kind; /* OVERLAY_* */
 	char *overlay_source;
 	uint64_t overlay_size; /* bytes, 0: the file system's default */

@@ -154,6 +154,8 @@ export class ProcessHandle {
   readonly started: Promise<number>;
   /** Its container is ready. Of a held one: nothing of it runs before it is released. */
   readonly prepared: Promise<void>;
+  /** It has told so, as the first process of a container with `notify`; resolves at the latest with its end. */
+  readonly ready: Promise<void>;
   readonly stdin = new Input();
   readonly #control: ProcessControl;
   readonly #tty: boolean;
@@ -163,6 +165,7 @@ export class ProcessHandle {
   #rejectStarted: (error: Error) => void = () => {};
   #resolvePrepared: () => void = () => {};
   #rejectPrepared: (error: Error) => void = () => {};
+  #resolveReady: () => void = () => {};
   #resolveExit: (status: ExitStatus) => void = () => {};
   #rejectExit: (error: Error) => void = () => {};
 
@@ -184,6 +187,9 @@ export class ProcessHandle {
       this.#resolvePrepared = resolve;
       this.#rejectPrepared = reject;
     });
+    this.ready = new Promise((resolve) => {
+      this.#resolveReady = resolve;
+    });
     this.#exit = new Promise((resolve, reject) => {
       this.#resolveExit = resolve;
       this.#rejectExit = reject;
@@ -191,7 +197,7 @@ export class ProcessHandle {
     // Whoever asks gets the rejection; nobody has to ask both.
     this.prepared.catch(() => {});
     this.started.catch(() => {});
-    this.#exit.catch(() => {});
+    this.#exit.catch(() => {}).finally(this.#resolveReady);
   }
 
   /** Standard output, or the terminal's. The chunk is valid until the consumer's promise settles. */
@@ -252,6 +258,11 @@ export class ProcessHandle {
   /** For the session: the reply to a START that holds. */
   isPrepared(): void {
     this.#resolvePrepared();
+  }
+
+  /** For the session: READY came. */
+  isReady(): void {
+    this.#resolveReady();
   }
 
   /** For the session: the reply to START, EXEC or RELEASE. */

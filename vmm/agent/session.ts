@@ -449,6 +449,12 @@ export class AgentSession {
         // The guest stops when we close; output that is still under way would be lost.
         Promise.all(this.#exiting).then(() => this.#control?.end());
         break;
+      case P.MSG_READY: {
+        // The first process of a container has the lowest number. It may have ended.
+        const container = u32Of(need(fields, P.TAG_CONTAINER));
+        [...this.#processes.values()].find((handle) => handle.container === container)?.isReady();
+        break;
+      }
       case P.MSG_LOG:
         this.#options.onLog?.(textOf(need(fields, P.TAG_TEXT)));
         break;

@@ -33,6 +33,8 @@ export interface ProcessSpec {
   env: readonly string[];
   /** Made when it is absent (START); "/" when not given. */
   cwd?: string;
+  /** It is not made: a start fails where it is absent. */
+  cwdThere?: boolean;
   /** user, uid, user:group, uid:gid … resolved in the container; root when not given. */
   user?: string;
   /** Additional groups, by name or number. */
@@ -137,6 +139,8 @@ export interface ContainerSpec extends ProcessSpec {
   deviceRules?: readonly DeviceRule[];
   /** A node for each device of the machine. */
   allDevices?: boolean;
+  /** It can tell that it is ready at NOTIFY_SOCKET, as sd_notify(3) does: `ProcessHandle.ready`. */
+  notify?: boolean;
   hostname?: string;
   domain?: string;
   maskedPaths?: readonly string[];
@@ -212,6 +216,7 @@ function writeProcess(w: FieldWriter, container: number, process: number, spec: 
   if (spec.oomScoreAdj !== undefined) w.u32(P.TAG_OOM_SCORE_ADJ, spec.oomScoreAdj);
   if (spec.umask !== undefined) w.u32(P.TAG_UMASK, spec.umask);
   if (spec.builtin === true) w.flag(P.TAG_BUILTIN);
+  if (spec.cwdThere === true) w.flag(P.TAG_CWD_THERE);
 }
 
 function writeSource(w: FieldWriter, source: Source): void {
@@ -320,6 +325,7 @@ export function encodeStart(container: number, process: number, spec: ContainerS
   for (const device of spec.devices ?? []) w.nested(P.TAG_DEVICE, encodeDevice(device));
   for (const rule of spec.deviceRules ?? []) writeDeviceRule(w, rule);
   if (spec.allDevices === true) w.flag(P.TAG_ALL_DEVICES);
+  if (spec.notify === true) w.flag(P.TAG_NOTIFY);
   for (const path of spec.maskedPaths ?? []) w.string(P.TAG_MASKED_PATH, path);
   for (const path of spec.readonlyPaths ?? []) w.string(P.TAG_READONLY_PATH, path);
   for (const setting of spec.sysctls ?? []) w.string(P.TAG_SYSCTL, setting);

@@ -50,6 +50,7 @@ export const MSG_EXIT = 0x0080;
 export const MSG_FATAL = 0x0081;
 export const MSG_BYE = 0x0082;
 export const MSG_LOG = 0x0083;
+export const MSG_READY = 0x0084;
 
 // Tags below TAG_OPTIONAL must be understood; the others may be skipped.
 export const TAG_OPTIONAL = 0x8000;
@@ -83,6 +84,7 @@ export const TAG_SECCOMP = 0x002a;
 export const TAG_OOM_SCORE_ADJ = 0x002b;
 export const TAG_UMASK = 0x002c;
 export const TAG_BUILTIN = 0x002d;
+export const TAG_CWD_THERE = 0x002e;
 
 export const TAG_ROOT = 0x0040;
 export const TAG_MOUNT = 0x0041;
@@ -103,6 +105,7 @@ export const TAG_SANDBOX = 0x004f;
 export const TAG_HOLD = 0x0050;
 export const TAG_DEVICE_RULE = 0x0051;
 export const TAG_ALL_DEVICES = 0x0052;
+export const TAG_NOTIFY = 0x0053;
 
 export const TAG_KIND = 0x0060;
 export const TAG_SOURCE = 0x0061;
