@@ -19,6 +19,8 @@ export interface Call {
   readonly args: string;
   /** Where plugins are looked for, in order. */
   readonly path: readonly string[];
+  /** Its result is not wanted any more: it is killed. What it has made goes with DEL. */
+  readonly stopped?: AbortSignal | undefined;
 }
 
 /** PATH of plugins: with the image's iptables where the host has none. */
@@ -36,7 +38,7 @@ export async function runPlugin(type: string, config: Readonly<Record<string, un
     CNI_COMMAND: call.command, CNI_CONTAINERID: call.container, CNI_NETNS: call.namespace, CNI_IFNAME: call.interfaceName, CNI_ARGS: call.args, CNI_PATH: call.path.join(':'),
     CNI_VERSION: String(config['cniVersion'] ?? '0.1.0'),
   };
-  const child = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+  const child = spawn(program, [], { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: LIMIT_MS, killSignal: 'SIGKILL', signal: call.stopped });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].on('data', (bytes: Buffer) => {

@@ -45,8 +45,17 @@ export function forwarded(networks: readonly Network[]): number {
   return first < 0 ? networks.length - 1 : first;
 }
 
+interface Wanted {
+  readonly uuid: string;
+  readonly networks: readonly Network[];
+  readonly ports: readonly PortMapping[];
+  readonly localConfig: string;
+  /** The pod ends before it has a network. */
+  readonly stopped: AbortSignal;
+}
+
 /** Runs ADD of all networks, in order. Rejects with Failure; what was done until then is for `detach`. */
-export async function attach(uuid: string, networks: readonly Network[], ports: readonly PortMapping[], localConfig: string, make: (namespace: string) => void): Promise<Attached[]> {
+export async function attach({ uuid, networks, ports, localConfig, stopped }: Wanted, make: (namespace: string) => void): Promise<Attached[]> {
   const records = networks.map((network, index): Recorded => ({ network, interfaceName: `eth${index}`, ports: index === forwarded(networks) ? ports : [] }));
   writeFileSync(`${RECORD}.new`, JSON.stringify({ localConfig, records }), { mode: 0o600 });
   renameSync(`${RECORD}.new`, RECORD);
@@ -55,7 +64,7 @@ export async function attach(uuid: string, networks: readonly Network[], ports: 
   const path = pluginPath(localConfig);
   make(namespace);
   const attached: Attached[] = [];
-  for (const record of records) attached.push({ ...record, result: await add(record, call('ADD', uuid, namespace, record, path)) });
+  for (const record of records) attached.push({ ...record, result: await add(record, { ...call('ADD', uuid, namespace, record, path), stopped }) });
   return attached;
 }
 

@@ -45,6 +45,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   for (const { name, spec } of pod.plan.apps) writeEnvironment(name, [...spec.env, ...env]);
   openOutputs(outputs, attachments, pod);
   const input = ownInput(pod);
+  const ready = await serviceManager();
   const run = new PodRun(
     pod.plan,
     {
@@ -54,8 +55,8 @@ export async function run(argv: readonly string[], entered: () => void): Promise
       ...(networks.length === 0
         ? {}
         : {
-          network: async (guest) => {
-            const network = await connect(guest, options, networks, ports);
+          network: async (guest, stopped) => {
+            const network = await connect(guest, options, networks, { ports, stopped });
             for (const { name, spec } of pod.plan.apps) if (network.env.length > 0) writeEnvironment(name, [...spec.env, ...network.env]);
             return network;
           },
@@ -69,7 +70,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
       // Landlock cannot name what is still to come.
       ...(options.mutable ? {} : { confine: { when: 'asked' as const, read: [], remove: ['.'], write: [join(S1, 'rkt'), 'logs'] } }),
     },
-    listener(options, outputs, attachments, input),
+    listener(options, outputs, attachments, input, ready),
     new Timeline((point) => {
       if (point === 'first guest entry') entered();
     }),
@@ -79,8 +80,29 @@ export async function run(argv: readonly string[], entered: () => void): Promise
     for (const note of added.plan.notes) say(note);
     openOutputs(outputs, attachments, added);
     return added.plan;
-  });
+  }, (name) => outputs.close(name));
   return lead(run, options, { apps, attachments, input });
+}
+
+/** Tells systemd that the pod is ready, where rkt is a service that it asked for that. The name is its own, no app's. */
+async function serviceManager(): Promise<() => void> {
+  const name = process.env['NOTIFY_SOCKET'];
+  if (name === undefined || name === '') return () => {};
+  const failed = (error: unknown): void => say(`NOTIFY_SOCKET: that the pod is ready cannot be told: ${(error as Error).message}`);
+  try {
+    const { connectServiceManager } = await import('../../vmm/api/service.ts');
+    const tell = connectServiceManager(name);
+    return () => {
+      try {
+        tell();
+      } catch (error) {
+        failed(error);
+      }
+    };
+  } catch (error) {
+    failed(error);
+    return () => {};
+  }
 }
 
 function openOutputs(outputs: Outputs, attachments: Attachments, pod: PlannedPod): void {
@@ -99,9 +121,9 @@ function metadataOf({ uuid, mdsToken, mutable }: RunOptions): GuestMetadata | un
 }
 
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
-async function connect(guest: Guest, { uuid, localConfig, resolv, mdsToken }: RunOptions, networks: readonly Network[], ports: readonly PortMapping[]): Promise<PodNetwork> {
+async function connect(guest: Guest, { uuid, localConfig, resolv, mdsToken }: RunOptions, networks: readonly Network[], { ports, stopped }: { ports: readonly PortMapping[]; stopped: AbortSignal }): Promise<PodNetwork> {
   const { cableTo, makeNamespace } = await import('../../vmm/api/namespaces.ts');
-  const attached = await attach(uuid, networks, ports, localConfig, makeNamespace);
+  const attached = await attach({ uuid, networks, ports, localConfig, stopped }, makeNamespace);
   const interfaces: NetworkConfig['interfaces'][number][] = [];
   for (const [card, each] of attached.entries()) {
     const mac = guest.machine.cardAddress(card);
@@ -126,16 +148,17 @@ function metadataUrl(attached: readonly Attached[], token: string): string {
 /** The host's ports that lead into the pod, as CNI's plugins take them. Throws Failure, POD_APP. */
 function portsOf({ ports }: PodManifest, apps: readonly App[], networks: number): PortMapping[] {
   if (ports.length > 0 && networks === 0) throw new Failure('--port needs a network: the pod has none');
-  const seen = new Set<string>();
+  const seen: { readonly key: string; readonly ip: string }[] = [];
   return namedPorts(ports, apps).map(({ exposed: { name, hostPort, hostIP }, protocol, port }) => {
-    const key = `${protocol} ${hostIP ?? ''} ${hostPort}`;
-    if (seen.has(key)) throw new Failure(`port ${name}: the host’s ${protocol} port ${hostPort} is given twice`);
-    seen.add(key);
+    const each = { key: `${protocol} ${hostPort}`, ip: hostIP === undefined || ['0.0.0.0', '::'].includes(hostIP) ? '' : hostIP };
+    // Rules for both would be made, and the first be heeded.
+    if (seen.some(({ key, ip }) => key === each.key && (ip === each.ip || ip === '' || each.ip === ''))) throw new Failure(`port ${name}: the host’s ${protocol} port ${hostPort} is given twice`);
+    seen.push(each);
     return { hostPort, containerPort: port, protocol, hostIP };
   });
 }
 
-function listener(options: RunOptions, outputs: Outputs, attachments: Attachments, input: OwnInput | undefined): PodListener {
+function listener(options: RunOptions, outputs: Outputs, attachments: Attachments, input: OwnInput | undefined, serviceReady: () => void): PodListener {
   return {
     output: async (app, stream, bytes) => {
       await outputs.put(app, stream, bytes);
@@ -161,6 +184,7 @@ function listener(options: RunOptions, outputs: Outputs, attachments: Attachment
       } catch (error) {
         say(`that the pod is ready cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'}`);
       }
+      serviceReady();
     },
     note: (text, about) => {
       if (about !== 'accelerator' || options.debug) say(text);

@@ -6,13 +6,15 @@ import { Failure, oneLine } from '../common/failure.ts';
 export class MutableApps {
   readonly #run: PodRun;
   readonly #plan: (name: string, prefix: string) => PodPlan;
+  readonly #gone: (name: string) => void;
   readonly #apps = new Map<string, PodPlan>();
   #count = 0;
   #last: Promise<void> = Promise.resolve();
 
-  /** `plan`: of an app that stage0 has added to the pod's directory; the prefix keeps its exports' names apart. Throws. */
-  constructor(run: PodRun, plan: (name: string, prefix: string) => PodPlan) {
+  /** `plan`: of an app that stage0 has added to the pod's directory; the prefix keeps its exports' names apart. Throws. `gone`: it is removed. */
+  constructor(run: PodRun, plan: (name: string, prefix: string) => PodPlan, gone: (name: string) => void) {
     this.#run = run;
+    this.#gone = gone;
     this.#plan = plan;
   }
 
@@ -36,7 +38,7 @@ export class MutableApps {
     } catch (error) {
       // stage0 unmounts its root next.
       for (const share of plan.shares) await this.#run.withdrawShare(share.name).catch(() => {});
-      this.#apps.delete(name);
+      this.#forget(name);
       throw error;
     }
   }
@@ -57,7 +59,12 @@ export class MutableApps {
     const plan = this.#known(name);
     await this.#stop(name);
     for (const share of plan.shares) await this.#run.withdrawShare(share.name);
+    this.#forget(name);
+  }
+
+  #forget(name: string): void {
     this.#apps.delete(name);
+    this.#gone(name);
   }
 
   #known(name: string): PodPlan {

@@ -44,6 +44,11 @@ class Log {
       this.#failed(error as NodeJS.ErrnoException);
     }
   }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
 }
 
 export type OutputMode = 'log' | 'stream' | 'tty' | 'interactive' | 'null';
@@ -82,6 +87,14 @@ export class Outputs {
         if (!this.#told) note(`${path}: ${error.code}: output is not kept any more`);
         this.#told = true;
       }));
+    }
+  }
+
+  /** The app is removed. */
+  close(app: string): void {
+    for (const stream of ['stdout', 'stderr']) {
+      this.#logs.get(`${app} ${stream}`)?.close();
+      this.#logs.delete(`${app} ${stream}`);
     }
   }
 

@@ -5,7 +5,7 @@ import type { App } from '../../image/appc/schema/app.ts';
 import { isKnownIsolator } from '../../image/appc/schema/isolators.ts';
 import type { RuntimeApp, Volume } from '../../image/appc/schema/pod-manifest.ts';
 import type { ProvidedFile } from '../../vmm/api/containers.ts';
-import { appEnvironment, inside, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
+import { appEnvironment, inside, supportsNotify, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
 import type { OutputMode } from './outputs.ts';
@@ -83,6 +83,7 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { 
       stdout: streams.stdout !== 'null',
       stderr: streams.stderr !== 'null',
       tty,
+      notify: supportsNotify(entry.annotations, image.annotations),
     },
   };
 }

@@ -1,6 +1,6 @@
 /** A pod's networks, with the real plugins, in a network namespace that plays the host, joined to one that plays the world outside. */
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { playedHost } from './played-host.ts';
@@ -71,6 +71,30 @@ describe.skipIf(!ROOT)('a pod', () => {
     expect(end).toMatchObject({ status: 254, stdout: '' });
     expect(end.stderr).toMatch(message);
     expect(end.stderr.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it('is stopped while a plugin does not answer: the plugin is killed, no app runs, gc cleans up', async () => {
+    const before = host.played.traces();
+    const pod = host.stage0.prepare({ apps: [shell('echo must not run')] });
+    const running = pod.run(flags('hangs'));
+    const hanging = join(host.played.dir, 'hanging');
+    while (!existsSync(hanging)) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(existsSync(join(pod.dir, 'pid'))).toBe(false);
+    expect((await pod.stop()).status).toBe(0);
+    expect(await running.end()).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(existsSync(`/proc/${readFileSync(hanging, 'utf8').trim()}`)).toBe(false);
+    expect(await pod.gc()).toMatchObject({ status: 0, stderr: '' });
+    pod.remove();
+    expect(host.played.traces()).toBe(before);
+  });
+
+  it.each([
+    ['twice', [{ name: 'web', hostPort: 8081 }, { name: 'web', hostPort: 8081 }]],
+    ['for all addresses and one', [{ name: 'web', hostPort: 8081, hostIP: '10.8.0.1' }, { name: 'web', hostPort: 8081 }]],
+    ['for 0.0.0.0 and one', [{ name: 'web', hostPort: 8081, hostIP: '0.0.0.0' }, { name: 'web', hostPort: 8081, hostIP: '10.8.0.1' }]],
+  ])('with a port of the host given %s is refused', async (_what, ports) => {
+    const end = await host.stage0.prepare({ apps: [shell('echo must not run', { ports: [{ name: 'web', protocol: 'tcp', port: 80 }] })], pod: { ports } }).run(flags('default')).end();
+    expect(end).toMatchObject({ status: 254, stdout: '', stderr: 'stage1: port web: the host’s tcp port 8081 is given twice\n' });
   });
 
   it('that is killed while it has a network is cleaned by gc, its namespace there or not', async () => {

@@ -49,6 +49,8 @@ export class PlayedHost {
     define('10-chain.conflist', { cniVersion: '0.4.0', name: 'chain', plugins: [{ type: 'bridge', bridge: 'cni7', isGateway: true, ipam: ipam('10.77.0.0/24') }, { type: 'tuning', mtu: 1400 }] });
     define('20-lies.conf', { cniVersion: '0.4.0', name: 'lies', type: 'lies' });
     writeFileSync(join(this.config, 'net.d', 'lies'), '#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] && echo \'{"cniVersion":"0.4.0","ips":[{"version":"4","address":"not-an-address"}]}\'\nexit 0\n', { mode: 0o755 });
+    define('30-hangs.conf', { cniVersion: '0.4.0', name: 'hangs', type: 'hangs' });
+    writeFileSync(join(this.config, 'net.d', 'hangs'), `#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] || exit 0\necho $$ > ${this.dir}/hanging.new\nmv ${this.dir}/hanging.new ${this.dir}/hanging\nexec sleep 1000\n`, { mode: 0o755 });
     const { host, world } = this;
     for (const name of [host, world]) {
       ip('netns', 'add', name);

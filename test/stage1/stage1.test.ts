@@ -1,6 +1,6 @@
 /** rkt's stage1 by its entry points, as stage0 calls them; on the software CPU where there is no KVM that is hardware. */
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -311,7 +311,10 @@ it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays o
   expect(pod.status('late')).toBe('15\n');
   expect(await pod.app('stop', 'late')).toMatchObject({ status: 0 });
   expect(await pod.app('start', 'late')).toMatchObject({ status: 0 });
+  const logs = (): number => readdirSync(`/proc/${running.child.pid}/fd`).filter((fd) => readlinkSync(`/proc/${running.child.pid}/fd/${fd}`).includes('/logs/late.')).length;
+  expect(logs()).toBe(2);
   expect(await pod.app('rm', 'late')).toMatchObject({ status: 0 });
+  expect(logs()).toBe(0);
   pod.unmountApp('late');
   expect(await pod.app('rm', 'late')).toMatchObject({ status: 254, stderr: expect.stringContaining('is not in this pod') });
   expect(await pod.app('stop', 'none')).toMatchObject({ status: 254 });

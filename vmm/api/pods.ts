@@ -1,5 +1,5 @@
 /** Pods: apps of App Container images that run together in one machine. */
-export { appEnvironment } from '../pod/environment.ts';
+export { appEnvironment, supportsNotify } from '../pod/environment.ts';
 export { inside } from '../pod/inside.ts';
 export { type AppPlan, type AppRoot, type Insecure, type PodApp, type PodInput, type PodPlan, planPod } from '../pod/plan.ts';
 export { type AppEnd, appStatus, type PodListener, type PodMachine, type PodNetwork, type PodOptions, metadataEnv, type PodResult, PodRun } from '../pod/run.ts';

@@ -71,13 +71,16 @@ export function setNonBlocking(fd: number): void {
 
 // ---- sockets ---------------------------------------------------------------------------------------------------
 
-/** A stream to the socket at `path`, which must fit a sockaddr_un. */
-export function connectUnix(path: string): number {
+/** A stream, or a socket of another type, to the one at `path`, which must fit a sockaddr_un; a leading @: an abstract name. */
+export function connectUnix(path: string, type = SOCK_STREAM): number {
   const address = Buffer.alloc(sockaddr_un.sizeof);
   address.writeUInt16LE(AF_UNIX, sockaddr_un.sun_family);
   address.write(path, sockaddr_un.sun_path);
-  const fd = check(c.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket', ['AF_UNIX']);
-  if (c.connect(fd, address, address.length) >= 0) return fd;
+  const fd = check(c.socket(AF_UNIX, type | SOCK_CLOEXEC, 0), 'socket', ['AF_UNIX']);
+  // The length is the abstract name's end; another one ends with its zero byte.
+  const length = path.startsWith('@') ? sockaddr_un.sun_path + Buffer.byteLength(path) : address.length;
+  if (path.startsWith('@')) address[sockaddr_un.sun_path] = 0;
+  if (c.connect(fd, address, length) >= 0) return fd;
   const error = new HostCallError('connect', [path], lastErrno());
   close(fd);
   throw error;

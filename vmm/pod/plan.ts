@@ -23,6 +23,9 @@ const MOST_APPS = 30;
 /** The specification wants one in each app; the machine's shows up where a guest's end is told. */
 const CONSOLE = { target: '/dev/console', type: 'c', major: 5, minor: 1, mode: 0o600 } as const;
 
+/** Where init listens for an app that has one (guest-kernel/init/notify.h). */
+const NOTIFY_SOCKET = '/run/systemd/notify';
+
 /** Where an app's root lies. */
 export type AppRoot =
   /** A directory of the host, which the app writes to. */
@@ -54,6 +57,8 @@ export interface PodApp {
   readonly stdout?: boolean | undefined;
   readonly stderr?: boolean | undefined;
   readonly tty?: boolean | undefined;
+  /** It tells when it is ready, by sd_notify(3). */
+  readonly notify?: boolean | undefined;
 }
 
 export interface PodInput {
@@ -133,8 +138,10 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
   const root = /^(0|root)(:|$)/.test(app.user);
   const spec: ContainerSpec = {
     args: app.args,
-    env: app.env,
+    env: app.notify === true ? [...app.env.filter((each) => !each.startsWith('NOTIFY_SOCKET=')), `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] : app.env,
     cwd: workingDirectory ?? '/',
+    // appc: an executor must fail where it is missing.
+    cwdThere: true,
     user: app.user,
     ...(isolation.groups === undefined ? {} : { groups: isolation.groups }),
     stdin: app.stdin ?? false,
@@ -144,6 +151,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     capabilities: root ? { bounding: caps, effective: caps, permitted: caps, inheritable: 0n, ambient: 0n } : { bounding: caps, effective: 0n, permitted: 0n, inheritable: 0n, ambient: 0n },
     ...appRoot(app, building),
     readOnly: app.readOnlyRoot,
+    ...(app.notify === true ? { notify: true } : {}),
     mounts: allMounts(planMounts(app, input, building)),
     files: input.files(app),
     ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps),

@@ -16,8 +16,8 @@ export interface PodOptions {
   readonly hostname: string;
   /** Apps come and go while the machine runs, and it does not end with them (rkt's mutable pods). */
   readonly mutable?: boolean | undefined;
-  /** Asked for while the guest boots: it puts cables into the machine's spare cards, and tells their addresses. Apps start after it. */
-  readonly network?: ((guest: Guest) => Promise<PodNetwork>) | undefined;
+  /** Asked for while the guest boots: it puts cables into the machine's spare cards, and tells their addresses. Apps start after it. `stopped`: nobody waits for it any more. */
+  readonly network?: ((guest: Guest, stopped: AbortSignal) => Promise<PodNetwork>) | undefined;
   /** Its metadata service, where there is one in the guest. Each app gets its URL. */
   readonly metadata?: GuestMetadata | undefined;
   /** What an orderly end gives the apps between their stop signal and SIGKILL, ms. */
@@ -39,7 +39,7 @@ export interface PodListener {
   started?(app: string, command: ProcessHandle): void;
   /** It ended, or it could not be started. */
   ended?(app: string, end: AppEnd): void;
-  /** All apps of the plan have been started. */
+  /** All apps of the plan have been started, and those that tell when they are ready have told it or ended. */
   ready?(): void;
   /** One line without its end; texts of the guest may be in it. */
   note?(text: string, about?: 'accelerator'): void;
@@ -51,12 +51,16 @@ export type AppEnd =
   /** It, or its pre-start handler, could not be run. */
   | { readonly kind: 'failed'; readonly error: VmmError };
 
-/** systemd's status of a unit whose command could not be executed. */
+/** systemd's statuses of units that could not begin (systemd.exec(5), "Process Exit Codes"). */
+const EXIT_CHDIR = 200;
 const EXIT_EXEC = 203;
+const EXIT_USER = 217;
 
 /** The number that rkt's reaper writes for an app: its exit code, or the number of the signal that ended it. */
 export function appStatus(end: AppEnd): number {
-  return end.kind === 'failed' ? EXIT_EXEC : (end.status.signal ?? end.status.code ?? 0);
+  if (end.kind === 'exited') return end.status.signal ?? end.status.code ?? 0;
+  if (end.error.code === 'AGENT_CWD') return EXIT_CHDIR;
+  return end.error.code === 'AGENT_USER' ? EXIT_USER : EXIT_EXEC;
 }
 
 export type PodResult =
@@ -95,6 +99,7 @@ export class PodRun {
   #given: Pick<PodNetwork, 'files' | 'env'> = { files: [], env: [] };
   #status = 0;
   #stopped: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
   #isOver: () => void = () => {};
   readonly #over: Promise<void>;
   /** The first apps are being started, or are not going to be. */
@@ -136,12 +141,15 @@ export class PodRun {
   }
 
   async #lead(): Promise<void> {
-    const network = this.#options.network?.(this.guest);
+    const network = this.#options.network?.(this.guest, this.#stopping.signal);
     network?.catch(() => {});
     await this.#sandbox.process.started;
     const { metadata } = this.#options;
     if (metadata !== undefined) await this.guest.listen(METADATA_LISTEN, (stream) => void metadata.take(stream));
-    const given = await network;
+    const given = await network?.catch((error: unknown) => {
+      if (this.#stopped !== undefined) return undefined;
+      throw error;
+    });
     if (given !== undefined) {
       await this.guest.network(given.config);
       this.#given = given;
@@ -151,6 +159,7 @@ export class PodRun {
     const started = this.#stopped === undefined ? this.#first.map((plan) => this.#start(plan)) : [];
     this.#begun.resolve();
     await Promise.all(started);
+    await Promise.all(this.#first.filter(({ spec }) => spec.notify === true).map(({ name }) => this.#apps.get(name)?.container?.process.ready));
     if (this.#stopped === undefined) this.#listener.ready?.();
     this.#ending();
     await this.#over;
@@ -210,6 +219,7 @@ export class PodRun {
   /** An orderly end: each app gets its stop signal, and SIGKILL after the time; `run` then resolves with their ends. */
   stop(): void {
     this.#stopped ??= this.#stopAll();
+    this.#stopping.abort();
   }
 
   async #stopAll(): Promise<void> {
@@ -276,7 +286,7 @@ export class PodRun {
   #handler(app: Running, args: readonly string[]): Promise<ExitStatus> {
     const spec = this.#spec(app);
     const bounding = spec.capabilities?.bounding ?? 0n;
-    const { groups: _groups, ...rest } = spec;
+    const { groups: _groups, notify: _notify, ...rest } = spec;
     const capabilities = { bounding, effective: bounding, permitted: bounding, inheritable: 0n, ambient: 0n };
     const container = this.guest.create({ ...rest, args, user: '0:0', capabilities, stdin: false, tty: false, stdout: true, stderr: true, namespaces: this.#namespaces() });
     this.#listen(app.plan.name, container);

@@ -11,7 +11,7 @@ import { ErofsImage } from '../../image/erofs/reader.ts';
 import { accountsOf } from '../../image/rootfs/accounts.ts';
 import type { AppDocument, PodDocument } from '../metadata/answers.ts';
 import type { ImageStore } from '../../image/store/store.ts';
-import { appEnvironment } from './environment.ts';
+import { appEnvironment, supportsNotify } from './environment.ts';
 import type { PodApp } from './plan.ts';
 
 export interface StoredPodOptions {
@@ -80,7 +80,7 @@ async function storedApp(entry: RuntimeApp, store: ImageStore, { where, unsigned
   if (strict && ignored.length > 0) throw notEnforced(`${where}: app ${name}`, ignored);
   const disk = store.rootfsPath(record.rootfs);
   return {
-    app: { name, app, root: { kind: 'disk', path: disk }, readOnlyRoot: entry.readOnlyRootFS, mounts: entry.mounts, user: userOf(name, app, disk, where), env: appEnvironment(name, app), args: app.exec },
+    app: { name, app, root: { kind: 'disk', path: disk }, readOnlyRoot: entry.readOnlyRootFS, mounts: entry.mounts, user: userOf(name, app, disk, where), env: appEnvironment(name, app), args: app.exec, notify: supportsNotify(entry.annotations, image.annotations) },
     imageId: record.id.replace(':', '-'),
     imageManifest: JSON.parse(record.aciManifest ?? '{}') as AppDocument['manifest'],
     ownHosts: hasHosts(disk),
