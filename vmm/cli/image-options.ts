@@ -10,6 +10,7 @@ import { ProgressLine } from './progress.ts';
 /** Every command takes all of these, and heeds those that it has. */
 export const IMAGE_OPTIONS = {
   all: flag('every image', { short: 'a' }),
+  force: flag('without a question: there is none', { short: 'f' }),
   quiet: flag('less output', { short: 'q' }),
   input: value('FILE', 'the archive to read', undefined, { short: 'i' }),
   output: value('FILE', 'the archive to write', undefined, { short: 'o' }),

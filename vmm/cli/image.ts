@@ -24,7 +24,7 @@ Commands:
   tags NAME                 print the tags that a registry has for a name
   referrers NAME            print what a registry has that refers to an image, such as signatures: digest, type, size
   rm IMAGE…                 remove names or images
-  prune [-a, --all]         remove images without a name (--all: every image) and leavings
+  prune [-a, --all] [-f]    remove images without a name (--all: every image) and leavings; it asks nothing, with -f (--force) or without
 
 The store is $VMM_STORE, else vmm/ below $XDG_DATA_HOME or ~/.local/share.
 `;
@@ -50,7 +50,7 @@ const COMMANDS: Readonly<Record<string, ImageCommand>> = {
   tags: { options: [], takes: [1, 1, 'one name'], run: tags },
   referrers: { options: [], takes: [1, 1, 'one name'], run: referrers },
   rm: { options: [], takes: [1, Number.POSITIVE_INFINITY, 'one image or more'], run: remove },
-  prune: { options: ['all'], takes: [0, 0, 'no argument'], run: async (store, _, { all }) => print(`freed ${size(await pruneStore(store, all))}\n`) },
+  prune: { options: ['all', 'force'], takes: [0, 0, 'no argument'], run: async (store, _, { all }) => print(`freed ${size(await pruneStore(store, all))}\n`) },
 };
 
 /** `vmm image`. */
@@ -75,7 +75,7 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-const UNSET: ImageOptions = { all: false, quiet: false, input: undefined, output: undefined, noTrunc: false, repair: false, data: false, help: false };
+const UNSET: ImageOptions = { all: false, force: false, quiet: false, input: undefined, output: undefined, noTrunc: false, repair: false, data: false, help: false };
 
 function commandOf(name: string, { options }: ImageCommand): Command<Partial<typeof IMAGE_OPTIONS> & Command['options']> {
   const own = Object.fromEntries([...options, 'help' as const].map((key) => [key, IMAGE_OPTIONS[key]]));

@@ -80,8 +80,8 @@ export class OwnerService {
   }
 
   async #command(run: ContainerRun, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>): Promise<Reply> {
-    if (this.#paused) throw new VmmError('CONTAINER_STATE', 'the container is paused: unpause it first');
-    if (this.#commands >= MAX_COMMANDS) throw new VmmError('CONTAINER_BUSY', `the container runs ${MAX_COMMANDS} commands already`);
+    if (this.#paused) throw new VmmError('CONTAINER_STATE', 'the container is paused', { hint: '`vmm unpause` it first' });
+    if (this.#commands >= MAX_COMMANDS) throw new VmmError('CONTAINER_BUSY', `the container runs ${MAX_COMMANDS} commands already, which is the most`, { hint: 'wait until one has ended, or end one: `vmm top` lists them' });
     this.#commands += 1;
     let command: ProcessHandle;
     try {
@@ -98,7 +98,7 @@ export class OwnerService {
   }
 
   #attach(run: ContainerRun, ask: AttachAsk): Reply {
-    if (this.#attached.full) throw new VmmError('CONTAINER_BUSY', 'too many clients are attached to the container');
+    if (this.#attached.full) throw new VmmError('CONTAINER_BUSY', 'too many clients are attached to the container', { hint: 'end one of them' });
     const { tty = false, stdin = false } = run.spec;
     const reads = ask.stdin && stdin;
     // As with Docker the input of who has started it ends with that client's.
@@ -113,5 +113,5 @@ export class OwnerService {
 
 function refusedBy(error: unknown): Reply {
   if (!(error instanceof VmmError)) return { done: false, code: 'INTERNAL', message: String(error) };
-  return { done: false, code: error.code, message: error.message, ...(error instanceof AgentError ? { status: error.exitStatus } : {}) };
+  return { done: false, code: error.code, message: error.message, hint: error.hint, ...(error instanceof AgentError ? { status: error.exitStatus } : {}) };
 }

@@ -8,8 +8,8 @@ import { withSocketPath } from './socket.ts';
 export class Refused extends VmmError {
   readonly status: number | undefined;
 
-  constructor({ code, message, status }: { readonly code: string; readonly message: string; readonly status?: number | undefined }) {
-    super(code, message);
+  constructor({ code, message, hint, status }: { readonly code: string; readonly message: string; readonly hint?: string | undefined; readonly status?: number | undefined }) {
+    super(code, message, hint === undefined ? {} : { hint });
     this.status = status;
   }
 }

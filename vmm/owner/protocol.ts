@@ -71,4 +71,4 @@ export type Answer =
   /** `tty`, `stdin`: what is talked to has a terminal, reads input. */
   | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined }
   /** `status`: what the client is to end with, 125 where it is not said. */
-  | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly status?: number | undefined };
+  | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly hint?: string | undefined; readonly status?: number | undefined };

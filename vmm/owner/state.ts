@@ -97,7 +97,12 @@ export class StateFolder {
     if (record === undefined) throw gone(id);
     if (record.name === name) throw new VmmError('CONTAINER_NAME', `the container’s name is ${name} already`, { hint: 'choose another' });
     this.#take(name, id);
-    this.#changing(this.containers, () => writeWhole(join(this.folder(id), RECORD), { ...record, name }, true));
+    try {
+      this.#changing(this.containers, () => writeWhole(join(this.folder(id), RECORD), { ...record, name }, true));
+    } catch (error) {
+      this.#free(name, id);
+      throw error;
+    }
     this.#free(record.name, id);
   }
 
@@ -209,7 +214,16 @@ export class StateFolder {
   /** By who holds the names. */
   #take(name: string, id: string): void {
     if (this.#named(name) !== undefined) throw new VmmError('CONTAINER_NAME', `the name ${name} is taken by another container`, { hint: `\`vmm rm ${name}\` frees it, or choose another` });
-    this.#changing(this.names, () => writeFileSync(join(this.names, name), id, { mode: 0o600 }));
+    const path = join(this.names, name);
+    this.#changing(this.names, () => {
+      try {
+        writeFileSync(path, id, { mode: 0o600 });
+      } catch (error) {
+        // On a full disk there is an empty file now.
+        rmSync(path, { force: true });
+        throw error;
+      }
+    });
   }
 
   #free(name: string, id: string): void {

@@ -68,6 +68,28 @@ describe.skipIf(process.getuid?.() !== 0)('logs on a full disk', () => {
   });
 });
 
+describe.skipIf(process.getuid?.() !== 0)('a name on a full disk', () => {
+  it('is not half taken, by a new container or by rename', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=0700', 'none', folder], { timeout: 60_000 });
+    try {
+      const state = new StateFolder(folder);
+      state.make();
+      const one = record('a', 'one');
+      await state.add(one, hostFs);
+      execFileSync('sh', ['-c', `head -c 100000 /dev/zero > ${folder}/filler || true`], { timeout: 60_000, stdio: 'ignore' });
+      await expect(state.rename(one.id, 'two', hostFs)).rejects.toMatchObject({ code: 'STATE_FOLDER' });
+      await expect(state.add(record('b', 'three'), hostFs)).rejects.toMatchObject({ code: 'STATE_FOLDER' });
+      expect([readdirSync(join(folder, 'names')), readdirSync(join(folder, 'containers'))]).toEqual([['one'], [one.id]]);
+      expect((await state.find('one')).record.name).toBe('one');
+      rmSync(join(folder, 'filler'));
+      await state.rename(one.id, 'two', hostFs);
+      expect(readdirSync(join(folder, 'names'))).toEqual(['two']);
+    } finally {
+      execFileSync('umount', [folder], { timeout: 60_000 });
+    }
+  });
+});
+
 describe('logs of a container that is started again', () => {
   it('go on where they ended, without the piece of a line that an owner which was killed has left', async () => {
     for (const text of ['one\n', 'two\n', 'three\n']) {
