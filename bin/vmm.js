@@ -9,7 +9,7 @@
 /** package.json's `engines`: major and minor version. */
 const OLDEST = [24, 11];
 /** Commands that only ask: their program is a small one (vmm/cli/client.ts). */
-const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'inspect', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
+const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
 
 function main() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -112,9 +112,9 @@ function keepOwn(path, bytes) {
   }
 }
 
-/** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none. */
+/** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another process. */
 function wantsThread([command, ...rest]) {
-  return (command === 'run' || command === 'boot') && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount'));
+  return (command === 'run' || command === 'boot') && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount') || word.startsWith('--name'));
 }
 
 function startThread(path) {

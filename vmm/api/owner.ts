@@ -5,7 +5,7 @@ export { askOwner, Refused, talkToOwner } from '../owner/client.ts';
 export type { Held } from '../owner/files.ts';
 export { LogWriter, readLogs } from '../owner/logs.ts';
 export { type Ask, type AttachAsk, type ExecAsk, PROTOCOL_VERSION, type Size, type Stats } from '../owner/protocol.ts';
-export { type Container, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, RECORD_VERSION, type RestartPolicy, runs } from '../owner/record.ts';
+export { type Container, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, RECORD_VERSION, type RecordedMount, type RestartPolicy, runs } from '../owner/record.ts';
 export { NO_RESTART, Restarts } from '../owner/restarts.ts';
 export { type Reply, serve } from '../owner/server.ts';
 export { statsOf } from '../owner/stats.ts';

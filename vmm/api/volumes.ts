@@ -1,4 +1,5 @@
 /** Named volumes: directories of the store that outlive containers. */
+export { storePaths } from '../../image/store/paths.ts';
 export { createVolume, isVolumeUsed, type NewVolume, pruneVolumes, removeVolume } from '../../image/volumes/change.ts';
 export { findVolume, listVolumes, noSuchVolume, type StoredVolume } from '../../image/volumes/folder.ts';
 export { checkVolumeName, type VolumeRecord } from '../../image/volumes/record.ts';

@@ -27,13 +27,15 @@ export const ATTACH_COMMAND: Subcommand = subcommand(
 
 export interface AttachOptions {
   readonly input: boolean;
+  /** What of its output is left out. */
+  readonly without?: readonly ('stdout' | 'stderr')[] | undefined;
   readonly detachKeys?: readonly number[] | undefined;
   readonly sigProxy: boolean;
   readonly what: string;
 }
 
 /** Joins our streams to those of the container with this socket, until it ends or the user leaves. Throws CONTAINER_STATE and what the owner says. */
-export async function attachTo(path: string, { input, detachKeys: keys = DETACH_KEYS, sigProxy, what }: AttachOptions): Promise<Ended> {
+export async function attachTo(path: string, { input, without, detachKeys: keys = DETACH_KEYS, sigProxy, what }: AttachOptions): Promise<Ended> {
   const ours = process.stdin.isTTY && process.stdout.isTTY ? await (await import('./terminal.ts')).ownTerminal() : undefined;
   const size = ours?.size();
   const talk = await talkToOwner(path, { ask: 'attach', stdin: input, ...(size === undefined ? {} : { size }) });
@@ -41,5 +43,5 @@ export async function attachTo(path: string, { input, detachKeys: keys = DETACH_
   const { tty, stdin } = talk.answer;
   const terminal = tty ? ours : undefined;
   const reads = input && stdin === true;
-  return converse(talk.channel, { input: reads, terminal, detachKeys: keys, signals: sigProxy && (terminal === undefined || !reads), what });
+  return converse(talk.channel, { input: reads, without, terminal, detachKeys: keys, signals: sigProxy && (terminal === undefined || !reads), what });
 }

@@ -16,7 +16,6 @@ import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
 import { TOP_COMMAND } from './top.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
-import { formatRows } from './template.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
 export const NAMES = [1, MANY, 'one container or more'] as const;
@@ -32,7 +31,6 @@ function lineCount(text: string, option: string): number {
 const FOLLOW = { root: ROOT, follow: flag('go on with what comes, until the container ends', { short: 'f' }), tail: value('N', 'the last lines only', lineCount, { short: 'n' }), timestamps: flag('with their times', { short: 't' }), help: HELP };
 const STOP = { root: ROOT, time: value('SECONDS', 'how long it may take before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const KILL = { root: ROOT, signal: value('SIGNAL', 'the signal (default KILL)', signalNumber, { short: 's' }), help: HELP };
-const INSPECT = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 const WAIT = { root: ROOT, help: HELP };
 
 const COMMANDS: readonly Subcommand[] = [
@@ -52,7 +50,6 @@ const COMMANDS: readonly Subcommand[] = [
       const told = runs(one) ? await ask(one, state, { ask: 'wait' }) : undefined;
       return `${told?.status ?? (await state.read(one.record.id))?.end?.status ?? 137}`;
     })),
-  subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: INSPECT }, NAMES, inspect),
   EXEC_COMMAND,
   ATTACH_COMMAND,
   subcommand({ name: 'pause', synopsis: 'CONTAINER…', about: 'Freezes all processes of containers.', options: WAIT }, NAMES, (names, { root }) => each(root, names, (one, state, text) => freeze(one, state, text, 'pause'))),
@@ -117,26 +114,5 @@ async function logs([text = '']: readonly string[], { root, follow, tail = MANY,
     else kept.push(put);
     if (!coming && kept.length > tail) kept.shift();
   }
-  return 0;
-}
-
-async function inspect(names: readonly string[], { root, format }: { root: string | undefined; format: string | undefined }): Promise<number> {
-  const state = new StateFolder(root);
-  const rows = [];
-  for (const text of names) {
-    const { record, state: status, life, end } = await state.find(text);
-    rows.push({
-      Id: record.id,
-      Name: `/${record.name}`,
-      Created: record.created,
-      Image: record.imageId,
-      Args: record.command,
-      RestartCount: life?.restarts ?? 0,
-      State: { Status: status, Running: status === 'running' || status === 'paused' || status === 'restarting', Paused: status === 'paused', Restarting: status === 'restarting', Dead: status === 'dead', Pid: status === 'running' || status === 'paused' ? (life?.pid ?? 0) : 0, OOMKilled: end?.outOfMemory ?? false, ExitCode: end?.status ?? 0, Error: end?.error ?? '', StartedAt: life?.started ?? '', FinishedAt: end?.finished ?? '' },
-      HostConfig: { AutoRemove: record.autoRemove, RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most } },
-      Config: { Image: record.image, Env: record.env, Labels: record.labels, Cmd: record.command, StopTimeout: record.stopTimeout },
-    });
-  }
-  print(format === undefined ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));
   return 0;
 }

@@ -12,6 +12,8 @@ import type { RawTerminal } from './terminal.ts';
 export interface Part {
   /** Our standard input goes there. */
   readonly input: boolean;
+  /** What of the output is dropped. */
+  readonly without?: readonly ('stdout' | 'stderr')[] | undefined;
   /** Our terminal is the command's: its size, and with `input` its keys. Undefined: one of both has none. */
   readonly terminal: RawTerminal | undefined;
   readonly detachKeys: readonly number[];
@@ -38,7 +40,7 @@ export async function converse(channel: Channel, part: Part): Promise<Ended> {
       const input = part.input ? new Input(channel) : undefined;
       // Before the first output: whoever sees it may send one.
       if (part.signals) forwardSignals(channel, resolve);
-      receive(channel, { stdout, stderr, input, resolve, reject, what: part.what });
+      receive(channel, { stdout: part.without?.includes('stdout') ? undefined : stdout, stderr: part.without?.includes('stderr') ? undefined : stderr, input, resolve, reject, what: part.what });
       if (part.terminal !== undefined) followSize(channel, part.terminal);
       if (input === undefined) return;
       if (part.terminal === undefined) input.forward();
@@ -61,8 +63,8 @@ function forwardSignals(channel: Channel, resolve: (ended: Ended) => void): void
 }
 
 interface Receiver {
-  readonly stdout: OutputConsumer;
-  readonly stderr: OutputConsumer;
+  readonly stdout: OutputConsumer | undefined;
+  readonly stderr: OutputConsumer | undefined;
   readonly input: Input | undefined;
   readonly what: string;
   resolve(ended: Ended): void;
@@ -71,8 +73,8 @@ interface Receiver {
 
 function receive(channel: Channel, { stdout, stderr, input, what, resolve, reject }: Receiver): void {
   channel.onFrame(({ kind, payload }) => {
-    if (kind === STDOUT) return stdout(payload);
-    if (kind === STDERR) return stderr(payload);
+    if (kind === STDOUT) return stdout?.(payload);
+    if (kind === STDERR) return stderr?.(payload);
     if (kind === EXIT && payload.length === 4) resolve({ status: payload.readUInt32LE(0) & 0xff });
     else if (kind === FAILED) reject(new VmmError('CONTAINER_LOST', `${what}: ${payload.toString()}`));
     else if (kind === TAKEN) input?.taken(payload.length === 4 ? payload.readUInt32LE(0) : undefined);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeKeptDisk } from '../api/containers.ts';
+import { makeKeptDisk, processArguments } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
 import { needsHardware, probePorts } from '../api/machine.ts';
@@ -10,6 +10,7 @@ import { type ContainerRecord, NO_RESTART, RECORD_VERSION, StateFolder } from '.
 import { parseArgs } from './args.ts';
 import { helpText } from './help.ts';
 import type { Command } from './options.ts';
+import { mountRequests } from './mounts.ts';
 import { print } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
@@ -40,9 +41,9 @@ export async function createCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
-export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[]): Promise<{ state: StateFolder; record: ContainerRecord }> {
-  refuse(options);
+/** `onTerminal`: its client stays with it. Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
+export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], onTerminal = false): Promise<{ state: StateFolder; record: ContainerRecord }> {
+  refuse(options, onTerminal);
   if (reference === undefined) throw new VmmError('USAGE', 'an image is needed', { hint: 'see `vmm run --help`' });
   await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
@@ -50,7 +51,7 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
   const progress = new ProgressLine(process.stderr);
   const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   state.make();
-  const record = recordOf(argv, options, image, reference, command);
+  const record = { ...recordOf(argv, options, image, reference, command), mounts: await mountRequests(options, state) };
   if (options.cidfile !== undefined) writeId(options.cidfile, record.id);
   try {
     await state.add(record, hostFs, (folder) => {
@@ -64,8 +65,8 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
   return { state, record };
 }
 
-function refuse(options: RunOptions): void {
-  const here = ['gdb', 'icount', 'record', 'replay', 'timeline', 'timeout'].find((key) => options[key as keyof RunOptions] !== undefined && options[key as keyof RunOptions] !== false);
+function refuse(options: RunOptions, onTerminal: boolean): void {
+  const here = ['gdb', 'icount', 'record', 'replay', 'timeline', ...(onTerminal ? [] : ['timeout'])].find((key) => options[key as keyof RunOptions] !== undefined && options[key as keyof RunOptions] !== false);
   if (here !== undefined) throw new VmmError('USAGE', `--${here} is for a run on this terminal, not for a container that is kept`, { hint: 'leave it away' });
   if (options.pod !== undefined) throw new VmmError('USAGE', '--pod is for a run on this terminal', { hint: 'leave it away' });
   if (options.rm && options.restart !== undefined && options.restart.name !== 'no') throw new VmmError('USAGE', 'conflicting options: --restart and --rm', { hint: 'leave one of them away' });
@@ -84,6 +85,7 @@ function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedI
     rootfs: image.rootfs,
     config: image.config,
     command,
+    args: processArguments(image.config, options.entrypoint, command),
     env,
     labels: Object.fromEntries(options.label.map((text) => [text.split('=')[0] ?? '', text.slice(text.indexOf('=') < 0 ? text.length : text.indexOf('=') + 1)])),
     created: new Date().toISOString(),

@@ -4,6 +4,7 @@ import { hostFs } from '../api/images.ts';
 import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
+import { INSPECT_COMMAND } from './inspect.ts';
 import { ask, each, NAMES } from './containers.ts';
 import { ROOT } from './state-option.ts';
 import { CREATE, createCommand } from './create.ts';
@@ -13,7 +14,7 @@ import { detachKeys } from './keys.ts';
 import { flag, type Command, value } from './options.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
-import { startOwner } from './start-owner.ts';
+import { startJoined, startOwner } from './start-owner.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 
 /** How long another command may be about a container before `rm` gives up, ms. */
@@ -45,6 +46,7 @@ const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'rename', synopsis: '[OPTIONS] CONTAINER NAME', about: 'Gives a container another name.', options: RENAME }, [2, 2, 'a container and a name'], ([text = '', name = ''], { root }) =>
     each(root, [text], (one, state) => state.rename(one.record.id, containerName(name, 'rename'), hostFs), false)),
   ...CHANGES,
+  INSPECT_COMMAND,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
     each(root, names, (one, state, text) => remove(one, state, text, force))),
 ];
@@ -72,20 +74,7 @@ async function startAttached(root: string | undefined, [text = '', ...more]: rea
   const state = new StateFolder(root);
   const one = await state.find(text);
   const join = (): ReturnType<typeof attachTo> => attachTo(state.socket(one.record.id), { ...options, what: `container ${text}` });
-  let joined = runs(one) ? join() : undefined;
-  if (joined === undefined) {
-    state.make();
-    const status = await startOwner(state, one.record.id, () => {
-      joined = join();
-      joined.catch(() => {});
-    });
-    if (status !== 0) {
-      // Its streams would only tell that it has ended.
-      process.stdin.destroy();
-      return status;
-    }
-  }
-  const ended = await (joined ?? join());
+  const ended = await (runs(one) ? join() : startJoined(state, one.record.id, join));
   return ended === 'detached' ? 0 : ended.status;
 }
 

@@ -52,7 +52,6 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'stop':
     case 'kill':
     case 'wait':
-    case 'inspect':
     case 'exec':
     case 'attach':
     case 'pause':
@@ -71,6 +70,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'diff':
     case 'export':
     case 'commit':
+    case 'inspect':
       return (await import('./life.ts')).lifeCommand(command, rest);
     case 'owner':
       return (await import('./owner.ts')).ownerCommand(rest);

@@ -4,7 +4,26 @@ import type { ContainerMount, TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore, type ResolvedImage } from '../api/images.ts';
 import { openVolume } from '../api/volumes.ts';
+import type { StateFolder } from '../api/owner.ts';
 import type { BindRequest, MountRequest, VolumeRequest } from './mount-text.ts';
+import type { VolumesFrom } from './volumes-from.ts';
+
+interface MountOptions {
+  readonly volume: readonly MountRequest[];
+  readonly mount: readonly MountRequest[];
+  readonly volumesFrom: readonly VolumesFrom[];
+  readonly root: string | undefined;
+}
+
+/** What -v, --mount and --volumes-from ask for; a target of -v or --mount is nobody else’s. Throws CONTAINER_NOT_FOUND, VOLUMES_FROM, USAGE. */
+export async function mountRequests({ volume, mount, volumesFrom, root }: MountOptions, state?: StateFolder): Promise<readonly MountRequest[]> {
+  const own = [...volume, ...mount];
+  if (volumesFrom.length === 0) return own;
+  const { takenFrom } = await import('./volumes-from.ts');
+  const taken = await takenFrom(volumesFrom, state ?? root);
+  const targets = new Set(own.map(({ target }) => target));
+  return [...taken.filter(({ target }) => !targets.has(target)), ...own];
+}
 
 /** What -v and --mount ask for, ready: directories are made, volumes opened for as long as this process lives. Throws MOUNT_SOURCE, VOLUME_*, STORE_*. */
 export async function openMounts(requests: readonly MountRequest[], image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<{ mounts: ContainerMount[]; tmpfs: TmpfsMount[] }> {

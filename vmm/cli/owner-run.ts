@@ -7,6 +7,7 @@ import type { ContainerRecord, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
+import type { MountRequest } from './mount-text.ts';
 import { openMounts } from './mounts.ts';
 import type { Published } from './run-network.ts';
 import { containerOptions, RUN, sizedFor } from './run-options.ts';
@@ -20,7 +21,7 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
   const own = join(folder, 'rootfs');
   const rootfs = existsSync(own) ? own : record.rootfs;
   if (!existsSync(rootfs)) throw new VmmError('IMAGE_NOT_FOUND', `the image ${record.imageId} of the container is not in the store any more`, { hint: 'import or pull it again' });
-  const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], { rootfs }, () => {});
+  const { mounts, tmpfs } = await openMounts((record.mounts as readonly MountRequest[] | undefined) ?? [...options.volume, ...options.mount], { rootfs }, () => {});
   const sized = sizedFor(config, options);
   // The environment was read when the container was made.
   const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12), undefined, published);

@@ -7,7 +7,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
 import { type Ask, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
-import { describeError } from './describe.ts';
+import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
 import { containerOf } from './owner-run.ts';
 import { OwnerService } from './owner-service.ts';
@@ -140,7 +140,17 @@ class Owner {
       log.write(stream, bytes);
       return this.#service.output(stream, bytes);
     };
-    return { stdout: put('stdout'), stderr: put('stderr') };
+    return { stdout: put('stdout'), stderr: put('stderr'), note: (text, about) => this.#trouble(log, text, about) };
+  }
+
+  /** What the machine tells of itself while it goes on is in the log, and seen in a list. */
+  #trouble(log: LogWriter, text: string, about?: 'accelerator'): void {
+    if (about !== undefined) return;
+    const line = oneLine(text);
+    const bytes = Buffer.from(`vmm: ${line}\n`);
+    log.write('stderr', bytes);
+    void this.#service.output('stderr', bytes);
+    this.#now({ trouble: line });
   }
 
   #whenStarted(): void {

@@ -79,7 +79,8 @@ function matches({ record, state, end }: Container, key: string, text: string): 
 }
 
 function statusText({ state, life, end }: Container, now: number): string {
-  const up = `Up ${sinceText(life?.started, now)}${life?.health === undefined ? '' : ` (${life.health === 'starting' ? 'health: starting' : life.health})`}`;
+  const trouble = life?.trouble === undefined ? '' : life.trouble.includes('ENOSPC') ? ' (disk full)' : ' (see inspect)';
+  const up = `Up ${sinceText(life?.started, now)}${trouble}${life?.health === undefined ? '' : ` (${life.health === 'starting' ? 'health: starting' : life.health})`}`;
   switch (state) {
     case 'created':
       return 'Created';
@@ -98,7 +99,7 @@ function statusText({ state, life, end }: Container, now: number): string {
 
 function rowOf(one: Container, now: number, whole: boolean): Record<string, unknown> {
   const { record, state } = one;
-  const command = record.command.join(' ');
+  const command = (record.args ?? record.command).join(' ');
   return {
     ID: whole ? record.id : record.id.slice(0, SHORT),
     Image: record.image,

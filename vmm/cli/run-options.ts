@@ -17,6 +17,7 @@ import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
 import { containerNetwork, parseAddHost, parseWord, type Published } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
 import { hostVariable } from './variable.ts';
+import { parseVolumesFrom } from './volumes-from.ts';
 
 /** The empty file system that a scratch disk begins with is as large; init only grows it. */
 const SCRATCH_MIN = 64 * 1024 ** 2;
@@ -25,6 +26,8 @@ const OPTIONS = {
   ...group('Command', {
     interactive: flag('keep stdin open and pass it on', { short: 'i' }),
     tty: flag('give the command a terminal', { short: 't' }),
+    attach: list('stdin|stdout|stderr', 'only these streams (default: standard output and error, and with -i standard input)', attachedStream, { short: 'a' }),
+    sigProxy: { ...flag('pass signals on to the command (default true)'), initial: true },
     env: list('NAME[=VALUE]', 'set a variable (without a value: the host’s)', undefined, { short: 'e' }),
     envFile: list('FILE', 'read variables from a file'),
     workdir: value('DIR', 'working directory of the command', undefined, { short: 'w' }),
@@ -41,6 +44,7 @@ const OPTIONS = {
     readOnly: flag('make the root file system read-only'),
     volume: list('[HOST-DIR|NAME:]DIR[:OPTIONS]', 'mount a directory or file of the host, or a named volume (ro, nocopy …)', parseVolume, { short: 'v' }),
     mount: list('KEY=VALUE,…', 'the same in words: type=bind|volume|tmpfs,source=…,target=…,readonly', parseMount),
+    volumesFrom: list('CONTAINER[:ro|rw]', 'mount what is mounted in a container that is kept, at the same places', parseVolumesFrom),
     tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
     scratch: value('SIZE|tmpfs', 'keep changes on a temporary disk of this size, or in guest memory (default: a disk as large as the host has room for, 16g at most)', scratchSize),
     ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
@@ -99,7 +103,6 @@ const OPTIONS = {
     expose: list('PORT', 'says what an image listens on, no more'),
     noHealthcheck: flag('there are no health checks'),
     disableContentTrust: flag('images come from files'),
-    sigProxy: flag('signals are always passed on'),
     volumeDriver: value('local', 'volumes are directories of the store', only('local')),
     isolation: value('default', 'a machine of its own', only('default')),
   }),
@@ -166,6 +169,24 @@ export function sizedFor(image: ImageProcessConfig, options: RunOptions): RunOpt
   const memory = options.memory ?? imageMemory(image);
   const cpus = options.cpus ?? (vcpus === undefined ? undefined : { vcpus, quota: undefined });
   return { ...options, memory, cpus };
+}
+
+/** What only a run in this process can have: with these a name is a name, and nothing is kept. */
+const HERE: readonly (keyof RunOptions)[] = ['gdb', 'icount', 'record', 'replay', 'timeline'];
+
+/** Is what was asked for kept, as Docker keeps all containers? */
+export function isKept(options: RunOptions): boolean {
+  return options.name !== undefined && HERE.every((key) => options[key] === undefined || options[key] === false);
+}
+
+/** Which streams are joined to ours. */
+export function attached({ attach, interactive }: RunOptions): { readonly input: boolean; readonly without: readonly ('stdout' | 'stderr')[] } {
+  const all = attach.length === 0;
+  return { input: interactive && (all || attach.includes('stdin')), without: (['stdout', 'stderr'] as const).filter((name) => !all && !attach.includes(name)) };
+}
+
+function attachedStream(text: string, option: string): 'stdin' | 'stdout' | 'stderr' {
+  return oneOf('stdin', 'stdout', 'stderr')(text.toLowerCase(), option);
 }
 
 export function detachKeysOf(options: RunOptions): readonly number[] {

@@ -14,13 +14,13 @@ import { debuggerFor } from './gdb.ts';
 import { helpText } from './help.ts';
 import { FORWARDED_SIGNALS, forwardStdin, type GuestInput, muteTerminal, NO_INPUT, recordedInput, thirdPress } from './input.ts';
 import { endedBefore } from './machine-end.ts';
-import { openMounts } from './mounts.ts';
+import { mountRequests, openMounts } from './mounts.ts';
 import { longName } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
 import { publishedPorts } from './run-network.ts';
-import { containerOptions, detachKeysOf, RUN, type RunOptions, sizedFor } from './run-options.ts';
+import { attached, containerOptions, detachKeysOf, isKept, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
 import { RawTerminal, type Size } from './terminal.ts';
@@ -42,7 +42,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (options.strictIsolators) throw new VmmError('USAGE', '--strict-isolators is for pods', { hint: 'add --pod FILE' });
   const [reference, ...command] = operands;
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
+  if (options.detach && options.attach.length > 0) throw new VmmError('USAGE', 'conflicting options: -a and -d', { hint: 'leave one of them away' });
   if (options.detach) return (await import('./run-detached.ts')).runDetached(argv, options, operands);
+  if (isKept(options)) {
+    refuseInput(options, undefined);
+    return (await import('./run-attached.ts')).runAttached(argv, options, operands);
+  }
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
   refuseInput(options, counted);
@@ -60,7 +65,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   const image = await resolveImage(reference, { host: hostFs, note, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   timeline.point('image ready');
   for (const line of image.config.isolation?.ignored ?? []) session.note(line);
-  const { mounts, tmpfs } = await openMounts([...options.volume, ...options.mount], image, note);
+  const { mounts, tmpfs } = await openMounts(await mountRequests(options), image, note);
   const sized = sizedFor(image.config, options);
   const container = containerOptions(options, image.config, command, counted?.id, note);
   const run = await makeRun({ options: sized, session, counted, image, gdb, timeline }, { ...container, mounts, tmpfs: [...options.tmpfs, ...tmpfs] });
@@ -73,8 +78,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
-function refuseInput({ tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined): void {
-  if (restart !== undefined && restart.name !== 'no') throw new VmmError('USAGE', '--restart is for containers that are kept', { hint: 'add -d' });
+function refuseInput({ name, tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined): void {
+  if (name === undefined && restart !== undefined && restart.name !== 'no') throw new VmmError('USAGE', '--restart is for containers that are kept', { hint: 'add --name NAME, or -d' });
   const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
   if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
@@ -96,7 +101,11 @@ interface Parts {
   readonly timeline: Timeline;
 }
 
+/** Output that nobody asked for. */
+const ignored = (): void => {};
+
 async function makeRun({ options, session, counted, image, gdb, timeline }: Parts, container: ContainerOptions): Promise<ContainerRun> {
+  const { without } = attached(options);
   const size = counted?.recordedSize() ?? (options.tty ? session.terminal?.size() : undefined);
   const run = new ContainerRun(
     image,
@@ -113,11 +122,11 @@ async function makeRun({ options, session, counted, image, gdb, timeline }: Part
       counted: await counted?.config(() => identity(options, container, image, size), session.note),
     },
     {
-      stdout: (bytes) => {
+      stdout: without.includes('stdout') ? ignored : (bytes) => {
         if (counted?.replaying) session.watchQueries(bytes);
         return session.stdout(bytes);
       },
-      stderr: session.stderr,
+      stderr: without.includes('stderr') ? ignored : session.stderr,
       size,
       note: session.note,
     },
@@ -154,9 +163,9 @@ async function identity(options: RunOptions, container: ContainerOptions, image:
 
 /** Where signals, keys and standard input go. */
 function connect(session: Session, run: ContainerRun, counted: CountedSession | undefined, options: RunOptions): void {
-  const { interactive } = options;
+  const { input: interactive } = attached(options);
   const input = counted === undefined ? processInput(run) : (recordedInput(counted, 'stdin', interactive) ?? NO_INPUT);
-  const interrupt = forwardSignals(session, run, counted);
+  const interrupt = forwardSignals(session, run, counted, options.sigProxy);
   const { terminal } = session;
   if (counted?.replaying) {
     if (terminal) muteTerminal(terminal, (signal) => session.endBySignal(signal));
@@ -177,7 +186,7 @@ function processInput({ process }: ContainerRun): GuestInput {
  * the machine. In a counted run they have a place in its record; without a record they can only end it. Gives what passes a
  * SIGINT on.
  */
-function forwardSignals(session: Session, run: ContainerRun, counted: CountedSession | undefined): () => void {
+function forwardSignals(session: Session, run: ContainerRun, counted: CountedSession | undefined, proxy: boolean): () => void {
   let started = false;
   run.process.started.then(() => {
     started = true;
@@ -187,7 +196,7 @@ function forwardSignals(session: Session, run: ContainerRun, counted: CountedSes
   let told = false;
   const forward = (name: NodeJS.Signals, number: number): void => {
     if (name === 'SIGINT' && third()) session.endBySignal(SIGKILL);
-    if (!started || (counted !== undefined && submit === undefined)) {
+    if (!started || !proxy || (counted !== undefined && submit === undefined)) {
       session.endBySignal(number);
       return;
     }

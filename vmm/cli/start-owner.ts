@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { VmmError } from '../api/errors.ts';
 import type { StateFolder } from '../api/owner.ts';
+import type { Ended } from './converse.ts';
 import { tell } from './output.ts';
 import { READY, WAITS } from './owner-ask.ts';
 
@@ -32,4 +33,21 @@ export async function startOwner(state: StateFolder, id: string, ready?: () => v
   if (!/^\d+$/.test(status ?? '')) throw new VmmError('CONTAINER_START', 'the container’s process ended before it had started', { hint: 'run it without -d to see why' });
   tell(lines.join('\n'));
   return Number(status);
+}
+
+/** Starts a container whose command waits until `join` has joined its streams: how it ended, or that it could not start, which has been told. `started`: called once it runs. */
+export async function startJoined(state: StateFolder, id: string, join: () => Promise<Ended>, started: () => void = () => {}): Promise<Ended> {
+  state.make();
+  let joined: Promise<Ended> | undefined;
+  const status = await startOwner(state, id, () => {
+    joined = join();
+    joined.catch(() => {});
+  });
+  if (status !== 0) {
+    // Its streams would only tell that it has ended.
+    process.stdin.destroy();
+    return { status };
+  }
+  started();
+  return joined ?? join();
 }

@@ -19,6 +19,17 @@ export interface ContainerPort {
   readonly guest: number;
 }
 
+/** A mount as it was asked for; the words are those of vmm/cli/mount-text.ts. */
+export interface RecordedMount {
+  readonly type: 'bind' | 'volume' | 'tmpfs';
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Of a bind: absolute, on the host. */
+  readonly source?: string | undefined;
+  /** Of a named volume; without one it is a directory of the container’s own root. */
+  readonly name?: string | undefined;
+}
+
 /** What a container was asked to be, and the image that it was made of: `record.json`. Only its name and its limits change. */
 export interface ContainerRecord {
   readonly version: number;
@@ -32,6 +43,10 @@ export interface ContainerRecord {
   readonly rootfs: string;
   readonly config: ImageProcessConfig;
   readonly command: readonly string[];
+  /** What runs: the entry point and its arguments. */
+  readonly args?: readonly string[] | undefined;
+  /** All that -v, --mount and --volumes-from have asked for. */
+  readonly mounts?: readonly RecordedMount[] | undefined;
   /** NAME=VALUE: the whole environment, as it was when the container was made. */
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
@@ -67,6 +82,8 @@ export interface ContainerLife {
   readonly restarting: boolean;
   /** What of the host's leads to it, where ports were left to the host: as it chose. */
   readonly ports?: readonly ContainerPort[] | undefined;
+  /** What its machine has last told, a full disk for example: it goes on. */
+  readonly trouble?: string | undefined;
   /** All its processes are frozen. */
   readonly paused?: boolean | undefined;
   /** What its health check says; undefined without one. */

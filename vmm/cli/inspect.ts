@@ -1,0 +1,134 @@
+/** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
+import { type Container, type ContainerPort, StateFolder } from '../api/owner.ts';
+import { findVolume, storePaths } from '../api/volumes.ts';
+import { parseArgs } from './args.ts';
+import { HELP } from './common-options.ts';
+import { value } from './options.ts';
+import { print } from './output.ts';
+import { portsOf } from './port.ts';
+import { RUN, type RunOptions } from './run-options.ts';
+import { ROOT } from './state-option.ts';
+import { type Subcommand, subcommand } from './subcommand.ts';
+import { formatRows } from './template.ts';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Go's time without one. */
+const NEVER = '0001-01-01T00:00:00Z';
+const NANO = 1e9;
+const MIB = 1024 ** 2;
+const OPTIONS = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
+
+export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one container or more'], async (names, { root, format }) => {
+  const state = new StateFolder(root);
+  const rows = [];
+  for (const text of names) rows.push(viewOf(await state.find(text), state));
+  print(format === undefined ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));
+  return 0;
+});
+
+function viewOf(one: Container, folder: StateFolder): Row {
+  const { record, life } = one;
+  const { options } = parseArgs(record.argv, RUN);
+  const [path = '', ...args] = record.args ?? record.command;
+  return {
+    Id: record.id,
+    Created: record.created,
+    Path: path,
+    Args: args,
+    State: stateOf(one),
+    Image: record.imageId,
+    LogPath: `${folder.folder(record.id)}/log.0`,
+    Name: `/${record.name}`,
+    RestartCount: life?.restarts ?? 0,
+    Driver: 'vmm',
+    Platform: 'linux',
+    HostConfig: hostConfigOf(one, options),
+    Mounts: mountsOf(one),
+    Config: configOf(one, options),
+    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one), 'HostIp') : {} },
+  };
+}
+
+function stateOf({ state, life, end }: Container): Row {
+  const running = state === 'running' || state === 'paused' || state === 'restarting';
+  return {
+    Status: state,
+    Running: running,
+    Paused: state === 'paused',
+    Restarting: state === 'restarting',
+    OOMKilled: end?.outOfMemory ?? false,
+    Dead: state === 'dead',
+    Pid: state === 'running' || state === 'paused' ? (life?.pid ?? 0) : 0,
+    ExitCode: end?.status ?? 0,
+    Error: end?.error?.trimEnd() ?? life?.trouble ?? '',
+    StartedAt: life?.started ?? end?.started ?? NEVER,
+    FinishedAt: end?.finished ?? life?.end?.finished ?? NEVER,
+  };
+}
+
+/** `80/tcp` → where on the host. */
+function bindings(ports: readonly ContainerPort[], key: 'HostIp'): Row {
+  const found: Record<string, Row[]> = {};
+  for (const { protocol, address, host, guest } of ports) {
+    const list = (found[`${guest}/${protocol}`] ??= []);
+    for (const ip of address === undefined ? ['0.0.0.0', '::'] : [address]) list.push({ [key]: ip, HostPort: `${host}` });
+  }
+  return found;
+}
+
+function mountsOf({ record }: Container): Row[] {
+  return (record.mounts ?? []).flatMap((mount): Row[] => {
+    const common = { Destination: mount.target, Mode: '', RW: !mount.readOnly };
+    if (mount.type === 'bind') return [{ Type: 'bind', Source: mount.source, ...common, Propagation: 'rprivate' }];
+    if (mount.type === 'tmpfs') return [{ Type: 'tmpfs', Source: '', ...common, Propagation: '' }];
+    const source = mount.name === undefined ? '' : (findVolume(storePaths(), mount.name)?.path ?? '');
+    return [{ Type: 'volume', Name: mount.name ?? '', Source: source, Driver: 'local', ...common, Propagation: '' }];
+  });
+}
+
+function hostConfigOf({ record }: Container, options: RunOptions): Row {
+  const words = (given: readonly string[]): readonly string[] | null => (given.length === 0 ? null : given);
+  return {
+    Binds: words((record.mounts ?? []).filter(({ type, name }) => type !== 'tmpfs' && (type === 'bind' || name !== undefined)).map(({ source, name, target, readOnly }) => `${source ?? name}:${target}${readOnly ? ':ro' : ''}`)),
+    LogConfig: { Type: 'json-file', Config: {} },
+    NetworkMode: `${options.network.find((card) => card !== undefined)?.cable ?? 'none'}`,
+    PortBindings: bindings(record.ports ?? [], 'HostIp'),
+    RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most },
+    AutoRemove: record.autoRemove,
+    VolumesFrom: words(options.volumesFrom.map(({ container, readOnly }) => `${container}${readOnly === undefined ? '' : readOnly ? ':ro' : ':rw'}`)),
+    CapAdd: words(options.capAdd),
+    CapDrop: words(options.capDrop),
+    Dns: options.dns,
+    DnsOptions: options.dnsOption,
+    DnsSearch: options.dnsSearch,
+    ExtraHosts: words(options.addHost.map(([name, address]) => `${name}:${address}`)),
+    Privileged: options.privileged,
+    ReadonlyRootfs: options.readOnly,
+    SecurityOpt: words(options.securityOpt),
+    CgroupnsMode: options.cgroupns ?? 'private',
+    Init: options.init,
+    Memory: (options.memory ?? 0) * MIB,
+    NanoCpus: options.cpus === undefined ? 0 : (options.cpus.quota ?? options.cpus.vcpus) * NANO,
+    Tmpfs: Object.fromEntries(options.tmpfs.map(({ target, options: how }) => [target, how])),
+  };
+}
+
+function configOf({ record }: Container, options: RunOptions): Row {
+  const { config } = record;
+  return {
+    Hostname: options.hostname ?? record.id.slice(0, 12),
+    User: options.user ?? config.user,
+    Tty: options.tty,
+    OpenStdin: options.interactive,
+    Env: record.env,
+    Cmd: record.command.length > 0 || options.entrypoint !== undefined ? record.command : config.cmd,
+    Image: record.image,
+    Volumes: config.volumes.length === 0 ? null : Object.fromEntries(config.volumes.map((target) => [target, {}])),
+    WorkingDir: options.workdir ?? config.workingDir,
+    Entrypoint: options.entrypoint ?? (config.entrypoint.length === 0 ? null : config.entrypoint),
+    Labels: record.labels,
+    StopSignal: options.stopSignal === undefined ? (config.stopSignal ?? 'SIGTERM') : `${options.stopSignal}`,
+    StopTimeout: record.stopTimeout,
+  };
+}
