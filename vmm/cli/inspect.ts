@@ -46,7 +46,7 @@ function viewOf(one: Container, folder: StateFolder): Row {
     HostConfig: hostConfigOf(one, options),
     Mounts: mountsOf(one),
     Config: configOf(one, options),
-    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one), 'HostIp') : {} },
+    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one)) : {} },
   };
 }
 
@@ -68,11 +68,12 @@ function stateOf({ state, life, end }: Container): Row {
 }
 
 /** `80/tcp` → where on the host. */
-function bindings(ports: readonly ContainerPort[], key: 'HostIp'): Row {
+function bindings(ports: readonly ContainerPort[]): Row {
   const found: Record<string, Row[]> = {};
   for (const { protocol, address, host, guest } of ports) {
-    const list = (found[`${guest}/${protocol}`] ??= []);
-    for (const ip of address === undefined ? ['0.0.0.0', '::'] : [address]) list.push({ [key]: ip, HostPort: `${host}` });
+    const name = `${guest}/${protocol}`;
+    const hosts = (address === undefined ? ['0.0.0.0', '::'] : [address]).map((HostIp) => ({ HostIp, HostPort: `${host}` }));
+    found[name] = [...(found[name] ?? []), ...hosts];
   }
   return found;
 }
@@ -93,7 +94,7 @@ function hostConfigOf({ record }: Container, options: RunOptions): Row {
     Binds: words((record.mounts ?? []).filter(({ type, name }) => type !== 'tmpfs' && (type === 'bind' || name !== undefined)).map(({ source, name, target, readOnly }) => `${source ?? name}:${target}${readOnly ? ':ro' : ''}`)),
     LogConfig: { Type: 'json-file', Config: {} },
     NetworkMode: `${options.network.find((card) => card !== undefined)?.cable ?? 'none'}`,
-    PortBindings: bindings(record.ports ?? [], 'HostIp'),
+    PortBindings: bindings(record.ports ?? []),
     RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most },
     AutoRemove: record.autoRemove,
     VolumesFrom: words(options.volumesFrom.map(({ container, readOnly }) => `${container}${readOnly === undefined ? '' : readOnly ? ':ro' : ':rw'}`)),
