@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "launch.h"
 #include "sys.h"
 
 #define MAX_LINE 4096
@@ -64,21 +65,92 @@ static int list_processes(void)
 	return fflush(stdout) ? 1 : 0;
 }
 
+struct command {
+	const char *name;
+	uint32_t least; /* arguments */
+	int (*run)(char *const *args);
+};
+
+static int run_stat(char *const *args)
+{
+	return transfer_stat(args[0]);
+}
+
+static int run_out(char *const *args)
+{
+	return transfer_out(args[0], args[1]);
+}
+
+static int run_in(char *const *args)
+{
+	return transfer_in(args[0]);
+}
+
+static int run_read(char *const *args)
+{
+	return file_read(args[0]);
+}
+
+static int run_write(char *const *args)
+{
+	return file_write(args[0], args[1], !strcmp(args[2], "append"));
+}
+
+static int run_list(char *const *args)
+{
+	return file_list(args[0]);
+}
+
+static int run_mkdir(char *const *args)
+{
+	return file_mkdir(args[0], args[1]);
+}
+
+static int run_remove(char *const *args)
+{
+	return file_remove(args[0], !strcmp(args[1], "recursive"));
+}
+
+static int run_rename(char *const *args)
+{
+	return file_rename(args[0], args[1]);
+}
+
+static int run_watch(char *const *args)
+{
+	return watch_run(args[0]);
+}
+
+static int run_connect(char *const *args)
+{
+	return connect_run(args[0]);
+}
+
+static int run_processes(char *const *args)
+{
+	(void)args;
+	return list_processes();
+}
+
+/* The first process of a container that has no command of its own. */
+static int run_idle(char *const *args)
+{
+	(void)args;
+	reaper_run(0);
+}
+
+static const struct command commands[] = {
+	{ "processes", 0, run_processes }, { "stat", 1, run_stat },     { "out", 2, run_out },       { "in", 1, run_in },
+	{ "read", 1, run_read },           { "write", 3, run_write },   { "list", 1, run_list },     { "mkdir", 2, run_mkdir },
+	{ "remove", 2, run_remove },       { "rename", 2, run_rename }, { "watch", 1, run_watch },   { "connect", 1, run_connect },
+	{ "idle", 0, run_idle },
+};
+
 _Noreturn void builtin_run(const struct strings *args)
 {
-	const char *name = args->items[0];
-	const char *path = args->count > 1 ? args->items[1] : NULL;
-	int status = 125;
-
-	if (!strcmp(name, "processes"))
-		status = list_processes();
-	else if (path && !strcmp(name, "stat"))
-		status = transfer_stat(path);
-	else if (args->count > 2 && !strcmp(name, "out"))
-		status = transfer_out(path, args->items[2]);
-	else if (path && !strcmp(name, "in"))
-		status = transfer_in(path);
-	else
-		fprintf(stderr, "there is no built-in '%.80s'\n", name);
-	_exit(status);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (!strcmp(args->items[0], commands[i].name) && args->count > commands[i].least)
+			_exit(commands[i].run(args->items + 1));
+	fprintf(stderr, "there is no built-in '%.80s'\n", args->items[0]);
+	_exit(125);
 }

@@ -342,7 +342,7 @@ static int parse_target(struct reader r, struct target *t, struct failure *f)
 			ok = field_u32(&field, &t->signal);
 			break;
 		case TAG_SCOPE:
-			ok = field_u32(&field, &t->scope) && t->scope <= SCOPE_CONTAINER;
+			ok = field_u32(&field, &t->scope) && t->scope <= SCOPE_GROUP;
 			break;
 		case TAG_WINSIZE:
 			ok = t->has_winsize = field.length == 8;
@@ -417,7 +417,8 @@ int container_signal(struct reader payload, struct failure *f)
 
 		if (!p)
 			return -1;
-		if (kill(p->pid, (int)t.signal))
+		/* Each leads a session of its own, and so a group: what it has started is in it, unless it has left. */
+		if (kill(t.scope == SCOPE_GROUP ? -p->pid : p->pid, (int)t.signal))
 			return fail(f, ERR_SYSTEM, errno, "kill: %s", strerror(errno));
 	}
 	return 0;

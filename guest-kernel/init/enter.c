@@ -102,7 +102,8 @@ static int load_filter(const struct process_spec *p, struct failure *f)
 	struct sock_filter *code;
 	struct sock_fprog program = { .len = (unsigned short)p->seccomp_count };
 
-	if (!p->seccomp)
+	/* A container's filter is for its programs: it may know nothing of what ours need. */
+	if (!p->seccomp || p->builtin)
 		return 0;
 	code = malloc(p->seccomp_count * sizeof *code);
 	if (!code)
@@ -293,15 +294,8 @@ _Noreturn void enter_process(const struct launch *l)
 		fail(&f, ERR_CWD, errno, "chdir to the working directory '%.160s': %s", p->cwd, strerror(errno));
 		launch_failed(l, &f);
 	}
-	if (p->builtin) {
-		/* As an execve does: the end of the status pipe says that it runs. */
-		if (become(p, &id, &f))
-			launch_failed(l, &f);
-		sys_close_range(3, ~0u, 0);
-		builtin_run(&p->args);
-	}
 	env = environment(p, &id);
-	if (!env || find_command(p, path, sizeof path, &f)) {
+	if (!env || (!p->builtin && find_command(p, path, sizeof path, &f))) {
 		if (!env)
 			fail(&f, ERR_SYSTEM, ENOMEM, "no memory for the environment");
 		launch_failed(l, &f);
@@ -311,6 +305,11 @@ _Noreturn void enter_process(const struct launch *l)
 		mark(MARK_EXEC);
 	if (become(p, &id, &f))
 		launch_failed(l, &f);
+	if (p->builtin) {
+		/* As an execve does: the end of the status pipe says that it runs. */
+		sys_close_range(3, ~0u, 0);
+		builtin_run(&p->args);
+	}
 	sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	reset_signals();
 	execve(path, p->args.items, env);

@@ -189,6 +189,7 @@
 
 #define SCOPE_PROCESS 0
 #define SCOPE_CONTAINER 1
+#define SCOPE_GROUP 2 /* a process and what it has started */
 
 #define POWER_OFF 1
 #define POWER_REBOOT 2

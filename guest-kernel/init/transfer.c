@@ -13,13 +13,12 @@
 
 #include "sys.h"
 
-#define STATUS_MISSING 2
 #define MAX_DEPTH 1024
 #define MAX_LENGTH 65536
 
 /* Little-endian, as this machine is. Behind it: path, link's target, content of a file. */
 struct record {
-	uint8_t type; /* f d l c b p; 0: the end */
+	uint8_t type; /* f d l c b p s; 0: the end */
 	uint8_t zero[3];
 	uint32_t mode, uid, gid, major, minor;
 	uint64_t size;
@@ -31,13 +30,13 @@ static char path[MAX_LENGTH];
 static char target[PATH_MAX];
 static char buffer[65536];
 
-static int failed(const char *what)
+int failed(const char *what)
 {
 	fprintf(stderr, "%.512s: %m\n", what);
 	return -1;
 }
 
-static int put(const void *bytes, size_t length)
+int put(const void *bytes, size_t length)
 {
 	for (const char *at = bytes; length;) {
 		ssize_t n = write(STDOUT_FILENO, at, length);
@@ -68,11 +67,11 @@ static char type_of(mode_t mode)
 	case S_IFIFO:
 		return 'p';
 	default:
-		return 0; /* a socket is nothing without its process */
+		return 's';
 	}
 }
 
-static int put_record(const char *name, const struct stat *st, const char *link)
+int put_record(const char *name, const struct stat *st, const char *link)
 {
 	struct record r = {
 		.type = (uint8_t)type_of(st->st_mode), .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid,
@@ -140,8 +139,8 @@ static int put_entry(int dir, const char *name, unsigned depth)
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT && depth ? 0 : failed(path);
-	if (!type_of(st.st_mode))
-		return 0;
+	if (S_ISSOCK(st.st_mode))
+		return 0; /* it is nothing without its process */
 	if (S_ISLNK(st.st_mode) && (n = readlinkat(dir, name, target, sizeof target - 1)) < 0)
 		return errno == ENOENT && depth ? 0 : failed(path);
 	target[n] = '\0';
@@ -161,7 +160,7 @@ static int put_entry(int dir, const char *name, unsigned depth)
 	return rc;
 }
 
-static int missing(const char *name)
+int missing(const char *name)
 {
 	int status = errno == ENOENT || errno == ENOTDIR ? STATUS_MISSING : 1;
 
@@ -197,7 +196,7 @@ int transfer_out(const char *name, const char *as)
 	return put_entry(AT_FDCWD, name, 0) || put(&end, sizeof end) ? 1 : 0;
 }
 
-static int get(void *bytes, size_t length)
+int get(void *bytes, size_t length)
 {
 	for (char *at = bytes; length;) {
 		ssize_t n = read(STDIN_FILENO, at, length);

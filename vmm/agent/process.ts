@@ -29,6 +29,8 @@ export interface ExitReport {
   streams: number;
 }
 
+const SIGKILL = 9;
+
 export type Consumer = (chunk: Uint8Array) => void | Promise<void>;
 
 /** Bytes from the guest. They wait, with the process behind them, until there is a consumer. */
@@ -142,7 +144,7 @@ class Input {
 
 /** What a handle asks of its session. */
 export interface ProcessControl {
-  signal(process: number, signal: number): Promise<void>;
+  signal(process: number, signal: number, group?: boolean): Promise<void>;
   resize(process: number, size: WindowSize): Promise<void>;
 }
 
@@ -225,6 +227,11 @@ export class ProcessHandle {
 
   signal(signal: number): Promise<void> {
     return this.#control.signal(this.id, signal);
+  }
+
+  /** SIGKILL for it and for what it has started, as far as that has not left its process group. */
+  kill(): Promise<void> {
+    return this.#control.signal(this.id, SIGKILL, true);
   }
 
   resize(size: WindowSize): Promise<void> {

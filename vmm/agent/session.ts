@@ -343,8 +343,9 @@ export class AgentSession {
   ): ProcessHandle {
     const id = this.#nextProcess++;
     const handle = new ProcessHandle(id, container, spec, {
-      signal: async (process, signal) => {
+      signal: async (process, signal, group) => {
         const w = new FieldWriter().u32(P.TAG_PROCESS, process).u32(P.TAG_SIGNAL, signal);
+        if (group === true) w.u32(P.TAG_SCOPE, P.SCOPE_GROUP);
         await this.#request(P.MSG_SIGNAL, w);
       },
       resize: async (process, size: WindowSize) => {

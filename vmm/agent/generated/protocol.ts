@@ -184,6 +184,7 @@ export const STATUS_FULL = 4;
 
 export const SCOPE_PROCESS = 0;
 export const SCOPE_CONTAINER = 1;
+export const SCOPE_GROUP = 2; // a process and what it has started
 
 export const POWER_OFF = 1;
 export const POWER_REBOOT = 2;
