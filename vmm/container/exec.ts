@@ -61,8 +61,9 @@ function execEnvironment(container: ContainerSpec, env: readonly string[], tty: 
   return [...all.values()];
 }
 
-/** One of init's own commands in a container, with all rights there: it is the host's hand. */
-export function builtinSpec(args: readonly string[], stdin: boolean): ProcessSpec {
-  const all = ALL_CAPABILITIES;
-  return { args, env: [], cwd: '/', stdin, builtin: true, capabilities: { bounding: all, effective: all, permitted: all, inheritable: 0n, ambient: 0n } };
+/** One of init's own commands in a container: with all rights there, as the host's hand, or with those of a user. */
+export function builtinSpec(args: readonly string[], stdin: boolean, user = ''): ProcessSpec {
+  const bounding = ALL_CAPABILITIES;
+  const held = isRoot(user) ? bounding : 0n;
+  return { args, env: [], cwd: '/', stdin, builtin: true, ...(user === '' ? {} : { user }), capabilities: { bounding, effective: held, permitted: held, inheritable: 0n, ambient: 0n } };
 }

@@ -26,6 +26,8 @@ export interface ContainerOptions {
   /** Replaces the image's command. */
   readonly command?: readonly string[] | undefined;
   readonly entrypoint?: readonly string[] | undefined;
+  /** No command: its first process is init's own, which does nothing but reap. Others are started in it. */
+  readonly idle?: boolean | undefined;
   /** NAME=VALUE, the whole environment (`containerEnvironment`); the image's with PATH and HOSTNAME. */
   readonly env?: readonly string[] | undefined;
   readonly workdir?: string | undefined;
@@ -77,6 +79,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     hostname,
     command: options.command ?? [],
     entrypoint: options.entrypoint,
+    idle: options.idle ?? false,
     env: options.env ?? containerEnvironment({ image: image.env, envFiles: [], env: [], hostname, tty, host: () => undefined }),
     workdir: options.workdir,
     user: options.user,

@@ -35,6 +35,9 @@ const STANDARD_MOUNTS: readonly Mount[] = [
 /** As Docker sets them for a container with a network of its own: any user may bind port 80 and ping. */
 const SYSCTLS = ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'];
 
+/** The built-in that a container without a command runs (docs/agent-protocol.md). */
+const IDLE = ['idle'];
+
 /** No limits: a cgroup counts what has a setting. The disk is the root's. */
 const ACCOUNTING = ['memory.max=max', 'pids.max=max', 'io.max=254:0 rbps=max'];
 
@@ -52,7 +55,7 @@ export interface SpecInput {
 
 /** What init is asked to start. Throws USAGE when neither image nor user name a command. */
 export function containerSpec({ image, options, size, scratch, mounts = [] }: SpecInput): ContainerSpec {
-  const args = processArguments(image, options.entrypoint, options.command);
+  const args = options.idle ? IDLE : processArguments(image, options.entrypoint, options.command);
   if (args.length === 0 || args[0] === '') {
     throw new VmmError('USAGE', 'no command specified: the image names none', { hint: 'add the command behind the image' });
   }
@@ -70,6 +73,7 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
     cwd: workdir === '' ? '/' : workdir,
     stdin: options.interactive,
     tty: options.tty,
+    ...(options.idle ? { builtin: true, stdout: false, stderr: false } : {}),
     // As runc: another user's process starts without effective capabilities, its bounding set stays.
     capabilities: root
       ? { bounding: caps, effective: caps, permitted: caps, inheritable: 0n, ambient: 0n }
