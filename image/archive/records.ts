@@ -11,6 +11,8 @@ const MAX_PATH = 65_536;
 const MAX_TARGET = 4096;
 const CHUNK = 64 << 10;
 const TYPES: Readonly<Record<string, TarEntryType>> = { f: 'file', d: 'dir', l: 'symlink', c: 'char', b: 'block', p: 'fifo' };
+/** Of what is only looked at: it is nothing to copy. */
+const SOCKET = 's'.charCodeAt(0);
 const LETTERS = { file: 'f', dir: 'd', symlink: 'l', char: 'c', block: 'b', fifo: 'p', socket: '' } as const;
 
 function malformed(what: string): VmmError {
@@ -99,15 +101,21 @@ function recordHead(bytes: Buffer): { entry: Head; pathLength: number; linkLengt
   };
 }
 
-/** What `stat` says: of a thing, and of what it leads to where it is a link. */
-export function recordsOf(bytes: Buffer): TarEntry[] {
-  const found: TarEntry[] = [];
+/** What `stat` or `list` say. */
+export type ListedEntry = Omit<TarEntry, 'type'> & { readonly type: TarEntryType | 'socket' };
+
+/** What `stat` says: of a thing, and of what it leads to where it is a link; or `list`: of each thing in a directory. Throws COPY_GUEST. */
+export function recordsOf(bytes: Buffer): ListedEntry[] {
+  const found: ListedEntry[] = [];
   // Contents are not sent.
   for (let at = 0; at < bytes.length; ) {
-    const head = bytes.length - at < HEADER ? undefined : recordHead(bytes.subarray(at));
+    const socket = bytes[at] === SOCKET;
+    const record = bytes.subarray(at);
+    if (socket) record[0] = 'p'.charCodeAt(0); // of no content either
+    const head = bytes.length - at < HEADER ? undefined : recordHead(record);
     if (head === undefined || bytes.length - at < HEADER + head.pathLength + head.linkLength) throw malformed('half a record');
     const names = at + HEADER;
-    found.push({ ...head.entry, path: byteStringOf(bytes.subarray(names, names + head.pathLength)), linkTarget: byteStringOf(bytes.subarray(names + head.pathLength, names + head.pathLength + head.linkLength)), dataOffset: 0 });
+    found.push({ ...head.entry, ...(socket ? { type: 'socket' } : {}), path: byteStringOf(bytes.subarray(names, names + head.pathLength)), linkTarget: byteStringOf(bytes.subarray(names + head.pathLength, names + head.pathLength + head.linkLength)), dataOffset: 0 });
     at = names + head.pathLength + head.linkLength;
   }
   return found;
