@@ -19,4 +19,5 @@ export * from './errors.ts';
 export * from './gdb.ts';
 export * from './images.ts';
 export * from './machine.ts';
+export * from './sandbox.ts';
 export * from './volumes.ts';
