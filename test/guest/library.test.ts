@@ -1,4 +1,4 @@
-/** The examples of docs/library.md do what they say. */
+/** The examples of docs/library.md and docs/sandboxes.md do what they say. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,8 +8,8 @@ import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { ROOT } from '../support/cli/cli.ts';
 
 const FOLDER = mkdtempSync(join(tmpdir(), 'vmm-library-'));
-const PAGE = readFileSync(join(ROOT, 'docs', 'library.md'), 'utf8');
-const examples = [...PAGE.matchAll(/^## (.+)\n(?:(?!^## )[\s\S])*?^```ts\n([\s\S]*?)^```$/gm)].map(([, title = '', code = '']) => ({ title, code }));
+const PAGES = ['library.md', 'sandboxes.md'].map((name) => readFileSync(join(ROOT, 'docs', name), 'utf8')).join('');
+const examples = [...PAGES.matchAll(/^## (.+)\n(?:(?!^## )[\s\S])*?^```ts\n([\s\S]*?)^```$/gm)].map(([, title = '', code = '']) => ({ title, code }));
 
 beforeAll(() => {
   const image = busyboxImage();
@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(FOLDER, { recursive: true }));
 
-test('the page has examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'Directories of the host, and volumes', 'A kernel', 'An error']));
+test('the pages have examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'Directories of the host, and volumes', 'A kernel', 'An error', 'Running a command', 'Streams', 'Files', 'Ports', 'Where it may go', 'Secrets', 'Its life']));
 
 test.each(examples)('$title', ({ code }) => {
   writeFileSync(join(FOLDER, 'example.mts'), code);
