@@ -165,7 +165,7 @@ export const FILES = {
       'struct fuse_fsync_in': 'fh fsync_flags',
       'struct fuse_setxattr_in': 'size flags',
       'struct fuse_getxattr_in': 'size',
-      'struct fuse_lk_in': 'fh owner lk.start lk.end lk.type lk_flags',
+      'struct fuse_lk_in': 'fh owner lk.start lk.end lk.type lk.pid lk_flags',
       'struct fuse_file_lock': 'start end type pid',
       'struct fuse_fallocate_in': 'fh offset length mode',
       'struct fuse_lseek_in': 'fh offset whence',
@@ -185,7 +185,7 @@ export const FILES = {
       AT_FDCWD AT_SYMLINK_NOFOLLOW AT_SYMLINK_FOLLOW AT_EMPTY_PATH AT_REMOVEDIR
       STATX_BASIC_STATS STATX_BTIME STATX_MNT_ID
       S_IFMT S_IFDIR S_IFREG S_IFLNK S_IFIFO S_IFSOCK S_IFBLK S_IFCHR S_ISUID S_ISGID S_IXGRP
-      F_OFD_GETLK F_OFD_SETLK F_RDLCK F_UNLCK UTIME_NOW UTIME_OMIT CLONE_FS
+      F_OFD_GETLK F_OFD_SETLK F_RDLCK F_UNLCK F_WRLCK UTIME_NOW UTIME_OMIT CLONE_FS
       RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT`,
     structs: {
       'struct open_how': 'flags mode resolve',
@@ -198,7 +198,7 @@ export const FILES = {
   'assembly/contract/generated/errno.ts': {
     source: '<errno.h>',
     headers: ['errno.h'],
-    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE ENAMETOOLONG ENOLCK ENOSYS ENODATA EOPNOTSUPP ESTALE EBADMSG EMSGSIZE ENOBUFS ECONNREFUSED EBADFD']],
+    typed: [['i32', 'EPERM ENOENT ESRCH EINTR EIO ENXIO EBADF EAGAIN ENOMEM EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE EFBIG ENOSPC EROFS EPIPE ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENODATA EOPNOTSUPP ESTALE EBADMSG EMSGSIZE ENOBUFS ECONNREFUSED EBADFD']],
   },
   'assembly/contract/generated/kvm_run.ts': {
     source: '<linux/kvm.h>',

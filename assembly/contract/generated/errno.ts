@@ -23,6 +23,7 @@ export const ENOSPC: i32 = 28;
 export const EROFS: i32 = 30;
 export const EPIPE: i32 = 32;
 export const ERANGE: i32 = 34;
+export const EDEADLK: i32 = 35;
 export const ENAMETOOLONG: i32 = 36;
 export const ENOLCK: i32 = 37;
 export const ENOSYS: i32 = 38;

@@ -11,7 +11,8 @@ static long lock(int command, short type, off_t start, off_t length)
 	long rc = fcntl(fd, command, &l);
 
 	if (command == F_GETLK && rc == 0)
-		printf("[%s] ", l.l_type == F_UNLCK ? "free" : l.l_type == F_RDLCK ? "read" : "write");
+		printf("[%s%s] ", l.l_type == F_UNLCK ? "free" : l.l_type == F_RDLCK ? "read" : "write",
+		       l.l_type == F_UNLCK ? "" : l.l_pid == getppid() ? " of the parent" : " of another");
 	return rc;
 }
 
@@ -50,6 +51,36 @@ static void waits(void)
 	printf("had it\n");
 }
 
+/* Two that each have what the other waits for: one of them is told, whoever is the later. */
+static void deadlock(void)
+{
+	int ready[2], refused;
+	pid_t child;
+	char c = 0;
+
+	if (pipe(ready))
+		return;
+	lock(F_SETLK, F_WRLCK, 0, 1);
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		lock(F_SETLK, F_WRLCK, 1, 1);
+		if (write(ready[1], &c, 1) != 1)
+			_exit(2);
+		_exit(lock(F_SETLKW, F_WRLCK, 0, 1) == -1 && errno == EDEADLK);
+	}
+	if (read(ready[0], &c, 1) != 1)
+		return;
+	refused = lock(F_SETLKW, F_WRLCK, 1, 1) == -1 && errno == EDEADLK;
+	lock(F_SETLK, F_UNLCK, 0, 0);
+	int status = 0;
+	waitpid(child, &status, 0);
+	refused += WEXITSTATUS(status);
+	printf("a deadlock: %d was told\n", refused);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 void locks(void)
 {
 	pid_t child;
@@ -75,6 +106,7 @@ void locks(void)
 	rc = lock(F_SETLK, F_UNLCK, 0, 10);
 	waitpid(child, NULL, 0);
 	told("let go", rc);
+	deadlock();
 	T(lock(F_SETLK, 9, 0, 10));
 	T(lock(F_SETLK, F_WRLCK, -5, 3));
 	T(flock(fd, LOCK_SH));

@@ -33,7 +33,8 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const lock = (owner: bigint, type: number, start = 0n, end = WHOLE, flags = 0, handle = fh): Buffer => numbers(handle, owner, start, end, type, 1, flags, 0);
+/** Each owner is a process of its own: a hundred and its number. */
+const lock = (owner: bigint, type: number, start = 0n, end = WHOLE, flags = 0, handle = fh): Buffer => numbers(handle, owner, start, end, type, 100 + Number(owner), flags, 0);
 const set = (owner: bigint, type: number, start?: bigint, end?: bigint): number => guest.call(F.FUSE_SETLK, node, lock(owner, type, start, end)).error;
 
 /** Sends SETLKW without waiting for its answer. */
@@ -69,8 +70,64 @@ describe('fcntl', () => {
   it('GETLK tells what is in the way', () => {
     set(1n, WRITE, 10n, 19n);
     const data = guest.ok(F.FUSE_GETLK, node, lock(2n, READ, 0n, WHOLE));
-    expect([data.readBigUInt64LE(0), data.readBigUInt64LE(8), data.readUInt32LE(16)]).toEqual([10n, 19n, WRITE]);
+    expect([data.readBigUInt64LE(0), data.readBigUInt64LE(8), data.readUInt32LE(16), data.readUInt32LE(20)]).toEqual([10n, 19n, WRITE, 101]);
     expect(guest.ok(F.FUSE_GETLK, node, lock(1n, READ, 0n, WHOLE)).readUInt32LE(16)).toBe(NONE);
+  });
+
+  it('GETLK names the process whose lock it is, of several that have parts', () => {
+    set(1n, READ, 0n, 99n);
+    set(1n, NONE, 10n, 19n);
+    set(2n, WRITE, 10n, 19n);
+    set(3n, READ, 50n, 59n);
+    const holder = (start: bigint, end: bigint): number => guest.ok(F.FUSE_GETLK, node, lock(4n, WRITE, start, end)).readUInt32LE(20);
+    expect([holder(12n, 12n), holder(5n, 5n), holder(20n, 20n)]).toEqual([102, 101, 101]);
+    expect([101, 103]).toContain(holder(55n, 55n));
+    set(1n, NONE);
+    expect(holder(55n, 55n)).toBe(103);
+    expect(guest.ok(F.FUSE_GETLK, node, lock(4n, WRITE, 0n, 9n)).readUInt32LE(16)).toBe(NONE);
+  });
+
+  it('GETLK of a lock of the host’s names no process: its number would be another’s here', async () => {
+    await host('fcntl.lockf(f, fcntl.LOCK_EX)');
+    const data = guest.ok(F.FUSE_GETLK, node, lock(1n, READ));
+    expect([data.readUInt32LE(16), data.readUInt32LE(20)]).toEqual([WRITE, 0]);
+  });
+
+  it('a wait that would never end is EDEADLK: of two, of three, and of two readers that both want to write', () => {
+    set(1n, WRITE, 0n, 0n);
+    set(2n, WRITE, 1n, 1n);
+    set(3n, WRITE, 2n, 2n);
+    const first = wait(1n, WRITE, lock(1n, WRITE, 1n, 1n));
+    expect(guest.call(F.FUSE_SETLKW, node, lock(2n, WRITE, 0n, 0n)).error).toBe(-E.EDEADLK);
+    const second = wait(2n, WRITE, lock(2n, WRITE, 2n, 2n));
+    expect(guest.call(F.FUSE_SETLKW, node, lock(3n, READ, 0n, 0n)).error).toBe(-E.EDEADLK);
+    // It still has what it had, and the others get theirs when it goes.
+    expect(answered()).toEqual([]);
+    set(3n, NONE);
+    expect(answered()).toEqual([second.id]);
+    set(2n, NONE);
+    expect(answered()).toEqual([first.id]);
+    set(1n, NONE);
+    set(1n, READ);
+    set(2n, READ);
+    wait(1n, WRITE);
+    expect(guest.call(F.FUSE_SETLKW, node, lock(2n, WRITE)).error).toBe(-E.EDEADLK);
+  });
+
+  it('who is in the way of a waiter that waits for another file is found too; who does not wait is no deadlock', () => {
+    writeFileSync(join(dir, 'other'), '');
+    const { node: second } = guest.lookup('other');
+    const secondFh = guest.open(second, 2);
+    const there = (owner: bigint, handle = secondFh): Buffer => lock(owner, WRITE, 0n, WHOLE, 0, handle);
+    set(1n, WRITE);
+    guest.ok(F.FUSE_SETLK, second, there(2n));
+    wait(2n, WRITE);
+    expect(guest.call(F.FUSE_SETLKW, second, there(1n)).error).toBe(-E.EDEADLK);
+    set(1n, NONE);
+    expect(answered().length).toBe(1);
+    const body = there(1n);
+    guest.raw(Buffer.concat([guest.header(F.FUSE_SETLKW, second, body.length), body]), [{ gpa: guest.places.input, len: 88 }, { gpa: guest.places.output + 0x1000, len: 16, write: true }]);
+    expect(guest.session.locks.waiting.length).toBe(1);
   });
 
   it('a close of the file lets all go that its owner has', () => {

@@ -3,14 +3,15 @@
  * owner that FUSE numbers, so each owner of an inode has a descriptor for its locks (open file description locks, fcntl(2)). Nothing blocks
  * the thread: who has to wait is asked again.
  */
-import { EAGAIN, EBADF } from '../../../assembly/contract/generated/errno.ts';
+import { EAGAIN, EBADF, EDEADLK, ENOLCK } from '../../../assembly/contract/generated/errno.ts';
 import { FUSE_LK_FLOCK } from '../../../assembly/contract/generated/fuse.ts';
 import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
 import { placeOf } from '../../host/places.ts';
 import { flockFile, lockFile, reopen } from '../../host/files.ts';
-import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, flock, O_NONBLOCK } from '../../host/uapi/files.ts';
+import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, flock, O_NONBLOCK } from '../../host/uapi/files.ts';
 import { fuse_file_lock, fuse_flush_in, fuse_lk_in } from '../../host/uapi/fuse.ts';
 import { LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, O_RDONLY, O_RDWR } from '../../host/uapi/linux.ts';
+import type { Asked } from './lock-table.ts';
 import type { Session } from './session.ts';
 
 /** `end` of a lock to the end of the file, however long it gets. */
@@ -31,8 +32,15 @@ function openForLocks(s: Session, node: number): number {
   return fd;
 }
 
-function keyOf(s: Session, node: number, field: number): string {
-  return `${node} ${s.request.argument(field)} ${s.request.argument(field + 4)}`;
+/** Who asks, by the owner's number in a field: owners of two devices have nothing to do with one another. */
+function ownerOf(s: Session, field: number): string {
+  return `${s.slot} ${s.request.argument(field)} ${s.request.argument(field + 4)}`;
+}
+
+function askedOf(s: Session, node: number): Asked {
+  const { request } = s;
+  const range = { start: wide(s, fuse_lk_in.lk_start), end: wide(s, fuse_lk_in.lk_end), type: request.argument(fuse_lk_in.lk_type), pid: request.argument(fuse_lk_in.lk_pid) };
+  return { owner: ownerOf(s, fuse_lk_in.owner), node, range };
 }
 
 function wide(s: Session, field: number): bigint {
@@ -54,7 +62,8 @@ function lockOf(s: Session): number {
 export function getlk(s: Session, node: number): number {
   const handle = s.handle(fuse_lk_in.fh, node);
   if (handle < 0) return handle;
-  const fd = s.locks.owner(keyOf(s, node, fuse_lk_in.owner), node, () => openForLocks(s, node));
+  const asked = askedOf(s, node);
+  const fd = s.locks.owner(node, asked.owner, () => openForLocks(s, node));
   if (fd < 0) return fd;
   const failed = lockFile(fd, F_OFD_GETLK, lockOf(s));
   if (failed < 0) return failed;
@@ -67,36 +76,46 @@ export function getlk(s: Session, node: number): number {
     request.put(field + 4, Number(value >> 32n));
   }
   request.put(fuse_file_lock.type, type);
-  // A process of the host, or nobody's: the guest knows none by this number.
-  request.put(fuse_file_lock.pid, type === F_UNLCK ? 0 : Math.max(0, memory.getInt32(flock.l_pid, true)));
+  // A process of the host has no number in the guest, and its own may be anybody's there.
+  request.put(fuse_file_lock.pid, type === F_UNLCK ? 0 : s.locks.holder(asked, { start, end, type }));
   return fuse_file_lock.sizeof;
 }
 
-/** SETLK and SETLKW; `wait`: HOST_PENDING where another has it, instead of -EAGAIN. */
+/** SETLK and SETLKW; `wait`: HOST_PENDING where another has it, instead of -EAGAIN; -EDEADLK where that would wait for us. */
 export function setlk(s: Session, node: number, wait: boolean): number {
   const handle = s.handle(fuse_lk_in.fh, node);
   if (handle < 0) return handle;
   const type = s.request.argument(fuse_lk_in.lk_type);
-  const result = (s.request.argument(fuse_lk_in.lk_flags) & FUSE_LK_FLOCK) !== 0 ? lockWhole(s.handles.fd(handle), type) : lockRange(s, node, type);
-  if (type === F_UNLCK) s.locks.freed = true;
-  return result === -EAGAIN && wait ? HOST_PENDING : result;
+  const whole = (s.request.argument(fuse_lk_in.lk_flags) & FUSE_LK_FLOCK) !== 0;
+  const asked = whole ? undefined : askedOf(s, node);
+  const result = asked === undefined ? lockWhole(s.handles.fd(handle), type) : lockRange(s, asked);
+  // Less of it is let go by a lock to read, too.
+  if (type !== F_WRLCK) s.locks.freed = true;
+  if (result !== -EAGAIN || !wait) return result;
+  if (asked !== undefined && s.locks.deadlock(asked)) return -EDEADLK;
+  s.locks.asked = asked;
+  return HOST_PENDING;
 }
 
 function lockWhole(fd: number, type: number): number {
   return flockFile(fd, (type === F_UNLCK ? LOCK_UN : type === F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB);
 }
 
-function lockRange(s: Session, node: number, type: number): number {
-  const key = keyOf(s, node, fuse_lk_in.owner);
+function lockRange(s: Session, asked: Asked): number {
+  const { owner, node, range: { type } } = asked;
   // Nothing is locked by an owner that was never seen.
-  if (type === F_UNLCK && s.locks.known(key) < 0) return 0;
-  const fd = s.locks.owner(key, node, () => openForLocks(s, node));
-  return fd < 0 ? fd : lockFile(fd, F_OFD_SETLK, lockOf(s));
+  if (type === F_UNLCK && s.locks.known(node, owner) < 0) return 0;
+  if (type !== F_UNLCK && !s.locks.room) return -ENOLCK;
+  const fd = s.locks.owner(node, owner, () => openForLocks(s, node));
+  if (fd < 0) return fd;
+  const result = lockFile(fd, F_OFD_SETLK, lockOf(s));
+  if (result === 0) s.locks.give(asked);
+  return result;
 }
 
 /** FLUSH: an owner closes the file, one of its descriptors. */
 export function flush(s: Session, node: number): number {
-  if (node > 0 && s.locks.release(keyOf(s, node, fuse_flush_in.lock_owner))) {
+  if (node > 0 && s.locks.release(node, ownerOf(s, fuse_flush_in.lock_owner))) {
     s.nodes.pin(node, -1);
     s.reap(node);
   }

@@ -57,12 +57,13 @@ export class Work {
     if (!late && !locks.freed) return;
     this.#askMs = locks.freed ? ASK_MIN_MS : Math.min(ASK_MAX_MS, 2 * this.#askMs);
     locks.freed = false;
-    locks.waiting = locks.waiting.filter(({ slot, tag }) => {
+    for (const each of [...locks.waiting]) {
+      const { slot, tag } = each;
       const result = this.#serve(slot, tag);
-      if (result === HOST_PENDING) return true;
+      if (result === HOST_PENDING) continue;
+      locks.end((other) => other === each);
       this.#core.fs_complete(slot, tag, Math.min(result, 0), 0);
-      return false;
-    });
+    }
   }
 
   #serve(slot: number, tag: number): number {
@@ -81,7 +82,7 @@ export class Work {
     const { request, locks } = this.#session;
     if (result === HOST_PENDING) {
       this.#core.fs_keep(slot);
-      locks.waiting.push({ slot, tag, unique: `${request.uniqueLow} ${request.uniqueHigh}` });
+      locks.waiting.push({ slot, tag, unique: `${request.uniqueLow} ${request.uniqueHigh}`, asked: locks.asked });
       return;
     }
     if (request.opcode === FUSE_INTERRUPT) this.#end((each) => each.slot === slot && each.unique === `${request.argument(0)} ${request.argument(4)}`, -EINTR);
@@ -95,9 +96,6 @@ export class Work {
   }
 
   #end(which: (waiting: { slot: number; unique: string }) => boolean, error: number): void {
-    const { locks } = this.#session;
-    const ended = locks.waiting.filter(which);
-    locks.waiting = locks.waiting.filter((each) => !which(each));
-    for (const { slot, tag } of ended) this.#core.fs_complete(slot, tag, error, 0);
+    for (const { slot, tag } of this.#session.locks.end(which)) this.#core.fs_complete(slot, tag, error, 0);
   }
 }

@@ -74,6 +74,7 @@ export const F_OFD_GETLK = 36;
 export const F_OFD_SETLK = 37;
 export const F_RDLCK = 0;
 export const F_UNLCK = 2;
+export const F_WRLCK = 1;
 export const UTIME_NOW = 0x3fffffff;
 export const UTIME_OMIT = 0x3ffffffe;
 export const CLONE_FS = 512;

@@ -181,6 +181,7 @@ export const fuse_lk_in = {
   lk_start: 16,
   lk_end: 24,
   lk_type: 32,
+  lk_pid: 36,
   lk_flags: 40,
 } as const;
 
