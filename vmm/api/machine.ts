@@ -11,7 +11,7 @@ export type { Denied } from '../gateway/gateway.ts';
 export { OPEN_POLICY, type PolicyConfig, type Rule } from '../gateway/policy/config.ts';
 export { parsePolicyFile, parseRule } from '../gateway/policy/rules.ts';
 export type { CardRate } from '../devices/net/limited.ts';
-export type { Rate } from '../devices/rate.ts';
+export type { DiskRate, Rate } from '../devices/rate.ts';
 export { hostAddresses } from '../devices/net/addresses.ts';
 export type { NetBackend, NetEvents } from '../devices/net/backend.ts';
 export type { Frame } from '../devices/net/frames.ts';

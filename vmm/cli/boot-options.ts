@@ -1,10 +1,10 @@
 import { VmmError } from '../api/errors.ts';
-import { type DiskSpec, type MachineConfig, openTrace, type Rate, ownSymbols, readSymbols, type ShareSpec, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
+import { type DiskRate, type DiskSpec, type MachineConfig, openTrace, type Rate, ownSymbols, readSymbols, type ShareSpec, type SymbolNames, symbolsFrom, traceMask } from '../api/machine.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
 import { parseCard } from './net-options.ts';
-import { parseCpus, parseLimit, parseMemory } from './sizes.ts';
+import { parseCpus, parseDiskLimit, parseLimit, parseMemory } from './sizes.ts';
 
 const OPTIONS = {
   ...group('Kernel', {
@@ -13,8 +13,8 @@ const OPTIONS = {
     append: value('TEXT', 'kernel command line'),
   }),
   ...group('Machine', {
-    disk: list('FILE[,ro][,id=ID][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'raw disk image; may be given again'),
-    share: list('TAG=DIR[,ro][,cache=none|auto|always]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
+    disk: list('FILE[,ro][,id=ID][,bw=SIZE[:BURST]][,ops=N[:BURST]][,read-bw=…][,write-ops=…]', 'raw disk image; may be given again'),
+    share: list('TAG=DIR[,ro][,cache=none|auto|always][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
     rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
     net: list('user|passt|tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'network card; may be given again (default none)', parseCard),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
@@ -99,16 +99,16 @@ const ROOT_TAG = 'root';
 /** Linux's parameters for a root that is a share, unless the user's command line has some. */
 function withRoot(append: string, rootShare: string | undefined): string {
   if (rootShare === undefined || /(^| )root=/.test(append)) return append;
-  return `${append} root=${ROOT_TAG} rootfstype=virtiofs ${parseShare(rootShare, '--root-share').readOnly ? 'ro' : 'rw'}`.trim();
+  return `${append} root=${ROOT_TAG} rootfstype=virtiofs ${parseShare(rootShare, '--root-share').root.readOnly === true ? 'ro' : 'rw'}`.trim();
 }
 
 function sharesOf(shares: readonly string[], rootShare: string | undefined): ShareSpec[] {
   const specs = shares.map((text) => {
     const [, tag = '', rest = ''] = /^([^=,]*)=(.*)$/s.exec(text) ?? [];
     if (tag === '' || rest === '') throw new VmmError('USAGE', `--share: ${text} does not name a tag and a directory`, { hint: 'write TAG=DIR[,ro]' });
-    return { tag, root: parseShare(rest, '--share') };
+    return { tag, ...parseShare(rest, '--share') };
   });
-  if (rootShare !== undefined) specs.unshift({ tag: ROOT_TAG, root: parseShare(rootShare, '--root-share') });
+  if (rootShare !== undefined) specs.unshift({ tag: ROOT_TAG, ...parseShare(rootShare, '--root-share') });
   const twice = specs.find(({ tag }, index) => specs.findIndex((other) => other.tag === tag) !== index);
   if (twice !== undefined) throw new VmmError('USAGE', `--share: the tag ${twice.tag} is given twice`);
   return specs;
@@ -116,19 +116,21 @@ function sharesOf(shares: readonly string[], rootShare: string | undefined): Sha
 
 const CACHES = ['none', 'auto', 'always'] as const;
 
-/** `DIR[,ro][,cache=none|auto|always]`; a comma in the directory's name is written twice. */
-function parseShare(text: string, option: string): NonNullable<ShareSpec['root']> {
+/** `DIR[,ro][,cache=none|auto|always][,bw=…][,ops=…]`; a comma in the directory's name is written twice. */
+function parseShare(text: string, option: string): { readonly root: NonNullable<ShareSpec['root']>; readonly rate: Rate | undefined } {
   const [path = '', ...words] = commaList(text);
   if (path === '') throw new VmmError('USAGE', `${option}: ${text} names no directory`, { hint: 'write DIR[,ro]' });
   let readOnly = false;
   let cache: (typeof CACHES)[number] | undefined;
+  let rate: Rate | undefined;
   for (const word of words) {
     const found = CACHES.find((each) => word === `cache=${each}`);
     if (word === 'ro' || word === 'rw') readOnly = word === 'ro';
     else if (found !== undefined) cache = found;
-    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always' });
+    else if (/^(bw|ops)=/.test(word)) rate = parseLimit(rate, word, option);
+    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always, bw=SIZE[:BURST], ops=N[:BURST]' });
   }
-  return { path, readOnly, cache };
+  return { root: { path, readOnly, cache }, rate };
 }
 
 /** Words between commas; two of them are one in a word. */
@@ -150,13 +152,13 @@ export function parseDisk(text: string, index: number): DiskSpec {
   if (path === undefined || path === '') throw new VmmError('USAGE', `--disk: ${text} names no file`, { hint: 'write FILE[,ro][,id=ID]' });
   let readOnly = false;
   let id = `disk${index}`;
-  let rate: Rate | undefined;
+  let rate: DiskRate | undefined;
   for (const option of options) {
     if (option === 'ro') readOnly = true;
     else if (option === 'rw') readOnly = false;
     else if (option.startsWith('id=')) id = option.slice(3);
-    else if (/^(bw|ops)=/.test(option)) rate = parseLimit(rate, option, '--disk');
-    else throw new VmmError('USAGE', `--disk: ${option} is not an option of a disk`, { hint: 'options: ro, id=ID, bw=SIZE[:BURST], ops=N[:BURST]' });
+    else if (/^((read|write)-)?(bw|ops)=/.test(option)) rate = parseDiskLimit(rate, option, '--disk');
+    else throw new VmmError('USAGE', `--disk: ${option} is not an option of a disk`, { hint: 'options: ro, id=ID, bw=SIZE[:BURST], ops=N[:BURST]; of one way read-bw, write-bw, read-ops, write-ops' });
   }
   return { path, readOnly, id, rate };
 }

@@ -5,7 +5,7 @@ const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
   ['see --network', 'domainname link link-local-ip net-alias network-alias publish-all'],
   ['there are no health checks', 'health-cmd health-interval health-retries health-start-period health-start-interval health-timeout'],
   ['the guest sees the machine’s own devices', 'device-cgroup-rule gpus'],
-  ['see -m, --cpus and --ulimit', 'blkio-weight blkio-weight-device cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpuset-cpus cpuset-mems device-read-bps device-read-iops device-write-bps device-write-iops io-maxbandwidth io-maxiops kernel-memory memory-reservation memory-swap memory-swappiness oom-kill-disable oom-score-adj pids-limit shm-size'],
+  ['see -m, --cpus and --ulimit', 'blkio-weight blkio-weight-device cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpuset-cpus cpuset-mems io-maxbandwidth io-maxiops kernel-memory memory-reservation memory-swap memory-swappiness oom-kill-disable oom-score-adj pids-limit shm-size'],
   ['each container has a machine of its own', 'cgroup-parent ipc pid runtime storage-opt sysctl userns uts'],
   ['see `vmm run --help`', 'group-add label-file'],
 ];

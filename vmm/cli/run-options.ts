@@ -10,6 +10,7 @@ import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { parseRestart } from '../api/restart.ts';
 import { INSECURE } from './insecure-option.ts';
+import { deviceLimit, ioLimits, mountLimit } from './io-limits.ts';
 import { DETACH_KEYS, detachKeys } from './keys.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
 import { parseRule } from '../api/machine.ts';
@@ -48,6 +49,11 @@ const OPTIONS = {
     tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
     scratch: value('SIZE|tmpfs', 'keep changes on a temporary disk of this size, or in guest memory (default: a disk as large as the host has room for, 16g at most)', scratchSize),
     ulimit: list('NAME=SOFT[:HARD]', 'set a resource limit', parseUlimit),
+    deviceReadBps: list('DEVICE:SIZE', 'bytes a second read from a disk: /dev/vda has the image, /dev/vdb the changes', deviceLimit('read', 'bytes')),
+    deviceReadIops: list('DEVICE:N', 'reads a second', deviceLimit('read', 'operations')),
+    deviceWriteBps: list('DEVICE:SIZE', 'bytes a second written', deviceLimit('write', 'bytes')),
+    deviceWriteIops: list('DEVICE:N', 'writes a second', deviceLimit('write', 'operations')),
+    mountLimit: value('bw=SIZE[:BURST][,ops=N[:BURST]]', 'what may be read and written of -v and --mount together, a second', mountLimit),
     capAdd: list('CAP', 'add a capability'),
     capDrop: list('CAP', 'drop a capability'),
     securityOpt: list('OPTION', 'seccomp=FILE|unconfined, no-new-privileges, systempaths=unconfined'),
@@ -159,6 +165,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
+    limits: ioLimits(options),
     network: containerNetwork({ ...options, published }, note),
   };
 }

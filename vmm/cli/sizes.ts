@@ -1,5 +1,5 @@
 import { VmmError } from '../api/errors.ts';
-import type { Rate } from '../api/machine.ts';
+import type { DiskRate, Rate } from '../api/machine.ts';
 
 const UNITS: Readonly<Record<string, number>> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 export const MIB = 1024 ** 2;
@@ -70,6 +70,13 @@ export function parseLimit(rate: Rate | undefined, text: string, option: string)
   const [name, value = ''] = text.split('=');
   const [perSecond, burst] = value.split(':').map((part) => limitNumber(part, name === 'bw', option));
   return { ...rate, [name === 'bw' ? 'bytes' : 'operations']: { perSecond, burst } };
+}
+
+/** As parseLimit, of all that a disk does, or with `read-` or `write-` before it of one way. */
+export function parseDiskLimit(rate: DiskRate | undefined, text: string, option: string): DiskRate {
+  const [, way, limit = text] = /^(read|write)-(.*)$/.exec(text) ?? [];
+  if (way !== 'read' && way !== 'write') return parseLimit(rate, limit, option);
+  return { ...rate, [way]: parseLimit(rate?.[way], limit, option) };
 }
 
 function limitNumber(text: string, bytes: boolean, option: string): number {

@@ -6,6 +6,7 @@ import { containerEnvironment } from './env.ts';
 import { type ContainerNetwork, NO_NETWORK } from './network.ts';
 import type { Rlimit } from './limits.ts';
 import type { ContainerMount } from './mounts.ts';
+import type { DiskRate, Rate } from '../guest/guest.ts';
 import type { Security } from './security.ts';
 import { signalNumber } from './signals.ts';
 import { imageQuota, imageSecurity } from './isolation.ts';
@@ -63,6 +64,8 @@ export interface ContainerOptions {
    * The largest disk that the host has room for when not given.
    */
   readonly scratch?: number | 'tmpfs' | { readonly kept: string } | undefined;
+  /** How fast its disks are, and its mounts of the host's together; no limits when not given. Not in counted runs. */
+  readonly limits?: { readonly disks?: { readonly image?: DiskRate | undefined; readonly changes?: DiskRate | undefined } | undefined; readonly mounts?: Rate | undefined } | undefined;
 }
 
 /** What has no default stays undefined. */
@@ -100,6 +103,7 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     network: options.network ?? NO_NETWORK,
     accounting: options.accounting ?? false,
     scratch: options.scratch,
+    limits: options.limits ?? {},
   };
 }
 

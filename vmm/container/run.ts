@@ -2,7 +2,7 @@ import type { ResolvedImage } from '../../image/resolve.ts';
 import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import type { ContainerSpec, WindowSize } from '../agent/spec.ts';
-import type { VmmError } from '../../base/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 import { Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
 import { keptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
@@ -65,15 +65,17 @@ export class ContainerRun {
     const whole = withDefaults(options, image.config);
     this.stopSignal = whole.stopSignal;
     const plan = planMounts(whole.mounts);
-    const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL }];
+    const disks: NonNullable<GuestConfig['disks']>[number][] = [{ path: image.rootfs, readOnly: true, id: ROOT_SERIAL, rate: whole.limits.disks?.image }];
     const scratch = scratchOf(whole, image.config.volumes.length > 0, machine.counted !== undefined);
+    if (plan.exports.length === 0 && whole.limits.mounts !== undefined) throw new VmmError('USAGE', 'there is no mount of the host’s to be limited', { hint: 'leave --mount-limit away, or add -v' });
+    if (scratch === undefined && whole.limits.disks?.changes !== undefined) throw new VmmError('USAGE', 'there is no disk /dev/vdb to be limited: changes are kept in guest memory, or not at all', { hint: 'leave --device-… away, or give --scratch a size' });
     this.space = scratch === undefined ? undefined : { bytes: scratch.bytes, folder: scratch.folder };
     const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined, mounts: plan.mounts });
     this.spec = spec;
     try {
-      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}` });
+      if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}`, rate: whole.limits.disks?.changes });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
-      this.guest = new Guest({ ...machine, disks, cards: whole.network.cards.map(({ card }) => card), ...(plan.exports.length > 0 ? { shares: plan.exports } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
+      this.guest = new Guest({ ...machine, disks, cards: whole.network.cards.map(({ card }) => card), ...(plan.exports.length > 0 ? { shares: plan.exports, shareRate: whole.limits.mounts } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
       scratch?.close(); // the guest has it open
     }

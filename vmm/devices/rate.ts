@@ -11,6 +11,12 @@ export interface Limit {
   readonly burst?: number | undefined;
 }
 
+/** Limits of a disk: of all it does, and of each way as the guest sees it. */
+export interface DiskRate extends Rate {
+  readonly read?: Rate | undefined;
+  readonly write?: Rate | undefined;
+}
+
 /**
  * A token bucket. What is larger than the bucket may go as soon as there is a token, and is paid off afterwards: so each request goes
  * through in the end, and the mean holds.

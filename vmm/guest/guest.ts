@@ -8,6 +8,7 @@ import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/sp
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { ShareExport } from '../devices/fs/exports.ts';
+import type { DiskRate, Rate } from '../devices/rate.ts';
 import type { CpuModel } from '../accel/vcpu.ts';
 import type { AccelName, ConfineConfig, TraceConfig } from '../machine/config.ts';
 import type { MachineDebugger } from '../machine/debugger.ts';
@@ -24,7 +25,7 @@ const CONSOLE_TAIL = 16384;
 const KERNEL_PARAMETERS = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable';
 const DEFAULT_MEMORY_MIB = 512;
 
-export type { ShareExport };
+export type { DiskRate, Rate, ShareExport };
 
 /** What a guest is made of; each part has a default. */
 export interface GuestConfig {
@@ -45,6 +46,8 @@ export interface GuestConfig {
   readonly spareDisks?: number | undefined;
   /** Directories and files of the host that containers can mount, by name; with a list, an empty one too, more can be added later (`addShare`). */
   readonly shares?: readonly ShareExport[] | undefined;
+  /** A limit for what all of them move together. */
+  readonly shareRate?: Rate | undefined;
   /** Network cards; `Guest.network` gives them addresses. */
   readonly cards?: readonly CardSpec[] | undefined;
   /** Cards that `plugCard` gives a cable while the guest runs; none. */
@@ -95,7 +98,7 @@ export class Guest implements AsyncDisposable {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks: config.disks ?? [],
-        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined }] }),
+        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined, rate: config.shareRate }] }),
         spareDisks: config.spareDisks,
         cards: config.cards,
         spareCards: config.spareCards,

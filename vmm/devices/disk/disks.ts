@@ -9,7 +9,7 @@ import type { RingerWork } from '../../threads/device-thread.ts';
 import { threads } from '../../threads/pool.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import { type OpenDisk, openDisk, type DiskSpec } from './open.ts';
-import type { Rate } from '../rate.ts';
+import type { DiskRate } from '../rate.ts';
 import type { LimitedDiskThread } from './limited.ts';
 import { DiskServer } from './server.ts';
 import { DiskTable } from './table.ts';
@@ -63,7 +63,7 @@ export class Disks {
   }
 
   /** A disk with a limit waits in a thread that waits for nobody else. */
-  limit(port: DevicePort, rate: Rate): void {
+  limit(port: DevicePort, rate: DiskRate): void {
     const own: LimitedDiskThread['own'] = { table: this.#table.buffer, rate };
     port.thread('limited-disk', [port.slot], own);
   }

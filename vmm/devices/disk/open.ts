@@ -4,7 +4,7 @@ import { VIRTIO_BLK_ID_BYTES } from '../../../assembly/contract/generated/virtio
 import { VmmError } from '../../../base/errors.ts';
 import { flock } from '../../host/sys.ts';
 import { LOCK_EX, LOCK_NB, LOCK_SH } from '../../host/uapi/linux.ts';
-import type { Rate } from '../rate.ts';
+import type { DiskRate } from '../rate.ts';
 import type { ServedDisk } from './table.ts';
 
 /** A raw disk image as the user named it. */
@@ -13,8 +13,8 @@ export interface DiskSpec {
   readonly readOnly: boolean;
   /** Serial number the guest reads (VIRTIO_BLK_T_GET_ID), at most 20 bytes. */
   readonly id: string;
-  /** How much may be read and written, both together; no limit when not given. Not in counted runs. */
-  readonly rate?: Rate | undefined;
+  /** How much may be read and written, both together and each; no limit when not given. Not in counted runs. */
+  readonly rate?: DiskRate | undefined;
   /** What messages call it; `disk PATH`. */
   readonly name?: string;
 }

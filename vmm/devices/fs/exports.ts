@@ -7,6 +7,7 @@ import { VmmError } from '../../../base/errors.ts';
 import { hasFfi } from '../../host/places.ts';
 import { O_PATH } from '../../host/uapi/linux.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
+import type { Rate } from '../rate.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type SharedRoot } from './mailbox.ts';
 import type { ShareThread } from './thread.ts';
@@ -36,6 +37,8 @@ export interface ShareSpec {
   readonly exports?: readonly ShareExport[] | undefined;
   /** Exports may be added while the guest runs: then Landlock does not hold the thread that serves them. */
   readonly later?: boolean | undefined;
+  /** How much is read and written, and how many requests are served; no limit when not given. */
+  readonly rate?: Rate | undefined;
 }
 
 /** The kind of its thread (ThreadJob.kind). */
@@ -125,6 +128,7 @@ export class Shares {
       paths: pathsMax(),
       mailbox: this.#mailbox.buffer,
       heart: this.#heart.buffer,
+      rates: this.#devices.flatMap(({ slot, rate }) => (slot === undefined || rate === undefined ? [] : [{ slot, rate }])),
       lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
     };
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own);
@@ -154,6 +158,7 @@ class ShareDevice implements HostDevice {
   readonly tag: string;
   readonly queues = FS_QUEUES;
   readonly later: boolean;
+  readonly rate: Rate | undefined;
   readonly #shares: Shares;
   readonly #open = new Map<string, SharedRoot>();
   #port: DevicePort | undefined;
@@ -162,6 +167,7 @@ class ShareDevice implements HostDevice {
     this.#shares = shares;
     this.tag = spec.tag;
     this.later = spec.later ?? false;
+    this.rate = spec.rate;
     if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
     try {
       if (spec.root !== undefined) this.#add({ ...spec.root, name: '' });

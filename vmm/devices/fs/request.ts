@@ -146,9 +146,13 @@ export class Request {
     return n;
   }
 
+  /** Bytes that the answer of WRITE or COPY_FILE_RANGE tells of (struct fuse_write_out). */
+  get written(): number {
+    return this.words[this.reply >>> 2] as number;
+  }
+
   /** Bytes that READ wants or WRITE has. */
   get length(): number {
     return this.#u32(FS_REQ_BYTES);
   }
-
 }

@@ -10,6 +10,7 @@ import { traceOf } from '../../core/trace.ts';
 import type { DeviceThread } from '../../threads/device-thread.ts';
 import { type EventMessage, SharedWords } from '../../threads/words.ts';
 import { hostClocks } from '../../time/clocks.ts';
+import { type Rate, RateLimiter } from '../rate.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
 import { Request } from './request.ts';
@@ -28,6 +29,8 @@ export interface ShareThread extends DeviceThread {
     readonly mailbox: SharedArrayBuffer;
     /** Heartbeat.buffer. */
     readonly heart: SharedArrayBuffer;
+    /** Limits, by the slots of those that have some. */
+    readonly rates: readonly { readonly slot: number; readonly rate: Rate }[];
     /** The thread binds itself; `later`: more shares may come. */
     readonly lock: { readonly later: boolean } | undefined;
   };
@@ -58,6 +61,8 @@ class FileThread {
   readonly #mailbox: Mailbox;
   readonly #session: Session;
   readonly #work: Work;
+  /** By slot. */
+  readonly #limiters: ReadonlyMap<number, RateLimiter>;
   /** Indices of devices that may have requests: at first all, for the owner before may have left something. */
   readonly #unfinished: Set<number>;
 
@@ -82,7 +87,8 @@ class FileThread {
         if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
       },
     }, clocks);
-    this.#work = new Work(this.#session, core);
+    this.#limiters = new Map(data.own.rates.map(({ slot, rate }) => [slot, new RateLimiter(rate, performance.now())]));
+    this.#work = new Work(this.#session, core, (slot, bytes) => this.#limiters.get(slot)?.took(bytes));
     for (const root of data.own.shares) this.#add(root);
   }
 
@@ -93,13 +99,24 @@ class FileThread {
         this.#mailbox.answer((command) => this.#command(command));
         for (const which of [...this.#unfinished]) if (!this.#step(which)) this.#unfinished.delete(which);
         this.#work.ask(false);
-        const ms = this.#work.askMs;
-        if (!wait.next(this.#unfinished.size > 0 ? 0 : ms)) this.#work.ask(true);
+        if (!wait.next(this.#idleMs())) this.#work.ask(true);
       }
     } finally {
       wait.close();
       this.#closeAll();
     }
+  }
+
+  /** How long there is nothing to do unless somebody rings; -1: for ever. */
+  #idleMs(): number {
+    const now = performance.now();
+    const held = [...this.#unfinished].map((which) => this.#limiters.get(this.#slot(which))?.wait(now) ?? 0);
+    const waits = [...held, this.#work.askMs].filter((ms) => ms >= 0);
+    return waits.length === 0 ? -1 : Math.min(...waits);
+  }
+
+  #slot(which: number): number {
+    return this.#data.queues[which]?.slot ?? -1;
   }
 
   // ---- waiting -----------------------------------------------------------------------------------------------------
@@ -147,11 +164,12 @@ class FileThread {
 
   // ---- requests ----------------------------------------------------------------------------------------------------
 
-  /** Works on one request of each queue; true: there may be more. */
+  /** Works on one request of each queue, but for those that a limit leaves in the queue; true: there may be more. */
   #step(which: number): boolean {
-    const slot = this.#data.queues[which]?.slot ?? -1;
-    let more = false;
-    for (let queue = 0; queue < FS_QUEUES; queue++) if (this.#work.step(slot, queue)) more = true;
+    const slot = this.#slot(which);
+    const held = (this.#limiters.get(slot)?.wait(performance.now()) ?? 0) > 0;
+    let more = held;
+    for (let queue = 0; queue < FS_QUEUES; queue++) if (!(held && queue !== HIPRIO) && this.#work.step(slot, queue)) more = true;
     return more;
   }
 
@@ -185,3 +203,5 @@ class FileThread {
 }
 
 const COMMAND = 0xffff_ffff;
+/** The queue of what must not wait: FORGET, INTERRUPT (virtio 1.2 §5.11.2). */
+const HIPRIO = 0;

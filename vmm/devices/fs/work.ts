@@ -1,6 +1,6 @@
 import { FS_RESET } from '../../../assembly/contract/fs.ts';
 import { EINTR, EIO } from '../../../assembly/contract/generated/errno.ts';
-import { FUSE_INTERRUPT } from '../../../assembly/contract/generated/fuse.ts';
+import { FUSE_COPY_FILE_RANGE, FUSE_INTERRUPT, FUSE_READ, FUSE_WRITE } from '../../../assembly/contract/generated/fuse.ts';
 import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { serve } from './server.ts';
@@ -20,10 +20,13 @@ export class Work {
   /** What the core has handed over in the call that is on. */
   readonly #taken: { readonly slot: number; readonly tag: number }[] = [];
   #askMs = ASK_MIN_MS;
+  readonly #served: (slot: number, bytes: number) => void;
 
-  constructor(session: Session, core: FsCore) {
+  /** `served`: a request of the device in `slot` is over, which has moved so many bytes. */
+  constructor(session: Session, core: FsCore, served: (slot: number, bytes: number) => void = () => {}) {
     this.#session = session;
     this.#core = core;
+    this.#served = served;
   }
 
   /** host_fs. */
@@ -86,7 +89,9 @@ export class Work {
       return;
     }
     if (request.opcode === FUSE_INTERRUPT) this.#end((each) => each.slot === slot && each.unique === `${request.argument(0)} ${request.argument(4)}`, -EINTR);
+    const moved = result <= 0 ? 0 : request.opcode === FUSE_READ ? result : request.opcode === FUSE_WRITE || request.opcode === FUSE_COPY_FILE_RANGE ? request.written : 0;
     this.#core.fs_complete(slot, tag, Math.min(result, 0), Math.max(result, 0));
+    this.#served(slot, moved);
   }
 
   /** What a device's guest had open is gone, and who waited with it. */
