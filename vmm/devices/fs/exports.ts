@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
 import { HOST_EV_SHARE_STUCK } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
@@ -49,6 +49,8 @@ const TABLE_PART = 8;
 const TABLE_MIN = 16 << 20;
 /** O_PATH descriptors of the process's limit. */
 const PATHS_PART = 4;
+/** The limit that most processes have. */
+const FILES_DEFAULT = 1024;
 
 /** Bytes behind guest RAM that the inodes of a machine's shares take; pages that are not touched cost nothing. */
 export function shareTableBytes(ramSize: number): number {
@@ -148,9 +150,10 @@ export class Shares {
   }
 }
 
+/** By what the kernel says: Node's own report asks all threads, which are just starting. */
 function pathsMax(): number {
-  const limit = (process.report?.getReport() as { userLimits?: { open_files?: { soft?: number | string } } } | undefined)?.userLimits?.open_files?.soft;
-  return Math.max(16, Math.floor((typeof limit === 'number' ? limit : 1024) / PATHS_PART));
+  const soft = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]);
+  return Math.max(16, Math.floor((soft > 0 ? soft : FILES_DEFAULT) / PATHS_PART));
 }
 
 /** A virtio-fs device (virtio 1.2 §5.11). */
