@@ -58,6 +58,8 @@ export class ContainerRun {
   readonly #io: ContainerIo;
   /** The disk outlives the machine. */
   readonly #kept: boolean;
+  /** The guest may hold back what is written to the host's files. */
+  readonly #writesBack: boolean;
   #container: GuestContainer;
 
   /** Opens the image and the scratch disk. Throws VmmError. */
@@ -84,6 +86,7 @@ export class ContainerRun {
     this.#network.catch(() => {});
     this.#io = io;
     this.#kept = typeof whole.scratch === 'object';
+    this.#writesBack = plan.exports.some(({ cache, readOnly }) => cache === 'always' && readOnly !== true);
     this.#container = this.guest.create(spec);
     this.#connect();
   }
@@ -156,8 +159,9 @@ export class ContainerRun {
     );
   }
 
-  /** What is kept is written, and unmounted where nothing uses it any more. */
+  /** What is kept is written, and unmounted where nothing uses it any more; so is what the guest holds back of the host's files. */
   async #settle(): Promise<void> {
+    if (this.#writesBack) await this.guest.sync().catch(() => {});
     if (!this.#kept) return;
     await this.guest.releaseDisk(SCRATCH_SERIAL).catch(() => this.guest.sync()).catch(() => {});
   }

@@ -9,6 +9,7 @@ export const ENXIO: i32 = 6;
 export const EBADF: i32 = 9;
 export const EAGAIN: i32 = 11;
 export const ENOMEM: i32 = 12;
+export const EACCES: i32 = 13;
 export const EBUSY: i32 = 16;
 export const EEXIST: i32 = 17;
 export const EXDEV: i32 = 18;

@@ -33,6 +33,7 @@ export interface ShareOptions {
   readonly crossing?: boolean;
   readonly cache?: 'none' | 'auto' | 'always';
   readonly mapped?: boolean;
+  readonly writeback?: boolean;
 }
 
 export interface Entry {
@@ -110,12 +111,12 @@ export class FsGuest {
   }
 
   /** One more directory or file; its number. */
-  share(path: string, { name = '', readOnly = false, crossing = true, mapped = false, cache = 'auto' }: ShareOptions = {}): number {
+  share(path: string, { name = '', readOnly = false, crossing = true, mapped = false, cache = 'auto', writeback = false }: ShareOptions = {}): number {
     const fd = openSync(path, O_PATH);
     this.#fds.push(fd);
     const { stat, shares } = this.session;
     statx(fd, 0, stat.address);
-    const share = { number: shares.length, name, slot: SLOT, fd, readOnly, crossing, mapped, cache, node: 0, mount: stat.mount, dev: stat.dev };
+    const share = { number: shares.length, name, slot: SLOT, fd, readOnly, crossing, mapped, cache, writeback, node: 0, mount: stat.mount, dev: stat.dev };
     shares.push(share);
     this.session.enterRoot(share);
     return share.number;

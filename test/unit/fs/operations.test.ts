@@ -6,6 +6,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FS_WRITEBACK } from '../../../assembly/contract/fs.ts';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { readXattrs } from '../../../vmm/host/sys.ts';
@@ -177,6 +178,23 @@ describe('files', () => {
     expect(guest.call(F.FUSE_CREATE, 1n, Buffer.concat([numbers(0o102, 0o644, 0, 0), text('link')])).error).toBeLessThan(0);
     expect(existsSync('/etc/vmm-never')).toBe(false);
   });
+
+  it('a guest that holds writes back reads what it opened to write, and says itself where the end is', () => {
+    const held = new FsGuest(dir, { cache: 'always', writeback: true }, FS_WRITEBACK).mount();
+    expect(held.init.readUInt32LE(12) & Number(F.FUSE_WRITEBACK_CACHE)).not.toBe(0);
+    const { node } = held.lookup('file');
+    const fh = held.open(node, 0o2001); // O_WRONLY | O_APPEND
+    expect(held.read(node, fh, 0, 5).toString()).toBe('hello');
+    held.write(node, fh, 1, Buffer.from('E'));
+    expect(readFileSync(at('file'), 'utf8')).toBe('hEllo');
+    const made = held.create('made', 0o2101);
+    held.write(made.node, made.fh, 3, Buffer.from('x'));
+    held.write(made.node, made.fh, 0, Buffer.from('y'));
+    expect(readFileSync(at('made'), 'latin1')).toBe('y\0\0x');
+    held.close();
+  });
+
+  it('without it no writes are held back, whatever a driver asks for', () => expect(guest.init.readUInt32LE(12) & Number(F.FUSE_WRITEBACK_CACHE)).toBe(0));
 
   it('O_TRUNC and O_APPEND', () => {
     const { node } = guest.lookup('file');

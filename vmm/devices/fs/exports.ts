@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../../assembly/contract/fs.ts';
+import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES, FS_WRITEBACK } from '../../../assembly/contract/fs.ts';
 import { HOST_EV_SHARE_STUCK } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
@@ -24,7 +24,7 @@ export interface ShareExport {
   readonly recursive?: boolean | undefined;
   /** Owners, modes and device nodes as the host has them, or in an attribute beside each file (default: for who is not root). */
   readonly idmap?: 'none' | 'xattr' | undefined;
-  /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files. */
+  /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files, and then, where that is so of all of a device's, it holds writes back, too. */
   readonly cache?: 'none' | 'auto' | 'always' | undefined;
 }
 
@@ -164,6 +164,7 @@ class ShareDevice implements HostDevice {
   readonly rate: Rate | undefined;
   readonly #shares: Shares;
   readonly #open = new Map<string, SharedRoot>();
+  readonly #writeback: boolean;
   #port: DevicePort | undefined;
 
   constructor(shares: Shares, spec: ShareSpec) {
@@ -171,6 +172,9 @@ class ShareDevice implements HostDevice {
     this.tag = spec.tag;
     this.later = spec.later ?? false;
     this.rate = spec.rate;
+    // One session has it, or not: all of its exports, and those to come.
+    const all = [...(spec.root === undefined ? [] : [spec.root]), ...(spec.exports ?? [])];
+    this.#writeback = !this.later && all.length > 0 && all.every(({ cache, readOnly }) => cache === 'always' || readOnly === true);
     if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
     try {
       if (spec.root !== undefined) this.#add({ ...spec.root, name: '' });
@@ -188,7 +192,7 @@ class ShareDevice implements HostDevice {
   add({ core, slot, scratch }: DevicePort): number {
     scratch.bytes.fill(0, 0, FS_TAG_BYTES);
     scratch.bytes.set(Buffer.from(this.tag));
-    return core.fs_add(slot, scratch.offset, hasFfi() ? FS_SUBMOUNTS | FS_LOCKS : FS_SUBMOUNTS);
+    return core.fs_add(slot, scratch.offset, FS_SUBMOUNTS | (hasFfi() ? FS_LOCKS : 0) | (this.#writeback ? FS_WRITEBACK : 0));
   }
 
   attach(port: DevicePort): void {
@@ -244,7 +248,7 @@ class ShareDevice implements HostDevice {
   #add({ name, path, readOnly = false, recursive = true, cache = 'auto', idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
     if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
     if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
-    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache };
+    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache, writeback: this.#writeback };
     this.#open.set(name, root);
     return root;
   }

@@ -10,6 +10,8 @@ export interface SharedRoot {
   readonly crossing: boolean;
   readonly mapped: boolean;
   readonly cache: 'none' | 'auto' | 'always';
+  /** The guest may hold writes back, and knows sizes and times better. */
+  readonly writeback: boolean;
 }
 
 export type ShareCommand = { readonly kind: 'add'; readonly root: SharedRoot } | { readonly kind: 'withdraw'; readonly number: number };

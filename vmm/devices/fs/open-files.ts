@@ -1,5 +1,5 @@
 /** Open files: what is read from them and written. Each operation returns bytes of answer, or -errno. */
-import { EINVAL, EISDIR, ENOENT, ENOMEM, EOPNOTSUPP, EXDEV, EFBIG, EIO } from '../../../assembly/contract/generated/errno.ts';
+import { EACCES, EINVAL, EISDIR, ENOENT, ENOMEM, EOPNOTSUPP, EXDEV, EFBIG, EIO } from '../../../assembly/contract/generated/errno.ts';
 import { FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FUSE_FSYNC_FDATASYNC, FUSE_OPEN_KILL_SUIDGID, FUSE_WRITE_KILL_SUIDGID } from '../../../assembly/contract/generated/fuse.ts';
 import { allocate, closeFile, copyRange, openBeneath, openItself, openTemporary, preadv, pwritev, reopen, seek, sync } from '../../host/files.ts';
 import { O_APPEND, O_CREAT, O_EXCL, O_NONBLOCK, O_TMPFILE, O_TRUNC, O_WRONLY, RESOLVE_NO_XDEV, S_IFDIR, S_IFMT, S_IFREG } from '../../host/uapi/files.ts';
@@ -18,6 +18,19 @@ const ACCESS = O_WRONLY | O_RDWR;
 const SYNCED = 0o4010000;
 /** What a guest's flags mean for us: the rest is its kernel's business. */
 const KEPT = ACCESS | O_APPEND | SYNCED;
+/** How a guest's open is done here. One that holds writes back reads what it writes a part of, and appends where it knows the end to be. */
+function openFlags({ writeback }: Share, flags: number): number {
+  const kept = flags & KEPT;
+  return !writeback ? kept : (kept & ~(O_APPEND | ACCESS)) | ((kept & ACCESS) === O_WRONLY ? O_RDWR : kept & ACCESS);
+}
+
+/** Opens as a guest asked; a file that it may only write is not read for it either. */
+function opened(share: Share, flags: number, open: (flags: number) => number): number {
+  const wanted = openFlags(share, flags);
+  const fd = open(wanted);
+  return fd === -EACCES && (wanted & ACCESS) !== (flags & ACCESS) ? open((wanted & ~ACCESS) | (flags & ACCESS)) : fd;
+}
+
 /** The highest offset of a file that is served exactly: JavaScript's numbers. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -52,7 +65,7 @@ export function open(s: Session, node: number): number {
   const path = s.paths.of(node);
   if (path < 0) return path;
   if ((s.request.argument(fuse_open_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, share, path);
-  const fd = s.paths.withRoom(() => reopen(s.paths.of(node), (flags & (KEPT | O_TRUNC)) | O_NONBLOCK));
+  const fd = opened(share, flags, (kept) => s.paths.withRoom(() => reopen(s.paths.of(node), kept | (flags & O_TRUNC) | O_NONBLOCK)));
   if (fd < 0) return fd;
   if (share.cache === 'auto') s.look(fd);
   return answerOpen(s, node, fd, 0, cacheFlags(s, node));
@@ -71,7 +84,7 @@ export function create(s: Session, parent: number): number {
   const share = s.share(parent);
   const resolve = share.crossing ? 0 : RESOLVE_NO_XDEV;
   // Only what we make is opened unseen.
-  let fd = asCaller(s, share, () => openBeneath(dir, name, (flags & KEPT) | O_CREAT | O_EXCL, share.mapped ? hostMode(S_IFREG | mode) : mode, resolve));
+  let fd = asCaller(s, share, () => openBeneath(dir, name, openFlags(share, flags) | O_CREAT | O_EXCL, share.mapped ? hostMode(S_IFREG | mode) : mode, resolve));
   if (fd < 0 && (flags & O_EXCL) === 0) fd = existing(s, share, dir, flags);
   else if (fd >= 0) adopt(s, parent, { fd, mode: S_IFREG | mode });
   if (fd < 0) return fd;
@@ -85,7 +98,7 @@ function existing(s: Session, share: Share, dir: number, flags: number): number 
   const failed = s.look(dir, s.request.name);
   if (failed < 0) return failed;
   if ((s.stat.mode & S_IFMT) !== S_IFREG) return -ENOENT;
-  const fd = openBeneath(dir, s.address(s.request.name), (flags & (KEPT | O_TRUNC)) | O_NONBLOCK);
+  const fd = opened(share, flags, (kept) => openBeneath(dir, s.address(s.request.name), kept | (flags & O_TRUNC) | O_NONBLOCK));
   if (fd >= 0 && (s.request.argument(fuse_create_in.open_flags) & FUSE_OPEN_KILL_SUIDGID) !== 0) dropSetIds(s, share, fd);
   return fd;
 }
@@ -110,7 +123,7 @@ export function tmpfile(s: Session, parent: number): number {
   const dir = s.paths.of(parent);
   if (dir < 0) return dir;
   const mode = request.argument(fuse_create_in.mode) & 0o7777;
-  const fd = asCaller(s, share, () => openTemporary(dir, (flags & (KEPT | O_EXCL)) | O_TMPFILE, share.mapped ? hostMode(S_IFREG | mode) : mode));
+  const fd = asCaller(s, share, () => openTemporary(dir, openFlags(share, flags) | (flags & O_EXCL) | O_TMPFILE, share.mapped ? hostMode(S_IFREG | mode) : mode));
   if (fd < 0) return fd;
   adopt(s, parent, { fd, mode: S_IFREG | mode });
   if (s.look(fd) < 0) return closeFile(fd) || -EIO;

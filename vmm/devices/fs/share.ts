@@ -13,6 +13,8 @@ export interface Share {
   /** Owners and modes are kept beside the files (owners.ts). */
   readonly mapped: boolean;
   readonly cache: 'none' | 'auto' | 'always';
+  /** The guest may hold writes back (FUSE_WRITEBACK_CACHE). */
+  readonly writeback: boolean;
   /** Its inode, which stays as long as it. */
   node: number;
   /** STATX_MNT_ID of its root. */
