@@ -1,6 +1,6 @@
 /** The library's guest: containers that come and go in one machine, as a pod or a runtime would use it. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -141,12 +141,34 @@ describe('a guest', () => {
       const container = guest.create({ ...spec('echo kept > /mnt/file; sync; df /mnt | tail -n 1'), mounts: [mount] });
       expect(await outcome(container.process)).toMatchObject({ status: 0, output: expect.stringContaining('/mnt') });
       await expect(guest.addDisk({ path: disk, readOnly: false, id: 'third' })).rejects.toMatchObject({ code: 'DISK_SPARE' });
+      // Out again: no descriptor of this process leads to it, another machine may have it, and the drive takes the next.
+      await guest.removeDisk('later');
+      expect(openFiles()).not.toContain(disk);
+      expect(execFileSync('flock', ['-n', disk, 'echo', 'free'], { encoding: 'utf8' })).toBe('free\n');
+      expect(() => guest.machine.removeDisk('later')).toThrow('no drive has a disk later');
+      expect(() => guest.machine.removeDisk('root')).toThrow('no drive has a disk root');
+      const second = join(directory, 'second');
+      execFileSync('mke2fs', ['-q', '-t', 'ext4', second, '16M']);
+      for (const round of [1, 2, 3]) {
+        await guest.addDisk({ path: second, readOnly: false, id: 'second' });
+        const again = guest.create({ ...spec(`echo ${round} >> /mnt/file; sync; cat /mnt/file`), mounts: [{ ...mount, source: { ...mount.source, serial: 'second' } }] });
+        expect(await outcome(again.process)).toEqual({ status: 0, output: '1\n2\n3\n'.slice(0, 2 * round) });
+        await guest.removeDisk('second');
+      }
       await guest.shutdown();
       expect(execFileSync('debugfs', ['-R', 'cat file', disk], { encoding: 'utf8', stdio: 'pipe' })).toBe('kept\n');
     } finally {
       rmSync(directory, { recursive: true });
     }
   });
+});
+
+const openFiles = (): string[] => readdirSync('/proc/self/fd').flatMap((fd) => {
+  try {
+    return [readlinkSync(`/proc/self/fd/${fd}`)];
+  } catch {
+    return []; // the listing's own
+  }
 });
 
 describe('a container run of the library', () => {

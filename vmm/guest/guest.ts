@@ -176,6 +176,12 @@ export class Guest implements AsyncDisposable {
     return this.#session.diskDetaching(id);
   }
 
+  /** Has the guest let go of a disk that `addDisk` put in, and takes it out: its file is closed, and the drive empty for the next. Rejects while a container uses it. */
+  async removeDisk(id: string): Promise<void> {
+    await this.releaseDisk(id);
+    this.machine.removeDisk(id);
+  }
+
   /** Makes a directory or a file of the host one that containers can mount, while the guest runs (GuestConfig.shares). Throws SHARE_PATH. */
   async addShare(added: ShareExport): Promise<void> {
     await this.machine.addExport(SHARE_TAG, added);

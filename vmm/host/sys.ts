@@ -6,7 +6,7 @@ import { EAGAIN, EINTR, EINVAL, ENODATA, ENXIO, EOPNOTSUPP, ERANGE } from '../..
 import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
-  EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, PROT_READ, PROT_WRITE, RWF_NOWAIT, SA_RESTART,
+  EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, O_CLOEXEC, PROT_READ, PROT_WRITE, RWF_NOWAIT, SA_RESTART,
   SEEK_DATA, SEEK_HOLE, SYS_gettid, SYS_preadv2, SYS_tgkill, epoll_event,
 } from './uapi/linux.ts';
 
@@ -35,6 +35,7 @@ const c = declareLazily<{
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   lseek(fd: number, offset: number, whence: number): number;
   flock(fd: number, operation: number): number;
+  dup3(from: number, to: number, flags: number): number;
   kill(pid: number, signal: number): number;
   sigaction(signal: number, action: Buffer, old: Buffer): number;
   _exit(status: number): void;
@@ -69,6 +70,7 @@ const c = declareLazily<{
   fallocate: 'int fallocate(int, int, int64_t, int64_t)',
   lseek: 'int64_t lseek(int, int64_t, int)',
   flock: 'int flock(int, int)',
+  dup3: 'int dup3(int, int, int)',
   kill: 'int kill(int, int)',
   sigaction: 'int sigaction(int, void *, void *)',
   _exit: 'void _exit(int)',
@@ -156,6 +158,11 @@ export function flock(fd: number, operation: number): boolean {
     if (errno === EAGAIN) return false;
     if (errno !== EINTR) throw failed('flock', [fd, operation]);
   }
+}
+
+/** Descriptor `to` is from now on what `from` is, at once: calls that are on with it end with what it was. */
+export function replaceFile(from: number, to: number): void {
+  if (c.dup3(from, to, O_CLOEXEC) < 0) throw failed('dup3', [from, to]);
 }
 
 // ---- memory ---------------------------------------------------------------------------------------------------

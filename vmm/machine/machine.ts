@@ -132,7 +132,13 @@ export class Machine implements AsyncDisposable {
   /** Puts a disk into an empty drive (MachineConfig.spareDisks), also while the guest runs. Throws as a machine with that disk, and DISK_SPARE. */
   addDisk(spec: DiskSpec): void {
     if (this.#ended) throw new VmmError('USAGE', 'the machine has ended');
+    if (this.#started && this.counted !== undefined) throw new VmmError('USAGE', 'a counted run (--icount) takes no disk while it runs: nothing records when', { hint: 'give it the disk before it starts' });
     this.#devices.disks.insert(spec);
+  }
+
+  /** Takes a disk out again, by its id: its file is closed when this returns. What uses it in the guest meets errors. Throws DISK_SPARE, FFI_MISSING. */
+  removeDisk(id: string): void {
+    this.#devices.disks.eject(id);
   }
 
   /** Adds a directory or a file to a share's root (ShareSpec.exports), also while the guest runs. Throws SHARE_PATH. */

@@ -1,8 +1,10 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { BLK_DISCARD, BLK_READ_ONLY, SECTOR } from '../../../assembly/contract/devices.ts';
 import { VIRTIO_BLK_ID_BYTES } from '../../../assembly/contract/generated/virtio.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { HOST_EV_DISK_ERROR } from '../../../assembly/contract/machine.ts';
+import { hasFfi } from '../../host/places.ts';
+import { replaceFile } from '../../host/sys.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import type { HostHooks } from '../../core/hooks.ts';
 import type { RingerWork } from '../../threads/device-thread.ts';
@@ -53,7 +55,17 @@ export class Disks {
   insert(spec: DiskSpec): void {
     const drive = this.#devices.find((device) => device.disk === undefined);
     if (drive === undefined) throw new VmmError('DISK_SPARE', `disk ${spec.path}: the machine has no empty drive`, { hint: 'give it more spare drives before it starts' });
+    // Its thread would be another one.
+    if (spec.rate !== undefined) throw new VmmError('USAGE', `disk ${spec.path}: what is put into an empty drive has no limits`, { hint: 'leave them away' });
     drive.insert(openDisk(spec));
+  }
+
+  /** Takes a disk out that `insert` has put in: its file is closed when this returns, whatever its guest does, and the drive is empty. Throws DISK_SPARE, FFI_MISSING. */
+  eject(id: string): void {
+    const drive = this.#devices.find((device) => device.spare && device.disk?.id === id);
+    if (drive === undefined) throw new VmmError('DISK_SPARE', `no drive has a disk ${id} that was put in`, { hint: 'disks that a machine starts with stay' });
+    if (!hasFfi()) throw new VmmError('FFI_MISSING', `disk ${id} cannot be taken out without the FFI library`);
+    drive.eject();
   }
 
   #device(disk: OpenDisk | undefined): Disk {
@@ -126,8 +138,13 @@ class Disk implements HostDevice {
   readonly #table: DiskTable;
   #port: DevicePort | undefined;
   disk: OpenDisk | undefined;
+  /** A drive that began empty. */
+  readonly spare: boolean;
+  /** Its descriptor, which other threads use, once it had a disk: it stays, and what it leads to changes. */
+  #fd = -1;
 
   constructor(disks: Disks, table: DiskTable, disk: OpenDisk | undefined) {
+    this.spare = disk === undefined;
     this.#disks = disks;
     this.#table = table;
     this.disk = disk;
@@ -146,13 +163,32 @@ class Disk implements HostDevice {
     return added !== 0 || disk === undefined ? added : setId(port, disk.id);
   }
 
-  insert(disk: OpenDisk): void {
+  insert(opened: OpenDisk): void {
+    const disk = this.#fd < 0 ? opened : { ...opened, fd: this.#fd };
+    if (this.#fd >= 0) {
+      replaceFile(opened.fd, this.#fd);
+      closeSync(opened.fd);
+    }
+    this.#fd = disk.fd;
     this.disk = disk;
     const port = this.#port;
     if (port === undefined) return;
     this.#table.set(port.slot, disk);
     setId(port, disk.id);
     port.core.blk_set_capacity(port.slot, disk.size / SECTOR);
+  }
+
+  eject(): void {
+    const port = this.#port;
+    this.disk = undefined;
+    if (port !== undefined) {
+      port.core.blk_set_capacity(port.slot, 0);
+      this.#table.clear(port.slot);
+    }
+    // Whoever is about to use the descriptor meets nothing there; calls that are on end by themselves.
+    const nothing = openSync('/dev/null', 'r+');
+    replaceFile(nothing, this.#fd);
+    closeSync(nothing);
   }
 
   readonly blk: HostHooks['blk'] = (slot, op, offset, iov, count) => this.#disks.request(slot, op, offset, iov, count);
@@ -180,8 +216,10 @@ class Disk implements HostDevice {
   }
 
   close(): void {
-    if (this.disk !== undefined) closeSync(this.disk.fd);
+    const fd = this.disk?.fd ?? this.#fd;
+    if (fd >= 0) closeSync(fd);
     this.disk = undefined;
+    this.#fd = -1;
   }
 }
 

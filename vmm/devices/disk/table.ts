@@ -9,17 +9,21 @@ export interface ServedDisk {
 }
 
 const SLOTS = 32;
+/** A slot's word: the descriptor plus one, 0 for none; above it a number that is another for each disk. */
+const TURN_SHIFT = 24;
+const FD_MASK = (1 << TURN_SHIFT) - 1;
+const TURNS = 128;
 
 /**
  * The disks of one machine by device slot, in memory that its threads share: one that is put into a slot while the guest
- * runs is known to all of them. A slot is filled once and stays so.
+ * runs is known to all of them, and so is that it is gone.
  */
 export class DiskTable {
   readonly buffer: SharedArrayBuffer;
   readonly #sizes: Float64Array;
-  /** Descriptor plus one, 0 for none; flags. */
+  /** Of each slot a word, then flags of each. */
   readonly #words: Int32Array;
-  readonly #seen: (ServedDisk | undefined)[] = new Array<ServedDisk | undefined>(SLOTS).fill(undefined);
+  readonly #seen = new Array<{ readonly word: number; readonly disk: ServedDisk } | undefined>(SLOTS).fill(undefined);
 
   constructor(buffer = new SharedArrayBuffer(SLOTS * 16)) {
     this.buffer = buffer;
@@ -31,19 +35,27 @@ export class DiskTable {
     this.#sizes[slot] = size;
     this.#words[SLOTS + slot] = readOnly ? BLK_READ_ONLY : 0;
     // Last: whoever sees the descriptor sees the rest.
-    Atomics.store(this.#words, slot, fd + 1);
+    Atomics.store(this.#words, slot, this.#turn(slot) | (fd + 1));
+  }
+
+  /** There is no disk any more. */
+  clear(slot: number): void {
+    Atomics.store(this.#words, slot, this.#turn(slot));
+  }
+
+  #turn(slot: number): number {
+    return (((Atomics.load(this.#words, slot) >> TURN_SHIFT) + 1) % TURNS) << TURN_SHIFT;
   }
 
   /** The disk in `slot`; undefined while there is none. */
   get(slot: number): ServedDisk | undefined {
-    return this.#seen[slot] ?? this.#look(slot);
-  }
-
-  #look(slot: number): ServedDisk | undefined {
-    const fd = slot < SLOTS ? Atomics.load(this.#words, slot) - 1 : -1;
+    const word = slot < SLOTS ? Atomics.load(this.#words, slot) : 0;
+    const seen = this.#seen[slot];
+    if (seen?.word === word) return seen.disk;
+    const fd = (word & FD_MASK) - 1;
     if (fd < 0) return undefined;
     const disk = { fd, size: this.#sizes[slot] as number, readOnly: this.#words[SLOTS + slot] === BLK_READ_ONLY };
-    this.#seen[slot] = disk;
+    this.#seen[slot] = { word, disk };
     return disk;
   }
 }
