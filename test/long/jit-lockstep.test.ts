@@ -5,6 +5,7 @@ import { fuzzCpu } from '../support/cpu/fuzz.ts';
 import { prepareCore } from '../support/cpu/guest.ts';
 import { intMachine } from '../support/cpu/int.ts';
 import { JitDiff, ROUND } from '../support/cpu/jit-diff.ts';
+import { OpCases } from '../support/cpu/op-cases.ts';
 import { SseCases } from '../support/cpu/sse-cases.ts';
 
 /** Translated runs of random bytes. */
@@ -27,6 +28,10 @@ it(`${RUNS} translated runs of random bytes: no difference`, { timeout: 7_200_00
 const kinds: readonly (readonly [string, (seed: number) => (to: Buffer) => CaseInfo])[] = [
   ['SSE instructions', (seed) => {
     const maker = new SseCases(new Rng(seed));
+    return (to) => maker.make(to);
+  }],
+  ['multiplications, divisions, bit, shift and locked instructions', (seed) => {
+    const maker = new OpCases(new Rng(seed * 7919));
     return (to) => maker.make(to);
   }],
   ['integer instructions and sequences', (seed) => {

@@ -1,11 +1,11 @@
 /** Micro-ops that the core does: what they read goes into memory first, what they may change comes back. */
 import { REG_BLOCK } from '../../assembly/contract/translator.ts';
 import { MEM, OP } from './code.ts';
-import type { Context, Emit } from './context.ts';
+import type { Context } from './context.ts';
 import { reloadFlags, syncFlags } from './flags.ts';
 import type { FlowEmit } from './flow.ts';
 import { HELPER } from './helpers.ts';
-import { CPU, LEFT, REG0, S, V, X, Y } from './locals.ts';
+import { CPU, LEFT, S, V } from './locals.ts';
 import type { RegisterUse } from './registers.ts';
 import type { Uop } from './uop.ts';
 
@@ -13,8 +13,10 @@ import type { Uop } from './uop.ts';
 const SSE_GENERAL = new Set([0x2a, 0x2c, 0x2d, 0x50, 0x6e, 0x7e, 0xc4, 0xc5, 0xd7]);
 /** And those that write the arithmetic flags. */
 const SSE_FLAGS = new Set([0x2e, 0x2f]);
-/** Bits of an OP_SSE's imm: other opcode maps. */
+/** Bits of an OP_SSE's imm: other opcode maps; in those the same. */
 const SSE_MAPS = 0xc00;
+const V2_GENERAL = new Set([0x914, 0x915, 0x916, 0x917, 0x920, 0x922, 0x960, 0x961, 0x962, 0x963]);
+const PTEST = 0x517;
 
 interface Wanted {
   readonly before: number;
@@ -33,8 +35,8 @@ function wantedOf(c: Context, uop: Uop, use: RegisterUse): Wanted {
   const imm = words.imm(u);
   const opcode = imm & 0xff;
   const maps = (imm & SSE_MAPS) !== 0;
-  if (maps || SSE_GENERAL.has(opcode)) return { before: -1, after: -1, flags: true, block };
-  return { before, after: 0, flags: SSE_FLAGS.has(opcode), block };
+  if (maps ? V2_GENERAL.has(imm & 0xfff) : SSE_GENERAL.has(opcode)) return { before: -1, after: -1, flags: true, block };
+  return { before, after: 0, flags: maps ? (imm & 0xfff) === PTEST : SSE_FLAGS.has(opcode), block };
 }
 
 /** Calls `uop.call`; afterwards the region goes on unless it faulted. */
@@ -58,22 +60,6 @@ function pausedString(c: Context): void {
   const { code, at } = c;
   code.tee(S).rarely().if().get(CPU).i32(0).mem(MEM.i32Store, at.next).get(LEFT).get(S).op(OP.i32Add).op(OP.return).end();
 }
-
-/** IMUL of 64 bits with flags: the high half is wanted. */
-export const multiply64: Emit = (c, uop) => {
-  const { code, words, u } = c;
-  const place = words.a(u);
-  c.reg64(words.b(u) >>> 3);
-  code.set(Y);
-  if (uop.form === 'RR') c.reg64(place >>> 3);
-  else code.i64(words.disp(u));
-  code.set(X);
-  syncFlags(c);
-  code.get(CPU).get(CPU).i32(place).op(OP.i32Add).get(X).get(Y).call(HELPER.imul64 as number);
-  code.get(CPU).mem(MEM.i64Load, place).set(REG0 + (place >>> 3));
-  c.dirty &= ~(1 << (place >>> 3));
-  reloadFlags(c);
-};
 
 /** A system instruction: the core does it, and the dispatcher or the next translation goes on at cpu.rip. */
 export const system: FlowEmit = (c) => {

@@ -7,29 +7,35 @@
 import { FLAG_OVER, FLAG_OVER_CF, FLAG_OVER_OF } from '../../assembly/contract/translator.ts';
 import { type Code, MEM, OP } from './code.ts';
 import { HELPER } from './helpers.ts';
-import { CPU, FLAG_A, FLAG_A32, FLAG_B, FLAG_B32, FLAG_OP, FLAG_RES, FLAG_RES32, FLAG_X, V, V32, X, X32, Y, Y32 } from './locals.ts';
+import { CPU, FLAG_A, FLAG_A32, FLAG_B, FLAG_B32, FLAG_OP, FLAG_RES, FLAG_RES32, FLAG_X, FLAG_Y, T0, T1, V, V32, X, X32, Y, Y32 } from './locals.ts';
 import type { Offsets } from './layout.ts';
-import { CONDITIONS } from './uop.ts';
 
 /** FLAG_* of assembly/cpu/vcpu/flags.ts. */
-const CODES = { ADD: 1, SUB: 2, LOGIC: 3, INC: 4, DEC: 5, ADC: 6, SBB: 7, SHIFT: 8 } as const;
+export const CODES = { EXPLICIT: 0, ADD: 1, SUB: 2, LOGIC: 3, INC: 4, DEC: 5, ADC: 6, SBB: 7, SHIFT: 8 } as const;
+/** CF, PF, AF, ZF, SF and OF in EFLAGS. */
+const ARITHMETIC = 0x8d5;
 
-type Kind = keyof typeof CODES;
+/** `OVER`: CF and OF alone are of another operation than the rest. */
+type Kind = keyof typeof CODES | 'OVER';
 /** Which operation made the flags, when that is known. */
 export type FlagKind = Kind | undefined;
 
 /**
  * What the flags are made of. `sum`, `difference`: result and second operand (the first one is found from them, so that nobody has to keep
  * it); `compare`: both operands; `result`: the result alone; `shift`: operand in FLAG_X or FLAG_A32, and result; `product`: all of it
- * in FLAG_X; `done`: FLAG_OP alone is missing. Operands of 32 bits and less are in the 32-bit locals, sign-extended.
+ * in FLAG_X; `factors`: its low half in FLAG_RES, both factors in FLAG_X and FLAG_Y; `wide`: the low half in FLAG_RES, and in FLAG_X 0 when that is all of it;
+ * `bits`: the flags themselves in FLAG_A32; `over`: CF in FLAG_A32, the rest in the other locals (with `under`: CF and OF are not yet); `done`: FLAG_OP alone
+ * is missing. Operands of 32 bits and less are in the 32-bit locals, sign-extended. What it takes to make them stays as it is when they are made.
  */
 export interface LazyFlags {
-  readonly of: 'sum' | 'difference' | 'compare' | 'result' | 'shift' | 'product' | 'done';
+  readonly of: 'sum' | 'difference' | 'compare' | 'result' | 'shift' | 'product' | 'factors' | 'wide' | 'bits' | 'over' | 'done';
   readonly kind: Kind;
   readonly bits: number;
   /** Of a shift: which, and how far. */
   readonly shift?: 'SHL' | 'SHR' | 'SAR';
   readonly by?: number;
+  /** Of `over`: what made the other flags. */
+  readonly under?: Exclude<Kind, 'OVER'>;
 }
 
 /** What is known of the flags at the place that is written (a part of Context). */
@@ -43,20 +49,9 @@ export interface FlagContext {
   lazy: LazyFlags | undefined;
 }
 
-/** Comparisons of a compare's operands by condition. */
-export const COMPARE32: Readonly<Record<string, number>> = {
-  B: OP.i32LtU, NB: OP.i32GeU, Z: OP.i32Eq, NZ: OP.i32Ne, BE: OP.i32LeU, NBE: OP.i32GtU, L: OP.i32LtS, NL: OP.i32GeS, LE: OP.i32LeS, NLE: OP.i32GtS,
-};
-export const COMPARE64: Readonly<Record<string, number>> = {
-  B: OP.i64LtU, NB: OP.i64GeU, Z: OP.i64Eq, NZ: OP.i64Ne, BE: OP.i64LeU, NBE: OP.i64GtU, L: OP.i64LtS, NL: OP.i64GeS, LE: OP.i64LeS, NLE: OP.i64GtS,
-};
-/** Comparisons of a result with 0. */
-export const ZERO32: Readonly<Record<string, number>> = { Z: OP.i32Eq, NZ: OP.i32Ne, S: OP.i32LtS, NS: OP.i32GeS, LE: OP.i32LeS, NLE: OP.i32GtS };
-export const ZERO64: Readonly<Record<string, number>> = { Z: OP.i64Eq, NZ: OP.i64Ne, S: OP.i64LtS, NS: OP.i64GeS, LE: OP.i64LeS, NLE: OP.i64GtS };
-
 // ---- what lazy flags are made of -------------------------------------------------------------------------------------------
 
-function isWide({ lazy }: FlagContext): boolean {
+export function isWide({ lazy }: FlagContext): boolean {
   return lazy === undefined || lazy.bits === 64;
 }
 
@@ -67,7 +62,7 @@ function narrowed({ code, lazy }: FlagContext): void {
 }
 
 /** The result: i64, or i32 of a narrower operation. */
-function result(c: FlagContext): void {
+export function result(c: FlagContext): void {
   const { code, lazy } = c;
   const wide = isWide(c);
   if (lazy?.of === 'compare') {
@@ -79,10 +74,10 @@ function result(c: FlagContext): void {
 }
 
 /** The operands of a sum, difference or compare. */
-function first(c: FlagContext): void {
+export function first(c: FlagContext): void {
   const { code, lazy } = c;
   const wide = isWide(c);
-  if (lazy === undefined || lazy.of === 'compare' || lazy.of === 'done') {
+  if (lazy === undefined || lazy.of === 'compare' || lazy.of === 'done' || lazy.of === 'over') {
     code.get(wide ? FLAG_A : FLAG_A32);
     return;
   }
@@ -92,12 +87,12 @@ function first(c: FlagContext): void {
   narrowed(c);
 }
 
-function second(c: FlagContext): void {
+export function second(c: FlagContext): void {
   c.code.get(isWide(c) ? FLAG_B : FLAG_B32);
 }
 
 /** i64: CF of a shift. */
-function shiftCarry(c: FlagContext, { bits, shift, by = 0 }: LazyFlags): void {
+export function shiftCarry(c: FlagContext, { bits, shift, by = 0 }: LazyFlags): void {
   const { code } = c;
   const n = shift === 'SHL' ? bits - by : by - 1;
   if (bits === 64) code.get(FLAG_X).i64(n).op(shift === 'SAR' ? OP.i64ShrS : OP.i64ShrU);
@@ -147,9 +142,82 @@ export function emitFlags(c: FlagContext): void {
     case 'product':
       code.get(FLAG_X).op(OP.i64Extend32).tee(FLAG_RES).get(FLAG_X).op(OP.i64Ne).op(OP.extendU).tee(FLAG_A).set(FLAG_B);
       break;
+    case 'factors':
+    case 'wide':
+      if (lazy.of === 'wide') code.get(FLAG_X);
+      else {
+        highHalf(c, FLAG_X, FLAG_Y, true);
+        code.get(FLAG_RES).i64(63).op(OP.i64ShrS).op(OP.i64Xor);
+      }
+      code.i64(0).op(OP.i64Ne).op(OP.extendU).tee(FLAG_A).set(FLAG_B);
+      break;
+    case 'bits':
+      code.get(CPU).get(CPU).mem(MEM.i32Load, c.at.eflags).i32(~ARITHMETIC).op(OP.i32And).get(FLAG_A32).op(OP.i32Or).mem(MEM.i32Store, c.at.eflags);
+      break;
+    case 'over':
+      if (lazy.under !== undefined) {
+        overOther(c, lazy.under);
+        code.set(FLAG_OP);
+      }
+      return;
     default:
   }
-  code.i32(CODES[lazy.kind]).set(FLAG_OP);
+  if (lazy.kind !== 'OVER') code.i32(CODES[lazy.kind]).set(FLAG_OP);
+}
+
+/** i32: FLAG_OP with CF from FLAG_A32; the other locals have OF. */
+function overOther(c: FlagContext, under: Exclude<Kind, 'OVER'>): void {
+  const { code } = c;
+  code.i32(CODES[under] | FLAG_OVER).get(FLAG_A32).i32(FLAG_OVER_CF).op(OP.i32Shl).op(OP.i32Or);
+  overflow(c, under);
+  code.i32(FLAG_OVER_OF).op(OP.i32Shl).op(OP.i32Or);
+}
+
+/** i32: OF of 64-bit operands and result in their locals. */
+function overflow({ code, at }: FlagContext, kind: Exclude<Kind, 'OVER'>): void {
+  const both = (x: readonly [number, number], y: readonly [number, number]): void => {
+    code.get(x[0]).get(x[1]).op(OP.i64Xor).get(y[0]).get(y[1]).op(OP.i64Xor).op(OP.i64And).i64(0).op(OP.i64LtS);
+  };
+  const turned = (x: number, y: number): void => {
+    code.get(x).get(y).i64(-1).op(OP.i64Xor).op(OP.i64And).i64(0).op(OP.i64LtS);
+  };
+  if (kind === 'LOGIC') code.i32(0);
+  else if (kind === 'SHIFT') code.get(FLAG_B).op(OP.wrap);
+  else if (kind === 'INC') turned(FLAG_RES, FLAG_A);
+  else if (kind === 'DEC') turned(FLAG_A, FLAG_RES);
+  else if (kind === 'EXPLICIT') code.get(CPU).mem(MEM.i32Load, at.eflags).i32(11).op(OP.i32ShrU).i32(1).op(OP.i32And);
+  else if (kind === 'SUB' || kind === 'SBB') both([FLAG_A, FLAG_B], [FLAG_A, FLAG_RES]);
+  else both([FLAG_A, FLAG_RES], [FLAG_B, FLAG_RES]);
+}
+
+/** i64: the upper half of the product of two locals. */
+export function highHalf({ code }: FlagContext, x: number, y: number, signed: boolean): void {
+  const low = (local: number): void => {
+    code.get(local).i64(0xffff_ffff).op(OP.i64And);
+  };
+  const high = (local: number): void => {
+    code.get(local).i64(32).op(OP.i64ShrU);
+  };
+  high(x);
+  low(y);
+  code.op(OP.i64Mul);
+  low(x);
+  low(y);
+  code.op(OP.i64Mul).i64(32).op(OP.i64ShrU).op(OP.i64Add).set(T0);
+  low(x);
+  high(y);
+  code.op(OP.i64Mul);
+  low(T0);
+  code.op(OP.i64Add).set(T1);
+  high(x);
+  high(y);
+  code.op(OP.i64Mul);
+  high(T0);
+  code.op(OP.i64Add);
+  high(T1);
+  code.op(OP.i64Add);
+  if (!signed) return;
+  for (const [of, other] of [[x, y], [y, x]] as const) code.get(of).i64(63).op(OP.i64ShrS).get(other).op(OP.i64And).op(OP.i64Sub);
 }
 
 /** The locals are right from here on. */
@@ -228,95 +296,24 @@ export function setFlagsOver(c: FlagContext): void {
   const { code } = c;
   canonicalFlags(c);
   code.get(FLAG_OP).i32(0xff).op(OP.i32And).i32(FLAG_OVER).op(OP.i32Or);
-  code.get(X32).i32(FLAG_OVER_CF).op(OP.i32Shl).op(OP.i32Or).get(Y32).i32(FLAG_OVER_OF).op(OP.i32Shl).op(OP.i32Or).set(FLAG_OP);
-  c.flagKind = undefined;
-  c.flagsDirty = true;
+  code.get(X32).tee(FLAG_A32).i32(FLAG_OVER_CF).op(OP.i32Shl).op(OP.i32Or).get(Y32).i32(FLAG_OVER_OF).op(OP.i32Shl).op(OP.i32Or).set(FLAG_OP);
+  setLazy(c, { of: 'over', kind: 'OVER', bits: 64 });
 }
 
-// ---- reading them ----------------------------------------------------------------------------------------------------------
-
-/** i64: CF, 0 or 1. */
-export function carry(c: FlagContext): void {
-  const { code, lazy } = c;
-  const below = (): void => {
-    code.op(isWide(c) ? OP.i64LtU : OP.i32LtU).op(OP.extendU);
-  };
-  switch (c.flagKind) {
-    case 'LOGIC':
-      code.i64(0);
-      return;
-    case 'ADD': // the sum is below both operands
-      result(c);
-      second(c);
-      below();
-      return;
-    case 'SUB':
-      first(c);
-      second(c);
-      below();
-      return;
-    case 'ADC': // with a carry that came in, a result that equals the operand has carried
-      code.get(FLAG_RES).get(FLAG_A).op(OP.i64LeU).get(FLAG_RES).get(FLAG_A).op(OP.i64LtU);
-      code.get(FLAG_RES).get(FLAG_A).op(OP.i64Sub).get(FLAG_B).op(OP.i64Sub).op(OP.wrap).i32(1).op(OP.i32And);
-      code.op(OP.select).op(OP.extendU);
-      return;
-    case 'SBB':
-      code.get(FLAG_A).get(FLAG_B).op(OP.i64LeU).get(FLAG_A).get(FLAG_B).op(OP.i64LtU);
-      code.get(FLAG_A).get(FLAG_B).op(OP.i64Sub).get(FLAG_RES).op(OP.i64Sub).op(OP.wrap).i32(1).op(OP.i32And);
-      code.op(OP.select).op(OP.extendU);
-      return;
-    case 'SHIFT':
-      if (lazy?.of === 'shift') {
-        shiftCarry(c, lazy);
-        return;
-      }
-      canonicalFlags(c);
-      code.get(FLAG_A);
-      return;
-    case 'INC':
-    case 'DEC':
-      code.get(FLAG_B);
-      return;
-    default:
-      syncFlags(c);
-      code.get(CPU).call(HELPER.get_cf as number).op(OP.extendU);
+/** Bit tests: CF is the i32 in X32, the rest stays, OF too. */
+export function setCarry(c: FlagContext): void {
+  const { code, flagKind: under, lazy } = c;
+  if (under !== undefined && under !== 'OVER') {
+    canonicalFlags(c);
+    code.get(X32).set(FLAG_A32);
+    setLazy(c, { of: 'over', kind: 'OVER', bits: 64, under });
+    return;
   }
-}
-
-/** i32: the result compared with 0. */
-function resultIs(c: FlagContext, cc: string): void {
-  const wide = isWide(c) && c.lazy?.of !== 'product';
-  result(c);
-  if (wide) c.code.i64(0).op(ZERO64[cc] as number);
-  else c.code.i32(0).op(ZERO32[cc] as number);
-}
-
-/** i32: the operands of a compare or a difference compared. */
-function operandsAre(c: FlagContext, cc: string): void {
-  first(c);
-  second(c);
-  c.code.op((isWide(c) ? COMPARE64 : COMPARE32)[cc] as number);
-}
-
-/** i32: condition `cc` by name, of whatever set the flags last. */
-export function condition(c: FlagContext, cc: string): void {
-  const { code, flagKind: kind } = c;
-  if (kind === 'SUB' && COMPARE64[cc] !== undefined) operandsAre(c, cc);
-  else if (kind !== undefined && ['Z', 'NZ', 'S', 'NS'].includes(cc)) resultIs(c, cc);
-  else if (kind === 'LOGIC' && ZERO64[cc] !== undefined) resultIs(c, cc);
-  else if (kind === 'ADD' && (cc === 'B' || cc === 'NB')) {
-    result(c);
-    second(c);
-    code.op((isWide(c) ? COMPARE64 : COMPARE32)[cc] as number);
-  } else {
-    syncFlags(c);
-    code.get(CPU).i32(CONDITIONS.indexOf(cc as never)).call(HELPER.cond as number);
+  if (lazy?.under !== undefined) {
+    code.get(X32).set(FLAG_A32);
+    return;
   }
-}
-
-/** i32: a condition of which the decoder knew how to see it: `res` and `sub` as the interpreter's forms do it. */
-export function knownCondition(c: FlagContext, how: string | undefined, cc: string): void {
-  if (how === 'res') resultIs(c, cc);
-  else if (how === 'sub') operandsAre(c, cc);
-  else condition(c, cc);
+  syncFlags(c);
+  code.get(CPU).call(HELPER.get_of as number).set(Y32);
+  setFlagsOver(c);
 }

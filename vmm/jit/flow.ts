@@ -7,7 +7,8 @@ import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LIN
 import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { MEM, OP } from './code.ts';
 import type { Context } from './context.ts';
-import { condition, emitFlags, type FlagKind, knownCondition, type LazyFlags, storeFlags, syncFlags } from './flags.ts';
+import { condition, knownCondition } from './conditions.ts';
+import { emitFlags, type FlagKind, type LazyFlags, storeFlags, syncFlags } from './flags.ts';
 import { HELPER } from './helpers.ts';
 import { calculate, registerOperands, widthOf } from './integer.ts';
 import { BLOCK, CPU, CPU_GIVEN, ENTRY, FAULT_BLOCK, FAULT_UOP, LEFT, P, PAGE, REG0, S, TARGET, V, VA, WHERE, Y } from './locals.ts';

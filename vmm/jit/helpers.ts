@@ -16,7 +16,6 @@ export const TYPES: readonly FunctionType[] = [
   [[I32, I32, I32, I32], []],
   [[I32, I32], []],
   [[I32], [I32]],
-  [[I32, I32, I64, I64], []],
 ];
 
 const NAMES: readonly (readonly [name: string, type: number])[] = [
@@ -43,7 +42,7 @@ const NAMES: readonly (readonly [name: string, type: number])[] = [
   ['x87_exec', 9],
   ['loop_taken', 5],
   ['get_cf', 10],
-  ['imul64', 11],
+  ['get_of', 10],
   ['jump_cached', 6],
 ];
 

@@ -1,7 +1,8 @@
 /** Arithmetic, logic, shifts and compares. 32-bit operations work on i32, so that the upper half of a result is clear by itself. */
 import { MEM, OP } from './code.ts';
 import type { Context, Emit } from './context.ts';
-import { carry, setFlags, setFlagsOver, setLazy } from './flags.ts';
+import { carry } from './conditions.ts';
+import { setFlags, setFlagsOver, setLazy } from './flags.ts';
 import { FLAG_A, FLAG_A32, FLAG_B, FLAG_RES, FLAG_RES32, FLAG_X, P, V, V32, VA, X, X32, Y, Y32 } from './locals.ts';
 import { address, beginUpdate, endUpdate, read, readOperand } from './memory.ts';
 import type { Uop } from './uop.ts';

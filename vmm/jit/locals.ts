@@ -27,7 +27,12 @@ export const FLAG_X = LOCALS64 + 5;
 export const X = LOCALS64 + 6;
 export const Y = LOCALS64 + 7;
 export const V = LOCALS64 + 8;
-const LOCALS32 = LOCALS64 + 9;
+/** The second factor of a product whose flags are not made yet. */
+export const FLAG_Y = LOCALS64 + 9;
+/** For the high half of a product. */
+export const T0 = LOCALS64 + 10;
+export const T1 = LOCALS64 + 11;
+const LOCALS32 = LOCALS64 + 12;
 export const FLAG_OP = LOCALS32;
 /** The TLB's entry, or a block that is entered next. */
 export const ENTRY = LOCALS32 + 1;

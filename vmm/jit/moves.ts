@@ -1,7 +1,7 @@
 /** Moves, loads and stores, the stack's quick forms, SETcc and CMOVcc. */
 import { OP } from './code.ts';
 import type { Context, Emit } from './context.ts';
-import { knownCondition } from './flags.ts';
+import { knownCondition } from './conditions.ts';
 import { REG0, V, VA, X, X32 } from './locals.ts';
 import { address, read, write } from './memory.ts';
 import { CONDITIONS, type Uop } from './uop.ts';

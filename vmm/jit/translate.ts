@@ -1,6 +1,6 @@
 /** One region becomes the body of one WebAssembly function. */
 import { B_MODE, MODE_USER, UOP_SIZE } from '../../assembly/contract/translator.ts';
-import { callHelper, multiply64, system } from './calls.ts';
+import { callHelper, system } from './calls.ts';
 import { OP } from './code.ts';
 import { Context, type Emit } from './context.ts';
 import { loadFlags } from './flags.ts';
@@ -11,6 +11,7 @@ import type { Offsets } from './layout.ts';
 import { LEFT, LOCALS } from './locals.ts';
 import type { Body } from './module.ts';
 import * as moves from './moves.ts';
+import { multiply64 } from './muldiv.ts';
 import { buildRegion, type Limits, type Region, type RegionNode } from './region.ts';
 import { RegisterUse } from './registers.ts';
 import { sseForm } from './sse.ts';
@@ -103,15 +104,16 @@ export class Translator {
       if (end !== undefined) end(c, uop, this.#flow);
       else if (uop.kind === 'sys') system(c, uop, this.#flow);
       else if (uop.call === 'sse_exec') this.#sse(uop, this.#use[number] as RegisterUse);
-      else if (uop.call !== undefined && uop.kind !== 'imul64') this.#generic(uop, this.#use[number] as RegisterUse);
+      else if (uop.call !== undefined) this.#generic(uop, this.#use[number] as RegisterUse);
       else (EMIT[uop.kind] as Emit)(c, uop);
     }
   }
 
   #generic(uop: Uop, use: RegisterUse): void {
     const emit = genericForm(uop, this.#words, this.#context.u);
-    if (emit === undefined) callHelper(this.#context, uop, use);
-    else emit(this.#context, uop);
+    const byCore = (): void => callHelper(this.#context, uop, use);
+    if (emit === undefined) byCore();
+    else emit(this.#context, uop, byCore);
   }
 
   /** What the core does on a way of its own changes nothing of what is known on the other one, but may set the flags. */

@@ -5,7 +5,7 @@ import { Dec, SEG_NONE } from './decode';
 import { emit_sse } from './emit-sse';
 import { call, indirect, jump, jump_cond, loop, pop_mem, pop_reg, push_mem, push_reg, quick_stack, stack_g } from './emit-flow';
 import { alu, bits, exchange, extend, lea, mov, mov_offset, movsxd, multiply, shift, unary } from './emit-integer';
-import { EMIT_CUT, EMIT_END, EMIT_ON, place, prepare, put_mem, put_op, rm_value, sys, sys_mem, undefined_op } from './emit-uop';
+import { EMIT_CUT, EMIT_END, EMIT_ON, place, prepare, put_mem, put_op, rm_value, sys, sys_mem, TMP0, undefined_op } from './emit-uop';
 import { X_CMPXCHG, X_CMPXCHG16B, X_CMPXCHG8B, X_XADD, X_XCHG } from '../execute/exchange';
 import * as O from '../uop/generated/ops';
 import * as K from './generated/optab';
@@ -156,8 +156,8 @@ export function emit(d: Dec, prev: u32, prev_flags: u32): u32 {
       const imm = M.M_SHXD | (d.opsize << 8) | (d.mem ? 0x400 : 0) | (sub & 1 ? 0x800 : 0) | (sub & 2 ? 0x1000 : 0) | ((<u32>d.imm & 0xff) << 16);
       if (d.mem) {
         prepare(d, 1 << d.opsize, true);
-        put_mem(d, O.OP_MISC, 0, d.reg << 3, imm);
-      } else put_op(d, O.OP_MISC, d.rm << 3, d.reg << 3, 0, imm);
+        put_mem(d, O.OP_SHXD, 0, d.reg << 3, imm);
+      } else put_op(d, O.OP_SHXD, d.rm << 3, d.reg << 3, 0, imm);
       return EMIT_ON;
     }
     case K.K_BSWAP: {
@@ -205,11 +205,7 @@ function mov_nti(d: Dec): u32 {
 
 function setcc(d: Dec, prev_flags: u32): u32 {
   const cc = d.opcode & 15;
-  if (d.mem) {
-    prepare(d, 1, true);
-    put_mem(d, O.OP_MISC, cc, 0, M.M_SETCC);
-    return EMIT_ON;
-  }
+  if (d.mem) prepare(d, 1, true);
   let op = O.OP_SETCC_R;
   if (prev_flags & (O.ATTR_LAZY | O.ATTR_SUB)) {
     if (cc == 4) op = O.OP_SETCC_Z;
@@ -219,7 +215,8 @@ function setcc(d: Dec, prev_flags: u32): u32 {
     const sub: u32 = load<u16>(changetype<usize>(O.OP_SETCC_SUB) + (cc << 1));
     if (sub) op = sub;
   }
-  put_op(d, op, place(d, d.rm, 0), cc, 0, 0);
+  put_op(d, op, d.mem ? TMP0 : place(d, d.rm, 0), cc, 0, 0);
+  if (d.mem) put_mem(d, O.OP_ST8, TMP0, 0, 0);
   return EMIT_ON;
 }
 

@@ -1,9 +1,9 @@
 /** Bit tests and scans. */
-import { flags_materialize, flags_over, get_of, set_flags_explicit, ZF } from '../vcpu/flags';
+import { flags_logic, flags_over, get_of, set_flags_explicit, ZF } from '../vcpu/flags';
 import { lock_begin, lock_end } from '../memory/locked';
 import { ptr_r, ptr_rw, ptr_w_done } from '../memory/mem';
 import { atomic_ok, get_sx, put, put_reg, swap_if, zx } from '../memory/operand';
-import { Cpu, CPU_SEGS } from '../vcpu/state';
+import { CPU_SEGS } from '../vcpu/state';
 import { ea, INDEX_ADDR32, U_A, U_B, U_BASE, U_DISP, U_IMM, U_INDEX } from '../uop/uop';
 
 // ---- bits: imm = op | size << 3 | memory << 5 | lock << 6 | by immediate << 7 | bit number << 8 ----------------------------
@@ -85,18 +85,21 @@ export function bit_generic(cpu: usize, u: usize): void {
   flags_over(cpu, u32((v & bit) != 0), get_of(cpu));
 }
 
-/** BSF, BSR (a zero source leaves the destination alone), POPCNT. */
+/**
+ * BSF, BSR (a zero source leaves the destination alone), POPCNT. Of a scan the manual defines ZF alone; processors of today set PF by the
+ * index and clear the rest.
+ */
 function bit_scan(cpu: usize, op: u32, size: u32, dst: usize, v: u64): void {
   if (op == BIT_POPCNT) {
     put_reg(dst, size, popcnt(v));
     set_flags_explicit(cpu, v == 0 ? ZF : 0);
     return;
   }
-  const f = flags_materialize(cpu);
   if (v == 0) {
-    changetype<Cpu>(cpu).eflags = f | ZF;
+    flags_logic(cpu, 0);
     return;
   }
-  put_reg(dst, size, op == BIT_BSF ? ctz(v) : 63 - clz(v));
-  changetype<Cpu>(cpu).eflags = f & ~ZF;
+  const index = op == BIT_BSF ? ctz(v) : 63 - clz(v);
+  put_reg(dst, size, index);
+  flags_logic(cpu, index | 0x100);
 }

@@ -7,7 +7,7 @@ import { bit_displacement } from './bits';
 import { raise, X_BR } from '../vcpu/fault';
 import { AF, CF, cond, DF, flags_materialize, get_cf, PF, SF, ZF } from '../vcpu/flags';
 import { x87_fwait } from './fpu_link';
-import { ptr_rw, ptr_w_done, rd16, rd32, rd8, wr16, wr8 } from '../memory/mem';
+import { ptr_rw, ptr_w_done, rd16, rd32, rd8, wr16 } from '../memory/mem';
 import { Cpu, CPU_SEGS, FAULT_EXCEPTION } from '../vcpu/state';
 import { linear } from './string';
 import { ea, U_A, U_B, U_DISP, U_IMM } from '../uop/uop';
@@ -30,7 +30,6 @@ export const M_AAM: u32 = 14; // disp = base
 export const M_AAD: u32 = 15;
 export const M_SALC: u32 = 16;
 export const M_SHXD: u32 = 17; // size << 8 | memory << 10 | right << 11 | by CL << 12 | count << 16
-export const M_SETCC: u32 = 18; // memory; a = condition
 export const M_CMOV16: u32 = 19; // disp = condition
 export const M_MOVZX16: u32 = 20; // 8 to 16 bits
 export const M_MOVSX16: u32 = 21;
@@ -99,7 +98,6 @@ export function misc_op(cpu: usize, u: usize): void {
       } else put_reg(a, size, n ? double_shift(cpu, (imm & 0x800) != 0, size, get_sx(a, size), src, n) : get_sx(a, size));
       break;
     }
-    case M_SETCC: wr8(cpu, ea(cpu, u), u32(cond(cpu, load<u8>(u, U_A)))); break;
     case M_CMOV16: if (cond(cpu, load<u8>(u, U_DISP))) store<u16>(a, load<u16>(b)); break;
     case M_MOVZX16: store<u16>(a, load<u8>(b)); break;
     case M_MOVSX16: store<u16>(a, <u16>load<i8>(b)); break;

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { CASE_SIZE, type CaseInfo, CaseMaker, Rng } from '../../support/cpu/cases.ts';
 import { intMachine } from '../../support/cpu/int.ts';
 import { JitDiff, ROUND } from '../../support/cpu/jit-diff.ts';
+import { OpCases } from '../../support/cpu/op-cases.ts';
 import { SseCases } from '../../support/cpu/sse-cases.ts';
 
 const ROUNDS = Number(process.env['VMM_ROUNDS'] ?? 16);
@@ -37,4 +38,18 @@ it(`${ROUNDS * ROUND} random SSE instructions with edge values: translated as in
   expect(found).toEqual([]);
   expect(diff.counts.regions).toBeGreaterThan(ROUNDS * ROUND * 0.4);
   expect(diff.insns).toBeGreaterThan(BigInt(ROUNDS * ROUND) * 5n);
+});
+
+it(`${ROUNDS * ROUND} multiplications, divisions, bit, shift and locked instructions between setters and readers of flags: translated as interpreted`, { timeout: 600_000 }, () => {
+  const diff = new JitDiff(intMachine(1));
+  const cases = Buffer.alloc(ROUND * CASE_SIZE);
+  const found: string[] = [];
+  for (let round = 0; round < ROUNDS && found.length < 20; round++) {
+    const maker = new OpCases(new Rng(1234 + 7919 * round));
+    const infos = Array.from({ length: ROUND }, (_, i) => maker.make(cases.subarray(i * CASE_SIZE, (i + 1) * CASE_SIZE)));
+    found.push(...diff.round(cases, infos).map((text) => `round ${round}: ${text}`));
+  }
+  expect(found).toEqual([]);
+  expect(diff.counts.regions).toBeGreaterThan(ROUNDS * ROUND * 0.4);
+  expect(diff.insns).toBeGreaterThan(BigInt(ROUNDS * ROUND) * 2n);
 });

@@ -26,7 +26,7 @@ import { TLB_ADDEND, TLB_WRITE, tlb_slot } from '../../memory/tlb';
 import { ea, ea_bd, U_A, U_B, U_DISP, U_IMM, U_IP, U_OP, UOP_SIZE } from '../../uop/uop';
 
 const PAGE: u64 = ~0xfff;
-const FIRST_PRE_OP: u32 = 383;
+const FIRST_PRE_OP: u32 = 384;
 
 /**
  * Runs from block `blk` at rip `target` until something needs the caller. `left`: instructions of the budget; returns what
@@ -1082,20 +1082,22 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
       case 376: bit_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // XCHG_G
       case 377: xchg_generic(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
-      // MISC
+      // SHXD
       case 378: misc_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      // MISC
+      case 379: misc_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // STACK_G
-      case 379: stack_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 380: stack_op(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // SSE
-      case 380: sse_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 381: sse_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // X87
-      case 381: x87_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 382: x87_exec(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // STRING
-      case 382: { const s = string_op(cpu, u); if (s == STRING_AGAIN) { changetype<Cpu>(cpu).rip = start_rip(cpu, blk, u); how = 4; break; } if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
+      case 383: { const s = string_op(cpu, u); if (s == STRING_AGAIN) { changetype<Cpu>(cpu).rip = start_rip(cpu, blk, u); how = 4; break; } if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue; }
       // EA_SEG
-      case 383: ea_segmented(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
+      case 384: ea_segmented(cpu, u); if (load<u32>(cpu, FAULT)) break; u += UOP_SIZE; continue;
       // CHECK_PAGE2
-      case 384: { const s = check_page2(cpu, blk); if (s == 1) { u += UOP_SIZE; continue; } if (s == 2) { changetype<Cpu>(cpu).rip = target; how = 4; } break; }
+      case 385: { const s = check_page2(cpu, blk); if (s == 1) { u += UOP_SIZE; continue; } if (s == 2) { changetype<Cpu>(cpu).rip = target; how = 4; } break; }
         default: unreachable();
       }
       if (link) {

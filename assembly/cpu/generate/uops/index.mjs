@@ -9,7 +9,7 @@ import { moveOps } from './moves.mjs';
 import { outOfLineOps } from './out-of-line.mjs';
 
 /** Those that may change flags in ways that nobody knows beforehand. */
-const FLAGS_UNKNOWN = /^(UNARY_G|SHIFT_G|MULDIV|BIT_G|XCHG_G|MISC|STACK_G|SSE|X87|STRING|SYS|RO[LR]_RI..)$/;
+const FLAGS_UNKNOWN = /^(UNARY_G|SHIFT_G|MULDIV|BIT_G|XCHG_G|SHXD|MISC|STACK_G|SSE|X87|STRING|SYS|RO[LR]_RI..)$/;
 
 /** The table: `list` of { name, attr, sem, body }, `index` of names, `nf`: number of the form without flags, or 0. */
 export function makeTable() {

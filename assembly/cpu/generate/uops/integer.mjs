@@ -97,7 +97,7 @@ function shifts(op, withoutFlags, w) {
 function multiply(op, withoutFlags) {
   const product = (a, b) => `{ const p = <i64>${a} * <i64>${b}; const r = <i32>p; const c = <u64>(p != <i64>r); flags_lazy(cpu, FLAG_SHIFT, <i64>r, c, c); store<u64>(${A}, <u64><u32>r); ${NEXT} }`;
   const sem = (form, bits, flags) => ({
-    kind: bits === 64 && flags ? 'imul64' : 'imul', form, bits, flags, uses: form === 'RR' ? 'a b' : 'b', sets: 'a', ...(bits === 64 && flags ? { call: 'imul64' } : {}),
+    kind: bits === 64 && flags ? 'imul64' : 'imul', form, bits, flags, uses: form === 'RR' ? 'a b' : 'b', sets: 'a',
   });
   op('IMUL_RR32', WRITES, sem('RR', 32, true), product(`load<i32>(${A})`, `load<i32>(${B})`));
   op('IMUL_RR64', WRITES, sem('RR', 64, true), `imul64(cpu, ${A}, load<u64>(${A}), load<u64>(${B})); ${NEXT}`);

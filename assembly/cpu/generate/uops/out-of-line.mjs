@@ -10,6 +10,7 @@ export function outOfLineOps(op) {
   call('IMUL_G', WRITES | FAULTS, 'imul_generic', 'a b', 'a');
   call('BIT_G', READS | FAULTS, 'bit_generic', 'a b m', 'a b');
   call('XCHG_G', FAULTS, 'xchg_generic', 'a b m rax rdx rbx rcx', 'a b rax rdx');
+  call('SHXD', READS | FAULTS, 'misc_op', 'a b m rcx', 'a');
   call('MISC', READS | FAULTS, 'misc_op', 'all', '');
   call('STACK_G', READS | FAULTS, 'stack_op', 'all', '');
   call('SSE', READS | FAULTS, 'sse_exec', 'm', '');
