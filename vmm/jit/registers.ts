@@ -1,7 +1,7 @@
 /** Which registers a micro-op reads and writes, as bit sets over the register file. */
 import { REG_BLOCK, REG_ZERO } from '../../assembly/contract/translator.ts';
 import { genericForm } from './generic.ts';
-import { sseForm, sseGeneral } from './sse.ts';
+import { sseFlags, sseForm, sseGeneral } from './sse.ts';
 import { REG_COUNT, type Uop, type Words } from './uop.ts';
 
 /** All registers that can have a local. */
@@ -60,7 +60,7 @@ export class RegisterUse {
 
   /** It may leave the flags different from memory. */
   changesFlags(words: Words, u: number): boolean {
-    return this.#uop.flags === true || genericForm(this.#uop, words, u) !== undefined;
+    return this.#uop.flags === true || (this.#sse ? sseFlags(words, u) : genericForm(this.#uop, words, u) !== undefined);
   }
 }
 

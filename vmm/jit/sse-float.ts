@@ -13,13 +13,13 @@ import { TAG_READ } from './memory.ts';
 type Operation = 'add' | 'mul' | 'sub' | 'min' | 'div' | 'max' | 'sqrt';
 
 /** To `out` unless MXCSR lets results be the host's. */
-function needFast(c: Context, out: number): void {
+export function needFast(c: Context, out: number): void {
   c.code.get(CPU).mem(MEM.i32Load, c.at.mxcsr).i32(MX_FAST_MASK).op(OP.i32And).i32(MX_FAST).op(OP.i32Ne).rarely().brIf(out);
 }
 
 // ---- scalars: tested as integers, without their sign (shifted out at the top) ----------------------------------------------
 
-interface Scalar {
+export interface Scalar {
   readonly bytes: number;
   readonly x: number;
   readonly y: number;
@@ -41,7 +41,7 @@ interface Scalar {
   readonly infinity: number;
 }
 
-const F64S: Scalar = {
+export const F64S: Scalar = {
   bytes: 8, x: X, y: Y, v: V, load: MEM.i64Load, store: MEM.i64Store, toFloat: OP.bitsF64, toBits: OP.f64Bits,
   ops: { add: 0xa0, sub: 0xa1, mul: 0xa2, div: 0xa3, min: 0, max: 0, sqrt: 0x9f },
   int: { shl: OP.i64Shl, add: OP.i64Add, geU: OP.i64GeU, ltU: OP.i64LtU, leU: OP.i64LeU, eqz: OP.i64Eqz },
@@ -51,7 +51,7 @@ const F64S: Scalar = {
   },
   least: 0x0020_0000, sound: 0x0040_0000, infinity: 0xffe0_0000,
 };
-const F32S: Scalar = {
+export const F32S: Scalar = {
   bytes: 4, x: X32, y: Y32, v: V32, load: MEM.i32Load, store: MEM.i32Store, toFloat: 0xbe, toBits: 0xbc,
   ops: { add: 0x92, sub: 0x93, mul: 0x94, div: 0x95, min: 0, max: 0, sqrt: 0x91 },
   int: { shl: OP.i32Shl, add: OP.i32Add, geU: OP.i32GeU, ltU: OP.i32LtU, leU: OP.i32LeU, eqz: OP.i32Eqz },
@@ -63,7 +63,7 @@ const F32S: Scalar = {
 };
 
 /** The bits of a local shifted left by one: the sign is gone. */
-function unsigned(c: Context, f: Scalar, local: number): void {
+export function unsigned(c: Context, f: Scalar, local: number): void {
   c.code.get(local);
   if (f.bytes === 8) c.code.i64(1);
   else c.code.i32(1);
@@ -71,7 +71,7 @@ function unsigned(c: Context, f: Scalar, local: number): void {
 }
 
 /** i32: zero, normal, infinite or NaN. */
-function plain(c: Context, f: Scalar, local: number): void {
+export function plain(c: Context, f: Scalar, local: number): void {
   unsigned(c, f, local);
   f.constant(c, -1, -1);
   c.code.op(f.int.add);
@@ -81,7 +81,7 @@ function plain(c: Context, f: Scalar, local: number): void {
 }
 
 /** i32: finite and at least twice the least normal number. */
-function sound(c: Context, f: Scalar, local: number): void {
+export function sound(c: Context, f: Scalar, local: number): void {
   unsigned(c, f, local);
   f.constant(c, -f.sound);
   c.code.op(f.int.add);
@@ -90,19 +90,19 @@ function sound(c: Context, f: Scalar, local: number): void {
 }
 
 /** i32: not a NaN. */
-function number(c: Context, f: Scalar, local: number): void {
+export function number(c: Context, f: Scalar, local: number): void {
   unsigned(c, f, local);
   f.constant(c, f.infinity);
   c.code.op(f.int.leU);
 }
 
-function zero(c: Context, f: Scalar, local: number): void {
+export function zero(c: Context, f: Scalar, local: number): void {
   unsigned(c, f, local);
   c.code.op(f.int.eqz);
 }
 
 /** Operands into X and Y (SQRT has the second alone). */
-function loadOperands(c: Context, f: Scalar, operation: Operation, to: Place, from: Place): void {
+export function loadOperands(c: Context, f: Scalar, operation: Operation, to: Place, from: Place): void {
   const { code } = c;
   code.get(from.local).mem(f.load, from.offset).set(f.y);
   if (operation !== 'sqrt') code.get(to.local).mem(f.load, to.offset).set(f.x);
@@ -157,7 +157,7 @@ function scalar(s: SseContext, f: Scalar, operation: Operation): void {
 
 // ---- packed: tested as floats, all lanes at once ----------------------------------------------------------------------------
 
-interface Packed {
+export interface Packed {
   readonly abs: number;
   readonly eq: number;
   readonly ge: number;
@@ -171,12 +171,12 @@ interface Packed {
   readonly most: readonly [high: number, low: number];
 }
 
-const F64P: Packed = {
+export const F64P: Packed = {
   abs: VEC.f64Abs, eq: VEC.f64Eq, ge: VEC.f64Ge, le: VEC.f64Le, allTrue: VEC.allTrue64,
   ops: { add: 0xf0, sub: 0xf1, mul: 0xf2, div: 0xf3, sqrt: 0xef, min: 0xf6, max: 0xf7 },
   lane: (bits) => [bits, 0], least: 0x0010_0000, sound: 0x0020_0000, most: [0x7fef_ffff, -1],
 };
-const F32P: Packed = {
+export const F32P: Packed = {
   abs: VEC.f32Abs, eq: VEC.f32Eq, ge: VEC.f32Ge, le: VEC.f32Le, allTrue: VEC.allTrue32,
   ops: { add: 0xe4, sub: 0xe5, mul: 0xe6, div: 0xe7, sqrt: 0xe3, min: 0xea, max: 0xeb },
   lane: (bits) => [bits, bits], least: 0x0080_0000, sound: 0x0100_0000, most: [0x7f7f_ffff, 0x7f7f_ffff],
@@ -193,7 +193,7 @@ function zeroLanes(c: Context, f: Packed, local: number): void {
 }
 
 /** Lanes that are zero, normal or infinite. */
-function plainLanes(c: Context, f: Packed, local: number): void {
+export function plainLanes(c: Context, f: Packed, local: number): void {
   c.code.get(local).simd(f.abs);
   splat(c, f.lane(f.least));
   c.code.simd(f.ge);
@@ -263,48 +263,3 @@ export const arithmetic: SseEmit = (s) => {
       packed(s, F32P, operation);
   }
 };
-
-// ---- conversions ---------------------------------------------------------------------------------------------------------------
-
-const CONVERT: Readonly<Record<string, number>> = { 'f64 i32': 0xb7, 'f64 i64': 0xb9, 'f32 i32': 0xb2, 'f32 i64': 0xb4 };
-
-/** CVTSI2SD, CVTSI2SS of a register; 32 bits always fit a double. Memory is the core's. */
-export const convertFromInteger: SseEmit = (s) => {
-  const { c, op } = s;
-  const { code } = c;
-  const f = op.key >>> 8 === PF2 >>> 8 ? F64S : F32S;
-  const { offset } = register(c, op.a);
-  const done = code.block();
-  const out = code.block();
-  if (op.memory) code.br(out);
-  else {
-    if (f === F32S || op.wide) needFast(c, out);
-    code.get(CPU);
-    c.reg64(op.b);
-    if (!op.wide) code.op(OP.wrap);
-    code.op(CONVERT[`${f === F64S ? 'f64' : 'f32'} ${op.wide ? 'i64' : 'i32'}`] as number).op(f.toBits).mem(f.store, offset).br(done);
-  }
-  code.end();
-  s.byCore();
-  code.end();
-};
-
-/** CVTTSD2SI, CVTTSS2SI of numbers that fit. */
-export const truncate: SseEmit = (s) => {
-  const { c, op } = s;
-  const { code } = c;
-  const f = op.key >>> 8 === PF2 >>> 8 ? F64S : F32S;
-  withOperand(s, f.bytes, false, TAG_READ, false, (from, out) => {
-    needFast(c, out);
-    code.get(from.local).mem(f.load, from.offset).set(f.x);
-    plain(c, f, f.x);
-    // below 2^31 or 2^63 in size: exponent and all
-    unsigned(c, f, f.x);
-    f.constant(c, f === F64S ? (op.wide ? 0x87c0_0000 : 0x83c0_0000) : op.wide ? 0xbe00_0000 : 0x9e00_0000);
-    code.op(f.int.ltU).op(OP.i32And).op(OP.i32Eqz).rarely().brIf(out);
-    code.get(f.x).op(f.toFloat).op(0xfc).u((f === F64S ? 2 : 0) + (op.wide ? 4 : 0));
-    if (!op.wide) code.op(OP.extendU);
-    c.set64(op.a << 3);
-  });
-};
-

@@ -1,7 +1,7 @@
 /** SSE and SSE2 moves and packed integers. */
 import { MEM, OP } from './code.ts';
 import type { Context } from './context.ts';
-import { CPU, W0, W1 } from './locals.ts';
+import { CPU, W0, W1, X } from './locals.ts';
 import { afterStore, TAG_READ, TAG_WRITE } from './memory.ts';
 import { register, type SseEmit, type SseOp, withOperand } from './sse-operand.ts';
 import { SHIFTS, VEC } from './sse-table.ts';
@@ -105,7 +105,7 @@ export const packed = (calculate: (c: Context, op: SseOp) => void): SseEmit => (
 };
 
 /** Shuffles the bytes of the two vectors on the stack. */
-function shuffle(c: Context, bytes: readonly number[]): void {
+export function shuffle(c: Context, bytes: readonly number[]): void {
   c.code.simd(VEC.shuffle);
   for (const byte of bytes) c.code.op(byte);
 }
@@ -161,15 +161,26 @@ export const shiftImmediate: SseEmit = (s) => {
   code.simdMem(VEC.store, offset);
 };
 
-/** PMULUDQ. */
-export const multiplyUnsigned: SseEmit = packed((c) => {
-  const low = (): void => {
-    c.code.i64(0xffff_ffff).simd(VEC.i64Splat).simd(VEC.and);
-  };
-  low();
-  c.code.set(W1);
-  low();
-  c.code.get(W1).simd(VEC.i64Mul);
+/** Shifts of all elements by the low 64 bits of the source. */
+export const shiftByRegister = (op: number, bits: number, arithmetic: boolean): SseEmit => packed((c) => {
+  const { code } = c;
+  code.simd(VEC.i64Lane).op(0).set(X);
+  if (arithmetic) code.get(X).i64(bits - 1).get(X).i64(bits).op(OP.i64LtU).op(OP.select).op(OP.wrap).simd(op);
+  else code.get(X).op(OP.wrap).simd(op).i64(0).simd(VEC.i64Splat).get(X).i64(bits).op(OP.i64LtU).op(OP.select);
+});
+
+/** PMULHW and PMULHUW: `low` and `high` make products of 32 bits. */
+export const multiplyHigh = (low: number, high: number): SseEmit => packed((c) => {
+  const { code } = c;
+  code.set(W1).tee(W0).get(W1).simd(low).get(W0).get(W1).simd(high);
+  shuffle(c, ELEMENTS.map((i) => (i >> 1) * 4 + 2 + (i & 1)));
+});
+
+/** PSADBW: |a - b| of bytes, summed up by eight. */
+export const sumOfDifferences: SseEmit = packed((c) => {
+  const { code } = c;
+  code.set(W1).tee(W0).get(W1).simd(VEC.i8MaxU).get(W0).get(W1).simd(VEC.i8MinU).simd(VEC.i8Sub);
+  code.simd(VEC.pairs16).simd(VEC.pairs32).tee(W0).i64(0xffff_ffff).simd(VEC.i64Splat).simd(VEC.and).get(W0).i32(32).simd(VEC.i64ShrU).simd(VEC.i64Add);
 });
 
 /** PMOVMSKB, MOVMSKPS, MOVMSKPD: general register a from register b. */

@@ -7,9 +7,11 @@ export const PF2 = 0x300;
 
 /** Vector opcodes behind 0xFD that are used by name. */
 export const VEC = {
-  load: 0x00, store: 0x0b, constant: 0x0c, shuffle: 0x0d, load32Zero: 0x5c, load64Zero: 0x5d,
+  load: 0x00, store: 0x0b, constant: 0x0c, shuffle: 0x0d, load32Zero: 0x5c, load64Zero: 0x5d, load64Splat: 0x0a,
   not: 0x4d, and: 0x4e, andnot: 0x4f, or: 0x50, xor: 0x51,
   bitmask8: 0x64, bitmask32: 0xa4, bitmask64: 0xc4, allTrue32: 0xa3, allTrue64: 0xc3,
+  i64Lane: 0x1d, i8MaxU: 0x79, i8MinU: 0x77, i8Sub: 0x71, pairs16: 0x7d, pairs32: 0x7f, i64ShrU: 0xcd, i64Add: 0xce,
+  swizzle: 0x0e, i8Splat: 0x0f, i16Splat: 0x10, bitselect: 0x52, anyTrue: 0x53, i16Eq: 0x2d, i16Q15: 0x82, i16Shl: 0x8b, i16ShrS: 0x8c, i16ShrU: 0x8d, i16AddSatS: 0x8f, i16Mul: 0x95,
   i64Mul: 0xd5, i32Splat: 0x11, i64Splat: 0x12,
   f32Eq: 0x41, f32Ge: 0x46, f32Le: 0x45, f32Abs: 0xe0, f64Eq: 0x47, f64Ge: 0x4c, f64Le: 0x4b, f64Abs: 0xec,
 } as const;
@@ -40,6 +42,13 @@ export const SHIFTS: Readonly<Record<number, { readonly op: number; readonly bit
   0x712: { op: 0x8d, bits: 16, arithmetic: false }, 0x714: { op: 0x8c, bits: 16, arithmetic: true }, 0x716: { op: 0x8b, bits: 16, arithmetic: false },
   0x722: { op: 0xad, bits: 32, arithmetic: false }, 0x724: { op: 0xac, bits: 32, arithmetic: true }, 0x726: { op: 0xab, bits: 32, arithmetic: false },
   0x732: { op: 0xcd, bits: 64, arithmetic: false }, 0x736: { op: 0xcb, bits: 64, arithmetic: false },
+};
+
+/** Shifts by a register, by opcode. */
+export const SHIFTS_BY_REGISTER: Readonly<Record<number, { readonly op: number; readonly bits: number; readonly arithmetic: boolean }>> = {
+  0xd1: { op: 0x8d, bits: 16, arithmetic: false }, 0xd2: { op: 0xad, bits: 32, arithmetic: false }, 0xd3: { op: 0xcd, bits: 64, arithmetic: false },
+  0xe1: { op: 0x8c, bits: 16, arithmetic: true }, 0xe2: { op: 0xac, bits: 32, arithmetic: true },
+  0xf1: { op: 0x8b, bits: 16, arithmetic: false }, 0xf2: { op: 0xab, bits: 32, arithmetic: false }, 0xf3: { op: 0xcb, bits: 64, arithmetic: false },
 };
 
 /** Float arithmetic by opcode: which of the six, as the last digits of the WebAssembly opcodes have them. */

@@ -25,6 +25,10 @@ const OPCODES = [
   0x5a, 0x5b, 0x5c, 0x5d, 0x5e, 0x5f, ...Array.from({ length: 0x17 }, (_, i) => 0x60 + i), 0x7e, 0x7f, 0xc2, 0xc4, 0xc5, 0xc6,
   ...Array.from({ length: 0x2f }, (_, i) => 0xd0 + i),
 ];
+/** Those of maps 0F 38 and 0F 3A, with 66; the latter have an immediate. */
+const MAP_38 = [...Array.from({ length: 12 }, (_, i) => i), 0x10, 0x14, 0x15, 0x17, 0x17, 0x1c, 0x1d, 0x1e, ...[0x20, 0x30].flatMap((n) => [0, 1, 2, 3, 4, 5].map((i) => n + i)),
+  ...Array.from({ length: 4 }, (_, i) => 0x28 + i), ...Array.from({ length: 11 }, (_, i) => 0x37 + i)];
+const MAP_3A = [0x08, 0x09, 0x0a, 0x0a, 0x0b, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x14, 0x15, 0x16, 0x17, 0x20, 0x21, 0x22, 0x40, 0x41, 0x42, 0x60, 0x61, 0x62, 0x63];
 const ARITHMETIC = [0x51, 0x58, 0x59, 0x5c, 0x5d, 0x5e, 0x5f, 0x2a, 0x2c, 0x2e, 0x2f];
 /** With an immediate behind. */
 const IMMEDIATE = new Set([0x70, 0x71, 0x72, 0x73, 0xc2, 0xc4, 0xc5, 0xc6]);
@@ -51,6 +55,7 @@ export class SseCases {
   /** The bytes of one SSE instruction on XMM1 and XMM2, or memory near RBX. */
   #instruction(): number[] {
     const r = this.#r;
+    if (r.chance(30)) return this.#later();
     const op = r.chance(45) ? r.pick(ARITHMETIC) : r.pick(OPCODES);
     const out: number[] = [];
     let prefix = r.pick([0, 0x66, 0xf3, 0xf2]);
@@ -66,6 +71,15 @@ export class SseCases {
     return out;
   }
 
+  /** The same of SSSE3 and SSE4. */
+  #later(): number[] {
+    const r = this.#r;
+    const immediate = r.chance(50);
+    const modrm = r.chance(50) ? [0xc0 | (1 << 3) | 2] : [0x43 | (1 << 3), r.chance(70) ? 16 * r.below(7) : r.below(112)];
+    const rex = r.chance(25) ? [0x48] : [];
+    return [0x66, ...rex, 0x0f, ...(immediate ? [0x3a, r.pick(MAP_3A)] : [0x38, r.pick(MAP_38)]), ...modrm, ...(immediate ? [r.chance(60) ? r.below(34) : r.below(256)] : [])];
+  }
+
   /** One case at `to` (CASE_SIZE bytes). */
   make(to: Buffer): CaseInfo {
     const r = this.#r;
@@ -76,6 +90,7 @@ export class SseCases {
       0x66, 0x48, 0x0f, 0x6e, 0xc8, 0x66, 0x48, 0x0f, 0x6e, 0xc2, 0x66, 0x0f, 0x6c, 0xc8, // movq %rax, %xmm1; movq %rdx, %xmm0; punpcklqdq %xmm0, %xmm1
       0x66, 0x48, 0x0f, 0x6e, 0xd1, // movq %rcx, %xmm2
       ...this.#instruction(),
+      0x0f, 0x90 + r.below(16), 0xc0, // setcc %al
       0x0f, 0x11, 0x43 | (keep << 3), 0x60, // movups %xmm1 or 2, 0x60(%rbx)
       0x0f, 0xae, 0x5b, 0x70, // stmxcsr 0x70(%rbx)
     ];
