@@ -3,38 +3,39 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { busyboxTree, emptyScript, env, folder } from '../start/process.ts';
-import { type Background, COMMAND_LINE, container, IDLE, inside, kernel, MEMORY, machine, NAMES, type Peer, type Scenario, VMM, WORD } from './peer.ts';
+import { type Background, COMMAND_LINE, container, HERE, IDLE, inside, kernel, MEMORY, machine, NAMES, type Peer, type Program, type Scenario, WORD } from './peer.ts';
 import { diskOf, treeOf } from './trees.ts';
 
-export function vmm(accel: 'wasm' | 'kvm'): Peer {
-  const root = ['--root', join(folder, 'state')];
-  const run = (...options: string[]): string[] => [...VMM, 'run', '-q', '--accel', accel, '-m', `${MEMORY}m`, ...options];
+export function vmm(accel: 'wasm' | 'kvm', at: Program = HERE): Peer {
+  const program = at.command;
+  const root = ['--root', `${at.store}-state`];
+  const run = (...options: string[]): string[] => [...program, 'run', '-q', '--accel', accel, '-m', `${MEMORY}m`, ...options];
   const background: Background = {
     start: (id) => [...run('-d', ...root, '--name', id), busyboxTree(), ...IDLE],
-    exec: (id) => [...VMM, 'exec', ...root, id, ...inside('exec')],
-    stop: (id) => [...VMM, 'stop', ...root, id],
-    remove: (id) => [...VMM, 'rm', '-f', ...root, id],
+    exec: (id) => [...program, 'exec', ...root, id, ...inside('exec')],
+    stop: (id) => [...program, 'stop', ...root, id],
+    remove: (id) => [...program, 'rm', '-f', ...root, id],
   };
   return {
-    name: `vmm ${accel}`, version: [...VMM, 'version'], scenarios: NAMES, background,
+    name: `vmm ${accel}${at.suffix}`, version: [...program, 'version'], scenarios: NAMES, background,
     command: (scenario) => {
-      if (scenario === 'boot') return [...VMM, 'boot', '-q', '--accel', accel, '--timeline', '--memory', `${MEMORY}`, '--console', 'hvc', '--kernel', kernel(), '--disk', `${diskOf(busyboxTree())},ro`, '--append', COMMAND_LINE];
-      if (scenario === 'pod') return [...run('--timeline'), '--insecure-options=image', '--pod', podManifest()];
+      if (scenario === 'boot') return [...program, 'boot', '-q', '--accel', accel, '--timeline', '--memory', `${MEMORY}`, '--console', 'hvc', '--kernel', kernel(), '--disk', `${diskOf(busyboxTree())},ro`, '--append', COMMAND_LINE];
+      if (scenario === 'pod') return [...run('--timeline'), '--insecure-options=image', '--pod', podManifest(at)];
       if (scenario === 'start') return [...run('--timeline'), busyboxTree(), '/bin/true'];
       return [...run('--timeline'), treeOf(scenario), ...inside(scenario)];
     },
-    ...(accel === 'wasm' ? { counted: () => [...VMM, 'run', '-q', '--icount', '--timeline', '-m', `${MEMORY}m`, busyboxTree(), ...inside('counts')] } : {}),
-    cold: () => diskOf(treeOf('large-cold')),
+    ...(accel === 'wasm' ? { counted: () => [...program, 'run', '-q', '--icount', '--timeline', '-m', `${MEMORY}m`, busyboxTree(), ...inside('counts')] } : {}),
+    cold: () => diskOf(treeOf('large-cold'), at),
     conditions: (scenario) => (scenario === 'boot' ? machine() : container(scenario)),
   };
 }
 
 /** A pod whose app is the tree, as an ACI in the store. */
-function podManifest(): string {
-  const path = join(folder, 'pod.json');
+function podManifest({ command: [program = '', ...before], store }: Program): string {
+  const path = `${store}-pod.json`;
   if (existsSync(path)) return path;
-  const aci = join(folder, 'bench.aci');
-  for (const words of [['aci', 'build', '--from', busyboxTree(), '--name', 'example.org/bench', aci], ['image', 'import', aci]]) execFileSync(VMM[0]!, [...VMM.slice(1), ...words], { env: env as NodeJS.ProcessEnv, timeout: 120_000, stdio: ['ignore', 'ignore', 'pipe'] });
+  const aci = `${store}-bench.aci`;
+  for (const words of [['aci', 'build', '--from', busyboxTree(), '--name', 'example.org/bench', aci], ['image', 'import', aci]]) execFileSync(program, [...before, ...words], { env: env as NodeJS.ProcessEnv, timeout: 120_000, stdio: ['ignore', 'ignore', 'pipe'] });
   const app = { exec: inside('pod'), user: '0', group: '0' };
   writeFileSync(path, JSON.stringify({ acVersion: '0.8.11', acKind: 'PodManifest', apps: [{ name: 'bench', image: { name: 'example.org/bench' }, app }] }));
   return path;

@@ -10,10 +10,11 @@ import { folder } from '../start/process.ts';
 import { hostFacts } from './host.ts';
 import { Log, loadLog, SCHEMA } from './log.ts';
 import { page } from './page.ts';
-import { NAMES, SCENARIOS, SLOW } from './peer.ts';
+import { NAMES, type Program, SCENARIOS, SLOW } from './peer.ts';
 import { allPeers } from './peers.ts';
 import { compare, type Report, reportOf } from './report.ts';
 import { stopAll } from './sample.ts';
+import { revisions } from './revision.ts';
 import { refusal, schemaText } from './schema.ts';
 import { Suite } from './suite.ts';
 import { removeIdle } from './take.ts';
@@ -31,6 +32,7 @@ export interface BenchOptions {
   readonly scenarios?: readonly string[] | undefined;
   readonly peers?: readonly string[] | undefined;
   readonly compare?: readonly string[] | undefined;
+  readonly against?: string | undefined;
   readonly report?: string | undefined;
   readonly list?: boolean | undefined;
   readonly schema?: boolean | undefined;
@@ -101,23 +103,36 @@ function openLog(out: string | undefined): { readonly dir: string; readonly path
   }
 }
 
+function programsOf(rev: string): readonly Program[] {
+  try {
+    return revisions(rev);
+  } catch (error) {
+    throw new Refused(`--against ${rev}: ${(error as Error).message}`);
+  }
+}
+
 async function measure(options: BenchOptions): Promise<number> {
   const rounds = options.rounds ?? (options.quick ? 5 : 31);
-  const named = chosen('scenario', options.scenarios, NAMES);
-  const scenarios = options.quick && (options.scenarios ?? []).length === 0 ? named.filter((name) => !SLOW.includes(name)) : named;
+  const wanted = chosen('scenario', options.scenarios, NAMES);
+  const scenarios = options.quick && (options.scenarios ?? []).length === 0 ? wanted.filter((name) => !SLOW.includes(name)) : wanted;
   const host = hostFacts();
-  const all = allPeers(host.kvm === 'hardware');
-  const names = chosen('peer', options.peers, all.map(({ name }) => name));
-  const peers = all.filter(({ name }) => names.includes(name));
-  const { dir, path, log } = openLog(options.out);
   process.on('exit', cleanUp);
+  let opened: ReturnType<typeof openLog> | undefined;
   for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
     process.once(signal, () => {
       stopAll();
-      writeReport(path, dir);
+      if (opened !== undefined) writeReport(opened.path, opened.dir);
       process.exit(status);
     });
   }
+  const programs = options.against === undefined ? undefined : programsOf(options.against);
+  const all = allPeers(host.kvm === 'hardware', programs);
+  // Only the two revisions, where no peer is named.
+  const named = programs === undefined || (options.peers ?? []).length > 0 ? options.peers : all.filter(({ name }) => name.startsWith('vmm ')).map(({ name }) => name);
+  const names = chosen('peer', named, all.map(({ name }) => name));
+  const peers = all.filter(({ name }) => names.includes(name));
+  opened = openLog(options.out);
+  const { dir, path, log } = opened;
   const revision = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8', timeout: 10_000 }).stdout?.trim() || 'of an installed package';
   log.add({ kind: 'header', schema: SCHEMA, date: new Date().toISOString(), revision, rounds, warmUp: 1, host });
   const suite = new Suite(log, rounds, 1, { limitMs: LIMIT_MS, present: options.present ?? (options.quick ? 8 : 50) });

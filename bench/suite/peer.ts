@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { guestFile } from '../../vmm/api/machine.ts';
 import { ROOT } from '../harness.ts';
+import { folder } from '../start/process.ts';
 import type { Conditions } from './log.ts';
 
 /** In the order in which they are measured. */
@@ -60,6 +61,16 @@ export interface Peer {
 export const MEMORY = 512;
 export const COMMAND_LINE = `console=hvc0 quiet panic=-1 reboot=t tsc=reliable root=/dev/vda ro init=/bin/busybox echo ${WORD}`;
 export const VMM = [process.execPath, '--', join(ROOT, 'bin', 'vmm.js')];
+
+/** A built vmm that is measured. */
+export interface Program {
+  /** After `vmm wasm`, in the peer's name. */
+  readonly suffix: string;
+  readonly command: readonly string[];
+  readonly store: string;
+}
+
+export const HERE: Program = { suffix: '', command: VMM, store: join(folder, 'store') };
 
 export const kernel = (): string => guestFile('vmlinux');
 const sha = (path: string): string => execFileSync('sha256sum', [path], { encoding: 'utf8', timeout: 60_000 }).slice(0, 12);

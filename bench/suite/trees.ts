@@ -4,7 +4,7 @@ import { randomFillSync } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { busyboxTree, env, folder } from '../start/process.ts';
-import { type Scenario, VMM } from './peer.ts';
+import { HERE, type Program, type Scenario } from './peer.ts';
 
 const LARGE = 100_000_000;
 
@@ -50,16 +50,17 @@ function pythonTree(): string {
 }
 
 const disks = new Map<string, string>();
-/** The EROFS disk that vmm makes of a tree: all machines boot from it. */
-export function diskOf(tree: string): string {
-  const known = disks.get(tree);
+/** The EROFS disk that a vmm makes of a tree, in its own store: all machines boot from this one's. */
+export function diskOf(tree: string, { command: [program = '', ...before], store }: Program = HERE): string {
+  const key = `${store} ${tree}`;
+  const known = disks.get(key);
   if (known !== undefined) return known;
+  const dir = join(store, 'rootfs');
   const list = (): string[] => (existsSync(dir) ? readdirSync(dir).filter((entry) => entry.endsWith('.erofs')) : []);
-  const dir = join(folder, 'store', 'rootfs');
-  const before = new Set(list());
-  execFileSync(VMM[0]!, [...VMM.slice(1), 'run', '-q', '--accel', 'wasm', tree, '/bin/busybox', 'true'], { env: env as NodeJS.ProcessEnv, timeout: 120_000 });
-  const name = list().find((entry) => !before.has(entry)) ?? list()[0];
+  const there = new Set(list());
+  execFileSync(program, [...before, 'run', '-q', '--accel', 'wasm', tree, '/bin/busybox', 'true'], { env: env as NodeJS.ProcessEnv, timeout: 120_000 });
+  const name = list().find((entry) => !there.has(entry)) ?? list()[0];
   if (name === undefined) throw new Error(`${dir} holds no disk`);
-  disks.set(tree, join(dir, name));
+  disks.set(key, join(dir, name));
   return join(dir, name);
 }

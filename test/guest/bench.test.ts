@@ -21,6 +21,7 @@ describe('options', () => {
   test.each([
     [['--rounds', '0'], '--rounds 0'], [['--scenario', 'x'], '--scenario x: there are boot'], [['--peer', 'x'], '--peer x: there are vmm wasm'], [['--compare', 'one'], 'two reports'],
     [['word'], 'no argument word'], [['--nope'], '--nope'], [['--compare', '/none', '/none'], 'ENOENT'], [['--report', '/none'], 'ENOENT'],
+    [['--against', 'no-such-revision'], '--against no-such-revision: there is no such revision here'], [['--against', '--help'], '--against --help'],
   ])('%j is refused in one line', async (args, text) => {
     const { status, stderr } = await vmm(['bench', ...args]);
     expect([status, stderr.trim().split('\n').length]).toEqual([125, 1]);

@@ -21,6 +21,7 @@ const OPTIONS = {
     rounds: value('N', 'rounds, 1 … 1000 (default 31)', wholeNumber(1000)),
     scenario: list('NAME', 'only this one; may be given again'),
     peer: list('NAME', 'only this one; may be given again'),
+    against: value('REV', 'another revision of this checkout, in turns with it; only those two, but for --peer'),
     present: value('N', 'how many idle while others start (default 50; quick: 8)', wholeNumber(1000)),
     list: flag('print the scenarios and peers there are'),
   }),
@@ -40,6 +41,7 @@ export const BENCH: Command<typeof OPTIONS> = {
   options: OPTIONS,
   examples: [
     ['vmm bench --quick', 'some minutes'],
+    ['vmm bench --against HEAD~20 --scenario start', 'what twenty commits brought'],
     ['vmm bench --scenario boot --peer "vmm wasm" --peer "qemu microvm tcg"', 'one comparison, 31 pairs'],
   ],
   notes: [
