@@ -7,6 +7,7 @@ import { functions } from './check/functions.mjs';
 import { imports } from './check/imports.mjs';
 import { lintAssembly } from './check/lint-assembly.mjs';
 import { NOT_YET } from './check/not-yet.mjs';
+import { resolvers } from './check/resolvers.mjs';
 import { unusedCore } from './check/unused-core.mjs';
 import { unused } from './check/unused.mjs';
 import { words } from './check/words.mjs';
@@ -32,7 +33,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 run('types (tsc)', bin('tsc'), ['-p', '.']);
 run('lint (biome)', bin('biome'), ['lint', '--error-on-warnings', 'base', 'vmm', 'image', 'scripts', 'test', 'bench', 'bin']);
 run('guest artifacts against their sources', process.execPath, [join(root, 'guest-kernel', 'check.mjs')]);
-for (const rule of [lintAssembly, format, imports, functions, constants, unusedCore, unused, words]) rule(report);
+for (const rule of [lintAssembly, format, imports, functions, constants, resolvers, unusedCore, unused, words]) rule(report);
 for (const entry of NOT_YET) if (!known.has(entry)) report(`scripts/check/not-yet.mjs: ${entry} meets nothing any more: take it out`);
 
 process.stdout.write(failures === 0 ? 'check: all good\n' : `check: ${failures} finding(s)\n`);

@@ -204,7 +204,9 @@ export class NestedMachine {
       for (;;) {
         const i = seen.findIndex(wants);
         if (i >= 0) return seen.splice(i, 1)[0];
-        const gone = await Promise.race([new Promise((done) => { wake = done; }), this.#exited]);
+        const more = Promise.withResolvers();
+        wake = more.resolve;
+        const gone = await Promise.race([more.promise, this.#exited]);
         if (gone instanceof Error) throw gone;
       }
     };

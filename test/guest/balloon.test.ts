@@ -27,10 +27,7 @@ afterAll(() => {
 it('a guest that fills 64 MiB and frees them: the host has most of them back', async () => {
   const resolved = await resolveImage(image, { host: hostFs, note: () => {} });
   const command = ['sh', '-c', 'dd if=/dev/zero of=/big/x bs=1M count=64 2>/dev/null; echo full; read x; rm /big/x; read x'];
-  let full = (): void => {};
-  const filled = new Promise<void>((resolve) => {
-    full = resolve;
-  });
+  const { promise: filled, resolve: full } = Promise.withResolvers<void>();
   const run = new ContainerRun(
     resolved,
     { ...containerOptions(command), interactive: true, tmpfs: [{ target: '/big', options: 'size=100m' }] },

@@ -49,9 +49,9 @@ function client(...rest: string[]) {
     });
     while (!pattern.test(text)) {
       if (ended) throw new Error(`ended without ${pattern}: ${text}`);
-      await new Promise<void>((resolve) => {
-        changed = resolve;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      changed = resolve;
+      await promise;
     }
     clearTimeout(timer);
   };

@@ -43,10 +43,7 @@ async function debug(options: readonly string[], commands: readonly string[]): P
   const socket = join(dir, `socket-${options.length}-${commands.length}`);
   const script = join(dir, 'script');
   writeFileSync(script, [`target remote ${socket}`, ...commands].join('\n'));
-  let ready = (): void => {};
-  const listening = new Promise<void>((resolve) => {
-    ready = resolve;
-  });
+  const { promise: listening, resolve: ready } = Promise.withResolvers<void>();
   const vmm = collect(process.execPath, ['--', BIN, 'run', '--accel', 'wasm', '-m', '128m', '--gdb', `unix:${socket}`, ...options, join(dir, 'image'), 'sh', '-c', 'echo from the container; exit 4'], (text) => {
     if (text.includes('target remote')) ready();
   });

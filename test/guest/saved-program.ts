@@ -23,14 +23,11 @@ class Half {
   output = '';
   readonly hardware: Hardware;
   accel!: Accelerator;
-  readonly ended: Promise<string>;
-  #end: (kind: string) => void = () => {};
+  readonly #end = Promise.withResolvers<string>();
+  readonly ended = this.#end.promise;
   onOutput: () => void = () => {};
 
   constructor() {
-    this.ended = new Promise((resolve) => {
-      this.#end = resolve;
-    });
     const written = (bytes: Uint8Array): number => {
       this.output += Buffer.from(bytes).toString('latin1');
       this.onOutput();
@@ -52,7 +49,7 @@ class Half {
     const { module, linear, core, ramSize, places } = this.hardware;
     this.accel = await choice.create({
       module, memory: linear.memory, core, ramSize, devices: places, cpus: config.cpus, cpuModel: undefined, trace: undefined, ringerHooks: () => ({}),
-      onKick: () => {}, onEvent: () => {}, onSerial: this.written, onExit: (exit) => this.#end(exit.kind), onEntered: () => {},
+      onKick: () => {}, onEvent: () => {}, onSerial: this.written, onExit: (exit) => this.#end.resolve(exit.kind), onEntered: () => {},
     } as Parameters<typeof choice.create>[0]);
     await this.accel.start(from);
   }

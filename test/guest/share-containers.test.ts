@@ -40,7 +40,11 @@ class Shell {
   async run(line: string): Promise<string> {
     this.#text = '';
     await this.container.process.stdin.write(Buffer.from(`{ ${line}; } 2>&1; echo end-of-line\n`));
-    while (!this.#text.endsWith('end-of-line\n')) await new Promise<void>((resolve) => { this.#wake = resolve; });
+    while (!this.#text.endsWith('end-of-line\n')) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
     return this.#text.slice(0, -'end-of-line\n'.length);
   }
 }

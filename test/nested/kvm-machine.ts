@@ -20,19 +20,15 @@ export class KvmTestMachine {
   readonly events: number[] = [];
   serial = '';
   entered = 0;
-  readonly exit: Promise<VcpuExit>;
+  readonly #exit = Promise.withResolvers<VcpuExit>();
+  readonly exit = this.#exit.promise;
   accel!: Accelerator;
   exits: (reason: number) => number = () => 0;
   #onMark: (mark: number) => void = () => {};
   #entry!: EntryState;
-  #finish!: (exit: VcpuExit) => void;
   readonly #linear = acquireLinearMemory(Math.ceil((RAM_BASE + RAM_SIZE) / 65536));
 
-  private constructor() {
-    this.exit = new Promise((resolve) => {
-      this.#finish = resolve;
-    });
-  }
+  private constructor() {}
 
   /** Builds the machine and starts the guest. */
   static async start(kernel: string, options: { cpus?: number; cpuModel?: CpuModel } = {}): Promise<KvmTestMachine> {
@@ -91,7 +87,7 @@ export class KvmTestMachine {
       onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
       onEvent: event,
       onSerial: serial,
-      onExit: machine.#finish,
+      onExit: machine.#exit.resolve,
       onEntered: () => {
         machine.entered++;
       },

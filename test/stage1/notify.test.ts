@@ -34,8 +34,7 @@ async function manager(path: string): Promise<{ process: ChildProcess; said: Pro
   const script = 'use IO::Socket::UNIX; use Socket; $| = 1; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die; print "open\n"; $s->recv(my $m, 9999); $m =~ s/\n/\\\\n/g; print "<$m>\n";';
   const process = spawn('perl', ['-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
-  let opened: () => void = () => {};
-  const open = new Promise<void>((resolve) => { opened = resolve; });
+  const { promise: open, resolve: opened } = Promise.withResolvers<void>();
   const said = new Promise<string>((resolve) => {
     process.stdout?.on('data', (bytes: Buffer) => {
       text += bytes.toString();

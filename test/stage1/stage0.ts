@@ -284,7 +284,9 @@ export class RunningPod {
     void this.#ended.then((result) => { over = result; });
     while (!this.#output.includes(text)) {
       if (over !== undefined) throw new Error(`the pod ended: ${JSON.stringify(over)}`);
-      await new Promise<void>((resolve) => { this.#wake = resolve; });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
     }
     return this.#output;
   }

@@ -77,7 +77,8 @@ export class Browser {
 
   async #call(method: string, params: Fields = {}): Promise<Fields> {
     const id = ++this.#id;
-    const answer = new Promise<Message>((resolve) => this.#waiting.set(id, resolve));
+    const { promise: answer, resolve } = Promise.withResolvers<Message>();
+    this.#waiting.set(id, resolve);
     (this.#child.stdio[3] as Writable).write(`${JSON.stringify({ id, method, params, ...(this.#session === undefined ? {} : { sessionId: this.#session }) })}\0`);
     const { result, error } = await answer;
     if (error !== undefined) throw new Error(`${method}: ${error.message}`);

@@ -35,20 +35,14 @@ export type Consumer = (chunk: Uint8Array) => void | Promise<void>;
 
 /** Bytes from the guest. They wait, with the process behind them, until there is a consumer. */
 class Output {
-  readonly ended: Promise<void>;
+  readonly #ended = Promise.withResolvers<void>();
+  readonly ended = this.#ended.promise;
   bytes = 0n;
   /** The host gave the stream up, so its count says nothing. */
   abandoned = false;
   #stream: Stream | undefined;
   #consumer: Consumer | undefined;
   #waiting: (() => void) | undefined;
-  #resolveEnded: () => void = () => {};
-
-  constructor() {
-    this.ended = new Promise((resolve) => {
-      this.#resolveEnded = resolve;
-    });
-  }
 
   get attached(): boolean {
     return this.#stream !== undefined;
@@ -68,9 +62,9 @@ class Output {
     this.bytes += BigInt(chunk.length);
     if (this.abandoned) return;
     if (this.#consumer === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting = resolve;
+      await promise;
     }
     try {
       await this.#consumer?.(chunk);
@@ -89,22 +83,15 @@ class Output {
   }
 
   end(): void {
-    this.#resolveEnded();
+    this.#ended.resolve();
   }
 }
 
 /** Bytes to the guest. */
 class Input {
-  #stream: Promise<Stream | undefined>;
-  #resolve: (stream: Stream | undefined) => void = () => {};
+  readonly #stream = Promise.withResolvers<Stream | undefined>();
   #closed = false;
   #attached = false;
-
-  constructor() {
-    this.#stream = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
 
   get attached(): boolean {
     return this.#attached;
@@ -112,18 +99,18 @@ class Input {
 
   attach(stream: Stream): void {
     this.#attached = true;
-    this.#resolve(stream);
+    this.#stream.resolve(stream);
   }
 
   /** The process reads no more. */
   close(): void {
     this.#closed = true;
-    this.#resolve(undefined);
+    this.#stream.resolve(undefined);
   }
 
   /** false: the process does not read any more. Resolves when the guest's credit has taken the bytes. */
   async write(bytes: Uint8Array): Promise<boolean> {
-    const stream = await this.#stream;
+    const stream = await this.#stream.promise;
     if (stream === undefined || this.#closed) return false;
     try {
       await stream.write(bytes);
@@ -136,7 +123,7 @@ class Input {
 
   /** The process reads the end of its input. A terminal knows no such end: send ^D. */
   async end(): Promise<void> {
-    const stream = await this.#stream;
+    const stream = await this.#stream.promise;
     if (!this.#closed) stream?.end();
     this.#closed = true;
   }
@@ -162,14 +149,10 @@ export class ProcessHandle {
   readonly #control: ProcessControl;
   readonly #tty: boolean;
   readonly #outputs = new Map<number, Output>();
-  readonly #exit: Promise<ExitStatus>;
-  #resolveStarted: (pid: number) => void = () => {};
-  #rejectStarted: (error: Error) => void = () => {};
-  #resolvePrepared: () => void = () => {};
-  #rejectPrepared: (error: Error) => void = () => {};
-  #resolveReady: () => void = () => {};
-  #resolveExit: (status: ExitStatus) => void = () => {};
-  #rejectExit: (error: Error) => void = () => {};
+  readonly #started = Promise.withResolvers<number>();
+  readonly #prepared = Promise.withResolvers<void>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #exit = Promise.withResolvers<ExitStatus>();
 
   constructor(id: number, container: number, spec: ProcessSpec, control: ProcessControl) {
     this.id = id;
@@ -181,25 +164,13 @@ export class ProcessHandle {
     if ((bits & P.STDIO_STDOUT) !== 0) this.#outputs.set(P.STREAM_STDOUT, new Output());
     if ((bits & P.STDIO_STDERR) !== 0) this.#outputs.set(P.STREAM_STDERR, new Output());
     if ((bits & (P.STDIO_STDIN | P.STDIO_TTY)) === 0) this.stdin.close();
-    this.started = new Promise((resolve, reject) => {
-      this.#resolveStarted = resolve;
-      this.#rejectStarted = reject;
-    });
-    this.prepared = new Promise((resolve, reject) => {
-      this.#resolvePrepared = resolve;
-      this.#rejectPrepared = reject;
-    });
-    this.ready = new Promise((resolve) => {
-      this.#resolveReady = resolve;
-    });
-    this.#exit = new Promise((resolve, reject) => {
-      this.#resolveExit = resolve;
-      this.#rejectExit = reject;
-    });
+    this.started = this.#started.promise;
+    this.prepared = this.#prepared.promise;
+    this.ready = this.#ready.promise;
     // Whoever asks gets the rejection; nobody has to ask both.
     this.prepared.catch(() => {});
     this.started.catch(() => {});
-    this.#exit.catch(() => {}).finally(this.#resolveReady);
+    this.#exit.promise.catch(() => {}).finally(this.#ready.resolve);
   }
 
   /** Standard output, or the terminal's. The chunk is valid until the consumer's promise settles. */
@@ -222,7 +193,7 @@ export class ProcessHandle {
 
   /** Resolves when the process has ended and all its output has been consumed. */
   wait(): Promise<ExitStatus> {
-    return this.#exit;
+    return this.#exit.promise;
   }
 
   signal(signal: number): Promise<void> {
@@ -264,30 +235,30 @@ export class ProcessHandle {
 
   /** For the session: the reply to a START that holds. */
   isPrepared(): void {
-    this.#resolvePrepared();
+    this.#prepared.resolve();
   }
 
   /** For the session: READY came. */
   isReady(): void {
-    this.#resolveReady();
+    this.#ready.resolve();
   }
 
   /** For the session: the reply to START, EXEC or RELEASE. */
   hasStarted(pid: number): void {
-    this.#resolvePrepared();
-    this.#resolveStarted(pid);
+    this.#prepared.resolve();
+    this.#started.resolve(pid);
   }
 
   /** For the session: it was released, and its command does not run. How it ended is told all the same. */
   neverStarted(error: Error): void {
-    this.#rejectStarted(error);
+    this.#started.reject(error);
   }
 
   /** For the session: the process never ran, or its fate cannot be known any more. */
   failed(error: Error): void {
-    this.#rejectPrepared(error);
-    this.#rejectStarted(error);
-    this.#rejectExit(error);
+    this.#prepared.reject(error);
+    this.#started.reject(error);
+    this.#exit.reject(error);
     this.stdin.close();
   }
 
@@ -299,8 +270,8 @@ export class ProcessHandle {
     const lost =
       this.#check(this.#tty ? P.STREAM_TTY : P.STREAM_STDOUT, report.stdoutBytes, report.streams) ??
       this.#check(P.STREAM_STDERR, report.stderrBytes, report.streams);
-    if (lost === undefined) this.#resolveExit(report.status);
-    else this.#rejectExit(lost);
+    if (lost === undefined) this.#exit.resolve(report.status);
+    else this.#exit.reject(lost);
   }
 
   #check(number: number, sent: bigint, streams: number): VmmError | undefined {

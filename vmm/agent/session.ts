@@ -110,15 +110,10 @@ export class AgentSession {
   readonly #takers = new Map<number, (stream: Stream) => void>();
   readonly #exiting = new Set<Promise<void>>();
   readonly #pending = new Map<number, Pending>();
-  readonly #hello: Promise<GuestInfo>;
-  readonly #connected: Promise<Stream>;
-  readonly #closed: Promise<void>;
+  readonly #hello = Promise.withResolvers<GuestInfo>();
+  readonly #connected = Promise.withResolvers<Stream>();
+  readonly #closed = Promise.withResolvers<void>();
   #control: Stream | undefined;
-  #resolveHello: (info: GuestInfo) => void = () => {};
-  #rejectHello: (error: Error) => void = () => {};
-  #resolveConnected: (stream: Stream) => void = () => {};
-  #rejectConnected: (error: Error) => void = () => {};
-  #resolveClosed: () => void = () => {};
   #failure: VmmError | undefined;
   #said = false;
   #nextId = 1;
@@ -128,19 +123,8 @@ export class AgentSession {
   constructor(transport: Transport, options: SessionOptions = {}) {
     this.#options = options;
     this.#token = this.#random(P.TOKEN_SIZE);
-    this.#hello = new Promise((resolve, reject) => {
-      this.#resolveHello = resolve;
-      this.#rejectHello = reject;
-    });
-    this.#connected = new Promise((resolve, reject) => {
-      this.#resolveConnected = resolve;
-      this.#rejectConnected = reject;
-    });
-    this.#closed = new Promise((resolve) => {
-      this.#resolveClosed = resolve;
-    });
-    this.#hello.catch(() => {});
-    this.#connected.catch(() => {});
+    this.#hello.promise.catch(() => {});
+    this.#connected.promise.catch(() => {});
     this.#streams = new StreamAcceptor(this.#token, (process) => this.#processes.get(process), (number) => this.#takers.get(number));
     this.#listeners.push(transport.listen(P.PORT_CONTROL, (stream) => this.#acceptControl(stream)));
     this.#listeners.push(transport.listen(P.PORT_STREAM, (stream) => this.#streams.accept(stream)));
@@ -148,12 +132,12 @@ export class AgentSession {
 
   /** Resolves with the guest's HELLO; rejects when the session ends before it. */
   hello(): Promise<GuestInfo> {
-    return this.#hello;
+    return this.#hello.promise;
   }
 
   /** Resolves when the session has ended, for whatever reason. */
   get closed(): Promise<void> {
-    return this.#closed;
+    return this.#closed.promise;
   }
 
   /** Starts a container. The handle exists at once; `started` tells whether the command runs. */
@@ -225,7 +209,7 @@ export class AgentSession {
   async shutdown(mode: PowerMode, timeoutMs = 10_000): Promise<void> {
     const w = new FieldWriter().u32(P.TAG_POWER, POWER[mode]).u32(P.TAG_TIMEOUT, timeoutMs);
     await this.#request(P.MSG_SHUTDOWN, w);
-    await this.#closed;
+    await this.#closed.promise;
   }
 
   /** Sets the guest's clock: to nanoseconds since 1970, or to the host's within some milliseconds, as after a pause. */
@@ -379,13 +363,12 @@ export class AgentSession {
 
   async #request(type: number, fields: FieldWriter): Promise<Field[]> {
     const id = this.#nextId++;
-    const reply = new Promise<Field[]>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-    });
+    const { promise: reply, resolve, reject } = Promise.withResolvers<Field[]>();
+    this.#pending.set(id, { resolve, reject });
     reply.catch(() => {});
     try {
       const message = encodeMessage(type, 0, id, fields.finish());
-      await (await this.#connected).write(message);
+      await (await this.#connected.promise).write(message);
     } catch (error) {
       this.#pending.delete(id);
       throw this.#failure ?? error;
@@ -419,7 +402,7 @@ export class AgentSession {
       if (this.#options.now === undefined) this.#followClock().catch(() => {});
     };
     this.#pending.set(id, { resolve: answered, reject: () => {} });
-    this.#resolveConnected(stream);
+    this.#connected.resolve(stream);
   }
 
   #dispatch(message: Message): void {
@@ -478,7 +461,7 @@ export class AgentSession {
     const boot = find(fields, P.TAG_BOOT_NS);
     const build = find(fields, P.TAG_BUILD);
     const kernel = find(fields, P.TAG_KERNEL);
-    this.#resolveHello({
+    this.#hello.resolve({
       version: Math.min(max, P.PROTOCOL_VERSION_MAX),
       build: build === undefined ? '' : textOf(build),
       kernel: kernel === undefined ? '' : textOf(kernel),
@@ -504,13 +487,13 @@ export class AgentSession {
     this.#failure = error;
     for (const listener of this.#listeners) listener.close();
     this.#streams.close();
-    this.#rejectHello(error);
-    this.#rejectConnected(error);
+    this.#hello.reject(error);
+    this.#connected.reject(error);
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
     for (const handle of this.#processes.values()) handle.failed(error);
     this.#processes.clear();
     if (!this.#said) this.#control?.destroy();
-    this.#resolveClosed();
+    this.#closed.resolve();
   }
 }

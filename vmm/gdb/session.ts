@@ -105,9 +105,9 @@ export class GdbSession {
   }
 
   #nextLife(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onLife = resolve;
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onLife = resolve;
+    return promise;
   }
 
   /** A vCPU stopped by itself. */

@@ -49,12 +49,10 @@ export class Life {
   #over = false;
   /** Set while the guest stands or is being stopped; resolves when it stands. */
   #standing: Promise<void> | undefined;
-  readonly #powered: Promise<void>;
-  #isPowered: () => void = () => {};
+  readonly #powered = Promise.withResolvers<void>();
   /** The debugger has stopped the guest: only it lets it go on. */
   #held = false;
-  #finish: (end: LifeEnd) => void = () => {};
-  readonly #end: Promise<LifeEnd>;
+  readonly #end = Promise.withResolvers<LifeEnd>();
   #debugValue = 0;
   /** A thread may still write to the memory. */
   #abandoned = false;
@@ -64,12 +62,6 @@ export class Life {
   constructor(parts: LifeParts) {
     this.#parts = parts;
     this.#reports = new Reports(parts.listener);
-    this.#end = new Promise((resolve) => {
-      this.#finish = resolve;
-    });
-    this.#powered = new Promise((resolve) => {
-      this.#isPowered = resolve;
-    });
   }
 
   /** Bytes that the guest gave up and the host has back. */
@@ -86,11 +78,11 @@ export class Life {
     if (choice.note !== undefined) this.#parts.listener.note?.(choice.note, choice.name === 'wasm' ? 'accelerator' : undefined);
     try {
       await this.#powerOn(choice);
-      this.#isPowered();
-      const end = await this.#end;
+      this.#powered.resolve();
+      const end = await this.#end.promise;
       return resultOf(end, { request: () => this.#hardware?.core.machine_exit_request() ?? 0, debugValue: this.#debugValue, dump: () => this.#dumpText() });
     } finally {
-      this.#isPowered();
+      this.#powered.resolve();
       await this.#stop();
       this.#keepCode();
       this.#parts.timeline.translated = this.#accel?.translated?.();
@@ -204,7 +196,7 @@ export class Life {
       },
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
-      onExit: (exit: VcpuExit) => this.#finish(exit),
+      onExit: (exit: VcpuExit) => this.#end.resolve(exit),
       onEntered: () => {
         timeline.point('first guest entry');
         this.#confine('after-entry');
@@ -292,7 +284,7 @@ export class Life {
 
   /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */
   pause(): Promise<void> {
-    this.#standing ??= this.#powered.then(() => this.#accel?.pause());
+    this.#standing ??= this.#powered.promise.then(() => this.#accel?.pause());
     return this.#standing;
   }
 
@@ -325,12 +317,12 @@ export class Life {
   }
 
   requestStop(): void {
-    this.#finish({ kind: 'stopped' });
+    this.#end.resolve({ kind: 'stopped' });
   }
 
   /** `always`: also where a reset by the guest would end the run. */
   requestReset(always = false): void {
     this.resetAsked = always;
-    this.#finish({ kind: 'reset' });
+    this.#end.resolve({ kind: 'reset' });
   }
 }

@@ -33,9 +33,10 @@ export function streamDuplex(stream: Stream, idleMs: number): Duplex {
   stream.onData((chunk) => {
     timer.refresh();
     // The chunk is the transport's own afterwards.
-    if (!duplex.destroyed && !duplex.push(Buffer.from(chunk))) return new Promise<void>((resolve) => {
-      taken = resolve;
-    });
+    if (duplex.destroyed || duplex.push(Buffer.from(chunk))) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    taken = resolve;
+    return promise;
   });
   stream.onEnd(() => {
     if (!duplex.destroyed) duplex.push(null);

@@ -100,8 +100,7 @@ export class PodRun {
   #status = 0;
   #stopped: Promise<void> | undefined;
   readonly #stopping = new AbortController();
-  #isOver: () => void = () => {};
-  readonly #over: Promise<void>;
+  readonly #over = Promise.withResolvers<void>();
   /** The first apps are being started, or are not going to be. */
   readonly #begun = Promise.withResolvers<void>();
 
@@ -116,9 +115,6 @@ export class PodRun {
       timeline,
     );
     this.#sandbox = this.guest.createSandbox({ hostname: options.hostname });
-    this.#over = new Promise((resolve) => {
-      this.#isOver = resolve;
-    });
   }
 
   /** Runs the pod to its end, or until `signal` aborts it. Rejects with VmmError when the machine cannot be built, or has no network. */
@@ -162,7 +158,7 @@ export class PodRun {
     await Promise.all(this.#first.filter(({ spec }) => spec.notify === true).map(({ name }) => this.#apps.get(name)?.container?.process.ready));
     if (this.#stopped === undefined) this.#listener.ready?.();
     this.#ending();
-    await this.#over;
+    await this.#over.promise;
     await this.#stopped;
     // What apps have changed by memory maps is on the host then.
     await this.guest.sync().catch(() => {});
@@ -231,7 +227,7 @@ export class PodRun {
     await Promise.all(this.running.map((name) => this.stopApp(name).catch(() => {})));
     await Promise.all(apps.map(({ over }) => over));
     clearTimeout(kill);
-    this.#isOver();
+    this.#over.resolve();
   }
 
   #start(plan: AppPlan): Promise<void> {
@@ -325,7 +321,7 @@ export class PodRun {
   #ending(status = 0): void {
     if (this.#options.mutable === true) return;
     if (status !== 0) this.stop();
-    else if (this.#first.every(({ name }) => this.#ends.has(name))) this.#isOver();
+    else if (this.#first.every(({ name }) => this.#ends.has(name))) this.#over.resolve();
   }
 }
 

@@ -114,9 +114,9 @@ export class ThreadPool {
     thread.worker.ref();
     this.#busy.add(thread);
     thread.worker.postMessage(job);
-    return new Promise((over) => {
-      thread.duty = { onMessage: (message) => onMessage(message as M), onError, over };
-    });
+    const { promise, resolve: over } = Promise.withResolvers<void>();
+    thread.duty = { onMessage: (message) => onMessage(message as M), onError, over };
+    return promise;
   }
 
   /** Takes a worker of the pool's own file that was started elsewhere and has told nothing yet. */
@@ -130,10 +130,7 @@ export class ThreadPool {
 
   #thread(worker: Worker): Thread {
     const start = performance.now();
-    let isUp = (): void => {};
-    const up = new Promise<void>((resolve) => {
-      isUp = resolve;
-    });
+    const { promise: up, resolve: isUp } = Promise.withResolvers<void>();
     const thread: Thread = { worker, up, duty: undefined, failed: false, load: undefined, kind: undefined };
     // While the main thread still builds the machine: what every job on KVM needs.
     if (existsSync('/dev/kvm')) this.#load(thread);

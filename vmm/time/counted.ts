@@ -103,10 +103,10 @@ export class CountedRun implements MachineTime {
     for (;;) {
       await new Promise((resolve) => setImmediate(resolve));
       if (this.#held.size === 0 || this.#ending) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        void Promise.all(this.#held).then(() => resolve());
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      void Promise.all(this.#held).then(() => resolve());
+      await promise;
     }
   }
 

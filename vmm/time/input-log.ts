@@ -85,9 +85,9 @@ export class InputRecorder implements InputSource {
 
   arrived(): Promise<void> {
     if (this.#waiting.length > 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    return promise;
   }
 
   /** The run is over at `counts`; `whole`: by its own end, else it was broken off there. */

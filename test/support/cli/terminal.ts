@@ -55,9 +55,9 @@ export class Terminal {
       const match = pattern.exec(this.output);
       if (match) return match;
       if (this.#ended || late()) throw new Error(`the terminal ended, or hangs, without ${pattern}; it said: ${this.output}`);
-      await new Promise<void>((resolve) => {
-        this.#changed = resolve;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#changed = resolve;
+      await promise;
     }
   }
 

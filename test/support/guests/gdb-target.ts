@@ -133,9 +133,9 @@ export class Conversation {
       const reply = this.#replies.shift();
       if (reply !== undefined) return reply;
       if (this.closed) return '(closed)';
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
     }
   }
 

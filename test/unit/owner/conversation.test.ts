@@ -18,17 +18,13 @@ const ATTACH = { ask: 'attach', stdin: true } as const;
 /** A process that takes no input until it is told to. */
 class Played implements Talker {
   readonly said: string[] = [];
-  go = (): void => {};
-  end = (_: number): void => {};
-  readonly #going = new Promise<void>((resolve) => {
-    this.go = resolve;
-  });
-  readonly #ended = new Promise<{ status: number }>((resolve) => {
-    this.end = (status) => resolve({ status });
-  });
+  readonly #going = Promise.withResolvers<void>();
+  readonly go = this.#going.resolve;
+  readonly #ended = Promise.withResolvers<{ status: number }>();
+  readonly end = (status: number): void => this.#ended.resolve({ status });
   readonly stdin = {
     write: async (bytes: Uint8Array): Promise<boolean> => {
-      await this.#going;
+      await this.#going.promise;
       this.said.push(`input ${bytes.length}`);
       return true;
     },
@@ -40,7 +36,7 @@ class Played implements Talker {
   closeStderr = (): void => void this.said.push('stderr closed');
   resize = async (): Promise<void> => {};
   signal = async (signal: number): Promise<void> => void this.said.push(`signal ${signal}`);
-  wait = (): Promise<{ status: number }> => this.#ended;
+  wait = (): Promise<{ status: number }> => this.#ended.promise;
   async until(text: string): Promise<void> {
     while (!this.said.includes(text)) await new Promise((resolve) => setTimeout(resolve, 5));
   }
