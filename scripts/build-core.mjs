@@ -31,6 +31,17 @@ function locked(name, work) {
   }
 }
 
+/** asc over `entries` unless nothing that they reach has changed since; true when it compiled. */
+function compile(name, entries, target, out) {
+  const asc = join(root, 'node_modules', '.bin', 'asc');
+  const version = JSON.parse(readFileSync(join(root, 'node_modules', 'assemblyscript', 'package.json'), 'utf8')).version;
+  const sources = [...new Set(entries.flatMap(reachable)), join(root, 'asconfig.json')];
+  return step(name, hashFiles(sources) + version, [join(root, out)], () => {
+    say(`compiling ${out}`);
+    run(asc, [...entries, '--config', 'asconfig.json', '--target', target, '--outFile', out, '--disableWarning', '112']);
+  });
+}
+
 /** dist/'s modules: the file with their exports, and the target of asconfig.json. */
 const MODULES = [
   { name: 'core', entry: 'assembly/index.ts', target: 'release' },
@@ -39,20 +50,15 @@ const MODULES = [
 
 /** True when it compiled. */
 export function buildCore() {
-  const asc = join(root, 'node_modules', '.bin', 'asc');
-  const version = JSON.parse(readFileSync(join(root, 'node_modules', 'assemblyscript', 'package.json'), 'utf8')).version;
-  return locked('core', () => {
-    let compiled = false;
-    for (const { name, entry, target } of MODULES) {
-      const file = join('dist', `${name}.wasm`);
-      const sources = [...reachable(entry), join(root, 'asconfig.json')];
-      if (step(name, hashFiles(sources) + version, [join(root, file)], () => {
-        say(`compiling ${file}`);
-        run(asc, [entry, '--config', 'asconfig.json', '--target', target, '--disableWarning', '112']);
-      })) compiled = true;
-    }
-    return compiled;
-  });
+  return locked('core', () => MODULES.map(({ name, entry, target }) => compile(name, [entry], target, join('dist', `${name}.wasm`))).includes(true));
+}
+
+/** The core with what its tests call beside its exports, one module for all of them; returns its path. */
+export function buildTestCore() {
+  const out = join('.cache', 'test', 'core.wasm');
+  mkdirSync(join(cache, 'test'), { recursive: true });
+  locked('test-core', () => compile('test-core', ['assembly/index.ts', ...['fp', 'int', 'sys'].map((name) => `assembly/test/${name}.ts`)], 'release', out));
+  return join(root, out);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) buildCore();

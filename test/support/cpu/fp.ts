@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CPU_BASE, RAM_BASE } from '../../../assembly/core/layout.ts';
-import { compileEntry } from './sys.ts';
+import { testCore } from './sys.ts';
 
 const root = new URL('../../..', import.meta.url).pathname;
 const dir = join(root, 'test', 'unit', 'cpu', 'fp');
@@ -162,7 +162,7 @@ export class FpMachine {
 
   constructor(profile: number = PROFILE.v2) {
     const host = new Proxy({}, { get: () => () => 0 });
-    this.x = new WebAssembly.Instance(compileEntry('fp'), { env: { memory: this.memory, abort: () => undefined }, host }).exports as unknown as Exports;
+    this.x = new WebAssembly.Instance(testCore(), { env: { memory: this.memory, abort: () => undefined }, host }).exports as unknown as Exports;
     this.x.fp_test_init(CPU_BASE, profile);
   }
 

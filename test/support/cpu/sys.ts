@@ -1,36 +1,11 @@
-/**
- * The system side of the software CPU for tests: compiles assembly/test/sys.ts when its sources changed, and gives
- * one machine with direct access to registers, guest memory and page tables. Host time is the test's.
- */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+/** The system side of the software CPU for tests: one machine with direct access to registers, guest memory and page tables. Host time is the test's. */
+import { readFileSync } from 'node:fs';
 import { CPU_BASE, CPU_STRIDE, RAM_BASE } from '../../../assembly/core/layout.ts';
+import { buildTestCore } from '../../../scripts/build-core.mjs';
 
-const root = new URL('../../..', import.meta.url).pathname;
-
-function newest(dir: string): number {
-  let t = 0;
-  for (const e of readdirSync(dir, { withFileTypes: true })) {
-    const path = join(dir, e.name);
-    if (e.isDirectory()) t = Math.max(t, newest(path));
-    else if (e.name.endsWith('.ts')) t = Math.max(t, statSync(path).mtimeMs);
-  }
-  return t;
-}
-
-/** Compiles one AssemblyScript entry of assembly/test into .cache/test/, once per change of assembly/. */
-export function compileEntry(name: string): WebAssembly.Module {
-  const out = join(root, '.cache', 'test', `${name}.wasm`);
-  if (!existsSync(out) || statSync(out).mtimeMs < newest(join(root, 'assembly'))) {
-    mkdirSync(join(root, '.cache', 'test'), { recursive: true });
-    const temp = `${out}.${process.pid}`;
-    const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-    const args = [asc, 'assembly/index.ts', `assembly/test/${name}.ts`, '--config', 'asconfig.json', '--target', 'release', '--outFile', temp, '--disableWarning'];
-    execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-    renameSync(temp, out);
-  }
-  return new WebAssembly.Module(readFileSync(out));
+/** The core with all that its tests call (assembly/test). */
+export function testCore(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(buildTestCore()));
 }
 
 type Fn = (...args: (number | bigint)[]) => number | bigint;

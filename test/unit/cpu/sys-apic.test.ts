@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, SysMachine } from '../../support/cpu/sys.ts';
+import { FIELD, SysMachine, testCore } from '../../support/cpu/sys.ts';
 
 const ID = 0x20, TPR = 0x80, PPR = 0xa0, EOI = 0xb0, LDR = 0xd0, DFR = 0xe0, SVR = 0xf0, ISR = 0x100, IRR = 0x200, ESR = 0x280;
 const ICR = 0x300, ICR2 = 0x310, LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_ERROR = 0x370, TMICT = 0x380, TMCCT = 0x390, TDCR = 0x3e0;
@@ -9,7 +9,7 @@ const PEND = { INTR: 1, NMI: 2, INIT: 4, SIPI: 8 };
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('sys');
+  module = testCore();
 });
 beforeEach(() => {
   m = new SysMachine(module, 4);

@@ -1,11 +1,11 @@
 /** Counted time: one clock for all vCPUs, timers at their instruction, the hash and the log of executed blocks. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COUNT_BASE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../../assembly/core/layout.ts';
-import { compileEntry, FIELD, SysMachine } from '../../support/cpu/sys.ts';
+import { FIELD, SysMachine, testCore } from '../../support/cpu/sys.ts';
 
 let module: WebAssembly.Module;
 beforeAll(() => {
-  module = compileEntry('sys');
+  module = testCore();
 });
 
 // Local APIC registers (SDM Vol. 3A, table 11-1).

@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
+import { FIELD, PTE, SEG, SysMachine, testCore, VECTOR } from '../../support/cpu/sys.ts';
 
 const { P, W, U } = PTE;
 const GDT = 0x5000;
@@ -19,7 +19,7 @@ const UCODE = 0x33;
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('sys');
+  module = testCore();
 });
 
 function gate(vector: number, target: bigint, options: { selector?: number; ist?: number; type?: number; dpl?: number; present?: boolean } = {}): void {

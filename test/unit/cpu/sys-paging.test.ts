@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
+import { FIELD, PTE, SysMachine, testCore, VECTOR } from '../../support/cpu/sys.ts';
 
 const { P, W, U, A, D, PS, G, NX } = PTE;
 const VA = 0x7000_1234_5000n;
@@ -8,7 +8,7 @@ const PA = 0x20_0000;
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('sys');
+  module = testCore();
 });
 beforeEach(() => {
   m = new SysMachine(module);

@@ -1,10 +1,10 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { compileEntry, FIELD, PTE, SEG, SysMachine, VECTOR } from '../../support/cpu/sys.ts';
+import { FIELD, PTE, SEG, SysMachine, testCore, VECTOR } from '../../support/cpu/sys.ts';
 
 let module: WebAssembly.Module;
 let m: SysMachine;
 beforeAll(() => {
-  module = compileEntry('sys');
+  module = testCore();
 });
 beforeEach(() => {
   m = new SysMachine(module);
