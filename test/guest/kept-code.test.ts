@@ -1,9 +1,10 @@
 /** V8's code of the software CPU, kept in the user's cache: it is used, and whatever is wrong with it costs nothing but time. */
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ROOT, vmm } from '../support/cli/cli.ts';
+import { BIN, ROOT, vmm } from '../support/cli/cli.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { multibootKernel } from '../support/guests/multiboot.ts';
 
@@ -29,11 +30,13 @@ afterAll(() => {
 function newCache(name: string): void {
   cache = join(folder, name);
   mkdirSync(cache, { mode: 0o700 });
-  path = join(cache, 'vmm', 'code', `core-${process.version}`);
+  path = join(cache, 'vmm', 'code', nameFor(readFileSync(join(ROOT, 'dist', 'core.wasm'))));
 }
 
-async function run(command = 'true'): Promise<boolean> {
-  const { status, stderr } = await vmm(['run', '--timeline', '--accel', 'wasm', image, command], { env: { VMM_STORE: join(folder, 'store'), XDG_CACHE_HOME: cache } });
+const nameFor = (core: Buffer): string => `core-${process.version}-${crc32(core).toString(16).padStart(8, '0')}`;
+
+async function run(command = 'true', bin = BIN): Promise<boolean> {
+  const { status, stderr } = await vmm(['run', '--timeline', '--accel', 'wasm', image, command], { bin, env: { VMM_STORE: join(folder, 'store'), XDG_CACHE_HOME: cache } });
   expect(status, stderr).toBe(0);
   return KEPT.test(stderr);
 }
@@ -69,6 +72,27 @@ it('code that is damaged, cut off, of another V8 or another core is made anew', 
     expect(await run(), what).toBe(false);
     expect(await run(), `after ${what}`).toBe(true);
   }
+});
+
+it('another installation has a file of its own; of many the oldest go, and what vmm has not named stays', async () => {
+  newCache('several');
+  const other = join(folder, 'installed');
+  for (const part of ['bin', 'dist', 'package.json']) cpSync(join(ROOT, part), join(other, part), { recursive: true, filter: (from) => !from.endsWith('.code') });
+  for (const part of ['node_modules', '.cache']) symlinkSync(join(ROOT, part), join(other, part));
+  // A custom section of no bytes named "x": the same core with other bytes.
+  const core = join(other, 'dist', 'core.wasm');
+  appendFileSync(core, Buffer.from([0, 2, 1, 0x78]));
+  const bin = join(other, 'bin', 'vmm.js');
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const old = Array.from({ length: 9 }, (_, i) => `core-v24.0.${i}-0123456${i}`);
+  for (const [i, name] of old.entries()) {
+    writeFileSync(join(dirname(path), name), 'old');
+    utimesSync(join(dirname(path), name), i, i);
+  }
+  for (const name of ['core-of-mine', 'core-v24.0.0.txt']) writeFileSync(join(dirname(path), name), 'mine');
+  expect([await run(), await run('true', bin), await run(), await run('true', bin)]).toEqual([false, false, true, true]);
+  const left = readdirSync(dirname(path)).filter((name) => name.startsWith('core-'));
+  expect(left.sort()).toEqual([...old.slice(3), 'core-of-mine', 'core-v24.0.0.txt', basename(path), nameFor(readFileSync(core))].sort());
 });
 
 it('a file that somebody else could have written is neither used nor touched; a link is not followed', async () => {

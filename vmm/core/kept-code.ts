@@ -3,10 +3,11 @@
  * (docs/decisions/0027). V8 gives and takes it by functions of its own (src/runtime/runtime-test-wasm.cc) that end the process where they are
  * asked wrongly: they are used with versions of V8 that this was tried with, and never needed.
  *
- * The file belongs to one version of V8 and of the core: a header of HEADER bytes, then V8's bytes. It is written through a descriptor
- * that is open since before the process was confined, its header last; what is damaged, half-written, old or somebody else's is not used.
+ * A file belongs to one version of Node and one core, both in its name: installations of several versions leave each other's alone. It has a
+ * header of HEADER bytes, then V8's bytes. It is written through a descriptor that is open since before the process was confined, its header
+ * last; what is damaged, half-written, old or somebody else's is not used.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { crc32 } from 'node:zlib';
@@ -21,6 +22,8 @@ const NUMBERS_AT = 48;
 const HEADER = 64;
 /** A core of 0.3 MB gives 0.3 MB. */
 const CODE_MAX = 16 << 20;
+/** Each version of Node and of the core has a file of its own; so many stay. */
+const FILES_MAX = 8;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -110,7 +113,7 @@ export function keptCode(wasm: Bytes): { readonly module?: WebAssembly.Module; r
   const v8 = v8Functions();
   if (v8 === undefined) return {};
   const folder = userCache('code');
-  const path = join(folder, `core-${process.version}`);
+  const path = join(folder, `core-${process.version}-${crc32(wasm).toString(16).padStart(8, '0')}`);
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
@@ -125,9 +128,18 @@ export function keptCode(wasm: Bytes): { readonly module?: WebAssembly.Module; r
   return fd === undefined ? newKeeper(folder, path, wasm, v8) : {};
 }
 
+/** Room for one more: what is oldest goes. Whoever still uses it makes it again. */
+function dropOldest(folder: string): void {
+  const files = readdirSync(folder).filter((name) => /^core-v[\d.]+(-[\da-f]{8})?$/.test(name)).map((name) => join(folder, name));
+  const ages = files.map((path) => ({ path, stats: lstatSync(path, { throwIfNoEntry: false }) })).filter(({ stats }) => stats?.isFile());
+  ages.sort((a, b) => Number(b.stats?.mtimeMs) - Number(a.stats?.mtimeMs));
+  for (const { path } of ages.slice(FILES_MAX - 1)) rmSync(path, { force: true });
+}
+
 function newKeeper(folder: string, path: string, wasm: Bytes, v8: V8Functions): { keeper?: Keeper } {
   try {
     makeOwnFolder(folder);
+    dropOldest(folder);
     return { keeper: new Keeper(openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600), wasm, v8) };
   } catch {
     return {};

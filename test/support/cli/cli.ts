@@ -15,6 +15,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly stdin?: string | Uint8Array | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another installation's program. */
+  readonly bin?: string;
   /** Options for Node itself. */
   readonly node?: readonly string[];
   /** How many files the process may have open (util-linux's prlimit). */
@@ -32,7 +34,7 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
     const env: Record<string, string | undefined> = { ...process.env, ...options.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
     const [command = '', ...before] = [...(options.files === undefined ? [] : ['prlimit', `--nofile=${options.files}:${options.files}`]), process.execPath];
-    const child = spawn(command, [...before, ...(options.node ?? []), '--', BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const child = spawn(command, [...before, ...(options.node ?? []), '--', options.bin ?? BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
