@@ -8,7 +8,7 @@ const GUESTS = ['ports', 'mmio', 'irq', 'smp', 'triple', 'badinsn', 'spin', 'hal
 const SCENARIOS = ['ports', 'mmio', 'irq', 'smp', 'triple', 'badinsn', 'models', 'selftest', 'pause', 'stops', 'churn'];
 /** Code under TCG runs 3–30 times slower, and other work shares the processors. */
 const NESTED_SLOWNESS = 20;
-const MACHINES = 40;
+const MACHINES = 12;
 
 interface Outcome {
   readonly result?: unknown;

@@ -67,7 +67,8 @@ export function gdbJob(dir: string, i: number, gdb: string, out: { readonly cons
   return `: >${err}; ${['node', 'bin/vmm.js', ...gdbArgs(dir, cpus, 'kvm', socket)].join(' ')} </dev/null >${console} 2>${err} & vmm=$!
 while ! grep -q 'target remote' ${err} && kill -0 $vmm 2>/dev/null; do sleep 0.1; done
 timeout 100 ${gdb} -x ${script} ${gdbGuest(dir, cpus)} >${text} 2>&1
-( sleep 30; kill -9 $vmm ) 2>/dev/null & killer=$!
+# Without the job's output: what is left of it when it is killed would hold that open.
+( sleep 30; kill -9 $vmm ) >/dev/null 2>&1 & killer=$!
 wait $vmm; status=$?; kill $killer 2>/dev/null`;
 }
 
