@@ -123,6 +123,11 @@ describe.skipIf(!ROOT)('filling, as another user', () => {
   });
 });
 
+const LONG = process.env['VMM_LONG'] === '1';
+/** Every change of a command in test:long; here every third, from a random one on. */
+const STEP = LONG ? 1 : 3;
+const FIRST = 1 + Math.floor(Math.random() * STEP);
+
 describe('a process that ends in between', () => {
   it.each(['kill', 'ENOSPC'])('%s at each change: a volume is whole, empty or not there, and the next run is like the first', async (fault) => {
     const root = newPath('root');
@@ -130,7 +135,7 @@ describe('a process that ends in between', () => {
     for (const name of ['data/a', 'data/sub/b']) writeFileSync(join(root, name), name);
     const disk = await diskOf(root);
     let done = false;
-    for (let at = 1; !done; at++) {
+    for (let at = FIRST; !done; at += STEP) {
       const store = newStore();
       const { status, err } = await ended(program(store, ['volume-use', 'vol', disk, '/data'], { env: { FAULT: fault, FAULT_AT: `${at}` }, preload: [FAULTS] }));
       done = status === 0;
@@ -149,7 +154,7 @@ describe('a process that ends in between', () => {
 
   it('kill at each change of a removal: the volume is whole or not there, and prune clears the rest', async () => {
     let done = false;
-    for (let at = 1; !done; at++) {
+    for (let at = FIRST; !done; at += STEP) {
       const store = newStore();
       const { path } = await createVolume(store, { name: 'vol' });
       execFileSync('sh', ['-c', 'cd "$1"; mkdir -p a/b/c d/e; touch a/f a/b/c/g d/e/h', 'sh', path]);
