@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './support/sequencer.mjs';
 
 const long = Boolean(process.env.VMM_LONG);
 
@@ -11,7 +12,9 @@ export default defineConfig({
     // CI's machine may be slow for a while; a defect fails each time.
     retry: process.env.CI ? 1 : 0,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than two processors: half of what a test does is to wait, for guests, servers and what is slow on purpose.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', new URL('./support/count-reporter.mjs', import.meta.url).pathname],
   },
 });
