@@ -84,20 +84,16 @@ export const FILES = {
     structs: { 'struct seccomp_data': 'nr arch args' },
   },
   'vmm/host/uapi/lockdown.ts': {
-    source: '<sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7))',
-    headers: ['sys/syscall.h', 'linux/seccomp.h', 'linux/filter.h', 'linux/audit.h', 'linux/capability.h', 'linux/landlock.h', 'sched.h', 'fcntl.h', 'errno.h', 'sys/mman.h', 'sys/socket.h'],
+    source: '<sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7))',
+    headers: ['sys/syscall.h', 'linux/seccomp.h', 'linux/capability.h', 'linux/landlock.h', 'sched.h', 'fcntl.h', 'errno.h', 'sys/mman.h', 'sys/socket.h'],
     defines: ['_GNU_SOURCE'],
     constants: `SYS_read SYS_write SYS_close SYS_fstat SYS_lstat SYS_stat SYS_poll SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_ioctl SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_access SYS_pipe SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise SYS_dup SYS_dup2 SYS_nanosleep SYS_getpid SYS_clone SYS_exit SYS_wait4 SYS_kill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_ftruncate SYS_getcwd SYS_readlink SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_sigaltstack SYS_prctl SYS_arch_prctl SYS_gettid SYS_futex SYS_sched_getaffinity SYS_getdents64 SYS_restart_syscall SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_exit_group SYS_epoll_wait SYS_epoll_ctl SYS_tgkill SYS_openat SYS_newfstatat SYS_readlinkat SYS_faccessat SYS_ppoll SYS_set_robust_list SYS_fallocate SYS_eventfd2 SYS_epoll_create1 SYS_dup3 SYS_pipe2 SYS_preadv SYS_pwritev SYS_prlimit64 SYS_getcpu SYS_getrandom SYS_membarrier SYS_preadv2 SYS_pwritev2 SYS_statx SYS_rseq SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register SYS_clone3 SYS_close_range SYS_faccessat2 SYS_epoll_pwait SYS_epoll_pwait2 SYS_accept4 SYS_sendmsg SYS_recvmsg SYS_sendto SYS_recvfrom SYS_shutdown SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_unlink SYS_rename SYS_symlink SYS_rt_sigtimedwait SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_sched_getparam SYS_sched_getscheduler SYS_get_mempolicy SYS_capset SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self SYS_openat2 SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2 SYS_fchmodat SYS_fchownat SYS_utimensat SYS_syncfs SYS_fstatfs SYS_copy_file_range SYS_setxattr SYS_lsetxattr SYS_getxattr SYS_lgetxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_socket SYS_connect SYS_bind SYS_sendmmsg SYS_recvmmsg
       CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_SETGID CAP_SETUID CAP_MKNOD CAP_SETFCAP
-      AF_INET AF_INET6 SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_RET_ALLOW SECCOMP_RET_ERRNO AUDIT_ARCH_X86_64 CLONE_THREAD O_CREAT O_TRUNC O_TMPFILE O_ACCMODE PROT_EXEC
-      BPF_LD BPF_W BPF_ABS BPF_JMP BPF_JA BPF_JEQ BPF_JGE BPF_ALU BPF_AND BPF_K BPF_RET
+      AF_INET AF_INET6 SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW CLONE_THREAD O_CREAT O_TRUNC O_TMPFILE O_ACCMODE PROT_EXEC
       _LINUX_CAPABILITY_VERSION_3
       LANDLOCK_CREATE_RULESET_VERSION LANDLOCK_RULE_PATH_BENEATH LANDLOCK_ACCESS_FS_EXECUTE LANDLOCK_ACCESS_FS_WRITE_FILE LANDLOCK_ACCESS_FS_READ_FILE LANDLOCK_ACCESS_FS_READ_DIR
       LANDLOCK_ACCESS_FS_REMOVE_FILE LANDLOCK_ACCESS_FS_MAKE_REG LANDLOCK_ACCESS_FS_MAKE_SYM LANDLOCK_ACCESS_FS_REFER=0x2000 LANDLOCK_ACCESS_FS_TRUNCATE=0x4000 LANDLOCK_ACCESS_FS_IOCTL_DEV=0x8000
       LANDLOCK_ACCESS_NET_BIND_TCP=1 LANDLOCK_ACCESS_NET_CONNECT_TCP=2 LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET=1`,
-    structs: {
-      'struct seccomp_data': 'nr arch args',
-    },
   },
   'vmm/host/uapi/net.ts': {
     source: '<linux/if_tun.h>, <linux/if.h>, <sys/socket.h>, <sys/un.h>, <fcntl.h>',

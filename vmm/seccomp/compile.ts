@@ -5,36 +5,13 @@
  * a bitmap of the calls that are always allowed (kernel/seccomp.c, seccomp_cache_prepare) and run no filter for them.
  */
 import { ENOSYS } from '../../assembly/contract/generated/errno.ts';
-import {
-  AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_MAXINSNS, BPF_RET, BPF_W,
-  SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD, seccomp_data,
-} from './generated/bpf.ts';
+import { and, branch, filterBytes, type Instruction, jump, load, result, SHORT } from './bpf.ts';
+import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, BPF_JEQ, BPF_JGE, BPF_JGT, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_THREAD, seccomp_data } from './generated/bpf.ts';
 import { type ArgumentTest, type Profile, type Rule, syscallNumbers } from './rules.ts';
-
-/** struct sock_filter. A jump says how many instructions it skips. */
-interface Instruction {
-  readonly code: number;
-  readonly k: number;
-  readonly jt?: number;
-  readonly jf?: number;
-}
 
 /** Calls of the x32 ABI have this bit; the guest's kernel has no x32. */
 const X32_BIT = 0x4000_0000;
-/** What a conditional jump can skip. */
-const SHORT = 255;
-const FILTER_BYTES = 8;
 const LOW = 0xffff_ffffn;
-
-const load = (offset: number): Instruction => ({ code: BPF_LD | BPF_W | BPF_ABS, k: offset });
-const result = (value: number): Instruction => ({ code: BPF_RET | BPF_K, k: value });
-const jump = (test: number, k: number, jt: number, jf: number): Instruction => ({ code: BPF_JMP | test | BPF_K, k, jt, jf });
-
-/** When the test holds what is behind `no`, else `no`. */
-function branch(test: number, k: number, no: readonly Instruction[], yes: readonly Instruction[]): Instruction[] {
-  if (no.length <= SHORT) return [jump(test, k, no.length, 0), ...no, ...yes];
-  return [jump(test, k, 0, 1), { code: BPF_JMP | BPF_JA, k: no.length }, ...no, ...yes];
-}
 
 /** A filter, struct sock_filter[]. Throws RangeError when it has more instructions than the kernel takes. */
 export function compileProfile(profile: Profile): Uint8Array {
@@ -46,15 +23,7 @@ export function compileProfile(profile: Profile): Uint8Array {
     load(seccomp_data.arch),
     ...branch(BPF_JEQ, AUDIT_ARCH_X86_64, branch(BPF_JEQ, AUDIT_ARCH_I386, bad, i386), [load(seccomp_data.nr), ...branch(BPF_JGE, X32_BIT, native, x32)]),
   ];
-  if (code.length > BPF_MAXINSNS) throw new RangeError(`a seccomp filter of ${code.length} instructions; the kernel takes ${BPF_MAXINSNS}`);
-  const view = new DataView(new ArrayBuffer(code.length * FILTER_BYTES));
-  code.forEach(({ code: operation, k, jt = 0, jf = 0 }, i) => {
-    view.setUint16(FILTER_BYTES * i, operation, true);
-    view.setUint8(FILTER_BYTES * i + 2, jt);
-    view.setUint8(FILTER_BYTES * i + 3, jf);
-    view.setUint32(FILTER_BYTES * i + 4, k >>> 0, true);
-  });
-  return new Uint8Array(view.buffer);
+  return filterBytes(code);
 }
 
 interface Range {
@@ -141,7 +110,6 @@ function compare(test: ArgumentTest, rest: number): Instruction[] {
       return [high, jump(BPF_JEQ, value.high, none, 2), low, jump(BPF_JEQ, value.low, rest, none)];
     case 'MASKED_EQ': {
       const wanted = test.valueTwo ?? 0n;
-      const and = (mask: number): Instruction => ({ code: BPF_ALU | BPF_AND | BPF_K, k: mask });
       return [
         high, and(value.high), jump(BPF_JEQ, Number(wanted >> 32n & LOW), none, 3 + rest),
         low, and(value.low), jump(BPF_JEQ, Number(wanted & LOW), none, rest),

@@ -1,4 +1,4 @@
-// Made by scripts/uapi.mjs from <sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/filter.h>, <linux/audit.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7)); do not edit.
+// Made by scripts/uapi.mjs from <sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7)); do not edit.
 
 export const SYS_read = 0;
 export const SYS_write = 1;
@@ -162,26 +162,12 @@ export const AF_INET6 = 10;
 export const SECCOMP_SET_MODE_FILTER = 1;
 export const SECCOMP_FILTER_FLAG_TSYNC = 1;
 export const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
-export const SECCOMP_RET_ALLOW = 0x7fff0000;
-export const SECCOMP_RET_ERRNO = 0x50000;
-export const AUDIT_ARCH_X86_64 = 0xc000003e;
 export const CLONE_THREAD = 0x10000;
 export const O_CREAT = 64;
 export const O_TRUNC = 512;
 export const O_TMPFILE = 0x410000;
 export const O_ACCMODE = 3;
 export const PROT_EXEC = 4;
-export const BPF_LD = 0;
-export const BPF_W = 0;
-export const BPF_ABS = 32;
-export const BPF_JMP = 5;
-export const BPF_JA = 0;
-export const BPF_JEQ = 16;
-export const BPF_JGE = 48;
-export const BPF_ALU = 4;
-export const BPF_AND = 80;
-export const BPF_K = 0;
-export const BPF_RET = 6;
 export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 export const LANDLOCK_CREATE_RULESET_VERSION = 1;
 export const LANDLOCK_RULE_PATH_BENEATH = 1;
@@ -198,11 +184,3 @@ export const LANDLOCK_ACCESS_FS_IOCTL_DEV = 32768;
 export const LANDLOCK_ACCESS_NET_BIND_TCP = 1;
 export const LANDLOCK_ACCESS_NET_CONNECT_TCP = 2;
 export const LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET = 1;
-
-/** Byte offsets in `struct seccomp_data`, and its size. */
-export const seccomp_data = {
-  sizeof: 64,
-  nr: 0,
-  arch: 4,
-  args: 16,
-} as const;
