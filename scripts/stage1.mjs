@@ -7,7 +7,8 @@ import { STAGE1 } from './build.mjs';
 import { cache, continueWithOwnNode, fail, hashFiles, needDebian, root, run, say, step } from './lib.mjs';
 import { setup } from './setup.mjs';
 
-const DOMAIN = 'vmm.example.org';
+/** No domain before it: the project has none that discovery could ask. */
+const NAME = 'vmm/stage1';
 /** Of rkt's interface of stage1s. */
 const INTERFACE_VERSION = '6';
 /** What Node and the FFI library are linked with; the loader first. */
@@ -88,7 +89,7 @@ function manifest() {
   return {
     acKind: 'ImageManifest',
     acVersion: '0.8.11',
-    name: `${DOMAIN}/vmm/stage1`,
+    name: NAME,
     labels: [{ name: 'version', value: version }, { name: 'arch', value: 'amd64' }, { name: 'os', value: 'linux' }],
     annotations: [
       ...STAGE1.map((name) => ({ name: `coreos.com/rkt/stage1/${name.replace('app-', 'app/')}`, value: `/${name}` })),
