@@ -358,7 +358,7 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
     const namespaces = { pid: join, ipc: join, uts: join };
     const first = guest.session.start(container(guest, ['/bin/sh', '-c', 'touch /mine; exec sleep 1000'], { namespaces }));
     await first.started;
-    const second = await sh(guest, 'hostname; ls /mine; ps -o args | grep -c "sleep 100[0]"', { namespaces });
+    const second = await sh(guest, 'hostname; ls /mine; until ps -o args | grep -qx "sleep 1000"; do :; done; ps -o args | grep -cx "sleep 1000"', { namespaces });
     expect(second.stdout).toBe('pod-1\n1\n');
     expect(second.stderr).toContain('No such file');
     await sandbox.signal(15);
