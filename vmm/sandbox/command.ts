@@ -96,9 +96,9 @@ function outputOf(listen: (consumer: Consumer) => void, close: () => void): { re
   listen((chunk) => {
     // The chunk is the guest's memory as soon as we return.
     if (stream.destroyed || stream.push(Buffer.from(chunk))) return undefined;
-    return new Promise<void>((resolve) => {
-      go = resolve;
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    go = resolve;
+    return promise;
   });
   return {
     stream,
