@@ -1,4 +1,5 @@
-import type { Connection, HostEnd } from '../tcp/connection.ts';
+import type { Connection } from '../tcp/connection.ts';
+import type { HostEnd } from '../tcp/ends.ts';
 import { type Forwarder, MessageReader, withLength } from './forwarder.ts';
 
 /** Questions of one connection that are not answered yet. */

@@ -1,5 +1,5 @@
 /** Which name a TLS client asks for (RFC 8446 4.1.2, RFC 6066 3), and a connection that is let through once it is a name of a rule. */
-import type { HostEnd } from '../tcp/connection.ts';
+import type { HostEnd } from '../tcp/ends.ts';
 import { get16 } from '../link/wire.ts';
 
 /** More than this no ClientHello needs. */

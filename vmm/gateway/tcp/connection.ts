@@ -2,32 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Budget } from '../link/budget.ts';
 import type { Link } from '../link/link.ts';
-import { ETHER, IPV4_HEADER, IPV6_HEADER, PROTO_TCP } from '../link/packets.ts';
-import { RECEIVE_LIMIT, RECEIVE_SCALE, Receiver } from './receiver.ts';
-import { ACK, distance, FIN, type Header, PSH, putHeader, putSum, RST, sackOptions, type Segment, SYN, synOptions, TCP_HEADER } from './segment.ts';
+import { type HostEnd, READ_SIZE, type State, type Tuple } from './ends.ts';
+import { Output, type OutputSource } from './output.ts';
+import { RECEIVE_LIMIT, Receiver } from './receiver.ts';
+import { ACK, distance, FIN, RST, type Segment, SYN } from './segment.ts';
 import { Sender } from './sender.ts';
-
-/** The socket on the host. Bytes are the caller's again after `write`. */
-export interface HostEnd {
-  /** Bytes that it has taken, and whoever they are for has not. */
-  readonly waiting: number;
-  write(bytes: Uint8Array): void;
-  /** No more bytes come. */
-  end(): void;
-  /** Reads no more until `resume`. */
-  pause(): void;
-  /** The other side hears of a reset. */
-  reset(): void;
-  /** Reads on, after `data` has said no. */
-  resume(): void;
-}
-
-export interface Tuple {
-  readonly remote: Uint8Array;
-  readonly remotePort: number;
-  readonly guest: Uint8Array;
-  readonly guestPort: number;
-}
 
 /** What a connection asks of the gateway. */
 export interface ConnectionOwner {
@@ -42,11 +21,6 @@ export interface ConnectionOwner {
   forget(connection: Connection): void;
 }
 
-/** DIALING is ours: the guest's SYN has come, and is answered once the host's connection is there. Half-closed states are Sender's and Receiver's. */
-export type State = 'DIALING' | 'SYN-SENT' | 'SYN-RECEIVED' | 'ESTABLISHED' | 'TIME-WAIT' | 'CLOSED';
-
-/** A segment's payload without segments by the guest is at most its MSS, else this much. */
-const SEGMENT_MAX = 64 * 1024 - 256;
 const MSS_DEFAULT = 536;
 const MSS_MIN = 64;
 /** Kept for a FIN of the guest's that comes again. */
@@ -63,11 +37,8 @@ const STUCK_MS = 600_000;
 /** How often the same bytes are sent before the guest counts as gone. */
 const ATTEMPTS = 12;
 const SYN_ATTEMPTS = 5;
-const NO_OPTIONS: readonly number[] = [];
-/** More than these of the same acknowledgement change nothing for the guest. */
-const ACKS_MAX = 16;
 
-export class Connection {
+export class Connection implements OutputSource {
   readonly tuple: Tuple;
   state: State;
   host: HostEnd | undefined;
@@ -78,20 +49,15 @@ export class Connection {
   /** Of the owner's table. */
   following: Connection | undefined;
   readonly #owner: ConnectionOwner;
-  readonly #sender: Sender;
-  #receiver: Receiver | undefined;
-  #sack = false;
+  readonly sender: Sender;
+  receiver: Receiver | undefined;
+  sack = false;
+  readonly #output: Output = new Output(this);
   #wl1 = 0;
   #wl2 = 0;
-  #ackNow = false;
-  /** Acknowledgements that the guest is to count, each one of its own (RFC 5681 3.2). */
-  #acks = 0;
-  #synNow = false;
-  #probeNow = false;
   /** Probes of a closed window, and how many of them were not answered. */
   #probes = 0;
   #unanswered = 0;
-  #resetNow = false;
   /** The host's socket is not read. */
   #stopped = false;
   /** Bytes of the guest's that the budget has been told of. */
@@ -103,34 +69,37 @@ export class Connection {
   constructor(owner: ConnectionOwner, tuple: Tuple, syn: Segment | undefined) {
     this.#owner = owner;
     this.tuple = tuple;
-    this.#sender = new Sender(randomBytes(4).readUInt32LE(), owner.budget);
+    this.sender = new Sender(randomBytes(4).readUInt32LE(), owner.budget);
     this.state = syn === undefined ? 'SYN-SENT' : 'DIALING';
     if (syn === undefined) {
-      this.#synNow = true;
+      this.#output.synchronize();
       return;
     }
-    this.#receiver = new Receiver(syn.seq, syn.scale >= 0);
+    this.receiver = new Receiver(syn.seq, syn.scale >= 0);
     this.#options(syn);
   }
 
   #options({ mss, scale, window, sack }: Segment): void {
-    this.#sack = sack;
-    this.#sender.opened(Math.max(MSS_MIN, Math.min(mss === 0 ? MSS_DEFAULT : mss, this.#mss)));
-    this.#sender.scale = Math.max(0, scale);
-    this.#sender.window = window;
+    this.sack = sack;
+    this.sender.opened(Math.max(MSS_MIN, Math.min(mss === 0 ? MSS_DEFAULT : mss, this.#output.mss)));
+    this.sender.scale = Math.max(0, scale);
+    this.sender.window = window;
   }
 
-  /** Ours: what the link carries. */
-  get #mss(): number {
-    return this.#owner.link.config.mtu - (this.tuple.remote.length === 4 ? IPV4_HEADER : IPV6_HEADER) - TCP_HEADER;
+  get link(): Link {
+    return this.#owner.link;
+  }
+
+  now(): number {
+    return this.#owner.now();
   }
 
   /** Bytes that the guest may send. */
-  get #most(): number {
+  get most(): number {
     return this.#owner.budget.share(RECEIVE_MIN, RECEIVE_LIMIT);
   }
 
-  get #waiting(): number {
+  get waiting(): number {
     return this.host?.waiting ?? 0;
   }
 
@@ -138,14 +107,14 @@ export class Connection {
   connected(): void {
     if (this.state !== 'DIALING') return;
     this.state = 'SYN-RECEIVED';
-    this.#synNow = true;
+    this.#output.synchronize();
     this.#owner.ready(this);
   }
 
   /** Bytes from the host; false: no more until `resume`. */
   data(bytes: Uint8Array): boolean {
     if (this.state === 'CLOSED' || this.state === 'TIME-WAIT') return false;
-    if (!this.#sender.ring.write(bytes)) {
+    if (!this.sender.ring.write(bytes)) {
       this.abort();
       return false;
     }
@@ -156,7 +125,7 @@ export class Connection {
   }
 
   get #roomy(): boolean {
-    return this.#sender.ring.room >= READ_SIZE && !this.#owner.budget.tight;
+    return this.sender.ring.room >= READ_SIZE && !this.#owner.budget.tight;
   }
 
   /** Reads no more for now. */
@@ -175,17 +144,17 @@ export class Connection {
 
   /** The host sends no more. */
   ended(): void {
-    this.#sender.end();
+    this.sender.end();
     this.#owner.ready(this);
   }
 
   /** The host's socket has taken what waited. */
   drained(): void {
     this.#charge();
-    this.#moved = this.#owner.now();
-    const receiver = this.#receiver;
-    if (receiver === undefined || this.state !== 'ESTABLISHED' || receiver.ended || !receiver.opens(this.#waiting, this.#most, this.#sender.mss)) return;
-    this.#ackNow = true;
+    this.#moved = this.now();
+    const receiver = this.receiver;
+    if (receiver === undefined || this.state !== 'ESTABLISHED' || receiver.ended || !receiver.opens(this.waiting, this.most, this.sender.mss)) return;
+    this.#output.acknowledge();
     this.#owner.ready(this);
   }
 
@@ -194,15 +163,15 @@ export class Connection {
     if (this.state === 'CLOSED') return;
     this.host?.reset();
     this.#close();
-    this.#resetNow = true;
+    this.#output.reset();
     this.#owner.ready(this);
   }
 
   #close(): void {
     this.state = 'CLOSED';
     this.deadline = Number.POSITIVE_INFINITY;
-    this.#sender.ring.free();
-    this.#receiver?.early.clear();
+    this.sender.ring.free();
+    this.receiver?.early.clear();
     this.#owner.budget.give(this.#charged);
     this.#charged = 0;
     this.#owner.forget(this);
@@ -211,7 +180,7 @@ export class Connection {
   /** What is held of the guest's bytes is of the budget. */
   #charge(): void {
     if (this.state === 'CLOSED') return;
-    const held = this.#waiting + (this.#receiver?.early.held ?? 0);
+    const held = this.waiting + (this.receiver?.early.held ?? 0);
     this.#owner.budget.give(this.#charged - held);
     this.#charged = held;
   }
@@ -228,23 +197,23 @@ export class Connection {
       this.#answered(segment);
       return;
     }
-    this.#synchronized(segment, this.#receiver as Receiver);
+    this.#synchronized(segment, this.receiver as Receiver);
   }
 
   /** To our SYN. */
   #answered(segment: Segment): void {
     const { flags, ack, seq } = segment;
-    if ((flags & ACK) === 0 || distance(ack, this.#sender.max) !== 0 || this.#sender.inFlight === 0) return;
+    if ((flags & ACK) === 0 || distance(ack, this.sender.max) !== 0 || this.sender.inFlight === 0) return;
     if ((flags & RST) !== 0) {
       this.#reset();
       return;
     }
     if ((flags & SYN) === 0) return;
-    this.#receiver = new Receiver(seq, segment.scale >= 0);
+    this.receiver = new Receiver(seq, segment.scale >= 0);
     this.#options(segment);
-    this.#sender.ackedSyn(this.#owner.now());
+    this.sender.ackedSyn(this.now());
     this.#established(seq, ack);
-    this.#ackNow = true;
+    this.#output.acknowledge();
     this.#owner.ready(this);
   }
 
@@ -252,7 +221,7 @@ export class Connection {
     this.state = 'ESTABLISHED';
     this.#wl1 = seq;
     this.#wl2 = ack;
-    this.#arm();
+    this.arm();
     // What the host has said already.
     this.#owner.ready(this);
   }
@@ -268,8 +237,8 @@ export class Connection {
     if (!receiver.acceptable(segment)) {
       if ((flags & RST) !== 0) return;
       // A SYN that comes again wants its answer again.
-      if (this.state === 'SYN-RECEIVED' && (flags & SYN) !== 0) this.#synNow = true;
-      else this.#ackNow = true;
+      if (this.state === 'SYN-RECEIVED' && (flags & SYN) !== 0) this.#output.synchronize();
+      else this.#output.acknowledge();
       // Of a probe of the guest's the acknowledgement counts.
       if ((flags & (ACK | SYN)) === ACK && this.state === 'ESTABLISHED') this.#acknowledge(segment);
       this.#owner.ready(this);
@@ -286,9 +255,9 @@ export class Connection {
     }
     if ((flags & ACK) === 0) return;
     if (this.state === 'SYN-RECEIVED') {
-      if (ack !== this.#sender.max) return;
-      this.#sender.ackedSyn(this.#owner.now());
-      this.#sender.window = segment.window * 2 ** this.#sender.scale;
+      if (ack !== this.sender.max) return;
+      this.sender.ackedSyn(this.now());
+      this.sender.window = segment.window * 2 ** this.sender.scale;
       this.#established(seq, ack);
     } else if (!this.#acknowledge(segment)) return;
     if (this.state === 'ESTABLISHED') this.#receive(segment, receiver);
@@ -296,13 +265,13 @@ export class Connection {
   }
 
   #challenge(): void {
-    this.#ackNow = true;
+    this.#output.acknowledge();
     this.#owner.ready(this);
   }
 
   /** False: it acknowledges what was never sent. */
   #acknowledge({ seq, ack, window, payload, flags }: Segment): boolean {
-    const sender = this.#sender;
+    const sender = this.sender;
     if (distance(ack, sender.max) > 0) {
       this.#challenge();
       return false;
@@ -311,7 +280,7 @@ export class Connection {
     const scaled = window * 2 ** sender.scale;
     const fresh = distance(seq, this.#wl1) > 0 || (seq === this.#wl1 && distance(ack, this.#wl2) >= 0);
     const moves = payload.length > 0 || (flags & FIN) !== 0 || (fresh && scaled !== sender.window);
-    const advanced = sender.acked(ack, moves, this.#owner.now());
+    const advanced = sender.acked(ack, moves, this.now());
     if (fresh) {
       sender.window = scaled;
       this.#wl1 = seq;
@@ -319,7 +288,7 @@ export class Connection {
     }
     this.#unanswered = 0;
     if (sender.window > 0) this.#probes = 0;
-    if (advanced || moves) this.#arm();
+    if (advanced || moves) this.arm();
     this.release();
     this.#owner.ready(this);
     return true;
@@ -328,27 +297,27 @@ export class Connection {
   #receive(segment: Segment, receiver: Receiver): void {
     const { payload, flags } = segment;
     if (payload.length === 0 && (flags & FIN) === 0) return;
-    this.#ackNow = true;
+    this.#output.acknowledge();
     this.#owner.ready(this);
     const { left } = this.#owner.budget;
-    const most = left >= payload.length ? left : this.#waiting === 0 ? LAST_BYTES : 0;
-    if (!receiver.take(segment, most, (bytes) => this.host?.write(bytes))) this.#acks = Math.min(ACKS_MAX, this.#acks + 1);
+    const most = left >= payload.length ? left : this.waiting === 0 ? LAST_BYTES : 0;
+    if (!receiver.take(segment, most, (bytes) => this.host?.write(bytes))) this.#output.acknowledgeAgain();
     this.#charge();
     if (receiver.ended) this.host?.end();
   }
 
   /** Both sides have ended, and know it. */
   #finish(): void {
-    if (this.state !== 'ESTABLISHED' || !this.#sender.finished || this.#receiver?.ended !== true) return;
+    if (this.state !== 'ESTABLISHED' || !this.sender.finished || this.receiver?.ended !== true) return;
     this.state = 'TIME-WAIT';
-    this.#moved = this.#owner.now();
-    this.#sender.ring.free();
-    this.deadline = this.#owner.now() + TIME_WAIT_MS;
+    this.#moved = this.now();
+    this.sender.ring.free();
+    this.deadline = this.now() + TIME_WAIT_MS;
   }
 
   /** May a SYN take this connection's place (RFC 9293 3.10.7.4, TIME-WAIT)? */
   reusable({ seq }: Segment): boolean {
-    return this.state === 'TIME-WAIT' && this.#waiting === 0 && this.#receiver !== undefined && distance(seq, this.#receiver.nxt) > 0;
+    return this.state === 'TIME-WAIT' && this.waiting === 0 && this.receiver !== undefined && distance(seq, this.receiver.nxt) > 0;
   }
 
   /** Its place is another's. */
@@ -357,11 +326,11 @@ export class Connection {
   }
 
   /** The next deadline: of what is not acknowledged, of a closed window, or of silence. */
-  #arm(): void {
+  arm(): void {
     if (this.state === 'CLOSED' || this.state === 'TIME-WAIT' || this.state === 'DIALING') return;
-    const sender = this.#sender;
+    const sender = this.sender;
     const wait = sender.inFlight > 0 || sender.blocked ? sender.rto * (sender.blocked ? 2 ** this.#probes : 1) : IDLE_MS;
-    this.deadline = this.#owner.now() + Math.min(wait, IDLE_MS);
+    this.deadline = this.now() + Math.min(wait, IDLE_MS);
   }
 
   /** The deadline has passed. */
@@ -374,7 +343,7 @@ export class Connection {
       this.#linger();
       return;
     }
-    const sender = this.#sender;
+    const sender = this.sender;
     if (sender.inFlight === 0) {
       // A closed window, or nothing for hours: is the guest there?
       if (this.#unanswered++ >= PROBES) {
@@ -382,107 +351,28 @@ export class Connection {
         return;
       }
       this.#probes = Math.min(PROBES, this.#probes + 1);
-      this.#probeNow = true;
+      this.#output.probe();
     } else if (!sender.timeout(this.state === 'ESTABLISHED' ? ATTEMPTS : SYN_ATTEMPTS)) {
       this.abort();
       return;
-    } else if (this.state !== 'ESTABLISHED') this.#synNow = true;
-    this.#arm();
+    } else if (this.state !== 'ESTABLISHED') this.#output.synchronize();
+    this.arm();
     this.#owner.ready(this);
   }
 
   /** It is over once the host's kernel has all that the guest had sent. */
   #linger(): void {
-    const now = this.#owner.now();
-    if (this.#waiting === 0) this.#close();
+    const now = this.now();
+    if (this.waiting === 0) this.#close();
     else if (now - this.#moved > STUCK_MS) this.#reset();
     else this.deadline = now + TIME_WAIT_MS;
   }
 
   /** Makes its next segment, in a frame of `room` bytes at most; false: there is none. */
   next(room: number): boolean {
-    if (this.#resetNow) {
-      this.#resetNow = false;
-      this.#put({ seq: this.#sender.nxt, flags: this.#receiver === undefined ? RST : RST | ACK }, 0, 0);
-      return true;
-    }
-    if (this.state === 'CLOSED' || this.state === 'DIALING') return false;
-    if (this.#synNow) return this.#sendSyn();
-    if (this.state !== 'ESTABLISHED' && this.state !== 'TIME-WAIT') return false;
-    const sender = this.#sender;
-    if (this.#probeNow) {
-      this.#probeNow = false;
-      // A byte that is acknowledged already has to be answered, whatever the window.
-      this.#put({ seq: (sender.una - 1) >>> 0, flags: ACK }, 0, 0);
-      return true;
-    }
-    if (this.#acks > 0) {
-      this.#acks--;
-      this.#put({ seq: sender.nxt, flags: ACK }, 0, 0);
-      return true;
-    }
-    const headers = ETHER + (this.tuple.remote.length === 4 ? IPV4_HEADER : IPV6_HEADER) + TCP_HEADER;
-    const { link } = this.#owner;
-    const big = link.sums && (this.tuple.remote.length === 4 ? link.segments4 : link.segments6);
-    const next = this.state === 'ESTABLISHED' ? sender.next(Math.min(room - headers, big ? SEGMENT_MAX : sender.mss)) : undefined;
-    if (next === undefined) {
-      if (!this.#ackNow) return this.#idle();
-      this.#put({ seq: sender.nxt, flags: ACK }, 0, 0);
-      return true;
-    }
-    const last = next.offset + next.length === sender.ring.length;
-    const flags = ACK | (last ? PSH : 0) | (next.fin ? FIN : 0);
-    const quiet = sender.inFlight === 0;
-    this.#put({ seq: next.seq, flags }, next.offset, next.length);
-    sender.sent(next, this.#owner.now());
-    if (quiet) this.#arm();
-    return true;
-  }
-
-  /** Nothing to send: what waits for a window is asked for. */
-  #idle(): false {
-    if (this.state === 'ESTABLISHED' && this.#sender.blocked && this.deadline > this.#owner.now() + this.#sender.rto * 2 ** PROBES) this.#arm();
+    if (this.#output.next(room)) return true;
+    // What waits for a window is asked for.
+    if (this.state === 'ESTABLISHED' && this.sender.blocked && this.deadline > this.now() + this.sender.rto * 2 ** PROBES) this.arm();
     return false;
   }
-
-  #sendSyn(): boolean {
-    this.#synNow = false;
-    const sender = this.#sender;
-    const receiver = this.#receiver;
-    const scale = receiver === undefined ? RECEIVE_SCALE : receiver.scale > 0 ? receiver.scale : -1;
-    const options = synOptions(this.#mss, scale, receiver === undefined || this.#sack);
-    this.#put({ seq: sender.una, flags: receiver === undefined ? SYN : SYN | ACK, options }, 0, 0);
-    sender.sentSyn(this.#owner.now());
-    this.#arm();
-    return true;
-  }
-
-  #put({ seq, flags, options = NO_OPTIONS }: Pick<Header, 'seq' | 'flags' | 'options'>, offset: number, length: number): void {
-    const { link } = this.#owner;
-    const { remote, remotePort, guest, guestPort } = this.tuple;
-    const receiver = this.#receiver;
-    const early = length === 0 && this.#sack && receiver !== undefined && receiver.early.held > 0 && flags === ACK;
-    const words = early ? sackOptions(receiver.early.blocks()) : options;
-    const at = link.begin(PROTO_TCP, remote, guest, TCP_HEADER + 4 * words.length + length);
-    const { out } = link;
-    const payload = putHeader(out.bytes, at, { sourcePort: remotePort, targetPort: guestPort, seq, ack: receiver?.nxt ?? 0, flags, window: this.#window(flags), options: words });
-    if (length > 0) this.#sender.ring.copyTo(out.bytes, payload, offset, length);
-    const partial = link.sums && length > 0;
-    putSum(out.bytes, at, out.length, remote, guest, partial);
-    out.sumAt = partial ? at : 0;
-    out.headers = payload;
-    out.segment = length > this.#sender.mss ? this.#sender.mss : 0;
-    this.#ackNow = false;
-  }
-
-  #window(flags: number): number {
-    const receiver = this.#receiver;
-    if (receiver === undefined) return 0xffff;
-    const window = receiver.advertise(this.#waiting, this.#most);
-    // A SYN's is never scaled.
-    return (flags & SYN) !== 0 ? Math.min(0xffff, distance(receiver.edge, receiver.nxt)) : window;
-  }
 }
-
-/** What one read of the host's socket brings at most. */
-export const READ_SIZE = 1 << 16;

@@ -1,6 +1,7 @@
 /** A connection's socket on the host. */
 import { Socket } from 'node:net';
-import { type Connection, type HostEnd, READ_SIZE } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { type HostEnd, READ_SIZE } from './ends.ts';
 
 /** Every socket reads into it: what it holds is taken before the next one reads. */
 const READ_BUFFER = new Uint8Array(new ArrayBuffer(READ_SIZE));

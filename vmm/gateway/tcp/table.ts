@@ -1,5 +1,6 @@
 import { get16, sameBytes } from '../link/wire.ts';
-import type { Connection, Tuple } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { Tuple } from './ends.ts';
 
 /** Connections by their tuple. */
 export class ConnectionTable {
