@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import { VmmError } from '../../base/errors.ts';
 import * as P from './generated/protocol.ts';
+import { ipVersion } from './ip-version.ts';
 import { encodeFile, type ProvidedFile } from './spec.ts';
 import { FieldWriter } from './wire.ts';
 
@@ -34,7 +34,7 @@ export interface NetworkConfig {
 
 /** 4 or 16 bytes. Throws USAGE. */
 export function addressBytes(text: string): Uint8Array {
-  const version = isIP(text);
+  const version = ipVersion(text);
   if (version === 4) return Uint8Array.from(text.split('.').map(Number));
   if (version === 6 && !text.includes('%')) return v6Bytes(text);
   throw new VmmError('USAGE', `${text} is not an IP address`, { hint: 'for example 10.0.0.2 or fd00::2' });

@@ -19,4 +19,5 @@ export type { SystemdMode } from '../container/systemd.ts';
 export { Guest, type GuestConfig, GuestContainer, type GuestListener } from '../guest/guest.ts';
 export { makeKeptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, hostsFile, inNetwork, parseNetAddress, type Resolver, resolvFile } from '../container/network.ts';
+export { ipVersion } from '../agent/ip-version.ts';
 export type { InterfaceConfig, NetAddress, NetRoute, NetworkConfig } from '../agent/network.ts';

@@ -1,5 +1,5 @@
 /** A container's network, from what the user says of it: addresses, routes, and the files that name hosts. */
-import { isIP } from 'node:net';
+import { ipVersion } from '../agent/ip-version.ts';
 import { addressBytes, type InterfaceConfig, type NetAddress } from '../agent/network.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { GuestConfig } from '../guest/guest.ts';
@@ -46,15 +46,15 @@ export function resolvFile({ servers, search, options }: Resolver): string {
 /** What a resolv.conf of the host's says; without `local`: no servers that are only the host's own. */
 export function hostResolver(text: string, local = false): Resolver {
   const words = (key: string): string[][] => [...text.matchAll(new RegExp(`^\\s*${key}\\s+(.*?)\\s*$`, 'gm'))].map(([, rest]) => (rest ?? '').split(/\s+/));
-  const servers = words('nameserver').flatMap(([server]) => (server !== undefined && isIP(server) !== 0 && (local || !/^(127\.|::1$)/.test(server)) ? [server] : []));
+  const servers = words('nameserver').flatMap(([server]) => (server !== undefined && ipVersion(server) !== 0 && (local || !/^(127\.|::1$)/.test(server)) ? [server] : []));
   return { servers, search: words('search').at(-1) ?? [], options: words('options').flat() };
 }
 
 /** `ADDRESS/PREFIX`. Throws USAGE. */
 export function parseNetAddress(text: string, option: string): NetAddress {
   const [address = '', bits = ''] = text.split('/');
-  const most = isIP(address) === 4 ? 32 : 128;
-  if (isIP(address) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
+  const most = ipVersion(address) === 4 ? 32 : 128;
+  if (ipVersion(address) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
     throw new VmmError('USAGE', `${option}: ${text} is not an address with its network`, { hint: 'for example 10.0.0.2/24 or fd00::2/64' });
   }
   return { address, prefix: Number(bits) };
@@ -63,8 +63,8 @@ export function parseNetAddress(text: string, option: string): NetAddress {
 /** Each card's default routes. A gateway must be in a network of the card's. Throws USAGE. */
 export function defaultRoutes(addresses: readonly NetAddress[], gateways: readonly string[], option: string): InterfaceConfig['routes'] {
   return gateways.map((gateway) => {
-    const version = isIP(gateway);
-    const reachable = version === 6 && /^fe80:/i.test(gateway) ? addresses.some(({ address }) => isIP(address) === 6) : addresses.some((own) => isIP(own.address) === version && inNetwork(gateway, own));
+    const version = ipVersion(gateway);
+    const reachable = version === 6 && /^fe80:/i.test(gateway) ? addresses.some(({ address }) => ipVersion(address) === 6) : addresses.some((own) => ipVersion(own.address) === version && inNetwork(gateway, own));
     if (!reachable) throw new VmmError('USAGE', `${option}: the gateway ${gateway} is in no network of the card`, { hint: 'give an address whose network it is in' });
     return { to: version === 4 ? { address: '0.0.0.0', prefix: 0 } : { address: '::', prefix: 0 }, gateway };
   });
