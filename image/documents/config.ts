@@ -8,6 +8,8 @@ export interface ImageProcessConfig {
   readonly stopSignal: string | undefined;
   /** Absolute paths that are to be writable directories, made where the image has none; the image's content there is kept. */
   readonly volumes: readonly string[];
+  /** Ports that it listens on, `80/tcp`, as it says them: whoever publishes them looks. */
+  readonly exposed?: readonly string[] | undefined;
   /** What an ACI asks of its run beyond that. */
   readonly isolation?: Isolation;
 }

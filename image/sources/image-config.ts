@@ -32,6 +32,7 @@ export function readConfig(config: JsonObject, where: string): ImageConfig {
         user: run?.optionalString('User') ?? '',
         stopSignal: run?.optionalString('StopSignal') || undefined,
         volumes: (run?.keysOf('Volumes') ?? []).map((path) => checkVolume(path, where)),
+        ...(run?.has('ExposedPorts') === true ? { exposed: run.keysOf('ExposedPorts') } : {}),
       },
       where,
     ),

@@ -59,6 +59,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       user: config?.optionalString('user') ?? '',
       stopSignal: config?.optionalString('stopSignal'),
       volumes: config?.strings('volumes') ?? [],
+      ...(config?.has('exposed') === true ? { exposed: config.strings('exposed') } : {}),
       ...(isolation === undefined ? {} : { isolation: parseIsolation(isolation) }),
     },
     created: record.optionalString('created'),

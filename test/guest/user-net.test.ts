@@ -70,7 +70,24 @@ echo >&3; cat <&4; wait $!; cat $DIR/said; busybox netstat -ltun | grep -cE ":(8
     expect(result.stdout).toMatch(/^echoing\n(from the container\n){5}not there\n(datagrams 1 1\n){3}from the container\n3000001\n/); // and a line’s end
     // The neighbour is itself; the host's own addresses, which the guest could not answer, are the gateway.
     expect(result.stdout).toMatch(/\nfrom ::ffff:192\.0\.2\.2\n/);
-    expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:\d+\n0\n$/);
+    expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:(\d+)\nvmm: 80\/tcp -> \[::\]:\1\n0\n$/);
+  });
+
+  it('is the default; -P publishes what the image and --expose name; other names of the container; what is refused is counted', () => {
+    const inside = `cat /etc/hosts | busybox grep -c "10.0.2.15.*db"; mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; busybox nc 127.0.0.1 9 2>/dev/null; for i in 1 2 3; do busybox nc 169.254.169.254 80; done 2>/dev/null; echo ready; sleep 600`;
+    const result = netShell(dir, `${neighbour()}chmod 755 $DIR; export XDG_RUNTIME_DIR=$DIR; ROOT="--root $DIR/kept"; mkdir -m 700 $DIR/kept
+$CLI create $ROOT --name made ${image} true >/dev/null; $CLI commit $ROOT -c 'EXPOSE 80 81/udp' made mine:1 >/dev/null
+$VMM $ROOT --name web -d -P --expose 80-82 --network-alias db mine:1 sh -c '${inside}' >/dev/null
+until $CLI logs $ROOT web | busybox grep ready; do busybox sleep 0.2; done; $CLI logs $ROOT web | busybox head -n 1
+$CLI port $ROOT web | sed 's/:[0-9]*$//'; PORT=$($CLI port $ROOT web 80 | sed -n 's/0.0.0.0://p')
+busybox wget -q -O - http://127.0.0.1:$PORT/; busybox wget -q -O - http://[::1]:$PORT/
+$CLI ps $ROOT --format '{{.Ports}}' | grep -cF "0.0.0.0:$PORT->80/tcp, [::]:$PORT->80/tcp"
+until [ "$($CLI inspect $ROOT -f '{{.NetworkSettings.DeniedConnections.Count}}' web)" = 3 ]; do busybox sleep 0.2; done
+$CLI inspect $ROOT -f '{{json .NetworkSettings.DeniedConnections.Last}}' web | grep -o '"Protocol":"tcp","Target":"169.254.169.254:80","Reason":"[a-z -]*"' | sort -u
+$CLI rm $ROOT -f web made >/dev/null`);
+    expect(result.stderr).toBe('');
+    const both = (port: string): string => `${port} -> 0.0.0.0\n${port} -> [::]\n`;
+    expect(result.stdout).toBe(`ready\n1\n${both('80/tcp')}${both('81/udp')}${both('81/tcp')}${both('82/tcp')}from the container\nfrom the container\n1\n"Protocol":"tcp","Target":"169.254.169.254:80","Reason":"link-local"\n`);
   });
 
   it('vmm boot: a guest that asks is told its addresses, by DHCP and router advertisements', () => {
@@ -107,7 +124,7 @@ vmm: 192.0.2.2:8000/tcp is refused: no name in TLS, beside allow web.example.org
     ['one of a range', '--network user -p 7999-8000:80-81', /port 8000\/tcp cannot be published/],
     ['a port given twice', '--network user -p 8002:80 -p 127.0.0.1:8002:81', /port 8002\/tcp of 127\.0\.0\.1 cannot be published: EADDRINUSE/],
     ['an address that is not the host’s', '--network user -p 192.0.2.77:8003:80', /port 8003\/tcp of 192\.0\.2\.77 cannot be published: EADDRNOTAVAIL/],
-    ['ports without a network', '-p 80', /-p needs --network user or passt/],
+    ['ports without a network', '--network none -p 80', /-p needs --network user or passt/],
   ])('%s is one line', (_name, options, says) => {
     const result = netShell(dir, `busybox httpd -p 127.0.0.1:8000; busybox httpd -p [::1]:8001\n$VMM ${options} ${image} true`);
     expect(result.stderr).toMatch(says);
@@ -120,7 +137,7 @@ vmm: 192.0.2.2:8000/tcp is refused: no name in TLS, beside allow web.example.org
     ['a gateway beside the network', '--network user,ip=10.9.0.2/24,gw=10.8.0.1', /the gateway 10\.8\.0\.1 is not another address/],
     ['two addresses of a family', '--network user,ip=10.9.0.2/24,ip=10.9.0.3/24', /one address too many/],
     ['no room', '--network user,ip=10.9.0.2/31', /leaves no room/],
-    ['host-gateway elsewhere', '--add-host a:host-gateway', /needs --network user/],
+    ['host-gateway elsewhere', '--network none --add-host a:host-gateway', /needs --network user/],
   ])('%s is one line', (_name, options, says) => {
     const result = netShell(dir, `$VMM ${options} ${image} true`);
     expect(result.stderr).toMatch(says);

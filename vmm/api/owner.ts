@@ -2,6 +2,7 @@
 export { Attached } from '../owner/attached.ts';
 export type { Channel } from '../owner/channel.ts';
 export { askOwner, Refused, talkToOwner } from '../owner/client.ts';
+export { Denials } from '../owner/denials.ts';
 export type { Held } from '../owner/files.ts';
 export { LogWriter, readLogs } from '../owner/logs.ts';
 export { type Ask, type AttachAsk, type ExecAsk, PROTOCOL_VERSION, type Size, type Stats } from '../owner/protocol.ts';

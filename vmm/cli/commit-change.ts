@@ -29,7 +29,9 @@ export function parseChanges(config: ImageProcessConfig, labels: Readonly<Record
       case 'EXPOSE':
         for (const port of rest.split(/\s+/)) {
           if (!/^\d{1,5}(\/(tcp|udp|sctp))?$/.test(port)) throw refused(`${port} is no port`);
-          also.ExposedPorts = { ...also.ExposedPorts, [port.includes('/') ? port : `${port}/tcp`]: {} };
+          const name = port.includes('/') ? port : `${port}/tcp`;
+          also.ExposedPorts = { ...also.ExposedPorts, [name]: {} };
+          changed.exposed = [...new Set([...(changed.exposed ?? []), name])];
         }
         break;
       case 'USER':

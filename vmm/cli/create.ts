@@ -14,7 +14,7 @@ import { mountRequests } from './mounts.ts';
 import { print } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
-import { publishedPorts } from './run-network.ts';
+import { publishedOf, publishedPorts } from './run-network.ts';
 import { containerOptions, RUN, type RunOptions } from './run-options.ts';
 
 /** Whose file systems cannot make a link: the disk stays where it is. */
@@ -25,7 +25,7 @@ export const CREATE: Command<typeof RUN.options> = {
   name: 'create',
   synopsis: '[OPTIONS] IMAGE [COMMAND [ARG…]]',
   about: 'Makes a container that `vmm start` starts, with the options of `vmm run`, and prints its id.',
-  examples: [['vmm create --name web -p 8080:80 --network passt nginx', 'started later, by `vmm start web`']],
+  examples: [['vmm create --name web -p 8080:80 nginx', 'started later, by `vmm start web`']],
   notes: [],
 };
 
@@ -94,7 +94,7 @@ function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedI
     // Of a read-only root only volumes change.
     disk: options.scratch !== 'tmpfs' && !(options.readOnly && image.config.volumes.length === 0),
     restart: options.restart ?? NO_RESTART,
-    ports: options.publish.flat(),
+    ports: publishedOf(options, image.config),
     autoRemove: options.rm,
     stopTimeout: options.stopTimeout,
   };

@@ -2,7 +2,7 @@
 
 /** What to do instead, and the long names it is for. */
 const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
-  ['see --network', 'domainname link link-local-ip net-alias network-alias publish-all'],
+  ['see --network', 'domainname link link-local-ip'],
   ['there are no health checks', 'health-cmd health-interval health-retries health-start-period health-start-interval health-timeout'],
   ['the guest sees the machine’s own devices', 'device-cgroup-rule gpus'],
   ['see -m, --cpus and --ulimit', 'blkio-weight blkio-weight-device cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpuset-cpus cpuset-mems io-maxbandwidth io-maxiops kernel-memory memory-reservation memory-swap memory-swappiness oom-kill-disable oom-score-adj pids-limit shm-size'],
@@ -10,7 +10,7 @@ const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
   ['see `vmm run --help`', 'group-add label-file'],
 ];
 
-const SHORT: Readonly<Record<string, string>> = { c: 'cpu-shares', P: 'publish-all' };
+const SHORT: Readonly<Record<string, string>> = { c: 'cpu-shares' };
 
 /** Why an option that Docker has is not taken: `name` without dashes, one letter for a short one. Undefined for other words. */
 export function dockerOption(name: string): { message: string; hint: string } | undefined {

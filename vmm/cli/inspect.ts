@@ -6,6 +6,7 @@ import { HELP } from './common-options.ts';
 import { value } from './options.ts';
 import { print } from './output.ts';
 import { portsOf } from './port.ts';
+import { networksOf } from './run-network.ts';
 import { RUN, type RunOptions } from './run-options.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
@@ -46,7 +47,7 @@ function viewOf(one: Container, folder: StateFolder): Row {
     HostConfig: hostConfigOf(one, options),
     Mounts: mountsOf(one),
     Config: configOf(one, options),
-    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one)) : {} },
+    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one)) : {}, DeniedConnections: deniedOf(one) },
   };
 }
 
@@ -65,6 +66,12 @@ function stateOf({ state, life, end }: Container): Row {
     StartedAt: life?.started ?? end?.started ?? NEVER,
     FinishedAt: end?.finished ?? life?.end?.finished ?? NEVER,
   };
+}
+
+/** What its network has refused; Docker has no such thing. */
+function deniedOf({ life }: Container): Row {
+  const { count = 0, last = [] } = life?.denied ?? {};
+  return { Count: count, Last: last.map(({ time, protocol, target, why }) => ({ Time: time, Protocol: protocol, Target: target, Reason: why })) };
 }
 
 /** `80/tcp` → where on the host. */
@@ -88,12 +95,17 @@ function mountsOf({ record }: Container): Row[] {
   });
 }
 
+function networkMode(cards: RunOptions['network']): string {
+  const cable = cards.find((card) => card !== undefined)?.cable ?? 'none';
+  return typeof cable === 'string' ? cable : cable.kind;
+}
+
 function hostConfigOf({ record }: Container, options: RunOptions): Row {
   const words = (given: readonly string[]): readonly string[] | null => (given.length === 0 ? null : given);
   return {
     Binds: words((record.mounts ?? []).filter(({ type, name }) => type !== 'tmpfs' && (type === 'bind' || name !== undefined)).map(({ source, name, target, readOnly }) => `${source ?? name}:${target}${readOnly ? ':ro' : ''}`)),
     LogConfig: { Type: 'json-file', Config: {} },
-    NetworkMode: `${options.network.find((card) => card !== undefined)?.cable ?? 'none'}`,
+    NetworkMode: networkMode(networksOf(options)),
     PortBindings: bindings(record.ports ?? []),
     RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most },
     AutoRemove: record.autoRemove,

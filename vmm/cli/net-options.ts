@@ -1,5 +1,4 @@
-import { isIP } from 'node:net';
-import { type NetAddress, parseNetAddress } from '../api/containers.ts';
+import { ipVersion, type NetAddress, parseNetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CableSpec, type CardRate, type CardSpec, passtCard, type PublishedPort } from '../api/machine.ts';
 import { bootUserCard } from './user-network.ts';
@@ -29,7 +28,10 @@ export function parseCard(text: string, option: string): CardSpec | undefined {
 
 /** As parseCard, with `ip=ADDRESS/PREFIX` and `gw=ADDRESS`, each for both families. */
 export function parseNetwork(text: string, option: string): CardText | undefined {
-  if (/^(host|bridge|default|container:.*|[a-zA-Z0-9][\w.-]*)$/.test(text) && !/^(none|passt|user)$/.test(text)) throw new VmmError('USAGE', `${option} ${text} is not supported yet`, { hint: HINT });
+  if (text === 'default') return parseText('user', option, true);
+  if (text === 'host') throw new VmmError('USAGE', `${option} host: the container has a machine of its own, which cannot be in the host’s network`, { hint: 'leave it away: -p publishes ports, --add-host host.vmm.internal:host-gateway leads to the host’s loopback' });
+  if (/^container:/.test(text)) throw new VmmError('USAGE', `${option} ${text}: a running machine cannot take in another container yet`, { hint: '--pod FILE runs several together' });
+  if (/^[a-zA-Z0-9][\w.-]*$/.test(text) && !/^(none|passt|user)$/.test(text)) throw new VmmError('USAGE', `${option} ${text}: machines here are in no network with each other`, { hint: 'leave it away for one of its own, with -p to publish ports; tap=NAME is for a bridge of the host’s' });
   return parseText(text, option, true);
 }
 
@@ -58,7 +60,7 @@ function withLimit(rate: CardRate | undefined, way: 'rx' | 'tx', text: string, o
 }
 
 export function parseAddress(text: string, option: string): string {
-  if (isIP(text) === 0 || text.includes('%')) throw new VmmError('USAGE', `${option}: ${text} is not an IP address`, { hint: 'for example 10.0.0.2 or fd00::2' });
+  if (ipVersion(text) === 0 || text.includes('%')) throw new VmmError('USAGE', `${option}: ${text} is not an IP address`, { hint: 'for example 10.0.0.2 or fd00::2' });
   return text;
 }
 
@@ -101,6 +103,14 @@ export function parsePublish(text: string, option: string): readonly PublishedPo
   const host = hostText === undefined ? guest.map(() => 0) : parseRange(hostText, option);
   if (host.length !== guest.length) throw new VmmError('USAGE', `${option}: ${text} has ${host.length} ports of the host for ${guest.length} of the guest`, { hint: PUBLISH_HINT });
   return guest.map((port, i) => ({ protocol, address, host: host[i] as number, guest: port }));
+}
+
+/** Docker's `--expose PORT[-END][/tcp|udp]`. */
+export function parseExpose(text: string, option: string): readonly PublishedPort[] {
+  const match = /^(\d{1,5}(?:-\d{1,5})?)(?:\/(tcp|udp))?$/.exec(text);
+  if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a port`, { hint: 'for example 80, 8000-8010 or 53/udp' });
+  const [, ports = '', protocol = 'tcp'] = match;
+  return parseRange(ports, option).map((guest) => ({ protocol: protocol as 'tcp' | 'udp', host: 0, guest }));
 }
 
 const PUBLISH_HINT = 'for example 8080:80, 127.0.0.1:8080:80, 8000-8010:8000-8010 or 5353:53/udp';

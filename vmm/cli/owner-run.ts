@@ -9,11 +9,11 @@ import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import type { MountRequest } from './mount-text.ts';
 import { openMounts } from './mounts.ts';
-import type { Published } from './run-network.ts';
 import { containerOptions, RUN, sizedFor } from './run-options.ts';
+import type { NetworkEvents } from './user-network.ts';
 
-/** The container of a record, ready to run: all that it is made of is opened. `published`: told of ports that the host has chosen. Throws VmmError. */
-export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo, published: Published): Promise<ContainerRun> {
+/** The container of a record, ready to run: all that it is made of is opened. `events`: of its network. Throws VmmError. */
+export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo, events: NetworkEvents): Promise<ContainerRun> {
   const { id, config } = record;
   const folder = state.folder(id);
   enter(record.folder);
@@ -24,7 +24,7 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
   const { mounts, tmpfs } = await openMounts((record.mounts as readonly MountRequest[] | undefined) ?? [...options.volume, ...options.mount], { rootfs }, () => {});
   const sized = sizedFor(config, options);
   // The environment was read when the container was made.
-  const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12), undefined, published);
+  const container = containerOptions({ ...options, name: record.name, env: [], envFile: [] }, config, operands.slice(1), () => id.slice(0, 12), undefined, events);
   return new ContainerRun(
     { rootfs, config },
     { ...container, env: record.env, accounting: true, mounts, tmpfs: [...options.tmpfs, ...tmpfs], scratch: record.disk ? { kept: join(folder, 'disk') } : options.scratch },

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Ask, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
@@ -87,6 +87,7 @@ class Owner {
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
+  readonly #denials = new Denials((denied) => this.#now({ denied }));
   readonly #service = new OwnerService((paused) => this.#now({ paused }));
   #life: ContainerLife;
   /** A client starts or removes it next: nothing of it goes at the end of this life. */
@@ -112,7 +113,7 @@ class Owner {
     const log = new LogWriter(folder);
     let end: ContainerEnd;
     try {
-      this.#run = await containerOf(this.#record, this.#state, this.#output(log), (port, host) => this.#chose(port, host));
+      this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
       this.#whenStarted();
       if (waits) {
         this.#service.waited = true;
@@ -124,6 +125,7 @@ class Owner {
       end = this.#endOf({ kind: 'refused', error: cause });
     }
     log.close();
+    this.#denials.close();
     this.#service.ended(end);
     const ran = this.#life.started !== undefined || this.#restarts.count > 0;
     this.#now({ end, restarting: false });
@@ -160,12 +162,13 @@ class Owner {
     }, () => {});
   }
 
-  /** A port of the host's that was left to it. */
+  /** A port of the host's, where its number or its addresses were left to that. */
   #chose({ protocol, address, guest }: PublishedPort, host: number): void {
     const ports = (this.#life.ports ?? this.#record.ports ?? []).slice();
-    const at = ports.findIndex((each) => each.host === 0 && each.protocol === protocol && each.address === address && each.guest === guest);
-    if (at < 0) return;
-    ports[at] = { ...(ports[at] as ContainerPort), host };
+    const at = ports.findIndex((each) => (each.host === 0 || each.host === host) && each.protocol === protocol && (each.address ?? address) === address && each.guest === guest);
+    const known = ports[at];
+    if (known === undefined || (known.host === host && known.address === address)) return;
+    ports[at] = { ...known, address, host };
     this.#now({ ports });
   }
 

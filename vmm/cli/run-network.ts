@@ -1,11 +1,10 @@
 /** The network of `vmm run` as its options describe it. */
 import { randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
-import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, type NetAddress, type Resolver } from '../api/containers.ts';
+import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { type CableSpec, hostAddresses, passtCard, type PublishedPort, type Rule } from '../api/machine.ts';
-import { type CardText, parseAddress } from './net-options.ts';
-import { asksForPolicy, HOST_GATEWAY, hostResolvConf, userFamilies, userNetwork } from './user-network.ts';
+import { type CableSpec, hostAddresses, passtCard, type PublishedPort, type Rule, standardFamilies, type UserFamily } from '../api/machine.ts';
+import { type CardText, parseAddress, parseExpose } from './net-options.ts';
+import { asksForPolicy, HOST_GATEWAY, hostResolvConf, type NetworkEvents, userFamilies, userNetwork } from './user-network.ts';
 
 /** Docker's options that matter here. */
 export interface NetworkOptions {
@@ -23,25 +22,41 @@ export interface NetworkOptions {
   readonly deny: readonly Rule[];
   readonly egressPolicy: string | undefined;
   readonly strictSni: boolean;
-  /** Is told of ports that were left to the host, and what it chose; without it they are a note. */
-  readonly published?: Published | undefined;
+  readonly networkAlias: readonly string[];
+  readonly events?: NetworkEvents | undefined;
 }
 
-export type Published = (port: PublishedPort, host: number) => void;
+/** Each is a descriptor, or two. */
+const PUBLISHED_MAX = 1024;
 
-/** What is asked of the host. */
+/** What a container has that is not told otherwise. A counted run has none: what comes from outside comes when it comes. */
+const DEFAULT: CardText = { cable: 'user', mac: undefined, mtu: undefined, capture: undefined, rate: undefined, addresses: [], gateways: [] };
+
+export function networksOf({ network, icount }: Pick<NetworkOptions, 'network'> & { readonly icount: unknown }): NetworkOptions['network'] {
+  return network.length > 0 || icount !== undefined ? network : [DEFAULT];
+}
+
+/** What is asked of the host: each once for a container. */
 interface HostNetwork {
   addresses(name: string): readonly NetAddress[];
   resolvConf(): string;
+  families(): readonly UserFamily[];
 }
 
-const HOST_NETWORK: HostNetwork = {
-  addresses: hostAddresses,
-  resolvConf: hostResolvConf,
-};
+function hostNetwork(): HostNetwork {
+  return { addresses: hostAddresses, resolvConf: once(hostResolvConf), families: once(standardFamilies) };
+}
+
+function once<Value>(ask: () => Value): () => Value {
+  let answer: { readonly value: Value } | undefined;
+  return () => {
+    answer ??= { value: ask() };
+    return answer.value;
+  };
+}
 
 /** Throws USAGE. */
-export function containerNetwork(options: NetworkOptions, note: (text: string) => void = () => {}, host: HostNetwork = HOST_NETWORK): ContainerNetwork {
+export function containerNetwork(options: NetworkOptions, note: (text: string) => void = () => {}, host: HostNetwork = hostNetwork()): ContainerNetwork {
   const cards = options.network.filter((card) => card !== undefined);
   refusePublished(options, cards);
   const first = cards[0];
@@ -49,25 +64,30 @@ export function containerNetwork(options: NetworkOptions, note: (text: string) =
   const given = givenAddresses(options);
   if (first === undefined) refuseWithout(options);
   // What goes by another card is not seen.
-  if (asksForPolicy(options) && (first === undefined || !cards.every(({ cable }) => cable === 'user'))) throw new VmmError('USAGE', '--egress, --allow, --deny and their kin need --network user, and no other network beside it', { hint: 'add --network user' });
-  return {
-    cards: cards.flatMap((card, index) => {
-      const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();
-      const { cable } = card;
-      const ports = card === publisher ? publishedPorts(options) : [];
-      if (cable === 'passt') return passt(card, mac, { ...options, ports }, note);
-      const own = index === 0 ? given : [];
-      return cable === 'user' ? [userNetwork(card, own, mac, { ...options, ports, note }, host.resolvConf)] : [containerCard({ ...card, cable }, own, mac, host)];
-    }),
-    ...namesOf(options, cards, host),
-  };
+  if (asksForPolicy(options) && (first === undefined || !cards.every(({ cable }) => cable === 'user'))) throw new VmmError('USAGE', '--egress, --allow, --deny and their kin need --network user, and no other network beside it', { hint: 'leave --network away' });
+  const made = cards.flatMap((card, index) => {
+    const mac = card.mac ?? (index === 0 ? options.macAddress : undefined) ?? randomMac();
+    const { cable } = card;
+    const ports = card === publisher ? publishedPorts(options) : [];
+    if (cable === 'passt') return passt(card, mac, { ...options, ports }, note);
+    const own = index === 0 ? given : [];
+    return cable === 'user' ? [userNetwork(card, own, mac, { ...options, ports, note }, host)] : [containerCard({ ...card, cable }, own, mac, host)];
+  });
+  const { hosts, resolver } = namesOf(options, cards, host);
+  return { cards: made, hosts: [...hosts, ...aliasesOf(options, made)], resolver };
+}
+
+/** Nobody else is in the network of a container's machine: its other names are for itself. */
+function aliasesOf({ networkAlias: names }: NetworkOptions, [card]: readonly ContainerCard[]): (readonly [string, string])[] {
+  if (names[0] !== undefined && card === undefined) throw new VmmError('USAGE', `--network-alias ${names[0]} needs a network`, { hint: 'leave --network none away' });
+  return names.flatMap((name) => (card?.interface.addresses ?? []).map(({ address }) => [name, address] as const));
 }
 
 /** /etc/hosts and /etc/resolv.conf. With a user-mode network names are asked of its gateway, which asks whom the options say. */
 function namesOf(options: NetworkOptions, cards: readonly CardText[], host: HostNetwork): Pick<ContainerNetwork, 'hosts' | 'resolver'> {
   const user = cards.find(({ cable }) => cable === 'user');
   const resolver = resolverOf(options, cards.length === 0 ? undefined : host);
-  const gateway = user === undefined ? undefined : userFamilies(user, user === cards[0] ? givenAddresses(options) : []);
+  const gateway = user === undefined ? undefined : userFamilies(user, user === cards[0] ? givenAddresses(options) : [], host.families());
   return {
     hosts: options.addHost.flatMap(([name, address]) => {
       if (address !== HOST_GATEWAY) return [[name, address] as const];
@@ -84,11 +104,28 @@ export function publishedPorts({ network, publish }: Pick<NetworkOptions, 'netwo
   return publish.flat().map((port) => (byPasst && port.host === 0 ? { ...port, host: port.guest } : port));
 }
 
+/** -p's ports, and with -P those that the image or --expose names and -p does not. Names of an image that are none, or of other protocols, are left out. */
+export function publishedOf({ publish, publishAll, expose }: Pick<NetworkOptions, 'publish'> & { readonly publishAll: boolean; readonly expose: NetworkOptions['publish'] }, { exposed = [] }: { readonly exposed?: readonly string[] | undefined }): PublishedPort[] {
+  const all = publish.flat();
+  if (!publishAll) return all;
+  for (const port of [...exposed.flatMap(exposedPorts), ...expose.flat()]) if (!all.some(({ protocol, guest }) => protocol === port.protocol && guest === port.guest)) all.push(port);
+  if (all.length > PUBLISHED_MAX) throw new VmmError('USAGE', `-P: ${all.length} ports, of which ${PUBLISHED_MAX} at most can be published`, { hint: 'name those that matter with -p' });
+  return all;
+}
+
+function exposedPorts(text: string): readonly PublishedPort[] {
+  try {
+    return parseExpose(text, '-P');
+  } catch {
+    return [];
+  }
+}
+
 /** Ports are the gateway's or passt's to publish: of the first card that can. passt takes each of the host's once. */
 function refusePublished(options: NetworkOptions, cards: readonly CardText[]): void {
-  if (options.publish.length === 0) return;
+  if (options.publish.flat().length === 0) return;
   const publisher = cards.find(({ cable }) => cable === 'passt' || cable === 'user');
-  if (publisher === undefined) throw new VmmError('USAGE', '-p needs --network user or passt: of other networks ports are the caller’s', { hint: 'add --network user' });
+  if (publisher === undefined) throw new VmmError('USAGE', '-p needs --network user or passt: of other networks ports are the caller’s', { hint: 'leave --network away, or add --network user' });
   if (publisher.cable === 'user') return;
   const seen = new Set<string>();
   for (const { protocol, host } of publishedPorts(options)) {
@@ -104,7 +141,7 @@ function givenAddresses({ ip, ip6 }: NetworkOptions): string[] {
 
 function refuseWithout({ ip, ip6, macAddress }: NetworkOptions): void {
   const option = ip !== undefined ? '--ip' : ip6 !== undefined ? '--ip6' : macAddress !== undefined ? '--mac-address' : undefined;
-  if (option !== undefined) throw new VmmError('USAGE', `${option} needs a network`, { hint: 'add --network tap=NAME, for example' });
+  if (option !== undefined) throw new VmmError('USAGE', `${option} needs a network`, { hint: 'leave --network none and --icount away' });
 }
 
 /** A card of passt's; none on a host without a way out, which is said. */
@@ -125,7 +162,7 @@ function containerCard(text: CardText & { readonly cable: CableSpec }, given: re
   const addresses = [...given.map((address) => withNetwork(address, near)), ...text.addresses];
   // The host's own end of a tap is the way out, unless it is told.
   const gateways = text.gateways.length > 0 ? text.gateways : addresses.flatMap((own) => {
-    const gateway = near.find(({ address }) => isIP(address) === isIP(own.address) && inNetwork(address, own));
+    const gateway = near.find(({ address }) => ipVersion(address) === ipVersion(own.address) && inNetwork(address, own));
     return gateway === undefined ? [] : [gateway.address];
   });
   return {
@@ -136,8 +173,8 @@ function containerCard(text: CardText & { readonly cable: CableSpec }, given: re
 
 /** Docker's --ip has no network: it is that of the tap's address on the host. */
 function withNetwork(address: string, near: readonly NetAddress[]): NetAddress {
-  const network = near.find((one) => isIP(one.address) === isIP(address) && inNetwork(address, one));
-  const option = isIP(address) === 4 ? '--ip' : '--ip6';
+  const network = near.find((one) => ipVersion(one.address) === ipVersion(address) && inNetwork(address, one));
+  const option = ipVersion(address) === 4 ? '--ip' : '--ip6';
   if (network === undefined) throw new VmmError('USAGE', `${option}: ${address} is in no network of the card’s other end`, { hint: `give it with its network: --network tap=NAME,ip=${address}/24` });
   return { address, prefix: network.prefix };
 }

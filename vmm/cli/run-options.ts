@@ -7,7 +7,7 @@ import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
-import { parseAddress, parseMac, parseNetwork, parsePublish } from './net-options.ts';
+import { parseAddress, parseExpose, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { parseRestart } from '../api/restart.ts';
 import { INSECURE } from './insecure-option.ts';
 import { deviceLimit, ioLimits, mountLimit } from './io-limits.ts';
@@ -15,8 +15,9 @@ import { DETACH_KEYS, detachKeys } from './keys.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
 import { parseRule } from '../api/machine.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
-import { containerNetwork, parseAddHost, parseWord, type Published } from './run-network.ts';
+import { containerNetwork, networksOf, parseAddHost, parseWord, publishedOf } from './run-network.ts';
 import { MIB, parseCpuShare, parseMemory, parseSeconds, parseSize } from './sizes.ts';
+import type { NetworkEvents } from './user-network.ts';
 import { hostVariable } from './variable.ts';
 import { parseVolumesFrom } from './volumes-from.ts';
 
@@ -75,8 +76,10 @@ const OPTIONS = {
     strictIsolators: flag('refuse isolators that would not be enforced'),
   }),
   ...group('Network', {
-    network: list('user|passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card (default none)', parseNetwork, { alias: ['net'] }),
-    publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (with --network user or passt)', parsePublish, { short: 'p' }),
+    network: list('user|passt|tap=NAME|fd=N|unix=PATH|none[,ip=ADDRESS/BITS][,gw=ADDRESS][,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'a network card, or none (default user; with --icount none)', parseNetwork, { alias: ['net'] }),
+    publishAll: flag('publish each port that the image or --expose names, at ports that the host chooses', { short: 'P' }),
+    publish: list('[ADDRESS:][HOST:]PORT[/udp]', 'a port of the host’s that leads to one of the container’s; ranges too (--network user or passt)', parsePublish, { short: 'p' }),
+    expose: list('PORT[-PORT][/udp]', 'a port that it listens on, for -P', parseExpose),
     ip: value('ADDRESS', 'IPv4 address of the first card', parseAddress),
     ip6: value('ADDRESS', 'IPv6 address of the first card', parseAddress),
     macAddress: value('MAC', 'Ethernet address of the first card', parseMac),
@@ -88,6 +91,7 @@ const OPTIONS = {
     deny: list('WHERE[:PORT[-PORT]][/tcp|udp]', 'where it may not, whatever --allow says', (text, option) => parseRule('deny', text, option)),
     egressPolicy: value('FILE', 'rules in a file, behind those of the options'),
     strictSni: flag('what a name’s rule lets in must be TLS for that name'),
+    networkAlias: list('NAME', 'another name of the container’s in its network', hostName, { alias: ['net-alias'] }),
     addHost: list('NAME:ADDRESS', 'a line of /etc/hosts; host-gateway is the host’s loopback (--network user)', parseAddHost),
   }),
   ...group('Machine', {
@@ -106,7 +110,6 @@ const OPTIONS = {
     annotation: list('NAME=VALUE', 'likewise'),
     logDriver: value('NAME', 'output comes here'),
     logOpt: list('NAME=VALUE', 'likewise'),
-    expose: list('PORT', 'says what an image listens on, no more'),
     noHealthcheck: flag('there are no health checks'),
     disableContentTrust: flag('images come from files'),
     volumeDriver: value('local', 'volumes are directories of the store', only('local')),
@@ -139,7 +142,7 @@ export const RUN: Command<typeof OPTIONS> = {
 };
 
 /** The container that is asked for, of an image. `id` gives names that the user does not. Reads --env-file. */
-export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId, note?: (text: string) => void, published?: Published): ContainerOptions {
+export function containerOptions(options: RunOptions, image: ImageProcessConfig, command: readonly string[], id: () => string = randomId, note?: (text: string) => void, events?: NetworkEvents): ContainerOptions {
   const name = options.name ?? id();
   const hostname = options.hostname ?? id();
   return {
@@ -166,7 +169,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
     scratch: options.scratch,
     limits: ioLimits(options),
-    network: containerNetwork({ ...options, published }, note),
+    network: containerNetwork({ ...options, network: networksOf(options), publish: [publishedOf(options, image)], events }, note),
   };
 }
 

@@ -1,7 +1,6 @@
 /** The user-mode network as options describe it: addresses, and where names are asked. */
 import { readFileSync, statSync } from 'node:fs';
-import { isIP } from 'node:net';
-import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, type NetAddress } from '../api/containers.ts';
+import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CardRate, type CardSpec, type Denied, OPEN_POLICY, parsePolicyFile, type PolicyConfig, type PublishedPort, type Rule, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
 
@@ -20,6 +19,14 @@ interface UserText {
   readonly gateways: readonly string[];
 }
 
+/** What a network tells whoever keeps its container. */
+export interface NetworkEvents {
+  /** A port is the container's, whose number or addresses the host has chosen; without this it is a note. */
+  published(port: PublishedPort, host: number): void;
+  /** A connection was refused; without this it is a note, where rules were asked for. */
+  denied(denied: Denied): void;
+}
+
 /** Docker's options that matter here. */
 interface UserOptions {
   readonly dns: readonly string[];
@@ -31,8 +38,7 @@ interface UserOptions {
   readonly egressPolicy: string | undefined;
   readonly strictSni: boolean;
   readonly note: (text: string) => void;
-  /** Is told of ports whose number the host has chosen; without it they are a note. */
-  readonly published?: ((port: PublishedPort, host: number) => void) | undefined;
+  readonly events?: NetworkEvents | undefined;
 }
 
 export function hostResolvConf(): string {
@@ -54,12 +60,12 @@ export function bootUserCard(mtu = MTU): Pick<CardSpec, 'cable' | 'mtu'> {
 }
 
 /** A container's. `given`: the addresses of Docker's --ip and --ip6, in the network that is there without. */
-export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, options: UserOptions, resolvConf: () => string): ContainerCard {
+export function userNetwork(text: UserText, given: readonly string[], mac: Uint8Array, options: UserOptions, host: { resolvConf(): string; families(): readonly UserFamily[] }): ContainerCard {
   const { dns, addHost, ports, note } = options;
-  const families = userFamilies(text, given);
+  const families = userFamilies(text, given, host.families());
   const mtu = text.mtu ?? MTU;
-  const servers = dns.length > 0 ? dns : hostServers(resolvConf());
-  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: policyOf(options), hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note, options.published), denied: asksForPolicy(options) ? denials(note) : undefined };
+  const servers = dns.length > 0 ? dns : hostServers(host.resolvConf());
+  const cable: UserSpec = { kind: 'user', families, mtu, asks: false, servers, policy: policyOf(options), hostLoopback: addHost.some(([, address]) => address === HOST_GATEWAY), ports, published: chosen(ports, note, options.events), denied: options.events?.denied ?? (asksForPolicy(options) ? denials(note) : undefined) };
   const addresses = families.map(({ address, prefix }) => ({ address, prefix }));
   return { card: { cable, mac, mtu, capture: text.capture, rate: text.rate }, interface: { addresses, routes: defaultRoutes(addresses, families.map(({ gateway }) => gateway), '--network') } };
 }
@@ -96,42 +102,57 @@ function denials(note: (text: string) => void): (denied: Denied) => void {
   };
 }
 
-/** Tells of ports that were left to the host, in the words of `docker port`. */
-function chosen(ports: readonly PublishedPort[], note: (text: string) => void, published: UserOptions['published']): UserSpec['published'] {
+/** Tells of ports that were left to the host, in the words of `docker port`: any address is of both families where the host has both. */
+function chosen(ports: readonly PublishedPort[], note: (text: string) => void, events: NetworkEvents | undefined): UserSpec['published'] {
+  if (events !== undefined) return (port, host) => events.published(port, host);
   if (!ports.some(({ host }) => host === 0)) return undefined;
-  if (published !== undefined) return (port, host) => port.host === 0 && published(port, host);
-  return (port, host) => {
-    const { protocol, address, guest } = port;
-    if (port.host === 0) note(`${guest}/${protocol} -> ${address?.includes(':') === true ? `[${address}]` : (address ?? '0.0.0.0')}:${host}`);
+  return ({ guest, protocol, address, host: asked }, host) => {
+    if (asked !== 0) return;
+    for (const one of address === undefined ? ['0.0.0.0', '[::]'] : [address.includes(':') ? `[${address}]` : address]) note(`${guest}/${protocol} -> ${one}:${host}`);
   };
 }
 
 /** Of each family once: what `ip=` or --ip says, else the standard. Throws USAGE. */
-export function userFamilies({ addresses, gateways }: Pick<UserText, 'addresses' | 'gateways'>, given: readonly string[]): UserFamily[] {
-  const standard = standardFamilies();
+export function userFamilies({ addresses, gateways }: Pick<UserText, 'addresses' | 'gateways'>, given: readonly string[], standard: readonly UserFamily[]): UserFamily[] {
   const own = [...given.map((address) => standardNetwork(address, standard)), ...addresses];
   const families = [4, 6].flatMap((version) => {
-    const [address, second] = own.filter((one) => isIP(one.address) === version);
+    const [address, second] = own.filter((one) => ipVersion(one.address) === version);
     if (second !== undefined) throw new VmmError('USAGE', `--network user: ${second.address} is one address too many of its family`, { hint: 'give one of IPv4 and one of IPv6 at most' });
-    const usual = standard.find((one) => isIP(one.address) === version);
+    const usual = standard.find((one) => ipVersion(one.address) === version);
     if (address === undefined) return usual === undefined ? [] : [usual];
-    return [familyOf(address, gateways.find((one) => isIP(one) === version), usual)];
+    refuseTaken(address, given.includes(address.address) ? usual : undefined);
+    return [familyOf(address, gateways.find((one) => ipVersion(one) === version), usual)];
   });
   for (const gateway of gateways) if (!families.some((family) => family.gateway === gateway)) throw new VmmError('USAGE', `--network user: the gateway ${gateway} has no address of the guest’s beside it`, { hint: 'give one: ip=10.1.0.15/24,gw=10.1.0.1' });
   return families;
 }
 
+/** The network's own addresses (RFC 1122 3.2.1.3, RFC 4291 2.6.1) are nobody's, and in the standard network two are the gateway's. Throws USAGE. */
+function refuseTaken(own: NetAddress, usual: UserFamily | undefined): void {
+  const says = ipVersion(own.address) === 4 ? '--ip' : '--ip6';
+  const whose = usual === undefined ? undefined : sameAddress(own.address, usual.gateway) ? 'the gateway’s address' : sameAddress(own.address, usual.resolver) ? 'the resolver’s address' : undefined;
+  if (whose !== undefined) throw new VmmError('USAGE', `${says}: ${own.address} is ${whose} in the user-mode network`, { hint: 'leave it away, or give another' });
+  const v4 = ipVersion(own.address) === 4;
+  const last = v4 ? [within(own, 2 ** (32 - own.prefix) - 1)] : [];
+  if (own.prefix <= (v4 ? 30 : 126) && [within(own, 0), ...last].some((one) => sameAddress(one, own.address))) throw new VmmError('USAGE', `${says}: ${own.address} is an address of its network ${own.address}/${own.prefix} as a whole`, { hint: 'give one of the addresses within it' });
+}
+
+function sameAddress(one: string, other: string): boolean {
+  const bits = ipVersion(one) === 4 ? 32 : 128;
+  return ipVersion(one) === ipVersion(other) && inNetwork(one, { address: other, prefix: bits });
+}
+
 /** --ip has no network: it is the standard one. */
 function standardNetwork(address: string, standard: readonly UserFamily[]): NetAddress {
-  const family = standard.find((one) => isIP(one.address) === isIP(address) && inNetwork(address, one));
-  if (family === undefined) throw new VmmError('USAGE', `${isIP(address) === 4 ? '--ip' : '--ip6'}: ${address} is not in the user-mode network${standard.map((one) => ` ${one.gateway}/${one.prefix}`).join(' or')}`, { hint: `give it with its network: --network user,ip=${address}/24` });
+  const family = standard.find((one) => ipVersion(one.address) === ipVersion(address) && inNetwork(address, one));
+  if (family === undefined) throw new VmmError('USAGE', `${ipVersion(address) === 4 ? '--ip' : '--ip6'}: ${address} is not in the user-mode network${standard.map((one) => ` ${one.gateway}/${one.prefix}`).join(' or')}`, { hint: `give it with its network: --network user,ip=${address}/24` });
   return { address, prefix: family.prefix };
 }
 
 /** The guest's address with a gateway and a resolver beside it. */
 function familyOf(own: NetAddress, gateway: string | undefined, usual: UserFamily | undefined): UserFamily {
   if (usual !== undefined && gateway === undefined && own.prefix === usual.prefix && inNetwork(own.address, usual) && own.address !== usual.gateway && own.address !== usual.resolver) return { ...usual, ...own };
-  const most = isIP(own.address) === 4 ? 29 : 125;
+  const most = ipVersion(own.address) === 4 ? 29 : 125;
   if (own.prefix < 8 || own.prefix > most) throw new VmmError('USAGE', `--network user: ${own.address}/${own.prefix} leaves no room for a gateway and a resolver`, { hint: `a prefix from 8 to ${most} does` });
   if (gateway !== undefined && (gateway === own.address || !inNetwork(gateway, own))) throw new VmmError('USAGE', `--network user: the gateway ${gateway} is not another address of the guest’s network`, { hint: 'leave gw= away' });
   const free = [2, 3, 1, 4].map((number) => within(own, number)).filter((one) => one !== own.address && one !== gateway);
@@ -141,7 +162,7 @@ function familyOf(own: NetAddress, gateway: string | undefined, usual: UserFamil
 
 /** The address of that number in a network whose prefix leaves three bits at least. */
 function within({ address, prefix }: NetAddress, number: number): string {
-  if (isIP(address) === 4) {
+  if (ipVersion(address) === 4) {
     const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
     const size = 2 ** (32 - prefix);
     const all = Math.floor(bits / size) * size + number;

@@ -84,10 +84,19 @@ export interface ContainerLife {
   readonly ports?: readonly ContainerPort[] | undefined;
   /** What its machine has last told, a full disk for example: it goes on. */
   readonly trouble?: string | undefined;
+  /** Connections of the container's that its network has refused. */
+  readonly denied?: DeniedCount | undefined;
   /** All its processes are frozen. */
   readonly paused?: boolean | undefined;
   /** What its health check says; undefined without one. */
   readonly health?: 'starting' | 'healthy' | 'unhealthy' | undefined;
+}
+
+/** What a user-mode network has refused in one life of a container. */
+export interface DeniedCount {
+  readonly count: number;
+  /** The newest last: `protocol` tcp or udp, `target` ADDRESS:PORT, `time` as ISO 8601. */
+  readonly last: readonly { readonly time: string; readonly protocol: string; readonly target: string; readonly why: string }[];
 }
 
 export interface ContainerEnd {

@@ -46,7 +46,7 @@ export interface UserSpec {
   readonly ports: readonly PublishedPort[];
   /** Is told of each connection that the policy has refused. */
   readonly denied?: ((denied: Denied) => void) | undefined;
-  /** Is told of each port that is taken, before the machine runs, and which number it has. */
+  /** Is told of each port that is taken, before the machine runs, and which number it has; `address` is 0.0.0.0 where all were asked for and the host has no IPv6. */
   readonly published?: ((port: PublishedPort, host: number) => void) | undefined;
 }
 

@@ -18,18 +18,20 @@ export class PublishedPorts {
     this.#arrived = arrived;
   }
 
-  /** Its number. Rejects with NET_PORT. Without an address those of both families are taken. */
-  async take(port: PublishedPort): Promise<number> {
+  /** Its number, and where. Rejects with NET_PORT. Without an address those of both families are taken, where the host has both. */
+  async take(port: PublishedPort): Promise<Pick<PublishedPort, 'host' | 'address'>> {
     const { address } = port;
     try {
-      return await this.#take(port, address ?? '::');
+      return { host: await this.#take(port, address ?? '::'), address };
     } catch (error) {
       const { code = 'it cannot be bound' } = error as NodeJS.ErrnoException;
       if (address !== undefined || !NO_IPV6.has(code)) throw taken(port, code);
     }
-    return this.#take(port, '0.0.0.0').catch((error: NodeJS.ErrnoException) => {
-      throw taken(port, error.code ?? 'it cannot be bound');
-    });
+    try {
+      return { host: await this.#take(port, '0.0.0.0'), address: '0.0.0.0' };
+    } catch (error) {
+      throw taken(port, (error as NodeJS.ErrnoException).code ?? 'it cannot be bound');
+    }
   }
 
   async #take(port: PublishedPort, address: string): Promise<number> {

@@ -9,6 +9,8 @@ import { waysOut } from './passt.ts';
 import type { UserFamily, UserSpec } from './spec.ts';
 import type { UserBackend } from './user-backend.ts';
 
+/** ICMPv6's protocol number. */
+const PROTO_ICMPV6 = 58;
 /** The addresses of passt's network, and the resolver of slirp's. */
 const V4: UserFamily = { address: '10.0.2.15', prefix: 24, gateway: '10.0.2.2', resolver: '10.0.2.3' };
 const V6: UserFamily = { address: 'fd76:6d6d:2::15', prefix: 64, gateway: 'fd76:6d6d:2::2', resolver: 'fd76:6d6d:2::3' };
@@ -45,8 +47,8 @@ async function listen({ ports, published }: UserSpec, arrived: (accept: (gateway
   const taken = new PublishedPorts(arrived);
   try {
     for (const port of ports) {
-      const host = await taken.take(port);
-      published?.(port, host);
+      const { host, address } = await taken.take(port);
+      published?.({ ...port, address }, host);
     }
   } catch (error) {
     taken.close();
@@ -55,7 +57,25 @@ async function listen({ ports, published }: UserSpec, arrived: (accept: (gateway
   return () => taken.close();
 }
 
-/** A gateway that is made when the guest sends its first frame. */
+/** The beginning of a frame. */
+const HEAD = new Uint8Array(80);
+
+/**
+ * What a kernel sends for its link-local address, and the gateway would not answer: groups that are joined (RFC 3810), whether somebody else has
+ * the address (RFC 4862), where a router is (RFC 4861). A container that never uses its network loads no gateway.
+ */
+function needless(frame: Frame): boolean {
+  const length = Math.min(frame.bytes, HEAD.length);
+  HEAD.fill(0);
+  frame.copyTo(HEAD, 0, length);
+  // An Ethernet header, one of IPv6, its next header: hop-by-hop options before ICMPv6, or that at once.
+  if (length < 62 || HEAD[12] !== 0x86 || HEAD[13] !== 0xdd) return false;
+  if (HEAD[20] === 0) return HEAD[54] === PROTO_ICMPV6 && HEAD[62] === 143;
+  if (HEAD[20] !== PROTO_ICMPV6) return false;
+  return HEAD[54] === 133 || (HEAD[54] === 135 && HEAD.subarray(22, 38).every((byte) => byte === 0) && HEAD[62] === 0xfe && HEAD[63] === 0x80);
+}
+
+/** A gateway that is made when the guest sends the first frame that asks for one. */
 class UserCable implements NetBackend {
   readonly #spec: UserSpec;
   readonly #mac: Uint8Array;
@@ -73,6 +93,7 @@ class UserCable implements NetBackend {
 
   send(frame: Frame): number {
     if (this.#backend !== undefined) return this.#backend.send(frame);
+    if (!this.#spec.asks && needless(frame)) return frame.bytes;
     this.#loading ??= this.#load();
     return -EAGAIN;
   }
