@@ -12,26 +12,37 @@ export interface BedRun {
   readonly bytes: number;
   /** Names that the host's server knows. */
   readonly zone?: Zone;
+  /** Where names are asked; the server of `zone` when not given. */
+  readonly resolver?: string;
 }
 
 export interface BedSeen {
   readonly results: string[];
   readonly frames: Bed['frames'];
+  /** The most at any look. */
+  readonly most: { readonly connections: number; readonly bytes: number; readonly pending: number };
   readonly counters: Bed['gateway']['tcp']['counters'];
   /** Connections, bytes held and descriptors once it is quiet again. */
   readonly left: { readonly connections: number; readonly bytes: number; readonly pending: number };
 }
 
 const run = JSON.parse(process.argv[2] ?? '{}') as BedRun;
-execFileSync('ip', ['link', 'set', 'lo', 'up'], { timeout: 10_000 });
+// What goes to 198.51.100.2 is taken, and nobody answers.
+for (const words of ['link set lo up', 'link add hole0 type veth peer name hole1', 'addr add 198.51.100.1/24 dev hole0', 'link set hole0 up', 'link set hole1 up', 'neigh add 198.51.100.2 lladdr 02:00:00:00:00:99 dev hole0']) execFileSync('ip', words.split(' '), { timeout: 10_000 });
 await startServers(run.bytes);
 serveNames('127.0.0.1', run.zone ?? {});
-const bed = new Bed(bedConfig({ servers: [{ address: '127.0.0.1', port: 53 }] }), run.weather);
-const out = await bed.guest(process.execPath, [new URL('client.ts', import.meta.url).pathname, JSON.stringify(run.operations)]);
+const bed = new Bed(bedConfig({ servers: [{ address: run.resolver ?? '127.0.0.1', port: 53 }] }), run.weather);
 const { tcp } = bed.gateway;
+const now = (): BedSeen['left'] => ({ connections: tcp.size, bytes: tcp.budget.used, pending: tcp.pending });
+let most = now();
+setInterval(() => {
+  const { connections, bytes, pending } = now();
+  most = { connections: Math.max(most.connections, connections), bytes: Math.max(most.bytes, bytes), pending: Math.max(most.pending, pending) };
+}, 20).unref();
+const out = await bed.guest(process.execPath, [new URL('client.ts', import.meta.url).pathname, JSON.stringify(run.operations)]);
 // The last connections are in TIME-WAIT.
 for (let turn = 0; turn < 400 && tcp.size > 0; turn++) await new Promise((resolve) => setTimeout(resolve, 50));
-const seen: BedSeen = { results: JSON.parse(out) as string[], frames: bed.frames, counters: tcp.counters, left: { connections: tcp.size, bytes: tcp.budget.used, pending: tcp.pending } };
+const seen: BedSeen = { results: JSON.parse(out) as string[], frames: bed.frames, most, counters: tcp.counters, left: now() };
 bed.close();
 process.stdout.write(JSON.stringify(seen));
 process.exit(0);

@@ -12,6 +12,12 @@ export type Operation =
   | { readonly op: 'put'; readonly host: string; readonly port: number; readonly bytes: number }
   | { readonly op: 'many'; readonly host: string; readonly port: number; readonly count: number; readonly parallel: number }
   | { readonly op: 'datagrams'; readonly host: string; readonly port: number; readonly count: number; readonly size: number }
+  /** Connects so often at once: how many are refused, and how many still wait after a time. They are kept. */
+  | { readonly op: 'dial'; readonly host: string; readonly port: number; readonly count: number; readonly ms: number }
+  /** Connects so often, and never reads: how many are there. They are kept. */
+  | { readonly op: 'hoard'; readonly host: string; readonly port: number; readonly count: number }
+  /** Asks for so many names at once: how many answers there were, by their response code. */
+  | { readonly op: 'ask'; readonly server: string; readonly count: number }
   | { readonly op: 'resolve'; readonly server: string; readonly name: string; readonly type: string };
 
 const failed = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
@@ -101,12 +107,58 @@ async function resolve({ server, name, type }: Operation & { op: 'resolve' }): P
   return JSON.stringify(await resolver.resolve(name, type));
 }
 
+const kept: Socket[] = [];
+
+async function dial({ host, port, count, ms }: Operation & { op: 'dial' }): Promise<string> {
+  let refused = 0;
+  for (let i = 0; i < count; i++) {
+    const socket = connect({ host, port });
+    socket.on('error', () => refused++);
+    kept.push(socket);
+  }
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return JSON.stringify({ refused, waiting: kept.filter(({ connecting }) => connecting).length });
+}
+
+async function hoard({ host, port, count }: Operation & { op: 'hoard' }): Promise<string> {
+  const sockets = Array.from({ length: count }, () => connect({ host, port }).pause());
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  kept.push(...sockets);
+  // The kernel takes what there is room for in its own buffers.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  return `${sockets.filter(({ destroyed }) => !destroyed).length}`;
+}
+
+async function ask({ server, count }: Operation & { op: 'ask' }): Promise<string> {
+  const socket = createSocket('udp4');
+  const codes: Record<string, number> = {};
+  let left = count;
+  const all = new Promise<void>((resolve) => {
+    socket.on('message', (answer) => {
+      const code = (answer[3] as number) & 15;
+      codes[code] = (codes[code] ?? 0) + 1;
+      if (--left === 0) resolve();
+    });
+  });
+  for (let i = 0; i < count; i++) {
+    const query = Buffer.from([i >> 8, i & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 7, ...Buffer.from('example'), 3, ...Buffer.from('org'), 0, 0, 1, 0, 1]);
+    socket.send(query, 53, server);
+    if (i % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await all;
+  socket.close();
+  return JSON.stringify(codes);
+}
+
 function run(operation: Operation): Promise<string> {
   switch (operation.op) {
     case 'get': return get(operation);
     case 'put': return put(operation);
     case 'many': return many(operation);
     case 'datagrams': return datagrams(operation);
+    case 'dial': return dial(operation);
+    case 'hoard': return hoard(operation);
+    case 'ask': return ask(operation);
     case 'resolve': return resolve(operation);
   }
 }

@@ -1,33 +1,12 @@
 /** The gateway's TCP and UDP against this machine's kernel at both ends: a tap in a namespace of its own on one side, sockets on the other. */
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { bed } from '../../support/gateway/bed-run.ts';
 import type { Weather } from '../../support/gateway/bed.ts';
 import type { BedRun, BedSeen } from '../../support/gateway/bed-program.ts';
 import type { Operation } from '../../support/gateway/client.ts';
 import type { Zone } from '../../support/gateway/names.ts';
 import { patternHash } from '../../support/gateway/pattern.ts';
 import { CLOSED_PORT, ECHO_PORT, HALF_PORT, LAZY_PORT, RESET_PORT, SINK_PORT, SOURCE_PORT } from '../../support/gateway/servers.ts';
-import { root } from '../../support/guests/programs.ts';
-import { HANG_MS } from '../../support/limits.ts';
-
-function bed(run: BedRun): Promise<BedSeen> {
-  return new Promise((resolve, reject) => {
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
-    const child = spawn('unshare', ['-n', process.execPath, join(root, 'test/support/gateway/bed-program.ts'), JSON.stringify(run)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-    let out = '';
-    child.stdout.on('data', (bytes: Buffer) => {
-      out += bytes.toString();
-    });
-    const timer = setTimeout(() => child.kill('SIGKILL'), HANG_MS / 2);
-    child.on('error', reject);
-    child.on('close', (status) => {
-      clearTimeout(timer);
-      if (status === 0) resolve(JSON.parse(out) as BedSeen);
-      else reject(new Error(`bed-program ends with ${status}: ${out}`));
-    });
-  });
-}
 
 /** Each with what the guest must see. `bytes`: of a long connection. */
 function cases(host: string, bytes: number): [Operation, string][] {

@@ -144,6 +144,7 @@ class DatagramAttempt {
 class StreamAttempt {
   readonly #socket: Socket;
   readonly #reader = new MessageReader();
+  readonly #timer: NodeJS.Timeout;
   #over = false;
 
   constructor({ address, port }: NameServer, message: Uint8Array, events: AttemptEvents) {
@@ -152,7 +153,8 @@ class StreamAttempt {
     const failed = (): void => {
       if (!this.#over) events.failed();
     };
-    socket.setTimeout(TRY_MS, failed);
+    // Of the whole answer: one that trickles in would hold its place for ever.
+    this.#timer = setTimeout(failed, TRY_MS).unref();
     socket.on('error', failed);
     socket.on('end', failed);
     socket.on('data', (bytes) => {
@@ -163,6 +165,7 @@ class StreamAttempt {
 
   end(): void {
     this.#over = true;
+    clearTimeout(this.#timer);
     this.#socket.destroy();
   }
 }

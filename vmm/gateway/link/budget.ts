@@ -1,5 +1,7 @@
 /** Less than this left is kept for what is on its way already. */
 const RESERVE = 8 << 20;
+/** And this is not touched by reading at all. */
+const LAST = 1 << 20;
 
 /** Bytes that all connections of a gateway hold together, and may. */
 export class Budget {
@@ -14,9 +16,14 @@ export class Budget {
     return this.limit - this.used;
   }
 
-  /** No more should be read from the host's sockets. */
+  /** No more should be read for those who have something already. */
   get tight(): boolean {
     return this.left < RESERVE;
+  }
+
+  /** Nor for anybody. */
+  get spent(): boolean {
+    return this.left < LAST;
   }
 
   /** What one connection may hold of what is left, so that many are needed to use it up. */

@@ -15,6 +15,8 @@ export interface ConnectionOwner {
   /** There is so little left that nothing more should be read. */
   pressed(): void;
   now(): number;
+  /** The guest has answered our SYN. */
+  answered(connection: Connection): void;
   /** It has something to send. */
   ready(connection: Connection): void;
   /** It is over. */
@@ -125,12 +127,16 @@ export class Connection implements OutputSource {
   }
 
   get #roomy(): boolean {
-    return this.sender.ring.room >= READ_SIZE && !this.#owner.budget.tight;
+    const { ring, window } = this.sender;
+    const { budget } = this.#owner;
+    if (ring.room < READ_SIZE) return false;
+    // Who reads what has come gets more, however much others hoard; what the guest has no room for is better left in the host's kernel.
+    return ring.length === 0 ? !budget.spent : !budget.tight && ring.length < window + READ_SIZE;
   }
 
-  /** Reads no more for now. */
+  /** Reads no more for now, unless it has nothing. */
   hold(): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#roomy) return;
     this.#stopped = true;
     this.host?.pause();
   }
@@ -212,6 +218,7 @@ export class Connection implements OutputSource {
     this.receiver = new Receiver(seq, segment.scale >= 0);
     this.#options(segment);
     this.sender.ackedSyn(this.now());
+    this.#owner.answered(this);
     this.#established(seq, ack);
     this.#output.acknowledge();
     this.#owner.ready(this);

@@ -46,6 +46,7 @@ export class SendRing {
     this.length -= count;
     this.#start = (this.#start + count) & Math.max(0, this.#bytes.length - 1);
     if (this.length === 0 && (this.#bytes.length > RING_MIN || this.#budget.tight)) this.free();
+    else if (this.#bytes.length > RING_MIN && this.length < this.#bytes.length / 8) this.#move(Math.max(RING_MIN, 2 ** Math.ceil(Math.log2(2 * this.length))));
   }
 
   free(): void {
@@ -56,12 +57,16 @@ export class SendRing {
   }
 
   #grow(needed: number): boolean {
-    const old = this.#bytes;
-    if (needed <= old.length) return true;
-    let size = Math.max(FIRST, old.length);
+    if (needed <= this.#bytes.length) return true;
+    let size = Math.max(FIRST, this.#bytes.length);
     while (size < needed) size *= 2;
+    return this.#move(size);
+  }
+
+  /** Into a ring of another size, a power of two. False: there is no memory for both. */
+  #move(size: number): boolean {
     if (!this.#budget.take(size)) return false;
-    this.#budget.give(old.length);
+    this.#budget.give(this.#bytes.length);
     // Large ones are not on V8's heap, and not filled with zeros.
     const bytes = Buffer.allocUnsafeSlow(size);
     this.copyTo(bytes, 0, 0, this.length);

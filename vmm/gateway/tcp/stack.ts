@@ -15,6 +15,8 @@ const BUDGET = 96 << 20;
 /** Each has a descriptor. */
 const CONNECTIONS_MAX = 4096;
 const PENDING_MAX = 256;
+/** Callers from outside whom the guest has not answered yet: those of a guest that is not there are not to take every place. */
+const CALLERS_MAX = 256;
 /** Of a dial that others wait for, and of one that may take its time. */
 const DIAL_CROWDED_MS = 5000;
 const DIAL_MS = 130_000;
@@ -47,6 +49,7 @@ export class TcpStack implements ConnectionOwner {
   readonly #services: TcpServices;
   readonly #table = new ConnectionTable();
   readonly #pending = new Set<Connection>();
+  readonly #callers = new Set<Connection>();
   #ready: Connection[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** Sockets are not read until there is memory again. */
@@ -62,9 +65,9 @@ export class TcpStack implements ConnectionOwner {
     return this.#table.size;
   }
 
-  /** Dials that are not decided; for tests. */
+  /** Dials that are not decided, and callers whom the guest has not answered; for tests. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending.size + this.#callers.size;
   }
 
   now(): number {
@@ -79,13 +82,18 @@ export class TcpStack implements ConnectionOwner {
   }
 
   pressed(): void {
-    if (this.#pressed) return;
+    if (this.#pressed && !this.budget.spent) return;
     this.#pressed = true;
     for (const connection of this.#table) connection.hold();
   }
 
+  answered(connection: Connection): void {
+    this.#callers.delete(connection);
+  }
+
   forget(connection: Connection): void {
     this.#pending.delete(connection);
+    this.#callers.delete(connection);
     this.#table.delete(connection);
     if (this.#table.size > 0 || this.#timer === undefined) return;
     clearInterval(this.#timer);
@@ -191,13 +199,14 @@ export class TcpStack implements ConnectionOwner {
 
   /** A connection of the host's to the guest. False: there is no room, or the guest's port has one from there already. */
   accept(accepted: Socket, tuple: Tuple): boolean {
-    if (this.#table.size >= CONNECTIONS_MAX || this.#pending.size >= PENDING_MAX || this.#table.get(tuple) !== undefined) return false;
+    if (this.#table.size >= CONNECTIONS_MAX || this.#callers.size >= CALLERS_MAX || this.#table.get(tuple) !== undefined) return false;
     const connection = new Connection(this, tuple, undefined);
     const target = { connection };
     const socket = adopt(accepted, target) ?? listening(accepted, connection);
     connection.host = new SocketEnd(socket, this.#services.input, connection, (code) => this.#failed(connection, code, EMPTY));
     if (this.#pressed) connection.hold();
     this.#add(connection);
+    this.#callers.add(connection);
     this.ready(connection);
     return true;
   }
@@ -219,8 +228,8 @@ export class TcpStack implements ConnectionOwner {
   #tick(): void {
     const now = this.now();
     for (const connection of this.#table) if (connection.deadline <= now) connection.timeout();
-    if (!this.#pressed || this.budget.left < BUDGET / 4) return;
-    this.#pressed = false;
+    if (!this.#pressed) return;
+    this.#pressed = this.budget.left < BUDGET / 4;
     for (const connection of this.#table) connection.release();
   }
 
