@@ -15,7 +15,7 @@ const HOLE = '198.51.100.2';
 
 describe.skipIf(process.getuid?.() !== 0)('between two kernels', () => {
   it('a flood of SYNs to where nobody answers: 256 wait, the others are refused at once, and after a while the oldest give way', async () => {
-    const { results, most } = await bed({ bytes: 0, operations: [
+    const { results, most } = await bed({ bytes: 0, hurry: true, operations: [
       { op: 'dial', host: HOLE, port: 80, count: 1500, ms: 6000 },
       { op: 'many', host: V4, port: ECHO_PORT, count: 20, parallel: 1 },
     ] });
