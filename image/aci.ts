@@ -137,7 +137,8 @@ export class AciSession {
         names: (own) => own,
         identity: async () => urlIdentity(aci.href),
         freshness: () => freshness,
-        open: async (tempDir) => {
+        open: async (folder) => {
+          const tempDir = await folder();
           ({ fd, freshness } = await downloadImage(this.web, aci, from, tempDir, this.#options.progress));
           const archive = await Archive.open(`/proc/self/fd/${fd}`, tempDir, undefined, aci.href);
           try {

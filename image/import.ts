@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { VmmError } from '../base/errors.ts';
+import { sha256 } from '../base/sha256.ts';
 import { accountsOf } from './rootfs/accounts.ts';
 import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
@@ -21,8 +21,8 @@ import type { Progress } from './tree/progress.ts';
 /** What an import is asked for. */
 export interface ImportJob {
   readonly store: ImageStore;
-  /** Opens what is to be imported; `tempDir` takes its temporary files. */
-  open(tempDir: string): Promise<ImageSource | DirectorySource>;
+  /** Opens what is to be imported; `tempDir` makes the folder for its temporary files, and the store where there is none. */
+  open(tempDir: () => Promise<string>): Promise<ImageSource | DirectorySource>;
   /** The reference as the user wrote it. */
   readonly text: string;
   readonly host: LoadHost | undefined;
@@ -68,7 +68,7 @@ interface Draft {
  * Throws IMAGE_*, STORE_*.
  */
 export async function importSource(job: ImportJob): Promise<Imported> {
-  const source = await job.open(await temporaryFolder(job.store));
+  const source = await job.open(() => temporaryFolder(job.store));
   if ('directory' in source) return importDirectory(job, source.directory);
   try {
     return await importLayers(job, source);
@@ -133,6 +133,10 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   const key = hexKey(id);
   // Nothing but a walk tells whether a directory has changed: it has no identity.
   const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined, accounts: undefined };
+  // A second run of it has nothing to change in the store, and takes no lock.
+  const found = store.get(id);
+  if (found?.rootfs === key && found.version === RECORD_VERSION && job.names([]).length === 0) return { record: found, names: [], notes: [] };
+  await temporaryFolder(store);
   const there = await changeStore(store, (change) => reuse(change, job, draft));
   if (there !== undefined) return there;
   const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false, ...progressOf(job) }).size);
@@ -214,10 +218,6 @@ function skippedNotes(skipped: readonly Skipped[], count: number): string[] {
   if (count === 0) return [];
   const first = skipped[0] as Skipped;
   return [`${count} ${count === 1 ? 'thing of the directory was' : 'things of the directory were'} left out (sockets, what other file systems hold, unusable attributes), first ${quoteName(first.path)}: ${first.reason}`];
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 /** A digest as a file's name. */

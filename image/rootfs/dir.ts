@@ -1,6 +1,6 @@
-import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
+import { Sha256 } from '../../base/sha256.ts';
 import { xattrFits } from '../erofs/xattrs.ts';
 import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from '../tree/content.ts';
 import type { HostFs } from '../tree/host.ts';
@@ -54,7 +54,7 @@ export function treeFromDirectory(path: string, options: DirectoryOptions = {}):
 class DirectoryWalk {
   readonly #options: DirectoryOptions;
   readonly #links = new Map<string, TreeNode>();
-  readonly #hash: Hash = createHash('sha256');
+  readonly #hash = new Sha256();
   readonly #skipped: Skipped[] = [];
   #skippedCount = 0;
   #entries = 0;
@@ -98,7 +98,7 @@ class DirectoryWalk {
       tree,
       skipped: this.#skipped,
       skippedCount: this.#skippedCount,
-      fingerprint: this.#hash.digest('hex'),
+      fingerprint: this.#hash.hex(),
     };
   }
 

@@ -27,7 +27,7 @@ function statImage(path: string): BigIntStats {
 }
 
 /** Opens what a reference names; a plain path is recognised by its content. Throws IMAGE_*, ACI_*. */
-export async function openSource(reference: PathReference, tempDir: string, hooks?: () => Promise<AciHooks>): Promise<ImageSource | DirectorySource> {
+export async function openSource(reference: PathReference, tempDir: () => Promise<string>, hooks?: () => Promise<AciHooks>): Promise<ImageSource | DirectorySource> {
   const path = resolve(reference.path);
   const stat = statImage(path);
   switch (reference.kind) {
@@ -50,8 +50,8 @@ export async function openSource(reference: PathReference, tempDir: string, hook
   return openArchive(path, reference, tempDir, hooks);
 }
 
-async function openArchive(path: string, reference: PathReference, tempDir: string, hooks: (() => Promise<AciHooks>) | undefined): Promise<ImageSource> {
-  const archive = await Archive.open(path, tempDir);
+async function openArchive(path: string, reference: PathReference, tempDir: () => Promise<string>, hooks: (() => Promise<AciHooks>) | undefined): Promise<ImageSource> {
+  const archive = await Archive.open(path, await tempDir());
   try {
     const tag = 'tag' in reference ? reference.tag : undefined;
     switch (reference.kind) {

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
+import { randomBytes } from '../../base/random.ts';
 import { ErofsImage } from '../erofs/reader.ts';
 import type { Descriptor } from '../documents/descriptor.ts';
 import { blobsOf } from './blobs.ts';

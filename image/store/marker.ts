@@ -1,7 +1,7 @@
 import { closeSync, constants, fchmodSync, fstatSync, linkSync, lstatSync, openSync, readdirSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
+import { randomBytes } from '../../base/random.ts';
 import { isOwnName } from './forms.ts';
 import { STORE_FOLDERS, type StorePaths } from './paths.ts';
 

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
+import { sha256 } from '../../base/sha256.ts';
 
 /** True for what can name an image: 1 to 255 characters, none of them white space, a control or a formatting character. */
 export function isImageName(name: string): boolean {
@@ -28,5 +28,5 @@ export function candidateNames(text: string): string[] {
 
 /** A text as the name of a file in names/ or sources/. */
 export function hashName(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return sha256(text);
 }

@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { VmmError } from '../../base/errors.ts';
+import { monotonicMs } from '../../base/monotonic.ts';
+import { randomBytes } from '../../base/random.ts';
 import { AgentError, protocolError } from './errors.ts';
 import { encodeListen, encodeNetwork, type ListenSpec, type NetworkConfig } from './network.ts';
 import { type ExitReport, ProcessHandle } from './process.ts';
@@ -224,9 +225,9 @@ export class AgentSession {
     for (let attempt = 0; attempt < CLOCK_ATTEMPTS && least > CLOCK_WAY_MS && this.#failure === undefined; attempt++) {
       // Whatever keeps guest or host busy at the start is over some time.
       if (attempt > 0) await new Promise<void>((resolve) => setTimeout(resolve, 2 * attempt).unref());
-      const start = performance.now();
+      const start = monotonicMs();
       const clock = find(await this.#request(P.MSG_PING, new FieldWriter()), P.TAG_CLOCK);
-      const way = performance.now() - start;
+      const way = monotonicMs() - start;
       if (clock === undefined) return;
       if (way >= least / 2) continue;
       least = way;

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../base/monotonic.ts';
 import type { Progress } from '../../image/index.ts';
 import { size } from './size-text.ts';
 
@@ -10,7 +11,7 @@ const RATE_MS = 2000;
 /** What is done with how many bytes, on one line of a terminal; nothing where `output` is none. */
 export class ProgressLine {
   readonly #output: NodeJS.WriteStream;
-  readonly #start = performance.now();
+  readonly #start = monotonicMs();
   #shown = 0;
   #written = false;
   #stage = '';
@@ -21,7 +22,7 @@ export class ProgressLine {
   }
 
   readonly update: Progress = ({ stage, done, total, parts }) => {
-    const now = performance.now();
+    const now = monotonicMs();
     if (!this.#output.isTTY) return;
     if (stage !== this.#stage) this.#samples = [];
     this.#stage = stage;

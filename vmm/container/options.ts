@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
+import { randomBytes } from '../../base/random.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 import { capabilitySet } from './capabilities.ts';
 import { containerEnvironment } from './env.ts';

@@ -1,8 +1,8 @@
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
+import { randomBytes } from '../../base/random.ts';
 import { guestFile, type ScratchSeed } from './files.ts';
 
 const GIB = 2 ** 30;

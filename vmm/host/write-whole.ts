@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { monotonicMs } from '../../base/monotonic.ts';
 
 /** How long the reader of a FIFO may take nothing, ms. */
 export const READER_WAIT_MS = 2000;
@@ -21,8 +22,8 @@ export function writeWhole(fd: number, text: string | Uint8Array, patienceMs = R
       since = undefined;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      since ??= performance.now();
-      if (performance.now() - since >= patienceMs) throw error;
+      since ??= monotonicMs();
+      if (monotonicMs() - since >= patienceMs) throw error;
       Atomics.wait(never, 0, 0, SLEEP_MS);
     }
   }

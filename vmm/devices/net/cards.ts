@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { NET_LINK_ANNOUNCE, NET_LINK_UP, NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
 import { VmmError } from '../../../base/errors.ts';
+import { randomBytes } from '../../../base/random.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { HOST_EV_NET_CAPTURE, HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
 import type { HostHooks } from '../../core/hooks.ts';

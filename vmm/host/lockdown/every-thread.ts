@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { VmmError } from '../../../base/errors.ts';
+import { monotonicMs } from '../../../base/monotonic.ts';
 import { addressOf, ffi } from '../ffi.ts';
 import { mmap, munmap, tgkill } from '../sys.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, SYS_gettid } from '../uapi/linux.ts';
@@ -111,7 +112,7 @@ export function everyThread(calls: readonly RawCall[], but: readonly number[] = 
 
 /** Until every thread has come: those that a thread started before it came are seen when it has, and asked then. */
 function askAll(notes: Int32Array, but: readonly number[]): void {
-  const end = performance.now() + LIMIT_MS;
+  const end = monotonicMs() + LIMIT_MS;
   const asked = new Set<number>(but);
   for (;;) {
     const fresh = threads().filter((tid) => !asked.has(tid));
@@ -125,7 +126,7 @@ function askAll(notes: Int32Array, but: readonly number[]): void {
       const living = new Set(waiting.size > 0 ? threads() : []);
       for (const tid of waiting) if (!living.has(tid)) waiting.delete(tid);
       if (waiting.size === 0) break;
-      if (performance.now() > end) throw new VmmError('LOCKDOWN', `${waiting.size} threads do not come to the lock-down`);
+      if (monotonicMs() > end) throw new VmmError('LOCKDOWN', `${waiting.size} threads do not come to the lock-down`);
       Atomics.wait(notes, CAME, came, WAIT_MS);
     }
   }
