@@ -14,6 +14,7 @@ import { print, tell } from './output.ts';
 import { report } from './report.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
+import { standardInput } from './stdin.ts';
 import { RawTerminal } from './terminal.ts';
 
 /** Characters of the console's output that are looked at for an oops. */
@@ -67,8 +68,8 @@ function terminalFor(config: MachineConfig, counted: CountedSession | undefined)
 function connect(session: Session, machine: Machine, counted: CountedSession | undefined, config: MachineConfig, watch: boolean): void {
   session.onSignals(ENDING_SIGNALS, (_, number) => session.endBySignal(number));
   if (watch) {
-    process.stdin.on('error', () => {});
-    process.stdin.once('data', () => session.refuse(inputRefused('something came on standard input')));
+    standardInput().on('error', () => {});
+    standardInput().once('data', () => session.refuse(inputRefused('something came on standard input')));
     return;
   }
   if (config.console === 'none' || counted?.takesNothing) return;

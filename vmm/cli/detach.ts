@@ -2,6 +2,7 @@
 import type { GuestInput } from './input.ts';
 import { backgroundJob, isForeground } from './job.ts';
 import { KeySequence } from './keys.ts';
+import { standardInput } from './stdin.ts';
 import type { RawTerminal } from './terminal.ts';
 
 /** How often a detached run looks whether it is in the foreground again: `fg` of a job that runs sends no signal. */
@@ -42,8 +43,8 @@ export function attachTerminal(terminal: RawTerminal, input: GuestInput, options
     });
     toBackground();
   };
-  process.stdin.on('end', options.hangup);
-  process.stdin.on('error', options.hangup);
+  standardInput().on('end', options.hangup);
+  standardInput().on('error', options.hangup);
   terminal.start(onInput);
   terminal.onResize((size) => void input.resize(size));
 }

@@ -1,6 +1,7 @@
 /** What comes from our own side to a guest: standard input, the terminal, signals. */
 import { constants } from 'node:os';
 import type { CountedSession } from './counted.ts';
+import { standardInput } from './stdin.ts';
 import type { RawTerminal, Size } from './terminal.ts';
 
 /** Where input goes: a process, a machine's console, or a counted run's record. */
@@ -16,7 +17,7 @@ export const NO_INPUT: GuestInput = { write: async () => false, end: async () =>
 
 /** Passes our standard input on, no faster than it is taken, and its end. */
 export function forwardStdin(input: GuestInput): void {
-  const { stdin } = process;
+  const stdin = standardInput();
   stdin.on('data', (chunk: Buffer) => {
     stdin.pause();
     void input.write(chunk).then((taken) => {

@@ -23,6 +23,7 @@ import { publishedPorts } from './run-network.ts';
 import { attached, containerOptions, detachKeysOf, isKept, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { startTimeline } from './start.ts';
+import { standardInput } from './stdin.ts';
 import { RawTerminal, type Size } from './terminal.ts';
 
 const { SIGINT, SIGKILL } = constants.signals;
@@ -83,7 +84,7 @@ function refuseInput({ name, tty, interactive, volume, mount, restart }: RunOpti
   const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
   if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
-  if (tty && interactive && !counted?.replaying && !process.stdin.isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+  if (tty && interactive && !counted?.replaying && !standardInput().isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
 }
 
 /** For -t; in a replay whatever it was recorded with, for the output to ask and nobody to hear the answer. */

@@ -6,6 +6,7 @@ import { onSignals } from './input.ts';
 import { type OutputConsumer, outputLost, outputTo, tell } from './output.ts';
 import type { Duration } from './sizes.ts';
 import { STATUS_TIMEOUT } from './status.ts';
+import { closeStandardInput } from './stdin.ts';
 import type { RawTerminal } from './terminal.ts';
 
 /** How long a terminal may take to answer the last query of a replayed run, ms. */
@@ -128,7 +129,7 @@ export class Session {
       clearTimeout(this.#timer);
       if (this.#asked) await sleep(ANSWER_MS);
       this.terminal?.restore();
-      process.stdin.destroy();
+      closeStandardInput();
     }
   }
 

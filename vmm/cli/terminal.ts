@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { standardInput } from './stdin.ts';
 import { isatty } from 'node:tty';
 import { discardInput, rawSettings, setTerminalSettings, terminalSettings } from '../host/tty.ts';
 
@@ -63,13 +64,13 @@ export class RawTerminal {
   }
 
   start(onInput: (bytes: Uint8Array) => void): void {
-    process.stdin.setRawMode(true);
+    standardInput().setRawMode(true);
     outputAsItIs();
     this.#raw = true;
     raw.add(this);
     this.#onData = onInput;
-    process.stdin.on('data', onInput);
-    process.stdin.resume();
+    standardInput().on('data', onInput);
+    standardInput().resume();
   }
 
   /** In raw mode now: a line ends with CR LF. */
@@ -82,13 +83,13 @@ export class RawTerminal {
   }
 
   restore(): void {
-    if (this.#onData) process.stdin.off('data', this.#onData);
+    if (this.#onData) standardInput().off('data', this.#onData);
     this.#onData = undefined;
     if (this.#raw && this.#forgets) forgetInput();
-    if (this.#raw) process.stdin.setRawMode(false);
+    if (this.#raw) standardInput().setRawMode(false);
     this.#raw = false;
     raw.delete(this);
-    process.stdin.pause();
-    process.stdin.unref();
+    standardInput().pause();
+    standardInput().unref();
   }
 }
