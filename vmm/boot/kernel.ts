@@ -69,9 +69,9 @@ function writeCommandLine(memory: GuestMemory, append: string): void {
 function loadElf(memory: GuestMemory, fd: number, read: ReadAt, fileSize: number, request: KernelRequest): LoadedKernel {
   const path = request.kernel;
   const elf = parseElf(read, fileSize, path);
-  const multiboot = findMultiboot(read, path);
   const pvh = pvhEntry(elf);
-  if (multiboot && pvh === undefined) return loadMultiboot(memory, fd, multiboot, elf, fileSize, request);
+  const multiboot = pvh === undefined ? findMultiboot(read, path) : undefined;
+  if (multiboot) return loadMultiboot(memory, fd, multiboot, elf, fileSize, request);
   const end = loadSegments(memory, fd, elf, path, pvh === undefined ? 'linux64' : 'pvh');
   const initrd = request.initrd === undefined ? undefined : loadInitrd(memory, request.initrd, end);
   if (pvh !== undefined) {
