@@ -27,7 +27,7 @@ function main() {
 
 /** Runs a program, with a thread that starts beside it if it wants one; false: it is not there. */
 function open(filename, threaded) {
-  const { openSync, readFileSync, writeSync } = require('node:fs');
+  const { readFileSync } = require('node:fs');
   const { createRequire } = require('node:module');
   const { dirname, join } = require('node:path');
   const { Script } = require('node:vm');
@@ -40,25 +40,42 @@ function open(filename, threaded) {
       return undefined;
     }
   };
-  const source = read(filename, 'utf8');
+  // ASCII, and a function as it is (scripts/build.mjs): V8 takes the bytes where they lie.
+  const source = read(filename, 'latin1');
   if (source === undefined) return false;
   // Both begin with the same id (V8 itself only compares lengths): the bundle in a comment, the code as it is.
   const id = source.slice(2, 66);
   const built = read(`${filename}.code`);
   const path = built === undefined ? userCodePath(id) : `${filename}.code`;
   const record = process.env.VMM_RECORD_CODE === '1';
-  const code = record ? undefined : built === undefined ? readOwn(path) : built;
+  const code = built === undefined ? readOwn(path) : built;
   const usable = code !== undefined && code.latin1Slice(0, 64) === id;
-  const script = new Script(`(function (require, __filename, __thread, __keepCode) {${source}\n})`, { filename, cachedData: usable ? code.subarray(64) : undefined });
+  const script = new Script(source, { filename, cachedData: usable ? code.subarray(64) : undefined });
   const bytes = () => Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()]);
-  // At the end the functions that a run needs are compiled: their code is kept too. Opened now, since a run's process opens nothing later.
-  if (record) {
-    const fd = openSync(`${filename}.code`, 'w');
-    process.on('exit', () => writeSync(fd, bytes()));
-  }
   const keep = !record && built === undefined && !usable ? () => keepOwn(path, bytes()) : undefined;
-  script.runInThisContext()(createRequire(filename), filename, thread, keep);
+  script.runInThisContext()(createRequire(filename), filename, thread, keep, record ? recorder(`${filename}.code`, bytes) : undefined);
   return true;
+}
+
+/**
+ * At the end the functions that a run needs are compiled: their code is kept too, added to what another run has recorded. The file is opened now, since a run's process opens nothing later.
+ * A thread has no end of its own: it calls what this returns when its first job is over.
+ */
+function recorder(path, bytes) {
+  const { ftruncateSync, openSync, writeSync } = require('node:fs');
+  const { isMainThread } = require('node:worker_threads');
+  let fd;
+  try {
+    fd = openSync(path, 'w');
+  } catch (_) {
+    return undefined; // a thread of a process that is bound
+  }
+  const write = () => {
+    ftruncateSync(fd);
+    writeSync(fd, bytes(), 0, undefined, 0);
+  };
+  if (isMainThread) process.on('exit', write);
+  return write;
 }
 
 /** Code is trusted as the program is: nobody else may have written it, or be able to. */
@@ -120,7 +137,8 @@ function wantsThread([command, ...rest]) {
 function startThread(path) {
   const { Worker } = require('node:worker_threads');
   try {
-    const worker = new Worker(path, { execArgv: [], trackUnmanagedFds: false });
+    // Its streams are nobody's: to pipe them into ours would make process.stdout, with all of Node's network modules (vmm/machine/thread.ts).
+    const worker = new Worker(path, { execArgv: [], trackUnmanagedFds: false, stdout: true, stderr: true });
     // dist/ is not there, or not whole: the program says so, and nobody waits for the thread.
     worker.once('error', () => {});
     worker.unref();

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { buildCore } from './build-core.mjs';
 import { unpackGuest } from './guest-files.mjs';
 import { leastProgram } from './least-program.mjs';
+import { multibootKernel } from './multiboot.mjs';
 import { continueWithOwnNode, envWithoutNode, fail, filesBelow, hashFiles, root, run, say, step } from './lib.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -30,25 +31,27 @@ export async function build() {
   await unpackGuest();
   buildCore();
   const sources = ['assembly/contract', 'vmm', 'image', 'base', 'stage1', 'oci', 'bench'].flatMap((dir) => filesBelow(dir, (name) => name.endsWith('.ts')));
-  sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'package-lock.json'].map((path) => join(root, path)));
+  sources.push(...['assembly/core/layout.ts', 'scripts/build.mjs', 'bin/vmm.js', 'bin/thread.js', 'package-lock.json'].map((path) => join(root, path)));
   const id = hashFiles(sources);
   // Kept code is found by its program's id.
-  const clientId = createHash('sha256').update(`client ${id}`).digest('hex');
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'client.cjs.code', 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
+  const idOf = (name) => createHash('sha256').update(`${name} ${id}`).digest('hex');
+  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'client.cjs.code', 'thread.cjs', 'thread-jobs.cjs', 'thread-jobs.cjs.code', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
     esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
-    esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
+    const program = (own) => [`--banner:js=/*${own}*/(function (require, __filename, __thread, __keepCode, __record) { ${BUILTIN}${FILE_URL}`, '--footer:js=})'];
+    esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread-jobs.cjs', ...program(idOf('thread')));
+    esbuild(['bin/thread.js'], ...COMMON_JS, '--outfile=dist/thread.cjs');
     const built = join('dist', `cli.${process.pid}.cjs`);
-    esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
-    esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${clientId}*/ ${BUILTIN}${FILE_URL}`);
+    esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, ...program(id));
+    esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...program(idOf('client')));
     // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
     esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['bench=bench/suite/main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
-    esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=/*${id}*/ ${BUILTIN}${FILE_URL}`);
-    for (const name of [built, ...['thread', 'client', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
-    rmSync(join(root, 'dist', 'cli.cjs.code'), { force: true });
+    esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...program(id));
+    for (const name of [built, ...['thread-jobs', 'client', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
+    for (const name of ['cli', 'thread-jobs']) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
     recordCode();
@@ -73,7 +76,7 @@ function removeOlder(time) {
 }
 
 /**
- * Runs a container with the CLI, and a client that finds none: V8's code of all that it needed is kept for those to come. Twice, for with the second one its image is in the store. Without the
+ * Runs a container and a kernel with the CLI, and a client that finds none: V8's code of all that they needed is kept for those to come. The container twice, for with the second one its image is in the store. Without the
  * translator, whose thread sets a flag of V8's: code that is made after it is refused by a start, which has not set it.
  */
 function recordCode() {
@@ -83,13 +86,22 @@ function recordCode() {
     mkdirSync(image);
     writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
     const env = { ...envWithoutNode(), VMM_RECORD_CODE: '1', VMM_STORE: join(dir, 'store') };
-    for (const _ of [1, 2]) {
-      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'run', '-q', '--accel', 'wasm', '--jit', 'off', '-m', '128m', image, '/true'], { env, encoding: 'utf8', timeout: 120_000 });
-      if (status !== 0) fail(`build: the first container ends with ${status ?? signal}: ${stderr}`);
-    }
-    rmSync(join(root, 'dist', 'client.cjs.code'), { force: true });
-    const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), 'exec', '--root', join(dir, 'none'), 'none', 'true'], { env, encoding: 'utf8', timeout: 120_000 });
-    if (status !== 125) fail(`build: the first client ends with ${status ?? signal}: ${stderr}`);
+    const recorded = (expected, ...args) => {
+      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env, encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL' });
+      if (status !== expected) fail(`build: vmm ${args[0]}, whose code is to be kept, ends with ${status ?? signal}: ${stderr}`);
+    };
+    const forget = () => {
+      for (const name of ['cli', 'thread-jobs', 'client']) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
+    };
+    const container = ['run', '-q', '--accel', 'wasm', '--jit', 'off', '-m', '128m', image, '/true'];
+    recorded(0, ...container);
+    // What an import needs is not a start's.
+    forget();
+    recorded(0, ...container);
+    const kernel = join(dir, 'kernel');
+    writeFileSync(kernel, multibootKernel(0));
+    recorded(1, 'boot', '-q', '--accel', 'wasm', '--jit', 'off', '--memory', '32', '--exit-on', 'port', '--kernel', kernel);
+    recorded(125, 'exec', '--root', join(dir, 'none'), 'none', 'true');
   } finally {
     rmSync(dir, { recursive: true });
   }

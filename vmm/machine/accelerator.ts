@@ -69,6 +69,7 @@ export async function chooseAccelerator(name: AccelName, time: MachineTime): Pro
   if (name !== 'wasm') {
     const kvm = await kvmState();
     if (kvm.state === 'hardware' || (name === 'kvm' && kvm.state === 'emulated')) {
+      threads.expectFfi();
       return {
         name: 'kvm',
         note: kvm.state === 'emulated' ? `${kvm.detail}: for small guests only, Linux would take minutes` : undefined,

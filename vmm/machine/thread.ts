@@ -4,6 +4,7 @@ import { runKvmVcpu } from '../accel/kvm-vcpu.ts';
 import { runWasmVcpu } from '../accel/wasm-vcpu.ts';
 import { serveDisks } from '../devices/disk/thread.ts';
 import { ffi } from '../host/ffi.ts';
+import { writeWhole } from '../host/write-whole.ts';
 import { JOB_OVER, LOAD_OVER, LOAD_RUNS, LOAD_WANTED, type LoadRequest, THREAD_UP, type ThreadJob } from '../threads/pool.ts';
 import { ringerHooks } from './ringers.ts';
 
@@ -18,6 +19,9 @@ const JOBS: Readonly<Record<string, (data: never, post: (message: unknown) => vo
   translate: async (data) => (await import('../jit/worker.ts')).runTranslator(data),
 };
 
+/** Writes V8's code of what has run, while `npm run build` records it (bin/vmm.js). */
+declare const __record: (() => void) | undefined;
+
 const port = parentPort;
 if (port === null) throw new Error('thread.cjs runs as a worker thread only');
 const post = (message: unknown): void => port.postMessage(message);
@@ -31,9 +35,13 @@ port.on('message', (job: ThreadJob | LoadRequest) => {
   if (ending) return;
   const run = JOBS[job.kind];
   if (run === undefined) throw new Error(`no thread does ${job.kind}`);
-  const over = run(job.data as never, post);
-  if (over === undefined) post(JOB_OVER);
-  else void over.then(() => post(JOB_OVER));
+  const over = (): void => {
+    __record?.();
+    post(JOB_OVER);
+  };
+  const done = run(job.data as never, post);
+  if (done === undefined) over();
+  else void done.then(over);
 });
 
 /** A failure is told by the job that meets it. A load that is taken back means that the process ends: no job begins any more. */
@@ -48,5 +56,8 @@ function load(word: Int32Array): void {
   Atomics.store(word, 0, LOAD_OVER);
   Atomics.notify(word, 0);
 }
+
+// Nobody reads a thread's own process.stderr (vmm/threads/pool.ts), where Node would write its warnings.
+process.on('warning', (warning) => writeWhole(2, `${warning.stack ?? warning.message}\n`));
 
 post(THREAD_UP);

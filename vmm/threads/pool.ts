@@ -1,5 +1,6 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { monotonicMs } from '../../base/monotonic.ts';
 
 /** What a thread can be asked to do: vmm/machine/thread.ts has the other side, and knows what `data` is for each `kind`. */
 export interface ThreadJob {
@@ -71,6 +72,7 @@ export class ThreadPool {
   readonly #reserved = new Map<string, Thread>();
   readonly #busy = new Set<Thread>();
   #startMs = 100;
+  #ffi = false;
 
   /** `file`: the built thread.ts. */
   constructor(file: URL) {
@@ -90,6 +92,12 @@ export class ThreadPool {
     this.#rest(thread);
     const fresh = readdirSync(TASKS).filter((tid) => !before.has(tid));
     return fresh.length === 1 ? Number(fresh[0]) : undefined;
+  }
+
+  /** Jobs on KVM are to come, which all need the FFI library: threads load it while the main thread still builds the machine. */
+  expectFfi(): void {
+    this.#ffi = true;
+    for (const thread of this.#idle) this.#load(thread);
   }
 
   /** What the start of a thread has taken lately, milliseconds. */
@@ -125,18 +133,18 @@ export class ThreadPool {
   }
 
   #start(): Thread {
-    return this.#thread(new Worker(this.#file, { execArgv: [], trackUnmanagedFds: false }));
+    // Its streams are nobody's: to pipe them into ours would make process.stdout, with all of Node's network modules (machine/thread.ts).
+    return this.#thread(new Worker(this.#file, { execArgv: [], trackUnmanagedFds: false, stdout: true, stderr: true }));
   }
 
   #thread(worker: Worker): Thread {
-    const start = performance.now();
+    const start = monotonicMs();
     const { promise: up, resolve: isUp } = Promise.withResolvers<void>();
     const thread: Thread = { worker, up, duty: undefined, failed: false, load: undefined, kind: undefined };
-    // While the main thread still builds the machine: what every job on KVM needs.
-    if (existsSync('/dev/kvm')) this.#load(thread);
+    if (this.#ffi) this.#load(thread);
     worker.on('message', (message: unknown) => {
       if (message === THREAD_UP) {
-        this.#startMs = performance.now() - start;
+        this.#startMs = monotonicMs() - start;
         isUp();
       } else if (message === JOB_OVER) this.#rest(thread);
       else thread.duty?.onMessage(message);

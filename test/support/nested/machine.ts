@@ -83,6 +83,6 @@ export function bundleProgram(source: string, name = basename(source).replace(/\
     external: ['koffi', '@koromix/*'],
     logLevel: 'error',
   });
-  for (const name of ['core.wasm', 'core-kvm.wasm', 'thread.cjs']) copyFileSync(join(root, 'dist', name), join(dir, name));
+  for (const name of ['core.wasm', 'core-kvm.wasm', 'thread.cjs', 'thread-jobs.cjs']) copyFileSync(join(root, 'dist', name), join(dir, name));
   return join(dir, 'main.js');
 }
