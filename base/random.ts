@@ -1,9 +1,11 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
 /** Read at once: what a start needs of ids and tokens comes from one reading, before the process may open nothing more. */
-const POOL = 256;
+const POOL = 1024;
 
 let pool = Buffer.alloc(0);
+/** There is no /dev/urandom for us, or none any more. */
+let closed = false;
 
 /** Random bytes of the kernel, for ids, names and tokens. Node takes 6 ms to load node:crypto, which is asked where there is no /dev/urandom, or too little left of it. */
 export function randomBytes(length: number): Buffer {
@@ -16,7 +18,7 @@ export function randomBytes(length: number): Buffer {
 }
 
 function refill(length: number): boolean {
-  if (length > POOL) return false;
+  if (closed || length > POOL) return false;
   try {
     const fd = openSync('/dev/urandom', 'r');
     try {
@@ -28,6 +30,8 @@ function refill(length: number): boolean {
       closeSync(fd);
     }
   } catch {
-    return false; // a root without devices, or a process that is bound
+    // A root without devices, or a process that is bound.
+    closed = true;
+    return false;
   }
 }
