@@ -1,10 +1,11 @@
 import { VmmError } from '../base/errors.ts';
 import { sha256 } from '../base/sha256.ts';
 import { accountsOf } from './rootfs/accounts.ts';
+import { EarlierImage } from './erofs/earlier.ts';
 import { writeErofsTo } from './erofs/writer.ts';
 import { EMPTY_CONFIG } from './documents/config.ts';
 import { buildRootfs } from './rootfs/build.ts';
-import { type Skipped, treeFromDirectory } from './rootfs/dir.ts';
+import { type DirectoryTree, type Skipped, treeFromDirectory } from './rootfs/dir.ts';
 import type { ImportNotes } from './rootfs/layers.ts';
 import type { DirectorySource } from './sources/open.ts';
 import type { ImageSource } from './sources/source.ts';
@@ -14,9 +15,13 @@ import { Intake } from './store/intake.ts';
 import { keepImage } from './keep.ts';
 import { type ImageRecord, RECORD_VERSION } from './store/record.ts';
 import { type ImageStore, isImageName, signaturesOf } from './store/store.ts';
+import type { FileStamp } from './tree/content.ts';
 import type { LoadHost } from './tree/host.ts';
 import { quoteName } from './tree/names.ts';
 import type { Progress } from './tree/progress.ts';
+
+/** Images that were made under the same words are looked at, at most. */
+const EARLIER_MAX = 8;
 
 /** What an import is asked for. */
 export interface ImportJob {
@@ -125,11 +130,37 @@ async function addLayers(job: ImportJob, source: ImageSource, draft: Draft): Pro
 }
 
 async function importDirectory(job: ImportJob, path: string): Promise<Imported> {
-  const { store } = job;
   const host = await job.host?.();
-  const { tree, fingerprint, skipped, skippedCount } = treeFromDirectory(path, host === undefined ? {} : { host });
+  let earlier: EarlierImage | undefined;
+  try {
+    const walked = treeFromDirectory(path, {
+      ...(host === undefined ? {} : { host }),
+      earlier: (root) => {
+        earlier = earlierImage(job, root);
+        return earlier;
+      },
+    });
+    return await importTree(job, walked, host !== undefined);
+  } finally {
+    earlier?.close();
+  }
+}
+
+/** The youngest image of the directory that the store has: what has not changed since is taken from it. */
+function earlierImage({ store, text }: ImportJob, root: FileStamp): EarlierImage | undefined {
+  const images = store.list().map(({ record }) => record).filter(({ source }) => source === text);
+  images.sort((a, b) => (a.imported < b.imported ? 1 : -1));
+  for (const { rootfs } of images.slice(0, EARLIER_MAX)) {
+    const found = EarlierImage.open(store.rootfsPath(rootfs), root);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+async function importTree(job: ImportJob, { tree, fingerprint, origin, skipped, skippedCount }: DirectoryTree, attributes: boolean): Promise<Imported> {
+  const { store } = job;
   // Without the FFI library attributes are missing: that is another image.
-  const id = `sha256:${sha256(host === undefined ? `${fingerprint} without attributes` : fingerprint)}`;
+  const id = `sha256:${sha256(attributes ? fingerprint : `${fingerprint} without attributes`)}`;
   const key = hexKey(id);
   // Nothing but a walk tells whether a directory has changed: it has no identity.
   const draft: Draft = { record: recordOf(id, key, job.text, { config: EMPTY_CONFIG, created: undefined }), names: [], identity: undefined, accounts: undefined };
@@ -139,7 +170,7 @@ async function importDirectory(job: ImportJob, path: string): Promise<Imported> 
   await temporaryFolder(store);
   const there = await changeStore(store, (change) => reuse(change, job, draft));
   if (there !== undefined) return there;
-  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false, ...progressOf(job) }).size);
+  const imported = await withDisk(job, draft, (file) => writeErofsTo(tree, file.fd, store.rootfsPath(key), { contentKey: key, hash: false, origin, ...progressOf(job) }).size);
   return { ...imported, notes: skippedNotes(skipped, skippedCount) };
 }
 

@@ -109,7 +109,12 @@ export class ErofsImage {
 
   /** True when the file is as long as its superblock says. */
   get whole(): boolean {
-    return this.#fileSize >= this.#blocks * 2 ** this.#blockBits;
+    return this.#fileSize >= this.end;
+  }
+
+  /** Where the file system ends in its file, bytes. */
+  get end(): number {
+    return this.#blocks * 2 ** this.#blockBits;
   }
 
   /** Metadata of `path`; undefined when it does not exist. Symbolic links are followed unless told. */

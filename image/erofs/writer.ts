@@ -7,6 +7,7 @@ import { type FileContent, readContent, releaseContent } from '../tree/content.t
 import type { DirNode, TreeNode } from '../tree/node.ts';
 import type { Progress } from '../tree/progress.ts';
 import { type ChunkPlan, chunkRunBlocks } from './chunks.ts';
+import { encodeTable, type Origin } from './earlier.ts';
 import { crc32cRaw } from './crc32c.ts';
 import {
   BLOCK_BITS,
@@ -47,6 +48,8 @@ export interface ErofsOptions {
   hash?: boolean;
   /** Largest image, bytes; default 256 GiB. Throws IMAGE_LIMIT beyond it, before anything is written. */
   maxSize?: number;
+  /** Notes behind the file system which files of this directory it was made of (earlier.ts). */
+  origin?: Origin | undefined;
   /** Called when all is written, before the file gets its name; a throw drops the file. */
   verify?: () => void;
   progress?: Progress;
@@ -114,9 +117,12 @@ export function writeErofsTo(tree: DirNode, fd: number, what: string, options: E
     maxSize: options.maxSize ?? DEFAULT_LIMITS.maxTotalBytes,
   });
   const hash = options.hash === false ? undefined : createHash('sha256');
-  const total = plan.blocks * BLOCK_SIZE;
+  const end = plan.blocks * BLOCK_SIZE;
+  const table = options.origin === undefined ? Buffer.alloc(0) : encodeTable(plan, options.origin, end);
+  const total = end + table.length;
   const out = new SequentialWriter(fd, hash, what, sealSuperblock, (done) => options.progress?.({ stage: 'writing', done, total }));
   writeImage(plan, out, options);
+  for (let at = 0; at < table.length; at += MAX_VIEW) table.copy(out.view(Math.min(MAX_VIEW, table.length - at)), 0, at);
   out.flush();
   options.verify?.();
   if (options.fsync !== false) sync(fd, what);

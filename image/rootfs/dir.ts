@@ -1,8 +1,9 @@
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { Sha256 } from '../../base/sha256.ts';
+import type { EarlierImage, Origin } from '../erofs/earlier.ts';
 import { xattrFits } from '../erofs/xattrs.ts';
-import { EMPTY_CONTENT, type FileContent, PathSource, readFully } from '../tree/content.ts';
+import { EMPTY_CONTENT, type FileContent, type FileStamp, PathSource, readFully } from '../tree/content.ts';
 import type { HostFs } from '../tree/host.ts';
 import { bytesOf, type ByteString, byteString, quoteName } from '../tree/names.ts';
 import { type DirNode, makeDir, type NodeMeta, type TreeNode } from '../tree/node.ts';
@@ -14,6 +15,8 @@ export interface DirectoryOptions {
   crossMounts?: boolean;
   /** Owner of everything, instead of the files' own. */
   owner?: { uid: number; gid: number };
+  /** An image that may have been made of the directory before: files that have not changed are not read. */
+  earlier?: ((root: FileStamp) => EarlierImage | undefined) | undefined;
   /** Most directory entries; default 4 million. */
   maxEntries?: number;
   signal?: AbortSignal;
@@ -35,11 +38,14 @@ export interface DirectoryTree {
    * while it is the same, the directory need not be imported again.
    */
   fingerprint: string;
+  origin: Origin;
 }
 
 const MAX_ENTRIES = 4_000_000;
 const MAX_DEPTH = 2048;
 const MAX_REPORTED = 1000;
+/** The coarsest of file systems' clocks counts two seconds. */
+const SETTLED_NS = 2_000_000_000n;
 
 /**
  * The tree of a host directory. Only metadata is read now; file data is read when the tree is
@@ -58,6 +64,8 @@ class DirectoryWalk {
   readonly #skipped: Skipped[] = [];
   #skippedCount = 0;
   #entries = 0;
+  readonly #settledNs = BigInt(Date.now()) * 1_000_000n - SETTLED_NS;
+  #earlier: EarlierImage | undefined;
   #rootDev = 0n;
 
   constructor(options: DirectoryOptions) {
@@ -73,6 +81,7 @@ class DirectoryWalk {
       throw new VmmError('IMAGE_DIR_READ', `${quoteName(rootPath)} is not a directory`);
     }
     this.#rootDev = stat.dev;
+    this.#earlier = this.#options.earlier?.(stat);
     const tree = makeDir(this.#meta(stat, start, ''));
     this.#record('', stat);
     const stack: { dir: DirNode; path: ByteString; inner: ByteString; depth: number }[] = [
@@ -99,6 +108,7 @@ class DirectoryWalk {
       skipped: this.#skipped,
       skippedCount: this.#skippedCount,
       fingerprint: this.#hash.hex(),
+      origin: { dev: stat.dev, ino: stat.ino, settledNs: this.#settledNs },
     };
   }
 
@@ -184,10 +194,14 @@ class DirectoryWalk {
       throw new VmmError('IMAGE_LIMIT', `${quoteName(path)} is too large: ${stat.size} bytes`);
     }
     const size = Number(stat.size);
-    const source = new PathSource(path, stat);
-    const whole = { size, extents: [{ fileOffset: 0, length: size, source, sourceOffset: 0 }] };
+    const { dev, ino, mtimeNs, ctimeNs } = stat;
+    const stamp = { dev, ino, size: stat.size, mtimeNs, ctimeNs };
     // st_blocks counts 512 bytes. Fewer than the size needs: there are holes somewhere.
-    if (stat.blocks * 512n >= stat.size || size <= HOLE_BLOCK) return whole;
+    const dense = stat.blocks * 512n >= stat.size || size <= HOLE_BLOCK;
+    const kept = dense ? this.#earlier?.find(stamp) : undefined;
+    if (kept !== undefined) return kept;
+    const source = new PathSource(path, stamp);
+    if (dense) return { size, extents: [{ fileOffset: 0, length: size, source, sourceOffset: 0 }], stamp };
     return { size, extents: this.#sparse(path, size, source) };
   }
 

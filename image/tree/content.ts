@@ -25,6 +25,8 @@ export interface Extent {
 export interface FileContent {
   size: number;
   extents: readonly Extent[];
+  /** Of a whole file of the host: what tells whether it has changed since. */
+  stamp?: FileStamp;
 }
 
 export const EMPTY_CONTENT: FileContent = { size: 0, extents: [] };
