@@ -1,6 +1,13 @@
 import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
+import { eventfdSignal } from '../host/sys.ts';
 import { BELL_MAIN, OWNER_MAIN, type SharedWords } from '../threads/words.ts';
 import type { AcceleratorContext, SerialOutput } from './types.ts';
+
+/** Rings the bell of a device's thread, whatever it waits for. */
+export function wakeOwner(words: SharedWords, slot: number): void {
+  const fd = words.kick(slot, HOST_KICK_DEVICE);
+  if (fd >= 0) eventfdSignal(fd);
+}
 
 /** The main thread's answer to a vCPU that has rung (SharedWords): kicks of the devices it owns, COM1's output on its way to the user. */
 export class Bell implements SerialOutput {

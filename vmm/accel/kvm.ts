@@ -1,10 +1,9 @@
-import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { KVM_IDENTITY_MAP_GPA, KVM_RUN_BASE, KVM_RUN_STRIDE, KVM_TSS_GPA, RAM_BASE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { HostCallError } from '../host/errno.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
-import { eventfdSignal, SIGRTMIN, handleWithNothing, tgkill } from '../host/sys.ts';
+import { SIGRTMIN, handleWithNothing, tgkill } from '../host/sys.ts';
 import { KVM_CAP_GET_TSC_KHZ, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_IOEVENTFD, KVM_CAP_IRQCHIP, KVM_CAP_IRQFD, KVM_CAP_SET_GUEST_DEBUG2, KVM_CAP_TSC_DEADLINE_TIMER, KVM_GUESTDBG_BLOCKIRQ, kvm_run } from '../host/uapi/kvm.ts';
 import { BOOT_MSRS } from '../kvm/msrs.ts';
 import { readRegisters, setEntryState } from '../kvm/state.ts';
@@ -14,7 +13,7 @@ import type { KvmVm } from '../kvm/vm.ts';
 import type { DeviceThread } from '../threads/device-thread.ts';
 import { type ThreadJob, threads } from '../threads/pool.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
-import { Bell } from './bell.ts';
+import { Bell, wakeOwner } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import { cpuidFor } from './kvm-cpuid.ts';
 import type { KvmDebug } from './kvm-debug.ts';
@@ -155,8 +154,7 @@ class KvmAccelerator implements Accelerator {
   }
 
   wakeDevice(slot: number): void {
-    const fd = this.#words.kick(slot, HOST_KICK_DEVICE);
-    if (fd >= 0) eventfdSignal(fd);
+    wakeOwner(this.#words, slot);
   }
 
   interrupt(line: number): void {

@@ -1,9 +1,8 @@
-import { HOST_KICK_DEVICE } from '../../assembly/contract/hooks.ts';
 import { VmmError } from '../../base/errors.ts';
 import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
-import { Bell } from './bell.ts';
+import { Bell, wakeOwner } from './bell.ts';
 import { JitThread } from './jit-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { DeviceThread } from '../threads/device-thread.ts';
@@ -102,8 +101,7 @@ class WasmAccelerator implements Accelerator {
   }
 
   wakeDevice(slot: number): void {
-    const fd = this.#words.kick(slot, HOST_KICK_DEVICE);
-    if (fd >= 0) eventfdSignal(fd);
+    wakeOwner(this.#words, slot);
   }
 
   /** Has the eventfd of a bell signalled, where it has one. */

@@ -1,6 +1,6 @@
 import { linear_ranges, RAM_BASE, RANGE_STATE } from '../../assembly/core/layout.ts';
 
-/** The parts of the linear memory below guest RAM that a machine's state consists of: [start, end) in bytes. */
+/** The parts of the linear memory below guest RAM that a machine's state consists of: [start, end) in bytes. Used by tests, until machines are saved to files. */
 export function stateRanges(): (readonly [start: number, end: number])[] {
   const table = linear_ranges();
   const found: (readonly [number, number])[] = [];

@@ -145,7 +145,7 @@ export function encodeApp(app: App): Record<string, unknown> {
   };
 }
 
-export function encodePort({ name, protocol, port, count, socketActivated }: Port): Record<string, unknown> {
+function encodePort({ name, protocol, port, count, socketActivated }: Port): Record<string, unknown> {
   return { name, protocol, port, count, socketActivated };
 }
 

@@ -1,5 +1,5 @@
 import { isIPv4 } from 'node:net';
-import { type App, encodeApp, encodePort, parseApp, parsePort, type Port } from './app.ts';
+import { type App, parseApp, parsePort, type Port } from './app.ts';
 import { type Context, shown } from './context.ts';
 import { type Fields, parseDocument } from './fields.ts';
 import { checkKind } from './image-manifest.ts';
@@ -138,38 +138,4 @@ function refuseTwice(fields: Fields, key: string, list: readonly { readonly name
     if (seen.has(name)) throw fields.bad(key, `has two of ${shown(name)}`);
     seen.add(name);
   }
-}
-
-/** The document as the reference's encoder writes it: the lists are always there, null when they are empty. */
-export function encodePodManifest(manifest: PodManifest): string {
-  const orNull = <T>(values: readonly T[]): readonly T[] | null => (values.length === 0 ? null : values);
-  return JSON.stringify({
-    acVersion: manifest.acVersion,
-    acKind: 'PodManifest',
-    apps: orNull(manifest.apps.map(encodeRuntimeApp)),
-    volumes: orNull(manifest.volumes.map(encodeVolume)),
-    isolators: orNull(manifest.isolators),
-    annotations: orNull(manifest.annotations),
-    ports: orNull(manifest.ports.map(({ podPort, ...port }) => ({ ...port, ...(podPort === undefined ? {} : { podPort: encodePort(podPort) }) }))),
-    userAnnotations: manifest.userAnnotations,
-    userLabels: manifest.userLabels,
-  });
-}
-
-function encodeRuntimeApp({ name, image, app, readOnlyRootFS, mounts, annotations }: RuntimeApp): Record<string, unknown> {
-  return {
-    name,
-    image: { ...(image.name === undefined ? {} : { name: image.name }), id: image.id, ...(image.labels.length === 0 ? {} : { labels: image.labels }) },
-    ...(app === undefined ? {} : { app: encodeApp(app) }),
-    ...(readOnlyRootFS ? { readOnlyRootFS } : {}),
-    ...(mounts.length === 0 ? {} : { mounts: mounts.map(({ volume, path, appVolume }) => ({ volume, path, ...(appVolume === undefined ? {} : { appVolume: encodeVolume(appVolume) }) })) }),
-    ...(annotations.length === 0 ? {} : { annotations }),
-  };
-}
-
-function encodeVolume(volume: Volume): Record<string, unknown> {
-  const { name, kind, readOnly } = volume;
-  const common = { name, kind, ...(readOnly === undefined ? {} : { readOnly }) };
-  if (volume.kind === 'host') return { ...common, source: volume.source, ...(volume.recursive === undefined ? {} : { recursive: volume.recursive }) };
-  return { ...common, mode: volume.mode.toString(8).padStart(4, '0'), uid: volume.uid, gid: volume.gid };
 }
