@@ -98,24 +98,34 @@ function parity(c: FlagContext, odd: boolean): void {
   if (!odd) code.op(OP.i32Eqz);
 }
 
-/** i32: SF differs from OF, of a sum or a step: the sign of what it is without overflow. */
-function isNegativeSum(c: FlagContext): void {
-  const { code } = c;
-  if (c.flagKind === 'INC' || c.flagKind === 'DEC') {
-    if (c.flagKind === 'INC') code.get(FLAG_A).i64(0).op(OP.i64LtS).get(FLAG_RES).i64(0).op(OP.i64LtS).op(OP.i32And);
-    else code.get(FLAG_A).i64(0).op(OP.i64LtS).get(FLAG_RES).i64(0).op(OP.i64LtS).op(OP.i32Or);
+/** i32: OF. Only the sign of what is combined here counts. */
+function overflow(c: FlagContext): void {
+  const { code, flagKind: kind } = c;
+  if (kind === 'SHIFT') {
+    canonicalFlags(c);
+    code.get(FLAG_B).op(OP.wrap);
     return;
   }
-  first(c);
-  second(c);
-  code.op(isWide(c) ? OP.i64And : OP.i32And);
-  first(c);
-  second(c);
-  code.op(isWide(c) ? OP.i64Or : OP.i32Or);
-  result(c);
-  // both below 0, or one of them and the result
-  if (isWide(c)) code.op(OP.i64And).op(OP.i64Or).i64(0).op(OP.i64LtS);
-  else code.op(OP.i32And).op(OP.i32Or).i32(0).op(OP.i32LtS);
+  const wide = isWide(c);
+  const xor = wide ? OP.i64Xor : OP.i32Xor;
+  const without = (x: number, y: number): void => {
+    code.get(x).get(y).i64(-1).op(OP.i64Xor);
+  };
+  if (kind === 'INC') without(FLAG_RES, FLAG_A);
+  else if (kind === 'DEC') without(FLAG_A, FLAG_RES);
+  else {
+    const difference = kind === 'SUB' || kind === 'SBB';
+    first(c);
+    if (difference) second(c);
+    else result(c);
+    code.op(xor);
+    if (difference) first(c);
+    else second(c);
+    result(c);
+    code.op(xor);
+  }
+  if (wide) code.op(OP.i64And).i64(0).op(OP.i64LtS);
+  else code.op(OP.i32And).i32(0).op(OP.i32LtS);
 }
 
 /** i32: the condition, where what made the flags is known; false: it is not written. */
@@ -155,14 +165,20 @@ function knownKind(c: FlagContext, cc: string): boolean {
     resultIs(c, 'Z');
     code.op(OP.i32Or);
     return turn();
-  } else if ((plain === 'L' || plain === 'LE') && (kind === 'ADD' || kind === 'INC' || kind === 'DEC')) {
-    isNegativeSum(c);
+  } else if (plain === 'O') {
+    overflow(c);
+    return turn();
+  } else {
+    // L and LE: SF is not OF
+    overflow(c);
+    resultIs(c, 'S');
+    code.op(OP.i32Ne);
     if (plain === 'LE') {
       resultIs(c, 'Z');
       code.op(OP.i32Or);
     }
     return turn();
-  } else return false;
+  }
   return true;
 }
 
