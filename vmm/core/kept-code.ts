@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { crc32 } from 'node:zlib';
 import { isOwn, makeOwnFolder, userCache } from '../../base/user-cache.ts';
+import { resetFlags } from './v8-flags.ts';
 
 const V8_TRIED = /^13\.6\./;
 
@@ -93,7 +94,7 @@ class Keeper {
       if (!this.#v8.isOptimised(exported)) return;
       // V8 takes bytes back with the flags alone that they were made with, and a start has not yet what a translator sets (vmm/jit/worker.ts),
       // which sets it anew with its next machine.
-      setFlagsFromString('--no-experimental-wasm-branch-hinting');
+      resetFlags();
       const code = new Uint8Array(this.#v8.serialize(module));
       if (code.length > CODE_MAX) return;
       ftruncateSync(this.#fd);

@@ -12,6 +12,7 @@ export interface JitExports {
   jit_alive(cpu: number, block: number, flushes: number): number;
   jit_offsets(): void;
   jit_close(cpu: number): void;
+  jit_threshold(cpu: number, threshold: number): void;
 }
 
 /**
@@ -64,6 +65,10 @@ export class Cache {
   }
 
   install({ bytes, functions, places }: Compiled): void {
+    if (this.counts.stopped) {
+      this.counts.dropped += functions;
+      return;
+    }
     const start = performance.now();
     let instance: WebAssembly.Instance;
     try {

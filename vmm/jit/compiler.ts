@@ -30,6 +30,29 @@ export interface Compiled {
   readonly places: readonly Place[];
 }
 
+/** A module whose regions are all tight loops, or none is (structure.ts). */
+export interface Emitted extends Compiled {
+  readonly tight: boolean;
+}
+
+/** Translations on their way into one module. */
+class Batch {
+  readonly bodies: Translation[] = [];
+  readonly #places: Place[] = [];
+
+  add(translation: Translation, flushes: number): void {
+    const { entries, generation, insns, blocks } = translation;
+    entries.forEach((block, entry) => {
+      this.#places.push({ block, flushes, code: this.bodies.length, entry, generation, insns: entry === 0 ? insns : 0, blocks: entry === 0 ? blocks : 0 });
+    });
+    this.bodies.push(translation);
+  }
+
+  made(): Compiled {
+    return { bytes: makeModule(this.bodies), functions: this.bodies.length, places: this.#places };
+  }
+}
+
 /** A chain of the hash table is followed no further: it may change meanwhile. */
 const CHAIN_MAX = 64;
 
@@ -46,10 +69,9 @@ export class Compiler {
     this.#translator = new Translator(this.#words, UOPS, this.#offsets);
   }
 
-  /** Translates blocks of vCPU `vcpu`, until it is `over`; undefined when nothing comes of them. */
-  compile(vcpu: number, hot: readonly Hot[], over = (): boolean => false): Compiled | undefined {
-    const places: Place[] = [];
-    const bodies: Translation[] = [];
+  /** Translates blocks of vCPU `vcpu`, until it is `over`: what comes of them, two modules at most. */
+  compile(vcpu: number, hot: readonly Hot[], over = (): boolean => false): Emitted[] {
+    const [straight, tight] = [new Batch(), new Batch()];
     const wanted = new Set(hot.map(({ block }) => block));
     const done = new Set<number>();
     for (const { block, flushes } of hot) {
@@ -59,14 +81,10 @@ export class Compiler {
         this.refused++;
         continue;
       }
-      const { entries, generation, insns, blocks } = translation;
-      entries.forEach((at, entry) => {
-        done.add(at);
-        places.push({ block: at, flushes, code: bodies.length, entry, generation, insns: entry === 0 ? insns : 0, blocks: entry === 0 ? blocks : 0 });
-      });
-      bodies.push(translation);
+      for (const at of translation.entries) done.add(at);
+      (translation.tight ? tight : straight).add(translation, flushes);
     }
-    return places.length === 0 ? undefined : { bytes: makeModule(bodies), functions: bodies.length, places };
+    return [straight, tight].filter(({ bodies }) => bodies.length > 0).map((batch) => ({ ...batch.made(), tight: batch === tight }));
   }
 
   /** The vCPU may drop its blocks while they are read: what comes out then is not installed, but must not fail either. */

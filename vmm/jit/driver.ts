@@ -10,22 +10,20 @@ import { type Offsets, readOffsets } from './layout.ts';
 import { Lockstep } from './lockstep.ts';
 import { Mailbox } from './mailbox.ts';
 import type { VcpuReport } from './report.ts';
+import { thresholdOf } from './threshold.ts';
 
 export type JitMode = 'off' | 'on' | 'check';
 
 export interface JitConfig {
   readonly mode: JitMode;
-  /** Samples that make a block hot. */
+  /** Samples that make a block hot, whatever translations cost and gain. */
   readonly threshold?: number | undefined;
 }
 
-/**
- * A sample stands for 50,000 instructions, some 0.14 ms interpreted; a region costs 3 to 4 ms of all threads, TurboFan's included: what has
- * been interpreted for so long is likely to go on. What is run but once, as most of a start, must not be translated: none of its blocks
- * has as many samples as a young vCPU's need.
- */
-const THRESHOLD = 20;
+/** What is run but once, as most of a start, must not be translated: none of its blocks has as many samples as a young vCPU's need. */
 const THRESHOLD_YOUNG = 100;
+/** The threshold is looked at anew after so many slices. */
+const LOOK_POLLS = 16;
 const MODES: Readonly<Record<JitMode, number>> = { off: 0, on: 1, check: 2 };
 
 /** Limits of one of `cpus` vCPUs. */
@@ -84,6 +82,8 @@ export class VcpuJit {
   readonly #lockstep: Lockstep | undefined;
   readonly #view: DataView;
   readonly #offsets: Offsets;
+  readonly #fixed: boolean;
+  #polls = 0;
 
   constructor(core: CoreExports, memory: WebAssembly.Memory, vcpu: number, cpus: number, config: JitConfig, maker: Maker, limits = limitsOf(cpus)) {
     this.#core = core as CoreExports & JitExports;
@@ -95,7 +95,8 @@ export class VcpuJit {
     this.#core.jit_offsets();
     this.#offsets = readOffsets(memory);
     this.#view = new DataView(memory.buffer);
-    this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? THRESHOLD, config.threshold ?? THRESHOLD_YOUNG);
+    this.#fixed = config.threshold !== undefined;
+    this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? thresholdOf(0, 0), config.threshold ?? THRESHOLD_YOUNG);
   }
 
   /** With `check`: what differed. */
@@ -109,14 +110,19 @@ export class VcpuJit {
 
   /** At the end: what came of it. */
   report(): VcpuReport {
-    const at = (offset: number): number => Number(this.#view.getBigUint64(this.#cpu + offset, true));
-    return { counts: this.#cache.counts, insns: at(this.#offsets.jitInsns), total: at(this.#core.cpu_field(FIELD_ICOUNT)) };
+    return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)) };
+  }
+
+  /** Instructions that ran translated. */
+  get #insns(): number {
+    return Number(this.#view.getBigUint64(this.#cpu + this.#offsets.jitInsns, true));
   }
 
   /** Between two slices. */
   poll(): void {
     if (this.#hot.soon) this.#maker.prepare();
     if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
+    if (!this.#fixed && this.#polls++ % LOOK_POLLS === 0) this.#core.jit_threshold(this.#cpu, thresholdOf(this.#cache.counts.bytes, this.#insns));
     const compiled = this.#maker.take();
     if (compiled === undefined) return;
     this.#cache.install(compiled);

@@ -122,6 +122,14 @@ export function findStructure(region: Region, wanted: ReadonlySet<number>): void
   findEntries(region, cut, wanted);
 }
 
+/** The hot block lies in a loop, and control goes round in the innermost one without leaving the region. */
+export function isTight({ hot, nodes }: Region): boolean {
+  let innermost: ReadonlySet<RegionNode> | undefined;
+  for (const { body } of nodes) if (body?.has(hot) === true && (innermost === undefined || body.size < innermost.size)) innermost = body;
+  if (innermost === undefined) return false;
+  return [...innermost].every(({ edges }) => edges.some(({ node, pseudo }) => node !== undefined && !pseudo));
+}
+
 const FLAG_READERS = new Set(['jcc', 'setcc', 'cmov', 'incdec', 'rotate', 'helper', 'loop', 'sys', 'string']);
 
 /** Which registers and flags each block may leave different from memory (a forward union over all paths). */

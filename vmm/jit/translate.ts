@@ -16,7 +16,7 @@ import { buildRegion, type Limits, type Region, type RegionNode } from './region
 import { RegisterUse } from './registers.ts';
 import { sseForm } from './sse.ts';
 import { readSse } from './sse-operand.ts';
-import { findEffects, findFlagsWanted, findStructure } from './structure.ts';
+import { findEffects, findFlagsWanted, findStructure, isTight } from './structure.ts';
 import type { Uop, Words } from './uop.ts';
 
 const EMIT: Readonly<Record<string, Emit>> = {
@@ -33,6 +33,8 @@ export interface Translation extends Body {
   readonly generation: number;
   readonly insns: number;
   readonly blocks: number;
+  /** The block that was hot lies in a loop that stays in the region. */
+  readonly tight: boolean;
 }
 
 export class Translator {
@@ -61,7 +63,7 @@ export class Translator {
     this.#write(cpu, region);
     const { code } = this.#context;
     return {
-      entries: region.entries.map((node) => node.block), generation: region.generation, insns: region.insns, blocks: region.nodes.length, locals: LOCALS, code: code.bytes.slice(0, code.length), hints: code.hints.slice(),
+      entries: region.entries.map((node) => node.block), generation: region.generation, insns: region.insns, blocks: region.nodes.length, tight: isTight(region), locals: LOCALS, code: code.bytes.slice(0, code.length), hints: code.hints.slice(),
     };
   }
 

@@ -1,8 +1,8 @@
 /** The translator's thread of one machine: emits and compiles what its vCPUs find hot, so that they need not. */
-import { setFlagsFromString } from 'node:v8';
 import { JIT_DUMMY } from '../../assembly/core/layout.ts';
+import { setTieringBudget, setTranslatorFlags } from '../core/v8-flags.ts';
 import { JitBell } from './bell.ts';
-import { Compiler } from './compiler.ts';
+import { Compiler, type Emitted } from './compiler.ts';
 import { HELPERS } from './helpers.ts';
 import { HotList } from './hot-list.ts';
 import { BATCH_MAX, Mailbox } from './mailbox.ts';
@@ -14,47 +14,42 @@ export interface TranslatorJob {
   readonly bell: SharedArrayBuffer;
 }
 
-/** A vCPU that has not emptied its mailbox is asked again so much later. */
-const FULL_MS = 5;
+/** A vCPU that has not emptied its mailbox, or has found more meanwhile, is looked at again so much later. */
+const AGAIN_MS = 5;
 const IDLE_MS = 10_000;
 /** Hot blocks are waited for so long, or until there are so many. */
-const GATHER_MS = 10;
-const GATHER_MOST = 8;
+const GATHER_MS = 20;
+const GATHER_MOST = 16;
 /** Modules whose code V8 shall find again when the vCPU compiles the same bytes. */
 const KEPT = 64;
 
-/** V8 has branch hints behind a flag yet. Without them nothing is wrong, but registers are saved on the hot ways instead of the cold ones. */
-function heedHints(): void {
-  setFlagsFromString('--experimental-wasm-branch-hinting');
-}
-
 /** Runs until the bell says that it is over. */
 export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): void {
-  heedHints();
+  setTranslatorFlags();
   const bell = new JitBell(shared);
   const compiler = new Compiler(memory);
   const warmer = new Warmer(memory);
-  const vcpus = Array.from({ length: cpus }, (_, vcpu) => ({ vcpu, hot: new HotList(memory, vcpu), mail: new Mailbox(memory, vcpu, cpus) }));
+  const vcpus = Array.from({ length: cpus }, (_, vcpu) => ({ vcpu, hot: new HotList(memory, vcpu), mail: new Mailbox(memory, vcpu, cpus), ready: [] as Emitted[] }));
   while (!bell.over) {
     const seen = bell.rings;
     let waiting = false;
     if (vcpus.some(({ hot }) => hot.length > 0)) gather(bell, vcpus.map(({ hot }) => hot));
-    for (const { vcpu, hot, mail } of vcpus) {
-      if (hot.length === 0 || bell.over) continue;
-      if (mail.full) {
-        waiting = true;
-        continue;
+    for (const { vcpu, hot, mail, ready } of vcpus) {
+      if (ready.length === 0 && hot.length > 0 && !bell.over) {
+        const start = performance.now();
+        ready.push(...compiler.compile(vcpu, hot.take(BATCH_MAX), () => bell.over));
+        bell.add('emitUs', (performance.now() - start) * 1000);
       }
-      const start = performance.now();
-      const compiled = compiler.compile(vcpu, hot.take(BATCH_MAX), () => bell.over);
-      const emitted = performance.now();
-      bell.add('emitUs', (emitted - start) * 1000);
-      if (compiled === undefined) continue;
-      if (!warmer.warm(compiled.bytes, compiled.functions) || !mail.put(compiled)) bell.add('tooLarge', 1);
-      else bell.add('modules', 1);
-      bell.add('compileUs', (performance.now() - emitted) * 1000);
+      while (ready.length > 0 && !mail.full && !bell.over) {
+        const compiled = ready.shift() as Emitted;
+        const start = performance.now();
+        if (!warmer.warm(compiled) || !mail.put(compiled)) bell.add('tooLarge', 1);
+        else bell.add('modules', 1);
+        bell.add('compileUs', (performance.now() - start) * 1000);
+      }
+      if (ready.length > 0 || hot.length > 0) waiting = true;
     }
-    bell.wait(seen, waiting ? FULL_MS : IDLE_MS);
+    bell.wait(seen, waiting ? AGAIN_MS : IDLE_MS);
   }
   bell.add('refused', compiler.refused);
 }
@@ -82,8 +77,9 @@ class Warmer {
   }
 
   /** False: V8 refuses the module. */
-  warm(bytes: Uint8Array, functions: number): boolean {
+  warm({ bytes, functions, tight }: Emitted): boolean {
     try {
+      setTieringBudget(tight ? 'loops' : 'straight');
       const module = new WebAssembly.Module(bytes);
       const { exports } = new WebAssembly.Instance(module, this.#imports);
       for (let i = 0; i < functions; i++) (exports[`f${i}`] as (cpu: number, block: number, rip: bigint, left: number) => number)(JIT_DUMMY, 0, 0n, -1);

@@ -45,6 +45,12 @@ export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void
   v.sample = u32(mode != 0 && threshold == 0);
 }
 
+/** From now on `threshold` samples make a block hot, but for a vCPU that is young or closed. */
+export function jit_threshold(cpu: usize, threshold: u32): void {
+  const v = block_vars(cpu);
+  if (v.threshold != NEVER) v.threshold = threshold;
+}
+
 /** No block becomes hot any more; what is translated stays. */
 export function jit_close(cpu: usize): void {
   const v = block_vars(cpu);

@@ -2,7 +2,7 @@
 import { CPU_BASE, CPU_STRIDE, JIT_CHECK_BASE } from '../../../assembly/core/layout.ts';
 import type { CoreExports } from '../../../vmm/core/exports.ts';
 import { type JitCounts, MACHINE_LIMITS } from '../../../vmm/jit/cache.ts';
-import { Compiler } from '../../../vmm/jit/compiler.ts';
+import { Compiler, type Emitted } from '../../../vmm/jit/compiler.ts';
 import { VcpuJit } from '../../../vmm/jit/driver.ts';
 import { readOffsets } from '../../../vmm/jit/layout.ts';
 
@@ -14,18 +14,14 @@ export class InlineJit {
   /** `threshold` 0: each block is translated as soon as it is found. */
   constructor(core: CoreExports, memory: WebAssembly.Memory, vcpu: number, mode: 'on' | 'check', threshold = 0, limits = MACHINE_LIMITS) {
     let compiler: Compiler | undefined;
-    let next: ReturnType<Compiler['compile']>;
+    const ready: Emitted[] = [];
     this.#jit = new VcpuJit(core, memory, vcpu, 1, { mode, threshold }, {
       prepare: () => {},
       wanted: (hot) => {
         compiler ??= new Compiler(memory);
-        next = compiler.compile(vcpu, hot.take(50));
+        ready.push(...compiler.compile(vcpu, hot.take(50)));
       },
-      take: () => {
-        const ready = next;
-        next = undefined;
-        return ready;
-      },
+      take: () => ready.shift(),
     }, limits);
     this.#view = new DataView(memory.buffer);
     this.#insnsAt = CPU_BASE + vcpu * CPU_STRIDE + readOffsets(memory).jitInsns;

@@ -55,9 +55,8 @@ export class JitDiff {
     m.call('jit_set', m.cpu(), 1, 0, 0);
     m.call('t_jit', m.cpu(), CASES_AT, RESULTS_AT, n, CODE_AT, 1);
     const interpreted = Buffer.from(results);
-    const compiled = this.#compiler.compile(0, this.#hot.take(1000));
+    for (const compiled of this.#compiler.compile(0, this.#hot.take(1000))) this.#cache.install(compiled);
     this.refused = this.#compiler.refused;
-    if (compiled !== undefined) this.#cache.install(compiled);
     m.call('t_jit', m.cpu(), CASES_AT, RESULTS_AT, n, CODE_AT, 0);
     m.call('jit_set', m.cpu(), 0, 0, 0);
     const found: string[] = [];
