@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { VmmError } from '../base/errors.ts';
-import type { ImageProcessConfig } from './documents/config.ts';
+import type { ImageHealthcheck, ImageProcessConfig } from './documents/config.ts';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from './documents/descriptor.ts';
 import { ErofsImage } from './erofs/reader.ts';
 import { treeFromErofs } from './erofs/tree.ts';
@@ -100,7 +100,7 @@ function configOf({ config, created }: ImageRecord, diffId: string): Record<stri
   };
 }
 
-export function processOf({ entrypoint, cmd, env, workingDir, user, stopSignal, volumes }: ImageProcessConfig): Record<string, unknown> {
+export function processOf({ entrypoint, cmd, env, workingDir, user, stopSignal, volumes, healthcheck }: ImageProcessConfig): Record<string, unknown> {
   return {
     ...(entrypoint.length === 0 ? {} : { Entrypoint: entrypoint }),
     ...(cmd.length === 0 ? {} : { Cmd: cmd }),
@@ -108,6 +108,13 @@ export function processOf({ entrypoint, cmd, env, workingDir, user, stopSignal, 
     ...(workingDir === '' ? {} : { WorkingDir: workingDir }),
     ...(user === '' ? {} : { User: user }),
     ...(stopSignal === undefined ? {} : { StopSignal: stopSignal }),
+    ...(healthcheck === undefined ? {} : { Healthcheck: healthcheckText(healthcheck) }),
     ...(volumes.length === 0 ? {} : { Volumes: Object.fromEntries(volumes.map((path) => [path, {}])) }),
   };
+}
+
+function healthcheckText({ test, intervalMs, timeoutMs, startPeriodMs, startIntervalMs, retries }: ImageHealthcheck): Record<string, unknown> {
+  const times = { Interval: intervalMs, Timeout: timeoutMs, StartPeriod: startPeriodMs, StartInterval: startIntervalMs };
+  const given = Object.entries(times).flatMap(([name, ms]) => (ms === undefined ? [] : [[name, ms * 1e6] as const]));
+  return { Test: test, ...Object.fromEntries(given), ...(retries === undefined ? {} : { Retries: retries }) };
 }

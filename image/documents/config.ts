@@ -10,8 +10,21 @@ export interface ImageProcessConfig {
   readonly volumes: readonly string[];
   /** Ports that it listens on, `80/tcp`, as it says them: whoever publishes them looks. */
   readonly exposed?: readonly string[] | undefined;
+  /** How its health is checked, where it says so. */
+  readonly healthcheck?: ImageHealthcheck;
   /** What an ACI asks of its run beyond that. */
   readonly isolation?: Isolation;
+}
+
+/** Docker's HEALTHCHECK (moby's image specification). What is absent was not said. */
+export interface ImageHealthcheck {
+  /** NONE; CMD and words; CMD-SHELL and a line. */
+  readonly test: readonly string[];
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+  readonly startPeriodMs?: number;
+  readonly startIntervalMs?: number;
+  readonly retries?: number;
 }
 
 /** An appc app's isolators and groups, as a run heeds them. What is absent was not asked for. */

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
-import type { ImageProcessConfig } from '../documents/config.ts';
+import type { ImageHealthcheck, ImageProcessConfig } from '../documents/config.ts';
 import type { JsonObject } from '../documents/json.ts';
 
 /** What an image's configuration says. */
@@ -31,12 +31,26 @@ export function readConfig(config: JsonObject, where: string): ImageConfig {
         workingDir: run?.optionalString('WorkingDir') ?? '',
         user: run?.optionalString('User') ?? '',
         stopSignal: run?.optionalString('StopSignal') || undefined,
+        ...healthcheckOf(run?.object('Healthcheck')),
         volumes: (run?.keysOf('Volumes') ?? []).map((path) => checkVolume(path, where)),
         ...(run?.has('ExposedPorts') === true ? { exposed: run.keysOf('ExposedPorts') } : {}),
       },
       where,
     ),
   };
+}
+
+/** Times are nanoseconds there. Numbers that make no sense were not said. */
+function healthcheckOf(check: JsonObject | undefined): { healthcheck?: ImageHealthcheck } {
+  const test = check?.strings('Test') ?? [];
+  if (check === undefined || test.length === 0) return {};
+  const ms = (name: string): number | undefined => {
+    const value = check.optionalNumber(name);
+    return value === undefined || !(value >= 1e6 && value < 2 ** 31 * 1e6) ? undefined : Math.round(value / 1e6);
+  };
+  const retries = check.optionalNumber('Retries');
+  const numbers = { intervalMs: ms('Interval'), timeoutMs: ms('Timeout'), startPeriodMs: ms('StartPeriod'), startIntervalMs: ms('StartInterval'), retries: retries === undefined || !(retries >= 1 && retries < 1e6) ? undefined : Math.floor(retries) };
+  return { healthcheck: { test, ...(Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)) as Omit<ImageHealthcheck, 'test'>) } };
 }
 
 /** A diff id becomes a chain ID and with that a file name of the store: nothing but a digest may pass. */
@@ -55,7 +69,7 @@ function checkVolume(path: string, where: string): string {
 
 /** Strings of a process end at a NUL byte, so none may hold one. */
 export function checkProcess(config: ImageProcessConfig, where: string): ImageProcessConfig {
-  const all = [...config.entrypoint, ...config.cmd, ...config.env, config.workingDir, config.user, config.stopSignal ?? '', ...config.volumes];
+  const all = [...config.entrypoint, ...config.cmd, ...config.env, config.workingDir, config.user, config.stopSignal ?? '', ...config.volumes, ...(config.healthcheck?.test ?? [])];
   if (all.some((text) => text.includes('\0'))) throw new VmmError('IMAGE_BAD', `${where}: a NUL byte in its configuration`, { hint: 'the image is damaged' });
   return config;
 }

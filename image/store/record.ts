@@ -60,6 +60,7 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
       stopSignal: config?.optionalString('stopSignal'),
       volumes: config?.strings('volumes') ?? [],
       ...(config?.has('exposed') === true ? { exposed: config.strings('exposed') } : {}),
+      ...healthcheckOf(config?.object('healthcheck')),
       ...(isolation === undefined ? {} : { isolation: parseIsolation(isolation) }),
     },
     created: record.optionalString('created'),
@@ -69,6 +70,12 @@ export function parseRecord(bytes: Uint8Array, where: string): ImageRecord {
     ...(aciManifest === undefined ? {} : { aciManifest }),
     ...(signedBy === undefined ? {} : { signedBy }),
   };
+}
+
+function healthcheckOf(fields: JsonObject | undefined): Pick<ImageProcessConfig, 'healthcheck'> {
+  if (fields === undefined) return {};
+  const numbers = ['intervalMs', 'timeoutMs', 'startPeriodMs', 'startIntervalMs', 'retries'].map((name) => [name, fields.optionalNumber(name)] as const);
+  return { healthcheck: { test: fields.strings('test'), ...Object.fromEntries(numbers.filter(([, value]) => value !== undefined)) } };
 }
 
 function parseIsolation(fields: JsonObject): Isolation {

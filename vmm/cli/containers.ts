@@ -99,6 +99,7 @@ export function ask({ record }: Container, state: StateFolder, what: Ask): Promi
 async function logs([text = '']: readonly string[], { root, follow, tail = MANY, timestamps }: { root: string | undefined; follow: boolean; tail: number | undefined; timestamps: boolean }): Promise<number> {
   const state = new StateFolder(root);
   const { record } = await state.find(text);
+  if (record.log?.driver === 'none') throw new VmmError('CONTAINER_STATE', `container ${text} keeps no log`, { hint: 'it was made with --log-driver none' });
   const kept: (() => void)[] = [];
   let coming = false;
   const more = async (): Promise<boolean> => {

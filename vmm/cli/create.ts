@@ -2,13 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeKeptDisk, processArguments } from '../api/containers.ts';
+import { fileLines, makeKeptDisk, processArguments } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
 import { needsHardware, probePorts } from '../api/machine.ts';
 import { type ContainerRecord, NO_RESTART, RECORD_VERSION, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
+import { healthOf } from './health-options.ts';
 import { helpText } from './help.ts';
+import { logOf } from './log-options.ts';
 import type { Command } from './options.ts';
 import { mountRequests } from './mounts.ts';
 import { print } from './output.ts';
@@ -87,7 +89,7 @@ function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedI
     command,
     args: processArguments(image.config, options.entrypoint, command),
     env,
-    labels: Object.fromEntries(options.label.map((text) => [text.split('=')[0] ?? '', text.slice(text.indexOf('=') < 0 ? text.length : text.indexOf('=') + 1)])),
+    labels: labelsOf(options),
     created: new Date().toISOString(),
     argv,
     folder: process.cwd(),
@@ -95,9 +97,17 @@ function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedI
     disk: options.scratch !== 'tmpfs' && !(options.readOnly && image.config.volumes.length === 0),
     restart: options.restart ?? NO_RESTART,
     ports: publishedOf(options, image.config),
+    health: healthOf(options, image.config),
+    log: logOf(options),
     autoRemove: options.rm,
     stopTimeout: options.stopTimeout,
   };
+}
+
+/** As with Docker --label counts before --label-file. */
+function labelsOf({ label, labelFile }: RunOptions): Readonly<Record<string, string>> {
+  const lines = [...labelFile.flatMap((path) => fileLines(path, '--label-file')), ...label];
+  return Object.fromEntries(lines.map((text) => [text.split('=')[0] ?? '', text.slice(text.indexOf('=') < 0 ? text.length : text.indexOf('=') + 1)]));
 }
 
 /** The image may be removed from the store: the container keeps its own. */

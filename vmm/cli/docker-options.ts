@@ -2,15 +2,14 @@
 
 /** What to do instead, and the long names it is for. */
 const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
-  ['see --network', 'domainname link link-local-ip'],
-  ['there are no health checks', 'health-cmd health-interval health-retries health-start-period health-start-interval health-timeout'],
-  ['the guest sees the machine’s own devices', 'device-cgroup-rule gpus'],
-  ['see -m, --cpus and --ulimit', 'blkio-weight blkio-weight-device cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpuset-cpus cpuset-mems io-maxbandwidth io-maxiops kernel-memory memory-reservation memory-swap memory-swappiness oom-kill-disable oom-score-adj pids-limit shm-size'],
-  ['each container has a machine of its own', 'cgroup-parent ipc pid runtime storage-opt sysctl userns uts'],
-  ['see `vmm run --help`', 'group-add label-file'],
+  ['see --network', 'link link-local-ip'],
+  ['the guest sees the machine’s own devices: see --device', 'gpus'],
+  ['of Windows only: see -m, --cpus and --device-read-bps', 'cpu-count cpu-percent io-maxbandwidth io-maxiops'],
+  ['not in cgroup v2: see --cpus and --ulimit rtprio', 'cpu-rt-period cpu-rt-runtime'],
+  ['each container has a machine of its own', 'runtime use-api-socket'],
 ];
 
-const SHORT: Readonly<Record<string, string>> = { c: 'cpu-shares' };
+const SHORT: Readonly<Record<string, string>> = {};
 
 /** Why an option that Docker has is not taken: `name` without dashes, one letter for a short one. Undefined for other words. */
 export function dockerOption(name: string): { message: string; hint: string } | undefined {

@@ -1,5 +1,5 @@
 /** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
-import { type Container, type ContainerPort, StateFolder } from '../api/owner.ts';
+import { type Container, type ContainerPort, type Health, StateFolder } from '../api/owner.ts';
 import { findVolume, storePaths } from '../api/volumes.ts';
 import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
@@ -65,6 +65,7 @@ function stateOf({ state, life, end }: Container): Row {
     Error: end?.error?.trimEnd() ?? life?.trouble ?? '',
     StartedAt: life?.started ?? end?.started ?? NEVER,
     FinishedAt: end?.finished ?? life?.end?.finished ?? NEVER,
+    ...(life?.health === undefined ? {} : { Health: healthOf(life.health) }),
   };
 }
 
@@ -72,6 +73,10 @@ function stateOf({ state, life, end }: Container): Row {
 function deniedOf({ life }: Container): Row {
   const { count = 0, last = [] } = life?.denied ?? {};
   return { Count: count, Last: last.map(({ time, protocol, target, why }) => ({ Time: time, Protocol: protocol, Target: target, Reason: why })) };
+}
+
+function healthOf({ status, failingStreak, log }: Health): Row {
+  return { Status: status, FailingStreak: failingStreak, Log: log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })) };
 }
 
 /** `80/tcp` → where on the host. */
@@ -104,7 +109,7 @@ function hostConfigOf({ record }: Container, options: RunOptions): Row {
   const words = (given: readonly string[]): readonly string[] | null => (given.length === 0 ? null : given);
   return {
     Binds: words((record.mounts ?? []).filter(({ type, name }) => type !== 'tmpfs' && (type === 'bind' || name !== undefined)).map(({ source, name, target, readOnly }) => `${source ?? name}:${target}${readOnly ? ':ro' : ''}`)),
-    LogConfig: { Type: 'json-file', Config: {} },
+    LogConfig: { Type: record.log?.driver ?? 'json-file', Config: { ...(record.log?.maxSize === undefined ? {} : { 'max-size': `${record.log.maxSize}` }), ...(record.log?.maxFiles === undefined ? {} : { 'max-file': `${record.log.maxFiles}` }) } },
     NetworkMode: networkMode(networksOf(options)),
     PortBindings: bindings(record.ports ?? []),
     RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most },
@@ -121,6 +126,20 @@ function hostConfigOf({ record }: Container, options: RunOptions): Row {
     SecurityOpt: words(options.securityOpt),
     CgroupnsMode: options.cgroupns ?? 'private',
     Init: options.init,
+    GroupAdd: words(options.groupAdd),
+    IpcMode: options.ipc ?? 'private',
+    PidMode: options.pid ?? '',
+    UTSMode: options.uts ?? '',
+    OomScoreAdj: options.oomScoreAdj ?? 0,
+    ShmSize: options.shmSize ?? 64 * MIB,
+    Sysctls: Object.fromEntries(options.sysctl.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)])),
+    CpuShares: options.cpuShares ?? 0,
+    CpuPeriod: options.cpuPeriod ?? 0,
+    CpuQuota: options.cpuQuota ?? 0,
+    CpusetCpus: options.cpusetCpus?.text ?? '',
+    CpusetMems: options.cpusetMems ?? '',
+    MemoryReservation: options.memoryReservation ?? 0,
+    PidsLimit: options.pidsLimit ?? null,
     Memory: (options.memory ?? 0) * MIB,
     NanoCpus: options.cpus === undefined ? 0 : (options.cpus.quota ?? options.cpus.vcpus) * NANO,
     Tmpfs: Object.fromEntries(options.tmpfs.map(({ target, options: how }) => [target, how])),
@@ -131,6 +150,7 @@ function configOf({ record }: Container, options: RunOptions): Row {
   const { config } = record;
   return {
     Hostname: options.hostname ?? record.id.slice(0, 12),
+    Domainname: options.domainname ?? '',
     User: options.user ?? config.user,
     Tty: options.tty,
     OpenStdin: options.interactive,
@@ -143,5 +163,6 @@ function configOf({ record }: Container, options: RunOptions): Row {
     Labels: record.labels,
     StopSignal: options.stopSignal === undefined ? (config.stopSignal ?? 'SIGTERM') : `${options.stopSignal}`,
     StopTimeout: record.stopTimeout,
+    ...(record.health === undefined ? {} : { Healthcheck: { Test: record.health.test, Interval: record.health.intervalMs * 1e6, Timeout: record.health.timeoutMs * 1e6, StartPeriod: record.health.startPeriodMs * 1e6, Retries: record.health.retries } }),
   };
 }

@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, type Held, LogWriter, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, type Held, HealthWatch, type LogSink, LogWriter, NO_LOG, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
+import { probeOf } from './owner-health.ts';
 import { containerOf } from './owner-run.ts';
 import { OwnerService } from './owner-service.ts';
 import * as STATUS from './status.ts';
@@ -93,6 +94,7 @@ class Owner {
   /** A client starts or removes it next: nothing of it goes at the end of this life. */
   #keep = false;
   #run: ContainerRun | undefined;
+  #health: HealthWatch | undefined;
 
   constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: Client) {
     this.#state = state;
@@ -110,7 +112,7 @@ class Owner {
     const server = await serve(this.#state.socket(id), (ask) => this.#answer(ask));
     this.#now({});
     process.on('SIGTERM', () => void this.#answer({ ask: 'stop', seconds: this.#record.stopTimeout ?? STOP_SECONDS }));
-    const log = new LogWriter(folder);
+    const log = logFor(this.#record, folder);
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
@@ -124,6 +126,7 @@ class Owner {
     } catch (cause) {
       end = this.#endOf({ kind: 'refused', error: cause });
     }
+    this.#health?.stop();
     log.close();
     this.#denials.close();
     this.#service.ended(end);
@@ -137,7 +140,7 @@ class Owner {
     return end.status;
   }
 
-  #output(log: LogWriter): ContainerIo {
+  #output(log: LogSink): ContainerIo {
     const put = (stream: 'stdout' | 'stderr') => (bytes: Uint8Array): void | Promise<void> => {
       log.write(stream, bytes);
       return this.#service.output(stream, bytes);
@@ -146,20 +149,29 @@ class Owner {
   }
 
   /** What the machine tells of itself while it goes on is in the log, and seen in a list. */
-  #trouble(log: LogWriter, text: string, about?: 'accelerator'): void {
+  #trouble(log: LogSink, text: string, about?: 'accelerator'): void {
     if (about !== undefined) return;
     const line = oneLine(text);
     const bytes = Buffer.from(`vmm: ${line}\n`);
     log.write('stderr', bytes);
     void this.#service.output('stderr', bytes);
-    this.#now({ trouble: line });
+    this.#told({ trouble: line });
   }
 
   #whenStarted(): void {
     void this.#run?.process.started.then(() => {
       this.#now({ ran: true, started: new Date().toISOString() });
+      this.#watchHealth();
       this.#client.tell('started\n');
     }, () => {});
+  }
+
+  /** From a start of the command to its end. */
+  #watchHealth(): void {
+    const { health } = this.#record;
+    const run = this.#run;
+    if (health === undefined || run === undefined) return;
+    this.#health = new HealthWatch(health, probeOf(health, () => run, () => this.#life.paused === true), (now) => this.#told({ health: now }));
   }
 
   /** A port of the host's, where its number or its addresses were left to that. */
@@ -178,8 +190,18 @@ class Owner {
     this.#state.writeLife(this.#record.id, this.#life);
   }
 
+  /** The same, of what the container can do without being seen. */
+  #told(change: Partial<ContainerLife>): void {
+    try {
+      this.#now(change);
+    } catch {
+      // the disk is full
+    }
+  }
+
   /** A container's end: is it started again, and when? */
   async #again(ended: ContainerEnded): Promise<boolean> {
+    this.#health?.stop();
     const { started } = this.#life;
     // As with Docker one that never ran is not tried again.
     if (this.#last.signal.aborted || (started === undefined && this.#restarts.count === 0)) return false;
@@ -231,6 +253,10 @@ class Owner {
     for (const timer of timers) clearTimeout(timer);
     return { done: true, status };
   }
+}
+
+function logFor({ log }: ContainerRecord, folder: string): LogSink {
+  return log?.driver === 'none' ? NO_LOG : new LogWriter(folder, log?.maxSize, log?.maxFiles);
 }
 
 function statusOf(result: ContainerResult | { readonly kind: 'refused' }): number {

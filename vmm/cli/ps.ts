@@ -16,7 +16,7 @@ const TABLE = 'table {{.ID}}\\t{{.Image}}\\t{{.Command}}\\t{{.RunningFor}}\\t{{.
 
 function psFilter(text: string, option: string): readonly [string, string] {
   const [key = ''] = text.split('=', 1);
-  if (!['name', 'id', 'status', 'label', 'exited', 'ancestor'].includes(key) || !text.includes('=')) throw new VmmError('USAGE', `${option}: ${text} is not understood`, { hint: 'name=…, id=…, status=…, exited=STATUS, ancestor=IMAGE, label=KEY[=VALUE]' });
+  if (!['name', 'id', 'status', 'label', 'exited', 'ancestor', 'health', 'before', 'since', 'volume'].includes(key) || !text.includes('=')) throw new VmmError('USAGE', `${option}: ${text} is not understood`, { hint: 'name=…, id=…, status=…, exited=STATUS, ancestor=IMAGE, label=KEY[=VALUE], health=STATUS, before=CONTAINER, since=CONTAINER, volume=NAME|PATH' });
   return [key, text.slice(key.length + 1)];
 }
 
@@ -28,7 +28,7 @@ function count(text: string, option: string): number {
 const OPTIONS = {
   root: ROOT,
   all: flag('those that have ended, too', { short: 'a' }),
-  filter: list('KEY=VALUE', 'choose: name, id, status, exited, ancestor, label', psFilter, { short: 'f' }),
+  filter: list('KEY=VALUE', 'choose: name, id, status, exited, ancestor, label, health, before, since, volume', psFilter, { short: 'f' }),
   format: value('TEMPLATE', 'a Go template of .ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels, or json'),
   last: value('N', 'the last that were made, whatever they do', count, { short: 'n' }),
   latest: flag('the last one', { short: 'l' }),
@@ -40,9 +40,11 @@ const OPTIONS = {
 export const PS_COMMAND: Subcommand = subcommand({ name: 'ps', synopsis: '[OPTIONS]', about: 'Lists containers.', options: OPTIONS }, [0, 0, 'no argument'], async (_, options) => {
   const last = options.latest ? 1 : options.last;
   const all = options.all || last !== undefined || options.filter.some(([key]) => key === 'status' || key === 'exited');
-  const wanted = (one: Container): boolean => (all || runs(one)) && groups(options.filter).every(([key, texts]) => texts.some((text) => matches(one, key, text)));
+  const state = new StateFolder(options.root);
+  const filter = await Promise.all(options.filter.map(async ([key, text]) => [key, key === 'before' || key === 'since' ? (await state.find(text)).record.created : text] as const));
+  const wanted = (one: Container): boolean => (all || runs(one)) && groups(filter).every(([key, texts]) => texts.some((text) => matches(one, key, text)));
   const now = Date.now();
-  const rows = (await new StateFolder(options.root).list()).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc));
+  const rows = (await state.list()).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc));
   if (options.quiet) print(rows.map(({ ID }) => `${ID}\n`).join(''));
   else print(formatRows(options.format ?? TABLE, rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED AT', RunningFor: 'CREATED' }));
   return 0;
@@ -59,7 +61,7 @@ function groups(filter: readonly (readonly [string, string])[]): [string, string
   return found;
 }
 
-function matches({ record, state, end }: Container, key: string, text: string): boolean {
+function matches({ record, state, life, end }: Container, key: string, text: string): boolean {
   switch (key) {
     case 'name':
       return record.name.includes(text);
@@ -69,6 +71,14 @@ function matches({ record, state, end }: Container, key: string, text: string): 
       return state === text;
     case 'exited':
       return end !== undefined && `${end.status}` === text;
+    case 'before':
+      return record.created < text;
+    case 'since':
+      return record.created > text;
+    case 'volume':
+      return record.mounts?.some(({ target, name, source }) => [target, name, source].includes(text)) === true;
+    case 'health':
+      return (life?.health?.status ?? 'none') === text;
     case 'ancestor':
       return record.image === text || record.image === `${text}:latest` || record.imageId === text;
     default: {
@@ -80,7 +90,7 @@ function matches({ record, state, end }: Container, key: string, text: string): 
 
 function statusText({ state, life, end }: Container, now: number): string {
   const trouble = life?.trouble === undefined ? '' : life.trouble.includes('ENOSPC') ? ' (disk full)' : ' (see inspect)';
-  const up = `Up ${sinceText(life?.started, now)}${trouble}${life?.health === undefined ? '' : ` (${life.health === 'starting' ? 'health: starting' : life.health})`}`;
+  const up = `Up ${sinceText(life?.started, now)}${trouble}${life?.health === undefined ? '' : ` (${life.health.status === 'starting' ? 'health: starting' : life.health.status})`}`;
   switch (state) {
     case 'created':
       return 'Created';

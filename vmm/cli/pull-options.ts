@@ -10,12 +10,12 @@ export const PULL = value('missing|always|newer|never', 'when to ask the imageâ€
 /** As Docker's client has them. */
 export const TRUST_OPTIONS = {
   contentTrust: flag('take signed tags only (Docker Content Trust; also by DOCKER_CONTENT_TRUST=1)'),
-  disableContentTrust: flag('take unsigned tags, whatever DOCKER_CONTENT_TRUST says'),
+  disableContentTrust: { ...flag('take unsigned tags, whatever DOCKER_CONTENT_TRUST says; with =false signed ones only'), initial: undefined as boolean | undefined },
 };
 
 /** Whether only signed tags count; Docker's variable is read as Go reads truth. */
-export function contentTrust({ contentTrust: on, disableContentTrust: off }: { readonly contentTrust: boolean; readonly disableContentTrust: boolean }): boolean {
-  return on || (!off && /^(1|t|T|true|TRUE|True)$/.test(process.env['DOCKER_CONTENT_TRUST'] ?? ''));
+export function contentTrust({ contentTrust: on, disableContentTrust: off }: { readonly contentTrust: boolean; readonly disableContentTrust: boolean | undefined }): boolean {
+  return on || off === false || (off === undefined && /^(1|t|T|true|TRUE|True)$/.test(process.env['DOCKER_CONTENT_TRUST'] ?? ''));
 }
 
 /** Throws IMAGE_PLATFORM for what the machine is not. */

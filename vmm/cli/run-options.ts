@@ -5,13 +5,16 @@ import type { ImageProcessConfig } from '../api/images.ts';
 import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, REPORT_OPTIONS, TIMEOUT } from './common-options.ts';
 import { COUNTED_OPTIONS } from './counted.ts';
 import { dockerOption } from './docker-options.ts';
+import { LOG_OPTIONS } from './log-options.ts';
 import { parseMount, parseVolume } from './mount-text.ts';
 import { refuseTarget } from './mount-target.ts';
 import { parseAddress, parseExpose, parseMac, parseNetwork, parsePublish } from './net-options.ts';
 import { parseRestart } from '../api/restart.ts';
+import { HEALTH_OPTIONS } from './health-options.ts';
 import { INSECURE } from './insecure-option.ts';
 import { deviceLimit, ioLimits, mountLimit } from './io-limits.ts';
 import { DETACH_KEYS, detachKeys } from './keys.ts';
+import { cgroupSettings, LIMIT_OPTIONS, wantedCpus } from './limit-options.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
 import { parseRule } from '../api/machine.ts';
 import { PLATFORM, PULL, TRUST_OPTIONS } from './pull-options.ts';
@@ -63,14 +66,18 @@ const OPTIONS = {
     systemd: value('true|false|always', 'make room for a service manager as PID 1 (default true: when it is one)', systemdMode),
     cgroupns: value('private|host', 'cgroups as seen from its own or from the machine’s root (default private)', cgroupNamespace),
   }),
-  ...group('In the background (-d, create)', {
+  ...LIMIT_OPTIONS,
+  ...group('In the background (-d, create, --name)', {
     cidfile: value('FILE', 'write the id there'),
     label: list('NAME=VALUE', 'kept for ps and inspect', undefined, { short: 'l' }),
+    labelFile: list('FILE', 'labels in lines of a file'),
     restart: value('no|on-failure[:N]|always|unless-stopped', 'start it again when it has ended (default no)', parseRestart),
     rm: flag('remove it when it has ended'),
     root: value('DIR', 'where containers are kept (default: beside the images; sockets in /run/vmm, $XDG_RUNTIME_DIR/vmm)'),
+    ...LOG_OPTIONS,
     stopTimeout: value('SECONDS', 'how long it may take to stop before it is killed (default 10)', parseSeconds),
   }),
+  ...HEALTH_OPTIONS,
   ...group('Pod', {
     pod: value('FILE', 'run a pod manifest (appc) over images of the store, instead of IMAGE; `-` reads standard input'),
     strictIsolators: flag('refuse isolators that would not be enforced'),
@@ -108,10 +115,6 @@ const OPTIONS = {
   ...COUNTED_OPTIONS,
   ...group('Accepted for Docker’s sake, without effect', {
     annotation: list('NAME=VALUE', 'likewise'),
-    logDriver: value('NAME', 'output comes here'),
-    logOpt: list('NAME=VALUE', 'likewise'),
-    noHealthcheck: flag('there are no health checks'),
-    disableContentTrust: flag('images come from files'),
     volumeDriver: value('local', 'volumes are directories of the store', only('local')),
     isolation: value('default', 'a machine of its own', only('default')),
   }),
@@ -157,7 +160,14 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     tmpfs: options.tmpfs,
     rlimits: options.ulimit,
     capabilities: capabilitySet(options.privileged ? ['ALL'] : options.capAdd, options.capDrop, image.isolation),
-    security: { ...parseSecurityOptions(options.securityOpt), privileged: options.privileged, devices: options.device },
+    security: { ...parseSecurityOptions(options.securityOpt), privileged: options.privileged, devices: options.device, deviceRules: options.deviceCgroupRule },
+    cgroup: cgroupSettings(options),
+    sysctls: options.sysctl,
+    groups: options.groupAdd,
+    oomScoreAdj: options.oomScoreAdj,
+    domainname: options.domainname,
+    shm: options.ipc === 'none' ? 'none' : options.shmSize === 0 ? undefined : options.shmSize,
+    shared: (['pid', 'ipc', 'uts'] as const).filter((name) => options[name] === 'host'),
     systemd: options.systemd,
     cgroupns: options.cgroupns,
     init: options.init,
@@ -167,7 +177,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
     // What the user says counts before the image's limits.
     cpuQuota: options.cpus?.quota ?? (image.isolation?.cpuMillis === undefined ? undefined : options.cpus?.vcpus),
     memoryLimit: image.isolation?.memory === undefined || options.memory === undefined ? undefined : options.memory * MIB,
-    scratch: options.scratch,
+    scratch: options.scratch ?? options.storageOpt.at(-1),
     limits: ioLimits(options),
     network: containerNetwork({ ...options, network: networksOf(options), publish: [publishedOf(options, image)], events }, note),
   };
@@ -175,7 +185,7 @@ export function containerOptions(options: RunOptions, image: ImageProcessConfig,
 
 /** The options with what the image's limits say of the machine's size, where the user says nothing. */
 export function sizedFor(image: ImageProcessConfig, options: RunOptions): RunOptions {
-  const vcpus = imageCpus(image);
+  const vcpus = wantedCpus(options) ?? imageCpus(image);
   const memory = options.memory ?? imageMemory(image);
   const cpus = options.cpus ?? (vcpus === undefined ? undefined : { vcpus, quota: undefined });
   return { ...options, memory, cpus };

@@ -37,12 +37,12 @@ export function askedVariables({ envFiles, env, host }: { readonly envFiles: rea
     const value = host(entry);
     return value === undefined ? entry : `${entry}=${value}`;
   };
-  return [...envFiles.flatMap((path) => envFile(path).map((line) => read(line, `--env-file ${path}`))), ...env.map((entry) => read(entry, '-e'))];
+  return [...envFiles.flatMap((path) => fileLines(path, '--env-file').map((line) => read(line, `--env-file ${path}`))), ...env.map((entry) => read(entry, '-e'))];
 }
 
-/** The lines of a file of variables that are neither empty nor comments. */
-function envFile(path: string): string[] {
-  const bad = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('USAGE', `--env-file: ${what}`, { cause, hint });
+/** The lines of a file of variables, or of labels, that are neither empty nor comments. Throws USAGE. */
+export function fileLines(path: string, option: '--env-file' | '--label-file'): string[] {
+  const bad = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('USAGE', `${option}: ${what}`, { cause, hint });
   let bytes: Uint8Array;
   try {
     bytes = readBounded(path, ENV_FILE_MAX + 1);

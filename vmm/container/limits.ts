@@ -32,3 +32,9 @@ export function parseUlimit(text: string): Rlimit {
   if (soft > hard) throw new VmmError('USAGE', `--ulimit: ${text}: the soft limit is above the hard one`, { hint: 'swap them' });
   return { resource, soft, hard };
 }
+
+/** `net.core.somaxconn=1024`: the guest's kernel is the container's alone, so that any setting may be its own. Throws USAGE. */
+export function parseSysctl(text: string, option = '--sysctl'): string {
+  if (!/^[a-z0-9_]+([./][a-zA-Z0-9_-]+)+=[^\0\n]+$/.test(text) || text.length > 4000) throw new VmmError('USAGE', `${option}: ${text} is not NAME=VALUE`, { hint: 'for example net.core.somaxconn=1024' });
+  return text;
+}

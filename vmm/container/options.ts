@@ -57,6 +57,19 @@ export interface ContainerOptions {
   readonly network?: ContainerNetwork | undefined;
   /** Bytes that the container's processes may have together; the image's. */
   readonly memoryLimit?: number | undefined;
+  /** Further settings of its cgroup (v2): "pids.max=100". */
+  readonly cgroup?: readonly string[] | undefined;
+  /** Settings of the guest's kernel: "net.core.somaxconn=1024". */
+  readonly sysctls?: readonly string[] | undefined;
+  /** Further groups of the command, by name or number. */
+  readonly groups?: readonly string[] | undefined;
+  /** -1000 to 1000; the image's. */
+  readonly oomScoreAdj?: number | undefined;
+  readonly domainname?: string | undefined;
+  /** Bytes of /dev/shm, 64 MiB; 'none': nothing can be written there. */
+  readonly shm?: number | 'none' | undefined;
+  /** Namespaces that are the machine's own. */
+  readonly shared?: readonly ('pid' | 'ipc' | 'uts')[] | undefined;
   /** Its memory, processes and disks are counted (`GuestContainer.stats`), which costs it a little. */
   readonly accounting?: boolean | undefined;
   /**
@@ -68,8 +81,10 @@ export interface ContainerOptions {
   readonly limits?: { readonly disks?: { readonly image?: DiskRate | undefined; readonly changes?: DiskRate | undefined } | undefined; readonly mounts?: Rate | undefined } | undefined;
 }
 
+const SHM_BYTES = 64 * 1024 ** 2;
+
 /** What has no default stays undefined. */
-type Optional = 'entrypoint' | 'workdir' | 'user' | 'cpuQuota' | 'memoryLimit' | 'scratch';
+type Optional = 'oomScoreAdj' | 'domainname' | 'entrypoint' | 'workdir' | 'user' | 'cpuQuota' | 'memoryLimit' | 'scratch';
 export type WholeOptions = { readonly [K in keyof ContainerOptions]-?: K extends Optional ? ContainerOptions[K] : NonNullable<ContainerOptions[K]> };
 
 /** The same with every default in its place. Throws USAGE for an image's stop signal that does not exist. */
@@ -101,6 +116,13 @@ export function withDefaults(options: ContainerOptions, image: ImageProcessConfi
     cpuQuota: options.cpuQuota ?? imageQuota(image),
     memoryLimit: options.memoryLimit ?? image.isolation?.memory,
     network: options.network ?? NO_NETWORK,
+    cgroup: options.cgroup ?? [],
+    sysctls: options.sysctls ?? [],
+    groups: [...(image.isolation?.groups ?? []), ...(options.groups ?? [])],
+    oomScoreAdj: options.oomScoreAdj ?? image.isolation?.oomScoreAdj,
+    domainname: options.domainname,
+    shm: options.shm ?? SHM_BYTES,
+    shared: options.shared ?? [],
     accounting: options.accounting ?? false,
     scratch: options.scratch,
     limits: options.limits ?? {},

@@ -20,6 +20,8 @@ export interface Security {
   readonly privileged?: boolean;
   /** Devices of the machine beside the usual ones. */
   readonly devices?: readonly GrantedDevice[];
+  /** What may be done with devices beyond that (`parseDeviceRule`). */
+  readonly deviceRules?: readonly DeviceRule[];
 }
 
 /** A device's node in the container, and what may be done with it. */
@@ -47,6 +49,16 @@ export function parseDevice(text: string, option = '--device'): GrantedDevice {
   return { node: { target, type, major, minor, mode: 0o660 }, access };
 }
 
+/** Docker's `--device-cgroup-rule`: `c 10:200 rwm`, `b *:* r`. Throws USAGE. */
+export function parseDeviceRule(text: string, option = '--device-cgroup-rule'): DeviceRule {
+  const match = /^([abc]) (\d{1,6}|\*):(\d{1,6}|\*) ([rwm]{1,3})$/.exec(text);
+  if (match === null) throw new VmmError('USAGE', `${option}: invalid device cgroup format '${text}'`, { hint: "for example 'c 10:200 rwm'" });
+  const [, type, major, minor, access = ''] = match;
+  const number = (word: string | undefined): number | undefined => (word === '*' ? undefined : Number(word));
+  const [majorNumber, minorNumber] = [number(major), number(minor)];
+  return { type: type as DeviceRule['type'], access, ...(majorNumber === undefined ? {} : { major: majorNumber }), ...(minorNumber === undefined ? {} : { minor: minorNumber }) };
+}
+
 const MASKED_PATHS = [
   '/proc/asound', '/proc/acpi', '/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug',
   '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap',
@@ -71,7 +83,7 @@ export function securitySpec(security: Security, capabilities: bigint): Partial<
     maskedPaths: open ? [] : MASKED_PATHS,
     readonlyPaths: open ? [] : READONLY_PATHS,
     devices: devices.map(({ node }) => node),
-    ...(privileged ? { allDevices: true } : { deviceRules: [...DEVICE_RULES, ...granted] }),
+    ...(privileged ? { allDevices: true } : { deviceRules: [...DEVICE_RULES, ...granted, ...(security.deviceRules ?? [])] }),
     ...(security.noNewPrivileges === true ? { noNewPrivileges: true } : {}),
     ...(filter === undefined ? {} : { seccomp: { program: filter } }),
   };

@@ -82,27 +82,40 @@ export function containerSpec({ image, options, size, scratch, mounts = [] }: Sp
     root: { kind: 'block', serial: ROOT_SERIAL, fstype: 'erofs', readOnly: true },
     overlay: scratch ? { kind: 'block', serial: SCRATCH_SERIAL, ...(typeof options.scratch === 'object' ? { kept: true } : {}) } : { kind: 'tmpfs' },
     readOnly: options.readOnly,
-    mounts: allMounts(standardMounts(security.privileged === true, systemd), image.volumes, [...own, ...asked]),
+    mounts: allMounts(withShm(standardMounts(security.privileged === true, systemd), options.shm), image.volumes, [...own, ...asked]),
     files: containerFiles(options),
     hostname: options.hostname,
+    ...(options.domainname === undefined ? {} : { domain: options.domainname }),
     ...securitySpec(security, caps),
-    sysctls: SYSCTLS,
+    sysctls: [...SYSCTLS, ...options.sysctls],
     cgroup: [
       ...(options.accounting ? ACCOUNTING : []),
       ...(options.cpuQuota === undefined ? [] : [`cpu.max=${Math.round(options.cpuQuota * CPU_PERIOD_US)} ${CPU_PERIOD_US}`]),
       ...(options.memoryLimit === undefined ? [] : [`memory.max=${options.memoryLimit}`]),
       ...(isolation.cpuShares === undefined ? [] : [`cpu.weight=${cpuWeight(isolation.cpuShares)}`]),
       ...(systemd || security.privileged === true ? SYSTEMD_CGROUP : []),
+      ...options.cgroup,
     ],
-    ...(options.cgroupns === 'host' ? { namespaces: { cgroup: 'vm' as const } } : {}),
+    ...namespacesOf(options),
     init: options.init,
     stopSignal: options.stopSignal,
   };
   if (user !== '') spec.user = user;
-  if (isolation.groups !== undefined) spec.groups = isolation.groups;
-  if (isolation.oomScoreAdj !== undefined) spec.oomScoreAdj = isolation.oomScoreAdj;
+  if (options.groups.length > 0) spec.groups = options.groups;
+  if (options.oomScoreAdj !== undefined) spec.oomScoreAdj = options.oomScoreAdj;
   if (options.tty && size !== undefined) spec.size = size;
   return spec;
+}
+
+function namespacesOf({ cgroupns, shared }: WholeOptions): Pick<ContainerSpec, 'namespaces'> {
+  const own = [...shared, ...(cgroupns === 'host' ? ['cgroup' as const] : [])];
+  return own.length === 0 ? {} : { namespaces: Object.fromEntries(own.map((name) => [name, 'vm'])) };
+}
+
+function withShm(mounts: readonly Mount[], shm: number | 'none'): readonly Mount[] {
+  // init mounts one where none is asked for: of 'none' nothing can be written to it.
+  const given = shm === 'none' ? { flags: MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY, data: 'size=4k' } : { data: `mode=1777,size=${Math.ceil(shm / 1024)}k` };
+  return mounts.map((mount) => (mount.target === '/dev/shm' ? { ...mount, ...given } : mount));
 }
 
 export function standardMounts(privileged = false, systemd = false): readonly Mount[] {
@@ -133,9 +146,9 @@ export function isRoot(user: string): boolean {
 }
 
 /** As Docker has them: mounts over the image's files, which the container may write to and the host may change later. */
-function containerFiles({ hostname, network }: WholeOptions): ProvidedFile[] {
+function containerFiles({ hostname, domainname, network }: WholeOptions): ProvidedFile[] {
   const kept = (target: string, content: string): ProvidedFile => ({ target, content, kept: true });
-  const files = [kept('/etc/hostname', `${hostname}\n`), kept('/etc/hosts', hostsFile(hostname, network))];
+  const files = [kept('/etc/hostname', `${hostname}\n`), kept('/etc/hosts', hostsFile(domainname === undefined ? hostname : `${hostname}.${domainname} ${hostname}`, network))];
   if (network.resolver !== undefined) files.push(kept('/etc/resolv.conf', resolvFile(network.resolver)));
   return files;
 }

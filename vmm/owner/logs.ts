@@ -1,5 +1,5 @@
 /** A container's output as Docker's json-file driver writes it: a line of JSON each, in files log.0, log.1 … of 10 MiB. */
-import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 
@@ -18,9 +18,19 @@ export interface LogLine {
   readonly time: string;
 }
 
-export class LogWriter {
+/** Where output is kept. */
+export interface LogSink {
+  write(stream: LogLine['stream'], bytes: Uint8Array): void;
+  close(): void;
+}
+
+/** Nowhere. */
+export const NO_LOG: LogSink = { write: () => {}, close: () => {} };
+
+export class LogWriter implements LogSink {
   readonly #folder: string;
   readonly #rotate: number;
+  readonly #files: number;
   readonly #streams = { stdout: new Pieces(), stderr: new Pieces() };
   #fd: number;
   #number: number;
@@ -28,10 +38,11 @@ export class LogWriter {
   /** Lines that could not be written, since the last that could: a full disk. */
   #lost = 0;
 
-  /** Goes on where an earlier start has ended. */
-  constructor(folder: string, rotate = ROTATE) {
+  /** Goes on where an earlier start has ended. `rotate`: bytes of a file; `files`: so many are kept. */
+  constructor(folder: string, rotate = ROTATE, files = Number.POSITIVE_INFINITY) {
     this.#folder = folder;
     this.#rotate = rotate;
+    this.#files = files;
     this.#number = Math.max(newest(folder), 0);
     this.#fd = openSync(join(folder, `log.${this.#number}`), 'a+', 0o600);
     this.#size = wholeLines(this.#fd);
@@ -81,6 +92,7 @@ export class LogWriter {
     this.#fd = fd;
     this.#number += 1;
     this.#size = 0;
+    if (this.#number >= this.#files) rmSync(join(this.#folder, `log.${this.#number - this.#files}`), { force: true });
   }
 }
 
@@ -122,7 +134,7 @@ class Pieces {
 
 /** The lines that there are, the oldest first; then, as long as `more` gives true, those that come. */
 export async function* readLogs(folder: string, more: () => Promise<boolean> = async () => false): AsyncGenerator<LogLine> {
-  let number = 0;
+  let number = Math.max(numbers(folder)[0] ?? 0, 0);
   let offset = 0;
   let left: Buffer = Buffer.alloc(0);
   let last = false;
@@ -181,9 +193,14 @@ function lineOf(text: string): LogLine | undefined {
 
 /** The highest number of a log file; -1 for none. */
 function newest(folder: string): number {
+  return numbers(folder).at(-1) ?? -1;
+}
+
+/** Numbers of the log files that there are, in order. */
+function numbers(folder: string): number[] {
   try {
-    return Math.max(-1, ...readdirSync(folder).map((name) => Number(/^log\.(\d+)$/.exec(name)?.[1] ?? -1)));
+    return readdirSync(folder).flatMap((name) => /^log\.(\d+)$/.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b);
   } catch {
-    return -1;
+    return [];
   }
 }

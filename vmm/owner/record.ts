@@ -1,4 +1,5 @@
 /** What is kept of a container: the documents in its folder. */
+import type { Health, HealthCheck } from './health.ts';
 import type { ImageProcessConfig } from '../../image/documents/config.ts';
 
 export const RECORD_VERSION = 2;
@@ -17,6 +18,14 @@ export interface ContainerPort {
   readonly address?: string | undefined;
   readonly host: number;
   readonly guest: number;
+}
+
+export interface LogConfig {
+  readonly driver: 'json-file' | 'none';
+  /** Bytes of one file. */
+  readonly maxSize?: number | undefined;
+  /** So many files, the newest. */
+  readonly maxFiles?: number | undefined;
 }
 
 /** A mount as it was asked for; the words are those of vmm/cli/mount-text.ts. */
@@ -60,6 +69,10 @@ export interface ContainerRecord {
   readonly restart: RestartPolicy;
   /** What of the host's leads to it. */
   readonly ports?: readonly ContainerPort[] | undefined;
+  /** How its health is checked; undefined: not at all. */
+  readonly health?: HealthCheck | undefined;
+  /** Where its output goes; not given: to files of 10 MiB, all of which are kept. */
+  readonly log?: LogConfig | undefined;
   /** --rm. */
   readonly autoRemove: boolean;
   /** --stop-timeout, seconds. */
@@ -89,7 +102,7 @@ export interface ContainerLife {
   /** All its processes are frozen. */
   readonly paused?: boolean | undefined;
   /** What its health check says; undefined without one. */
-  readonly health?: 'starting' | 'healthy' | 'unhealthy' | undefined;
+  readonly health?: Health | undefined;
 }
 
 /** What a user-mode network has refused in one life of a container. */
