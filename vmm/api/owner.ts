@@ -3,6 +3,7 @@ export { Attached } from '../owner/attached.ts';
 export type { Channel } from '../owner/channel.ts';
 export { askOwner, Refused, talkToOwner } from '../owner/client.ts';
 export { Denials } from '../owner/denials.ts';
+export { type ContainerEvent, EventReader, EventWriter, eventOf } from '../owner/events.ts';
 export { type Health, type HealthCheck, HealthWatch, type Probe } from '../owner/health.ts';
 export type { Held } from '../owner/files.ts';
 export { type LogSink, LogWriter, NO_LOG, readLogs } from '../owner/logs.ts';

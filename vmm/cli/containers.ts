@@ -5,6 +5,7 @@ import { type Ask, askOwner, type Container, readLogs, runs, StateFolder } from 
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { type Command, flag, value } from './options.ts';
+import { moment } from './moment.ts';
 import { print, tell } from './output.ts';
 import { ATTACH_COMMAND } from './attach.ts';
 import { EXEC_COMMAND } from './exec.ts';
@@ -28,7 +29,7 @@ function lineCount(text: string, option: string): number {
   return Number(text);
 }
 
-const FOLLOW = { root: ROOT, follow: flag('go on with what comes, until the container ends', { short: 'f' }), tail: value('N', 'the last lines only', lineCount, { short: 'n' }), timestamps: flag('with their times', { short: 't' }), help: HELP };
+const FOLLOW = { root: ROOT, follow: flag('go on with what comes, until the container ends', { short: 'f' }), tail: value('N', 'the last lines only', lineCount, { short: 'n' }), since: value('TIME', 'what was written since then: a time, Unix seconds, or 10m for ten minutes ago', moment), until: value('TIME', 'what was written until then', moment), timestamps: flag('with their times', { short: 't' }), details: flag('with the container’s labels, where they are of the log: there are none'), help: HELP };
 const STOP = { root: ROOT, time: value('SECONDS', 'how long it may take before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const KILL = { root: ROOT, signal: value('SIGNAL', 'the signal (default KILL)', signalNumber, { short: 's' }), help: HELP };
 const WAIT = { root: ROOT, help: HELP };
@@ -96,7 +97,17 @@ export function ask({ record }: Container, state: StateFolder, what: Ask): Promi
   return askOwner(state.socket(record.id), what);
 }
 
-async function logs([text = '']: readonly string[], { root, follow, tail = MANY, timestamps }: { root: string | undefined; follow: boolean; tail: number | undefined; timestamps: boolean }): Promise<number> {
+interface LogsOptions {
+  readonly root: string | undefined;
+  readonly follow: boolean;
+  readonly tail: number | undefined;
+  /** Ms since 1970. */
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+  readonly timestamps: boolean;
+}
+
+async function logs([text = '']: readonly string[], { root, follow, tail = MANY, since = 0, until = MANY, timestamps }: LogsOptions): Promise<number> {
   const state = new StateFolder(root);
   const { record } = await state.find(text);
   if (record.log?.driver === 'none') throw new VmmError('CONTAINER_STATE', `container ${text} keeps no log`, { hint: 'it was made with --log-driver none' });
@@ -105,11 +116,13 @@ async function logs([text = '']: readonly string[], { root, follow, tail = MANY,
   const more = async (): Promise<boolean> => {
     if (!coming) for (const put of kept.splice(0)) put();
     coming = true;
-    if (!follow || !((one) => one !== undefined && runs(one))(await state.read(record.id))) return false;
+    if (!follow || Date.now() > until || !((one) => one !== undefined && runs(one))(await state.read(record.id))) return false;
     await sleep(LOOK_MS);
     return true;
   };
   for await (const { log, stream, time } of readLogs(state.folder(record.id), more)) {
+    const at = Date.parse(time);
+    if (at < since || at > until) continue;
     const put = (): void => (stream === 'stdout' ? print : tell)(timestamps ? `${time} ${log}` : log);
     if (coming || tail === MANY) put();
     else kept.push(put);

@@ -4,6 +4,7 @@ import { hostFs } from '../api/images.ts';
 import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
+import { EVENTS_COMMAND } from './events.ts';
 import { INSPECT_COMMAND } from './inspect.ts';
 import { ask, each, NAMES } from './containers.ts';
 import { ROOT } from './state-option.ts';
@@ -41,12 +42,15 @@ const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'restart', synopsis: '[OPTIONS] CONTAINER…', about: 'Stops containers, and starts them.', options: RESTART }, NAMES, (names, { root, time }) =>
     each(root, names, async (one, state) => {
       if (runs(one)) await ask(one, state, { ask: 'stop', seconds: time ?? one.record.stopTimeout ?? STOP_SECONDS, keep: true });
-      return start(one, state);
+      const started = await start(one, state);
+      if (started) state.tell(one.record, 'restart');
+      return started;
     })),
   subcommand({ name: 'rename', synopsis: '[OPTIONS] CONTAINER NAME', about: 'Gives a container another name.', options: RENAME }, [2, 2, 'a container and a name'], ([text = '', name = ''], { root }) =>
     each(root, [text], (one, state) => state.rename(one.record.id, containerName(name, 'rename'), hostFs), false)),
   ...CHANGES,
   INSPECT_COMMAND,
+  EVENTS_COMMAND,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
     each(root, names, (one, state, text) => remove(one, state, text, force))),
 ];

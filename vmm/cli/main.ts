@@ -18,6 +18,7 @@ Commands:
                      containers that are kept
   ps, logs, stop, kill, wait, inspect
                      what they do, and their ends
+  events             what happens to containers
   exec, attach       another command in one of them; their own streams
   cp                 copy files to and from them
   pause, unpause, stats, top, port
@@ -71,6 +72,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'export':
     case 'commit':
     case 'inspect':
+    case 'events':
       return (await import('./life.ts')).lifeCommand(command, rest);
     case 'owner':
       return (await import('./owner.ts')).ownerCommand(rest);
@@ -113,7 +115,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
   }
 }
 

@@ -9,6 +9,8 @@ const MAX_COMMANDS = 100;
 /** Requests that are not about its life as a whole. */
 export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' }>;
 
+export type TellEvent = (action: string, more?: Readonly<Record<string, string>>) => void;
+
 export class OwnerService {
   readonly #attached = new Attached();
   readonly #first = Promise.withResolvers<void>();
@@ -16,12 +18,15 @@ export class OwnerService {
   waited = false;
   #joined = false;
   readonly #tellPaused: (paused: boolean) => void;
+  readonly #event: TellEvent;
+  #execs = 0;
   #commands = 0;
   #paused = false;
 
-  /** `tellPaused`: the container's processes are frozen, or run again. */
-  constructor(tellPaused: (paused: boolean) => void) {
+  /** `tellPaused`: the container's processes are frozen, or run again. `event`: what else has happened. */
+  constructor(tellPaused: (paused: boolean) => void, event: TellEvent) {
     this.#tellPaused = tellPaused;
+    this.#event = event;
   }
 
   /** Resolves when the first client is. */
@@ -46,7 +51,7 @@ export class OwnerService {
       await run.process.started;
       switch (ask.ask) {
         case 'exec':
-          return await this.#command(run, execSpec(run.spec, ask), ask);
+          return await this.#exec(run, ask);
         case 'builtin':
           return await this.#command(run, builtinSpec(ask.args, ask.stdin), { tty: false, stdin: ask.stdin, detach: false });
         case 'stats':
@@ -79,7 +84,17 @@ export class OwnerService {
     this.#tellPaused(paused);
   }
 
-  async #command(run: ContainerRun, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>): Promise<Reply> {
+  async #exec(run: ContainerRun, ask: ExecAsk): Promise<Reply> {
+    const execID = `${++this.#execs}`;
+    const words = ask.args.join(' ');
+    this.#event(`exec_create: ${words}`, { execID });
+    return await this.#command(run, execSpec(run.spec, ask), ask, (command) => {
+      this.#event(`exec_start: ${words}`, { execID });
+      void command.wait().then(({ status }) => this.#event('exec_die', { execID, exitCode: `${status}` }), () => {});
+    });
+  }
+
+  async #command(run: ContainerRun, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>, runs: (command: ProcessHandle) => void = () => {}): Promise<Reply> {
     if (this.#paused) throw new VmmError('CONTAINER_STATE', 'the container is paused', { hint: '`vmm unpause` it first' });
     if (this.#commands >= MAX_COMMANDS) throw new VmmError('CONTAINER_BUSY', `the container runs ${MAX_COMMANDS} commands already, which is the most`, { hint: 'wait until one has ended, or end one: `vmm top` lists them' });
     this.#commands += 1;
@@ -91,6 +106,7 @@ export class OwnerService {
       this.#commands -= 1;
       throw error;
     }
+    runs(command);
     void command.wait().catch(() => {}).finally(() => {
       this.#commands -= 1;
     });
@@ -107,6 +123,7 @@ export class OwnerService {
     return { done: true, tty, stdin: reads, go: (channel) => {
       this.#attached.add(channel, run.process, ask, { tty, stdin: reads, once });
       this.#first.resolve();
+      this.#event('attach');
     } };
   }
 }

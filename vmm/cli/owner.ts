@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, type Held, HealthWatch, type LogSink, LogWriter, NO_LOG, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, EventWriter, eventOf, type Held, HealthWatch, type LogSink, LogWriter, NO_LOG, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
@@ -89,10 +89,16 @@ class Owner {
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
   readonly #denials = new Denials((denied) => this.#now({ denied }));
-  readonly #service = new OwnerService((paused) => this.#now({ paused }));
+  readonly #events: EventWriter;
+  readonly #service = new OwnerService((paused) => {
+    this.#now({ paused });
+    this.#event(paused ? 'pause' : 'unpause');
+  }, (action, more) => this.#event(action, more));
   #life: ContainerLife;
   /** A client starts or removes it next: nothing of it goes at the end of this life. */
   #keep = false;
+  /** It was asked to stop. */
+  #stopped = false;
   #run: ContainerRun | undefined;
   #health: HealthWatch | undefined;
 
@@ -101,6 +107,8 @@ class Owner {
     this.#record = record;
     this.#client = client;
     this.#restarts = new Restarts(record.restart);
+    // Opened before the process gives up its rights.
+    this.#events = new EventWriter(state.events);
     this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false };
   }
 
@@ -131,8 +139,14 @@ class Owner {
     this.#denials.close();
     this.#service.ended(end);
     const ran = this.#life.started !== undefined || this.#restarts.count > 0;
+    const waited = this.#life.restarting;
     this.#now({ end, restarting: false });
-    if (this.#record.autoRemove && !this.#keep) this.#state.empty(id);
+    if (ran && !waited) this.#died(end);
+    if (ran && this.#stopped) this.#event('stop');
+    if (this.#record.autoRemove && !this.#keep) {
+      this.#state.empty(id);
+      this.#event('destroy');
+    }
     const closing = server.close();
     this.#ended.resolve(end.status);
     if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
@@ -161,6 +175,7 @@ class Owner {
   #whenStarted(): void {
     void this.#run?.process.started.then(() => {
       this.#now({ ran: true, started: new Date().toISOString() });
+      this.#event('start');
       this.#watchHealth();
       this.#client.tell('started\n');
     }, () => {});
@@ -171,7 +186,10 @@ class Owner {
     const { health } = this.#record;
     const run = this.#run;
     if (health === undefined || run === undefined) return;
-    this.#health = new HealthWatch(health, probeOf(health, () => run, () => this.#life.paused === true), (now) => this.#told({ health: now }));
+    this.#health = new HealthWatch(health, probeOf(health, () => run, () => this.#life.paused === true), (now) => {
+      if (now.status !== this.#life.health?.status) this.#event(`health_status: ${now.status}`);
+      this.#told({ health: now });
+    });
   }
 
   /** A port of the host's, where its number or its addresses were left to that. */
@@ -188,6 +206,15 @@ class Owner {
   #now(change: Partial<ContainerLife>): void {
     this.#life = { ...this.#life, ...change };
     this.#state.writeLife(this.#record.id, this.#life);
+  }
+
+  #died({ status, outOfMemory }: ContainerEnd): void {
+    if (outOfMemory) this.#event('oom');
+    this.#event('die', { exitCode: `${status}` });
+  }
+
+  #event(action: string, more?: Readonly<Record<string, string>>): void {
+    this.#events.write(eventOf(this.#record, action, more));
   }
 
   /** The same, of what the container can do without being seen. */
@@ -208,6 +235,7 @@ class Owner {
     const end = this.#endOf(ended);
     const wait = this.#restarts.after(end.status, started === undefined ? 0 : Date.now() - Date.parse(started));
     if (wait === undefined) return false;
+    this.#died(end);
     this.#service.ended(end);
     this.#now({ end, restarting: true, paused: false });
     try {
@@ -235,6 +263,7 @@ class Owner {
     const run = this.#run;
     if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
     if (ask.ask === 'signal') {
+      this.#event('kill', { signal: `${ask.signal}` });
       if (ask.signal === SIGKILL) await this.#service.thaw(run);
       if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
       await run.process.signal(ask.signal).catch(() => {});
@@ -243,6 +272,8 @@ class Owner {
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
     this.#keep ||= ask.keep === true;
+    this.#stopped = true;
+    this.#event('kill', { signal: `${ask.seconds > 0 ? run.stopSignal : SIGKILL}` });
     await this.#service.thaw(run);
     const timers = [
       setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),

@@ -4,6 +4,7 @@
  * both lie there.
  *
  *   KEPT/containers/ID/   record.json, life.json, log.N; rootfs (a link to the image's disk), disk: what the container has changed
+ *   KEPT/events           what has happened to them (events.ts)
  *   KEPT/names/NAME       an id; it counts when that container's record has the name, too
  *   ROOT/sockets/ID       of its owner
  *
@@ -16,6 +17,7 @@ import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
 import { storePaths } from '../../image/store/paths.ts';
 import type { LoadHost } from '../../image/tree/host.ts';
+import { EventWriter, eventOf } from './events.ts';
 import { type Held, hold, parse, readSmall, writeWhole } from './files.ts';
 import { type Container, type ContainerLife, type ContainerRecord, RECORD_VERSION } from './record.ts';
 import { answers, isOwner } from './socket.ts';
@@ -63,6 +65,18 @@ export class StateFolder {
     return `${this.#root}/sockets`;
   }
 
+  /** What has happened to its containers. */
+  get events(): string {
+    return `${this.#kept}/events`;
+  }
+
+  /** Tells of something. */
+  tell(record: ContainerRecord, action: string, more: Readonly<Record<string, string>> = {}): void {
+    const writer = new EventWriter(this.events);
+    writer.write(eventOf(record, action, more));
+    writer.close();
+  }
+
   folder(id: string): string {
     return `${this.containers}/${id}`;
   }
@@ -84,6 +98,8 @@ export class StateFolder {
       using _ = await this.#holdNames(host);
       this.#take(record.name, record.id);
       this.#changing(made, () => renameSync(made, this.folder(record.id)));
+      this.#cutEvents();
+      this.tell(record, 'create');
     } catch (error) {
       rmSync(made, { recursive: true, force: true });
       throw error;
@@ -104,6 +120,7 @@ export class StateFolder {
       throw error;
     }
     this.#free(record.name, id);
+    this.tell({ ...record, name }, 'rename', { oldName: `/${record.name}` });
   }
 
   /** By who holds it. Throws STATE_FOLDER. */
@@ -117,6 +134,7 @@ export class StateFolder {
       rmSync(this.socket(id), { force: true });
       rmSync(left, { recursive: true, force: true });
     });
+    if (record !== undefined) this.tell(record, 'destroy');
   }
 
   /** By its owner, which may remove files, and no folder: a later command does that. */
@@ -187,6 +205,12 @@ export class StateFolder {
     if (life === undefined) return { record, life, end: undefined, state: 'created' };
     // The end is written before the owner goes: it may have come since.
     return ended(record, this.#life(id)) ?? { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };
+  }
+
+  #cutEvents(): void {
+    const writer = new EventWriter(this.events);
+    writer.cut();
+    writer.close();
   }
 
   #life(id: string): ContainerLife | undefined {
