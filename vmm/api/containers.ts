@@ -17,7 +17,7 @@ export { parseDevice, parseDeviceRule, parseSecurityOptions, type Security } fro
 export { signalNumber } from '../container/signals.ts';
 export { containerSpec } from '../container/spec.ts';
 export type { SystemdMode } from '../container/systemd.ts';
-export { Guest, type GuestConfig, GuestContainer, type GuestListener } from '../guest/guest.ts';
+export { DEFAULT_MEMORY_MIB, Guest, type GuestConfig, GuestContainer, type GuestListener } from '../guest/guest.ts';
 export { makeKeptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, hostsFile, inNetwork, parseNetAddress, type Resolver, resolvFile } from '../container/network.ts';
 export { ipVersion } from '../agent/ip-version.ts';

@@ -1,16 +1,16 @@
 /** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
 import { type Container, type ContainerPort, type Health, StateFolder } from '../api/owner.ts';
 import { findVolume, storePaths } from '../api/volumes.ts';
-import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
 import { value } from './options.ts';
 import { print } from './output.ts';
 import { portsOf } from './port.ts';
 import { networksOf } from './run-network.ts';
-import { RUN, type RunOptions } from './run-options.ts';
+import type { RunOptions } from './run-options.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
+import { optionsOf } from './record-options.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -30,7 +30,7 @@ export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsi
 
 function viewOf(one: Container, folder: StateFolder): Row {
   const { record, life } = one;
-  const { options } = parseArgs(record.argv, RUN);
+  const { options } = optionsOf(record);
   const [path = '', ...args] = record.args ?? record.command;
   return {
     Id: record.id,

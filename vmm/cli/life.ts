@@ -17,6 +17,7 @@ import { STOP_SECONDS } from './owner-ask.ts';
 import { parseSeconds } from './sizes.ts';
 import { startJoined, startOwner } from './start-owner.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
+import { UPDATE_COMMAND } from './update.ts';
 
 /** How long another command may be about a container before `rm` gives up, ms. */
 const PATIENCE_MS = 20_000;
@@ -51,6 +52,7 @@ const COMMANDS: readonly Subcommand[] = [
   ...CHANGES,
   INSPECT_COMMAND,
   EVENTS_COMMAND,
+  UPDATE_COMMAND,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
     each(root, names, (one, state, text) => remove(one, state, text, force))),
 ];

@@ -14,7 +14,7 @@ Runs containers and kernels in virtual machines.
 
 Commands:
   run IMAGE [CMD…]   run a container image in a machine of its own
-  create, start, restart, rename, rm, diff, export, commit
+  create, start, restart, rename, update, rm, diff, export, commit
                      containers that are kept
   ps, logs, stop, kill, wait, inspect
                      what they do, and their ends
@@ -73,6 +73,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'commit':
     case 'inspect':
     case 'events':
+    case 'update':
       return (await import('./life.ts')).lifeCommand(command, rest);
     case 'owner':
       return (await import('./owner.ts')).ownerCommand(rest);
@@ -115,7 +116,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
+      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
   }
 }
 

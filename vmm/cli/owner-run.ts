@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ContainerIo, ContainerRun } from '../api/containers.ts';
+import { type ContainerIo, ContainerRun, DEFAULT_MEMORY_MIB } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { ownSymbols } from '../api/machine.ts';
 import type { ContainerRecord, StateFolder } from '../api/owner.ts';
-import { parseArgs } from './args.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import type { MountRequest } from './mount-text.ts';
 import { openMounts } from './mounts.ts';
-import { containerOptions, RUN, sizedFor } from './run-options.ts';
+import { optionsOf } from './record-options.ts';
+import { containerOptions, sizedFor } from './run-options.ts';
+import { MIB } from './sizes.ts';
 import type { NetworkEvents } from './user-network.ts';
 
 /** The container of a record, ready to run: all that it is made of is opened. `events`: of its network. Throws VmmError. */
@@ -17,7 +18,7 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
   const { id, config } = record;
   const folder = state.folder(id);
   enter(record.folder);
-  const { options, operands } = parseArgs(record.argv, RUN);
+  const { options, operands } = optionsOf(record);
   const own = join(folder, 'rootfs');
   const rootfs = existsSync(own) ? own : record.rootfs;
   if (!existsSync(rootfs)) throw new VmmError('IMAGE_NOT_FOUND', `the image ${record.imageId} of the container is not in the store any more`, { hint: 'import or pull it again' });
@@ -39,6 +40,12 @@ export async function containerOf(record: ContainerRecord, state: StateFolder, i
     },
     io,
   );
+}
+
+/** How large the machine of its next start is. */
+export function machineOf(record: ContainerRecord): { readonly memory: number; readonly vcpus: number } {
+  const { memory = DEFAULT_MEMORY_MIB, cpus } = sizedFor(record.config, optionsOf(record).options);
+  return { memory: memory * MIB, vcpus: cpus?.vcpus ?? 1 };
 }
 
 /** What the user's words name is beneath where they were said. */

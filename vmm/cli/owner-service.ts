@@ -56,6 +56,9 @@ export class OwnerService {
           return await this.#command(run, builtinSpec(ask.args, ask.stdin), { tty: false, stdin: ask.stdin, detach: false });
         case 'stats':
           return { done: true, stats: statsOf(await run.container.stats(), await run.guest.stats(), Date.now()) };
+        case 'update':
+          await run.update(ask.cgroup, ask.memory);
+          return { done: true };
         case 'pause':
         case 'resume':
           return await this.#freeze(run, ask.ask === 'pause');

@@ -10,7 +10,7 @@ import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
 import { probeOf } from './owner-health.ts';
-import { containerOf } from './owner-run.ts';
+import { containerOf, machineOf } from './owner-run.ts';
 import { OwnerService } from './owner-service.ts';
 import * as STATUS from './status.ts';
 
@@ -124,6 +124,7 @@ class Owner {
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
+      this.#now({ machine: machineOf(this.#record) });
       this.#whenStarted();
       if (waits) {
         this.#service.waited = true;
@@ -268,6 +269,10 @@ class Owner {
       if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
       await run.process.signal(ask.signal).catch(() => {});
       return { done: true };
+    }
+    if (ask.ask === 'update') {
+      if (ask.restart !== undefined) this.#restarts.policy = ask.restart;
+      return this.#service.answer(ask, run);
     }
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();

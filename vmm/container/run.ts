@@ -3,7 +3,7 @@ import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import type { ContainerSpec, WindowSize } from '../agent/spec.ts';
 import { VmmError } from '../../base/errors.ts';
-import { Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
+import { DEFAULT_MEMORY_MIB, Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
 import { keptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
@@ -12,6 +12,9 @@ import { sizeOf } from '../time/input-log.ts';
 import { planMounts } from './mounts.ts';
 import { type ContainerOptions, type WholeOptions, withDefaults } from './options.ts';
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
+
+/** What kernel and init need beside the container, bytes. */
+const SYSTEM_BYTES = 48 * 1024 ** 2;
 
 /** The machine around a container: a guest whose disks are the container's. */
 export type ContainerMachine = Omit<GuestConfig, 'disks' | 'cards'>;
@@ -61,6 +64,8 @@ export class ContainerRun {
   /** The guest may hold back what is written to the host's files. */
   readonly #writesBack: boolean;
   #container: GuestContainer;
+  /** Of the machine, bytes. */
+  readonly #memory: number;
 
   /** Opens the image and the scratch disk. Throws VmmError. */
   constructor(image: Pick<ResolvedImage, 'rootfs' | 'config'>, options: ContainerOptions, machine: ContainerMachine, io: ContainerIo, timeline = new Timeline()) {
@@ -85,6 +90,7 @@ export class ContainerRun {
     if (interfaces.length > 0) this.#network = this.guest.network({ interfaces });
     this.#network.catch(() => {});
     this.#io = io;
+    this.#memory = (machine.memoryMib ?? DEFAULT_MEMORY_MIB) * 1024 ** 2;
     this.#kept = typeof whole.scratch === 'object';
     this.#writesBack = plan.exports.some(({ cache, readOnly }) => cache === 'always' && readOnly !== true);
     this.#container = this.guest.create(spec);
@@ -106,6 +112,14 @@ export class ContainerRun {
 
   get timeline(): Timeline {
     return this.guest.timeline;
+  }
+
+  /** Changes settings of its cgroup ("pids.max=100"), of starts in the same machine too. `memory`: bytes, up to the machine's; what is above goes back to the host. */
+  async update(cgroup: readonly string[], memory?: number): Promise<void> {
+    await this.#container.update(cgroup);
+    const names = new Set(cgroup.map((setting) => setting.split('=', 1)[0]));
+    this.spec.cgroup = [...(this.spec.cgroup ?? []).filter((setting) => setting.startsWith('io.max=') || !names.has(setting.split('=', 1)[0])), ...cgroup];
+    if (memory !== undefined) this.machine.setBalloon(Math.max(0, this.#memory - memory - SYSTEM_BYTES));
   }
 
   #connect(): void {

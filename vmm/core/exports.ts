@@ -29,6 +29,7 @@ export interface CoreExports {
   console_drained(slot: number): number;
   rng_add(slot: number): number;
   balloon_add(slot: number, features: number): number;
+  balloon_set(slot: number, pages: number): number;
   blk_add(slot: number, disk: number, sectors: number, flags: number, blockSize: number, queues: number): number;
   blk_id(slot: number, ptr: number): number;
   blk_set_capacity(slot: number, sectors: number): number;

@@ -23,7 +23,7 @@ import { guestFile } from './files.ts';
 export const SHARE_TAG = 'vmm';
 const CONSOLE_TAIL = 16384;
 const KERNEL_PARAMETERS = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable';
-const DEFAULT_MEMORY_MIB = 512;
+export const DEFAULT_MEMORY_MIB = 512;
 
 export type { DiskRate, Rate, ShareExport };
 

@@ -2,7 +2,7 @@ import { VIRTIO_MMIO_GPA, VIRTIO_MMIO_IRQ, VIRTIO_MMIO_SLOTS, VIRTIO_MMIO_STRIDE
 import { VmmError } from '../../base/errors.ts';
 import type { DevicePlace } from '../accel/types.ts';
 import type { CoreExports } from '../core/exports.ts';
-import { BALLOON } from '../devices/balloon.ts';
+import { Balloon } from '../devices/balloon.ts';
 import { VirtioConsole } from '../devices/console.ts';
 import type { DevicePort, HostDevice } from '../devices/device.ts';
 import { Disks } from '../devices/disk/disks.ts';
@@ -20,6 +20,7 @@ export interface DeviceList {
   readonly disks: Disks;
   readonly shares: Shares;
   readonly cards: Cards;
+  readonly balloon: Balloon | undefined;
   close(): void;
 }
 
@@ -37,11 +38,12 @@ export function deviceList(config: MachineConfig, vsock: VsockHost): DeviceList 
   }
   const shares = new Shares(confines(config));
   const cards = new Cards();
-  const devices = { list, console, disks, shares, cards, close: () => list.forEach((device) => device.close?.()) };
+  const balloon = config.balloon ? new Balloon() : undefined;
+  const devices = { list, console, disks, shares, cards, balloon, close: () => list.forEach((device) => device.close?.()) };
   if (console !== undefined) list.push(console);
   if (config.vsock) list.push(vsock);
   list.push(RNG);
-  if (config.balloon) list.push(BALLOON);
+  if (balloon !== undefined) list.push(balloon);
   const count = list.length + (config.disks?.length ?? 0) + (config.spareDisks ?? 0) + (config.shares?.length ?? 0) + (config.cards?.length ?? 0) + (config.spareCards ?? 0);
   if (count > VIRTIO_MMIO_SLOTS) throw new VmmError('USAGE', `${count} devices, a machine has ${VIRTIO_MMIO_SLOTS} slots`, { hint: 'give fewer disks, shares or cards' });
   try {

@@ -177,6 +177,11 @@ export class Machine implements AsyncDisposable {
     this.#devices.cards.setLink(card, up);
   }
 
+  /** Asks the guest to give up so many bytes of its memory in all (MachineConfig.balloon); 0 gives them back. */
+  setBalloon(bytes: number): void {
+    this.#devices.balloon?.set(bytes);
+  }
+
   async pause(): Promise<void> {
     await this.#life?.pause();
   }

@@ -11,6 +11,8 @@ const whole = (least: number, most: number): Check => (value) => Number.isIntege
 const maybe = (check: Check): Check => (value) => value === undefined || check(value);
 const isSize: Check = (value) => typeof value === 'object' && value !== null && matches(value as Fields, { rows: whole(0, 65_534), columns: whole(0, 65_535) });
 
+const isRestart: Check = (value) => typeof value === 'object' && value !== null && matches(value as Fields, { name: (name) => ['no', 'on-failure', 'always', 'unless-stopped'].includes(name as string), most: whole(0, 1e9) });
+
 /** What each request has. */
 const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   wait: {},
@@ -18,6 +20,7 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   stop: { seconds: whole(0, MAX_SECONDS), keep: maybe(isFlag) },
   pause: {},
   resume: {},
+  update: { cgroup: isTexts, memory: maybe(whole(0, 2 ** 40)), restart: maybe(isRestart) },
   stats: {},
   builtin: { args: isTexts, stdin: isFlag },
   exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },

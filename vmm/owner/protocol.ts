@@ -3,6 +3,8 @@
  * answers, then the connection ends; after `exec` and `attach` both sides go on in frames (frames.ts). The version comes first in both lines: an owner
  * of another version refuses by name.
  */
+import type { RestartPolicy } from './record.ts';
+
 export const PROTOCOL_VERSION = 2;
 /** Bytes of a line: as much as execve(2) takes of arguments, more or less. */
 export const MAX_LINE = 1 << 20;
@@ -45,6 +47,8 @@ export type Ask =
   /** Freezes all its processes, and thaws them. */
   | { readonly ask: 'pause' }
   | { readonly ask: 'resume' }
+  /** Settings of its cgroup; bytes of memory; what is to be done at its end. */
+  | { readonly ask: 'update'; readonly cgroup: readonly string[]; readonly memory?: number | undefined; readonly restart?: RestartPolicy | undefined }
   /** Its figures. */
   | { readonly ask: 'stats' }
   /** One of init's own commands; goes on as `exec` does. */

@@ -73,6 +73,8 @@ export interface ContainerRecord {
   readonly health?: HealthCheck | undefined;
   /** Where its output goes; not given: to files of 10 MiB, all of which are kept. */
   readonly log?: LogConfig | undefined;
+  /** Options that `vmm update` has changed since, by their names in the table of `vmm run`. */
+  readonly updated?: Readonly<Record<string, unknown>> | undefined;
   /** --rm. */
   readonly autoRemove: boolean;
   /** --stop-timeout, seconds. */
@@ -95,6 +97,8 @@ export interface ContainerLife {
   readonly restarting: boolean;
   /** What of the host's leads to it, where ports were left to the host: as it chose. */
   readonly ports?: readonly ContainerPort[] | undefined;
+  /** The machine: bytes, CPUs. */
+  readonly machine?: { readonly memory: number; readonly vcpus: number } | undefined;
   /** What its machine has last told, a full disk for example: it goes on. */
   readonly trouble?: string | undefined;
   /** Connections of the container's that its network has refused. */

@@ -123,6 +123,14 @@ export class StateFolder {
     this.tell({ ...record, name }, 'rename', { oldName: `/${record.name}` });
   }
 
+  /** Throws CONTAINER_NOT_FOUND, STATE_FOLDER. */
+  async change(id: string, host: LoadHost | undefined, change: (record: ContainerRecord) => ContainerRecord): Promise<void> {
+    using _ = await this.#holdNames(host);
+    const record = this.#record(id);
+    if (record === undefined) throw gone(id);
+    this.#changing(this.containers, () => writeWhole(join(this.folder(id), RECORD), change(record), true));
+  }
+
   /** By who holds it. Throws STATE_FOLDER. */
   async remove(id: string, host: LoadHost | undefined): Promise<void> {
     const left = join(this.containers, `.${id}`);
