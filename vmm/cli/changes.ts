@@ -1,17 +1,18 @@
 /** `vmm diff`, `export` and `commit`: what a container has changed, read from its disk. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ImageProcessConfig, ImageStore, isImageName } from '../api/images.ts';
 import type { KeptFiles } from '../api/kept.ts';
-import { type Container, type ContainerRecord, runs, StateFolder } from '../api/owner.ts';
+import { type Container, type ContainerRecord, runs, StateFolder, talkToOwner } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
 import { parseChanges } from './commit-change.ts';
 import { HELP } from './common-options.ts';
 import { ROOT } from './state-option.ts';
 import { oneLine } from './describe.ts';
 import { writeFile } from './image-archive.ts';
-import { list, value } from './options.ts';
+import { flag, list, value } from './options.ts';
 import { print } from './output.ts';
 import { RUN } from './run-options.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
@@ -24,6 +25,7 @@ const COMMIT = {
   author: value('TEXT', 'who made the image', undefined, { short: 'a' }),
   change: list('INSTRUCTION', 'a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR', undefined, { short: 'c' }),
   message: value('TEXT', 'what was changed', undefined, { short: 'm' }),
+  pause: { ...flag('have its processes stand meanwhile, as they do anyway (default true)', { short: 'p' }), initial: true },
   help: HELP,
 };
 
@@ -52,18 +54,45 @@ export const CHANGES: readonly Subcommand[] = [
   }),
 ];
 
-/** The container is held meanwhile: it is not started or removed. */
+/** The container is held meanwhile: it is not started or removed, and of one that runs nothing is written. */
 async function withFiles(root: string | undefined, text: string, use: (files: KeptFiles, one: Container) => void | Promise<void>): Promise<number> {
   const state = new StateFolder(root);
   const one = await state.find(text);
   const { record } = one;
-  using held = runs(one) ? undefined : await state.hold(record.id, hostFs, PATIENCE_MS);
-  if (held === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} runs`, { hint: 'stop it first: what it has changed is read from its disk' });
-  const own = join(state.folder(record.id), 'rootfs');
-  const { openKept } = await import('../api/kept.ts');
-  using files = openKept(existsSync(own) ? own : record.rootfs, record.disk ? join(state.folder(record.id), 'disk') : undefined);
-  await use(files, one);
+  const whole = async (): Promise<void> => {
+    const own = join(state.folder(record.id), 'rootfs');
+    const { openKept } = await import('../api/kept.ts');
+    using files = openKept(existsSync(own) ? own : record.rootfs, record.disk ? join(state.folder(record.id), 'disk') : undefined);
+    await use(files, one);
+  };
+  if (runs(one)) {
+    if (!record.disk) throw new VmmError('CONTAINER_STATE', `container ${text} runs, and keeps what it changes in its memory`, { hint: 'it was made with --scratch tmpfs' });
+    await standing(state.socket(record.id), text, whole);
+    return 0;
+  }
+  using held = await state.hold(record.id, hostFs, PATIENCE_MS);
+  if (held === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} is being started, or used by another command`, { hint: 'try again' });
+  await whole();
   return 0;
+}
+
+/** Has the processes of a container stand while its disk is read. */
+async function standing(socket: string, text: string, read: () => Promise<void>): Promise<void> {
+  const talk = await talkToOwner(socket, { ask: 'hold' });
+  if (talk === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} has just ended`, { hint: 'try again' });
+  const { channel } = talk;
+  let lost: string | undefined;
+  channel.onFrame(({ payload }) => {
+    lost = payload.toString();
+  });
+  try {
+    await read();
+    // Frames that came meanwhile are read now.
+    await setImmediate();
+    if (lost !== undefined) throw new VmmError('CONTAINER_LOST', `container ${text}: ${lost}`, { hint: 'try again' });
+  } finally {
+    channel.destroy();
+  }
 }
 
 /** How the container runs, as an image says it. */

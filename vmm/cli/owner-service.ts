@@ -1,6 +1,7 @@
 /** What the owner of a container does for clients on its socket while it runs. */
 import { AgentError, builtinSpec, type ContainerRun, execSpec, type ProcessHandle, type ProcessSpec } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
+import { FAILED } from '../api/frames.ts';
 import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, type Reply, statsOf, talk } from '../api/owner.ts';
 
 /** Commands at once, beside the container's own. */
@@ -22,6 +23,8 @@ export class OwnerService {
   #execs = 0;
   #commands = 0;
   #paused = false;
+  /** Who reads its disk: all of its processes stand meanwhile. */
+  readonly #holds = new Set<PromiseWithResolvers<string>>();
 
   /** `tellPaused`: the container's processes are frozen, or run again. `event`: what else has happened. */
   constructor(tellPaused: (paused: boolean) => void, event: TellEvent) {
@@ -42,6 +45,7 @@ export class OwnerService {
   /** The container's command has ended: those who are attached leave with its status. */
   ended({ status, error }: ContainerEnd): void {
     this.#paused = false;
+    this.#holds.clear();
     this.#attached.ended(error === undefined ? status : new Error(error));
   }
 
@@ -56,6 +60,8 @@ export class OwnerService {
           return await this.#command(run, builtinSpec(ask.args, ask.stdin), { tty: false, stdin: ask.stdin, detach: false });
         case 'stats':
           return { done: true, stats: statsOf(await run.container.stats(), await run.guest.stats(), Date.now()) };
+        case 'hold':
+          return await this.#hold(run);
         case 'update':
           await run.update(ask.cgroup, ask.memory);
           return { done: true };
@@ -70,16 +76,40 @@ export class OwnerService {
 
   async #freeze(run: ContainerRun, pause: boolean): Promise<Reply> {
     if (this.#paused === pause) throw new VmmError('CONTAINER_STATE', pause ? 'the container is paused already' : 'the container is not paused');
-    await (pause ? run.container.pause() : run.container.resume());
+    if (this.#holds.size === 0) await (pause ? run.container.pause() : run.container.resume());
     this.#setPaused(pause);
     return { done: true };
   }
 
+  /** For who reads its disk. */
+  async #hold(run: ContainerRun): Promise<Reply> {
+    const hold = Promise.withResolvers<string>();
+    this.#holds.add(hold);
+    const release = async (): Promise<void> => {
+      if (!this.#holds.delete(hold) || this.#paused || this.#holds.size > 0) return;
+      await run.container.resume().catch(() => {});
+    };
+    try {
+      if (!this.#paused && this.#holds.size === 1) await run.container.pause();
+      await run.guest.sync();
+    } catch (error) {
+      await release();
+      throw error;
+    }
+    return { done: true, go: (channel) => {
+      channel.onClose(() => void release());
+      channel.onFrame(() => channel.destroy());
+      void hold.promise.then((why) => channel.end(FAILED, Buffer.from(why)));
+    } };
+  }
+
   /** What is to end has to run. */
   async thaw(run: ContainerRun): Promise<void> {
-    if (!this.#paused) return;
+    if (!this.#paused && this.#holds.size === 0) return;
+    for (const hold of this.#holds) hold.resolve('it was stopped while its files were read');
+    this.#holds.clear();
     await run.container.resume().catch(() => {});
-    this.#setPaused(false);
+    if (this.#paused) this.#setPaused(false);
   }
 
   #setPaused(paused: boolean): void {
@@ -132,6 +162,8 @@ export class OwnerService {
 }
 
 function refusedBy(error: unknown): Reply {
+  // It was asked while its machine ended.
+  if (error instanceof VmmError && /^AGENT_(CLOSED|LOST)$/.test(error.code)) return { done: false, code: 'CONTAINER_STATE', message: 'the container has just ended' };
   if (!(error instanceof VmmError)) return { done: false, code: 'INTERNAL', message: String(error) };
   return { done: false, code: error.code, message: error.message, hint: error.hint, ...(error instanceof AgentError ? { status: error.exitStatus } : {}) };
 }

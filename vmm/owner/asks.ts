@@ -20,6 +20,7 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   stop: { seconds: whole(0, MAX_SECONDS), keep: maybe(isFlag) },
   pause: {},
   resume: {},
+  hold: {},
   update: { cgroup: isTexts, memory: maybe(whole(0, 2 ** 40)), restart: maybe(isRestart) },
   stats: {},
   builtin: { args: isTexts, stdin: isFlag },

@@ -47,6 +47,8 @@ export type Ask =
   /** Freezes all its processes, and thaws them. */
   | { readonly ask: 'pause' }
   | { readonly ask: 'resume' }
+  /** Its processes stand, and its disk has all that they wrote, until the connection ends. Before that FAILED: it is to be stopped. */
+  | { readonly ask: 'hold' }
   /** Settings of its cgroup; bytes of memory; what is to be done at its end. */
   | { readonly ask: 'update'; readonly cgroup: readonly string[]; readonly memory?: number | undefined; readonly restart?: RestartPolicy | undefined }
   /** Its figures. */
