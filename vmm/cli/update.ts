@@ -1,6 +1,6 @@
 /** `vmm update`: limits of a container, now and for its next starts. */
 import { hostFs } from '../api/images.ts';
-import { type Container, runs, StateFolder } from '../api/owner.ts';
+import { type Container, runs, type StateFolder } from '../api/owner.ts';
 import { VmmError } from '../api/errors.ts';
 import { HELP } from './common-options.ts';
 import { ask, each, NAMES } from './containers.ts';
