@@ -9,11 +9,8 @@ const INSTEAD: readonly (readonly [hint: string, names: string])[] = [
   ['each container has a machine of its own', 'runtime use-api-socket'],
 ];
 
-const SHORT: Readonly<Record<string, string>> = {};
-
-/** Why an option that Docker has is not taken: `name` without dashes, one letter for a short one. Undefined for other words. */
+/** Why an option that Docker has is not taken: `name` without dashes. Undefined for other words. */
 export function dockerOption(name: string): { message: string; hint: string } | undefined {
-  const long = name.length === 1 ? SHORT[name] : name;
-  const row = INSTEAD.find(([, names]) => long !== undefined && names.split(' ').includes(long));
-  return row === undefined ? undefined : { message: `${name.length === 1 ? `-${name} (--${long})` : `--${name}`} of Docker is not supported yet`, hint: row[0] };
+  const row = INSTEAD.find(([, names]) => names.split(' ').includes(name));
+  return row === undefined ? undefined : { message: `--${name} of Docker is not supported yet`, hint: row[0] };
 }

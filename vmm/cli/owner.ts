@@ -88,7 +88,11 @@ class Owner {
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
-  readonly #denials = new Denials((denied) => this.#now({ denied }));
+  readonly #denials = new Denials((denied) => {
+    const { target, why } = denied.last.at(-1) ?? {};
+    this.#event('deny', { count: `${denied.count}`, target: target ?? '', reason: why ?? '' });
+    this.#now({ denied });
+  });
   readonly #events: EventWriter;
   readonly #service = new OwnerService((paused) => {
     this.#now({ paused });
