@@ -4,7 +4,7 @@ import { hasFfi } from '../../host/places.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal, gettid } from '../../host/sys.ts';
-import { EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
+import { EPOLLET, EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
 import { instantiateCore } from '../../core/instance.ts';
 import { traceOf } from '../../core/trace.ts';
 import type { DeviceThread } from '../../threads/device-thread.ts';
@@ -109,6 +109,7 @@ class FileThread {
 
   /** How long there is nothing to do unless somebody rings; -1: for ever. */
   #idleMs(): number {
+    if (this.#limiters.size === 0) return this.#unfinished.size > 0 ? 0 : this.#work.askMs;
     const now = performance.now();
     const held = [...this.#unfinished].map((which) => this.#limiters.get(this.#slot(which))?.wait(now) ?? 0);
     const waits = [...held, this.#work.askMs].filter((ms) => ms >= 0);
@@ -138,14 +139,15 @@ class FileThread {
     const { commandFd, queues } = this.#data;
     const epoll = epollCreate();
     epollCtl(epoll, EPOLL_CTL_ADD, commandFd, EPOLLIN, COMMAND);
-    for (const [which, { fd }] of queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN, which);
+    // Edge by edge, so that they need not be read: a call less for each request.
+    for (const [which, { fd }] of queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, which);
     return {
       next: (ms) => {
         const n = epollWait(epoll, ms, (which) => {
           if (which === COMMAND) {
             eventfdDrain(commandFd);
             this.#kicked();
-          } else if (eventfdDrain(queues[which]?.fd ?? -1)) this.#unfinished.add(which);
+          } else this.#unfinished.add(which);
         });
         return ms === 0 || n > 0;
       },
