@@ -1,11 +1,11 @@
 /** Real programs on a share, and as their /usr: this host's own, natively and in a guest; and a database whose machine is killed. Debian's git, gcc, make, sqlite3, postgresql. */
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { BIN, vmm } from '../support/cli/cli.ts';
+import { BIN, ROOT, vmm } from '../support/cli/cli.ts';
 
 const POSTGRES = '/usr/lib/postgresql/15/bin';
 const OPTIONS = ['-i', '-q', '--accel', 'wasm', '-m', '512m', '--cpus', '2', '-v', '/usr:/usr:ro'];
@@ -55,6 +55,38 @@ it('git, gcc with make -j4 and sqlite, on a share, from a read-only one: output 
   const { status, stdout, stderr } = await vmm(['run', ...OPTIONS, '-v', `${shared}:/work`, image, '/bin/sh', '-s'], { stdin: PROGRAMS, env: env(), limit: 1_700_000 });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout.toString()).toBe(expected);
+});
+
+/** Packages that this checkout has, as tarballs without dependencies, and a lock file for them: nothing is asked of a registry. */
+function lockedPackages(at: string): void {
+  const dependencies: Record<string, string> = {};
+  for (const name of ['fast-check', 'chai', 'typescript']) {
+    const copy = join(at, 'sources', name);
+    cpSync(join(ROOT, 'node_modules', name), copy, { recursive: true, filter: (path) => !path.endsWith('.map') });
+    const { dependencies: _, devDependencies: __, scripts: ___, ...manifest } = JSON.parse(readFileSync(join(copy, 'package.json'), 'utf8')) as Record<string, unknown>;
+    writeFileSync(join(copy, 'package.json'), JSON.stringify(manifest));
+    const [{ filename = '' } = {}] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', at, copy], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as { filename?: string }[];
+    dependencies[name] = `file:./${filename}`;
+  }
+  writeFileSync(join(at, 'package.json'), JSON.stringify({ name: 'work', version: '1.0.0', dependencies }));
+  execFileSync('npm', ['install', '--offline', '--package-lock-only', '--no-audit', '--no-fund'], { cwd: at, stdio: 'ignore' });
+  rmSync(join(at, 'sources'), { recursive: true });
+}
+
+const INSTALLED = `export HOME=/work/home PATH=/usr/bin:/bin LC_ALL=C
+cd /work && npm ci --offline --no-audit --no-fund --loglevel=error > npm.log 2>&1 || { cat npm.log; exit 1; }
+find node_modules -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum; find node_modules | wc -l; node -e 'console.log(require("typescript").version)'
+`;
+
+it('npm ci of a few packages on a share: the tree that it makes natively', { timeout: 1_800_000 }, async () => {
+  const [native, shared] = ['npm-native', 'npm-shared'].map((name) => join(dir, name)) as [string, string];
+  mkdirSync(native);
+  lockedPackages(native);
+  cpSync(native, shared, { recursive: true });
+  const expected = execFileSync('unshare', ['-m', 'sh', '-c', CHROOT, image, native], { input: INSTALLED, encoding: 'utf8' });
+  expect(expected).toMatch(/^[0-9a-f]{64} {2}-\n\d{3,}\n\d+\.\d+\.\d+\n$/);
+  const { status, stdout, stderr } = await vmm(['run', ...OPTIONS, '-m', '1g', '-v', `${shared}:/work`, image, '/bin/sh', '-s'], { stdin: INSTALLED, env: env(), limit: 1_700_000 });
+  expect({ status, stderr, stdout: stdout.toString() }).toEqual({ status: 0, stderr: '', stdout: expected });
 });
 
 const AS = `set -e
