@@ -55,7 +55,7 @@ export async function ourServer(dir: string): Promise<FsServer> {
   write(REG.status, 15);
   const fd = openSync(dir, O_PATH);
   const own: ShareThread['own'] = {
-    shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false }],
+    shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false, quota: undefined }],
     table: { base: RAM_BASE + RAM_BYTES, size: TABLE_BYTES },
     paths: 4096,
     mailbox: new Mailbox().buffer,

@@ -17,11 +17,13 @@ export interface NewVolume {
   /** 64 random hex digits, as Docker's anonymous volumes. */
   readonly name?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Its quota, bytes. */
+  readonly size?: number | undefined;
 }
 
 /** Makes a volume; one of this name that is there stays as it is. Throws VOLUME_NAME, STORE_*. */
-export async function createVolume(store: ImageStore, { name, labels = {} }: NewVolume): Promise<StoredVolume> {
-  const record: VolumeRecord = { name: name === undefined ? randomBytes(32).toString('hex') : checkVolumeName(name), created: new Date().toISOString(), labels, anonymous: name === undefined };
+export async function createVolume(store: ImageStore, { name, labels = {}, size }: NewVolume): Promise<StoredVolume> {
+  const record: VolumeRecord = { name: name === undefined ? randomBytes(32).toString('hex') : checkVolumeName(name), created: new Date().toISOString(), labels, anonymous: name === undefined, ...(size === undefined ? {} : { size }) };
   const there = findVolume(store.paths, record.name);
   if (there !== undefined) return there;
   await changeStore(store, (change) => {

@@ -14,6 +14,8 @@ export interface VolumeRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** Nobody gave it its name. */
   readonly anonymous: boolean;
+  /** Most bytes that what is in it may take of the host's file system; no limit of ours when not given. */
+  readonly size?: number | undefined;
 }
 
 /** Throws VOLUME_NAME, with Docker's words, for what cannot be the name of a volume. */
@@ -31,7 +33,7 @@ export function isVolumeName(name: string): boolean {
 
 /** The file's text. */
 export function recordText(record: VolumeRecord): string {
-  return JSON.stringify({ version: RECORD_VERSION, ...record, anonymous: `${record.anonymous}` });
+  return JSON.stringify({ version: RECORD_VERSION, ...record, anonymous: `${record.anonymous}`, ...(record.size === undefined ? {} : { size: `${record.size}` }) });
 }
 
 /** Throws IMAGE_BAD for what is no record of a volume of this name. */
@@ -45,5 +47,12 @@ export function parseVolumeRecord(bytes: Uint8Array, name: string): VolumeRecord
     created: record.string('created'),
     labels: Object.fromEntries((labels === undefined ? [] : record.keysOf('labels')).map((key) => [key, labels?.string(key) ?? ''])),
     anonymous: record.optionalString('anonymous') === 'true',
+    ...sizeOf(record.optionalString('size'), where),
   };
+}
+
+function sizeOf(text: string | undefined, where: string): Pick<VolumeRecord, 'size'> {
+  if (text === undefined) return {};
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new VmmError('IMAGE_BAD', `${where} has a size that is none`, { hint: 'nothing was changed' });
+  return { size: Number(text) };
 }

@@ -34,6 +34,17 @@ it('reads and writes of the changes, and of a mount', async () => {
   expect(read).toBeGreaterThanOrEqual(0.7);
 });
 
+it('a volume with a size: no more goes into it, and df says so', async () => {
+  const env = { VMM_STORE: join(dir, 'store') };
+  expect((await vmm(['volume', 'create', '-o', 'size=1m', 'small'], { env })).stdout.toString()).toBe('small\n');
+  const script = ['df -k /v | tail -n 1 | cut -c20-60', 'dd if=/dev/zero of=/v/a bs=64k count=32 || echo full', 'rm /v/a', 'dd if=/dev/zero of=/v/b bs=64k count=8 2>/dev/null && echo room again'].join('\n');
+  const { status, stdout, stderr } = await vmm(['run', '-q', '--accel', 'wasm', '-m', '128m', '-v', 'small:/v', image, 'sh', '-c', script], { env });
+  expect({ status, stderr }).toMatchObject({ status: 0, stderr: expect.stringContaining('No space left on device') });
+  expect(stdout.toString()).toMatch(/\b1024 +\d+ +\d+[\s\S]*full\nroom again\n/);
+  const inspected = JSON.parse((await vmm(['volume', 'inspect', 'small'], { env })).stdout.toString()) as { Options: unknown }[];
+  expect(inspected[0]?.Options).toEqual({ size: '1048576' });
+});
+
 it.each([
   [['--scratch', 'tmpfs', '--device-write-bps', '/dev/vdb:1mb'], 'there is no disk /dev/vdb to be limited'],
   [['--mount-limit', 'bw=1m'], 'there is no mount of the host’s to be limited'],

@@ -4,7 +4,7 @@ import { ACCEL_OPTIONS, GDB_OPTIONS, HELP, jitOf, REPORT_OPTIONS, TIMEOUT } from
 import { COUNTED_OPTIONS, STOP_AT_OPTION } from './counted.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, value } from './options.ts';
 import { parseCard } from './net-options.ts';
-import { parseCpus, parseDiskLimit, parseLimit, parseMemory } from './sizes.ts';
+import { parseCpus, parseDiskLimit, parseLimit, parseMemory, parseSize } from './sizes.ts';
 
 const OPTIONS = {
   ...group('Kernel', {
@@ -14,7 +14,7 @@ const OPTIONS = {
   }),
   ...group('Machine', {
     disk: list('FILE[,ro][,id=ID][,bw=SIZE[:BURST]][,ops=N[:BURST]][,read-bw=…][,write-ops=…]', 'raw disk image; may be given again'),
-    share: list('TAG=DIR[,ro][,cache=none|auto|always][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
+    share: list('TAG=DIR[,ro][,cache=none|auto|always][,quota=SIZE][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
     rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
     net: list('user|passt|tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'network card; may be given again (default none)', parseCard),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
@@ -116,21 +116,23 @@ function sharesOf(shares: readonly string[], rootShare: string | undefined): Sha
 
 const CACHES = ['none', 'auto', 'always'] as const;
 
-/** `DIR[,ro][,cache=none|auto|always][,bw=…][,ops=…]`; a comma in the directory's name is written twice. */
+/** `DIR[,ro][,cache=none|auto|always][,quota=…][,bw=…][,ops=…]`; a comma in the directory's name is written twice. */
 function parseShare(text: string, option: string): { readonly root: NonNullable<ShareSpec['root']>; readonly rate: Rate | undefined } {
   const [path = '', ...words] = commaList(text);
   if (path === '') throw new VmmError('USAGE', `${option}: ${text} names no directory`, { hint: 'write DIR[,ro]' });
   let readOnly = false;
   let cache: (typeof CACHES)[number] | undefined;
   let rate: Rate | undefined;
+  let quota: number | undefined;
   for (const word of words) {
     const found = CACHES.find((each) => word === `cache=${each}`);
     if (word === 'ro' || word === 'rw') readOnly = word === 'ro';
     else if (found !== undefined) cache = found;
     else if (/^(bw|ops)=/.test(word)) rate = parseLimit(rate, word, option);
-    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always, bw=SIZE[:BURST], ops=N[:BURST]' });
+    else if (word.startsWith('quota=')) quota = parseSize(word.slice('quota='.length), option, 'refuse');
+    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always, quota=SIZE, bw=SIZE[:BURST], ops=N[:BURST]' });
   }
-  return { root: { path, readOnly, cache }, rate };
+  return { root: { path, readOnly, cache, quota }, rate };
 }
 
 /** Words between commas; two of them are one in a word. */

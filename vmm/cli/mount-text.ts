@@ -28,6 +28,8 @@ export interface VolumeRequest extends Common {
   /** None: as a volume of the image. */
   readonly name: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** Its quota where it is made, bytes. */
+  readonly size: number | undefined;
   /** The image's content is not copied into an empty one. */
   readonly noCopy: boolean;
   readonly cache: ShareCache;
@@ -78,7 +80,7 @@ function hostPath(source: string): string | undefined {
 }
 
 function volumeRequest(option: string, name: string | undefined, target: string): VolumeRequest {
-  return { type: 'volume', option, name, target, readOnly: false, labels: {}, noCopy: false, cache: 'auto' };
+  return { type: 'volume', option, name, target, readOnly: false, labels: {}, size: undefined, noCopy: false, cache: 'auto' };
 }
 
 function isModes(text: string): boolean {
@@ -143,9 +145,9 @@ export function parseMount(text: string, option: string): MountRequest {
       refusePropagation(option, values['bind-propagation']);
       return { type, source: hostPath(source) as string, recursive: !(flags['bind-nonrecursive'] ?? false), make: false, cache, ...common };
     case 'volume':
-      for (const [key] of lists['volume-opt'] ?? []) refuseDriverOption(key, option);
+      if (source === '' && lists['volume-opt'] !== undefined) throw bad('volume-opt is for volumes that have a name', 'add source=NAME');
       if ((values['volume-driver'] ?? 'local') !== 'local') throw usage(option, `there is no volume driver ${values['volume-driver']}`, 'local is what there is');
-      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []) };
+      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), size: (lists['volume-opt'] ?? []).map((pair) => volumeSize(pair, option)).at(-1) };
     case 'tmpfs':
       if (source !== '') throw bad('field Source must not be specified', 'leave source away');
       return { type, options: tmpfsOptions(values, common.readOnly, option), ...common };
@@ -186,11 +188,17 @@ function csvFields(text: string, option: string): string[] {
   return fields;
 }
 
-/** Of Docker's local driver: a volume here is a directory of the store, and nothing else. Throws USAGE. */
-export function refuseDriverOption(key: string, option: string): never {
-  if (key === 'size') throw usage(option, 'quota size requested but no quota support', 'a file system of its own, mounted at the store, is a limit');
-  throw usage(option, `invalid option: ${JSON.stringify(key)}`, 'a volume is a directory of the store; one elsewhere is -v /host/dir:/dir');
+/** Of Docker's local driver `size` alone, in bytes: a volume here is a directory of the store, and nothing else. Throws USAGE. */
+export function volumeSize([key, text]: readonly [key: string, value: string], option: string): number {
+  if (key !== 'size') throw usage(option, `invalid option: ${JSON.stringify(key)}`, 'a volume is a directory of the store, and has a size at most; one elsewhere is -v /host/dir:/dir');
+  const bytes = parseSize(text, `${option}: size`, 'bytes');
+  if (bytes < VOLUME_MIN || bytes > VOLUME_MAX) throw usage(option, `a volume cannot have a size of ${text}`, 'for example size=512m or size=10g');
+  return bytes;
 }
+
+/** A directory alone takes a block. */
+const VOLUME_MIN = 65536;
+const VOLUME_MAX = 2 ** 48;
 
 function tmpfsOptions(values: Readonly<Record<string, string>>, readOnly: boolean, option: string): string {
   const { 'tmpfs-size': size, 'tmpfs-mode': mode = '1777' } = values;

@@ -58,8 +58,8 @@ function makeFolders(path: string): void {
   mkdirSync(path);
 }
 
-async function volume({ name, target, readOnly, cache, noCopy, labels }: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<ContainerMount> {
+async function volume({ name, target, readOnly, cache, noCopy, labels, size }: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<ContainerMount> {
   if (name === undefined) return { type: 'volume', target, readOnly };
   const from = noCopy ? undefined : { disk: image.rootfs, path: target };
-  return { type: 'volume', volume: await openVolume(new ImageStore(undefined, hostFs), { name, labels, from, note }), target, readOnly, cache };
+  return { type: 'volume', volume: await openVolume(new ImageStore(undefined, hostFs), { name, labels, size, from, note }), target, readOnly, cache };
 }

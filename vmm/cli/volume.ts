@@ -5,7 +5,7 @@ import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { helpText } from './help.ts';
-import { refuseDriverOption } from './mount-text.ts';
+import { volumeSize } from './mount-text.ts';
 import { type Command, flag, list, type OptionTable, type OptionValues, value } from './options.ts';
 import { print, tell } from './output.ts';
 import { size } from './size-text.ts';
@@ -17,7 +17,7 @@ type Pair = readonly [key: string, value: string];
 
 const CREATE = {
   label: list('KEY[=VALUE]', 'set metadata', pair),
-  opt: list('KEY=VALUE', 'options of Docker’s driver, all refused', driverOption, { short: 'o' }),
+  opt: list('size=SIZE', 'as much as what is in it may take of the host’s disk; Docker’s other options are refused', driverOption, { short: 'o' }),
   driver: value('local', 'a directory of the store', localDriver, { short: 'd' }),
   help: HELP,
 };
@@ -94,8 +94,8 @@ export function volumeCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
 }
 
-async function create(store: ImageStore, [name]: readonly string[], { label }: OptionValues<typeof CREATE>): Promise<number> {
-  const { record } = await createVolume(store, { name, labels: Object.fromEntries(label) });
+async function create(store: ImageStore, [name]: readonly string[], { label, opt }: OptionValues<typeof CREATE>): Promise<number> {
+  const { record } = await createVolume(store, { name, labels: Object.fromEntries(label), size: opt.at(-1) });
   print(`${record.name}\n`);
   return 0;
 }
@@ -123,7 +123,7 @@ async function inspect(store: ImageStore, names: readonly string[], { format }: 
     else status = complain(noSuchVolume(name));
   }
   const seen = found.map(({ record, path }) => ({
-    CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: {}, Scope: 'local',
+    CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: record.size === undefined ? {} : { size: `${record.size}` }, Scope: 'local',
   }));
   if (format === undefined || format === 'json') print(`${JSON.stringify(seen, null, 4)}\n`);
   else print(formatRows(format, seen));
@@ -188,8 +188,8 @@ function pair(text: string): Pair {
   return pairOf(text);
 }
 
-function driverOption(text: string, option: string): never {
-  return refuseDriverOption(pairOf(text)[0], option);
+function driverOption(text: string, option: string): number {
+  return volumeSize(pairOf(text), option);
 }
 
 function pairOf(text: string): Pair {

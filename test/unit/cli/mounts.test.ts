@@ -111,7 +111,8 @@ describe('--mount', () => {
     ['type=bind,src=/tmp,dst=/', "--mount: invalid specification: destination can't be '/'"],
     ['type=volume,src=/a,dst=/b', '"/a" includes invalid characters for a volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'],
     ['src=aa,dst=/b,volume-opt=type=nfs', '--mount: invalid option: "type"'],
-    ['src=aa,dst=/b,volume-opt=size=1k', '--mount: quota size requested but no quota support'],
+    ['src=aa,dst=/b,volume-opt=size=1k', '--mount: a volume cannot have a size of 1k'],
+    ['dst=/b,volume-opt=size=1m', '--mount: invalid mount config for type "volume": volume-opt is for volumes that have a name'],
     ['src=aa,dst=/b,volume-driver=nfs', '--mount: there is no volume driver nfs'],
     ['type=bind,src=/a,dst=/b,consistency=zz', '--mount: invalid value for consistency: zz'],
     ['type=bind,s"rc=/a,dst=/b', '--mount: a quotation mark within a field: s"rc=/a'],
@@ -125,8 +126,7 @@ describe('the options together', () => {
     expect([...options.volume, ...options.mount].map(({ target }) => target)).toEqual(['/b', '/c', '/d']);
   });
 
-  it('--volumes-from and other volume drivers are told as such', () => {
-    expect(messageOf(() => parseArgs(['--volumes-from', 'x', 'image'], RUN))).toBe('--volumes-from of Docker is not supported yet');
+  it('other volume drivers are told as such', () => {
     expect(messageOf(() => parseArgs(['--volume-driver', 'nfs', 'image'], RUN))).toBe('--volume-driver nfs is not supported yet');
   });
 });

@@ -9,6 +9,7 @@ import { S_IFDIR, S_IFMT, S_IFREG, statfs, statx as struct_statx, UTIME_NOW, UTI
 import { fuse_getattr_in, fuse_getxattr_in, fuse_kstatfs, fuse_setattr_in, fuse_setxattr_in } from '../../host/uapi/fuse.ts';
 import { O_NONBLOCK, O_WRONLY } from '../../host/uapi/files.ts';
 import { HIDDEN, hideOverride, hostMode, isOverride, setOwner, withoutSetIds } from './owners.ts';
+import { countTree, type Quota } from './quota.ts';
 import { rootAttr } from './root.ts';
 import { ROOT, type Session } from './session.ts';
 import { type Share, validity } from './share.ts';
@@ -154,10 +155,21 @@ export function fileSystem(s: Session, node: number): number {
     request.put(to, scratch[from / 4] as number);
     request.put(to + 4, scratch[from / 4 + 1] as number);
   }
+  const quota = node === ROOT ? undefined : s.share(node).quota;
+  if (quota !== undefined) limitBlocks(s, s.share(node), quota, scratch[statfs.f_bsize / 4] as number);
   request.put(fuse_kstatfs.bsize, scratch[statfs.f_bsize / 4] as number);
   request.put(fuse_kstatfs.frsize, scratch[statfs.f_frsize / 4] as number);
   request.put(fuse_kstatfs.namelen, scratch[statfs.f_namelen / 4] as number);
   return fuse_kstatfs.sizeof;
+}
+
+/** A file system that has a quota is as large as that, where the host's is not smaller. */
+function limitBlocks({ request, stat }: Session, { fd }: Share, quota: Quota, blockSize: number): void {
+  const left = Math.max(0, quota.limit - quota.used(() => countTree(fd, stat)));
+  for (const [field, bytes] of [[fuse_kstatfs.blocks, quota.limit], [fuse_kstatfs.bfree, left], [fuse_kstatfs.bavail, left]] as const) {
+    const host = (request.words[(request.reply + field) >>> 2] as number) + (request.words[(request.reply + field + 4) >>> 2] as number) * 2 ** 32;
+    request.put64(field, Math.min(host, Math.floor(bytes / blockSize)));
+  }
 }
 
 // ---- extended attributes ------------------------------------------------------------------------------------------

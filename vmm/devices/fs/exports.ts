@@ -24,6 +24,8 @@ export interface ShareExport {
   readonly recursive?: boolean | undefined;
   /** Owners, modes and device nodes as the host has them, or in an attribute beside each file (default: for who is not root). */
   readonly idmap?: 'none' | 'xattr' | undefined;
+  /** Most bytes of the host's file system that its files and directories may take, those that are there included; no limit of ours when not given. */
+  readonly quota?: number | undefined;
   /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files, and then, where that is so of all of a device's, it holds writes back, too. */
   readonly cache?: 'none' | 'auto' | 'always' | undefined;
 }
@@ -245,10 +247,10 @@ class ShareDevice implements HostDevice {
     closeSync(root.fd);
   }
 
-  #add({ name, path, readOnly = false, recursive = true, cache = 'auto', idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
+  #add({ name, path, readOnly = false, quota, recursive = true, cache = 'auto', idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
     if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
     if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
-    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache, writeback: this.#writeback };
+    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache, writeback: this.#writeback, quota };
     this.#open.set(name, root);
     return root;
   }

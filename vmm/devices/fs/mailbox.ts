@@ -12,6 +12,8 @@ export interface SharedRoot {
   readonly cache: 'none' | 'auto' | 'always';
   /** The guest may hold writes back, and knows sizes and times better. */
   readonly writeback: boolean;
+  /** Most bytes that may be taken of the host's file system. */
+  readonly quota: number | undefined;
 }
 
 export type ShareCommand = { readonly kind: 'add'; readonly root: SharedRoot } | { readonly kind: 'withdraw'; readonly number: number };

@@ -221,6 +221,11 @@ export class Nodes {
     this.#change(index, PINS, by);
   }
 
+  /** How many open files and locks need it. */
+  pinned(index: number): number {
+    return this.#get(index, PINS);
+  }
+
   /** Lets an unused entry go; its parent, which may be unused now: the caller looks, 0: none. */
   free(index: number): number {
     const words = this.#words;

@@ -33,6 +33,8 @@ function opened(share: Share, flags: number, open: (flags: number) => number): n
 
 /** The highest offset of a file that is served exactly: JavaScript's numbers. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
+/** Most bytes of one COPY_FILE_RANGE. */
+export const COPY_MAX = 16 << 20;
 
 /** A handle for a descriptor, which is closed when there is none left; the answer struct fuse_open_out at `offset`. */
 export function answerOpen(s: Session, node: number, fd: number, offset: number, openFlags: number): number {
@@ -212,5 +214,3 @@ export function copyFileRange(s: Session, node: number): number {
   request.put64(0, result); // struct fuse_write_out
   return fuse_write_out.sizeof;
 }
-
-const COPY_MAX = 16 << 20;

@@ -4,6 +4,7 @@ import { closeFile, reopen, syncAll } from '../../host/files.ts';
 import { O_NONBLOCK, S_IFDIR, S_IFREG } from '../../host/uapi/files.ts';
 import { fuse_rename2_in } from '../../host/uapi/fuse.ts';
 import { fileSystem, getattr, getxattr, listxattr, removexattr, setattr, setxattr, statxOf } from './attributes.ts';
+import { countedOperation } from './counted-operations.ts';
 import { opendir, readdir } from './directories.ts';
 import { flush, getlk, setlk } from './locks.ts';
 import { link, lookup, mkdir, mknod, readlink, rename, rmdir, symlink, unlink } from './names.ts';
@@ -103,7 +104,8 @@ export function serve(s: Session): number {
     if (s.heart.isDead(share)) return -EIO;
     s.heart.at(share);
   }
-  const result = operation(s, node);
+  const quota = node === ROOT ? undefined : s.share(node).quota;
+  const result = quota === undefined ? operation(s, node) : countedOperation(s, node, quota, operation);
   return result <= Math.max(request.room, 8) || opcode === F.FUSE_READ ? result : -EIO;
 }
 

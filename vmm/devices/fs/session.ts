@@ -9,6 +9,7 @@ import { Locks } from './lock-table.ts';
 import { Nodes } from './nodes.ts';
 import { type Owner, ownerOf } from './owners.ts';
 import { Paths } from './paths.ts';
+import { Quota } from './quota.ts';
 import type { Request } from './request.ts';
 import { type Share, validity } from './share.ts';
 import { Stat } from './stat.ts';
@@ -28,6 +29,8 @@ export class Session {
   readonly stat = new Stat();
   /** By number. */
   readonly shares: (Share | undefined)[] = [];
+  /** By what they are of. */
+  readonly #quotas = new Map<string, Quota>();
   /** Where `stat` was filled from. */
   #looked = -1;
   #lookedName = 0;
@@ -128,6 +131,15 @@ export class Session {
     }
   }
 
+  /** The quota of the directory that `stat` has, which all its exports share: that of the first. */
+  quotaOf(limit: number | undefined): Quota | undefined {
+    if (limit === undefined) return undefined;
+    const key = `${this.stat.dev} ${this.stat.inoHigh} ${this.stat.inoLow}`;
+    const quota = this.#quotas.get(key) ?? new Quota(limit);
+    this.#quotas.set(key, quota);
+    return quota;
+  }
+
   /** A share's own inode, from `stat`. It stays as long as the share. */
   enterRoot(share: Share): void {
     share.node = this.nodes.add(share.number, this.stat);
@@ -137,6 +149,8 @@ export class Session {
   /** All that the guest has of a share is gone, and every descriptor of it but the share's own; its root is a new inode. */
   forgetAll(share: Share): void {
     const { nodes, handles } = this;
+    // Files without a name go with their descriptors.
+    share.quota?.forget();
     handles.each((node) => nodes.share(node) === share.number, (handle) => closeFile(handles.remove(handle)));
     this.locks.forget((node) => nodes.share(node) === share.number);
     nodes.each(share.number, (node) => {

@@ -1,3 +1,5 @@
+import type { Quota } from './quota.ts';
+
 /** What the thread that serves a directory of the host knows of it. */
 export interface Share {
   /** Number among the machine's shares; never used again. */
@@ -15,6 +17,8 @@ export interface Share {
   readonly cache: 'none' | 'auto' | 'always';
   /** The guest may hold writes back (FUSE_WRITEBACK_CACHE). */
   readonly writeback: boolean;
+  /** What its guest may take of the host's file system; all exports of one directory have the same. */
+  readonly quota: Quota | undefined;
   /** Its inode, which stays as long as it. */
   node: number;
   /** STATX_MNT_ID of its root. */

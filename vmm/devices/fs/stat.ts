@@ -75,6 +75,11 @@ export class Stat implements FileKey {
     return this.#u64(statx.stx_size);
   }
 
+  /** Bytes that it takes on the host's disk; st_blocks counts 512 of them. */
+  get allocated(): number {
+    return this.#u64(statx.stx_blocks) * 512;
+  }
+
   get mount(): number {
     return this.#u64(statx.stx_mnt_id);
   }

@@ -185,7 +185,8 @@ class FileThread {
   #add(root: SharedRoot): void {
     const { stat, shares } = this.#session;
     const failed = statx(root.fd, 0, stat.address);
-    const share = { ...root, node: 0, mount: failed < 0 ? 0 : stat.mount, dev: failed < 0 ? 0 : stat.dev };
+    const quota = this.#session.quotaOf(root.quota);
+    const share = { ...root, quota, node: 0, mount: failed < 0 ? 0 : stat.mount, dev: failed < 0 ? 0 : stat.dev };
     shares[root.number] = share;
     this.#session.enterRoot(share);
   }

@@ -37,6 +37,7 @@ export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 export const FALLOC_FL_KEEP_SIZE = 1;
 export const FALLOC_FL_PUNCH_HOLE = 2;
+export const FALLOC_FL_COLLAPSE_RANGE = 8;
 export const FALLOC_FL_ZERO_RANGE = 16;
 export const SEEK_SET = 0;
 export const SEEK_DATA = 3;
