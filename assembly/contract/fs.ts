@@ -57,5 +57,6 @@ export const FS_WRITEBACK: u32 = 4;
 export const FS_TAG_BYTES: u32 = 36;
 /** One queue for requests that must not wait, one for the others: one thread of the host serves both. */
 export const FS_QUEUES: u32 = 2;
+export const FS_HIPRIO: u32 = 0;
 /** Most bytes of a name. */
 export const FS_NAME_BYTES: u32 = 255;

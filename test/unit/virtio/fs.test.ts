@@ -41,6 +41,16 @@ test('5.11.6.2.1 the high priority queue is served whatever the request queue do
   expect(guest.hiprio.usedIdx).toBe(1);
 });
 
+test('5.11.6.1 a request that is not urgent is an error on the high priority queue, which no limit holds back', () => {
+  const bytes = Buffer.concat([guest.header(F.FUSE_LOOKUP, 1n, 5), text('file')]);
+  const { input, output } = guest.places;
+  const pieces = [{ gpa: input, len: bytes.length }, { gpa: output, len: 16, write: true }, { gpa: output + 16, len: 128, write: true }];
+  const { count } = guest.session.nodes;
+  expect(guest.raw(bytes, pieces, guest.hiprio)[0]?.len).toBe(16);
+  expect([guest.core.view.getInt32(0x0800_0000 + output + 4, true), guest.session.nodes.count]).toEqual([-5, count]);
+  expect(guest.raw(bytes, pieces)[0]?.len).toBe(144);
+});
+
 test('a request may be cut into pieces at any place, and its answer too', () => {
   const body = text('file');
   for (let cut = 1; cut < 40 + body.length; cut++) {

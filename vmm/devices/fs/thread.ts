@@ -1,5 +1,5 @@
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
-import { FS_QUEUES } from '../../../assembly/contract/fs.ts';
+import { FS_HIPRIO, FS_QUEUES } from '../../../assembly/contract/fs.ts';
 import { hasFfi } from '../../host/places.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
@@ -171,7 +171,7 @@ class FileThread {
     const slot = this.#slot(which);
     const held = (this.#limiters.get(slot)?.wait(performance.now()) ?? 0) > 0;
     let more = held;
-    for (let queue = 0; queue < FS_QUEUES; queue++) if (!(held && queue !== HIPRIO) && this.#work.step(slot, queue)) more = true;
+    for (let queue = 0; queue < FS_QUEUES; queue++) if (!(held && queue !== FS_HIPRIO) && this.#work.step(slot, queue)) more = true;
     return more;
   }
 
@@ -206,5 +206,3 @@ class FileThread {
 }
 
 const COMMAND = 0xffff_ffff;
-/** The queue of what must not wait: FORGET, INTERRUPT (virtio 1.2 §5.11.2). */
-const HIPRIO = 0;

@@ -1,6 +1,6 @@
-import { FS_RESET } from '../../../assembly/contract/fs.ts';
+import { FS_HIPRIO, FS_RESET } from '../../../assembly/contract/fs.ts';
 import { EINTR, EIO } from '../../../assembly/contract/generated/errno.ts';
-import { FUSE_COPY_FILE_RANGE, FUSE_INTERRUPT, FUSE_READ, FUSE_WRITE } from '../../../assembly/contract/generated/fuse.ts';
+import { FUSE_BATCH_FORGET, FUSE_COPY_FILE_RANGE, FUSE_FORGET, FUSE_INTERRUPT, FUSE_READ, FUSE_WRITE } from '../../../assembly/contract/generated/fuse.ts';
 import { HOST_PENDING } from '../../../assembly/contract/hooks.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { serve } from './server.ts';
@@ -39,9 +39,17 @@ export class Work {
     const more = this.#core.device_process(slot, queue) > 0;
     for (const { tag } of this.#taken.splice(0)) {
       if (tag === FS_RESET) this.#reset(slot);
+      else if (queue === FS_HIPRIO && !this.#urgent(slot, tag)) this.#core.fs_complete(slot, tag, -EIO, 0);
       else this.#one(slot, tag);
     }
     return more;
+  }
+
+  /** The one queue that no limit holds back is for these alone (virtio 1.2 §5.11.6.1). */
+  #urgent(slot: number, tag: number): boolean {
+    const { request } = this.#session;
+    request.select(slot, tag);
+    return request.opcode === FUSE_FORGET || request.opcode === FUSE_BATCH_FORGET || request.opcode === FUSE_INTERRUPT;
   }
 
   /** Milliseconds until those who wait are to be asked again; -1: nobody waits. */
