@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "activate.h"
 #include "builtin.h"
 #include "launch.h"
 #include "machine.h"
@@ -224,18 +225,25 @@ static int find_command(const struct process_spec *p, char *path, size_t size, s
 }
 
 /* A process has HOME even if the request forgot it: only here is the user known. */
-static char **environment(const struct process_spec *p, const struct identity *id)
+static char **environment(const struct process_spec *p, const struct identity *id, uint32_t sockets)
 {
-	char **env = calloc(p->env.count + 2, sizeof *env);
-	static char home[sizeof id->home + 8];
+	char **env = calloc(p->env.count + 4, sizeof *env), **next = env;
+	static char home[sizeof id->home + 8], listen[2][32];
 
 	if (!env)
 		return NULL;
+	/* The first of a name is the one that counts. */
+	if (sockets > 0) {
+		snprintf(listen[0], sizeof listen[0], "LISTEN_FDS=%u", sockets);
+		snprintf(listen[1], sizeof listen[1], "LISTEN_PID=%d", (int)getpid());
+		*next++ = listen[0];
+		*next++ = listen[1];
+	}
 	if (p->env.count)
-		memcpy(env, p->env.items, p->env.count * sizeof *env);
+		memcpy(next, p->env.items, p->env.count * sizeof *env);
 	if (!value_of(&p->env, "HOME")) {
 		snprintf(home, sizeof home, "HOME=%s", id->home);
-		env[p->env.count] = home;
+		next[p->env.count] = home;
 	}
 	return env;
 }
@@ -281,8 +289,11 @@ static void wait_for_release(const struct launch *l)
 _Noreturn void enter_process(const struct launch *l)
 {
 	const struct process_spec *p = l->process;
+	uint32_t activated = l->container ? l->container->activated_count : 0;
 	static struct identity id;
 	struct failure f = { 0 };
+	struct launch moved = *l;
+	int sockets[MAX_ACTIVATED];
 	char path[PATH_MAX];
 	char **env;
 	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -294,7 +305,19 @@ _Noreturn void enter_process(const struct launch *l)
 		fail(&f, ERR_CWD, errno, "chdir to the working directory '%.160s': %s", p->cwd, strerror(errno));
 		launch_failed(l, &f);
 	}
-	env = environment(p, &id);
+	if (activated > 0) {
+		/* Out of the way of the sockets' places. */
+		moved.status = fcntl(l->status, F_DUPFD_CLOEXEC, ACTIVATED_BASE);
+		if (moved.status < 0) {
+			system_error(&f, ERR_RLIMIT, "no descriptors for sockets");
+			launch_failed(l, &f);
+		}
+		close(l->status);
+		l = &moved;
+		if (activate_open(l->container, sockets, &f))
+			launch_failed(l, &f);
+	}
+	env = environment(p, &id, activated);
 	if (!env || (!p->builtin && find_command(p, path, sizeof path, &f))) {
 		if (!env)
 			fail(&f, ERR_SYSTEM, ENOMEM, "no memory for the environment");
@@ -311,6 +334,8 @@ _Noreturn void enter_process(const struct launch *l)
 		builtin_run(&p->args);
 	}
 	sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	if (activated > 0)
+		activate_place(l->container, sockets);
 	reset_signals();
 	execve(path, p->args.items, env);
 	exec_error(&f, path, errno);

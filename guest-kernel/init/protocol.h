@@ -111,6 +111,7 @@
 #define TAG_DEVICE_RULE 0x0051
 #define TAG_ALL_DEVICES 0x0052
 #define TAG_NOTIFY 0x0053
+#define TAG_ACTIVATED 0x0056
 
 #define TAG_KIND 0x0060
 #define TAG_SOURCE 0x0061
@@ -230,6 +231,7 @@
 #define MAX_PATH 4096
 #define MAX_EXPORT 255 /* NAME_MAX */
 #define MAX_CONTAINERS 64
+#define MAX_ACTIVATED 16
 #define MAX_PROCESSES 1024
 
 #endif

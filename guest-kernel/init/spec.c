@@ -396,6 +396,14 @@ static int container_field(struct arena *a, const struct field *field, struct co
 	case TAG_ALL_DEVICES:
 		rc = take_flag(field, &s->all_devices, f);
 		break;
+	case TAG_ACTIVATED:
+		if (field->length != 2 || !get_u16(field->value))
+			return invalid(f, field, "not a port");
+		if (s->activated_count == MAX_ACTIVATED)
+			return fail(f, ERR_LIMIT, 0, "more than %d sockets", MAX_ACTIVATED);
+		s->activated[s->activated_count++] = get_u16(field->value);
+		rc = 0;
+		break;
 	case TAG_NOTIFY:
 		rc = take_flag(field, &s->notify, f);
 		break;

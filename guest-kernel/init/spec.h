@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "protocol.h"
 #include "wire.h"
 
 struct strings {
@@ -91,6 +92,8 @@ struct container_spec {
 	struct device_rule device_rules[MAX_DEVICE_RULES];
 	uint32_t device_rule_count;
 	bool all_devices;
+	uint16_t activated[MAX_ACTIVATED]; /* ports of the sockets that the command gets, from descriptor 3 on */
+	uint32_t activated_count;
 	char *hostname, *domain;
 	struct strings masked, readonly, sysctls, cgroup;
 	struct namespace_spec namespaces[NS_COUNT];

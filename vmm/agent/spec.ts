@@ -141,6 +141,8 @@ export interface ContainerSpec extends ProcessSpec {
   allDevices?: boolean;
   /** It can tell that it is ready at NOTIFY_SOCKET, as sd_notify(3) does: `ProcessHandle.ready`. */
   notify?: boolean;
+  /** TCP ports of the sockets that its command begins with, listening, from descriptor 3 on (sd_listen_fds(3)); at most MAX_ACTIVATED. */
+  activated?: readonly number[];
   hostname?: string;
   domain?: string;
   maskedPaths?: readonly string[];
@@ -326,6 +328,7 @@ export function encodeStart(container: number, process: number, spec: ContainerS
   for (const rule of spec.deviceRules ?? []) writeDeviceRule(w, rule);
   if (spec.allDevices === true) w.flag(P.TAG_ALL_DEVICES);
   if (spec.notify === true) w.flag(P.TAG_NOTIFY);
+  for (const port of spec.activated ?? []) w.u16(P.TAG_ACTIVATED, port);
   for (const path of spec.maskedPaths ?? []) w.string(P.TAG_MASKED_PATH, path);
   for (const path of spec.readonlyPaths ?? []) w.string(P.TAG_READONLY_PATH, path);
   for (const setting of spec.sysctls ?? []) w.string(P.TAG_SYSCTL, setting);

@@ -106,6 +106,7 @@ export const TAG_HOLD = 0x0050;
 export const TAG_DEVICE_RULE = 0x0051;
 export const TAG_ALL_DEVICES = 0x0052;
 export const TAG_NOTIFY = 0x0053;
+export const TAG_ACTIVATED = 0x0056;
 
 export const TAG_KIND = 0x0060;
 export const TAG_SOURCE = 0x0061;
@@ -225,4 +226,5 @@ export const MAX_STRING = 131072; // MAX_ARG_STRLEN of Linux
 export const MAX_PATH = 4096;
 export const MAX_EXPORT = 255; // NAME_MAX
 export const MAX_CONTAINERS = 64;
+export const MAX_ACTIVATED = 16;
 export const MAX_PROCESSES = 1024;
