@@ -1,9 +1,10 @@
 /** A port of a sandbox on the host, whatever its network: each connection goes through the guest's init to the sandbox's own loopback interface. */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { VmmError } from '../../base/errors.ts';
-import type { Box, BoxProcess } from './box.ts';
+import { relay } from '../guest/relay.ts';
+import type { Box } from './box.ts';
 
-/** Connections at once; more of them wait. */
+/** Connections at once; one more is closed. */
 const MAX_CONNECTIONS = 64;
 
 export interface ExposeOptions {
@@ -61,50 +62,5 @@ export class ExposedPort implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-}
-
-function relay(socket: Socket, process: BoxProcess): void {
-  let over = false;
-  const gone = (): void => {
-    if (over) return;
-    over = true;
-    process.closeStdout();
-    process.closeStderr();
-    process.kill().catch(() => {});
-  };
-  if (socket.destroyed) {
-    gone();
-    return;
-  }
-  socket.on('close', gone);
-  process.onStderr(() => {});
-  process.onStdout((bytes) => {
-    if (socket.destroyed || socket.write(Buffer.from(bytes))) return undefined;
-    return new Promise<void>((resolve) => {
-      const done = (): void => {
-        socket.off('drain', done).off('close', done);
-        resolve();
-      };
-      socket.once('drain', done).once('close', done);
-    });
-  });
-  process.wait().then(({ status }) => {
-    over = true;
-    // Nobody listens there, or the connection broke: a client is told as a kernel would tell it.
-    if (status === 0) socket.end(() => socket.destroy());
-    else socket.resetAndDestroy();
-  }, () => socket.resetAndDestroy());
-  void send(socket, process);
-}
-
-async function send(socket: Socket, process: BoxProcess): Promise<void> {
-  try {
-    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      if (!(await process.stdin.write(chunk))) return;
-    }
-    await process.stdin.end();
-  } catch {
-    // Its close tells the rest.
   }
 }
