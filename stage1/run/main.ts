@@ -9,6 +9,7 @@ import { appStatus, GuestMetadata, metadataEnv, namedPorts, podKey, type PodList
 import { Failure, oneLine, STATUS_FAILED } from '../common/failure.ts';
 import { type Network, networksOf } from '../net/config.ts';
 import { type Attached, attach, forwarded, interfaceConfig, pluginPath, type PortMapping, resolverOf, writeNetInfo } from '../net/pod-network.ts';
+import { Activation, activations } from './activation.ts';
 import { Attachments } from './attachments.ts';
 import { MutableApps } from './mutable.ts';
 import { type RunOptions, runOptions } from './options.ts';
@@ -81,7 +82,9 @@ export async function run(argv: readonly string[], entered: () => void): Promise
     openOutputs(outputs, attachments, added);
     return added.plan;
   }, (name) => outputs.close(name));
-  return lead(run, options, { apps, attachments, input });
+  const activation = new Activation();
+  await activation.open(activations(read.manifest, pod.apps), run, say);
+  return lead(run, options, { apps, attachments, input }).finally(() => activation.close());
 }
 
 /** Tells systemd that the pod is ready, where rkt is a service that it asked for that. The name is its own, no app's. */
@@ -146,7 +149,9 @@ function metadataUrl(attached: readonly Attached[], token: string): string {
 }
 
 /** The host's ports that lead into the pod, as CNI's plugins take them. Throws Failure, POD_APP. */
-function portsOf({ ports }: PodManifest, apps: readonly App[], networks: number): PortMapping[] {
+function portsOf({ ports: all }: PodManifest, apps: readonly App[], networks: number): PortMapping[] {
+  // Sockets of the host stand for the others.
+  const ports = all.filter(({ name }) => !apps.some((app) => app.ports.some((port) => port.name === name && port.socketActivated)));
   if (ports.length > 0 && networks === 0) throw new Failure('--port needs a network: the pod has none');
   const seen: { readonly key: string; readonly ip: string }[] = [];
   return namedPorts(ports, apps).map(({ exposed: { name, hostPort, hostIP }, protocol, port }) => {

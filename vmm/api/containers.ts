@@ -8,6 +8,7 @@ export { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 export { containerEnvironment, fileLines } from '../container/env.ts';
 export { builtinSpec, execSpec } from '../container/exec.ts';
 export { cpuWeight, imageCpus, imageMemory } from '../container/isolation.ts';
+export { relay } from '../guest/relay.ts';
 export { parseUlimit, type Rlimit } from '../container/limits.ts';
 export type { BindMount, ContainerMount, ShareCache, VolumeMount } from '../container/mounts.ts';
 export { type ContainerOptions, processArguments, randomId, type TmpfsMount } from '../container/options.ts';

@@ -1,7 +1,7 @@
 /** Pods: apps of App Container images that run together in one machine. */
 export { appEnvironment, supportsNotify } from '../pod/environment.ts';
 export { inside } from '../pod/inside.ts';
-export { type AppPlan, type AppRoot, type Insecure, type PodApp, type PodInput, type PodPlan, planPod } from '../pod/plan.ts';
+export { type AppPlan, type AppRoot, type Insecure, type PodApp, type PodInput, type PodPlan, planPod, activatedPorts } from '../pod/plan.ts';
 export { type AppEnd, appStatus, type PodListener, type PodMachine, type PodNetwork, type PodOptions, metadataEnv, type PodResult, PodRun } from '../pod/run.ts';
 export { VolumePlaces } from '../pod/places.ts';
 export { namedPorts, podPorts } from '../pod/ports.ts';

@@ -1,9 +1,10 @@
 /** From manifests to what a machine and its init are asked for. */
 import { VmmError } from '../../base/errors.ts';
-import type { App, EventName } from '../../image/appc/schema/app.ts';
+import type { App, EventName, Port } from '../../image/appc/schema/app.ts';
 import { isolationOf } from '../../image/appc/schema/isolation.ts';
 import { isolatorOf, REMOVE_CAPABILITIES, RETAIN_CAPABILITIES } from '../../image/appc/schema/isolators.ts';
 import type { PodMount, Volume } from '../../image/appc/schema/pod-manifest.ts';
+import { MAX_ACTIVATED } from '../agent/generated/protocol.ts';
 import type { ContainerSpec, Mount, ProvidedFile, Source } from '../agent/spec.ts';
 import { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 import { cpuWeight } from '../container/isolation.ts';
@@ -59,6 +60,15 @@ export interface PodApp {
   readonly tty?: boolean | undefined;
   /** It tells when it is ready, by sd_notify(3). */
   readonly notify?: boolean | undefined;
+}
+
+/** The app's ports whose sockets it is given. Throws POD_APP. */
+export function activatedPorts(name: string, { ports }: App): readonly Port[] {
+  const activated = ports.filter(({ socketActivated }) => socketActivated);
+  const other = activated.find(({ protocol }) => protocol !== 'tcp' && protocol !== '');
+  if (other !== undefined) throw new VmmError('POD_APP', `app ${name}: port ${other.name}: a socket of the protocol ${JSON.stringify(other.protocol.slice(0, 50))} cannot be given to it`, { hint: 'socketActivated is for tcp' });
+  if (activated.length > MAX_ACTIVATED) throw new VmmError('POD_APP', `app ${name}: ${activated.length} ports with socketActivated, there may be ${MAX_ACTIVATED}`);
+  return activated;
 }
 
 export interface PodInput {
@@ -152,6 +162,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     ...appRoot(app, building),
     readOnly: app.readOnlyRoot,
     ...(app.notify === true ? { notify: true } : {}),
+    activated: activatedPorts(name, app.app).map(({ port }) => port),
     mounts: allMounts(planMounts(app, input, building)),
     files: input.files(app),
     ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps),

@@ -282,7 +282,7 @@ export class PodRun {
   #handler(app: Running, args: readonly string[]): Promise<ExitStatus> {
     const spec = this.#spec(app);
     const bounding = spec.capabilities?.bounding ?? 0n;
-    const { groups: _groups, notify: _notify, ...rest } = spec;
+    const { groups: _groups, notify: _notify, activated: _activated, ...rest } = spec;
     const capabilities = { bounding, effective: bounding, permitted: bounding, inheritable: 0n, ambient: 0n };
     const container = this.guest.create({ ...rest, args, user: '0:0', capabilities, stdin: false, tty: false, stdout: true, stderr: true, namespaces: this.#namespaces() });
     this.#listen(app.plan.name, container);
