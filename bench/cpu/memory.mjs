@@ -1,15 +1,16 @@
 // Host memory that decoded code and the tables of the software CPU really take, in resident pages of the machine's linear memory.
-// Usage: node bench/cpu/memory.mjs [--cpus 1] [-- IMAGE CMD…]
+// Usage: node bench/cpu/memory.mjs [--cpus 1] [--save] [-- IMAGE CMD…]
 // Without a command: a busybox shell that waits. Looks when the command has written a line "ready". Needs root (/proc/PID/pagemap).
 import { spawn } from 'node:child_process';
 import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { report } from '../harness.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = 4096;
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { cpus: { type: 'string', default: '1' } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { cpus: { type: 'string', default: '1' }, save: { type: 'boolean' } } });
 
 /** The areas of assembly/core/layout.ts, by the names of their first bytes. */
 const layout = Object.fromEntries(
@@ -28,7 +29,7 @@ child.stdout.setEncoding('utf8').on('data', (chunk) => {
   text += chunk;
   if (!/^ready$/m.test(text)) return;
   text = '';
-  report(child.pid);
+  tell(child.pid);
   child.stdin.end();
   child.kill();
 });
@@ -41,20 +42,22 @@ function image() {
   return dir;
 }
 
-/** Where the linear memory begins: the mapping that holds as much as its areas and RAM, or the first of neighbours that do. */
+/** Where the linear memory begins: of the mappings that hold as much as its areas and RAM, alone or with their neighbours, the one in use. */
 function memoryBase(pid) {
   const maps = readFileSync(`/proc/${pid}/maps`, 'latin1').trim().split('\n').map((line) => {
     const [range, rights] = line.split(' ');
     const [start, end] = range.split('-').map((part) => Number.parseInt(part, 16));
     return { start, end, writable: rights.startsWith('rw') };
   });
-  for (let i = 0; i < maps.length; i += 1) {
-    let end = maps[i].end;
-    if (!maps[i].writable) continue;
-    for (let k = i + 1; k < maps.length && maps[k].start === end && maps[k].writable; k += 1) end = maps[k].end;
-    if (end - maps[i].start > layout.RAM_BASE && maps[i].start % 65536 === 0) return maps[i].start;
-  }
-  throw new Error('no mapping of the linear memory');
+  const bases = maps.flatMap(({ start, writable }, i) => {
+    let last = i;
+    while (maps[last + 1]?.start === maps[last].end && maps[last + 1].writable) last += 1;
+    return writable && start % 65536 === 0 && maps[last].end - start > layout.RAM_BASE ? [start] : [];
+  });
+  const used = bases.map((base) => resident(pid, base + layout.CPU_BASE, base + layout.RAM_BASE));
+  const most = Math.max(...used);
+  if (!(most > 0)) throw new Error('no mapping of the linear memory');
+  return bases[used.indexOf(most)];
 }
 
 function resident(pid, start, end) {
@@ -67,13 +70,9 @@ function resident(pid, start, end) {
   return pages * PAGE;
 }
 
-function report(pid) {
+function tell(pid) {
   const base = memoryBase(pid);
-  let sum = 0;
-  for (const [name, from, to] of AREAS) {
-    const bytes = resident(pid, base + from, base + to);
-    sum += bytes;
-    process.stdout.write(`${name.padEnd(40)}${(bytes / 1e6).toFixed(2).padStart(8)} MB\n`);
-  }
-  process.stdout.write(`${'together'.padEnd(40)}${(sum / 1e6).toFixed(2).padStart(8)} MB\n`);
+  const rows = AREAS.map(([what, from, to]) => ({ what, value: resident(pid, base + from, base + to) / 2 ** 20, unit: 'MiB' }));
+  rows.push({ what: 'together', value: rows.reduce((sum, { value }) => sum + value, 0), unit: 'MiB' });
+  report(`cpu-memory-${values.cpus}`, { title: `Resident memory of the software CPU, ${values.cpus} vCPU${values.cpus === '1' ? '' : 's'}${positionals.length > 0 ? '' : ', boot to a shell'}`, section: 'Memory', rows });
 }

@@ -1,22 +1,23 @@
 // From process start to a container's output: `vmm run` on the software CPU against QEMU's microvm under TCG, in turns.
-// Usage: node bench/cpu/start.mjs [--runs 7] [--limit 3]
+// Usage: node bench/cpu/start.mjs [--runs 7] [--save] [--limits]
 // Both boot the same kernel with the same EROFS disk and 512 MiB, and execute the same command, /bin/echo. QEMU executes it as the kernel's
 // init; vmm's goes through its own init and agent, which make a container of it. The ratio is that of the wall times, pair by
 // pair; CPU time of the processes up to the output stands beside it. QEMU calibrates its timers, as Linux does there; a second
-// row gives it the command line that spares most of that. `--limit`: status 1 above it. Needs busybox-static and
-// qemu-system-x86, and `npm run setup` for the kernel.
+// row gives it the command line that spares most of that. Needs busybox-static and qemu-system-x86,
+// and `npm run setup` for the kernel.
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cpuTime, median } from '../statistics.ts';
+import { inTurns, middle, ratio, report } from '../harness.ts';
+import { cpuTime } from '../statistics.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const work = join(root, '.cache', 'bench-start');
 const WORD = 'container';
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' }, limit: { type: 'string' } } });
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' }, save: { type: 'boolean' }, limits: { type: 'boolean' } } });
 
 const tree = makeTree();
 const kernel = join(root, '.cache', 'guest', 'vmlinux');
@@ -29,10 +30,19 @@ const SETS = {
   'qemu, spared': qemu(`${COMMAND_LINE} tsc_early_khz=1000000 no_timer_check`),
 };
 
-const all = Object.fromEntries(Object.keys(SETS).map((name) => [name, []]));
-await once(vmm); // the disk is in the store and everything in the page cache from here on
-for (let i = 0; i < Number(values.runs); i += 1) for (const name of Object.keys(SETS)) all[name].push(await once(SETS[name]));
-report();
+const taken = await inTurns(Object.fromEntries(Object.entries(SETS).map(([name, command]) => [name, () => once(command)])), { rounds: Number(values.runs) });
+const of = (name, key) => taken[name].map((run) => run[key]);
+report('cpu-start', {
+  title: "Process start to a container's output: `vmm run` on the software CPU, QEMU's microvm under TCG",
+  section: 'Start',
+  rows: [
+    ...Object.keys(SETS).map((name) => ({ what: `${name}, wall time`, ...middle(of(name, 'wall'), 'ms') })),
+    ...['qemu', 'qemu, spared'].flatMap((name) => [
+      { what: `vmm over ${name}, wall time`, ...ratio(of('vmm', 'wall'), of(name, 'wall')), ...(name === 'qemu' ? { target: { atMost: 3 } } : {}) },
+      { what: `vmm over ${name}, CPU time`, ...ratio(of('vmm', 'cpu'), of(name, 'cpu')) },
+    ]),
+  ],
+});
 
 function qemu(append) {
   return ['qemu-system-x86_64', '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=off,acpi=off,auto-kernel-cmdline=on', '-accel', 'tcg', '-cpu', 'qemu64',
@@ -93,17 +103,4 @@ function once([command, ...args]) {
       else reject(new Error(`${command} ended without the word:\n${text}`));
     });
   });
-}
-
-function report() {
-  const line = (cells) => process.stdout.write(`${cells.map((cell, i) => (i === 0 ? cell.padEnd(16) : cell.padStart(12))).join('')}\n`);
-  line(['', 'wall ms', 'CPU ms', 'vmm ÷ wall', 'vmm ÷ CPU']);
-  let ratio = 0;
-  for (const [name, runs] of Object.entries(all)) {
-    const of = (key) => median(runs.map((r, i) => all.vmm[i][key] / r[key]));
-    if (name === 'qemu') ratio = of('wall');
-    line([name, median(runs.map((r) => r.wall)).toFixed(0), median(runs.map((r) => r.cpu)).toFixed(0), of('wall').toFixed(2), of('cpu').toFixed(2)]);
-  }
-  process.stdout.write(`median of ${values.runs} pairs, in turns\n`);
-  if (values.limit !== undefined && ratio > Number(values.limit)) process.exitCode = 1;
 }

@@ -1,4 +1,4 @@
-// Runs where KVM is (see peers.mjs): the guest of guest.c in vmm and in QEMU's microvm, turn by turn; one line a test.
+// Runs where KVM is (see peers.mjs): the guest of guest.c in vmm and in QEMU's microvm, turn by turn. The last line is JSON.
 import { spawn, spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,24 +69,16 @@ function qemu() {
   });
 }
 
-const results = new Map();
+/** A round's tests by name: { bytes, seconds }. */
+const all = { vmm: [], qemu: [] };
 for (let round = 0; round < Number(rounds); round++) {
   const order = round % 2 === 0 ? [['vmm', vmm], ['qemu', qemu]] : [['qemu', qemu], ['vmm', vmm]];
   for (const [who, run] of order) {
     const text = await run();
-    const found = [...text.matchAll(/^io (\S+) (\d+) (\d+)/gm)];
-    if (!text.includes('io END')) process.stdout.write(`${who} did not end:\n${text.slice(-1500)}\n`);
-    for (const [, name, bytes, ns] of found) {
-      if (name === 'END' || name === 'warm') continue;
-      const entry = results.get(name) ?? { vmm: [], qemu: [], bytes: Number(bytes) };
-      entry[who].push(Number(ns));
-      results.set(name, entry);
-    }
-    process.stdout.write(`round ${round} ${who}: ${found.map(([, name, , ns]) => `${name} ${(Number(ns) / 1e6).toFixed(0)} ms`).join(', ')}\n`);
+    if (!text.includes('io END')) throw new Error(`${who} did not end:\n${text.slice(-1500)}`);
+    const found = [...text.matchAll(/^io (\S+) (\d+) (\d+)/gm)].filter(([, name]) => name !== 'END' && name !== 'warm');
+    all[who].push(Object.fromEntries(found.map(([, name, bytes, ns]) => [name, { bytes: Number(bytes), seconds: Number(ns) / 1e9 }])));
+    process.stderr.write(`round ${round} ${who}: ${found.map(([, name, , ns]) => `${name} ${(Number(ns) / 1e6).toFixed(0)} ms`).join(', ')}\n`);
   }
 }
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-for (const [name, { vmm: ours, qemu: theirs, bytes }] of results) {
-  const rate = (ns) => (name.includes('4k') ? `${(bytes / 4096 / (ns / 1e9)).toFixed(0)}/s` : `${(bytes / 2 ** 20 / (ns / 1e9)).toFixed(1)} MiB/s`);
-  process.stdout.write(`${name.padEnd(18)} vmm ${rate(median(ours)).padStart(12)}  qemu ${rate(median(theirs)).padStart(12)}  ratio ${median(ours.map((ns, i) => theirs[i] / ns)).toFixed(2)}\n`);
-}
+process.stdout.write(`${JSON.stringify(all)}\n`);

@@ -1,13 +1,14 @@
-// `npm run setup && node bench/io/ring3.mjs [ROUNDS [READS,MIB]]`: a disk of vmm and of QEMU's microvm (KVM, io_uring, iothread),
+// `npm run setup && node bench/io/ring3.mjs [ROUNDS [READS,MIB]] [--save] [--limits]`: a disk of vmm and of QEMU's microvm (KVM, io_uring, iothread),
 // turn by turn on this machine's /dev/kvm: one guest of ring 3 for both, since a KVM without hardware emulates ring 0.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, envWithoutNode, root } from '../../scripts/lib.mjs';
-import { lowerBound, median } from '../statistics.ts';
+import { inTurns } from '../harness.ts';
+import { reportRates } from './rates.mjs';
 import { buildRing3, buildTsc } from '../guest/build.mjs';
 
-const [rounds = '11', sizes = '20000,1024'] = process.argv.slice(2);
+const [rounds = '11', sizes = '20000,1024'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const LIMIT_MS = 120_000;
 const DISK_MIB = 256;
 const folder = join(cache, 'bench-io');
@@ -31,26 +32,20 @@ const sides = {
     '-object', 'iothread,id=io0', '-drive', `if=none,id=d,file=${disk},format=raw,aio=io_uring`, '-device', 'virtio-blk-device,drive=d,iothread=io0',
   ]],
 };
-const results = new Map();
+
+/** Seconds and bytes of each test, by its name. */
+function once(side) {
+  const [command, args] = sides[side];
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'latin1', timeout: LIMIT_MS, killSignal: 'SIGKILL', env });
+  if (!stdout.includes('io END')) throw new Error(`${side} did not end: ${stdout}${stderr}`);
+  const found = [...stdout.matchAll(/^io (\S+) (\d+) (\d+)/gm)].filter(([, name]) => name !== 'END' && name !== 'warm');
+  return Object.fromEntries(found.map(([, name, bytes, ticks]) => [name, { bytes: Number(bytes), seconds: Number(ticks) / hz }]));
+}
+
+let taken;
 try {
-  for (let round = 0; round < Number(rounds); round++) {
-    for (const side of round % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
-      const [command, args] = sides[side];
-      const { stdout, stderr } = spawnSync(command, args, { encoding: 'latin1', timeout: LIMIT_MS, killSignal: 'SIGKILL', env });
-      if (!stdout.includes('io END')) throw new Error(`${side} did not end: ${stdout}${stderr}`);
-      for (const [, name, bytes, ticks] of stdout.matchAll(/^io (\S+) (\d+) (\d+)/gm)) {
-        if (name === 'END' || name === 'warm') continue;
-        const entry = results.get(name) ?? { vmm: [], qemu: [], bytes: Number(bytes) };
-        entry[side].push(Number(ticks) / hz);
-        results.set(name, entry);
-      }
-    }
-  }
+  taken = await inTurns({ vmm: () => once('vmm'), qemu: () => once('qemu') }, { rounds: Number(rounds), warmUp: 0 });
 } finally {
   rmSync(disk);
 }
-for (const [name, { vmm, qemu, bytes }] of results) {
-  const rate = (seconds) => (name.includes('4k') ? `${(bytes / 4096 / seconds).toFixed(0)}/s` : `${(bytes / 2 ** 20 / seconds).toFixed(0)} MiB/s`);
-  const ratios = vmm.map((seconds, i) => qemu[i] / seconds);
-  process.stdout.write(`${name.padEnd(18)} vmm ${rate(median(vmm)).padStart(12)}  qemu ${rate(median(qemu)).padStart(12)}  median of the pairs' ratios ${median(ratios).toFixed(2)} (lower 95 % bound ${lowerBound(ratios)?.toFixed(2) ?? '-'})\n`);
-}
+reportRates('io-ring3', "A disk on this machine's KVM: vmm, QEMU's microvm with io_uring and an iothread", taken);

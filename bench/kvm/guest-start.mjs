@@ -1,16 +1,16 @@
 // First kvm_entry → the guest's init writes its mark to port 0x601, and the kernel's first exit → the same, by the outer kernel's
 // ftrace, in the nested machine: vmm against QEMU's microvm; same kernel, initramfs, disk, RAM, vCPUs and command line,
-// interleaved in one session. `npm run setup && node bench/kvm/guest-start.mjs [PAIRS [CPUS]]`
+// interleaved in one session. `npm run setup && node bench/kvm/guest-start.mjs [PAIRS [CPUS]] [--save] [--limits]`
 // With two CPUs the nested machine's QEMU has a thread for each, so that what runs beside the guest runs beside it.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NestedMachine } from '../../scripts/nested/machine.mjs';
 import { root, run } from '../../scripts/lib.mjs';
-import { median, upperBound } from '../statistics.ts';
+import { inTurns, middle, ratio, report } from '../harness.ts';
 
-const pairs = Number(process.argv[2] ?? 9);
-const cpus = Number(process.argv[3] ?? 2);
+const [pairs = '9', cpuText = '2'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const cpus = Number(cpuText);
 const APPEND = 'console=ttyS0 quiet panic=-1 reboot=t';
 const LIMIT_S = 10; // QEMU has no power device for this guest: each of its runs lasts that long
 
@@ -69,23 +69,19 @@ async function measure(name) {
   }
 }
 
-const whole = { vmm: [], qemu: [] };
-const kernel = { vmm: [], qemu: [] };
+let taken;
 try {
-  for (let i = 0; i < pairs; i++) {
-    for (const name of i % 2 === 0 ? ['vmm', 'qemu'] : ['qemu', 'vmm']) {
-      const took = await measure(name);
-      whole[name].push(took.whole);
-      kernel[name].push(took.kernel);
-      process.stderr.write(`${i} ${name} ${took.whole.toFixed(4)} s, of it the kernel ${took.kernel.toFixed(4)} s\n`);
-    }
-  }
+  taken = await inTurns({ vmm: () => measure('vmm'), qemu: () => measure('qemu') }, { rounds: Number(pairs), warmUp: 0 });
 } finally {
   await machine.close();
   rmSync(dir, { recursive: true });
 }
-for (const [what, seconds] of [['first kvm_entry', whole], ["the kernel's first exit", kernel]]) {
-  const ratios = seconds.vmm.map((value, i) => value / seconds.qemu[i]);
-  const bound = upperBound(ratios);
-  process.stdout.write(`${what} to init's mark, ${pairs} pairs, ${cpus} CPUs: vmm ${median(seconds.vmm).toFixed(3)} s, QEMU microvm ${median(seconds.qemu).toFixed(3)} s, paired median ratio ${median(ratios).toFixed(3)}, upper 95 % bound ${bound?.toFixed(3) ?? 'needs 5 pairs'}\n`);
-}
+const of = (side, key) => taken[side].map((run) => run[key] * 1000);
+report(`kvm-guest-start-${cpus}`, {
+  title: `The guest's start, KVM in the nested machine with ${cpus} CPU${cpus === 1 ? '' : 's'}: vmm, QEMU's microvm`,
+  section: 'Start',
+  rows: [['whole', 'first kvm_entry'], ['kernel', "the kernel's first exit"]].flatMap(([key, what]) => [
+    ...['vmm', 'qemu'].map((side) => ({ what: `${what} to init's mark, ${side}`, ...middle(of(side, key), 'ms') })),
+    { what: `${what} to init's mark, over QEMU's`, ...ratio(of('vmm', key), of('qemu', key)), target: { atMost: 1 } },
+  ]),
+});

@@ -1,5 +1,5 @@
 // Runs where KVM is (see port-exit.mjs): ticks of the guest's clock that one port exit takes, by a bare loop and by vmm in this
-// process, and in QEMU's microvm, turn by turn.
+// process, and in QEMU's microvm, turn by turn. The last line is JSON.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -44,11 +44,8 @@ for (let round = 0; round < Number(rounds); round++) {
     if (ticks.length < 3) throw new Error(`${name} did not end: ${text}`);
     // The first tells how long compilers take, not exits.
     taken[name].push(median(ticks.slice(1)));
-    process.stdout.write(`${round} ${name}: ${ticks.map((value) => value.toFixed(0)).join(' ')}\n`);
+    process.stderr.write(`${round} ${name}: ${ticks.map((value) => value.toFixed(0)).join(' ')}\n`);
   }
 }
-const [bareTicks, vmmTicks, qemuTicks] = [taken.bare, taken.vmm, taken.qemu].map(median);
-const ratio = median(taken.vmm.map((value, i) => (value - taken.bare[i]) / (taken.qemu[i] - taken.bare[i])));
 const perUs = Number(spawnSync(join(folder, 'tsc'), { encoding: 'utf8' }).stdout) / 1e6;
-const us = (ticks) => `${(ticks / perUs).toFixed(2)} µs`;
-process.stdout.write(`a port exit: bare loop ${us(bareTicks)}, vmm ${us(vmmTicks)}, QEMU ${us(qemuTicks)}; added to the bare loop: vmm ${us(median(taken.vmm.map((value, i) => value - taken.bare[i])))}, QEMU ${us(median(taken.qemu.map((value, i) => value - taken.bare[i])))}, median of the pairs' ratios ${ratio.toFixed(2)}\n`);
+process.stdout.write(`${JSON.stringify({ taken, perUs })}\n`);
