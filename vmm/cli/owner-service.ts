@@ -57,7 +57,7 @@ export class OwnerService {
         case 'exec':
           return await this.#exec(run, ask);
         case 'builtin':
-          return await this.#command(run, builtinSpec(ask.args, ask.stdin), { tty: false, stdin: ask.stdin, detach: false });
+          return await this.#command(run, builtinSpec(ask.args, ask.stdin, ask.user === '' ? run.spec.user : ask.user), { tty: false, stdin: ask.stdin, detach: false });
         case 'stats':
           return { done: true, stats: statsOf(await run.container.stats(), await run.guest.stats(), Date.now()) };
         case 'hold':

@@ -23,7 +23,7 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   hold: {},
   update: { cgroup: isTexts, memory: maybe(whole(0, 2 ** 40)), restart: maybe(isRestart) },
   stats: {},
-  builtin: { args: isTexts, stdin: isFlag },
+  builtin: { args: isTexts, stdin: isFlag, user: maybe(isText) },
   exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },
   attach: { stdin: isFlag, size: maybe(isSize) },
 };

@@ -11,6 +11,10 @@ export const RESIZE = 3;
 export const SIGNAL = 4;
 /** Client: it leaves, and what it talked to goes on as it is. */
 export const DETACH = 5;
+/** Client: SIGKILL, for what it has started, too. */
+export const KILL = 6;
+/** Client: u32 STDOUT or STDERR, of which it takes no more: the process's next write fails. */
+export const CLOSE = 7;
 /** Owner: bytes. */
 export const STDOUT = 16;
 export const STDERR = 17;

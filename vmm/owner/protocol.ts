@@ -5,7 +5,7 @@
  */
 import type { RestartPolicy } from './record.ts';
 
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 /** Bytes of a line: as much as execve(2) takes of arguments, more or less. */
 export const MAX_LINE = 1 << 20;
 /** Bytes of standard input that a client may have on the way (TAKEN says what has arrived). */
@@ -53,8 +53,8 @@ export type Ask =
   | { readonly ask: 'update'; readonly cgroup: readonly string[]; readonly memory?: number | undefined; readonly restart?: RestartPolicy | undefined }
   /** Its figures. */
   | { readonly ask: 'stats' }
-  /** One of init's own commands; goes on as `exec` does. */
-  | { readonly ask: 'builtin'; readonly args: readonly string[]; readonly stdin: boolean }
+  /** One of init's own commands, as its root or as a user, '' for the container's; goes on as `exec` does. */
+  | { readonly ask: 'builtin'; readonly args: readonly string[]; readonly stdin: boolean; readonly user?: string | undefined }
   | ExecAsk
   | AttachAsk;
 

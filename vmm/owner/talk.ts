@@ -1,6 +1,6 @@
 /** The owner's end of a conversation about a process. */
 import type { Channel } from './channel.ts';
-import { DETACH, EXIT, FAILED, type Frame, number32, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, TAKEN } from './frames.ts';
+import { CLOSE, DETACH, EXIT, FAILED, type Frame, KILL, number32, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, TAKEN } from './frames.ts';
 import { INPUT_WINDOW, type Size } from './protocol.ts';
 
 type Consumer = (bytes: Uint8Array) => void | Promise<void>;
@@ -14,6 +14,7 @@ export interface Talker {
   closeStderr(): void;
   resize(size: Size): Promise<void>;
   signal(signal: number): Promise<void>;
+  kill(): Promise<void>;
   wait(): Promise<{ readonly status: number }>;
 }
 
@@ -88,5 +89,15 @@ export function talk(channel: Channel, process: Talker, { tty, stdin }: { readon
     process.closeStdout();
     process.closeStderr();
   });
-  channel.onFrame((frame) => input.take(frame));
+  channel.onFrame((frame) => {
+    // Only of its own command: who is attached to a container shares its streams.
+    if (frame.kind === KILL) process.kill().catch(ignore);
+    else if (frame.kind === CLOSE && frame.payload.length === 4) close(process, frame.payload.readUInt32LE(0));
+    else input.take(frame);
+  });
+}
+
+function close(process: Talker, stream: number): void {
+  if (stream === STDOUT) process.closeStdout();
+  else if (stream === STDERR) process.closeStderr();
 }

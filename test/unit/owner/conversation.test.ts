@@ -7,8 +7,8 @@ import { askOf } from '../../../vmm/owner/asks.ts';
 import { Attached } from '../../../vmm/owner/attached.ts';
 import type { Channel } from '../../../vmm/owner/channel.ts';
 import { talkToOwner } from '../../../vmm/owner/client.ts';
-import { DETACH, EXIT, FAILED, frame, number32, SIGNAL, STDIN, STDOUT, TAKEN } from '../../../vmm/owner/frames.ts';
-import { type ExecAsk, INPUT_WINDOW, MAX_LINE } from '../../../vmm/owner/protocol.ts';
+import { CLOSE, DETACH, EXIT, FAILED, frame, KILL, number32, SIGNAL, STDIN, STDOUT, TAKEN } from '../../../vmm/owner/frames.ts';
+import { type ExecAsk, INPUT_WINDOW, MAX_LINE, PROTOCOL_VERSION } from '../../../vmm/owner/protocol.ts';
 import { type OwnerServer, serve } from '../../../vmm/owner/server.ts';
 import { type Talker, talk } from '../../../vmm/owner/talk.ts';
 
@@ -36,6 +36,7 @@ class Played implements Talker {
   closeStderr = (): void => void this.said.push('stderr closed');
   resize = async (): Promise<void> => {};
   signal = async (signal: number): Promise<void> => void this.said.push(`signal ${signal}`);
+  kill = async (): Promise<void> => void this.said.push('killed');
   wait = (): Promise<{ status: number }> => this.#ended.promise;
   async until(text: string): Promise<void> {
     while (!this.said.includes(text)) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -89,6 +90,20 @@ describe('a command’s client', () => {
     expect((await exit).readUInt32LE(0)).toBe(44);
   });
 
+  it('gives a stream up, and kills all that its command has started; who is attached to a container cannot', async () => {
+    const channel = await channelOf(EXEC);
+    void channel.send(CLOSE, number32(STDOUT));
+    void channel.send(KILL);
+    await played.until('killed');
+    expect(played.said).toEqual(['stdout closed', 'killed']);
+    for (const kind of [CLOSE, KILL]) {
+      const other = await channelOf(ATTACH);
+      void other.send(kind, number32(STDOUT));
+      await closed(other);
+    }
+    expect(played.said).toEqual(['stdout closed', 'killed']);
+  });
+
   it('more input than the window is refused', async () => {
     const channel = await channelOf(EXEC);
     for (let sent = 0; sent <= INPUT_WINDOW; sent += 65_536) void channel.send(STDIN, Buffer.alloc(65_536));
@@ -99,7 +114,7 @@ describe('a command’s client', () => {
   it.each([['an unknown kind', frame(99)], ['a short signal', frame(SIGNAL, Buffer.alloc(1))], ['no such signal', frame(SIGNAL, number32(65))], ['an endless frame', Buffer.from([255, 255, 255, 255, 1])], ['an empty one', Buffer.alloc(5)]])('%s ends the conversation', async (_, bytes) => {
     const socket = connect({ path: join(folder, 'sock') });
     socket.on('error', () => {});
-    socket.write(`${JSON.stringify({ version: 2, ...EXEC })}\n`);
+    socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, ...EXEC })}\n`);
     socket.write(bytes);
     socket.resume();
     await new Promise((resolve) => socket.on('close', resolve));
@@ -108,7 +123,7 @@ describe('a command’s client', () => {
 
   it('one that is gone before the answer is as one that leaves', async () => {
     const socket = connect({ path: join(folder, 'sock') });
-    await new Promise<void>((resolve) => socket.write(`${JSON.stringify({ version: 2, ...EXEC })}\n`, () => resolve()));
+    await new Promise<void>((resolve) => socket.write(`${JSON.stringify({ version: PROTOCOL_VERSION, ...EXEC })}\n`, () => resolve()));
     socket.destroy();
     await played.until('stderr closed');
   });
