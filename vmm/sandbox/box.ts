@@ -59,6 +59,6 @@ export interface Box {
   resume(): Promise<void>;
   /** Resolves when nothing of it runs any more. `seconds`: until what does not end by itself is killed. */
   stop(seconds: number): Promise<void>;
-  /** Never rejects. */
-  readonly ended: Promise<SandboxEnd>;
+  /** Resolves once it has; never rejects. */
+  ended(): Promise<SandboxEnd>;
 }

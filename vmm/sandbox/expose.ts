@@ -46,10 +46,8 @@ export class ExposedPort implements AsyncDisposable {
       server.once('error', (cause: NodeJS.ErrnoException) => reject(new VmmError('NET_PORT', `port ${port} of ${host} cannot be taken: ${cause.code ?? 'error'}`, { cause, hint: 'leave port away: any that is free' })));
       server.listen({ host, port }, resolve);
     });
-    // The sandbox's machine keeps a program running, not its ports.
-    server.unref();
     const exposed = new ExposedPort(server, sockets);
-    void box.ended.then(() => exposed.close());
+    void box.ended().then(() => exposed.close());
     return exposed;
   }
 

@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { VmmError } from '../../base/errors.ts';
 import { type ListedEntry, recordsOf } from '../../image/archive/records.ts';
+import type { Unmade } from '../../image/rootfs/unpack.ts';
 import type { Box } from './box.ts';
 import type { Input } from './collect.ts';
 import { Command } from './command.ts';
@@ -139,6 +140,18 @@ export class Files {
   /** As rename(2): a file that is there gives way. */
   async rename(from: string, to: string, options: FileOptions = {}): Promise<void> {
     await this.#own('rename', from, [absolute(to)], options);
+  }
+
+  /** A file or directory of the host's, or a tar archive, to a path: by the rules of `docker cp`, and the user's from then on. Throws COPY_SOURCE, COPY_TARGET. */
+  async copyIn(source: string | AsyncIterable<Buffer>, path: string, { user = OWN, signal }: FileOptions = {}): Promise<void> {
+    const { copyIn } = await import('./copy.ts');
+    await this.#telling(copyIn({ box: this.#box, what: 'the sandbox' }, source, absolute(path), { owners: false, follow: false, user, signal }));
+  }
+
+  /** The other way. Nothing that a sandbox sends, names and links included, decides where on the host it goes. Resolves with how many things of what kind could not be made. */
+  async copyOut(path: string, target: string, { user = OWN, signal }: FileOptions = {}): Promise<Unmade> {
+    const { copyOut } = await import('./copy.ts');
+    return this.#telling(copyOut({ box: this.#box, what: 'the sandbox' }, absolute(path), target, { owners: false, follow: false, user, signal }));
   }
 
   /** What happens in a directory, or to a file, from now on. */

@@ -12,7 +12,7 @@ import type { Box, BoxCommand, BoxProcess, SandboxEnd } from './box.ts';
 const SYNC_MS = 2000;
 
 export class LocalBox implements Box {
-  readonly ended: Promise<SandboxEnd>;
+  readonly #ended: Promise<SandboxEnd>;
   readonly #run: ContainerRun;
   /** Files of the host are mounted: what the guest holds of them is to be written. */
   readonly #mounted: boolean;
@@ -23,7 +23,7 @@ export class LocalBox implements Box {
   private constructor(run: ContainerRun, mounted: boolean, gone: () => void) {
     this.#run = run;
     this.#mounted = mounted;
-    this.ended = run.run().then((result) => endOf(result), (error: unknown): SandboxEnd => ({ reason: 'ended', what: String((error as Error).message) })).then((end) => {
+    this.#ended = run.run().then((result) => endOf(result), (error: unknown): SandboxEnd => ({ reason: 'ended', what: String((error as Error).message) })).then((end) => {
       gone();
       this.#why ??= end;
       return this.#why;
@@ -38,7 +38,7 @@ export class LocalBox implements Box {
     try {
       await run.process.started.catch(async (error: unknown) => {
         run.kill();
-        const end = await box.ended;
+        const end = await box.ended();
         signal?.throwIfAborted();
         // Of a session that broke the machine's end tells more.
         if (error instanceof VmmError && error.name === 'AgentError') throw error;
@@ -47,12 +47,16 @@ export class LocalBox implements Box {
       signal?.throwIfAborted();
     } catch (error) {
       run.kill();
-      await box.ended;
+      await box.ended();
       throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
     }
     return box;
+  }
+
+  ended(): Promise<SandboxEnd> {
+    return this.#ended;
   }
 
   exec(command: BoxCommand): Promise<BoxProcess> {
@@ -87,7 +91,7 @@ export class LocalBox implements Box {
   async stop(): Promise<void> {
     if (this.#mounted && this.#why === undefined) await inTime(this.#run.guest.sync(), SYNC_MS);
     this.end({ reason: 'stopped' });
-    await this.ended;
+    await this.#ended;
   }
 
   /** At once. */

@@ -9,7 +9,7 @@ import type { Limits } from './deadline.ts';
 import { ExposedPort, type ExposeOptions } from './expose.ts';
 import { Files } from './files.ts';
 import { checkOptions, checkTimeout, environmentOf, type SandboxOptions } from './options.ts';
-import { KeptSecrets } from './secrets.ts';
+import { checkSecrets, KeptSecrets } from './secrets.ts';
 import { started, Stalled } from './start.ts';
 
 /** Of a command, whatever becomes of its output. */
@@ -35,7 +35,7 @@ const STANDARD_SIZE: WindowSize = { rows: 24, columns: 80 };
 /** How long a detached sandbox may take to stop before it is killed, seconds. */
 const STOP_SECONDS = 0;
 /** Errors by which the conversation with the guest's init has ended. */
-const SESSION_OVER = /^(AGENT_(LOST|CLOSED|FATAL|PROTOCOL)|VSOCK_CLOSED|CONTAINER_LOST)$/;
+const SESSION_OVER = /^(AGENT_(LOST|CLOSED|FATAL|PROTOCOL)|VSOCK_CLOSED)$/;
 /** How long a machine may go on then, ms. */
 const SESSION_MS = 2000;
 
@@ -44,19 +44,20 @@ export class Sandbox implements AsyncDisposable {
   readonly files: Files;
   readonly #box: Box;
   readonly #secrets: KeptSecrets;
+  readonly #stays: boolean;
   #end: SandboxEnd | undefined;
   /** What ends it from outside is over with it. */
   readonly #over = new AbortController();
 
-  private constructor(box: Box, secrets: KeptSecrets, options: Pick<SandboxOptions, 'name' | 'timeout' | 'signal'>) {
+  /** `stays`: it is not ours to end when it goes out of scope. */
+  private constructor(box: Box, secrets: KeptSecrets, options: Pick<SandboxOptions, 'name' | 'timeout' | 'signal'>, stays: boolean) {
+    this.#stays = stays;
     this.#box = box;
     this.#secrets = secrets;
     this.name = options.name;
     this.files = new Files(box, (work) => this.#telling(work));
-    void box.ended.then((end) => {
-      this.#end ??= end;
-      this.#over.abort();
-    });
+    if (options.timeout === undefined && options.signal === undefined) return;
+    void box.ended().then(() => this.#over.abort());
     const end = (reason: 'timeout' | 'aborted') => (): void => {
       this.#end ??= { reason };
       void box.stop(0).catch(() => {});
@@ -77,9 +78,8 @@ export class Sandbox implements AsyncDisposable {
     checkOptions(options);
     options.signal?.throwIfAborted();
     const secrets = new KeptSecrets(options.secrets);
-    const { createLocal } = await import('./create.ts');
-    const box = await createLocal(options, secrets);
-    const sandbox = new Sandbox(box, secrets, options);
+    const { box, own } = await boxOf(options, secrets);
+    const sandbox = new Sandbox(box, secrets, own, options.detached === true);
     try {
       for (const { path, content, mode } of secrets.files) await sandbox.files.write(path, content, { mode, signal: options.signal });
       return sandbox;
@@ -87,6 +87,17 @@ export class Sandbox implements AsyncDisposable {
       await sandbox.stop();
       throw error;
     }
+  }
+
+  /**
+   * One that runs detached, or a container that `vmm run -d` has made, by its name or id. Variables of secrets are not known to who did not make it:
+   * they are given again. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, CONTAINER_STATE, STATE_FOLDER.
+   */
+  static async connect(name: string, { root, secrets }: Pick<SandboxOptions, 'root' | 'secrets'> = {}): Promise<Sandbox> {
+    checkSecrets(secrets);
+    const { connectRemote } = await import('./detached.ts');
+    const { box, name: own } = await connectRemote(name, root);
+    return new Sandbox(box, new KeptSecrets(secrets), { name: own }, true);
   }
 
   /** Runs a command, and resolves with its end and what it wrote. What it does is a result; it rejects when it cannot be started (AGENT_COMMAND_NOT_FOUND …), or was aborted. */
@@ -142,12 +153,13 @@ export class Sandbox implements AsyncDisposable {
 
   /** Resolves with why it has ended, once it has. */
   async ended(): Promise<SandboxEnd> {
-    const end = await this.#box.ended;
+    const end = await this.#box.ended();
     return this.#end ?? end;
   }
 
+  /** Ends it, but for a detached one, which goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    if (!this.#stays) await this.stop();
   }
 
   #start(args: readonly string[], { env, cwd, user, stdin, tty, size, timeout, signal }: CommandOptions & { readonly stdin: boolean; readonly tty: boolean; readonly size?: WindowSize }): Promise<BoxProcess> {
@@ -160,7 +172,7 @@ export class Sandbox implements AsyncDisposable {
   /** The machine's end is told a moment later than that of its session; a guest whose session is over is of no use. */
   async #endSoon(): Promise<SandboxEnd> {
     const timer = setTimeout(() => void this.#box.stop(0).catch(() => {}), SESSION_MS);
-    const end = await this.#box.ended;
+    const end = await this.#box.ended();
     clearTimeout(timer);
     return end;
   }
@@ -176,4 +188,11 @@ export class Sandbox implements AsyncDisposable {
       throw new VmmError('SANDBOX_ENDED', `the sandbox has ended: ${end.reason === 'ended' ? end.what : end.reason}`, { cause: error });
     }
   }
+}
+
+/** `own`: what is known of a detached one, whose name may have been chosen. */
+async function boxOf(options: SandboxOptions, secrets: KeptSecrets): Promise<{ readonly box: Box; readonly own: Pick<SandboxOptions, 'name' | 'timeout' | 'signal'> }> {
+  if (options.detached !== true) return { box: await (await import('./create.ts')).createLocal(options, secrets), own: options };
+  const { box, name } = await (await import('./detached.ts')).createDetached(options, secrets);
+  return { box, own: { name } };
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeOfHost, placeTree, Received, treeWith } from '../../../image/archive/copy.ts';
 import { recordsFromTree, recordsOf } from '../../../image/archive/records.ts';
 import type { DirNode, TreeNode } from '../../../image/tree/node.ts';
-import { placeOf, type Target } from '../../../vmm/cli/cp-place.ts';
+import { placeOf, type Target } from '../../../vmm/sandbox/copy-place.ts';
 import { processOf } from '../../../vmm/cli/top.ts';
 
 let folder: string;

@@ -1,4 +1,4 @@
-import { VmmError } from '../api/errors.ts';
+import { VmmError } from '../../base/errors.ts';
 
 export interface Target {
   /** As the user wrote it. */
