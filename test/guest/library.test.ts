@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(FOLDER, { recursive: true }));
 
-test('the pages have examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'Directories of the host, and volumes', 'A kernel', 'An error', 'Running a command', 'Streams', 'Files', 'Ports', 'Where it may go', 'Secrets', 'Its life']));
+test('the pages have examples', () => expect(examples.map(({ title }) => title)).toEqual(['A container', 'Several processes in one container', 'Directories of the host, and volumes', 'A kernel', 'An error', 'Running a command', 'Streams', 'Files', 'Whole trees', 'Ports', 'Where it may go', 'Secrets', 'Its life', 'Sandboxes that live on']));
 
 test.each(examples)('$title', ({ code }) => {
   writeFileSync(join(FOLDER, 'example.mts'), code);

@@ -134,19 +134,21 @@ vm.Script = class extends Script {
 
   test('the library: import and require give the same, and a container runs', () => {
     writeFileSync(join(place.dir, 'a.mjs'), `import * as vmm from 'vmm';
-import { ContainerRun, hostFs, resolveImage } from 'vmm';
+import { ContainerRun, hostFs, resolveImage, Sandbox } from 'vmm';
 const image = await resolveImage('./image', { host: hostFs });
 let text = '';
 const run = new ContainerRun(image, { command: ['/bin/sh', '-c', 'echo library; exit 3'] }, { memoryMib: 128 }, { stdout: async (bytes) => { text += Buffer.from(bytes); }, stderr: async () => {} });
 const result = await run.run();
-console.log(JSON.stringify({ text, kind: result.kind, names: Object.keys(vmm).length }));
+await using box = await Sandbox.create({ image, memory: 128 });
+const { stdout } = await box.exec('/bin/sh', ['-c', 'echo box']);
+console.log(JSON.stringify({ text, stdout, kind: result.kind, names: Object.keys(vmm).length }));
 `);
-    writeFileSync(join(place.dir, 'b.cjs'), "console.log(Object.keys(require('vmm')).length);\n");
+    writeFileSync(join(place.dir, 'b.cjs'), "const { Sandbox, ...rest } = require('vmm');\nconsole.log(typeof Sandbox.create, Object.keys(rest).length + 1);\n");
     const esm = place.sh('node a.mjs');
     expect(esm).toMatchObject({ status: 0, stderr: '' });
     const { names, ...ended } = JSON.parse(esm.stdout);
-    expect(ended).toEqual({ text: 'library\n', kind: 'exited' });
-    expect(place.sh('node b.cjs')).toMatchObject({ status: 0, stdout: `${names}\n`, stderr: '' });
+    expect(ended).toEqual({ text: 'library\n', stdout: 'box\n', kind: 'exited' });
+    expect(place.sh('node b.cjs')).toMatchObject({ status: 0, stdout: `function ${names}\n`, stderr: '' });
   });
 });
 
@@ -202,11 +204,14 @@ describe('where something is missing', () => {
     const text = `const config: MachineConfig = { kernel: 'k', append: '', memoryMib: 32, cpus: 1, accel: 'auto', console: 'serial' };
 const machine = new Machine(config);
 export const ended: Promise<MachineResult> = machine.run();
+export const ran: Promise<ExecResult> = Sandbox.create({ image: 'python', network: { allow: ['example.org:443'] } }).then((box) => box.exec('python3', ['-c', 'print(1)'], { timeout: 1000 }));
+// @ts-expect-error: there is no such network
+export const bad: SandboxOptions = { image: 'python', network: 'bridge' };
 // @ts-expect-error: no such accelerator
 export const wrong: MachineConfig = { ...config, accel: 'xen' };
 `;
-    writeFileSync(join(place.dir, 't.mts'), `import { Machine, type MachineConfig, type MachineResult } from 'vmm';\n${text}`);
-    writeFileSync(join(place.dir, 't.cts'), `import vmm = require('vmm');\nimport type { MachineConfig, MachineResult } from 'vmm';\nconst { Machine } = vmm;\n${text}`);
+    writeFileSync(join(place.dir, 't.mts'), `import { type ExecResult, Machine, type MachineConfig, type MachineResult, Sandbox, type SandboxOptions } from 'vmm';\n${text}`);
+    writeFileSync(join(place.dir, 't.cts'), `import vmm = require('vmm');\nimport type { ExecResult, MachineConfig, MachineResult, SandboxOptions } from 'vmm';\nconst { Machine, Sandbox } = vmm;\n${text}`);
     const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2024', '--types', 'node', '--typeRoots', join(ROOT, 'node_modules/@types')];
     const checked = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, 't.mts', 't.cts'], { cwd: place.dir, encoding: 'utf8' });
     expect(checked.stdout + checked.stderr).toBe('');
