@@ -3,6 +3,7 @@ import { VmmError } from '../../base/errors.ts';
 import type { Channel } from './channel.ts';
 import { CLOSE, EXIT, FAILED, type Frame, KILL, number32, RESIZE, SIGNAL, STDERR, STDIN, STDOUT, TAKEN } from './frames.ts';
 import type { Size } from './protocol.ts';
+import type { Talker } from './talk.ts';
 
 type Consumer = (bytes: Uint8Array) => void | Promise<void>;
 
@@ -42,7 +43,7 @@ class Output {
 }
 
 /** A process that another process of the host has started for us. The conversation ends with it. */
-export class RemoteProcess {
+export class RemoteProcess implements Talker {
   readonly #channel: Channel;
   readonly #stdout: Output;
   readonly #stderr: Output;
@@ -99,9 +100,9 @@ export class RemoteProcess {
     write: async (bytes: Uint8Array): Promise<boolean> => {
       for (let at = 0; at < bytes.length; at += CHUNK) {
         while (this.#reads && this.#ahead >= AHEAD) {
-          await new Promise<void>((resolve) => {
-            this.#moved = resolve;
-          });
+          const moved = Promise.withResolvers<void>();
+          this.#moved = moved.resolve;
+          await moved.promise;
         }
         if (!this.#reads) return false;
         const part = bytes.subarray(at, at + CHUNK);
