@@ -53,9 +53,10 @@ export async function createLocal(options: SandboxOptions, secrets: KeptSecrets)
   return LocalBox.start(run, { mounted: volumes.mounts.length > 0, gone, signal });
 }
 
-async function imageOf({ image, store, pull }: SandboxOptions): Promise<ResolvedImage> {
+async function imageOf({ image, store, pull, signal }: SandboxOptions): Promise<ResolvedImage> {
   if (typeof image !== 'string') return image;
-  return resolveImage(image, { host: hostFs, pull: pull ?? 'missing', ...(store === undefined ? {} : { store }) });
+  // A pull goes on for the store: only who waits for it is let go.
+  return unless(signal, resolveImage(image, { host: hostFs, pull: pull ?? 'missing', ...(store === undefined ? {} : { store }) }));
 }
 
 interface Volumes {
@@ -81,5 +82,19 @@ async function openVolumes({ volumes = {}, store }: SandboxOptions, image: Resol
   } catch (error) {
     for (const volume of open) volume.close();
     throw error;
+  }
+}
+
+/** Rejects with the reason of an aborted signal, whatever becomes of the work. */
+async function unless<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    work.catch(() => {});
   }
 }

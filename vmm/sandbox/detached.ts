@@ -17,7 +17,7 @@ export async function connectRemote(name: string, root: string | undefined): Pro
   const state = new StateFolder(root);
   const one = await state.find(name);
   if (!runs(one)) throw new VmmError('CONTAINER_STATE', `sandbox ${name} does not run`, { hint: 'make another' });
-  return { box: new RemoteBox(state.socket(one.record.id), `sandbox ${name}`), name: one.record.name };
+  return { box: new RemoteBox(state.socket(one.record.id), `sandbox ${name}`, 'SANDBOX_ENDED'), name: one.record.name };
 }
 
 /** Throws as `vmm run -d` says, and the reason of an aborted `signal`; then nothing of it is left. */

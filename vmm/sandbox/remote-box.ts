@@ -8,11 +8,13 @@ import type { Box, BoxCommand, BoxProcess, SandboxEnd } from './box.ts';
 export class RemoteBox implements Box {
   readonly #socket: string;
   readonly #what: string;
+  readonly #code: string;
 
-  /** `what`: what it is called in messages, `container web`. */
-  constructor(socket: string, what: string) {
+  /** `what`: what it is called in messages, `container web`. `code`: of what is said of one that is gone. */
+  constructor(socket: string, what: string, code: 'CONTAINER_STATE' | 'SANDBOX_ENDED' = 'CONTAINER_STATE') {
     this.#socket = socket;
     this.#what = what;
+    this.#code = code;
   }
 
   exec(command: BoxCommand): Promise<BoxProcess> {
@@ -59,6 +61,6 @@ export class RemoteBox implements Box {
   }
 
   #gone(): VmmError {
-    return new VmmError('CONTAINER_STATE', `${this.#what} does not run`, { hint: 'start it first' });
+    return new VmmError(this.#code, `${this.#what} does not run`, { hint: '`vmm start` it first' });
   }
 }

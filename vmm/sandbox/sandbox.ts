@@ -182,7 +182,7 @@ export class Sandbox implements AsyncDisposable {
     try {
       return await work;
     } catch (error) {
-      if (!(error instanceof VmmError) || error.name === 'AgentError' || /^(USAGE|CONTAINER_STATE)$/.test(error.code)) throw error;
+      if (!(error instanceof VmmError) || error.name === 'AgentError' || /^(USAGE|CONTAINER_STATE|SANDBOX_ENDED)$/.test(error.code)) throw error;
       const end = this.#end ?? (SESSION_OVER.test(error.code) ? await this.#endSoon() : undefined);
       if (end === undefined) throw error;
       throw new VmmError('SANDBOX_ENDED', `the sandbox has ended: ${end.reason === 'ended' ? end.what : end.reason}`, { cause: error });
