@@ -340,6 +340,11 @@ export class Connection implements OutputSource {
     this.deadline = this.now() + Math.min(wait, IDLE_MS);
   }
 
+  /** Called now and then. */
+  rest(): void {
+    this.sender.ring.rest();
+  }
+
   /** The deadline has passed. */
   timeout(): void {
     if (this.state === 'DIALING') {

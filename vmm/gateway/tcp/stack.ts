@@ -227,7 +227,10 @@ export class TcpStack implements ConnectionOwner {
 
   #tick(): void {
     const now = this.now();
-    for (const connection of this.#table) if (connection.deadline <= now) connection.timeout();
+    for (const connection of this.#table) {
+      if (connection.deadline <= now) connection.timeout();
+      else connection.rest();
+    }
     if (!this.#pressed) return;
     this.#pressed = this.budget.left < BUDGET / 4;
     for (const connection of this.#table) connection.release();
