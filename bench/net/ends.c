@@ -1,7 +1,8 @@
 /*
  * Both ends of the network benchmarks: `ends serve PORT`, and `ends ADDRESS PORT WORK…` with get:MIB, put:MIB, many:COUNT:PARALLEL, each a line
  * `WORK SECONDS`. A client's first five bytes say what it wants: g and how many MiB, p (answered once all has come), e (one byte is answered).
- * As PID 1 of a guest (ADDRESS PORT WORK… behind `--` of the kernel's command line) it is 10.0.2.15 behind 10.0.2.2, and resets the machine at the end.
+ * As PID 1 of a guest it is 10.0.2.15 behind 10.0.2.2, takes its arguments from the kernel's command line (ends=ADDRESS,PORT,WORK…), and resets the
+ * machine at the end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define HEAD 5
+#define WORDS 32
 
 static char buffer[1 << 16];
 
@@ -242,11 +244,17 @@ static void configure(void)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
+	char *words[WORDS];
 
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		serve(atoi(argv[2]));
-	if (getpid() == 1)
+	if (getpid() == 1) {
 		configure();
+		argc = 1;
+		for (char *word = strtok(getenv("ends") ? getenv("ends") : "", ","); word && argc < WORDS; word = strtok(NULL, ","))
+			words[argc++] = word;
+		argv = words;
+	}
 	if (argc < 4 || inet_pton(AF_INET, argv[1], &address.sin_addr) != 1)
 		fail("ADDRESS PORT WORK…");
 	address.sin_port = htons(atoi(argv[2]));

@@ -5,9 +5,8 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { guestFile } from '../../vmm/api/machine.ts';
 import { inTurns, middle, ROOT, ratio, report, type Row } from '../harness.ts';
 import { folder } from '../start/process.ts';
 
@@ -79,24 +78,29 @@ async function native(works: readonly string[]): Promise<Record<string, () => Ta
   return { ours: client(ours, gateway), theirs: client(theirs, slirp) };
 }
 
-function guest(works: readonly string[]): Record<string, () => Taken> {
+/** What a machine says until its guest resets it; its status says how that was taken. */
+function booted(command: string, ...args: readonly string[]): string {
+  return spawnSync(command, args, { encoding: 'utf8', timeout: LIMIT_MS, stdio: ['ignore', 'pipe', 'inherit'] }).stdout;
+}
+
+async function guest(works: readonly string[]): Promise<Record<string, () => Taken>> {
+  const { guestFile } = (await import(join(ROOT, 'dist', 'vmm.js'))) as typeof import('../../vmm/api/index.ts');
   const tree = join(folder, 'tree');
   for (const dir of ['', 'dev']) mkdirSync(join(tree, dir), { recursive: true });
   const initrd = join(folder, 'ends.cpio');
   run('sh', '-c', `cp ${ends} ${tree}/init && cd ${tree} && find . | /bin/busybox cpio -o -H newc > ${initrd} 2>/dev/null`);
   const kernel = guestFile('vmlinux');
-  if (!existsSync(kernel)) throw new Error('run npm run setup first');
-  const line = (console: string): string => `console=${console} quiet panic=-1 reboot=t tsc=reliable -- ${FAR} ${PORT} ${works.join(' ')}`;
+  const line = (console: string): string => `console=${console} quiet panic=-1 reboot=t tsc=reliable ends=${[FAR, PORT, ...works].join(',')}`;
   const common = ['--kernel', kernel, '--initrd', initrd];
   return {
-    ours: () => takenOf(run(process.execPath, '--', join(ROOT, 'bin/vmm.js'), 'boot', '-q', '--accel', 'wasm', '--memory', '128', ...common, '--append', line('hvc0'), '--console', 'hvc', '--exit-on', 'reboot', '--net', 'user'), works),
-    theirs: () => takenOf(run('qemu-system-x86_64', '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off,auto-kernel-cmdline=on', '-accel', 'tcg', '-cpu', 'qemu64', '-m', '128', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+    ours: () => takenOf(booted(process.execPath, '--', join(ROOT, 'bin/vmm.js'), 'boot', '-q', '--accel', 'wasm', '--memory', '128', ...common, '--append', line('hvc0'), '--console', 'hvc', '--exit-on', 'reboot', '--net', 'user'), works),
+    theirs: () => takenOf(booted('qemu-system-x86_64', '-M', 'microvm,pit=on,pic=on,rtc=on,isa-serial=on,acpi=off,auto-kernel-cmdline=on', '-accel', 'tcg', '-cpu', 'qemu64', '-m', '128', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-serial', 'stdio',
       '-kernel', kernel, '-initrd', initrd, '-append', line('ttyS0'), '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net'), works),
   };
 }
 
 const works = given.length > 0 ? given : what === 'native' ? ['get:512', 'put:512', 'many:4000:50', 'many:1000:1'] : ['get:64', 'put:64', 'many:100:1'];
-const taken = await inTurns(what === 'native' ? await native(works) : guest(works), { rounds: Number(rounds) });
+const taken = await inTurns(await (what === 'native' ? native(works) : guest(works)), { rounds: Number(rounds) });
 const targets: Readonly<Record<string, number>> = what === 'native' ? { get: 1.5, put: 1.5, 'many 50': 1, 'many 1': 0.4 } : { get: 1, put: 1 };
 const names = { get: 'host → guest', put: 'guest → host', many: 'connections a second' };
 
