@@ -22,7 +22,7 @@ export interface BedSeen {
   readonly results: string[];
   readonly frames: Bed['frames'];
   /** The most at any look. */
-  readonly most: { readonly connections: number; readonly bytes: number; readonly pending: number };
+  readonly most: { readonly connections: number; readonly bytes: number; readonly pending: number; readonly flows: number };
   readonly counters: Bed['gateway']['tcp']['counters'];
   /** Connections, bytes held and descriptors once it is quiet again. */
   readonly left: { readonly connections: number; readonly bytes: number; readonly pending: number };
@@ -34,12 +34,12 @@ for (const words of ['link set lo up', 'link add hole0 type veth peer name hole1
 await startServers(run.bytes);
 serveNames('127.0.0.1', run.zone ?? {});
 const bed = new Bed(bedConfig({ servers: [{ address: run.resolver ?? '127.0.0.1', port: 53 }] }), run.weather);
-const { tcp } = bed.gateway;
+const { tcp, udp } = bed.gateway;
 const now = (): BedSeen['left'] => ({ connections: tcp.size, bytes: tcp.budget.used, pending: tcp.pending });
-let most = now();
+let most = { ...now(), flows: 0 };
 setInterval(() => {
   const { connections, bytes, pending } = now();
-  most = { connections: Math.max(most.connections, connections), bytes: Math.max(most.bytes, bytes), pending: Math.max(most.pending, pending) };
+  most = { connections: Math.max(most.connections, connections), bytes: Math.max(most.bytes, bytes), pending: Math.max(most.pending, pending), flows: Math.max(most.flows, udp.size) };
 }, 20).unref();
 const out = await bed.guest(process.execPath, [new URL('client.ts', import.meta.url).pathname, JSON.stringify(run.operations)]);
 // The last connections are in TIME-WAIT.

@@ -18,6 +18,8 @@ export type Operation =
   | { readonly op: 'hoard'; readonly host: string; readonly port: number; readonly count: number }
   /** Asks for so many names at once: how many answers there were, by their response code. */
   | { readonly op: 'ask'; readonly server: string; readonly count: number }
+  /** A datagram to each of so many ports. */
+  | { readonly op: 'spray'; readonly host: string; readonly count: number }
   | { readonly op: 'resolve'; readonly server: string; readonly name: string; readonly type: string };
 
 const failed = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
@@ -150,6 +152,16 @@ async function ask({ server, count }: Operation & { op: 'ask' }): Promise<string
   return JSON.stringify(codes);
 }
 
+async function spray({ host, count }: Operation & { op: 'spray' }): Promise<string> {
+  const socket = createSocket('udp4');
+  for (let i = 0; i < count; i++) {
+    socket.send('x', 1000 + i, host);
+    if (i % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  socket.close();
+  return `${count}`;
+}
+
 function run(operation: Operation): Promise<string> {
   switch (operation.op) {
     case 'get': return get(operation);
@@ -159,6 +171,7 @@ function run(operation: Operation): Promise<string> {
     case 'dial': return dial(operation);
     case 'hoard': return hoard(operation);
     case 'ask': return ask(operation);
+    case 'spray': return spray(operation);
     case 'resolve': return resolve(operation);
   }
 }

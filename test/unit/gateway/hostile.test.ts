@@ -35,6 +35,12 @@ describe.skipIf(process.getuid?.() !== 0)('between two kernels', () => {
     expect(most.bytes).toBeGreaterThan(16 << 20);
   });
 
+  it('datagrams to 1,500 ports: 1,024 flows at most, those that are used least go, and others go on', async () => {
+    const { results, most } = await bed({ bytes: 0, operations: [{ op: 'spray', host: HOLE, count: 1500 }, { op: 'datagrams', host: V4, port: ECHO_PORT, count: 5, size: 100 }] });
+    expect(results).toEqual(['1500', '5']);
+    expect(most.flows).toBe(1024);
+  });
+
   it('a resolver that says nothing: 600 questions at once are all answered with a failure', async () => {
     const { results } = await bed({ bytes: 0, resolver: HOLE, operations: [{ op: 'ask', server: '10.0.2.3', count: 600 }] });
     expect(results).toEqual([JSON.stringify({ 2: 600 })]);
