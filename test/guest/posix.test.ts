@@ -34,6 +34,15 @@ function left(at: string): string {
 /** Root in the guest is told EPERM for `trusted.` attributes: a vmm that runs has no CAP_SYS_ADMIN. */
 const TRUSTED = /^l[gs]etxattr\("f", "trusted\.t".*\n/gm;
 
+/**
+ * A guest that holds writes back keeps a file's times itself, and Linux's FUSE (fs/fuse/dir.c) leaves them at a truncate to the size that the file has; POSIX asks for new ones only where the size
+ * changes.
+ */
+function heldBack(text: string): string {
+  const told = (how: string, size: number): string => `f ctime ${how}, mtime ${how} after truncate("f", ${size}): 0\n`;
+  return text.replace(told('moved', 1), told('same', 1)).replace(told('moved', 0).repeat(2), told('moved', 0) + told('same', 0));
+}
+
 describe.skipIf(!ROOT)('a share, against the file system it is of', () => {
   for (const uid of [0, 1000]) {
     for (const cache of ['cached', 'consistent', 'delegated']) {
@@ -45,7 +54,7 @@ describe.skipIf(!ROOT)('a share, against the file system it is of', () => {
         const args = ['run', '-q', '--accel', 'wasm', '-m', '256m', '--cap-add', 'SYS_ADMIN', '-v', `${shared}:${native}:${cache}`, image, 'posix', native, `${uid}`];
         const { status, stdout, stderr } = await vmm(args, { env: { VMM_STORE: join(dir, 'store') }, limit: HANG_MS / 4 });
         expect({ status, stderr, last: status === 0 ? '' : stdout.toString('latin1').slice(-500) }).toEqual({ status: 0, stderr: '', last: '' });
-        expect(stdout.toString('latin1').replace(TRUSTED, '')).toBe(expected.replace(TRUSTED, ''));
+        expect(stdout.toString('latin1').replace(TRUSTED, '')).toBe((cache === 'delegated' ? heldBack(expected) : expected).replace(TRUSTED, ''));
         expect(left(shared)).toBe(left(native));
       });
     }
