@@ -2,6 +2,7 @@
  * From the process's start to the first guest entry, with one network card and one share against without them, turn by turn.
  * `node bench/start/devices.ts [PAIRS [wasm|kvm]] [--each] [--save] [--limits]`; as root, for a tap of its own; `--each`: each of the two alone, too.
  */
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inTurns, ROOT, ratio, report } from '../harness.ts';
@@ -11,7 +12,11 @@ import { ended, firstEntry, folder, leastBoot } from './process.ts';
 const [pairs = '31', accel = 'wasm'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const shared = join(folder, 'shared');
 mkdirSync(shared);
-const card = ['--net', `tap=vb${process.pid}`];
+// One that is there, as those who have bridges and rules for it make it.
+const tap = `vb${process.pid}`;
+execFileSync('ip', ['tuntap', 'add', tap, 'mode', 'tap']);
+process.on('exit', () => void spawnSync('ip', ['tuntap', 'del', tap, 'mode', 'tap']));
+const card = ['--net', `tap=${tap}`];
 const share = ['--share', `t=${shared}`];
 const boot = (...options: string[]) => (): number => firstEntry(ended([process.execPath, '--', join(ROOT, 'bin/vmm.js'), ...leastBoot(accel), ...options], 1));
 const variants: Readonly<Record<string, () => number>> = { none: boot(), both: boot(...card, ...share), ...(process.argv.includes('--each') ? { card: boot(...card), share: boot(...share) } : {}) };
