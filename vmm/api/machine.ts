@@ -23,5 +23,5 @@ export type { MachineResult } from '../machine/result.ts';
 export type { MachineDebugger } from '../machine/debugger.ts';
 export { Machine, type MachineListener } from '../machine/machine.ts';
 export * from './status.ts';
-export { KERNEL_LOADED, Timeline, type TimelineEntry } from '../machine/timeline.ts';
+export { GUEST_ENTERED, KERNEL_LOADED, Timeline, type TimelineEntry } from '../machine/timeline.ts';
 export { openTrace, traceMask } from '../core/trace.ts';

@@ -55,7 +55,7 @@ export const FETCH = subcommand(
   },
   [1, Number.POSITIVE_INFINITY, 'one image or more'],
   async (texts, options) => {
-    const line = new ProgressLine(process.stderr);
+    const line = new ProgressLine();
     const note = (text: string): void => {
       line.clear();
       if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);

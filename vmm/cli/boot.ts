@@ -46,7 +46,7 @@ export async function bootCommand(argv: readonly string[]): Promise<number> {
       note: session.note,
       traceLost: (code) => tell(`vmm: the trace cannot be written: ${code} (tracing ends here; give --trace-file another place)\n`),
     },
-    startTimeline(session.detail),
+    startTimeline(session.detail, session.entered),
   );
   machine.timeline.point('options read');
   connect(session, machine, counted, config, watch);

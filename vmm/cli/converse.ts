@@ -29,8 +29,8 @@ const { SIGHUP } = constants.signals;
 
 /** Until the command ends, the user leaves, or nobody reads our output any more. Throws CONTAINER_LOST, OUTPUT_WRITE. */
 export async function converse(channel: Channel, part: Part): Promise<Ended> {
-  const stdout = outputTo(process.stdout);
-  const stderr = outputTo(process.stderr);
+  const stdout = outputTo('stdout');
+  const stderr = outputTo('stderr');
   try {
     return await new Promise<Ended>((resolve, reject) => {
       stdout.onBroken((code) => (code === 'EPIPE' ? resolve({ status: STATUS_READER_GONE }) : reject(outputLost(code, part.what, 'left'))));

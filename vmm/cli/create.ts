@@ -50,7 +50,7 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
   await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
   const state = new StateFolder(options.root);
-  const progress = new ProgressLine(process.stderr);
+  const progress = new ProgressLine();
   const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
   state.make();
   const record = { ...recordOf(argv, options, image, reference, command), mounts: await mountRequests(options, state) };

@@ -23,7 +23,7 @@ export type ImageOptions = OptionValues<typeof IMAGE_OPTIONS>;
 
 /** What an import tells on the way. */
 export function importing(store: ImageStore, quiet: boolean): { line: ProgressLine; options: ResolveOptions & { store: ImageStore } } {
-  const line = new ProgressLine(process.stderr);
+  const line = new ProgressLine();
   const note = (text: string): void => {
     line.clear();
     if (!quiet) tell(`vmm: ${oneLine(text)}\n`);

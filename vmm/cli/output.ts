@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { VmmError } from '../api/errors.ts';
 import { writeWhole } from '../host/write-whole.ts';
@@ -30,9 +31,29 @@ export interface OutputConsumer {
   (bytes: Uint8Array): Promise<void>;
   /** Called once with the error's code when the reader of our stream has gone away (EPIPE) or its disk is full (ENOSPC). */
   onBroken(handler: (code: string) => void): void;
+  /** Makes the stream, if it is not there yet: for when there is nothing else to do. */
+  open(): void;
 }
 
-export function outputTo(stream: Writable): OutputConsumer {
+/** Or another device. */
+function isTerminal(fd: number): boolean {
+  try {
+    return fstatSync(fd).isCharacterDevice();
+  } catch {
+    return false; // closed
+  }
+}
+
+/**
+ * Made at the first write, since a pipe has Node load its network modules; but a terminal now, as long as the process may open something: Node opens
+ * it anew.
+ */
+export function outputTo(name: 'stdout' | 'stderr'): OutputConsumer {
+  let stream: Writable | undefined;
+  const open = (): Writable => {
+    stream ??= process[name].on('error', fail);
+    return stream;
+  };
   let broken: string | undefined;
   let handler = (_code: string): void => {};
   const fail = (error: NodeJS.ErrnoException): void => {
@@ -40,17 +61,18 @@ export function outputTo(stream: Writable): OutputConsumer {
     broken = error.code ?? 'error';
     handler(broken);
   };
-  stream.on('error', fail);
+  if (isTerminal(name === 'stdout' ? 1 : 2)) open();
   const consume = (bytes: Uint8Array): Promise<void> => {
     if (broken !== undefined) return Promise.resolve();
     return new Promise((resolve) => {
-      stream.write(bytes, (error) => {
+      open().write(bytes, (error) => {
         if (error) fail(error);
         resolve();
       });
     });
   };
   return Object.assign(consume, {
+    open: () => void open(),
     onBroken: (h: (code: string) => void) => {
       handler = h;
       if (broken !== undefined) h(broken);

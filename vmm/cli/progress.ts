@@ -8,22 +8,18 @@ const EVERY_MS = 100;
 /** The rate is that of so long, ms. */
 const RATE_MS = 2000;
 
-/** What is done with how many bytes, on one line of a terminal; nothing where `output` is none. */
+/** What is done with how many bytes, on one line of the terminal that standard error is; nothing where it is none. */
 export class ProgressLine {
-  readonly #output: NodeJS.WriteStream;
   readonly #start = monotonicMs();
   #shown = 0;
   #written = false;
   #stage = '';
   #samples: { at: number; done: number }[] = [];
 
-  constructor(output: NodeJS.WriteStream) {
-    this.#output = output;
-  }
-
   readonly update: Progress = ({ stage, done, total, parts }) => {
     const now = monotonicMs();
-    if (!this.#output.isTTY) return;
+    const output = process.stderr;
+    if (!output.isTTY) return;
     if (stage !== this.#stage) this.#samples = [];
     this.#stage = stage;
     this.#samples.push({ at: now, done });
@@ -35,12 +31,12 @@ export class ProgressLine {
     const rate = seconds > 0 ? `, ${size((done - (first?.done ?? 0)) / seconds)}/s` : '';
     const text = `vmm: ${stage} ${size(done)}${total === undefined ? '' : ` of ${size(total)}`}${rate}${parts === undefined ? '' : `, ${parts[0]} of ${parts[1]} layers`}`;
     this.#written = true;
-    this.#output.write(`\r\u001b[K${text.slice(0, (this.#output.columns || 80) - 1)}`);
+    output.write(`\r\u001b[K${text.slice(0, (output.columns || 80) - 1)}`);
   };
 
   /** Takes the line away. */
   clear(): void {
-    if (this.#written) this.#output.write('\r\u001b[K');
+    if (this.#written) process.stderr.write('\r\u001b[K');
     this.#written = false;
   }
 }

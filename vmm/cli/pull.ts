@@ -31,7 +31,7 @@ export async function pullCommand(argv: readonly string[]): Promise<number> {
   }
   const [name, ...more] = operands;
   if (name === undefined || more.length > 0) throw new VmmError('USAGE', 'pull takes one name', { hint: 'see `vmm pull --help`' });
-  const line = new ProgressLine(process.stderr);
+  const line = new ProgressLine();
   const note = (text: string): void => {
     line.clear();
     if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);

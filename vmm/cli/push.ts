@@ -42,7 +42,7 @@ interface Pushed {
 }
 
 async function push(image: string, target: string | undefined, quiet: boolean): Promise<Pushed> {
-  const line = new ProgressLine(process.stderr);
+  const line = new ProgressLine();
   const note = (text: string): void => {
     line.clear();
     if (!quiet) tell(`vmm: ${oneLine(text)}\n`);

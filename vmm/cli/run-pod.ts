@@ -30,7 +30,7 @@ export async function runPod(path: string, options: RunOptions, operands: readon
   refuseOthers(options, operands);
   await needsHardware(options.accel ?? 'auto');
   const session = new Session({ ...options, what: 'the pod', terminal: undefined });
-  const timeline = startTimeline((note) => session.detail(note));
+  const timeline = startTimeline((note) => session.detail(note), () => session.entered());
   const where = path === '-' ? 'standard input' : path;
   const store = new ImageStore(undefined, hostFs);
   const uuid = randomUUID();

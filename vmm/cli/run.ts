@@ -32,7 +32,7 @@ const HEED_MS = 2000;
 
 /** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
-  const timeline = startTimeline((note) => session.detail(note));
+  const timeline = startTimeline((note) => session.detail(note), () => session.entered());
   // `-h` is Docker's --hostname; alone it can only ask for help.
   const { options, operands } = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN);
   if (options.help) {
@@ -58,7 +58,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 
   const session = new Session({ ...options, what: 'the container', terminal: terminalFor(options, counted) });
   await using gdb = await debuggerFor(options, false, session.note);
-  const progress = new ProgressLine(process.stderr);
+  const progress = new ProgressLine();
   const note = (text: string): void => {
     progress.clear();
     session.note(text);

@@ -54,8 +54,8 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.terminal = options.terminal;
-    this.stdout = outputTo(process.stdout);
-    this.stderr = outputTo(process.stderr);
+    this.stdout = outputTo('stdout');
+    this.stderr = outputTo('stderr');
     // Nobody can see the output any more, and there is no daemon to keep the guest for: the run ends as a pipeline's other
     // commands do.
     this.stdout.onBroken((code) => this.#end({ kind: 'output', code }));
@@ -87,6 +87,14 @@ export class Session {
   #say(text: string): void {
     tell(`vmm: ${oneLine(text)}${this.terminal?.raw ? '\r' : ''}\n`);
   }
+
+  /** The guest runs, and we have nothing to do. */
+  readonly entered = (): void => {
+    setImmediate(() => {
+      this.stdout.open();
+      this.stderr.open();
+    });
+  };
 
   endBySignal(number: number): void {
     this.#end({ kind: 'signal', number });

@@ -24,7 +24,7 @@ import type { ConsoleSize, MachineListener } from './listener.ts';
 import { Reports } from './reports.ts';
 import { ringerHooks } from './ringers.ts';
 import { type LifeEnd, type MachineResult, resultOf } from './result.ts';
-import { KERNEL_LOADED, type Timeline } from './timeline.ts';
+import { GUEST_ENTERED, KERNEL_LOADED, type Timeline } from './timeline.ts';
 
 /** What a machine's lives have in common: it outlives resets. */
 export interface LifeParts {
@@ -198,7 +198,7 @@ export class Life {
       onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
       onExit: (exit: VcpuExit) => this.#end.resolve(exit),
       onEntered: () => {
-        timeline.point('first guest entry');
+        timeline.point(GUEST_ENTERED);
         this.#confine('after-entry');
       },
     };

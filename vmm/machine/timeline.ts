@@ -11,6 +11,8 @@ export interface TimelineEntry {
 
 /** The point at which a machine has its kernel in memory, and no guest instruction has run. */
 export const KERNEL_LOADED = 'kernel loaded';
+/** The guest runs from here on, beside us. */
+export const GUEST_ENTERED = 'first guest entry';
 
 /** Marks of port 0x601 (assembly/core/layout.ts MARK_PORT). */
 const MARK_NAMES: Readonly<Record<number, string>> = {
