@@ -10,6 +10,8 @@
 const OLDEST = [24, 11];
 /** Commands that only ask: their program is a small one (vmm/cli/client.ts). */
 const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
+/** Commands that start a machine: each has a program of its own (vmm/cli/run-main.ts, boot-main.ts). */
+const STARTS = ['run', 'boot'];
 
 function main() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -20,13 +22,21 @@ function main() {
   }
   const { join } = require('node:path');
   const words = process.argv.slice(2);
-  if (open(join(__dirname, '../dist', CLIENT.indexOf(words[0]) < 0 ? 'cli.cjs' : 'client.cjs'), wantsThread(words))) return;
+  const dist = join(__dirname, '../dist');
+  const whole = () => open(join(dist, 'cli.cjs'), false);
+  if (open(join(dist, programOf(words)), wantsThread(words), whole)) return;
   process.stderr.write('vmm: not built yet: run `npm run setup` in the checkout first\n');
   process.exitCode = 125;
 }
 
-/** Runs a program, with a thread that starts beside it if it wants one; false: it is not there. */
-function open(filename, threaded) {
+/** Each of them has no more in it than its commands need: what V8 has to take in is a third of what a start costs beside Node's own. */
+function programOf([command, ...rest]) {
+  if (CLIENT.indexOf(command) >= 0) return 'client.cjs';
+  return STARTS.indexOf(command) >= 0 && rest.length > 0 ? `${command}.cjs` : 'cli.cjs';
+}
+
+/** Runs a program, with a thread that starts beside it if it wants one; false: it is not there. `whole`: what it calls when it lacks something. */
+function open(filename, threaded, whole) {
   const { readFileSync } = require('node:fs');
   const { createRequire } = require('node:module');
   const { dirname, join } = require('node:path');
@@ -53,7 +63,7 @@ function open(filename, threaded) {
   const script = new Script(source, { filename, cachedData: usable ? code.subarray(64) : undefined });
   const bytes = () => Buffer.concat([Buffer.from(id, 'latin1'), script.createCachedData()]);
   const keep = !record && built === undefined && !usable ? () => keepOwn(path, bytes()) : undefined;
-  script.runInThisContext()(createRequire(filename), filename, thread, keep, record ? recorder(`${filename}.code`, bytes) : undefined);
+  script.runInThisContext()(createRequire(filename), filename, thread, keep, record ? recorder(`${filename}.code`, bytes) : undefined, whole);
   return true;
 }
 
@@ -131,7 +141,7 @@ function keepOwn(path, bytes) {
 
 /** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another process. */
 function wantsThread([command, ...rest]) {
-  return (command === 'run' || command === 'boot') && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount') || word.startsWith('--name'));
+  return STARTS.indexOf(command) >= 0 && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount') || word.startsWith('--name'));
 }
 
 function startThread(path) {

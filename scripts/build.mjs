@@ -23,6 +23,12 @@ const FILE_URL = "const __url = require('node:url').pathToFileURL(__filename).hr
 const LAZY = ['child_process', 'crypto', 'dgram', 'dns', 'dns/promises', 'fs/promises', 'http', 'https', 'net', 'readline', 'stream', 'stream/promises', 'timers/promises', 'tls', 'tty', 'v8', 'zlib'];
 const BUILTIN = 'const builtin = (name) => { let all; return new Proxy({}, { get: (_, key) => (all ??= require(name))[key] }); };';
 
+/** Programs with V8's code beside them. */
+const RECORDED = ['cli', 'run', 'boot', 'client', 'thread-jobs'];
+/** What the program of `vmm run` leaves out, for the whole program: each is imported late, and before a machine is made (vmm/cli/run-main.ts). */
+const RARE = ['image/aci.ts', 'image/by-policy.ts', 'image/pull.ts', 'vmm/cli/run-attached.ts', 'vmm/cli/run-detached.ts', 'vmm/cli/run-pod.ts'];
+const LEFT_OUT = "class __LeftOut extends Error {} require = ((inner) => (name) => { if (name.endsWith('.ts')) throw new __LeftOut(name); return inner(name); })(require);";
+
 /** The entry points of rkt's stage1 (stage1/entries). */
 export const STAGE1 = readdirSync(join(root, 'stage1', 'entries')).map((name) => name.replace(/\.ts$/, ''));
 
@@ -35,23 +41,25 @@ export async function build() {
   const id = hashFiles(sources);
   // Kept code is found by its program's id.
   const idOf = (name) => createHash('sha256').update(`${name} ${id}`).digest('hex');
-  step('dist', id + process.version, ['cli.cjs', 'cli.cjs.code', 'client.cjs', 'client.cjs.code', 'thread.cjs', 'thread-jobs.cjs', 'thread-jobs.cjs.code', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
+  step('dist', id + process.version, [...RECORDED.flatMap((name) => [`${name}.cjs`, `${name}.cjs.code`]), 'thread.cjs', 'vmm.js', 'openpgp.cjs', 'bench.cjs', 'stage1-pod.cjs', ...STAGE1.map((name) => `stage1-${name}.cjs`)].map((name) => join(root, 'dist', name)), () => {
     say('building dist/');
     const start = Date.now();
     const esbuild = (entries, ...options) => run(bin('esbuild'), [...entries, ...NODE, ...options]);
     esbuild(['vmm=vmm/api/index.ts'], '--format=esm', '--outdir=dist', '--splitting', '--chunk-names=chunk-[hash]', REQUIRE);
-    const program = (own) => [`--banner:js=/*${own}*/(function (require, __filename, __thread, __keepCode, __record) { ${BUILTIN}${FILE_URL}`, '--footer:js=})'];
+    const program = (own, before = '') => [`--banner:js=/*${own}*/(function (require, __filename, __thread, __keepCode, __record, __whole) { ${before}${BUILTIN}${FILE_URL}`, '--footer:js=})'];
     esbuild(['vmm/machine/thread.ts'], ...COMMON_JS, '--outfile=dist/thread-jobs.cjs', ...program(idOf('thread')));
     esbuild(['bin/thread.js'], ...COMMON_JS, '--outfile=dist/thread.cjs');
     const built = join('dist', `cli.${process.pid}.cjs`);
     esbuild(['vmm/cli/main.ts'], ...COMMON_JS, `--outfile=${built}`, ...program(id));
+    esbuild(['run=vmm/cli/run-main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...RARE.map((path) => `--external:./${path}`), ...program(idOf('run'), LEFT_OUT));
+    esbuild(['boot=vmm/cli/boot-main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...program(idOf('boot')));
     esbuild(['client=vmm/cli/client.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...program(idOf('client')));
     // Each entry point of rkt's stage1 in a file of its own: who enters a pod loads nothing that runs a machine.
     esbuild(STAGE1.map((name) => `stage1-${name}=stage1/entries/${name}.ts`), ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['bench=bench/suite/main.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', `--banner:js=${BUILTIN}${FILE_URL}`);
     esbuild(['stage1-pod=stage1/pod.ts'], ...COMMON_JS, '--outdir=dist', '--out-extension:.js=.cjs', ...program(id));
-    for (const name of [built, ...['thread-jobs', 'client', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
-    for (const name of ['cli', 'thread-jobs']) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
+    for (const name of [built, ...['thread-jobs', 'run', 'boot', 'client', 'stage1-pod', ...STAGE1.map((each) => `stage1-${each}`)].map((each) => `dist/${each}.cjs`)]) loadLate(join(root, name));
+    for (const name of RECORDED) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
     renameSync(join(root, built), join(root, 'dist', 'cli.cjs'));
     renameSync(join(root, `${built}.map`), join(root, 'dist', 'cli.cjs.map'));
     recordCode();
@@ -86,12 +94,14 @@ function recordCode() {
     mkdirSync(image);
     writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
     const env = { ...envWithoutNode(), VMM_RECORD_CODE: '1', VMM_STORE: join(dir, 'store') };
-    const recorded = (expected, ...args) => {
-      const { status, signal, stderr } = spawnSync(process.execPath, ['--', join(root, 'bin', 'vmm.js'), ...args], { env, encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL' });
-      if (status !== expected) fail(`build: vmm ${args[0]}, whose code is to be kept, ends with ${status ?? signal}: ${stderr}`);
+    const door = join(root, 'bin', 'vmm.js');
+    const recorded = (expected, ...args) => node(expected, '--', door, ...args);
+    const node = (expected, ...args) => {
+      const { status, signal, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: 120_000, killSignal: 'SIGKILL' });
+      if (status !== expected) fail(`build: ${args.join(' ')}, whose code is to be kept, ends with ${status ?? signal}: ${stderr}`);
     };
     const forget = () => {
-      for (const name of ['cli', 'thread-jobs', 'client']) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
+      for (const name of RECORDED) rmSync(join(root, 'dist', `${name}.cjs.code`), { force: true });
     };
     const container = ['run', '-q', '--accel', 'wasm', '--jit', 'off', '-m', '128m', image, '/true'];
     recorded(0, ...container);
@@ -102,6 +112,8 @@ function recordCode() {
     writeFileSync(kernel, multibootKernel(0));
     recorded(1, 'boot', '-q', '--accel', 'wasm', '--jit', 'off', '--memory', '32', '--exit-on', 'port', '--kernel', kernel);
     recorded(125, 'exec', '--root', join(dir, 'none'), 'none', 'true');
+    // A container in the background is started by the whole program.
+    node(0, '-e', "require(process.argv[1]).open(require('node:path').join(process.argv[1], '../../dist/cli.cjs'), true)", '--', door, ...container);
   } finally {
     rmSync(dir, { recursive: true });
   }
