@@ -20,6 +20,7 @@
  *   0x0100_0000  code marks, dirty bitmap, page generations, line masks
  *   0x0200_0000  decoded blocks
  *   0x0480_0000  requests of file systems, FS_STRIDE a device slot
+ *   0x0500_0000  jump caches of the software CPU, one stride a vCPU
  *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
  *   0x0700_0000  log of executed blocks (assembly/cpu/execute/count.ts)
  *   0x0720_0000  translations: hot blocks, results (assembly/cpu/jit/)
@@ -91,6 +92,10 @@ export const BLOCK_SIZE: u32 = 0x0280_0000;
 export const FS_BASE: u32 = 0x0480_0000;
 export const FS_STRIDE: u32 = 0x0004_0000;
 
+/** Jump cache of vCPU n at JUMP_BASE + n * CPU_STRIDE: JUMP_ENTRIES of 16 bytes (assembly/cpu/uop/blocks.ts). */
+export const JUMP_BASE: u32 = 0x0500_0000;
+export const JUMP_ENTRIES: u32 = 0x4000;
+
 /** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
 export const BLK_BASE: u32 = 0x0600_0000;
 export const BLK_STRIDE: u32 = 0x0008_0000;
@@ -154,7 +159,8 @@ export function linear_ranges(): StaticArray<u32> {
     LINE_MASK_BASE, RANGE_DERIVED,
     BLOCK_BASE, RANGE_DERIVED,
     FS_BASE, RANGE_STATE,
-    FS_BASE + FS_STRIDE * DEVICE_MAX, RANGE_FREE,
+    JUMP_BASE, RANGE_DERIVED,
+    JUMP_BASE + CPU_STRIDE * VCPU_MAX, RANGE_FREE,
     BLK_BASE, RANGE_STATE,
     EXEC_LOG_BASE, RANGE_DERIVED,
     EXEC_LOG_BASE + EXEC_LOG_ENTRY * EXEC_LOG_MAX, RANGE_FREE,

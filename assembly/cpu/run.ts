@@ -16,8 +16,9 @@ import { interp } from './execute/generated/interp';
 import { check_begin, check_compare, check_fault, check_rewind } from './jit/check';
 import { jit_sample } from './jit/translation';
 import { JIT_CHECK, jit_enter, jit_on } from './uop/enter';
-import { JUMP_MASK, link_patch } from './execute/interp_support';
+import { JUMP_MASK, link_patch, mapping_gen } from './execute/interp_support';
 import { mmu_fetch, PA_FAULT } from './memory/mmu';
+import { tlb_learnt } from './memory/tlb';
 import { MODE_64, MODE_FLAT, MODE_STEP } from './vcpu/modes';
 import { run_enter, run_leave } from './vcpu/smp';
 import { timer_insns, timer_poll } from './chips/timer';
@@ -301,11 +302,12 @@ function locate(cpu: usize, c: Cpu, step: bool): usize {
     if (blk == 0) return 0;
   }
   if (!step && mode & MODE_FLAT && !(v.debug && stop_low(cpu, <u32>va))) {
+    tlb_learnt(cpu, va);
     if (v.link != 0 && v.link_to == c.rip && mode & MODE_64) link_patch(cpu, v.link, v.link_from, v.link_to, blk);
     const e: usize = cpu + JUMP_CACHE + (((<u32>c.rip ^ <u32>(c.rip >> 12)) & JUMP_MASK) << 4);
     store<u64>(e, c.rip);
     store<u32>(e, <u32>blk, JUMP_BLOCK);
-    store<u32>(e, c.tlb_gen, JUMP_GEN);
+    store<u32>(e, mapping_gen(cpu, c.rip), JUMP_GEN);
   }
   v.link = 0;
   return blk;

@@ -4,7 +4,7 @@
  * dispatcher where there is one.
  */
 import { B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, CR4_OSFXSR, FAULT_EXCEPTION, LINK_ALWAYS, NO_PAGE, TABLE_SHIFT } from '../../assembly/contract/translator.ts';
-import { RAM_BASE } from '../../assembly/core/layout.ts';
+import { JUMP_ENTRIES, RAM_BASE } from '../../assembly/core/layout.ts';
 import { MEM, OP } from './code.ts';
 import type { Context } from './context.ts';
 import { condition, knownCondition } from './conditions.ts';
@@ -239,6 +239,11 @@ function faultBlockAddress(c: Context): void {
   c.code.get(PAGE).get(FAULT_BLOCK).mem(MEM.i32Load, B_PA).i32(0xfff).op(OP.i32And).op(OP.extendU).op(OP.i64Add);
 }
 
+/** i32: the generation of mappings that holds for the address in V (assembly/cpu/vcpu/state.ts). */
+function mappingGeneration({ code, at }: Context): void {
+  code.get(CPU).get(V).i64(63).op(OP.i64ShrU).op(OP.wrap).i32(2).op(OP.i32Shl).op(OP.i32Add).mem(MEM.i32Load, at.tlbGen);
+}
+
 /** Behind the body: the ends that its exits branch to, innermost label first. Registers and flags are in memory except at a stop or a fault. */
 export function emitEnds(c: Context, exit: number): void {
   const { code, at } = c;
@@ -251,7 +256,9 @@ export function emitEnds(c: Context, exit: number): void {
   const enter = code.block();
   code.get(FAULT_UOP).mem(MEM.i32Load).tee(ENTRY).if();
   code.get(FAULT_UOP).mem(MEM.i32Load, 4).tee(S).i32(LINK_ALWAYS | 0).op(OP.i32Eq).brIf(enter);
-  code.get(S).get(CPU).mem(MEM.i32Load, at.tlbGen).op(OP.i32Eq).get(FAULT_UOP).mem(MEM.i64Load, 8);
+  code.get(S);
+  mappingGeneration(c);
+  code.op(OP.i32Eq).get(FAULT_UOP).mem(MEM.i64Load, 8);
   faultBlockAddress(c);
   code.op(OP.i64Eq).op(OP.i32And).brIf(enter).end();
   code.get(CPU);
@@ -262,10 +269,12 @@ export function emitEnds(c: Context, exit: number): void {
   emitEnter(c, exit);
   // An indirect jump to V: the jump cache (assembly/cpu/blocks.ts).
   code.end();
-  code.get(V).op(OP.wrap).get(V).i64(12).op(OP.i64ShrU).op(OP.wrap).op(OP.i32Xor).i32(0xfff).op(OP.i32And).i32(4).op(OP.i32Shl).get(CPU).op(OP.i32Add).set(S);
+  code.get(V).op(OP.wrap).get(V).i64(12).op(OP.i64ShrU).op(OP.wrap).op(OP.i32Xor).i32(JUMP_ENTRIES - 1).op(OP.i32And).i32(4).op(OP.i32Shl).get(CPU).op(OP.i32Add).set(S);
   code.i32(0).set(ENTRY);
   code.get(S).mem(MEM.i64Load, at.jumpCache).get(V).op(OP.i64Ne).brIf(exit);
-  code.get(S).mem(MEM.i32Load, at.jumpCache + 12).get(CPU).mem(MEM.i32Load, at.tlbGen).op(OP.i32Ne).brIf(exit);
+  code.get(S).mem(MEM.i32Load, at.jumpCache + 12);
+  mappingGeneration(c);
+  code.op(OP.i32Ne).brIf(exit);
   code.get(S).mem(MEM.i32Load, at.jumpCache + 8).tee(ENTRY).op(OP.i32Eqz).brIf(exit);
   code.get(ENTRY).mem(MEM.i32Load, B_MODE).get(CPU).mem(MEM.i32Load, at.mode).op(OP.i32Ne).rarely().if().i32(0).set(ENTRY).br(exit).end();
   emitEnter(c, exit);

@@ -2,8 +2,8 @@
 import { LINK_ALWAYS } from '../../contract/translator';
 export { LINK_ALWAYS } from '../../contract/translator';
 import { SEG_ATTR, SEG_BASE, SEG_LIMIT } from '../../contract/vcpu';
-import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
-import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, B_MODE, JUMP_BLOCK, JUMP_CACHE, JUMP_ENTRIES, JUMP_GEN } from '../uop/blocks';
+import { CODE_MARK_BASE, JUMP_ENTRIES, RAM_BASE } from '../../core/layout';
+import { B_GEN, B_GEN2, B_INSNS, B_PA2, B_UOPS, block_vars, B_MODE, JUMP_BLOCK, JUMP_CACHE, JUMP_GEN } from '../uop/blocks';
 import { gen_at } from '../../core/code';
 import { raise, raise_gp, X_GP, X_SS } from '../vcpu/fault';
 import { cond } from '../vcpu/flags';
@@ -20,7 +20,12 @@ export const BLOCK: usize = offsetof<Cpu>('block');
 export const FAULT: usize = offsetof<Cpu>('fault');
 export const PENDING: usize = offsetof<Cpu>('pending');
 export const TLB: usize = offsetof<Cpu>('tlb');
-export const TLB_GEN: usize = offsetof<Cpu>('tlb_gen');
+const TLB_GEN: usize = offsetof<Cpu>('tlb_gen');
+/** Generation of the mappings of the half of the address space that `va` is in (vcpu/state.ts). */
+@inline
+export function mapping_gen(cpu: usize, va: u64): u32 {
+  return load<u32>(cpu + (<usize>(va >> 63) << 2), TLB_GEN);
+}
 export const MODE: usize = offsetof<Cpu>('mode');
 export const EFLAGS_AT: usize = offsetof<Cpu>('eflags');
 export const IF_MASK: u32 = 0x200;
@@ -197,7 +202,7 @@ export function loop_taken(cpu: usize, u: usize): bool {
 export function jump_cached(cpu: usize, target: u64, link: usize): usize {
   const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
   const b: usize = load<u32>(e, JUMP_BLOCK);
-  if (load<u64>(e) == target && b != 0 && load<u32>(e, JUMP_GEN) == load<u32>(cpu, TLB_GEN) && load<u32>(b, B_MODE) == load<u32>(cpu, MODE)) {
+  if (load<u64>(e) == target && b != 0 && load<u32>(e, JUMP_GEN) == mapping_gen(cpu, target) && load<u32>(b, B_MODE) == load<u32>(cpu, MODE)) {
     link_patch(cpu, link, load<u64>(cpu, BLOCK), target, b);
     return b;
   }
@@ -216,7 +221,7 @@ export function link_wanted(cpu: usize, link: usize, target: u64): void {
 /** Points the link record at `link` of the block that runs at `from` to block `b` at `to`. */
 export function link_patch(cpu: usize, link: usize, from: u64, to: u64, b: usize): void {
   store<u32>(link, <u32>b);
-  store<u32>(link, from >> 12 == to >> 12 ? LINK_ALWAYS : load<u32>(cpu, TLB_GEN), 4);
+  store<u32>(link, from >> 12 == to >> 12 ? LINK_ALWAYS : mapping_gen(cpu, to), 4);
   store<u64>(link, from, 8);
 }
 

@@ -46,6 +46,14 @@ export function tlb_sys(cpu: usize): usize {
   return cpu + CPU_TLB + TLB_TABLE;
 }
 
+/** Something is kept of the mapping of `va`, which was just walked: what is not global must go with a MOV to CR3, also in the higher half. */
+export function tlb_learnt(cpu: usize, va: u64): void {
+  const c = changetype<Cpu>(cpu);
+  if (!(va >> 63) || c.tlb_high_local) return;
+  const e = tlb_slot(c.tlb, va);
+  if (load<u64>(e, TLB_EXEC) != (va & ~0xfff) || !(load<u32>(e, TLB_FLAGS) & TLB_GLOBAL)) c.tlb_high_local = 1;
+}
+
 /** The entry that linear address `va` maps to in `table`. */
 @inline
 export function tlb_slot(table: usize, va: u64): usize {
@@ -82,6 +90,7 @@ export function tlb_init(cpu: usize): void {
   c.large_2m = 0;
   c.large_1g = 0;
   c.tlb_gen++;
+  c.tlb_gen_high++;
 }
 
 /** Enters a RAM page. `page`: linear page address; `addend` as above; `flags`: TLB_GLOBAL, TLB_2M, TLB_1G. */
@@ -128,6 +137,10 @@ function flush_table(cpu: usize, table: usize, list: usize, used: u32, keepGloba
 export function tlb_flush_all(cpu: usize, keepGlobal: bool): void {
   const c = changetype<Cpu>(cpu);
   c.tlb_gen++;
+  if (!keepGlobal || c.tlb_high_local) {
+    c.tlb_gen_high++;
+    c.tlb_high_local = 0;
+  }
   c.large_2m = 0;
   c.large_1g = 0;
   c.tlb_used_user = flush_table(cpu, tlb_user(cpu), cpu + TLB_LISTS, c.tlb_used_user, keepGlobal);
@@ -150,7 +163,8 @@ function drop_pieces(table: usize, list: usize, used: u32, va: u64): void {
 /** Flushes the page of `va`, global or not, the whole of it if it is a large one (INVLPG, SDM Vol. 3A §4.10.4.1). */
 export function tlb_flush_page(cpu: usize, va: u64): void {
   const c = changetype<Cpu>(cpu);
-  c.tlb_gen++;
+  if (va >> 63) c.tlb_gen_high++;
+  else c.tlb_gen++;
   const page = va & ~0xfff;
   drop_page(tlb_slot(tlb_user(cpu), page), page);
   drop_page(tlb_slot(tlb_sys(cpu), page), page);

@@ -84,8 +84,10 @@ export function cpu_reset(index: u32, profile: u32, time_mode: u32): i32 {
   const cpu = cpu_at(index);
   const c = changetype<Cpu>(cpu);
   const gen = c.tlb_gen;
+  const high = c.tlb_gen_high;
   memory.fill(cpu, 0, CPU_STRIDE);
   c.tlb_gen = gen;
+  c.tlb_gen_high = high;
   c.index = index;
   c.cpus = m.vcpu_count;
   c.ram_size = m.ram_bytes;

@@ -19,7 +19,7 @@
 import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
 export { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE, TABLE_SHIFT } from '../../contract/translator';
 import { kill_lines } from '../../core/code';
-import { BLOCK_BASE, BLOCK_SIZE, VCPU_MAX } from '../../core/layout';
+import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, JUMP_BASE, JUMP_ENTRIES, VCPU_MAX } from '../../core/layout';
 import { leave_block } from '../vcpu/fault';
 import { Cpu, CPU_PRIVATE } from '../vcpu/state';
 import { UOP_SIZE } from './uop';
@@ -31,13 +31,12 @@ export const BLOCK_INSNS: u32 = 64;
 /** Room a block may need: 64 instructions of at most 8 micro-ops, links included, and the header. */
 export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
 
-/** Jump cache: 4,096 × { u64 va, u32 block, u32 tlb_gen }, for targets not known at decode time. */
-export const JUMP_CACHE: u32 = CPU_PRIVATE;
-export const JUMP_ENTRIES: u32 = 4096;
+/** Jump cache: JUMP_ENTRIES of { u64 va, u32 block, u32 generation of mappings }, for targets not known at decode time. Its offset from the vCPU's state. */
+export const JUMP_CACHE: u32 = JUMP_BASE - CPU_BASE;
 export const JUMP_BLOCK: usize = 8;
 export const JUMP_GEN: usize = 12;
 
-/** Block-cache variables, behind the jump cache. */
+/** Block-cache variables. */
 export const PRIVATE_VARS: u32 = CPU_PRIVATE + 0x1_0000;
 
 @unmanaged

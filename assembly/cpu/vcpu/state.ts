@@ -118,7 +118,10 @@ export class Cpu {
   tlb: u32; // the TLB table of the current privilege level (tlb.ts); follows cpl, see set_cpl in segment.ts
   ram_size: u32; // bytes of guest RAM from gpa 0, a multiple of 4096
   paging: u32; // PAGING_* of tlb.ts, follows CR0, CR4 and EFER
-  tlb_gen: u32; // bumped by each TLB flush: what was learnt about mappings before is void
+  tlb_gen: u32; // bumped by each TLB flush: what was learnt about mappings of lower addresses (bit 63 clear) before is void
+  tlb_gen_high: u32; // the same for higher ones; behind tlb_gen (tlb.ts)
+  tlb_high_local: u32; // not 0: something was learnt of a higher page that is not global
+  tlb_pad: u32;
   tlb_used_user: u32; // used slots in each table's list
   tlb_used_sys: u32;
   large_2m: u64; // hashed set of 2 MiB regions that have pieces of large pages in the TLB

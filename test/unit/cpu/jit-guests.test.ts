@@ -10,7 +10,7 @@ const expected = (name: string): string => readFileSync(new URL(`../../programs/
 beforeAll(prepareCore, 120_000);
 
 describe.skipIf(!hasAssembler)('test guests, all of their code translated', () => {
-  const guests = ['paging', 'crossing', 'strings', 'traps', 'manual'];
+  const guests = ['paging', 'remap', 'crossing', 'strings', 'traps', 'manual'];
   // smc is over before a slice of 20,000 is
   const cases = [['smc', 61], ...guests.flatMap((name) => [[name, 61], [name, 20_000]] as const)] as const;
 

@@ -14,7 +14,7 @@ beforeAll(() => {
   coreModule();
 });
 
-const guests: [string, number][] = [['paging', 1], ['smc', 1], ['crossing', 1], ['strings', 1], ['traps', 1], ['manual', 1], ['smp4', 4]];
+const guests: [string, number][] = [['paging', 1], ['remap', 1], ['smc', 1], ['crossing', 1], ['strings', 1], ['traps', 1], ['manual', 1], ['smp4', 4]];
 /** What QEMU does unlike the manual. */
 const NOT_QEMU = ['manual'];
 

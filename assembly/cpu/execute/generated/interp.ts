@@ -15,7 +15,7 @@ import { cond, FLAG_A, FLAG_ADD, FLAG_B, FLAG_DEC, FLAG_INC, FLAG_RES, FLAG_SHIF
 import { misc_op } from '../misc';
 import { sse_exec, x87_exec } from '../fpu_link';
 import { probe_w, ptr_rw, ptr_w_done, rd_slow, wr64, wr_slow } from '../../memory/mem';
-import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, link_wanted, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, TLB, TLB_GEN, EFLAGS_AT } from '../interp_support';
+import { BLOCK, check_page2, ea_bis, ea_offset, ea_segmented, FAULT, IF_MASK, jump_cached, JUMP_MASK, jump_slow, leave_at, LINK_ALWAYS, insns_from, link_wanted, loop_taken, MARK, MODE, next_rip, PENDING, RBP, RSP, start_rip, sys_count, mapping_gen, TLB, EFLAGS_AT } from '../interp_support';
 import { Cpu, FAULT_EXCEPTION, FAULT_LEAVE, PEND_INTR } from '../../vcpu/state';
 import { canonical } from '../../memory/mmu';
 import { JIT_CHECK, jit_enter, jit_on } from '../../uop/enter';
@@ -1105,7 +1105,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         const next: usize = load<u32>(link);
         if (next != 0) {
           const g = load<u32>(link, 4);
-          if (g == LINK_ALWAYS || (g == load<u32>(cpu, TLB_GEN) && load<u64>(link, 8) == load<u64>(cpu, BLOCK))) {
+          if (g == LINK_ALWAYS || (g == mapping_gen(cpu, target) && load<u64>(link, 8) == load<u64>(cpu, BLOCK))) {
             blk = next;
             break;
           }
@@ -1126,7 +1126,7 @@ export function interp(cpu: usize, blk: usize, target: u64, left: i32): i32 {
         }
         const e: usize = cpu + JUMP_CACHE + (((<u32>target ^ <u32>(target >> 12)) & JUMP_MASK) << 4);
         blk = load<u32>(e, JUMP_BLOCK);
-        if (load<u64>(e) == target && blk != 0 && load<u32>(e, JUMP_GEN) == load<u32>(cpu, TLB_GEN) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
+        if (load<u64>(e) == target && blk != 0 && load<u32>(e, JUMP_GEN) == mapping_gen(cpu, target) && load<u32>(blk, B_MODE) == load<u32>(cpu, MODE)) break;
         store<u32>(cpu, 0, BLOCK_CURRENT);
         changetype<Cpu>(cpu).rip = target;
         return left;
