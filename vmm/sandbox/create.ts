@@ -13,6 +13,7 @@ import { LocalBox } from './local-box.ts';
 import { sandboxNetwork } from './network.ts';
 import { environmentOf, type SandboxOptions } from './options.ts';
 import { type KeptSecrets, SECRETS_FOLDER } from './secrets.ts';
+import { unless } from './unless.ts';
 
 const MIB = 1024 ** 2;
 const ignore = (): void => {};
@@ -82,19 +83,5 @@ async function openVolumes({ volumes = {}, store }: SandboxOptions, image: Resol
   } catch (error) {
     for (const volume of open) volume.close();
     throw error;
-  }
-}
-
-/** Rejects with the reason of an aborted signal, whatever becomes of the work. */
-async function unless<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  if (signal === undefined) return work;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-    work.catch(() => {});
   }
 }

@@ -12,6 +12,8 @@ export interface ExposeOptions {
   readonly host?: string | undefined;
   /** Of the host's; any that is free. */
   readonly port?: number | undefined;
+  /** Closes it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A port that is open until `close`, or the sandbox's end. */
@@ -22,6 +24,7 @@ export class ExposedPort implements AsyncDisposable {
   readonly url: string;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
+  readonly #over = new AbortController();
 
   private constructor(server: Server, sockets: Set<Socket>) {
     const { address, port, family } = server.address() as AddressInfo;
@@ -33,7 +36,8 @@ export class ExposedPort implements AsyncDisposable {
   }
 
   /** Throws NET_PORT, USAGE. */
-  static async open(box: Box, guest: number, { host = '127.0.0.1', port = 0 }: ExposeOptions): Promise<ExposedPort> {
+  static async open(box: Box, guest: number, { host = '127.0.0.1', port = 0, signal }: ExposeOptions): Promise<ExposedPort> {
+    signal?.throwIfAborted();
     for (const number of [guest, port]) if (!Number.isInteger(number) || number < (number === guest ? 1 : 0) || number > 65535) throw new VmmError('USAGE', `expose: ${number} is no port`, { hint: 'a number from 1 to 65535' });
     const sockets = new Set<Socket>();
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
@@ -48,11 +52,13 @@ export class ExposedPort implements AsyncDisposable {
     });
     const exposed = new ExposedPort(server, sockets);
     void box.ended().then(() => exposed.close());
+    signal?.addEventListener('abort', () => void exposed.close(), { once: true, signal: exposed.#over.signal });
     return exposed;
   }
 
   /** No connection is left. */
   async close(): Promise<void> {
+    this.#over.abort();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     await closed;

@@ -11,6 +11,7 @@ import { Files } from './files.ts';
 import { checkOptions, checkTimeout, environmentOf, type SandboxOptions } from './options.ts';
 import { checkSecrets, KeptSecrets } from './secrets.ts';
 import { started, Stalled } from './start.ts';
+import { unless } from './unless.ts';
 
 /** Of a command, whatever becomes of its output. */
 export interface CommandOptions extends Limits {
@@ -29,6 +30,11 @@ export interface ExecStreamOptions extends CommandOptions {
   readonly tty?: boolean | WindowSize | undefined;
   /** Whether there is anything on standard input; true. */
   readonly stdin?: boolean | undefined;
+}
+
+/** Aborted: nobody waits any more; what was asked for happens all the same. */
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined;
 }
 
 const STANDARD_SIZE: WindowSize = { rows: 24, columns: 80 };
@@ -93,10 +99,10 @@ export class Sandbox implements AsyncDisposable {
    * One that runs detached, or a container that `vmm run -d` has made, by its name or id. Variables of secrets are not known to who did not make it:
    * they are given again. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, CONTAINER_STATE, STATE_FOLDER.
    */
-  static async connect(name: string, { root, secrets }: Pick<SandboxOptions, 'root' | 'secrets'> = {}): Promise<Sandbox> {
+  static async connect(name: string, { root, secrets, signal }: Pick<SandboxOptions, 'root' | 'secrets' | 'signal'> = {}): Promise<Sandbox> {
     checkSecrets(secrets);
     const { connectRemote } = await import('./detached.ts');
-    const { box, name: own } = await connectRemote(name, root);
+    const { box, name: own } = await unless(signal, connectRemote(name, root));
     return new Sandbox(box, new KeptSecrets(secrets), { name: own }, true);
   }
 
@@ -132,28 +138,28 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** What its processes have used, and use. */
-  metrics(): Promise<Stats> {
-    return this.#telling(this.#box.stats());
+  metrics({ signal }: Waiting = {}): Promise<Stats> {
+    return this.#telling(unless(signal, this.#box.stats()));
   }
 
   /** Freezes all its processes. Commands are refused until `resume`. */
-  pause(): Promise<void> {
-    return this.#telling(this.#box.pause());
+  pause({ signal }: Waiting = {}): Promise<void> {
+    return this.#telling(unless(signal, this.#box.pause()));
   }
 
-  resume(): Promise<void> {
-    return this.#telling(this.#box.resume());
+  resume({ signal }: Waiting = {}): Promise<void> {
+    return this.#telling(unless(signal, this.#box.resume()));
   }
 
   /** Ends it with all that runs in it. Resolves when nothing of it is left, again too. */
-  async stop(): Promise<void> {
+  async stop({ signal }: Waiting = {}): Promise<void> {
     this.#end ??= { reason: 'stopped' };
-    await this.#box.stop(STOP_SECONDS);
+    await unless(signal, this.#box.stop(STOP_SECONDS));
   }
 
   /** Resolves with why it has ended, once it has. */
-  async ended(): Promise<SandboxEnd> {
-    const end = await this.#box.ended();
+  async ended({ signal }: Waiting = {}): Promise<SandboxEnd> {
+    const end = await unless(signal, this.#box.ended());
     return this.#end ?? end;
   }
 
