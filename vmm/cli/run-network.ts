@@ -1,5 +1,5 @@
 /** The network of `vmm run` as its options describe it. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes } from '../../base/random.ts';
 import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CableSpec, hostAddresses, passtCard, type PublishedPort, type Rule, standardFamilies, type UserFamily } from '../api/machine.ts';
