@@ -1,9 +1,12 @@
 /** The commands of a container's existence. Create and run -d are in create.ts and run-detached.ts, its end in containers.ts. */
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
 import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
+import { confirmed } from './confirm.ts';
 import { EVENTS_COMMAND } from './events.ts';
 import { INSPECT_COMMAND } from './inspect.ts';
 import { ask, each, NAMES } from './containers.ts';
@@ -13,7 +16,9 @@ import { containerName } from './run-options.ts';
 import type { AttachOptions } from './attach.ts';
 import { detachKeys } from './keys.ts';
 import { flag, type Command, value } from './options.ts';
+import { print } from './output.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
+import { size } from './size-text.ts';
 import { parseSeconds } from './sizes.ts';
 import { startJoined, startOwner } from './start-owner.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
@@ -33,6 +38,8 @@ const START = {
 const RESTART = { root: ROOT, time: value('SECONDS', 'how long it may take to stop before it is killed (default: --stop-timeout of its run, or 10)', parseSeconds, { short: 't' }), help: HELP };
 const RENAME = { root: ROOT, help: HELP };
 const RM = { root: ROOT, force: flag('kill those that run', { short: 'f' }), volumes: flag('volumes without a name, which are part of the container, too', { short: 'v' }), help: HELP };
+
+const PRUNE = { root: ROOT, force: flag('do not ask', { short: 'f' }), help: HELP };
 
 const COMMANDS: readonly Subcommand[] = [
   { command: CREATE, start: createCommand },
@@ -55,6 +62,7 @@ const COMMANDS: readonly Subcommand[] = [
   UPDATE_COMMAND,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
     each(root, names, (one, state, text) => remove(one, state, text, force))),
+  subcommand({ name: 'container prune', synopsis: '[OPTIONS]', about: 'Removes all containers that do not run.', options: PRUNE }, [0, 0, 'no argument'], (_, options) => prune(options)),
 ];
 
 /** `vmm create` and its like. */
@@ -98,4 +106,33 @@ async function remove(one: Container, state: StateFolder, text: string, force: b
   if (held === null) return;
   if (held === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} is being started, or used by another command`, { hint: 'try again' });
   await state.remove(id, hostFs);
+}
+
+/** As Docker's: what went, and the room that it took. */
+async function prune({ root, force }: { readonly root: string | undefined; readonly force: boolean }): Promise<number> {
+  if (!force && !(await confirmed('This removes all containers that do not run. Are you sure? [y/N] '))) return 0;
+  const state = new StateFolder(root);
+  const gone: string[] = [];
+  let freed = 0;
+  for (const one of (await state.list()).filter((each) => !runs(each))) {
+    const { id } = one.record;
+    const room = roomOf(state.folder(id));
+    try {
+      await remove(one, state, one.record.name, false);
+    } catch (error) {
+      // It was started, or removed, meanwhile.
+      if (error instanceof VmmError && /^CONTAINER_(STATE|NOT_FOUND)$/.test(error.code)) continue;
+      throw error;
+    }
+    gone.push(id);
+    freed += room;
+  }
+  print(`${gone.length === 0 ? '' : `Deleted Containers:\n${gone.join('\n')}\n\n`}Total reclaimed space: ${size(freed)}\n`);
+  return 0;
+}
+
+/** Bytes on the disk that go with a container's folder; what is shared with the store stays. */
+function roomOf(folder: string): number {
+  const stats = readdirSync(folder).map((name) => lstatSync(join(folder, name), { throwIfNoEntry: false }));
+  return stats.reduce((sum, stat) => sum + (stat?.nlink === 1 ? stat.blocks * 512 : 0), 0);
 }

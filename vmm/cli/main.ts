@@ -23,6 +23,7 @@ Commands:
   cp                 copy files to and from them
   pause, unpause, stats, top, port
                      freeze them, and see what they do and use
+  container prune    remove all that do not run; \`container COMMAND\` is COMMAND
   boot               boot a kernel
   image              list, import, inspect and remove stored images
   volume             make, list, inspect and remove named volumes
@@ -75,11 +76,21 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'events':
     case 'update':
       return (await import('./life.ts')).lifeCommand(command, rest);
+    case 'container':
+      return rest[0] === 'prune' ? (await import('./life.ts')).lifeCommand('container prune', rest.slice(1)) : containerWord(rest);
     case 'owner':
       return (await import('./owner.ts')).ownerCommand(rest);
     case 'image':
     case 'images':
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);
+    case 'rmi':
+      return (await import('./image.ts')).imageCommand(['rm', ...rest]);
+    case 'tag':
+    case 'load':
+    case 'save':
+    case 'import':
+    case 'history':
+      return (await import('./image.ts')).imageCommand(argv);
     case 'volume':
       return (await import('./volume.ts')).volumeCommand(rest);
     case 'pull':
@@ -118,6 +129,15 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     default:
       throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
   }
+}
+
+/** Docker's long names: `vmm container ls`. */
+const CONTAINER_WORDS = ['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'inspect', 'kill', 'logs', 'pause', 'port', 'ps', 'rename', 'restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'];
+
+function containerWord([word = '', ...rest]: readonly string[]): Promise<number> {
+  const name = word === 'ls' || word === 'list' ? 'ps' : word;
+  if (!CONTAINER_WORDS.includes(name)) throw new VmmError('USAGE', word === '' ? 'container needs a command' : `unknown command container ${word}`, { hint: `ls, prune, ${CONTAINER_WORDS.join(', ')}` });
+  return dispatch([name, ...rest]);
 }
 
 // No await here: the bundle is CommonJS, which Node reads in one go and whose compiled code it can keep (bin/vmm.js).
