@@ -14,17 +14,15 @@ export function setTieringBudget(kind: keyof typeof BUDGETS): void {
 }
 
 /**
- * Branch hints: without them nothing is wrong, but registers are saved on the hot ways instead of the cold ones. Inlining: translations call nothing
- * that can be inlined, and each of their calls would be counted for it.
+ * Branch hints: without them nothing is wrong, but registers are saved on the hot ways instead of the cold ones. No flag may be set here that compiled code and
+ * instances have to agree on: other threads compile and instantiate at this moment (with `--no-wasm-inlining` V8 died of a missing feedback vector).
  */
 export function setTranslatorFlags(): void {
   setFlagsFromString('--experimental-wasm-branch-hinting');
-  setFlagsFromString('--no-wasm-inlining');
 }
 
 /** As they were at the process's start. */
 export function resetFlags(): void {
   setFlagsFromString('--no-experimental-wasm-branch-hinting');
-  setFlagsFromString('--wasm-inlining');
   setTieringBudget('default');
 }
