@@ -125,7 +125,7 @@ vm.Script = class extends Script {
   }
 };`;
     writeFileSync(join(place.dir, 'look.cjs'), opened);
-    const look = () => place.sh('node --require ./look.cjs -- node_modules/.bin/vmm version').stderr;
+    const look = () => place.sh('node --require ./look.cjs -- node_modules/.bin/vmm run -q -m 128m image /bin/sh -c :').stderr;
     expect(look()).toBe('code used\n');
     chmodSync(path, 0o622);
     expect(look()).toBe('code none\n');
