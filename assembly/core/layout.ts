@@ -94,7 +94,7 @@ export const FS_STRIDE: u32 = 0x0004_0000;
 
 /** Jump cache of vCPU n at JUMP_BASE + n * CPU_STRIDE: JUMP_ENTRIES of 16 bytes (assembly/cpu/uop/blocks.ts). */
 export const JUMP_BASE: u32 = 0x0500_0000;
-export const JUMP_ENTRIES: u32 = 0x4000;
+export const JUMP_ENTRIES: u32 = 0x2000;
 
 /** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
 export const BLK_BASE: u32 = 0x0600_0000;

@@ -65,5 +65,6 @@ export function oneLine(text: string): string {
 /** What a command of init's says of a path. */
 export function failure(status: number, path: string, said: string): VmmError {
   const words = said === '' ? `${oneLine(path)}: it ended with ${status}` : said;
-  return new VmmError(status === MISSING ? 'FILE_NOT_FOUND' : 'FILE_FAILED', `in the sandbox: ${words}`);
+  if (status === MISSING) return new VmmError('FILE_NOT_FOUND', `in the sandbox: ${words}`);
+  return new VmmError('FILE_FAILED', `in the sandbox: ${words}`);
 }

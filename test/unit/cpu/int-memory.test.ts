@@ -2,7 +2,7 @@
 import { RUN_BUDGET, RUN_HALT } from '../../../assembly/contract/vcpu.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
-  BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,
+  BLK_BASE, BLOCK_BASE, BLOCK_SIZE, CODE_MARK_BASE, CPU_BASE, CPU_STRIDE, DIRTY_BASE, JUMP_BASE, JUMP_ENTRIES, LINE_MASK_BASE, PAGE_GEN_BASE, RAM_BASE, RAM_MAX, VCPU_MAX,
 } from '../../../assembly/core/layout.ts';
 import { intMachine } from '../../support/cpu/int.ts';
 import { FIELD, PTE, type SysMachine } from '../../support/cpu/sys.ts';
@@ -27,11 +27,12 @@ describe('host memory for decoded code and tables', () => {
     const dirty = PAGES / 8;
     const generations = PAGES * 4;
     const lines = PAGES * 8;
-    const states = VCPU_MAX * CPU_STRIDE; // registers, TLBs, jump caches
-    expect(BLOCK_SIZE + marks + dirty + generations + lines + states).toBeLessThan(64 * MB);
+    const states = VCPU_MAX * (CPU_STRIDE - 0x1_0000); // registers, TLBs, the cache's variables; CPU_PRIVATE's first half is free
+    const jumps = VCPU_MAX * JUMP_ENTRIES * 16;
+    expect(BLOCK_SIZE + marks + dirty + generations + lines + states + jumps).toBeLessThan(64 * MB);
     // and none runs into the next
     const areas: [number, number][] = [
-      [CPU_BASE, states], [CODE_MARK_BASE, marks], [DIRTY_BASE, dirty], [PAGE_GEN_BASE, generations], [LINE_MASK_BASE, lines], [BLOCK_BASE, BLOCK_SIZE],
+      [CPU_BASE, VCPU_MAX * CPU_STRIDE], [CODE_MARK_BASE, marks], [DIRTY_BASE, dirty], [PAGE_GEN_BASE, generations], [LINE_MASK_BASE, lines], [BLOCK_BASE, BLOCK_SIZE], [JUMP_BASE, VCPU_MAX * CPU_STRIDE],
     ];
     areas.forEach(([base, size], i) => expect(base + size).toBeLessThanOrEqual(areas[i + 1]?.[0] ?? BLK_BASE));
   });
@@ -59,7 +60,7 @@ describe('host memory for decoded code and tables', () => {
     expect(cacheVar(m, 'first')).toBe(cacheVar(m, 'hash') + (cacheVar(m, 'hashMask') + 1) * 4);
     // the first flush made it empty, each later one was for want of room
     expect(cacheVar(m, 'flushes')).toBeGreaterThanOrEqual(1 + Math.floor((size * 16) / share));
-    const behind = Buffer.from(m.memory.buffer, BLOCK_BASE + share, BLK_BASE - BLOCK_BASE - share);
+    const behind = Buffer.from(m.memory.buffer, BLOCK_BASE + share, JUMP_BASE - BLOCK_BASE - share);
     expect(behind.equals(Buffer.alloc(behind.length))).toBe(true);
   });
 
