@@ -208,7 +208,7 @@ static struct process *new_process(const struct process_spec *s, struct containe
 	return p;
 }
 
-/* sd_notify(3): whoever in the container can send there may say it. Later ones are not waited for. */
+/* sd_notify(3): whoever in the container can send there may say it, once. */
 static void notified(struct watch *w, uint32_t events)
 {
 	struct container *c = container_of(w, struct container, notify);
@@ -216,11 +216,12 @@ static void notified(struct watch *w, uint32_t events)
 	struct writer report = { bytes, 0, sizeof bytes, false };
 
 	(void)events;
-	if (!notify_says_ready(w->fd))
+	/* What comes later is taken too: a client waits until its last datagram was (sd_notify_barrier(3)). */
+	if (!notify_says_ready(w->fd) || c->ready)
 		return;
+	c->ready = true;
 	put_u32(&report, TAG_CONTAINER, c->id);
 	connection_event(MSG_READY, &report);
-	watch_close(w);
 }
 
 static int launch_container(uint32_t request, const struct container_spec *s, struct launch *l, struct failure *f)

@@ -16,7 +16,8 @@ struct container {
 	uint32_t process_count;
 	int leader; /* pidfd of the main process */
 	int cgroup, devpts;
-	struct watch notify; /* until it has said that it is ready; fd -1: it is not asked, or has said it */
+	struct watch notify; /* fd -1: it is not asked whether it is ready */
+	bool ready;
 	int space; /* what the overlay writes to; -1: nothing */
 	bool owns_pids, ended;
 	uint32_t stop_signal;
