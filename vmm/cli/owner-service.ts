@@ -94,7 +94,7 @@ export class OwnerService {
       await run.guest.sync();
     } catch (error) {
       await release();
-      throw error;
+      throw error instanceof VmmError && error.code === 'AGENT_NOT_FOUND' ? new VmmError('CONTAINER_STATE', 'the container has just ended', { hint: 'try again' }) : error;
     }
     return { done: true, go: (channel) => {
       channel.onClose(() => void release());
