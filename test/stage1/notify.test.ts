@@ -1,5 +1,5 @@
 /** Readiness of a pod and its apps, by sd_notify(3), on both sides; and what systemd's numbers say of apps that could not begin. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { buildStatic } from '../support/guests/programs.ts';
 import { HANG_MS } from '../support/limits.ts';
-import { type AppSpec, buildStage1, Stage0 } from './stage0.ts';
+import { type AppSpec, buildStage1, type RunningPod, Stage0 } from './stage0.ts';
 
 const ROOT = process.getuid?.() === 0;
 const NOTIFIES = { annotations: [{ name: 'appc.io/executor/supports-systemd-notify', value: 'true' }] };
@@ -30,7 +30,7 @@ afterAll(() => {
 const app = (script: string, more: Record<string, unknown> = {}, image: Record<string, unknown> = {}, name = 'app'): AppSpec => ({ name, rootfs, image, app: { exec: ['/bin/sh', '-c', script], user: '0', group: '0', ...more } });
 
 /** Stands for systemd: prints each datagram that comes to `path`, quoted. Resolves once it listens. */
-async function manager(path: string): Promise<{ process: ChildProcess; said: Promise<string> }> {
+async function manager(path: string): Promise<{ said(running: RunningPod): Promise<string> }> {
   const script = 'use IO::Socket::UNIX; use Socket; $| = 1; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die; print "open\n"; $s->recv(my $m, 9999); $m =~ s/\n/\\\\n/g; print "<$m>\n";';
   const process = spawn('perl', ['-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
@@ -43,7 +43,13 @@ async function manager(path: string): Promise<{ process: ChildProcess; said: Pro
     });
   });
   await open;
-  return { process, said };
+  return {
+    // A pod that has ended tells nothing any more.
+    said: (running) => Promise.race([said, running.end().then((end) => {
+      process.kill();
+      throw new Error(`the pod ended: ${JSON.stringify(end)}`);
+    })]),
+  };
 }
 
 describe.skipIf(!ROOT)('sd_notify', () => {
@@ -56,7 +62,7 @@ describe.skipIf(!ROOT)('sd_notify', () => {
     expect((await pod.enter(['/bin/sh', '-c', 'echo $NOTIFY_SOCKET; ls -d $NOTIFY_SOCKET'])).stdout).toBe('/run/systemd/notify\n/run/systemd/notify\n');
     expect(pod.ready).toBe(false);
     expect((await pod.enter(['/bin/touch', '/go'])).status).toBe(0);
-    expect(await systemd.said).toBe('open\n<READY=1\\n>\n');
+    expect(await systemd.said(running)).toBe('open\n<READY=1\\n>\n');
     expect(pod.ready).toBe(true);
     expect((await pod.stop()).status).toBe(0);
     await running.end();
@@ -68,7 +74,7 @@ describe.skipIf(!ROOT)('sd_notify', () => {
     const systemd = await manager(path);
     const pod = stage0.prepare({ apps: [app('echo "socket: $NOTIFY_SOCKET"; ls /run/systemd/notify; sleep 1000')] });
     const running = pod.run(undefined, { env: { NOTIFY_SOCKET: path } });
-    expect(await systemd.said).toBe('open\n<READY=1\\n>\n');
+    expect(await systemd.said(running)).toBe('open\n<READY=1\\n>\n');
     expect(await running.said('socket:')).toContain('socket: \n');
     await pod.stop();
     expect((await running.end()).stderr).toContain('/run/systemd/notify: No such file');
@@ -100,7 +106,7 @@ describe.skipIf(!ROOT)('sd_notify', () => {
     const systemd = await manager(path);
     const pod = stage0.prepare({ apps: [{ ...app('systemd-notify --ready --status=up; echo "told $?"; sleep 1000', { user: '65534', group: '65534' }, NOTIFIES), rootfs: root }] });
     const running = pod.run(undefined, { env: { NOTIFY_SOCKET: path } });
-    expect(await systemd.said).toBe('open\n<READY=1\\n>\n');
+    expect(await systemd.said(running)).toBe('open\n<READY=1\\n>\n');
     expect(await running.said('told')).toContain('told 0');
     await pod.stop();
     await running.end();
