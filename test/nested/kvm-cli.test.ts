@@ -48,9 +48,9 @@ it('vmm boot on KVM: a root that is a directory of the host, whose thread hears 
 });
 
 describe('after the first guest entry', { timeout: LIMIT_MS }, () => {
-  /** What Node's worker threads read when they start: their limits, their code, the FFI library's description. */
+  /** What Node's worker threads read when they start: their limits, their code with what V8 has made of it, the FFI library's description. */
   const OPENED = [
-    /^\/proc\/(?:self\/(?:cgroup|maps)|meminfo)$/, /^\/sys\/fs\/cgroup\/.*memory\.(?:max|high)$/, /\/dist\/[\w-]+\.cjs$/, /\/package\.json$/, /\/koffi[\w-]*\/.*\.node$/,
+    /^\/proc\/(?:self\/(?:cgroup|maps)|meminfo)$/, /^\/sys\/fs\/cgroup\/.*memory\.(?:max|high)$/, /\/dist\/[\w-]+\.cjs(?:\.code)?$/, /\/package\.json$/, /\/koffi[\w-]*\/.*\.node$/,
   ];
   /** What the process names as still to be opened when it confines itself, and looks at for it: its threads. */
   const CONFINED = [
