@@ -83,5 +83,5 @@ export const UNVERIFIED: readonly Peer[] = [
   }),
   unverified('microsandbox', 'msb', ['container'], () => ['msb', 'exe', 'busybox', '--exec', `echo ${WORD}`]),
   unverified('docker', 'docker', ['container', 'many-10'], (scenario, id) => ['docker', 'run', '--rm', '--name', id, '--network', 'none', 'busybox', ...inside(scenario)]),
-  ...['coreos.com/rkt/stage1-fly', 'coreos.com/rkt/stage1-coreos', 'coreos.com/rkt/stage1-kvm', 'vmm.example.org/stage1-vmm'].map(rkt),
+  ...['coreos.com/rkt/stage1-fly', 'coreos.com/rkt/stage1-coreos', 'coreos.com/rkt/stage1-kvm', 'vmm/stage1'].map(rkt),
 ];
