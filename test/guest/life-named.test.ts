@@ -36,7 +36,7 @@ describe('vmm run --name', () => {
 
   it('a signal goes to the command, or before it runs ends the container; --timeout gives 124', async () => {
     const ready = start(['--name', 'heeds', image, 'sh', '-c', 'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done']);
-    await once(ready.child.stdout, 'data');
+    await word(ready);
     ready.child.kill('SIGTERM');
     expect(await ready.status).toBe(9);
     const early = start(['--name', 'early', image, 'sleep', '1000']);
@@ -49,8 +49,9 @@ describe('vmm run --name', () => {
   });
 
   it('goes on when its client is killed; what it goes on to write is in the log', async () => {
-    const { child, status } = start(['--name', 'survives', image, 'sh', '-c', 'echo ready; sleep 2; echo later; exit 5']);
-    await once(child.stdout, 'data');
+    const running = start(['--name', 'survives', image, 'sh', '-c', 'echo ready; sleep 2; echo later; exit 5']);
+    const { child, status } = running;
+    await word(running);
     child.kill('SIGKILL');
     expect(await status).toBe(null);
     expect((await cli('wait', 'survives')).stdout.toString()).toBe('5\n');
@@ -101,6 +102,9 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk below a container that ru
     rmSync(small, { recursive: true });
   });
 });
+
+/** Resolves with what it says first; rejects when it ends without a word. */
+const word = ({ child, status }: ReturnType<typeof start>): Promise<unknown> => Promise.race([once(child.stdout, 'data'), status.then((ended) => Promise.reject(new Error(`it ended with ${ended}, and said nothing`)))]);
 
 function start(rest: readonly string[]) {
   const child = spawn(process.execPath, ['--', BIN, 'run', '--root', root, ...SMALL, ...rest], { stdio: ['ignore', 'pipe', 'inherit'], timeout: HANG_MS, killSignal: 'SIGKILL' });

@@ -43,15 +43,16 @@ export async function createCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** `onTerminal`: its client stays with it. Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
-export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], onTerminal = false): Promise<{ state: StateFolder; record: ContainerRecord }> {
-  refuse(options, onTerminal);
+/** `begins` is called before anything is made, for a client that stays with it. Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
+export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], begins?: () => void): Promise<{ state: StateFolder; record: ContainerRecord }> {
+  refuse(options, begins !== undefined);
   if (reference === undefined) throw new VmmError('USAGE', 'an image is needed', { hint: 'see `vmm run --help`' });
   await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
   const state = new StateFolder(options.root);
   const progress = new ProgressLine();
   const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
+  begins?.();
   state.make();
   const record = { ...recordOf(argv, options, image, reference, command), mounts: await mountRequests(options, state) };
   if (options.cidfile !== undefined) writeId(options.cidfile, record.id);

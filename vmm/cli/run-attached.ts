@@ -14,13 +14,17 @@ import { STATUS_TIMEOUT } from './status.ts';
 /** Gives the container's status. */
 export async function runAttached(argv: readonly string[], options: RunOptions, operands: readonly string[]): Promise<number> {
   const { timeout, name = '' } = options;
-  const { state, record } = await makeContainer(argv, options, operands, true);
+  const end = new EarlyEnd();
+  const { state, record } = await makeContainer(argv, options, operands, () => end.heed());
+  if (end.status !== undefined) {
+    if (options.rm) await state.remove(record.id, hostFs);
+    return end.status;
+  }
   const socket = state.socket(record.id);
-  const end = new EarlyEnd(socket);
   const timer = timeout === undefined ? undefined : setTimeout(() => void end.now(STATUS_TIMEOUT), timeout.ms);
   const streams = attached(options);
   const join = (): Promise<Ended> => {
-    end.reachable();
+    end.reachable(socket);
     return attachTo(socket, { ...streams, detachKeys: options.detachKeys, sigProxy: options.sigProxy, what: `container ${name}` });
   };
   try {
@@ -37,22 +41,21 @@ export async function runAttached(argv: readonly string[], options: RunOptions, 
 
 /** What ends the container from here: a signal before its command runs, or the time. */
 class EarlyEnd {
-  readonly #socket: string;
-  #reachable = false;
+  /** Of the container's process, once it listens. */
+  #socket: string | undefined;
   #started = false;
   /** What this process is to end with, then. */
   status: number | undefined;
 
-  constructor(socket: string) {
-    this.#socket = socket;
+  /** From now on signals are heard; until then they end this process at once, which has made nothing. */
+  heed(): void {
     onSignals(FORWARDED_SIGNALS, (name) => {
       if (!this.#started) void this.now(128 + constants.signals[name]);
     });
   }
 
-  /** The container's process listens. */
-  reachable(): void {
-    this.#reachable = true;
+  reachable(socket: string): void {
+    this.#socket = socket;
     if (this.status !== undefined) void this.now(this.status);
   }
 
@@ -62,7 +65,7 @@ class EarlyEnd {
 
   async now(status: number): Promise<void> {
     this.status ??= status;
-    if (this.#reachable) await askOwner(this.#socket, { ask: 'stop', seconds: 0 }).catch(() => {});
+    if (this.#socket !== undefined) await askOwner(this.#socket, { ask: 'stop', seconds: 0 }).catch(() => {});
   }
 }
 
