@@ -1,36 +1,19 @@
 /** Socket activation: systemd's own tool opens the sockets, rkt's run gets them, the app in the guest serves who connects. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
-import { buildStatic } from '../support/guests/programs.ts';
+import { describe, expect, it } from 'vitest';
 import { HANG_MS } from '../support/limits.ts';
-import { type AppSpec, buildStage1, ended, Stage0 } from './stage0.ts';
+import { ownStage0 } from './own-stage0.ts';
+import { type AppSpec, ended, type Stage0 } from './stage0.ts';
 
 const ROOT = process.getuid?.() === 0;
 const TOOL = existsSync('/usr/bin/systemd-socket-activate');
 /** What it does, where Debian's systemd is not installed: sockets from 3 on, then the program. */
 const PERL = 'use IO::Socket::INET; $^F = 99; my @s; while ($ARGV[0] eq "-l") { shift; my ($h, $p) = split /:/, shift; push @s, IO::Socket::INET->new(Listen => 9, ReuseAddr => 1, LocalAddr => $h, LocalPort => $p) or die } $ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = @s; exec @ARGV;';
-let stage0: Stage0;
-let dir: string;
-let rootfs: string;
-beforeAll(() => {
-  if (!ROOT) return;
-  stage0 = new Stage0(buildStage1());
-  dir = mkdtempSync(join(tmpdir(), 'vmm-stage1-'));
-  rootfs = busyboxImage(join(dir, 'rootfs'));
-  copyFileSync(buildStatic('activated'), join(rootfs, 'bin/activated'));
-});
-afterAll(() => {
-  if (!ROOT) return;
-  stage0.close();
-  rmSync(dir, { recursive: true, force: true });
-});
+const own = ownStage0('activated');
 
-const app = (ports: readonly Record<string, unknown>[], more: Record<string, unknown> = {}): AppSpec => ({ name: 'app', rootfs, app: { exec: ['/bin/activated'], user: '65534', group: '65534', ports, ...more } });
+const app = (ports: readonly Record<string, unknown>[], more: Record<string, unknown> = {}): AppSpec => ({ name: 'app', rootfs: own.rootfs, app: { exec: ['/bin/activated'], user: '65534', group: '65534', ports, ...more } });
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -61,7 +44,7 @@ function activated(pod: ReturnType<Stage0['prepare']>, listen: readonly string[]
 describe.skipIf(!ROOT)('socket activation', () => {
   it('a connection that was there before the pod, others, ten at once, half-closed; a socket that is nobody’s is told', async () => {
     const [port, other, strange] = [await freePort(), await freePort(), await freePort()];
-    const pod = stage0.prepare({
+    const pod = own.stage0.prepare({
       apps: [app([{ name: 'web', protocol: 'tcp', port: 80, socketActivated: true }, { name: 'plain', protocol: 'tcp', port: 81 }, { name: 'admin', protocol: 'tcp', port: other, socketActivated: true }])],
       pod: { ports: [{ name: 'web', hostPort: port }] },
     });
@@ -80,7 +63,7 @@ describe.skipIf(!ROOT)('socket activation', () => {
   });
 
   it('sockets of another process are not taken; the app has its own all the same', async () => {
-    const pod = stage0.prepare({ apps: [app([{ name: 'web', protocol: 'tcp', port: 8080, socketActivated: true }])] });
+    const pod = own.stage0.prepare({ apps: [app([{ name: 'web', protocol: 'tcp', port: 8080, socketActivated: true }])] });
     const running = pod.run(undefined, { env: { LISTEN_PID: '1', LISTEN_FDS: '1' } });
     expect(await running.said('sockets')).toBe('sockets: 8080\n');
     await pod.stop();
@@ -88,10 +71,10 @@ describe.skipIf(!ROOT)('socket activation', () => {
   });
 
   it('a port of UDP is refused; two apps at one port fail in one line', async () => {
-    const udp = await stage0.prepare({ apps: [app([{ name: 'dns', protocol: 'udp', port: 53, socketActivated: true }])] }).run().end();
+    const udp = await own.stage0.prepare({ apps: [app([{ name: 'dns', protocol: 'udp', port: 53, socketActivated: true }])] }).run().end();
     expect(udp).toMatchObject({ status: 254, stdout: '', stderr: expect.stringMatching(/^stage1: app app: port dns: a socket of the protocol "udp" cannot be given to it.*\n$/) });
     const ports = [{ name: 'web', protocol: 'tcp', port: 80, socketActivated: true }];
-    const twice = await stage0.prepare({ apps: [app(ports), { ...app(ports), name: 'second' }] }).run().end();
+    const twice = await own.stage0.prepare({ apps: [app(ports), { ...app(ports), name: 'second' }] }).run().end();
     expect(twice.status).toBe(203);
     expect(twice.stderr).toMatch(/^stage1: cannot listen at port 80: Address (already )?in use\n$/);
   });

@@ -1,34 +1,20 @@
 /** rkt's stage1 by its entry points, as stage0 calls them; on the software CPU where there is no KVM that is hardware. */
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { HANG_MS } from '../support/limits.ts';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
-import { type AppSpec, buildStage1, ended, Stage0 } from './stage0.ts';
+import { ownStage0 } from './own-stage0.ts';
+import { type AppSpec, ended } from './stage0.ts';
 
 const ROOT = process.getuid?.() === 0;
-let stage0: Stage0;
-let dir: string;
-let rootfs: string;
-beforeAll(() => {
-  if (!ROOT) return;
-  stage0 = new Stage0(buildStage1());
-  dir = mkdtempSync(join(tmpdir(), 'vmm-stage1-'));
-  rootfs = busyboxImage(join(dir, 'rootfs'));
-});
-afterAll(() => {
-  if (!ROOT) return;
-  stage0.close();
-  rmSync(dir, { recursive: true, force: true });
-});
+const own = ownStage0();
 
-const shell = (script: string, more: Record<string, unknown> = {}, entry: Record<string, unknown> = {}, name = 'app'): AppSpec => ({ name, rootfs, app: { exec: ['/bin/sh', '-c', script], user: '0', group: '0', ...more }, entry });
+const shell = (script: string, more: Record<string, unknown> = {}, entry: Record<string, unknown> = {}, name = 'app'): AppSpec => ({ name, rootfs: own.rootfs, app: { exec: ['/bin/sh', '-c', script], user: '0', group: '0', ...more }, entry });
 
 describe.skipIf(!ROOT)('run', () => {
   it.each([true, false])('an app from its start to gc; overlay: %s', async (overlay) => {
-    const pod = stage0.prepare({ apps: [shell('echo out; echo err >&2; echo kept > /written; exit 33')], overlay });
+    const pod = own.stage0.prepare({ apps: [shell('echo out; echo err >&2; echo kept > /written; exit 33')], overlay });
     const running = pod.run();
     const { status, stdout, stderr } = await running.end();
     expect({ status, stdout, stderr }).toEqual({ status: 33, stdout: 'out\n', stderr: 'err\n' });
@@ -46,7 +32,7 @@ describe.skipIf(!ROOT)('run', () => {
   });
 
   it('tells its state to rkt while it runs: lock, pid, readiness, environment', async () => {
-    const pod = stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
+    const pod = own.stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
     const running = pod.run();
     await running.said('runs');
     expect(pod.locked).toBe(true);
@@ -62,13 +48,13 @@ describe.skipIf(!ROOT)('run', () => {
   });
 
   it('the end of one app with 0 leaves the others; another status ends the pod', async () => {
-    const pod = stage0.prepare({ apps: [shell('exit 0', {}, {}, 'first'), shell('sleep 0.2; exit 5', {}, {}, 'second'), shell('sleep 1000', {}, {}, 'third')] });
+    const pod = own.stage0.prepare({ apps: [shell('exit 0', {}, {}, 'first'), shell('sleep 0.2; exit 5', {}, {}, 'second'), shell('sleep 1000', {}, {}, 'third')] });
     expect(await pod.run().end()).toMatchObject({ status: 5 });
     expect(['first', 'second', 'third'].map((name) => pod.status(name))).toEqual(['0\n', '5\n', '15\n']);
   });
 
   it('apps share processes, host name and loopback, and nothing of their roots', async () => {
-    const pod = stage0.prepare({
+    const pod = own.stage0.prepare({
       apps: [
         shell('hostname; while [ ! -s /vol/pid ]; do sleep 0.05; done; ls / | grep -c theirs; kill $(cat /vol/pid)', {}, { mounts: [{ volume: 'v', path: '/vol' }] }, 'a'),
         shell('touch /theirs; echo $$ > /vol/pid; exec sleep 1000', {}, { mounts: [{ volume: 'v', path: '/vol' }] }, 'b'),
@@ -82,15 +68,15 @@ describe.skipIf(!ROOT)('run', () => {
   });
 
   it('volumes: of the host, read-only, a single file, behind a link, and a mount point without one', async () => {
-    const host = join(dir, 'volume');
+    const host = join(own.dir, 'volume');
     mkdirSync(host, { recursive: true });
     writeFileSync(join(host, 'file'), 'of the host\n');
-    symlinkSync(host, join(dir, 'link'));
+    symlinkSync(host, join(own.dir, 'link'));
     const mounts = [{ volume: 'rw', path: '/rw' }, { volume: 'ro', path: '/ro' }, { volume: 'one', path: '/one' }];
     const script = 'cat /rw/file /one; echo new > /rw/new; echo x > /ro/x; echo x > /one; touch /point/x && ls -ld /point | cut -c1-10';
-    const pod = stage0.prepare({
+    const pod = own.stage0.prepare({
       apps: [shell(script, { mountPoints: [{ name: 'point', path: '/point' }] }, { mounts })],
-      pod: { volumes: [{ name: 'rw', kind: 'host', source: join(dir, 'link') }, { name: 'ro', kind: 'host', source: host, readOnly: true }, { name: 'one', kind: 'host', source: join(host, 'file'), readOnly: true }] },
+      pod: { volumes: [{ name: 'rw', kind: 'host', source: join(own.dir, 'link') }, { name: 'ro', kind: 'host', source: host, readOnly: true }, { name: 'one', kind: 'host', source: join(host, 'file'), readOnly: true }] },
     });
     const { status, stdout, stderr } = await pod.run().end();
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'of the host\nof the host\ndrwxr-xr-x\n' });
@@ -101,8 +87,8 @@ describe.skipIf(!ROOT)('run', () => {
   });
 
   it('users by name, number and path; groups; capabilities; limits; handlers', async () => {
-    writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n');
-    writeFileSync(join(rootfs, 'etc/group'), 'root:x:0:\nwww:x:4400:\n');
+    writeFileSync(join(own.rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n');
+    writeFileSync(join(own.rootfs, 'etc/group'), 'root:x:0:\nwww:x:4400:\n');
     const isolators = [
       { name: 'os/linux/capabilities-retain-set', value: { set: ['CAP_KILL', 'CAP_CHOWN'] } },
       { name: 'resource/memory', value: { limit: '64M' } },
@@ -111,14 +97,14 @@ describe.skipIf(!ROOT)('run', () => {
     ];
     const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo before $(id -u) $AC_APP_NAME'] }, { name: 'post-stop', exec: ['/bin/sh', '-c', 'echo after'] }];
     const script = 'id -u; id -g; id -G; grep CapBnd /proc/self/status; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj';
-    const pod = stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })] });
+    const pod = own.stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })] });
     const { status, stdout } = await pod.run().end();
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n50000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
   });
 
   it('a stop ends handlers, too, and asked twice it is still in order', async () => {
     const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo waits; sleep 1000'] }];
-    const pod = stage0.prepare({ apps: [shell('echo never', { eventHandlers }), shell('trap "sleep 0.5; echo bye; exit 0" TERM; while :; do sleep 0.1; done', {}, {}, 'other')] });
+    const pod = own.stage0.prepare({ apps: [shell('echo never', { eventHandlers }), shell('trap "sleep 0.5; echo bye; exit 0" TERM; while :; do sleep 0.1; done', {}, {}, 'other')] });
     const running = pod.run();
     await running.said('waits');
     while (!existsSync(join(pod.dir, 'pid')) || (await pod.enter(['/bin/true'], 'other')).status !== 0);
@@ -130,10 +116,10 @@ describe.skipIf(!ROOT)('run', () => {
   });
 
   it('a signal’s death is its number; what cannot be executed is 203', async () => {
-    const pod = stage0.prepare({ apps: [shell('kill -9 $$')] });
+    const pod = own.stage0.prepare({ apps: [shell('kill -9 $$')] });
     expect((await pod.run().end()).status).toBe(9);
     expect(pod.status('app')).toBe('9\n');
-    const none = stage0.prepare({ apps: [{ name: 'app', rootfs, app: { exec: ['/no/such'], user: '0', group: '0' } }] });
+    const none = own.stage0.prepare({ apps: [{ name: 'app', rootfs: own.rootfs, app: { exec: ['/no/such'], user: '0', group: '0' } }] });
     const end = await none.run().end();
     expect(end.status).toBe(203);
     expect(end.stderr).toMatch(/^stage1: .*\/no\/such.*\n$/);
@@ -153,7 +139,7 @@ describe.skipIf(!ROOT)('refused, in one line, with 254', () => {
     ['too much memory', ['--net=none'], { isolators: [{ name: 'resource/memory', value: { limit: '9G' } }] }, {}, /need \d+ MiB of memory, a machine has at most 3072 MiB/],
   ];
   it.each(refusals)('%s', async (_what, flags, more, { apps, ...fields }, message) => {
-    const pod = stage0.prepare({ apps: [shell('true', more, apps === 'mounted' ? { mounts: [{ volume: 'v', path: '/v' }] } : {})], pod: fields });
+    const pod = own.stage0.prepare({ apps: [shell('true', more, apps === 'mounted' ? { mounts: [{ volume: 'v', path: '/v' }] } : {})], pod: fields });
     const { status, stderr, stdout } = await pod.run(flags).end();
     expect({ status, stdout }).toEqual({ status: 254, stdout: '' });
     expect(stderr).toMatch(message);
@@ -166,7 +152,7 @@ describe.skipIf(!ROOT)('refused, in one line, with 254', () => {
 
 describe.skipIf(!ROOT)('beside a running pod', () => {
   it('enter: status, streams, environment, errors; from another copy of the program', async () => {
-    const pod = stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
+    const pod = own.stage0.prepare({ apps: [shell('echo runs; sleep 1000', { environment: [{ name: 'A', value: 'b c' }] })] });
     const running = pod.run();
     await running.said('runs');
     expect(await pod.enter(['/bin/sh', '-c', 'cat; echo "$A $AC_APP_NAME $TERM"; echo no >&2; exit 33'], 'app', 'given\n')).toMatchObject({ status: 33, stdout: 'given\nb c app vt220\n', stderr: 'no\n' });
@@ -187,7 +173,7 @@ describe.skipIf(!ROOT)('beside a running pod', () => {
   it('attach: endpoints, input and output of an app with streams; none of one without', async () => {
     const stream = ['stdin', 'stdout', 'stderr'].map((name) => ({ name: `coreos.com/rkt/stage2/${name}`, value: 'stream' }));
     const script = 'while read line; do echo "got $line"; echo "err $line" >&2; done; exit 4';
-    const pod = stage0.prepare({ apps: [shell(script, {}, { annotations: stream }), shell('sleep 1000', {}, {}, 'other')] });
+    const pod = own.stage0.prepare({ apps: [shell(script, {}, { annotations: stream }), shell('sleep 1000', {}, {}, 'other')] });
     const running = pod.run();
     while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(JSON.parse((await pod.attach(['--action=list'])).stdout)).toEqual({ version: 1, targets: ['stdin', 'stdout', 'stderr'].map((name) => ({ name, domain: 'unix', address: `/rkt/iottymux/app/sock-${name}` })) });
@@ -198,7 +184,7 @@ describe.skipIf(!ROOT)('beside a running pod', () => {
   });
 
   it('SIGTERM is an orderly end', async () => {
-    const pod = stage0.prepare({ apps: [shell('trap "echo bye; exit 0" TERM; echo runs; while :; do sleep 0.1; done')] });
+    const pod = own.stage0.prepare({ apps: [shell('trap "echo bye; exit 0" TERM; echo runs; while :; do sleep 0.1; done')] });
     const running = pod.run();
     await running.said('runs');
     running.child.kill('SIGTERM');
@@ -223,7 +209,7 @@ it.skipIf(!ROOT)('a hostile guest with all rights reaches its apps’ roots and 
     /bin/busybox ln -s ../../../../rkt /escape; /bin/busybox ln -sf ../../../../../gc /etc/hostname.new
     echo hostile > /escape/status/app 2> /dev/null
     echo tried; exit 0`;
-  const pod = stage0.prepare({ apps: [shell(script), shell('sleep 0.1', {}, {}, 'other')] });
+  const pod = own.stage0.prepare({ apps: [shell(script), shell('sleep 0.1', {}, {}, 'other')] });
   const before = digest();
   const end = await pod.run(['--net=none', '--disable-capabilities-restriction', '--disable-paths', '--disable-seccomp']).end();
   expect(end).toMatchObject({ status: 0, stdout: expect.stringMatching(/tried\n$/) });
@@ -241,7 +227,7 @@ it.skipIf(!ROOT)('a hostile guest with all rights reaches its apps’ roots and 
 const ASK = 'busybox wget -q -O - $AC_METADATA_URL/acMetadata/v1';
 
 it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a network; another pod verifies what it signs', async () => {
-  const pods = ['first', 'second'].map((name) => stage0.prepare({ apps: [shell(`${ASK}/pod/uuid; echo; ${ASK}/apps/$AC_APP_NAME/image/id; echo; ${ASK}/pod/hmac/sign --post-data content=${name}; echo; echo told; sleep 1000`, {}, {}, name)] }));
+  const pods = ['first', 'second'].map((name) => own.stage0.prepare({ apps: [shell(`${ASK}/pod/uuid; echo; ${ASK}/apps/$AC_APP_NAME/image/id; echo; ${ASK}/pod/hmac/sign --post-data content=${name}; echo; echo told; sleep 1000`, {}, {}, name)] }));
   const running = pods.map((pod) => pod.run(['--net=none']));
   const told = await Promise.all(running.map((each) => each.said('told')));
   const [uuid, id, signature = ''] = (told[0] as string).split('\n');
@@ -256,7 +242,7 @@ it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a networ
 });
 
 it.skipIf(!ROOT)('enter waits for an app that is still being started, and says so of one that has ended', async () => {
-  const pod = stage0.prepare({ apps: [shell('exit 0', {}, {}, 'short'), shell('echo runs; sleep 1000')] });
+  const pod = own.stage0.prepare({ apps: [shell('exit 0', {}, {}, 'short'), shell('echo runs; sleep 1000')] });
   const running = pod.run(['--net=none']);
   // As rkt does: from the moment that there is a process.
   while (!existsSync(join(pod.dir, 'pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -269,8 +255,8 @@ it.skipIf(!ROOT)('enter waits for an app that is still being started, and says s
 });
 
 it.skipIf(!ROOT)('a Docker image’s volumes begin with what the image has there; a volume’s readOnly counts before its mount point’s', async () => {
-  const tree = join(dir, 'of-docker');
-  execFileSync('cp', ['-a', rootfs, tree], { timeout: HANG_MS });
+  const tree = join(own.dir, 'of-docker');
+  execFileSync('cp', ['-a', own.rootfs, tree], { timeout: HANG_MS });
   mkdirSync(join(tree, 'data/below'), { recursive: true });
   writeFileSync(join(tree, 'data/below/file'), 'of the image\n', { mode: 0o640 });
   symlinkSync('/etc/passwd', join(tree, 'data/link'));
@@ -282,19 +268,19 @@ it.skipIf(!ROOT)('a Docker image’s volumes begin with what the image has there
   const app = { exec: ['/bin/sh', '-c', 'stat -c "%a %u %g %n" /data /data/below/file; readlink /data/link; cat /data/below/file; echo x > /open/made && echo open; echo x > /shut/made || echo shut; id -u; id -g'], user: '0', group: '0', mountPoints };
   const docker = { annotations: [{ name: 'appc.io/docker/repository', value: 'library/x' }] };
   const volumes = [{ name: 'open', kind: 'empty', readOnly: false }, { name: 'shut', kind: 'empty' }];
-  const { stdout, status } = await stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image: docker, app }], pod: { volumes } }).run(['--net=none']).end();
+  const { stdout, status } = await own.stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image: docker, app }], pod: { volumes } }).run(['--net=none']).end();
   expect({ stdout, status }).toEqual({ status: 0, stdout: '2770 7 8 /data\n640 7 8 /data/below/file\n/etc/passwd\nof the image\nopen\nshut\n0\n0\n' });
   // A group of its user's name that is not there: the user's number, for such an image alone.
-  const groupless = (image: Record<string, unknown>): Promise<{ status: number | null; stdout: string; stderr: string }> => stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image, app: { exec: ['/bin/id', '-g'], user: 'server', group: 'server' } }] }).run(['--net=none']).end();
+  const groupless = (image: Record<string, unknown>): Promise<{ status: number | null; stdout: string; stderr: string }> => own.stage0.prepare({ apps: [{ name: 'app', rootfs: tree, image, app: { exec: ['/bin/id', '-g'], user: 'server', group: 'server' } }] }).run(['--net=none']).end();
   expect(await groupless(docker)).toMatchObject({ status: 0, stdout: '70\n' });
   expect(await groupless({})).toMatchObject({ status: 254, stderr: expect.stringContaining('group server is not in its /etc/group') });
 });
 
 it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays open', async () => {
-  const pod = stage0.prepare({ apps: [] });
+  const pod = own.stage0.prepare({ apps: [] });
   const running = pod.run(['--net=none', '--mutable']);
   while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
-  const host = join(dir, 'mutable');
+  const host = join(own.dir, 'mutable');
   mkdirSync(host, { recursive: true });
   const late = shell(`echo late runs; ${ASK}/apps/late/image/manifest | grep -q example.com/late && echo is told of; echo x > /vol/made; sleep 1000`, {}, { mounts: [{ volume: 'v', path: '/vol', appVolume: { name: 'v', kind: 'host', source: host } }] }, 'late');
   expect(await pod.addApp(late)).toMatchObject({ status: 0, stderr: '' });
@@ -323,14 +309,14 @@ it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays o
 });
 
 it.skipIf(!ROOT)('entry points need nothing of the host’s libraries', async () => {
-  const pod = stage0.prepare({ apps: [shell('echo runs alone')] });
+  const pod = own.stage0.prepare({ apps: [shell('echo runs alone')] });
   // A busybox that is static starts them where neither /lib nor /usr is.
-  const busybox = join(dir, 'busybox');
+  const busybox = join(own.dir, 'busybox');
   execFileSync('cp', ['/bin/busybox', busybox]);
   chmodSync(busybox, 0o755);
   const inNone = (command: string): ReturnType<typeof ended> => ended(spawn('unshare', ['-m', busybox, 'sh', '-c', `for m in lib lib64 usr; do ${busybox} mount -t tmpfs none /$m; done; cd ${pod.dir} && exec ${command}`], { stdio: ['ignore', 'pipe', 'pipe'] }));
   expect(await inNone(`${pod.s1}/run --net=none ${pod.uuid}`)).toMatchObject({ status: 0, stdout: 'runs alone\n' });
-  expect(await inNone(`${stage0.tree}/enter --pid=1 --appname=app -- true`)).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
+  expect(await inNone(`${own.stage0.tree}/enter --pid=1 --appname=app -- true`)).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
   expect(await inNone(`${pod.s1}/stop ${pod.uuid}`)).toMatchObject({ status: 254, stderr: expect.stringContaining('is not there') });
   expect(await inNone(`${pod.s1}/gc ${pod.uuid}`)).toMatchObject({ status: 0 });
 });
