@@ -76,12 +76,7 @@ class Collected {
 export async function collect(process: BoxProcess, options: CollectOptions): Promise<ExecResult> {
   const { input, maxOutput = MAX_OUTPUT, onStdout, onStderr } = options;
   const deadline = new Deadline(process, options);
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => {});
-  const fail = (error: unknown): void => {
-    deadline.kill();
-    broken.reject(error);
-  };
+  const fail = (error: unknown): void => deadline.fail(error);
   const take = (into: Collected, also: CollectOptions['onStdout']) => (chunk: Uint8Array): void | Promise<void> => {
     if (into.full) return undefined;
     if (!into.add(chunk)) deadline.kill();
@@ -95,12 +90,12 @@ export async function collect(process: BoxProcess, options: CollectOptions): Pro
   process.onStdout(take(stdout, onStdout));
   process.onStderr(take(stderr, onStderr));
   if (input !== undefined) send(process, input).catch(fail);
-  const { status, outOfMemory } = await deadline.race(Promise.race([process.wait(), broken.promise]));
+  const { status, outOfMemory } = await deadline.race(process.wait());
   return new ExecResult({ status, outOfMemory, timedOut: deadline.timedOut }, stdout.full || stderr.full, stdout.whole, stderr.whole);
 }
 
 /** Until the input ends, or nobody reads it any more. */
-async function send(process: BoxProcess, input: Input): Promise<void> {
+export async function send(process: BoxProcess, input: Input): Promise<void> {
   const chunks = typeof input === 'string' || input instanceof Uint8Array ? [input] : input;
   for await (const chunk of chunks) {
     if (!(await process.stdin.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk))) return;

@@ -20,10 +20,7 @@ export class Deadline {
   readonly #process: BoxProcess;
   readonly #signal: AbortSignal | undefined;
   readonly #over = Promise.withResolvers<ProcessEnd>();
-  readonly #abort = (): void => {
-    this.kill();
-    this.#over.reject(this.#signal?.reason);
-  };
+  readonly #abort = (): void => this.fail(this.#signal?.reason);
   #timer: NodeJS.Timeout | undefined;
   #killed: NodeJS.Timeout | undefined;
   /** The time was over before its end came. */
@@ -41,6 +38,12 @@ export class Deadline {
     }
     if (signal?.aborted === true) this.#abort();
     else signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** Kills it for what its caller has thrown: `race` rejects with that. */
+  fail(error: unknown): void {
+    this.kill();
+    this.#over.reject(error);
   }
 
   /** Kills it, and takes its end for said where it does not come. */

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { VmmError } from '../../base/errors.ts';
 import type { BoxProcess } from './box.ts';
+import { send } from './collect.ts';
 import type { Command } from './command.ts';
 import { Deadline } from './deadline.ts';
 
@@ -20,13 +21,8 @@ export interface OwnIo {
 
 /** Its status, and what it said is wrong, as a line. Rejects with what `input` and `output` throw, and with the reason of an aborted `signal`. */
 export async function ownCommand(process: BoxProcess, { input, output, signal }: OwnIo): Promise<{ readonly status: number; readonly said: string }> {
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => {});
   const deadline = new Deadline(process, { signal });
-  const fail = (error: unknown): void => {
-    deadline.kill();
-    broken.reject(error);
-  };
+  const fail = (error: unknown): void => deadline.fail(error);
   let said = '';
   process.onStderr((bytes) => {
     said = (said + Buffer.from(bytes).toString()).slice(0, MAX_SAID);
@@ -39,7 +35,7 @@ export async function ownCommand(process: BoxProcess, { input, output, signal }:
     }
   });
   if (input !== undefined) send(process, input).catch(fail);
-  const { status } = await deadline.race(Promise.race([process.wait(), broken.promise]));
+  const { status } = await deadline.race(process.wait());
   return { status, said: status === 128 + SIGKILL && said === '' ? 'it was killed' : oneLine(said.trimEnd()) };
 }
 
@@ -50,11 +46,6 @@ export function complaint({ stderr }: Command): () => string {
     if (said.length < MAX_SAID) said += chunk.toString();
   });
   return () => oneLine(said.trimEnd());
-}
-
-async function send(process: BoxProcess, input: NonNullable<OwnIo['input']>): Promise<void> {
-  for await (const chunk of input) if (!(await process.stdin.write(chunk))) return;
-  await process.stdin.end();
 }
 
 /** A guest's words in a message of ours: nothing of them moves a cursor or begins a line. */

@@ -1,6 +1,7 @@
 /** The start of a command, which a guest may hold up as well as its end. */
 import type { BoxProcess } from './box.ts';
 import type { Limits } from './deadline.ts';
+import { unless } from './unless.ts';
 
 /** It has not started in time. */
 export class Stalled extends Error {}
@@ -10,10 +11,8 @@ export async function started(start: Promise<BoxProcess>, { timeout, signal }: L
   if (timeout === undefined && signal === undefined) return start;
   const late = Promise.withResolvers<never>();
   const timer = timeout === undefined ? undefined : setTimeout(() => late.reject(new Stalled('the command did not start in time')), timeout);
-  const abort = (): void => late.reject(signal?.reason);
-  signal?.addEventListener('abort', abort, { once: true });
   try {
-    return await Promise.race([start, late.promise]);
+    return await unless(signal, Promise.race([start, late.promise]));
   } catch (error) {
     start.then((process) => {
       process.closeStdout();
@@ -23,6 +22,5 @@ export async function started(start: Promise<BoxProcess>, { timeout, signal }: L
     throw error;
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
   }
 }
