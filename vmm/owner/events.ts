@@ -3,6 +3,7 @@
  * container has it open from before it gave up its rights. It is cut in place when it is large, so that they all go on with the same one.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { Lines } from './lines.ts';
 import type { ContainerRecord } from './record.ts';
 
 /** From so many bytes on the older half goes. */
@@ -71,7 +72,7 @@ export class EventWriter {
 export class EventReader {
   readonly #fd: number;
   #offset = 0;
-  #left: Buffer = Buffer.alloc(0);
+  readonly #lines = new Lines(4 * MAX_LINE);
   /** Of the last event that was given, ms: after a cut what stands before is known. */
   #last = 0;
 
@@ -85,21 +86,18 @@ export class EventReader {
     const known = fstatSync(this.#fd).size < this.#offset ? this.#last : undefined;
     if (known !== undefined) {
       this.#offset = 0;
-      this.#left = Buffer.alloc(0);
+      this.#lines.clear();
     }
     const buffer = Buffer.alloc(CHUNK);
     for (let length = 1; length > 0; ) {
       length = readSync(this.#fd, buffer, 0, CHUNK, this.#offset);
       this.#offset += length;
-      this.#left = Buffer.concat([this.#left, buffer.subarray(0, length)]);
-      for (let end = this.#left.indexOf(10); end >= 0; end = this.#left.indexOf(10)) {
-        const event = parsed(this.#left.toString('utf8', 0, end));
-        this.#left = this.#left.subarray(end + 1);
+      for (const line of this.#lines.push(buffer.subarray(0, length))) {
+        const event = parsed(line);
         if (event === undefined || (known !== undefined && event.time <= known)) continue;
         this.#last = Math.max(this.#last, event.time);
         yield event;
       }
-      if (this.#left.length > 4 * MAX_LINE) this.#left = Buffer.alloc(0);
     }
   }
 

@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
+import { Lines } from './lines.ts';
 
 const ROTATE = 10 * 2 ** 20;
 /** A longer line is kept in pieces, as Docker does. */
@@ -136,20 +137,17 @@ class Pieces {
 export async function* readLogs(folder: string, more: () => Promise<boolean> = async () => false): AsyncGenerator<LogLine> {
   let number = Math.max(numbers(folder)[0] ?? 0, 0);
   let offset = 0;
-  let left: Buffer = Buffer.alloc(0);
+  const lines = new Lines(MAX_LINE);
   let last = false;
   for (;;) {
     // Looked for before the file is read: the writer goes on to the next one after its last line here.
     const newer = newest(folder) > number;
     for (const chunk of chunksOf(join(folder, `log.${number}`), offset)) {
       offset += chunk.length;
-      left = Buffer.concat([left, chunk]);
-      for (let end = left.indexOf(10); end >= 0; end = left.indexOf(10)) {
-        const line = lineOf(left.toString('utf8', 0, end));
-        left = left.subarray(end + 1);
+      for (const text of lines.push(chunk)) {
+        const line = lineOf(text);
         if (line !== undefined) yield line;
       }
-      if (left.length > MAX_LINE) left = Buffer.alloc(0);
     }
     if (newer) {
       number += 1;
