@@ -4,6 +4,7 @@ import { type ContainerEvent, EventReader, StateFolder } from '../api/owner.ts';
 import { VmmError } from '../api/errors.ts';
 import { HELP } from './common-options.ts';
 import { oneLine } from './describe.ts';
+import { hasLabel } from './label-filter.ts';
 import { moment } from './moment.ts';
 import { list, value } from './options.ts';
 import { print } from './output.ts';
@@ -119,10 +120,8 @@ function matches({ id, action, attributes }: ContainerEvent, key: string, text: 
       return action === text || action.startsWith(`${text}:`);
     case 'image':
       return attributes['image'] === text || attributes['image']?.split(':')[0] === text;
-    case 'label': {
-      const [label = '', ...rest] = text.split('=');
-      return Object.hasOwn(attributes, label) && (rest.length === 0 || attributes[label] === rest.join('='));
-    }
+    case 'label':
+      return hasLabel(attributes, text);
     default:
       return text === 'container';
   }

@@ -2,6 +2,7 @@
 import type { HealthCheck } from '../api/owner.ts';
 import { VmmError } from '../api/errors.ts';
 import type { ImageProcessConfig } from '../api/images.ts';
+import { goDuration } from './go-duration.ts';
 import { flag, group, type OptionValues, value } from './options.ts';
 
 /** Docker's, where neither image nor user says anything, ms. */
@@ -43,9 +44,8 @@ export function healthOf(options: OptionValues<typeof HEALTH_OPTIONS>, { healthc
 
 /** As Go writes them: 1m30s, 500ms, 0. */
 function duration(text: string, option: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
-  const ms = text === '0' ? 0 : parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit as string] as number), 0);
-  if (text !== '0' && (parts.length === 0 || parts.map(([all]) => all).join('') !== text)) throw new VmmError('USAGE', `${option}: ${text} is not a time`, { hint: 'for example 30s, 1m30s or 500ms' });
+  const ms = text === '0' ? 0 : goDuration(text, UNITS);
+  if (ms === undefined) throw new VmmError('USAGE', `${option}: ${text} is not a time`, { hint: 'for example 30s, 1m30s or 500ms' });
   if ((ms !== 0 && ms < 1) || ms > MOST_MS) throw new VmmError('USAGE', `${option}: ${text} is not from 1ms to 24 days`, { hint: 'for example 30s' });
   return Math.round(ms);
 }

@@ -7,6 +7,7 @@ import { print } from './output.ts';
 import { portsOf } from './port.ts';
 import { networksOf } from './run-network.ts';
 import type { RunOptions } from './run-options.ts';
+import { MIB } from './sizes.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
@@ -17,7 +18,6 @@ type Row = Readonly<Record<string, unknown>>;
 /** Go's time without one. */
 const NEVER = '0001-01-01T00:00:00Z';
 const NANO = 1e9;
-const MIB = 1024 ** 2;
 const OPTIONS = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 
 export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one container or more'], async (names, { root, format }) => {

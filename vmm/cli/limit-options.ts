@@ -2,7 +2,7 @@
 import { cpuWeight, parseDeviceRule, parseSysctl } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { flag, group, list, type OptionValues, type Read, value } from './options.ts';
-import { parseSize } from './sizes.ts';
+import { MIB, parseSize } from './sizes.ts';
 
 const CPUS_MAX = 32;
 /** What cfs takes, µs (sched/core.c). */
@@ -73,8 +73,6 @@ export function wantedCpus({ cpusetCpus, cpuQuota = 0, cpuPeriod = DEFAULT_PERIO
   const most = Math.max(cpusetCpus === undefined ? 0 : cpusetCpus.highest + 1, cpuQuota > cpuPeriod ? Math.ceil(cpuQuota / cpuPeriod) : 0);
   return most === 0 ? undefined : Math.min(most, CPUS_MAX);
 }
-
-const MIB = 1024 ** 2;
 
 function refuseConflicts({ cpus, cpuQuota, cpuPeriod, cpusetCpus, memory, memorySwap, memoryReservation }: Sized): void {
   const conflict = (what: string, hint: string): VmmError => new VmmError('USAGE', `conflicting options: ${what}`, { hint });

@@ -3,6 +3,7 @@ import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { VmmError } from '../api/errors.ts';
 import { HELP } from './common-options.ts';
 import { sinceText } from './duration-text.ts';
+import { hasLabel } from './label-filter.ts';
 import { flag, list, value } from './options.ts';
 import { print } from './output.ts';
 import { portsOf, portText } from './port.ts';
@@ -81,10 +82,8 @@ function matches({ record, state, life, end }: Container, key: string, text: str
       return (life?.health?.status ?? 'none') === text;
     case 'ancestor':
       return record.image === text || record.image === `${text}:latest` || record.imageId === text;
-    default: {
-      const [label = '', ...rest] = text.split('=');
-      return Object.hasOwn(record.labels, label) && (rest.length === 0 || record.labels[label] === rest.join('='));
-    }
+    default:
+      return hasLabel(record.labels, text);
   }
 }
 

@@ -9,6 +9,7 @@ import { cgroupSettings } from './limit-options.ts';
 import type { Command } from './options.ts';
 import { optionsOf } from './record-options.ts';
 import { RUN, type RunOptions } from './run-options.ts';
+import { MIB } from './sizes.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 
@@ -18,7 +19,6 @@ const UPDATE = {
   name: 'update', synopsis: '[OPTIONS] CONTAINER…', about: 'Changes limits of containers, of those that run at once.',
   options: { root: ROOT, ...LIMITS, help: HELP }, foreign: dockerOption,
 } satisfies Command;
-const MIB = 1024 ** 2;
 const PERIOD_US = 100_000;
 
 export const UPDATE_COMMAND: Subcommand = subcommand(UPDATE, NAMES, (names, { root, help: _, ...limits }) => {

@@ -5,6 +5,7 @@ import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { helpText } from './help.ts';
+import { hasLabel } from './label-filter.ts';
 import { volumeSize } from './mount-text.ts';
 import { type Command, flag, list, type OptionTable, type OptionValues, value } from './options.ts';
 import { print, tell } from './output.ts';
@@ -167,16 +168,12 @@ function filterOf(filters: readonly Pair[], known: readonly string[]): (record: 
   const unknown = filters.find(([key]) => !known.includes(key));
   if (unknown !== undefined) throw new VmmError('USAGE', `--filter: Invalid filter '${unknown[0]}'`, { hint: known.join(', ') });
   const of = (key: string): string[] => filters.filter(([name]) => name === key).map(([, text]) => text);
-  const has = ({ labels }: VolumeRecord, text: string): boolean => {
-    const [key, wanted] = pairOf(text);
-    return Object.hasOwn(labels, key) && (!text.includes('=') || labels[key] === wanted);
-  };
   const [names, drivers] = [of('name'), of('driver')];
   return (record) =>
     (names.length === 0 || names.some((name) => record.name.includes(name))) &&
     (drivers.length === 0 || drivers.includes('local')) &&
-    of('label').every((label) => has(record, label)) &&
-    !of('label!').some((label) => has(record, label));
+    of('label').every((label) => hasLabel(record.labels, label)) &&
+    !of('label!').some((label) => hasLabel(record.labels, label));
 }
 
 function rowOf({ record, path }: StoredVolume): Readonly<Record<string, unknown>> {
