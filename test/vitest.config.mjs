@@ -6,6 +6,7 @@ const long = Boolean(process.env.VMM_LONG);
 export default defineConfig({
   test: {
     include: ['test/unit/**/*.test.ts', 'test/guest/**/*.test.ts', 'test/nested/**/*.test.ts', 'test/package/**/*.test.ts', 'test/stage1/**/*.test.ts', ...(long ? ['test/long/**/*.test.ts'] : [])],
+    globalSetup: [new URL('./support/own-store.ts', import.meta.url).pathname],
     // Above what test/support/limits.ts gives to what hangs: its own message says more.
     testTimeout: 660_000,
     hookTimeout: 900_000,
