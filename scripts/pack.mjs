@@ -56,6 +56,7 @@ function packLicences() {
   mkdirSync(to, { recursive: true });
   for (const name of ['LICENSE', 'NOTICE']) copyFileSync(join(root, 'node_modules', 'assemblyscript', name), join(to, `assemblyscript-${name}`));
   copyFileSync(join(root, 'node_modules', 'openpgp', 'LICENSE'), join(to, 'openpgp-LICENSE'));
+  copyFileSync(join(root, 'node_modules', '@sigstore', 'protobuf-specs', 'LICENSE'), join(to, 'sigstore-LICENSE'));
 }
 
 /** dist/man/vmm.1. */

@@ -1,8 +1,11 @@
 import { VmmError } from '../../base/errors.ts';
 import { JsonObject } from '../documents/json.ts';
 
-/** `sigstore`: as cosign attaches them; `simple`: OpenPGP simple signing, beside the registry; `notation`: the Notary Project's. */
-export type SignatureKind = 'sigstore' | 'simple' | 'notation';
+/**
+ * `sigstore` and `attestation`: as cosign attaches them by tag; `bundle`: Sigstore's bundles, of either; `simple`: OpenPGP simple signing, beside the
+ * registry; `notation`: the Notary Project's.
+ */
+export type SignatureKind = 'sigstore' | 'attestation' | 'bundle' | 'simple' | 'notation';
 
 /** A signature, or what was signed, with what stands beside it. */
 export interface Attachment {

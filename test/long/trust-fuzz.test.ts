@@ -1,5 +1,5 @@
 /** A million hostile inputs for what reads trust data and signatures: each is read or refused by a VmmError of one line; none makes a tag mean something else. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VmmError } from '../../base/errors.ts';
@@ -9,9 +9,14 @@ import { COSE, JWS, readEnvelope } from '../../image/trust/notation/envelope.ts'
 import { TrustCache } from '../../image/trust/notary/cache.ts';
 import { delegationsOf, metaOf, readDocument, signersOf, targetNames, targetOf } from '../../image/trust/notary/metadata.ts';
 import { type DocumentSource, findTarget, updateTrust } from '../../image/trust/notary/repository.ts';
+import { openBundle } from '../../image/trust/policy/bundle.ts';
 import { loggedAt } from '../../image/trust/policy/keyless.ts';
+import { namesSignature } from '../../image/trust/policy/log-entry.ts';
+import { readPolicy, ruleOf } from '../../image/trust/policy/policy.ts';
 import { parseRegistriesYaml } from '../../image/trust/policy/registries-d.ts';
+import { readStatement } from '../../image/trust/policy/statement.ts';
 import { keptSignatures } from '../../image/trust/signatures.ts';
+import { ISSUER, MadeSigstore, sha256, statement, WORKFLOW } from '../support/images/sigstore-maker.ts';
 import { digestOf, MadeRepository, makeKey, makeRootKey, target } from '../support/images/trust-maker.ts';
 import { Random } from '../support/random.ts';
 import { scratch } from '../unit/image/support.ts';
@@ -127,10 +132,15 @@ describe('hostile trust data', () => {
     const jws = JSON.stringify(notation.ca);
     const kept = JSON.stringify({ digests: ['sha256:a'], found: { 'simple sha256:a': [{ bytes: 'AAAA', mediaType: '', annotations: { a: 'b' } }] } });
     const yaml = Buffer.from('default-docker:\n  lookaside: file:///a\ndocker:\n  "a.example":\n    lookaside: https://b/c # d\n');
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const attested = statement(digest, 'https://slsa.dev/provenance/v1');
+    const entry = JSON.stringify({ apiVersion: '0.0.2', kind: 'intoto', spec: { content: { payloadHash: { algorithm: 'sha256', value: sha256(attested).toString('hex') }, envelope: { signatures: [{ sig: 'QUFB', publicKey: 'eA==' }] } } } });
     const readers: readonly (() => unknown)[] = [
       () => readEnvelope(wronged(random, jws), JWS),
       () => readEnvelope(flipped(random, cose), COSE),
-      () => loggedAt({ bytes: Buffer.from(cosign.payload), mediaType: '', annotations: { 'dev.sigstore.cosign/bundle': wronged(random, bundle).toString() } }, Buffer.alloc(8), 'x', []),
+      () => loggedAt({ bytes: Buffer.from(cosign.payload), mediaType: '', annotations: { 'dev.sigstore.cosign/bundle': wronged(random, bundle).toString() } }, Buffer.alloc(8), 'x', () => []),
+      () => readStatement({ payloadType: 'application/vnd.in-toto+json', payload: wronged(random, attested.toString()) }, digest),
+      () => namesSignature(wronged(random, entry), { bytes: attested, payload: attested, signature: Buffer.alloc(8), key: 'x' }),
       () => keptSignatures(wronged(random, kept).toString()),
       () => parseRegistriesYaml(flipped(random, yaml).toString(), 'f'),
       () => parseRegistryName(flipped(random, Buffer.from('registry.example:5000/a/b:tag@sha256:x')).toString()),
@@ -151,6 +161,26 @@ describe('hostile trust data', () => {
           if (!(error instanceof RangeError)) throw error;
         }
       }
+    }
+  }, 1_800_000);
+
+  test('twenty thousand bundles: what changes is refused, or says the same', async () => {
+    const random = new Random(17);
+    const sigstore = new MadeSigstore();
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const root = join(FOLDER, 'trusted_root.json');
+    writeFileSync(root, JSON.stringify(await sigstore.trustedRoot()));
+    const policy = join(FOLDER, 'policy.json');
+    writeFileSync(policy, JSON.stringify({ default: [{ type: 'sigstoreAttested', predicateType: 'x', fulcio: { trustedRootPath: root, oidcIssuer: ISSUER, subjectURI: WORKFLOW } }] }));
+    const [requirement] = ruleOf(readPolicy(policy), 'docker', []).requirements;
+    if (requirement?.type !== 'sigstoreAttested') throw new Error('no such rule');
+    const payload = statement(digest, 'x');
+    const good = (await sigstore.bundle(payload, { witness: 'both' })).toString();
+    expect(await openBundle(Buffer.from(good), requirement)).toMatchObject({ payload });
+    for (let i = 0; i < 20_000; i++) {
+      const said = await openBundle(wronged(random, good), requirement);
+      if (typeof said === 'string') expect(said).toMatch(/^[^\n]{1,200}$/);
+      else expect(Buffer.from(said.payload)).toEqual(payload);
     }
   }, 1_800_000);
 });

@@ -96,7 +96,7 @@ describe.each(['node-oldest', 'node-newest'])('installed with %s', (node) => {
     const tree = join(place.dir, 'node_modules', 'vmm');
     expect(bytesBelow(tree)).toBeLessThan(20e6);
     expect(readdirSync(join(place.dir, 'node_modules')).sort()).toEqual(['.bin', '.package-lock.json', '@koromix', 'vmm']);
-    for (const name of ['LICENSE', 'THIRD-PARTY.md', 'dist/guest/COPYING', 'guest-kernel/kernel/vmm.config', 'dist/licenses/assemblyscript-LICENSE', 'dist/man/vmm.1']) expect(existsSync(join(tree, name)), name).toBe(true);
+    for (const name of ['LICENSE', 'THIRD-PARTY.md', 'dist/guest/COPYING', 'guest-kernel/kernel/vmm.config', 'dist/licenses/assemblyscript-LICENSE', 'dist/licenses/sigstore-LICENSE', 'dist/man/vmm.1']) expect(existsSync(join(tree, name)), name).toBe(true);
     const texts = readdirSync(tree, { recursive: true, encoding: 'utf8' });
     expect(texts.filter((name) => /\.(map|code)$|node_modules|\.cache/.test(name))).toEqual([]);
   });

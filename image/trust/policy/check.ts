@@ -56,6 +56,8 @@ async function faultOf(requirement: Requirement, { name, digests, signatures, ke
       return (await import('../notation/verify.ts')).notationFault(signatures, name, digests, env, met);
     case 'sigstoreSigned':
       return sigstoreFault(signatures, name, digests, requirement, met);
+    case 'sigstoreAttested':
+      return (await import('./attested.ts')).attestedFault(signatures, digests, requirement, met);
     case 'appcSigned':
       return 'appcSigned is for app container images';
   }

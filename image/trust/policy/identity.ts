@@ -2,7 +2,8 @@ import { fullName, parseRegistryName, type RegistryName } from '../../registry/n
 
 /** Whose name a signature has to bear (containers-policy.json(5), `signedIdentity`). */
 export interface Identity {
-  readonly type: 'matchExact' | 'matchRepoDigestOrExact' | 'matchRepository' | 'exactReference' | 'exactRepository' | 'remapIdentity';
+  /** `matchDigest` is ours: that of any name. */
+  readonly type: 'matchDigest' | 'matchExact' | 'matchRepoDigestOrExact' | 'matchRepository' | 'exactReference' | 'exactRepository' | 'remapIdentity';
   /** dockerReference, dockerRepository or prefix. */
   readonly reference: string;
   readonly signedPrefix: string;
@@ -10,6 +11,7 @@ export interface Identity {
 
 /** Whether a signature's name fits the image's. */
 export function matches(signed: string, name: RegistryName, { type, reference, signedPrefix }: Identity): boolean {
+  if (type === 'matchDigest') return true;
   const theirs = tryParse(signed);
   if (theirs === undefined) return false;
   const own = fullName(name);

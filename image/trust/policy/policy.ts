@@ -4,13 +4,14 @@ import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
 import type { Identity } from './identity.ts';
 import { PolicyFiles } from './policy-files.ts';
-import { type SigstoreRequirement, sigstoreRequirement } from './sigstore-requirement.ts';
+import { type AttestedRequirement, attestedRequirement, type SigstoreRequirement, sigstoreRequirement } from './sigstore-requirement.ts';
 
-/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust), `notationSigned` (by Notation's own trust policy) and `appcSigned` are ours. */
+/** What a scope asks of an image (containers-policy.json(5)); `contentTrust` (Docker Content Trust), `notationSigned` (by Notation's own trust policy), `sigstoreAttested` and `appcSigned` are ours. */
 export type Requirement =
   | { readonly type: 'insecureAcceptAnything' | 'reject' | 'contentTrust' | 'notationSigned' }
   | { readonly type: 'signedBy'; readonly keys: readonly Buffer[]; readonly identity: Identity }
   | SigstoreRequirement
+  | AttestedRequirement
   /** `keys`: of these alone, else of any that is trusted for the image's name. */
   | { readonly type: 'appcSigned'; readonly keys: readonly Buffer[] };
 
@@ -97,10 +98,12 @@ function requirementOf(entry: JsonObject, files: PolicyFiles): Requirement {
       return { type, keys: needed(files.of(entry, 'key'), 'signedBy', path), identity: identityOf(entry.object('signedIdentity')) };
     case 'sigstoreSigned':
       return sigstoreRequirement(entry, files, identityOf(entry.object('signedIdentity')));
+    case 'sigstoreAttested':
+      return attestedRequirement(entry, files);
     case 'appcSigned':
       return { type, keys: files.of(entry, 'key') };
     default:
-      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, contentTrust, notationSigned or appcSigned' });
+      throw new VmmError('TRUST_CONFIG', `${path}: a requirement of the unknown type ${JSON.stringify(type.slice(0, 60))}`, { hint: 'insecureAcceptAnything, reject, signedBy, sigstoreSigned, sigstoreAttested, contentTrust, notationSigned or appcSigned' });
   }
 }
 
@@ -112,6 +115,7 @@ function needed(files: readonly Buffer[], what: string, path: string): readonly 
 function identityOf(entry: JsonObject | undefined): Identity {
   const type = entry?.string('type') ?? 'matchRepoDigestOrExact';
   switch (type) {
+    case 'matchDigest':
     case 'matchExact':
     case 'matchRepoDigestOrExact':
     case 'matchRepository':

@@ -31,7 +31,7 @@ async function faultOf(attached: Attachment, digest: string, name: string, requi
   try {
     const [rule] = ruleOf(readPolicy(path), 'docker', []).requirements;
     if (rule?.type !== 'sigstoreSigned') throw new Error('no such rule');
-    return (await sigstoreFault(new FoundSignatures(async () => [attached]), parseRegistryName(name), [digest], rule)) ?? 'passes';
+    return (await sigstoreFault(new FoundSignatures(async (kind) => (kind === 'sigstore' ? [attached] : [])), parseRegistryName(name), [digest], rule)) ?? 'passes';
   } catch (error) {
     if (error instanceof VmmError) return `${error.code} ${error.message}`;
     throw error;

@@ -4,17 +4,22 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { dsse } from '@sigstore/core';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { VmmError } from '../../../base/errors.ts';
 import { explainPolicy } from '../../../image/explain.ts';
 import { pullImage } from '../../../image/pull.ts';
+import { parseRegistryName } from '../../../image/registry/name.ts';
 import { resolveImage } from '../../../image/resolve.ts';
 import { changeStore, tagImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore, signaturesOf } from '../../../image/store/store.ts';
+import { judge } from '../../../image/trust/policy/check.ts';
 import { readPolicy, registryScopes, ruleOf } from '../../../image/trust/policy/policy.ts';
+import { keptSignatures } from '../../../image/trust/signatures.ts';
 import { type Registry, startRegistry } from '../../support/images/registry.ts';
+import { IN_TOTO, MadeSigstore, statement } from '../../support/images/sigstore-maker.ts';
 import { ociImage } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 
@@ -129,6 +134,60 @@ describe('a pull under a policy', () => {
     const [verdict = '', ...findings] = await explainPolicy(full, env(path));
     expect(verdict).toContain(`${full}: ${passes ? 'let through' : 'refused'} by ${path}`);
     expect(findings.length).toBeGreaterThan(0);
+  });
+});
+
+describe('what newer versions of cosign attach', () => {
+  const sigstore = new MadeSigstore();
+  const key = { publicKey: ours.publicKey, privateKey: ours.privateKey };
+  const SIGN = 'https://sigstore.dev/cosign/sign/v1';
+  const SLSA = 'https://slsa.dev/provenance/v1';
+  const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+  const BUNDLE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+
+  /** Attaches bundles by the tag that stands in for the referrers' API (cosign, BUNDLE_SPEC.md). `told`: their type as the index has it. */
+  async function attach(name: string, bundles: readonly Buffer[], told: string | undefined): Promise<void> {
+    const manifests = [];
+    for (const bundle of bundles) {
+      const config = { mediaType: 'application/vnd.oci.empty.v1+json', ...(await blob(name, '{}')) };
+      const bytes = JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, artifactType: BUNDLE, config, layers: [{ mediaType: BUNDLE, ...(await blob(name, bundle.toString())) }], subject: { mediaType: MANIFEST, digest, size: 1 } });
+      await put(`${name}/manifests/sha256:${sha256(bytes)}`, bytes, MANIFEST);
+      manifests.push({ mediaType: MANIFEST, digest: `sha256:${sha256(bytes)}`, size: bytes.length, ...(told === undefined ? {} : { artifactType: told }) });
+    }
+    await put(`${name}/manifests/${digest.replace(':', '-')}`, JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests }), 'application/vnd.oci.image.index.v1+json');
+  }
+  const signed = { type: 'sigstoreSigned', keyData: pem(ours.publicKey), signedIdentity: { type: 'matchDigest' } };
+  const attested = { type: 'sigstoreAttested', keyData: pem(ours.publicKey), predicateType: SLSA };
+
+  it.each([BUNDLE, undefined, 'application/vnd.oci.empty.v1+json'])('bundles, told of as %s: pulled, kept and explained', async (told) => {
+    const full = await image(`bundle/n${String(told).length}`, []);
+    const repository = full.replace(/^[^/]*\//, '').replace(/:1$/, '');
+    const path = policyFile({ default: [signed, attested] });
+    const store = newStore();
+    const tried = (): Promise<string> => pullImage(full, { store, env: env(path) }).then(() => 'passes', (error: VmmError) => `${error.code} ${error.message}`);
+    expect(await tried()).toMatch(/^TRUST_REJECTED .*no signature by cosign/);
+    await attach(repository, [await sigstore.bundle(statement(digest, SIGN), { key })], told);
+    expect(await tried()).toMatch(/^TRUST_REJECTED .*no attestation of https:/);
+    await attach(repository, [await sigstore.bundle(statement(digest, SIGN), { key }), await sigstore.bundle(statement(digest, SLSA), { key })], told);
+    expect(await tried()).toBe('passes');
+    expect(await explainPolicy(full, env(path))).toEqual([expect.stringContaining('let through'), 'sigstoreSigned: met, signed by a key of the policy, in a bundle', `sigstoreAttested: met, signed by a key of the policy: ${SLSA}`]);
+    // A policy that has changed is held against what was kept, without a network.
+    const kept = keptSignatures(store.sourceNote(signaturesOf(full), store.find(full)?.id as string));
+    const verdict = await judge(readPolicy(policyFile({ default: [{ ...signed, rekorPublicKeyData: Buffer.from(sigstore.logPem).toString('base64') }, attested] })), { name: parseRegistryName(full), kept: true, ...(kept as NonNullable<typeof kept>) }, {});
+    expect(verdict.findings.map(({ fault }) => fault)).toEqual([undefined, undefined]);
+  });
+
+  it('attestations by tag', async () => {
+    const full = await image('attested/a', []);
+    const envelope = (payload: Buffer): string => JSON.stringify({ payloadType: IN_TOTO, payload: payload.toString('base64'), signatures: [{ keyid: '', sig: sign('sha256', dsse.preAuthEncoding(IN_TOTO, payload), ours.privateKey).toString('base64') }] });
+    const layers = [];
+    for (const payload of [statement(digest, 'https://spdx.dev/Document'), statement(digest, SLSA)]) layers.push({ mediaType: 'application/vnd.dsse.envelope.v1+json', ...(await blob('attested/a', envelope(payload))), annotations: { 'dev.cosignproject.cosign/signature': '' } });
+    const config = { mediaType: 'application/vnd.oci.image.config.v1+json', ...(await blob('attested/a', '{"architecture":"","os":"","config":{},"rootfs":{"type":"layers","diff_ids":[]}}')) };
+    const path = policyFile({ default: [attested] });
+    expect((await explainPolicy(full, env(path)))[1]).toMatch(/no attestation/);
+    await put(`attested/a/manifests/${digest.replace(':', '-')}.att`, JSON.stringify({ schemaVersion: 2, mediaType: MANIFEST, config, layers }), MANIFEST);
+    await pullImage(full, { store: newStore(), env: env(path) });
+    expect((await explainPolicy(full, env(path)))[1]).toBe(`sigstoreAttested: met, signed by a key of the policy: ${SLSA}`);
   });
 });
 
@@ -252,7 +311,7 @@ describe('a run under a policy', () => {
 });
 
 it('any text is a policy or refused in one line', () => {
-  const json = fc.oneof(fc.json({ maxDepth: 4 }), fc.record({ default: fc.array(fc.record({ type: fc.oneof(fc.constantFrom('reject', 'sigstoreSigned'), fc.string()) }, { noNullPrototype: true })), transports: fc.dictionary(fc.string(), fc.dictionary(fc.string(), fc.jsonValue())) }).map((value) => JSON.stringify(value)));
+  const json = fc.oneof(fc.json({ maxDepth: 4 }), fc.record({ default: fc.array(fc.record({ type: fc.oneof(fc.constantFrom('reject', 'sigstoreSigned', 'sigstoreAttested'), fc.string()) }, { noNullPrototype: true })), transports: fc.dictionary(fc.string(), fc.dictionary(fc.string(), fc.jsonValue())) }).map((value) => JSON.stringify(value)));
   const path = policyFile('');
   fc.assert(fc.property(json, fc.string(), (text, name) => {
     writeFileSync(path, text);
