@@ -64,6 +64,7 @@ export class RegistryClient {
   readonly #http: Http;
   readonly #authorizer: Authorizer;
   #known = false;
+  #keepsSignatures = false;
 
   constructor(endpoint: Endpoint, name: Pick<RegistryName, 'repository'>, env: Environment, options: ClientOptions = {}) {
     this.#endpoint = endpoint;
@@ -179,6 +180,24 @@ export class RegistryClient {
     });
   }
 
+  /** Whether it has said that it keeps simple signatures itself, as OpenShift's registry does (X-Registry-Supports-Signatures). */
+  get keepsSignatures(): boolean {
+    return this.#keepsSignatures;
+  }
+
+  /** The simple signatures that it keeps of a manifest (openshift/image-registry, docs/rest-api: extensions/v2). */
+  async signatures(digest: string): Promise<Uint8Array[]> {
+    const url = new URL(`/extensions/v2/${this.#repository}/signatures/${digest}`, this.#endpoint.base);
+    const response = await this.#patient(() => this.#follow(url, { accept: 'application/json' }, undefined), undefined);
+    if (response.status === 404) {
+      response.body.destroy();
+      return [];
+    }
+    if (response.status !== 200) throw await this.refused(response, url);
+    const listed = JsonObject.parse(await readBody(response, JSON_MAX, url), `${url.host}: signatures`).objects('signatures');
+    return listed.filter((entry) => entry.optionalNumber('schemaVersion') === 2 && entry.optionalString('type') === 'atomic').map((entry) => Buffer.from(entry.string('content'), 'base64'));
+  }
+
   /** True when the repository has a blob. */
   async has({ digest }: Descriptor): Promise<boolean> {
     const url = this.#url(`blobs/${digest}`);
@@ -285,6 +304,7 @@ export class RegistryClient {
       return this.#http.send(header === undefined ? request : { ...request, headers: { ...request.headers, authorization: header } });
     };
     const response = await send();
+    this.#keepsSignatures ||= response.headers['x-registry-supports-signatures'] === '1';
     // A token may have run out; a second refusal is one.
     if (response.status !== 401 || !(await this.#authorizer.answer(request.url, response.headers['www-authenticate']))) return response;
     response.body.destroy();

@@ -19,7 +19,7 @@ export function registrySignatures(client: RegistryClient, name: RegistryName, e
   return new FoundSignatures((kind, digest) => {
     switch (kind) {
       case 'simple':
-        return lookasideSignatures(name, digest, env);
+        return simple(client, name, digest, env);
       case 'sigstore':
         return byTag(client, `${digest.replace(':', '-')}.sig`);
       case 'attestation':
@@ -30,6 +30,12 @@ export function registrySignatures(client: RegistryClient, name: RegistryName, e
         return byReferrers(client, digest, (type) => type === NOTATION);
     }
   });
+}
+
+/** The registry's own, where it says that it has them: then nobody else is asked (containers/image, docker_image_src.go). */
+async function simple(client: RegistryClient, name: RegistryName, digest: string, env: Environment): Promise<Attachment[]> {
+  if (!client.keepsSignatures) return lookasideSignatures(name, digest, env);
+  return (await client.signatures(digest)).slice(0, MAX_SIGNATURES).map((bytes) => ({ bytes, mediaType: '', annotations: {} }));
 }
 
 /** What lies beside a manifest by a tag of cosign's: `sha256-HEX.sig`, `.att`. Throws REGISTRY_*. */

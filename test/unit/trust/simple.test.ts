@@ -1,9 +1,11 @@
 /** OpenPGP simple signing: signatures that skopeo made with gpg, beside a real registry; skopeo's verdict under the same policy, and ours. */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VmmError } from '../../../base/errors.ts';
 import { explainPolicy } from '../../../image/explain.ts';
@@ -119,6 +121,48 @@ describe('simple signing', () => {
     const flags = options.filter((option) => option.startsWith('-') || /^(SHA1|1|\d{8}T\d{6})$/.test(option));
     execFileSync('gpg', ['--homedir', gpg.home, '--batch', '--yes', '--passphrase', '', '--pinentry-mode', 'loopback', '-q', ...flags, '--local-user', gpg.fingerprint(kind === 'old' ? 'old' : 'good'), '--output', file, '--sign', input], { stdio: 'pipe', timeout: 60_000 });
   }
+
+  it('signatures that the registry keeps itself, as OpenShift’s does: skopeo’s verdict, and ours', async () => {
+    const name = push('kept/here', 'good');
+    const file = signatureOf('kept/here');
+    const content = readFileSync(file).toString('base64');
+    // Nothing is looked for elsewhere where the registry has them.
+    rmSync(file);
+    let signatures: object[] = [];
+    const asked: string[] = [];
+    const server = http.createServer((request, response) => {
+      if (request.url?.startsWith('/extensions/') === true) {
+        asked.push(request.url);
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ signatures }));
+        return;
+      }
+      const [host = '', port] = base.split(':');
+      request.pipe(http.request({ host, port, path: request.url, method: request.method, headers: { ...request.headers } }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, { ...answer.headers, 'x-registry-supports-signatures': '1' });
+        answer.pipe(response);
+      }));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const front = name.replace(/^[^/]*/, `127.0.0.1:${(server.address() as AddressInfo).port}`);
+    try {
+      const policy = policyFile({ default: [requirement(['good'], { signedIdentity: { type: 'exactReference', dockerReference: name } })] });
+      const both = async (): Promise<readonly [boolean, string]> => [
+        await promisify(execFile)('skopeo', ['--registries.d', REGISTRIES, '--policy', policy, 'copy', '-q', '--src-tls-verify=false', `docker://${front}`, `dir:${folder()}`], { env: { ...process.env, HOME }, timeout: 60_000 }).then(() => true, () => false),
+        await pull(front, policy),
+      ];
+      const entry = { schemaVersion: 2, name: `${digest}@x`, type: 'atomic', content };
+      for (const [listed, wanted] of [[[entry], true], [[], false], [[{ ...entry, schemaVersion: 1 }], false], [[{ ...entry, type: 'other' }], false], [[{ ...entry, content: 'aGVsbG8=' }, entry], true]] as const) {
+        signatures = [...listed];
+        const [theirs, ours] = await both();
+        expect(theirs).toBe(wanted);
+        expect(ours).toMatch(wanted ? /^passes$/ : /^TRUST_REJECTED .*no OpenPGP signature/);
+      }
+      expect(new Set(asked)).toEqual(new Set([`/extensions/v2/kept/here/signatures/${digest}`]));
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
 
   it('a key that has been revoked: refused, by skopeo too', async () => {
     const name = push('late/revoked', 'revoked');
