@@ -58,19 +58,19 @@ ${user} $VMM --network user,ip=192.168.77.2/24,mtu=1400 --mac-address 02:00:00:0
   it('published ports lead to the container from all addresses or one, by TCP and UDP, and are free afterwards', () => {
     const inside = 'mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; netcheck serve any 81 1 >/dev/null & netcheck echo any 53 3; read line; wait';
     const get = (url: string): string => `busybox wget -q -O - http://${url}:`;
-    const result = netShell(dir, `${neighbour()}mkfifo $DIR/in $DIR/out
-\${VMM% -q*} --accel wasm -m 128m -i --network user -p 8080:80 -p 127.0.0.1:8090-8091:80-81 -p 5353:53/udp -p 80 ${image} sh -c '${inside}' <$DIR/in >$DIR/out 2>$DIR/said & exec 3>$DIR/in 4<$DIR/out
+    const result = netShell(dir, `${neighbour()}mkfifo $DIR/in $DIR/out; busybox httpd -p 127.0.0.1:8200
+\${VMM% -q*} --accel wasm -m 128m -i --network user -p 8080:80/TCP -p 127.0.0.1:8090-8091:80-81 -p target=53,published=5353,protocol=udp -p 0:80 -p 127.0.0.1:8200-8202:80 ${image} sh -c '${inside}' <$DIR/in >$DIR/out 2>$DIR/said & exec 3>$DIR/in 4<$DIR/out
 read first <&4; echo "$first"
 ${get('127.0.0.1')}8080/; ${get('192.0.2.1')}8080/; ${get('[::1]')}8080/; ${get('127.0.0.1')}8090/; ${get('127.0.0.1')}$(sed -n 's/^.*80.tcp -> 0.0.0.0://p' $DIR/said)/
-${get('192.0.2.1')}8090/ 2>/dev/null || echo not there
+${get('127.0.0.1')}8201/; ${get('192.0.2.1')}8090/ 2>/dev/null || echo not there
 nsenter -t $NS -n ${NETCHECK} datagrams 192.0.2.1 5353 1; ${NETCHECK} datagrams ::1 5353 1; ${NETCHECK} datagrams 127.0.0.1 5353 1
 nsenter -t $NS -n busybox wget -q -O - http://192.0.2.1:8080/; ${NETCHECK} put 127.0.0.1 8091 3000000 | wc -c
 echo >&3; cat <&4; wait $!; cat $DIR/said; busybox netstat -ltun | grep -cE ":(80..|5353)"`);
     expect(result.stderr).toBe('');
-    expect(result.stdout).toMatch(/^echoing\n(from the container\n){5}not there\n(datagrams 1 1\n){3}from the container\n3000001\n/); // and a line’s end
+    expect(result.stdout).toMatch(/^echoing\n(from the container\n){6}not there\n(datagrams 1 1\n){3}from the container\n3000001\n/); // and a line’s end
     // The neighbour is itself; the host's own addresses, which the guest could not answer, are the gateway.
     expect(result.stdout).toMatch(/\nfrom ::ffff:192\.0\.2\.2\n/);
-    expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:(\d+)\nvmm: 80\/tcp -> \[::\]:\1\n0\n$/);
+    expect(result.stdout).toMatch(/\nvmm: 80\/tcp -> 0\.0\.0\.0:(\d+)\nvmm: 80\/tcp -> \[::\]:\1\nvmm: 80\/tcp -> 127\.0\.0\.1:8201\n0\n$/);
   });
 
   it('is the default; -P publishes what the image and --expose name; other names of the container; what is refused is counted', () => {
@@ -124,6 +124,12 @@ vmm: 192.0.2.2:8000/tcp is refused: no name in TLS, beside allow web.example.org
     ['one of a range', '--network user -p 7999-8000:80-81', /port 8000\/tcp cannot be published/],
     ['a port given twice', '--network user -p 8002:80 -p 127.0.0.1:8002:81', /port 8002\/tcp of 127\.0\.0\.1 cannot be published: EADDRINUSE/],
     ['an address that is not the host’s', '--network user -p 192.0.2.77:8003:80', /port 8003\/tcp of 192\.0\.2\.77 cannot be published: EADDRNOTAVAIL/],
+    ['a range without a free one', '--network user -p 127.0.0.1:8000-8000:80 -p 127.0.0.1:8000-8001:80 -p 127.0.0.1:8001:80', /EADDRINUSE/],
+    ['a range of the other size', '--network user -p 8000-8002:80-81', /has 3 ports of the host for 2 of the guest/],
+    ['all ports', '-p 1-65535:1-65535', /65535 ports, of which 1024 at most/],
+    ['another protocol', '-p 80/sctp', /sctp is not tcp or udp/],
+    ['a word that -p has not', '-p target=80,publish=8080', /publish is not a word of it/],
+    ['a range for passt', '--network passt -p 8003-8004:80', /passt takes one port/],
     ['ports without a network', '--network none -p 80', /-p needs --network user or passt/],
   ])('%s is one line', (_name, options, says) => {
     const result = netShell(dir, `busybox httpd -p 127.0.0.1:8000; busybox httpd -p [::1]:8001\n$VMM ${options} ${image} true`);

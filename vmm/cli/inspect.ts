@@ -82,9 +82,9 @@ function healthOf({ status, failingStreak, log }: Health): Row {
 /** `80/tcp` → where on the host. */
 function bindings(ports: readonly ContainerPort[]): Row {
   const found: Record<string, Row[]> = {};
-  for (const { protocol, address, host, guest } of ports) {
+  for (const { protocol, address, host, hostLast, guest } of ports) {
     const name = `${guest}/${protocol}`;
-    const hosts = (address === undefined ? ['0.0.0.0', '::'] : [address]).map((HostIp) => ({ HostIp, HostPort: `${host}` }));
+    const hosts = (address === undefined ? ['0.0.0.0', '::'] : [address]).map((HostIp) => ({ HostIp, HostPort: hostLast === undefined ? `${host}` : `${host}-${hostLast}` }));
     found[name] = [...(found[name] ?? []), ...hosts];
   }
   return found;

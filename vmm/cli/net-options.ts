@@ -91,23 +91,38 @@ function parseMtu(text: string, option: string): number {
   return mtu;
 }
 
-/** Docker's `-p [ADDRESS:][HOST[-END]:]PORT[-END][/tcp|udp]`. Without a port of the host's `host` is 0. */
+/**
+ * Docker's `-p [ADDRESS:][HOST[-END]:]PORT[-END][/tcp|udp]`, or in words `target=PORT,published=HOST,protocol=tcp`. Without a port of the host's, or
+ * with 0, `host` is 0; a range of the host's for one port is any of them.
+ */
 export function parsePublish(text: string, option: string): readonly PublishedPort[] {
-  const match = /^(?:(?:\[([^\]]+)\]|(\d+\.[\d.]+)):)?(?:(\d{1,5}(?:-\d{1,5})?)?:)?(\d{1,5}(?:-\d{1,5})?)(?:\/(\w+))?$/.exec(text);
+  const match = /^(?:(?:\[([^\]]+)\]|(\d+\.[\d.]+)):)?(?:(\d{1,5}(?:-\d{1,5})?)?:)?(\d{1,5}(?:-\d{1,5})?)(?:\/(\w+))?$/.exec(text.includes('=') ? inShort(text, option) : text);
   if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a port`, { hint: PUBLISH_HINT });
-  const [, v6, v4, hostText, guestText = '', protocol = 'tcp'] = match;
-  if (protocol !== 'tcp' && protocol !== 'udp') throw new VmmError('USAGE', `${option}: ${text}: ${protocol} is not tcp or udp`, { hint: PUBLISH_HINT });
+  const [, v6, v4, hostText = '0', guestText = '', given = 'tcp'] = match;
+  const protocol = given.toLowerCase();
+  if (protocol !== 'tcp' && protocol !== 'udp') throw new VmmError('USAGE', `${option}: ${text}: ${given} is not tcp or udp`, { hint: PUBLISH_HINT });
   const address = v6 ?? v4;
   if (address !== undefined) parseAddress(address, option);
   const guest = parseRange(guestText, option);
-  const host = hostText === undefined ? guest.map(() => 0) : parseRange(hostText, option);
+  const host = /^0+$/.test(hostText) ? guest.map(() => 0) : parseRange(hostText, option);
+  const [only] = guest;
+  if (guest.length === 1 && only !== undefined && host.length > 1) return [{ protocol, address, host: host[0] as number, hostLast: host.at(-1) as number, guest: only }];
   if (host.length !== guest.length) throw new VmmError('USAGE', `${option}: ${text} has ${host.length} ports of the host for ${guest.length} of the guest`, { hint: PUBLISH_HINT });
   return guest.map((port, i) => ({ protocol, address, host: host[i] as number, guest: port }));
 }
 
+/** Docker's long form of `-p` as its short one. Throws USAGE. */
+function inShort(text: string, option: string): string {
+  const words = new Map(text.split(',').map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
+  const unknown = [...words.keys()].find((word) => !/^(target|published|protocol|mode)$/.test(word));
+  const target = words.get('target');
+  if (unknown !== undefined || target === undefined) throw new VmmError('USAGE', `${option}: ${text}: ${unknown === undefined ? 'target= is missing' : `${unknown} is not a word of it`}`, { hint: 'for example target=80,published=8080,protocol=tcp' });
+  return `${words.get('published') ?? ''}:${target}/${words.get('protocol') ?? 'tcp'}`.replace(/^:/, '');
+}
+
 /** Docker's `--expose PORT[-END][/tcp|udp]`. */
 export function parseExpose(text: string, option: string): readonly PublishedPort[] {
-  const match = /^(\d{1,5}(?:-\d{1,5})?)(?:\/(tcp|udp))?$/.exec(text);
+  const match = /^(\d{1,5}(?:-\d{1,5})?)(?:\/(tcp|udp))?$/.exec(text.toLowerCase());
   if (match === null) throw new VmmError('USAGE', `${option}: ${text} is not a port`, { hint: 'for example 80, 8000-8010 or 53/udp' });
   const [, ports = '', protocol = 'tcp'] = match;
   return parseRange(ports, option).map((guest) => ({ protocol: protocol as 'tcp' | 'udp', host: 0, guest }));

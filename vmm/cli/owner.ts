@@ -200,10 +200,10 @@ class Owner {
   /** A port of the host's, where its number or its addresses were left to that. */
   #chose({ protocol, address, guest }: PublishedPort, host: number): void {
     const ports = (this.#life.ports ?? this.#record.ports ?? []).slice();
-    const at = ports.findIndex((each) => (each.host === 0 || each.host === host) && each.protocol === protocol && (each.address ?? address) === address && each.guest === guest);
+    const at = ports.findIndex((each) => (each.host === 0 || (host >= each.host && host <= (each.hostLast ?? each.host))) && each.protocol === protocol && (each.address ?? address) === address && each.guest === guest);
     const known = ports[at];
-    if (known === undefined || (known.host === host && known.address === address)) return;
-    ports[at] = { ...known, address, host };
+    if (known === undefined || (known.host === host && known.hostLast === undefined && known.address === address)) return;
+    ports[at] = { ...known, address, host, hostLast: undefined };
     this.#now({ ports });
   }
 

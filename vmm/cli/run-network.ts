@@ -101,16 +101,26 @@ function namesOf(options: NetworkOptions, cards: readonly CardText[], host: Host
 /** The ports to publish. Where passt does it, one whose number is not said has the container's. */
 export function publishedPorts({ network, publish }: Pick<NetworkOptions, 'network' | 'publish'>): PublishedPort[] {
   const byPasst = network.find((card) => card !== undefined && /^(user|passt)$/.test(`${card.cable}`))?.cable === 'passt';
-  return publish.flat().map((port) => (byPasst && port.host === 0 ? { ...port, host: port.guest } : port));
+  return bounded(publish.flat(), '-p').map((port) => (byPasst && port.host === 0 ? { ...port, host: port.guest } : port));
+}
+
+function bounded(ports: PublishedPort[], option: string): PublishedPort[] {
+  if (ports.length > PUBLISHED_MAX) throw new VmmError('USAGE', `${option}: ${ports.length} ports, of which ${PUBLISHED_MAX} at most can be published`, { hint: 'name those that matter with -p' });
+  return ports;
 }
 
 /** -p's ports, and with -P those that the image or --expose names and -p does not. Names of an image that are none, or of other protocols, are left out. */
 export function publishedOf({ publish, publishAll, expose }: Pick<NetworkOptions, 'publish'> & { readonly publishAll: boolean; readonly expose: NetworkOptions['publish'] }, { exposed = [] }: { readonly exposed?: readonly string[] | undefined }): PublishedPort[] {
   const all = publish.flat();
   if (!publishAll) return all;
-  for (const port of [...exposed.flatMap(exposedPorts), ...expose.flat()]) if (!all.some(({ protocol, guest }) => protocol === port.protocol && guest === port.guest)) all.push(port);
-  if (all.length > PUBLISHED_MAX) throw new VmmError('USAGE', `-P: ${all.length} ports, of which ${PUBLISHED_MAX} at most can be published`, { hint: 'name those that matter with -p' });
-  return all;
+  const name = ({ protocol, guest }: PublishedPort): string => `${guest}/${protocol}`;
+  const seen = new Set(all.map(name));
+  // An image may name all ports, and often.
+  for (const ports of [...exposed.map(exposedPorts), ...expose]) {
+    for (const port of ports) if (!seen.has(name(port))) bounded(all, '-P').push(port);
+    for (const port of ports) seen.add(name(port));
+  }
+  return bounded(all, '-P');
 }
 
 function exposedPorts(text: string): readonly PublishedPort[] {
@@ -128,7 +138,8 @@ function refusePublished(options: NetworkOptions, cards: readonly CardText[]): v
   if (publisher === undefined) throw new VmmError('USAGE', '-p needs --network user or passt: of other networks ports are the caller’s', { hint: 'leave --network away, or add --network user' });
   if (publisher.cable === 'user') return;
   const seen = new Set<string>();
-  for (const { protocol, host } of publishedPorts(options)) {
+  for (const { protocol, host, hostLast } of publishedPorts(options)) {
+    if (hostLast !== undefined) throw new VmmError('USAGE', `passt takes one port, and not one of ${host}-${hostLast}`, { hint: 'name one, or use --network user' });
     const port = `${host}/${protocol}`;
     if (seen.has(port)) throw new VmmError('NET_PORT', `port ${port} is published twice: passt takes a port of the host once, whatever the address`, { hint: 'give each its own port' });
     seen.add(port);
@@ -175,7 +186,7 @@ function containerCard(text: CardText & { readonly cable: CableSpec }, given: re
 function withNetwork(address: string, near: readonly NetAddress[]): NetAddress {
   const network = near.find((one) => ipVersion(one.address) === ipVersion(address) && inNetwork(address, one));
   const option = ipVersion(address) === 4 ? '--ip' : '--ip6';
-  if (network === undefined) throw new VmmError('USAGE', `${option}: ${address} is in no network of the card’s other end`, { hint: `give it with its network: --network tap=NAME,ip=${address}/24` });
+  if (network === undefined) throw new VmmError('USAGE', `${option}: ${address} is in no network of the card’s other end`, { hint: `give it with its network: --network tap=NAME,ip=${address}/${ipVersion(address) === 4 ? 24 : 64}` });
   return { address, prefix: network.prefix };
 }
 

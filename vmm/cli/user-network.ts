@@ -105,9 +105,11 @@ function denials(note: (text: string) => void): (denied: Denied) => void {
 /** Tells of ports that were left to the host, in the words of `docker port`: any address is of both families where the host has both. */
 function chosen(ports: readonly PublishedPort[], note: (text: string) => void, events: NetworkEvents | undefined): UserSpec['published'] {
   if (events !== undefined) return (port, host) => events.published(port, host);
-  if (!ports.some(({ host }) => host === 0)) return undefined;
-  return ({ guest, protocol, address, host: asked }, host) => {
-    if (asked !== 0) return;
+  const left = ({ host, hostLast }: PublishedPort): boolean => host === 0 || hostLast !== undefined;
+  if (!ports.some(left)) return undefined;
+  return (port, host) => {
+    const { guest, protocol, address } = port;
+    if (!left(port)) return;
     for (const one of address === undefined ? ['0.0.0.0', '[::]'] : [address.includes(':') ? `[${address}]` : address]) note(`${guest}/${protocol} -> ${one}:${host}`);
   };
 }
@@ -145,7 +147,7 @@ function sameAddress(one: string, other: string): boolean {
 /** --ip has no network: it is the standard one. */
 function standardNetwork(address: string, standard: readonly UserFamily[]): NetAddress {
   const family = standard.find((one) => ipVersion(one.address) === ipVersion(address) && inNetwork(address, one));
-  if (family === undefined) throw new VmmError('USAGE', `${ipVersion(address) === 4 ? '--ip' : '--ip6'}: ${address} is not in the user-mode network${standard.map((one) => ` ${one.gateway}/${one.prefix}`).join(' or')}`, { hint: `give it with its network: --network user,ip=${address}/24` });
+  if (family === undefined) throw new VmmError('USAGE', `${ipVersion(address) === 4 ? '--ip' : '--ip6'}: ${address} is not in the user-mode network${standard.map((one) => ` ${one.gateway}/${one.prefix}`).join(' or')}`, { hint: `give it with its network: --network user,ip=${address}/${ipVersion(address) === 4 ? 24 : 64}` });
   return { address, prefix: family.prefix };
 }
 

@@ -17,6 +17,8 @@ export interface ContainerPort {
   /** Any of the host's when not given. */
   readonly address?: string | undefined;
   readonly host: number;
+  /** Then one of `host` to this one, until a machine has it. */
+  readonly hostLast?: number | undefined;
   readonly guest: number;
 }
 

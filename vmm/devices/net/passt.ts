@@ -135,17 +135,24 @@ function solicitation(): Uint8Array {
 }
 
 /** Why a port cannot be had. */
-export function taken({ protocol, address, host }: PublishedPort, why: string): VmmError {
-  return new VmmError('NET_PORT', `port ${host}/${protocol}${address === undefined ? '' : ` of ${address}`} cannot be published: ${why}`, { hint: 'give another host port, or end who has it' });
+function taken({ protocol, address, host, hostLast }: PublishedPort, why: string): VmmError {
+  return new VmmError('NET_PORT', `port ${host}${hostLast === undefined ? '' : ` to ${hostLast}`}/${protocol}${address === undefined ? '' : ` of ${address}`} cannot be published: ${why}`, { hint: 'give another host port, or end who has it' });
 }
 
 /** passt says nothing of a port that it cannot bind: each is tried before. Rejects with NET_PORT. */
 export async function probePorts(ports: readonly PublishedPort[]): Promise<void> {
-  for (const port of ports) {
+  for (const port of ports) await firstFree(port, (one) => (one.protocol === 'tcp' ? probeTcp(one) : probeUdp(one)));
+}
+
+/** What `take` makes of the first of a port's numbers that nobody has. Rejects with NET_PORT. */
+export async function firstFree<T>(port: PublishedPort, take: (port: PublishedPort) => Promise<T>): Promise<T> {
+  const { host, hostLast = host } = port;
+  for (let number = host; ; number++) {
     try {
-      await (port.protocol === 'tcp' ? probeTcp(port) : probeUdp(port));
+      return await take({ ...port, host: number });
     } catch (error) {
-      throw taken(port, (error as NodeJS.ErrnoException).code ?? 'it cannot be bound');
+      const { code = 'it cannot be bound' } = error as NodeJS.ErrnoException;
+      if (number >= hostLast || code !== 'EADDRINUSE') throw taken(port, code);
     }
   }
 }

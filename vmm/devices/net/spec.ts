@@ -66,6 +66,8 @@ export interface PublishedPort {
   readonly address?: string | undefined;
   /** 0: any that is free. */
   readonly host: number;
+  /** Then the first that is free of `host` to this one. */
+  readonly hostLast?: number | undefined;
   readonly guest: number;
 }
 

@@ -3,7 +3,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Gateway } from '../../gateway/gateway.ts';
-import { taken } from './passt.ts';
+import { firstFree } from './passt.ts';
 import type { PublishedPort } from './spec.ts';
 
 const BACKLOG = 4096;
@@ -20,18 +20,15 @@ export class PublishedPorts {
 
   /** Its number, and where. Rejects with NET_PORT. Without an address those of both families are taken, where the host has both. */
   async take(port: PublishedPort): Promise<Pick<PublishedPort, 'host' | 'address'>> {
-    const { address } = port;
-    try {
-      return { host: await this.#take(port, address ?? '::'), address };
-    } catch (error) {
-      const { code = 'it cannot be bound' } = error as NodeJS.ErrnoException;
-      if (address !== undefined || !NO_IPV6.has(code)) throw taken(port, code);
-    }
-    try {
-      return { host: await this.#take(port, '0.0.0.0'), address: '0.0.0.0' };
-    } catch (error) {
-      throw taken(port, (error as NodeJS.ErrnoException).code ?? 'it cannot be bound');
-    }
+    return firstFree(port, async (one) => {
+      const { address } = one;
+      try {
+        return { host: await this.#take(one, address ?? '::'), address };
+      } catch (error) {
+        if (address !== undefined || !NO_IPV6.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      }
+      return { host: await this.#take(one, '0.0.0.0'), address: '0.0.0.0' };
+    });
   }
 
   async #take(port: PublishedPort, address: string): Promise<number> {
