@@ -18,7 +18,7 @@ export interface PlainAnswer {
 
 const RESERVED = [
   '0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32', '224.0.0.0/4', '240.0.0.0/4',
-  '::/128', '::1/128', 'fe80::/10', 'fec0::/10', 'fd00:ec2::254/128', 'ff00::/8', '::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32',
+  '::/128', '::1/128', 'fe80::/10', 'fec0::/10', 'fd00:ec2::/32', 'fd20:ce::254/128', 'ff00::/8', '::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '64:ff9b:1::/48',
 ];
 
 const family = (address: string): 'ipv4' | 'ipv6' => (isIPv4(address) ? 'ipv4' : 'ipv6');
@@ -30,7 +30,16 @@ function within(address: string, network: string): boolean {
   return number(address) >> BigInt((isIPv4(base) ? 32 : 128) - Number(bits)) === number(base) >> BigInt((isIPv4(base) ? 32 : 128) - Number(bits));
 }
 
+const numbers = new Map<string, bigint>();
+
+/** The same few addresses are asked for again and again. */
 function number(address: string): bigint {
+  const value = numbers.get(address) ?? numberOf(address);
+  numbers.set(address, value);
+  return value;
+}
+
+function numberOf(address: string): bigint {
   if (isIPv4(address)) return BigInt(address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0));
   const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [head = '', tail] = text.split('::');
@@ -100,6 +109,13 @@ export function admits(world: World, answers: readonly PlainAnswer[], now: numbe
   };
   const behind = inner(address);
   return one(address) && (behind === undefined || one(behind));
+}
+
+/** Is a name asked for? Where one of its addresses, of which nothing else is known, could be let in by any port. */
+export function asked(world: World, name: string): boolean {
+  const rules = world.rules.filter(({ where }) => !where.includes('/'));
+  const ports = rules.flatMap(({ first = 7, last = first }) => [first, last + 1]);
+  return (['tcp', 'udp'] as const).some((protocol) => [7, ...ports].some((port) => admits({ ...world, rules, strictSni: false }, [{ name, address: '203.0.113.9', until: 1 }], 0, protocol, '203.0.113.9', port)));
 }
 
 /** Is it of a network that Node's own list holds? For the reference's own test. */

@@ -27,8 +27,9 @@ export class DnsStream implements HostEnd {
       this.#asked++;
       const asked = this.#asked <= ASKED_MAX && this.#forwarder.ask(query, true, (answer) => {
         this.#asked--;
-        this.#connection.data(withLength(answer));
-        this.#over();
+        // Who asks and never reads is not to fill what others need.
+        if (this.#connection.data(withLength(answer))) this.#over();
+        else this.#connection.abort();
       });
       if (asked) continue;
       this.#connection.abort();

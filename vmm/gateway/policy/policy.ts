@@ -67,8 +67,13 @@ export class Policy implements NamePolicy {
   }
 
   asks(name: string): boolean {
-    const rule = this.#domains.find(({ target }) => target.kind === 'domain' && nameMatches(name, target));
-    return (rule?.action ?? this.config.egress) === 'allow';
+    for (const { action, target, ports, protocol } of this.config.rules) {
+      if (target.kind === 'prefix' || (target.kind === 'domain' && !nameMatches(name, target))) continue;
+      if (action === 'allow') return true;
+      // What is denied some ports may be wanted for others.
+      if (ports === undefined && protocol === undefined) return false;
+    }
+    return this.config.egress === 'allow';
   }
 
   answered(bytes: Uint8Array, question: Question): boolean {

@@ -7,12 +7,13 @@ const LISTED: Readonly<Record<string, readonly string[]>> = {
   'this host': ['0.0.0.0/8', '::/128'],
   loopback: ['127.0.0.0/8', '::1/128'],
   'link-local': ['169.254.0.0/16', 'fe80::/10', 'fec0::/10'],
-  // Of clouds that do not have it at 169.254.169.254.
-  'cloud metadata': ['100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32', 'fd00:ec2::254/128'],
+  // Of clouds that do not have it at 169.254.169.254, or not there alone; fd00:ec2::/32 has a cloud's other services for its machines, too.
+  'cloud metadata': ['100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32', 'fd00:ec2::/32', 'fd20:ce::254/128'],
   multicast: ['224.0.0.0/4', 'ff00::/8'],
   reserved: ['240.0.0.0/4'],
-  // Other spellings of IPv4, which a socket of IPv6 takes for the address within; Teredo has one that is not to be read at sight.
-  'IPv4 in IPv6': ['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32'],
+  // Other spellings of IPv4, which a socket of IPv6 takes for the address within; Teredo, and a translator of the host's own network (RFC 8215), have one that is not to be
+  // read at sight.
+  'IPv4 in IPv6': ['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '2001::/32', '64:ff9b:1::/48'],
 };
 
 const RANGES = Object.entries(LISTED).flatMap(([name, prefixes]) => prefixes.map((text) => ({ name, prefix: parsePrefix(text) })));
