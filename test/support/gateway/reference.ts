@@ -23,23 +23,24 @@ const RESERVED = [
 
 const family = (address: string): 'ipv4' | 'ipv6' => (isIPv4(address) ? 'ipv4' : 'ipv6');
 
+const known = new Map<string, boolean>();
+
+/** The same few addresses are asked for again and again. */
 function within(address: string, network: string): boolean {
+  const key = `${address} ${network}`;
+  const answer = known.get(key) ?? isWithin(address, network);
+  known.set(key, answer);
+  return answer;
+}
+
+function isWithin(address: string, network: string): boolean {
   const [base = '', bits = ''] = network.split('/');
   // A list of Node's takes an IPv4 address within one of IPv6 for itself: that is asked elsewhere.
   if (family(address) !== family(base)) return false;
   return number(address) >> BigInt((isIPv4(base) ? 32 : 128) - Number(bits)) === number(base) >> BigInt((isIPv4(base) ? 32 : 128) - Number(bits));
 }
 
-const numbers = new Map<string, bigint>();
-
-/** The same few addresses are asked for again and again. */
 function number(address: string): bigint {
-  const value = numbers.get(address) ?? numberOf(address);
-  numbers.set(address, value);
-  return value;
-}
-
-function numberOf(address: string): bigint {
   if (isIPv4(address)) return BigInt(address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0));
   const text = new URL(`http://[${address}]`).hostname.slice(1, -1);
   const [head = '', tail] = text.split('::');
@@ -94,11 +95,11 @@ export function visible(address: string, world: World): boolean {
 export function admits(world: World, answers: readonly PlainAnswer[], now: number, protocol: 'tcp' | 'udp', address: string, port: number): boolean {
   const one = (where: string): boolean => {
     const walls = reserved(where, world);
-    const known = answers.filter((answer) => answer.address === where && answer.until > now).map(({ name }) => name);
+    const called = answers.filter((answer) => answer.address === where && answer.until > now).map(({ name }) => name);
     for (const rule of world.rules) {
       if (rule.protocol !== undefined && rule.protocol !== protocol) continue;
       if (rule.first !== undefined && (port < rule.first || port > (rule.last ?? rule.first))) continue;
-      const fits = rule.where === '*' || (isName(rule.where) ? known.some((name) => names(rule.where, name)) : within(where, rule.where));
+      const fits = rule.where === '*' || (isName(rule.where) ? called.some((name) => names(rule.where, name)) : within(where, rule.where));
       if (!fits) continue;
       if (rule.action === 'deny') return false;
       if (walls.length > 0 && (isName(rule.where) || rule.where === '*' || !walls.every((wall) => inside(rule.where, wall)))) continue;
