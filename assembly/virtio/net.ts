@@ -119,6 +119,7 @@ function forget_chains(d: Device): void {
   n.rx_pieces = 0;
   n.rx_bytes = 0;
   n.hdr_pieces = 0;
+  n.rx_small = 0;
 }
 
 export function net_process(d: Device, q: Queue): bool {

@@ -14,7 +14,7 @@ import { host_net } from '../core/host';
 import { Device, device_active, device_fail } from './device';
 import { net_tagged, net_wanted } from './net_filter';
 import {
-  ETH_HLEN, HDR_FLAGS, HDR_GSO_SIZE, HDR_GSO_TYPE, HDR_NUM_BUFFERS, net, net_chain, NET_HDR, net_hdr_table, net_link_up, net_rx_hdr, net_table,
+  ETH_HLEN, HDR_FLAGS, HDR_GSO_SIZE, HDR_GSO_TYPE, HDR_NUM_BUFFERS, Net, net, net_chain, NET_HDR, net_hdr_table, net_link_up, net_rx_hdr, net_table,
   RX_CHAINS_MAX, sizeof_chain, VLAN_HLEN,
 } from './net_state';
 import {
@@ -24,6 +24,8 @@ import {
 /** Bytes and frames of one turn, after which the owner looks at its other work. */
 const RX_BUDGET: u32 = 4 << 20;
 const RX_FRAMES: u32 = 256;
+/** After so many short frames the next one is taken for a short one, too: buffers for 64 KiB are looked at 40 by 40, and by the host's kernel again. */
+const SMALL_RUN: u32 = 32;
 
 export function net_receive_process(d: Device, q: Queue): bool {
   const n = net(d);
@@ -43,6 +45,10 @@ export function net_receive_process(d: Device, q: Queue): bool {
       break;
     }
     const result = receive(d, q);
+    if (result == -ENOBUFS && n.rx_small >= SMALL_RUN) {
+      n.rx_small = 0;
+      continue;
+    }
     if (result == -ENOBUFS) {
       // The host keeps a frame for which there is no room yet.
       if (queue_want_kick(d, q)) continue;
@@ -51,6 +57,8 @@ export function net_receive_process(d: Device, q: Queue): bool {
     if (result <= 0) break;
     left--;
     n.moved += result;
+    if (<u32>result > longest(n)) n.rx_small = 0;
+    else if (n.rx_small < SMALL_RUN) n.rx_small++;
     if (!deliver(d, q, result)) n.rx_dropped++;
   }
   if (device_active(d)) queue_publish(d, q);
@@ -61,7 +69,20 @@ export function net_receive_process(d: Device, q: Queue): bool {
 function wanted(d: Device): u32 {
   const n = net(d);
   if ((n.offloads & (NET_TSO4 | NET_TSO6 | NET_USO4 | NET_USO6)) != 0) return NET_FRAME_MAX + NET_HDR;
-  return max<u32>(n.mtu, 1500) + ETH_HLEN + VLAN_HLEN + NET_HDR;
+  return longest(n) + NET_HDR;
+}
+
+/** Of a frame without segments. */
+@inline
+function longest(n: Net): u32 {
+  return max<u32>(n.mtu, 1500) + ETH_HLEN + VLAN_HLEN;
+}
+
+/** Bytes that are offered to the next frame: room for two, so that one which was cut to it shows that there is more. */
+function expected(d: Device): u32 {
+  const n = net(d);
+  const most = wanted(d);
+  return n.rx_small < SMALL_RUN ? most : min<u32>(most, 2 * longest(n) + NET_HDR);
 }
 
 @inline
@@ -72,7 +93,7 @@ function merges(d: Device): bool {
 /** Takes chains until there is room for the longest frame; without merging one alone. False: the driver broke a rule. */
 function gather(d: Device, q: Queue): bool {
   const n = net(d);
-  const want = wanted(d);
+  const want = expected(d);
   const most = merges(d) ? RX_CHAINS_MAX : 1;
   while (n.rx_chains < most && n.rx_bytes < want) {
     const got = queue_pop(d, q);
@@ -134,7 +155,8 @@ function receive(d: Device, q: Queue): i32 {
   const hdr = net_rx_hdr(d);
   own_fill(hdr, 0, NET_HDR);
   // Room cannot grow, so that a frame which does not fit is lost: one buffer alone, all buffers that the ring holds, or the table is full.
-  const last = !merges(d) || n.rx_chains >= q.size || n.rx_bytes + NET_HDR >= wanted(d) || queue_pending(q) != 0;
+  const short = expected(d) < wanted(d);
+  const last = !merges(d) || n.rx_chains >= q.size || n.rx_bytes + NET_HDR >= wanted(d) || (!short && queue_pending(q) != 0);
   const result = host_net(d.slot, last ? HOST_NET_RECEIVE_LAST : HOST_NET_RECEIVE, <u32>hdr, <u32>net_table(d), n.rx_pieces, n.rx_bytes);
   return result > 0 && <u32>result > n.rx_bytes ? 0 : result;
 }

@@ -65,6 +65,8 @@ export class Net {
   rx_dropped: u32;
   tx_dropped: u32;
   filtered: u32;
+  /** Frames in a row that came, none of them longer than the MTU. */
+  rx_small: u32;
 }
 
 /** A chain held for reception. */

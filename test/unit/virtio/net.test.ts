@@ -362,6 +362,32 @@ describe('reception', () => {
     expect(rx.takeUsed()).toEqual([{ id: 0, len: 72 }]);
   });
 
+  test('after short frames little is offered to the next one, and a segment of 64 KiB comes whole all the same', () => {
+    card(PLAIN | N.mrg | N.guestCsum | N.guestTso4);
+    const room = (): number => host.netCalls.at(-1)?.bytes ?? 0;
+    const small = (): void => {
+      arrive(frame(MAC, 60));
+      expect(rx.takeUsed().length).toBe(1);
+    };
+    offer(...new Array<number>(60).fill(1536));
+    small();
+    expect(room()).toBeGreaterThan(65_000);
+    for (let i = 0; i < 90; i++) {
+      offer(1536);
+      small();
+    }
+    // What was held is used first.
+    expect(room()).toBeLessThan(4 * 1536);
+    const long = frame(MAC, 60_000, 7);
+    arrive(long, hdr({ flags: 1, gso: 1, hdrLen: 54, gsoSize: 1448, start: 34, offset: 16 }));
+    const used = rx.takeUsed();
+    expect(used.reduce((sum, { len }) => sum + len, 0)).toBe(60_012);
+    expect([used.length, host.arriving.length]).toEqual([40, 0]);
+    offer(...new Array<number>(40).fill(1536));
+    small();
+    expect(room()).toBeGreaterThan(65_000);
+  });
+
   test('many frames fill the buffers one after the other', () => {
     offer(...new Array<number>(40).fill(200));
     for (let i = 0; i < 25; i++) host.arriving.push({ frame: frame(MAC, 60 + 5 * i, i) });

@@ -86,12 +86,14 @@ export class Vectors {
   readonly #words = new Uint32Array(VECTORS * VECTOR_WORDS);
   /** Host address of the array. */
   readonly address = Number(addressOf(this.#words));
-  /** Host address of linear offset 0. */
-  readonly #base: number;
+  /** Host address of linear offset 0: the lower 32 bits, and the upper. */
+  readonly #low: number;
+  readonly #high: number;
   count = 0;
 
   constructor(linear: LinearMemory) {
-    this.#base = Number(linear.hostAddress(0, linear.byteLength));
+    const base = Number(linear.hostAddress(0, linear.byteLength));
+    [this.#low, this.#high] = [base % 2 ** 32, Math.floor(base / 2 ** 32)];
   }
 
   clear(): void {
@@ -100,7 +102,12 @@ export class Vectors {
 
   /** A checked range of the linear memory. */
   addLinear(offset: number, length: number): void {
-    this.add(this.#base + offset, length);
+    const at = this.count * VECTOR_WORDS;
+    const low = this.#low + offset;
+    this.#words[at] = low; // of which the array takes 32 bits: a division for each piece of each frame would show
+    this.#words[at + 1] = low < 2 ** 32 ? this.#high : this.#high + 1;
+    this.#words[at + 2] = length;
+    this.count++;
   }
 
   /** `address`: of memory of the host's own that stays where it is. */
