@@ -7,7 +7,7 @@ import { tryLock } from '../store/lock.ts';
 import { cannotChange } from '../store/paths.ts';
 import type { ImageStore } from '../store/store.ts';
 import { DATA, findVolume, listVolumes, noSuchVolume, RECORD, type StoredVolume, VOLUMES, VolumeFolder, volumePath } from './folder.ts';
-import { checkVolumeName, recordText, type VolumeRecord } from './record.ts';
+import { checkVolumeName, recordText, type VolumeDevice, type VolumeRecord } from './record.ts';
 import { removeTree } from './remove-tree.ts';
 
 /** A volume that is being made or removed, by a process that lives or not: volumes appear and go by rename. No name of a volume begins so. */
@@ -19,11 +19,13 @@ export interface NewVolume {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Its quota, bytes. */
   readonly size?: number | undefined;
+  /** What its uses mount instead of its own directory. */
+  readonly device?: VolumeDevice | undefined;
 }
 
 /** Makes a volume; one of this name that is there stays as it is. Throws VOLUME_NAME, STORE_*. */
-export async function createVolume(store: ImageStore, { name, labels = {}, size }: NewVolume): Promise<StoredVolume> {
-  const record: VolumeRecord = { name: name === undefined ? randomBytes(32).toString('hex') : checkVolumeName(name), created: new Date().toISOString(), labels, anonymous: name === undefined, ...(size === undefined ? {} : { size }) };
+export async function createVolume(store: ImageStore, { name, labels = {}, size, device }: NewVolume): Promise<StoredVolume> {
+  const record: VolumeRecord = { name: name === undefined ? randomBytes(32).toString('hex') : checkVolumeName(name), created: new Date().toISOString(), labels, anonymous: name === undefined, ...(size === undefined ? {} : { size }), ...(device === undefined ? {} : { device }) };
   const there = findVolume(store.paths, record.name);
   if (there !== undefined) return there;
   await changeStore(store, (change) => {

@@ -16,7 +16,20 @@ export interface VolumeRecord {
   readonly anonymous: boolean;
   /** Most bytes that what is in it may take of the host's file system; no limit of ours when not given. */
   readonly size?: number | undefined;
+  /** What a use of it mounts instead of its own directory. */
+  readonly device?: VolumeDevice | undefined;
 }
+
+/** The options of Docker's local driver that are mount(8)'s: a directory of the host, or memory. */
+export interface VolumeDevice {
+  readonly type: 'none' | 'bind' | 'tmpfs';
+  /** Of `none` and `bind` an absolute path. */
+  readonly device: string;
+  /** Comma-separated. */
+  readonly o: string;
+}
+
+const DEVICE_TYPES: ReadonlySet<string> = new Set(['none', 'bind', 'tmpfs']);
 
 /** Throws VOLUME_NAME, with Docker's words, for what cannot be the name of a volume. */
 export function checkVolumeName(name: string): string {
@@ -48,7 +61,15 @@ export function parseVolumeRecord(bytes: Uint8Array, name: string): VolumeRecord
     labels: Object.fromEntries((labels === undefined ? [] : record.keysOf('labels')).map((key) => [key, labels?.string(key) ?? ''])),
     anonymous: record.optionalString('anonymous') === 'true',
     ...sizeOf(record.optionalString('size'), where),
+    ...deviceOf(record.object('device'), where),
   };
+}
+
+function deviceOf(given: JsonObject | undefined, where: string): Pick<VolumeRecord, 'device'> {
+  if (given === undefined) return {};
+  const [type, device, o] = [given.string('type'), given.string('device'), given.string('o')];
+  if (!DEVICE_TYPES.has(type) || (type !== 'tmpfs' && !device.startsWith('/'))) throw new VmmError('IMAGE_BAD', `${where} has a device that is none`, { hint: 'nothing was changed' });
+  return { device: { type: type as VolumeDevice['type'], device, o } };
 }
 
 function sizeOf(text: string | undefined, where: string): Pick<VolumeRecord, 'size'> {

@@ -42,7 +42,7 @@ export async function openVolume(store: ImageStore, use: VolumeUse): Promise<Ope
       throw cannotChange(store.paths, error);
     }
     try {
-      if (use.from !== undefined) await fillWhenEmpty(store, folder, use);
+      if (record.device === undefined) await fillWhenEmpty(store, folder, use);
       await shareLock(store, folder, use);
       if (folder.isCurrent()) {
         isEmpty(folder); // it is a directory

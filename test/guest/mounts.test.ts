@@ -141,6 +141,26 @@ describe('named volumes', () => {
     expect(await output(['-v', '/kept', '--read-only'], 'touch /kept/x && ls /kept')).toBe('file\nsoft\nsub\nx\n');
   });
 
+  it('a part of one, whatever links its guests have put there; a directory of the host, and memory, by the driver’s options', async () => {
+    await output(['-v', 'parts:/m'], 'mkdir -p /m/a/b; echo deep > /m/a/b/file; echo top > /m/file; ln -s /etc /m/out; ln -s a /m/link');
+    expect(await output(['--mount', 'src=parts,dst=/p,volume-subpath=a/b'], 'cat /p/file; echo more > /p/../p/more; ls /p/..')).not.toContain('top');
+    expect(await output(['--mount', 'src=parts,dst=/p/f,volume-subpath=a/b/more,readonly'], 'cat /p/f; echo x 2>/dev/null > /p/f || echo refused')).toBe('more\nrefused\n');
+    for (const [part, why] of [['out', 'out is a symbolic link'], ['link/b', 'link is a symbolic link'], ['file/x', 'ENOTDIR'], ['none', 'ENOENT']]) {
+      const { status, stdout, stderr } = await run(['--mount', `src=parts,dst=/p,volume-subpath=${part}`], 'echo started');
+      expect({ status, out: stdout.toString(), lines: stderr.split('\n').length }).toEqual({ status: 125, out: '', lines: 2 });
+      expect(stderr).toContain(`/_data/${part}: ${why}`);
+    }
+    const host = folder('bound');
+    const made = await vmm(['volume', 'create', '-o', 'type=none', '-o', 'o=bind', '-o', `device=${host}`, 'bound'], { env: env() });
+    expect(made.stdout.toString()).toBe('bound\n');
+    // A directory of the host is its user's: nothing is filled into it.
+    expect(await output(['-v', 'bound:/kept'], 'ls /kept; echo here > /kept/x')).toBe('');
+    expect(readFileSync(join(host, 'x'), 'utf8')).toBe('here\n');
+    rmSync(host, { recursive: true });
+    expect((await run(['-v', 'bound:/kept'], 'true')).stderr).toContain(`failed to mount local volume: ${host}: ENOENT`);
+    expect(await output(['--mount', 'src=fast,dst=/t,volume-opt=type=tmpfs,volume-opt=device=tmpfs,"volume-opt=o=size=1m,mode=700"'], 'grep " /t " /proc/mounts | cut -d" " -f3; df -k /t | tail -1 | tr -s " " | cut -d" " -f2; stat -c %a /t')).toBe('tmpfs\n1024\n700\n');
+  });
+
   it('one that is in use cannot be removed, until its vmm ends, by kill -9 too', async () => {
     const child = spawn(process.execPath, ['--', BIN, 'run', '-q', '--accel', 'wasm', '-m', '128m', '-v', 'busy:/kept', image, 'sh', '-c', 'echo there; touch /kept/busy; sync; echo done; sleep 1000'], {
       env: { PATH: process.env['PATH'], HOME: dir, ...env() }, stdio: ['ignore', 'pipe', 'inherit'],

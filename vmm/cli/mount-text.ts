@@ -2,9 +2,10 @@
 import { posix, resolve } from 'node:path';
 import type { ShareCache } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { checkVolumeName } from '../api/volumes.ts';
+import { checkVolumeName, type VolumeDevice } from '../api/volumes.ts';
 import { refuseTarget } from './mount-target.ts';
 import { parseSize } from './sizes.ts';
+import { driverOptions } from './volume-driver.ts';
 
 interface Common {
   /** As errors name it: `-v`, `--mount`. */
@@ -28,8 +29,11 @@ export interface VolumeRequest extends Common {
   /** None: as a volume of the image. */
   readonly name: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
-  /** Its quota where it is made, bytes. */
+  /** Where it is made: its quota, bytes; what it is instead of a directory of the store. */
   readonly size: number | undefined;
+  readonly device?: VolumeDevice | undefined;
+  /** What of it is mounted: a path beneath, as it was given. */
+  readonly subpath?: string | undefined;
   /** The image's content is not copied into an empty one. */
   readonly noCopy: boolean;
   readonly cache: ShareCache;
@@ -109,7 +113,7 @@ function targetOf(option: string, text: string, target: string): string {
   return refuseTarget(option, posix.normalize(target));
 }
 
-const KEYS: Readonly<Record<string, string>> = { source: 'src', src: 'src', target: 'dst', dst: 'dst', destination: 'dst', type: 'type', readonly: 'readonly', ro: 'readonly', consistency: 'consistency', 'bind-propagation': 'bind-propagation', 'bind-nonrecursive': 'bind-nonrecursive', 'volume-nocopy': 'volume-nocopy', 'volume-label': 'volume-label', 'volume-driver': 'volume-driver', 'volume-opt': 'volume-opt', 'tmpfs-size': 'tmpfs-size', 'tmpfs-mode': 'tmpfs-mode' };
+const KEYS: Readonly<Record<string, string>> = { source: 'src', src: 'src', target: 'dst', dst: 'dst', destination: 'dst', type: 'type', readonly: 'readonly', ro: 'readonly', consistency: 'consistency', 'bind-propagation': 'bind-propagation', 'bind-nonrecursive': 'bind-nonrecursive', 'bind-recursive': 'bind-recursive', 'volume-subpath': 'volume-subpath', 'volume-nocopy': 'volume-nocopy', 'volume-label': 'volume-label', 'volume-driver': 'volume-driver', 'volume-opt': 'volume-opt', 'tmpfs-size': 'tmpfs-size', 'tmpfs-mode': 'tmpfs-mode' };
 const FLAGS: ReadonlySet<string> = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
 const LISTS: ReadonlySet<string> = new Set(['volume-label', 'volume-opt']);
 /** What Go's strconv.ParseBool takes. */
@@ -143,17 +147,35 @@ export function parseMount(text: string, option: string): MountRequest {
       if (source === '') throw bad('field Source must not be empty', 'add source=/host/dir');
       if (hostPath(source) === undefined) throw bad(`invalid mount path: '${source}' mount path must be absolute`, `./${source} is one below the working directory`);
       refusePropagation(option, values['bind-propagation']);
-      return { type, source: hostPath(source) as string, recursive: !(flags['bind-nonrecursive'] ?? false), make: false, cache, ...common };
+      return { type, source: hostPath(source) as string, recursive: isRecursive(values['bind-recursive'], flags['bind-nonrecursive'] ?? false, common.readOnly, option), make: false, cache, ...common };
     case 'volume':
       if (source === '' && lists['volume-opt'] !== undefined) throw bad('volume-opt is for volumes that have a name', 'add source=NAME');
       if ((values['volume-driver'] ?? 'local') !== 'local') throw usage(option, `there is no volume driver ${values['volume-driver']}`, 'local is what there is');
-      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), size: (lists['volume-opt'] ?? []).map((pair) => volumeSize(pair, option)).at(-1) };
+      if (values['volume-subpath'] !== undefined) refuseSubpath(values['volume-subpath'], source, bad);
+      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), subpath: values['volume-subpath'], ...driverOptions(lists['volume-opt'] ?? [], option) };
     case 'tmpfs':
       if (source !== '') throw bad('field Source must not be specified', 'leave source away');
       return { type, options: tmpfsOptions(values, common.readOnly, option), ...common };
     default:
       throw bad('mount type unknown', 'bind, volume or tmpfs');
   }
+}
+
+/** Docker 26: a path of what is in a volume, and nothing else. */
+function refuseSubpath(subpath: string, source: string, bad: (what: string, hint: string) => VmmError): void {
+  if (source === '') throw bad('must not set Subpath when using anonymous volumes', 'add source=NAME');
+  if (subpath === '' || posix.normalize(subpath).split('/').some((name, i) => name === '..' || (name === '' && i === 0))) throw bad('subpath must be a relative path within the volume', 'for example volume-subpath=data/one');
+}
+
+/** Docker 25's bind-recursive beside its older flag. What is mounted below a read-only source is read-only here always. */
+function isRecursive(word: string | undefined, flag: boolean, readOnly: boolean, option: string): boolean {
+  if (word === undefined) return !flag;
+  if (flag && word !== 'disabled') throw usage(option, `bind-nonrecursive and bind-recursive=${word} exclude each other`, 'leave one of them away');
+  if (word === 'enabled' || word === 'disabled') return word === 'enabled';
+  if (word !== 'readonly' && word !== 'writable') throw usage(option, `invalid value for bind-recursive: ${word} (must be "enabled", "disabled", "writable", or "readonly")`, 'enabled is the default');
+  if (!readOnly) throw usage(option, `option 'bind-recursive=${word}' requires 'readonly' to be specified in conjunction`, 'add readonly');
+  if (word === 'writable') throw usage(option, 'bind-recursive=writable is not supported: read-only holds for all that is below', 'leave readonly away, or mount twice');
+  return true;
 }
 
 function mountFields(text: string, option: string): Fields {
@@ -187,18 +209,6 @@ function csvFields(text: string, option: string): string[] {
   }
   return fields;
 }
-
-/** Of Docker's local driver `size` alone, in bytes: a volume here is a directory of the store, and nothing else. Throws USAGE. */
-export function volumeSize([key, text]: readonly [key: string, value: string], option: string): number {
-  if (key !== 'size') throw usage(option, `invalid option: ${JSON.stringify(key)}`, 'a volume is a directory of the store, and has a size at most; one elsewhere is -v /host/dir:/dir');
-  const bytes = parseSize(text, `${option}: size`, 'bytes');
-  if (bytes < VOLUME_MIN || bytes > VOLUME_MAX) throw usage(option, `a volume cannot have a size of ${text}`, 'for example size=512m or size=10g');
-  return bytes;
-}
-
-/** A directory alone takes a block. */
-const VOLUME_MIN = 65536;
-const VOLUME_MAX = 2 ** 48;
 
 function tmpfsOptions(values: Readonly<Record<string, string>>, readOnly: boolean, option: string): string {
   const { 'tmpfs-size': size, 'tmpfs-mode': mode = '1777' } = values;

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { ContainerMount, TmpfsMount } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore, type ResolvedImage } from '../api/images.ts';
-import { openVolume } from '../api/volumes.ts';
+import { type OpenVolume, openBelow, openVolume } from '../api/volumes.ts';
 import type { StateFolder } from '../api/owner.ts';
 import type { BindRequest, MountRequest, VolumeRequest } from './mount-text.ts';
 import type { VolumesFrom } from './volumes-from.ts';
@@ -31,7 +31,8 @@ export async function openMounts(requests: readonly MountRequest[], image: Pick<
   const tmpfs: TmpfsMount[] = [];
   for (const request of requests) {
     if (request.type === 'tmpfs') tmpfs.push({ target: request.target, options: request.options });
-    else mounts.push(request.type === 'bind' ? bind(request) : await volume(request, image, note));
+    else if (request.type === 'bind') mounts.push(bind(request));
+    else await volume(request, image, note, { mounts, tmpfs });
   }
   return { mounts, tmpfs };
 }
@@ -58,8 +59,28 @@ function makeFolders(path: string): void {
   mkdirSync(path);
 }
 
-async function volume({ name, target, readOnly, cache, noCopy, labels, size }: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void): Promise<ContainerMount> {
-  if (name === undefined) return { type: 'volume', target, readOnly };
-  const from = noCopy ? undefined : { disk: image.rootfs, path: target };
-  return { type: 'volume', volume: await openVolume(new ImageStore(undefined, hostFs), { name, labels, size, from, note }), target, readOnly, cache };
+async function volume(request: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void, to: { readonly mounts: ContainerMount[]; readonly tmpfs: TmpfsMount[] }): Promise<void> {
+  const { name, target, readOnly, cache, noCopy, labels, size, device: made, subpath } = request;
+  if (name === undefined) {
+    to.mounts.push({ type: 'volume', target, readOnly });
+    return;
+  }
+  const from = noCopy || subpath !== undefined ? undefined : { disk: image.rootfs, path: target };
+  // Open, and so in use, for as long as this process lives.
+  const opened = await openVolume(new ImageStore(undefined, hostFs), { name, labels, size, device: made, from, note });
+  const { device } = opened.record;
+  if (device === undefined) to.mounts.push({ type: 'volume', volume: subpath === undefined ? opened : part(opened, subpath), target, readOnly, cache });
+  else if (subpath !== undefined && device.type === 'tmpfs') throw new VmmError('USAGE', `the volume ${name} is empty memory: nothing lies at ${subpath}`, { hint: 'leave volume-subpath away' });
+  else if (device.type === 'tmpfs') to.tmpfs.push({ target, options: [device.o, ...(readOnly ? ['ro'] : [])].filter((word) => word !== '').join(',') });
+  else {
+    const words = device.o.split(',');
+    const there = { ...opened, path: openBelow(device.device, subpath ?? '') };
+    to.mounts.push({ type: 'volume', volume: there, target, readOnly: readOnly || words.includes('ro'), recursive: words.includes('rbind'), cache });
+  }
+}
+
+/** What lies beneath. A quota is counted over the whole of a volume. */
+function part(opened: OpenVolume, subpath: string): OpenVolume {
+  if (opened.record.size !== undefined) throw new VmmError('USAGE', `the volume ${opened.record.name} has a size: it is mounted as a whole`, { hint: 'leave volume-subpath away' });
+  return { ...opened, path: openBelow(opened.path, subpath) };
 }

@@ -6,20 +6,21 @@ import { HELP } from './common-options.ts';
 import { describeError } from './describe.ts';
 import { helpText } from './help.ts';
 import { hasLabel } from './label-filter.ts';
-import { volumeSize } from './mount-text.ts';
 import { type Command, flag, list, type OptionTable, type OptionValues, value } from './options.ts';
 import { print, tell } from './output.ts';
+import { type DriverOption, driverOptions, optionsOfVolume } from './volume-driver.ts';
+import { volumeUsers } from './volume-users.ts';
 import { size } from './size-text.ts';
 import { confirmed } from './confirm.ts';
 import { formatRows } from './template.ts';
 
 const FILTERS = ['dangling', 'driver', 'label', 'name'];
-type Pair = readonly [key: string, value: string];
 
 const CREATE = {
   label: list('KEY[=VALUE]', 'set metadata', pair),
-  opt: list('size=SIZE', 'as much as what is in it may take of the host’s disk; Docker’s other options are refused', driverOption, { short: 'o' }),
+  opt: list('KEY=VALUE', 'size=SIZE: most of the host’s disk that it may take; type=none, o=bind, device=DIR: a directory of the host; type=tmpfs, device=tmpfs, o=…: memory', pair, { short: 'o' }),
   driver: value('local', 'a directory of the store', localDriver, { short: 'd' }),
+  name: value('NAME', 'its name, as older scripts give it', (text) => text),
   help: HELP,
 };
 const LIST = {
@@ -95,8 +96,9 @@ export function volumeCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
 }
 
-async function create(store: ImageStore, [name]: readonly string[], { label, opt }: OptionValues<typeof CREATE>): Promise<number> {
-  const { record } = await createVolume(store, { name, labels: Object.fromEntries(label), size: opt.at(-1) });
+async function create(store: ImageStore, [given]: readonly string[], { label, opt, name = given }: OptionValues<typeof CREATE>): Promise<number> {
+  if (given !== undefined && name !== given) throw new VmmError('USAGE', 'conflicting options: either specify --name or provide positional arg, not both', { hint: 'leave --name away' });
+  const { record } = await createVolume(store, { name, labels: Object.fromEntries(label), ...driverOptions(opt, '--opt') });
   print(`${record.name}\n`);
   return 0;
 }
@@ -104,10 +106,11 @@ async function create(store: ImageStore, [name]: readonly string[], { label, opt
 async function ls(store: ImageStore, _: readonly string[], { filter, format, quiet }: OptionValues<typeof LIST>): Promise<number> {
   const wanted = filterOf(filter, FILTERS);
   const dangling = filter.filter(([key]) => key === 'dangling').map(([, text]) => boolean(text));
+  const users = dangling.length > 0 ? await volumeUsers() : new Map<string, readonly string[]>();
   const volumes: StoredVolume[] = [];
   for (const volume of listVolumes(store.paths)) {
     if (!wanted(volume.record)) continue;
-    if (dangling.length > 0 && !dangling.includes(!(await isVolumeUsed(store, volume.record.name)))) continue;
+    if (dangling.length > 0 && !dangling.includes(!users.has(volume.record.name) && !(await isVolumeUsed(store, volume.record.name)))) continue;
     volumes.push(volume);
   }
   if (quiet) print(volumes.map(({ record }) => `${record.name}\n`).join(''));
@@ -124,7 +127,7 @@ async function inspect(store: ImageStore, names: readonly string[], { format }: 
     else status = complain(noSuchVolume(name));
   }
   const seen = found.map(({ record, path }) => ({
-    CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: record.size === undefined ? {} : { size: `${record.size}` }, Scope: 'local',
+    CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: optionsOfVolume(record), Scope: 'local',
   }));
   if (format === undefined || format === 'json') print(`${JSON.stringify(seen, null, 4)}\n`);
   else print(formatRows(format, seen));
@@ -133,8 +136,11 @@ async function inspect(store: ImageStore, names: readonly string[], { format }: 
 
 async function rm(store: ImageStore, names: readonly string[], { force }: OptionValues<typeof REMOVE>): Promise<number> {
   let status = 0;
+  const users = await volumeUsers();
   for (const name of names) {
     try {
+      const ids = findVolume(store.paths, name) === undefined ? undefined : users.get(name);
+      if (ids !== undefined) throw new VmmError('VOLUME_BUSY', `remove ${name}: volume is in use - [${ids.join(', ')}]`, { hint: '`vmm rm` the container first' });
       await removeVolume(store, name);
       print(`${name}\n`);
     } catch (error) {
@@ -151,7 +157,8 @@ async function prune(store: ImageStore, _: readonly string[], { all, filter, for
   const named = all || filter.some(([key, text]) => key === 'all' && boolean(text));
   const what = named ? 'all volumes' : 'all volumes without a name';
   if (!force && !(await confirmed(`WARNING! This will remove ${what} that no vmm uses.\nAre you sure you want to continue? [y/N] `))) return 0;
-  const { names, freed } = await pruneVolumes(store, (record) => (named || record.anonymous) && wanted(record));
+  const users = await volumeUsers();
+  const { names, freed } = await pruneVolumes(store, (record) => !users.has(record.name) && (named || record.anonymous) && wanted(record));
   if (names.length > 0) print(`Deleted Volumes:\n${names.join('\n')}\n\n`);
   print(`Total reclaimed space: ${size(freed)}\n`);
   return 0;
@@ -164,7 +171,7 @@ function complain(error: VmmError): number {
 }
 
 /** Of several filters with one key one must fit; of labels each. */
-function filterOf(filters: readonly Pair[], known: readonly string[]): (record: VolumeRecord) => boolean {
+function filterOf(filters: readonly DriverOption[], known: readonly string[]): (record: VolumeRecord) => boolean {
   const unknown = filters.find(([key]) => !known.includes(key));
   if (unknown !== undefined) throw new VmmError('USAGE', `--filter: Invalid filter '${unknown[0]}'`, { hint: known.join(', ') });
   const of = (key: string): string[] => filters.filter(([name]) => name === key).map(([, text]) => text);
@@ -181,15 +188,7 @@ function rowOf({ record, path }: StoredVolume): Readonly<Record<string, unknown>
   return { Driver: 'local', Labels: labels.join(','), Links: 'N/A', Mountpoint: path, Name: record.name, Scope: 'local', Size: 'N/A' };
 }
 
-function pair(text: string): Pair {
-  return pairOf(text);
-}
-
-function driverOption(text: string, option: string): number {
-  return volumeSize(pairOf(text), option);
-}
-
-function pairOf(text: string): Pair {
+function pair(text: string): DriverOption {
   const equals = text.indexOf('=');
   return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
 }

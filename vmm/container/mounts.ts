@@ -28,6 +28,8 @@ export interface VolumeMount {
   readonly volume?: OpenVolume | undefined;
   readonly target: string;
   readonly readOnly?: boolean | undefined;
+  /** As of a bind; false. */
+  readonly recursive?: boolean | undefined;
   readonly cache?: ShareCache | undefined;
 }
 
@@ -46,7 +48,7 @@ export function planMounts(mounts: readonly ContainerMount[]): MountPlan {
     const { target, readOnly = false } = mount;
     if (mount.type === 'volume' && mount.volume === undefined) return { target, source: { kind: 'root', path: target }, flags: readOnly ? MS_RDONLY : 0 };
     const path = mount.type === 'bind' ? hostPath(mount.source) : (mount.volume as OpenVolume).path;
-    const policy = { path, readOnly, recursive: mount.type === 'bind' ? (mount.recursive ?? true) : false, cache: mount.cache ?? 'auto', quota: mount.type === 'volume' ? mount.volume?.record.size : undefined };
+    const policy = { path, readOnly, recursive: mount.recursive ?? mount.type === 'bind', cache: mount.cache ?? 'auto', quota: mount.type === 'volume' ? mount.volume?.record.size : undefined };
     const key = JSON.stringify(policy);
     const known = exports.get(key) ?? { name: `${exports.size}`, ...policy };
     exports.set(key, known);

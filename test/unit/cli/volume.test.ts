@@ -1,5 +1,5 @@
 /** `vmm volume` as a user has it, in Docker's words. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -63,7 +63,16 @@ test.each<[string[], string]>([
   [['create', '_'], 'volume name is too short, names should be at least two alphanumeric characters: "_"'],
   [['create', 'a/b'], '"a/b" includes invalid characters for a volume name'],
   [['create', '-d', 'nfs', 'aa'], '--driver: there is no volume driver nfs'],
-  [['create', '-o', 'type=nfs', 'aa'], '--opt: invalid option: "type"'],
+  [['create', '-o', 'uid=1', 'aa'], '--opt: invalid option: "uid"'],
+  [['create', '-o', 'type=nfs', 'aa'], '--opt: missing required option: "device"'],
+  [['create', '-o', 'device=/x', 'aa'], '--opt: missing required option: "type"'],
+  [['create', '-o', 'o=bind', '-o', 'type=none', 'aa'], '--opt: missing required option: "device"'],
+  [['create', '-o', 'type=nfs', '-o', 'device=:/x', '-o', 'o=addr=1.2.3.4', 'aa'], '--opt: a volume of type nfs is not supported: vmm mounts nothing on the host'],
+  [['create', '-o', 'type=none', '-o', 'device=/x', '-o', 'o=bind,suid', 'aa'], '--opt: o: suid is not supported'],
+  [['create', '-o', 'type=none', '-o', 'device=/x', 'aa'], '--opt: type none is for o=bind alone'],
+  [['create', '-o', 'type=none', '-o', 'device=x', '-o', 'o=bind', 'aa'], '--opt: the device x is no absolute path'],
+  [['create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', '-o', 'size=1m', 'aa'], '--opt: a volume with a device has no size of ours'],
+  [['create', '--name', 'bb', 'aa'], 'conflicting options: either specify --name or provide positional arg, not both'],
   [['create', '-o', 'size=1', 'aa'], '--opt: a volume cannot have a size of 1'],
   [['create', '-o', 'size=lots', 'aa'], '--opt: size: lots is not a size'],
   [['ls', '-f', 'zz=1'], "--filter: Invalid filter 'zz'"],
@@ -74,6 +83,29 @@ test.each<[string[], string]>([
   expect(err).toContain(message);
   expect(err.split('\n').length).toBe(2);
   expect(status).toBe(125);
+});
+
+test('the local driver’s devices are kept as they were given, and told', async () => {
+  expect(await volume('create', '--name', 'bound', '-o', 'type=none', '--opt', 'o=bind,ro', '-o', 'device=/nowhere')).toBe('bound\n');
+  expect(JSON.parse(await volume('inspect', 'bound'))[0].Options).toEqual({ device: '/nowhere', o: 'bind,ro', type: 'none' });
+  expect(await volume('rm', 'bound')).toBe('bound\n');
+});
+
+test('what a container that is kept has is in use, whether it runs or not', async () => {
+  const image = join(dir, 'image');
+  mkdirSync(join(image, 'etc'), { recursive: true });
+  writeFileSync(join(image, 'etc/passwd'), '');
+  const own = (args: readonly string[]) => vmm(args, { env: { VMM_STORE: store } });
+  await volume('create', 'data');
+  const made = await own(['create', '-v', 'data:/data', '--mount', 'src=data,dst=/again', image, 'true']);
+  const id = made.stdout.toString().trim();
+  expect(id).toMatch(/^[0-9a-f]{64}$/);
+  expect(await raw(['rm', '-f', 'data'])).toEqual({ status: 1, out: '', err: `vmm: remove data: volume is in use - [${id}] (\`vmm rm\` the container first) [VOLUME_BUSY]\n` });
+  expect(await volume('prune', '-a', '-f')).toBe('Total reclaimed space: 0 B\n');
+  expect(await volume('ls', '-q', '-f', 'dangling=true')).toBe('');
+  expect(await volume('ls', '-q', '-f', 'dangling=false')).toBe('data\n');
+  expect((await own(['rm', id])).status).toBe(0);
+  expect(await volume('rm', 'data')).toBe('data\n');
 });
 
 test('help', async () => {
