@@ -87,7 +87,7 @@ export const FILES = {
     source: '<sys/syscall.h>, <sys/socket.h>, <linux/seccomp.h>, <linux/capability.h>, <linux/landlock.h> (rights and scopes newer than these headers: landlock(7))',
     headers: ['sys/syscall.h', 'linux/seccomp.h', 'linux/capability.h', 'linux/landlock.h', 'sched.h', 'fcntl.h', 'errno.h', 'sys/mman.h', 'sys/socket.h'],
     defines: ['_GNU_SOURCE'],
-    constants: `SYS_read SYS_write SYS_close SYS_fstat SYS_lstat SYS_stat SYS_poll SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_ioctl SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_access SYS_pipe SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise SYS_dup SYS_dup2 SYS_nanosleep SYS_getpid SYS_clone SYS_exit SYS_wait4 SYS_kill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_ftruncate SYS_getcwd SYS_readlink SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_sigaltstack SYS_prctl SYS_arch_prctl SYS_gettid SYS_futex SYS_sched_getaffinity SYS_getdents64 SYS_restart_syscall SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_exit_group SYS_epoll_wait SYS_epoll_ctl SYS_tgkill SYS_openat SYS_newfstatat SYS_readlinkat SYS_faccessat SYS_ppoll SYS_set_robust_list SYS_fallocate SYS_eventfd2 SYS_epoll_create1 SYS_dup3 SYS_pipe2 SYS_preadv SYS_pwritev SYS_prlimit64 SYS_getcpu SYS_getrandom SYS_membarrier SYS_preadv2 SYS_pwritev2 SYS_statx SYS_rseq SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register SYS_clone3 SYS_close_range SYS_faccessat2 SYS_epoll_pwait SYS_epoll_pwait2 SYS_accept4 SYS_sendmsg SYS_recvmsg SYS_sendto SYS_recvfrom SYS_shutdown SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_unlink SYS_rename SYS_symlink SYS_rt_sigtimedwait SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_sched_getparam SYS_sched_getscheduler SYS_get_mempolicy SYS_capset SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self SYS_openat2 SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2 SYS_fchmodat SYS_fchownat SYS_utimensat SYS_syncfs SYS_fstatfs SYS_copy_file_range SYS_setxattr SYS_lsetxattr SYS_getxattr SYS_lgetxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_socket SYS_connect SYS_bind SYS_sendmmsg SYS_recvmmsg
+    constants: `SYS_read SYS_write SYS_close SYS_fstat SYS_lstat SYS_stat SYS_poll SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_ioctl SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_access SYS_pipe SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise SYS_dup SYS_dup2 SYS_nanosleep SYS_getpid SYS_clone SYS_exit SYS_wait4 SYS_kill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_ftruncate SYS_getcwd SYS_readlink SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_sigaltstack SYS_prctl SYS_arch_prctl SYS_gettid SYS_futex SYS_sched_getaffinity SYS_getdents64 SYS_restart_syscall SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_exit_group SYS_epoll_wait SYS_epoll_ctl SYS_tgkill SYS_openat SYS_newfstatat SYS_readlinkat SYS_faccessat SYS_ppoll SYS_set_robust_list SYS_fallocate SYS_eventfd2 SYS_epoll_create1 SYS_dup3 SYS_pipe2 SYS_preadv SYS_pwritev SYS_prlimit64 SYS_getcpu SYS_getrandom SYS_membarrier SYS_preadv2 SYS_pwritev2 SYS_statx SYS_rseq SYS_io_uring_setup SYS_io_uring_enter SYS_io_uring_register SYS_clone3 SYS_close_range SYS_faccessat2 SYS_epoll_pwait SYS_epoll_pwait2 SYS_accept4 SYS_sendmsg SYS_recvmsg SYS_sendto SYS_recvfrom SYS_shutdown SYS_getsockname SYS_getpeername SYS_getsockopt SYS_setsockopt SYS_unlink SYS_rename SYS_symlink SYS_rt_sigtimedwait SYS_pkey_alloc SYS_pkey_free SYS_pkey_mprotect SYS_sched_getparam SYS_sched_getscheduler SYS_get_mempolicy SYS_capset SYS_seccomp SYS_landlock_create_ruleset SYS_landlock_add_rule SYS_landlock_restrict_self SYS_openat2 SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2 SYS_fchmodat SYS_fchownat SYS_utimensat SYS_syncfs SYS_fstatfs SYS_copy_file_range SYS_setxattr SYS_lsetxattr SYS_getxattr SYS_lgetxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_inotify_add_watch SYS_inotify_rm_watch SYS_socket SYS_connect SYS_bind SYS_sendmmsg SYS_recvmmsg
       CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_SETGID CAP_SETUID CAP_MKNOD CAP_SETFCAP
       AF_INET AF_INET6 SECCOMP_SET_MODE_FILTER SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_SPEC_ALLOW CLONE_THREAD O_CREAT O_TRUNC O_TMPFILE O_ACCMODE PROT_EXEC
       _LINUX_CAPABILITY_VERSION_3
@@ -170,25 +170,27 @@ export const FILES = {
     },
   },
   'vmm/host/uapi/files.ts': {
-    source: '<sys/syscall.h>, <fcntl.h>, <linux/openat2.h>, <linux/stat.h>, <sys/statfs.h>, <dirent.h>',
-    headers: ['sys/syscall.h', 'fcntl.h', 'linux/openat2.h', 'linux/stat.h', 'sys/statfs.h', 'dirent.h', 'sched.h', 'sys/xattr.h', 'sys/uio.h'],
+    source: '<sys/syscall.h>, <fcntl.h>, <linux/openat2.h>, <linux/stat.h>, <sys/statfs.h>, <dirent.h>, <sys/inotify.h>',
+    headers: ['sys/syscall.h', 'fcntl.h', 'linux/openat2.h', 'linux/stat.h', 'sys/statfs.h', 'dirent.h', 'sched.h', 'sys/xattr.h', 'sys/uio.h', 'sys/inotify.h'],
     defines: ['_GNU_SOURCE'],
     constants: `SYS_openat2 SYS_openat SYS_close SYS_statx SYS_preadv SYS_pwritev SYS_getdents64 SYS_lseek SYS_readlinkat SYS_mkdirat SYS_mknodat SYS_symlinkat SYS_linkat SYS_unlinkat SYS_renameat2
       SYS_fchmodat SYS_fchownat SYS_utimensat SYS_ftruncate SYS_fsync SYS_fdatasync SYS_syncfs SYS_fstatfs SYS_fallocate SYS_copy_file_range SYS_fcntl SYS_flock
-      SYS_setxattr SYS_lsetxattr SYS_getxattr SYS_lgetxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_unshare SYS_umask
+      SYS_setxattr SYS_lsetxattr SYS_getxattr SYS_lgetxattr SYS_listxattr SYS_removexattr SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_unshare SYS_umask SYS_read SYS_inotify_init1 SYS_inotify_add_watch SYS_inotify_rm_watch
       O_WRONLY O_CREAT O_EXCL O_TRUNC O_APPEND O_NONBLOCK O_DIRECTORY O_NOFOLLOW O_TMPFILE
       RESOLVE_NO_MAGICLINKS RESOLVE_NO_SYMLINKS RESOLVE_BENEATH RESOLVE_NO_XDEV
       AT_FDCWD AT_SYMLINK_NOFOLLOW AT_SYMLINK_FOLLOW AT_EMPTY_PATH AT_REMOVEDIR
       STATX_BASIC_STATS STATX_BTIME STATX_MNT_ID
       S_IFMT S_IFDIR S_IFREG S_IFLNK S_IFIFO S_IFSOCK S_IFBLK S_IFCHR S_ISUID S_ISGID S_IXGRP
       F_OFD_GETLK F_OFD_SETLK F_RDLCK F_UNLCK F_WRLCK UTIME_NOW UTIME_OMIT CLONE_FS
-      RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT`,
+      RENAME_NOREPLACE RENAME_EXCHANGE RENAME_WHITEOUT
+      IN_CLOEXEC IN_NONBLOCK IN_CREATE IN_DELETE IN_MODIFY IN_ATTRIB IN_MOVED_FROM IN_MOVED_TO IN_CLOSE_WRITE IN_IGNORED IN_Q_OVERFLOW IN_ISDIR`,
     structs: {
       'struct open_how': 'flags mode resolve',
       'struct statx': 'stx_blksize stx_nlink stx_uid stx_gid stx_mode stx_ino stx_size stx_blocks stx_atime stx_btime stx_ctime stx_mtime stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id',
       'struct statfs': 'f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_namelen f_frsize',
       'struct dirent64': 'd_ino d_off d_reclen d_type d_name',
       'struct flock': 'l_type l_whence l_start l_len l_pid',
+      'struct inotify_event': 'wd mask len name',
     },
   },
   'assembly/contract/generated/errno.ts': {
@@ -221,7 +223,7 @@ export const FILES = {
       ['u32', 'FUSE_GETATTR_FH FUSE_WRITE_KILL_SUIDGID FUSE_OPEN_KILL_SUIDGID FUSE_LK_FLOCK FUSE_FSYNC_FDATASYNC FUSE_ATTR_SUBMOUNT FUSE_EXT_GROUPS=32 FOPEN_DIRECT_IO FOPEN_KEEP_CACHE', 'Flags of single operations.'],
     ],
     fields: {
-      FUSE_IN_: ['struct fuse_in_header', 'len opcode unique nodeid uid gid total_extlen'],
+      FUSE_IN_: ['struct fuse_in_header', 'len opcode unique nodeid uid gid pid total_extlen'],
     },
   },
   'assembly/contract/generated/virtio.ts': {

@@ -38,6 +38,8 @@ export const FS_REQ_SECOND: u32 = 0x4c;
 export const FS_REQ_SECOND_LENGTH: u32 = 0x50;
 /** READ: pieces at FS_PIECES, and the bytes that are wanted, which may be fewer than theirs. WRITE: pieces at FS_DATA, and their bytes. */
 export const FS_REQ_BYTES: u32 = 0x58;
+/** Whose request it is, as the guest's kernel counts processes. */
+export const FS_REQ_PID: u32 = 0x5c;
 /** The operation's own structure, fuse_*_in. */
 export const FS_REQ_ARGUMENTS: u32 = 0x80;
 export const FS_ARGUMENTS_MAX: u32 = 0x80;

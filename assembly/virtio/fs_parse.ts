@@ -27,6 +27,7 @@ export class FsRequest {
   second_length: u32;
   pieces: u32;
   bytes: u32;
+  pid: u32;
 }
 
 /** Bytes of struct fuse_in_header. */
@@ -99,6 +100,7 @@ export function fs_parse(q: Queue, r: FsRequest, area: usize): i32 {
   r.nodeid = load<u64>(text, F.FUSE_IN_NODEID);
   r.uid = load<u32>(text, F.FUSE_IN_UID);
   r.gid = load<u32>(text, F.FUSE_IN_GID);
+  r.pid = load<u32>(text, F.FUSE_IN_PID);
   const extensions = <u32>load<u16>(text, F.FUSE_IN_TOTAL_EXTLEN) << 3;
   if (len < IN_HEADER || <u64>len > total) return -EIO;
   const found = shape_of(r.opcode);

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { FS_LOCKS, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../assembly/contract/fs.ts';
 import { RAM_BASE, SCRATCH_BASE, VIRTIO_MMIO_GPA } from '../../assembly/core/layout.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
+import { ChangeBox } from '../../vmm/devices/fs/changes.ts';
 import { Heartbeat } from '../../vmm/devices/fs/heartbeat.ts';
 import { Mailbox } from '../../vmm/devices/fs/mailbox.ts';
 import type { ShareThread } from '../../vmm/devices/fs/thread.ts';
@@ -55,10 +56,11 @@ export async function ourServer(dir: string): Promise<FsServer> {
   write(REG.status, 15);
   const fd = openSync(dir, O_PATH);
   const own: ShareThread['own'] = {
-    shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false, quota: undefined }],
+    shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false, watch: false, quota: undefined }],
     table: { base: RAM_BASE + RAM_BYTES, size: TABLE_BYTES },
     paths: 4096,
     mailbox: new Mailbox().buffer,
+    changes: new ChangeBox().buffer,
     heart: new Heartbeat().buffer,
     rates: [],
     lock: undefined,

@@ -18,6 +18,7 @@
 #include "network.h"
 #include "power.h"
 #include "protocol.h"
+#include "raise.h"
 #include "stream.h"
 #include "uevent.h"
 
@@ -199,6 +200,8 @@ static enum outcome outcome_of(int rc)
 
 static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct writer *w, struct failure *f)
 {
+	int rc;
+
 	switch (type) {
 	case MSG_HELLO:
 		return outcome_of(hello(r, f));
@@ -237,6 +240,9 @@ static enum outcome handle(uint16_t type, uint32_t id, struct reader r, struct w
 		return outcome_of(listen_open(r, f));
 	case MSG_VOLUME:
 		return outcome_of(volume(r, f));
+	case MSG_RAISE:
+		rc = raise_changes(id, r, w, f);
+		return rc < 0 ? FAILED : rc > 0 ? NOW : LATER;
 	default:
 		fail(f, ERR_UNKNOWN_TYPE, 0, "message type 0x%04x is not known to this guest", type);
 		return FAILED;

@@ -147,7 +147,7 @@ static int mount_source(struct source *s, const char *device, const char *fstype
  * A share is mounted once, writable: which container may write to which of its exports is said by each
  * container's own mount of it, and by the device.
  */
-static int mount_share(const char *tag, const char **path, struct failure *f)
+int share_path(const char *tag, const char **path, struct failure *f)
 {
 	struct source *s = find_source(SOURCE_SHARE, tag);
 	struct share_device d;
@@ -192,7 +192,7 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 		return 0;
 	}
 	if (m->kind == SOURCE_SHARE)
-		return mount_share(m->source, path, f);
+		return share_path(m->source, path, f);
 	if (!find_block_device(m->source, device, sizeof device))
 		return fail(f, ERR_DEVICE, ENOENT, "there is no disk with the serial '%.64s'", m->source);
 	s = add_source(m->kind, m->source, f);
@@ -331,7 +331,7 @@ int share_mount(const char *tag, struct failure *f)
 {
 	const char *path;
 
-	return mount_share(tag, &path, f);
+	return share_path(tag, &path, f);
 }
 
 int export_change(const char *tag, const char *name, bool add, struct failure *f)
@@ -343,7 +343,7 @@ int export_change(const char *tag, const char *name, bool add, struct failure *f
 		return fail(f, ERR_INVALID, 0, "'%.64s' is not the name of an export", name);
 	if (!add && !find_source(SOURCE_SHARE, tag))
 		return 0;
-	if (mount_share(tag, &path, f))
+	if (share_path(tag, &path, f))
 		return -1;
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)

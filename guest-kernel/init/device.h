@@ -19,6 +19,8 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 int source_open(const struct mount_spec *m, struct failure *f);
 /* A share, before any container asks for it. */
 int share_mount(const char *tag, struct failure *f);
+/* Where it is mounted; it is, if need be. */
+int share_path(const char *tag, const char **path, struct failure *f);
 /* An export of a share has come, or is about to go: containers keep their own mounts of it. */
 int export_change(const char *tag, const char *name, bool add, struct failure *f);
 /* A scratch disk: ext4, grown to the device's size. */

@@ -48,6 +48,7 @@
 #define MSG_SYNC 0x0023
 #define MSG_SLOT 0x0030
 #define MSG_VOLUME 0x0031
+#define MSG_RAISE 0x0032
 #define MSG_NETWORK 0x0040
 #define MSG_LISTEN 0x0041
 /* Events of the guest. */
@@ -144,6 +145,7 @@
 #define TAG_ACTION 0x00a1
 #define TAG_STAT 0x00b0
 #define TAG_EXPORT 0x00c0
+#define TAG_CHANGE 0x00c1
 
 #define TAG_INTERFACE 0x00d0
 #define TAG_CARD 0x00d1
@@ -200,6 +202,13 @@
 #define SLOT_NIC 2
 #define SLOT_SHARE 3
 
+/* What happened on the host to a name of a share, raised in this order. */
+#define CHANGE_DELETE 1
+#define CHANGE_CREATE 2
+#define CHANGE_MODIFY 4
+#define CHANGE_ATTRIB 8
+#define CHANGE_CLOSE_WRITE 16
+
 #define ACTION_ADD 1
 #define ACTION_REMOVE 2
 
@@ -230,6 +239,7 @@
 #define MAX_STRING 131072 /* MAX_ARG_STRLEN of Linux */
 #define MAX_PATH 4096
 #define MAX_EXPORT 255 /* NAME_MAX */
+#define MAX_CHANGES 64
 #define MAX_CONTAINERS 64
 #define MAX_ACTIVATED 16
 #define MAX_PROCESSES 1024

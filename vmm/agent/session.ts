@@ -1,6 +1,7 @@
 import { VmmError } from '../../base/errors.ts';
 import { monotonicMs } from '../../base/monotonic.ts';
 import { randomBytes } from '../../base/random.ts';
+import { type Change, encodeRaise } from './changes.ts';
 import { AgentError, protocolError } from './errors.ts';
 import { encodeListen, encodeNetwork, type ListenSpec, type NetworkConfig } from './network.ts';
 import { type ExitReport, ProcessHandle } from './process.ts';
@@ -263,6 +264,14 @@ export class AgentSession {
   /** The guest lets go of an export; containers that have it mounted find it stale once the device has let go of it. */
   async exportLeaving(tag: string, name: string): Promise<void> {
     await this.#slot(P.SLOT_SHARE, 0, tag, P.ACTION_REMOVE, name);
+  }
+
+  /**
+   * Has programs of the guest hear of what programs of the host have changed in a share: resolves, once that is done, with the number of the process that does it.
+   * While that is not `raiser`, nothing is done.
+   */
+  async raise(tag: string, changes: readonly Change[], raiser: number): Promise<number> {
+    return pidOf(await this.#request(P.MSG_RAISE, encodeRaise(tag, changes, raiser)));
   }
 
   /** Gives cards their addresses and routes, and files of a container a new content: at any time, again too. */

@@ -20,6 +20,8 @@ export interface BindRequest extends Common {
   readonly source: string;
   readonly recursive: boolean;
   readonly cache: ShareCache;
+  /** The host's changes are told in the container. */
+  readonly watch: boolean;
   /** A directory is made where there is nothing. */
   readonly make: boolean;
 }
@@ -37,6 +39,7 @@ export interface VolumeRequest extends Common {
   /** The image's content is not copied into an empty one. */
   readonly noCopy: boolean;
   readonly cache: ShareCache;
+  readonly watch: boolean;
 }
 
 export interface TmpfsRequest extends Common {
@@ -52,7 +55,7 @@ const PROPAGATION = ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshare
 /** Docker's consistency: whose view counts. */
 const CACHE: Readonly<Record<string, ShareCache>> = { consistent: 'none', default: 'auto', cached: 'auto', delegated: 'always' };
 /** Words behind the second colon of -v; of each kind one. `z` and `Z` relabel for SELinux, which a guest of its own has no use for. */
-const MODES: Readonly<Record<string, readonly string[]>> = { access: ['ro', 'rw'], label: ['z', 'Z'], copy: ['nocopy'], propagation: PROPAGATION, consistency: ['consistent', 'cached', 'delegated'] };
+const MODES: Readonly<Record<string, readonly string[]>> = { access: ['ro', 'rw'], label: ['z', 'Z'], copy: ['nocopy'], propagation: PROPAGATION, consistency: ['consistent', 'cached', 'delegated'], watch: ['watch'] };
 
 function usage(option: string, what: string, hint: string): VmmError {
   return new VmmError('USAGE', `${option}: ${what}`, { hint });
@@ -67,7 +70,8 @@ export function parseVolume(text: string, option: string): MountRequest {
   const [source = '', target = '', modes = ''] = parts;
   if (parts.length === 2 && isModes(target)) throw invalid();
   const words = modeWords(option, modes);
-  const common = { target: targetOf(option, text, target), readOnly: words['access'] === 'ro', cache: CACHE[words['consistency'] ?? 'default'] as ShareCache };
+  const common = { target: targetOf(option, text, target), readOnly: words['access'] === 'ro', cache: CACHE[words['consistency'] ?? 'default'] as ShareCache, watch: words['watch'] !== undefined };
+  refuseWatch(option, common);
   const path = hostPath(source);
   if (path !== undefined) {
     if (words['copy'] !== undefined) throw usage(option, `invalid volume specification: '${text}': nocopy is for volumes, not for directories of the host`, 'leave nocopy away');
@@ -84,7 +88,7 @@ function hostPath(source: string): string | undefined {
 }
 
 function volumeRequest(option: string, name: string | undefined, target: string): VolumeRequest {
-  return { type: 'volume', option, name, target, readOnly: false, labels: {}, size: undefined, noCopy: false, cache: 'auto' };
+  return { type: 'volume', option, name, target, readOnly: false, labels: {}, size: undefined, noCopy: false, cache: 'auto', watch: false };
 }
 
 function isModes(text: string): boolean {
@@ -95,7 +99,7 @@ function modeWords(option: string, text: string): Readonly<Record<string, string
   const found: Record<string, string> = {};
   for (const word of text === '' ? [] : text.split(',')) {
     const kind = Object.keys(MODES).find((name) => MODES[name]?.includes(word));
-    if (kind === undefined || found[kind] !== undefined) throw usage(option, `invalid mode: ${text}`, 'ro, rw, z, Z, nocopy, consistent, cached, delegated, private or rprivate; of each kind one');
+    if (kind === undefined || found[kind] !== undefined) throw usage(option, `invalid mode: ${text}`, 'ro, rw, z, Z, nocopy, consistent, cached, delegated, private, rprivate or watch; of each kind one');
     found[kind] = word;
   }
   return found;
@@ -113,8 +117,8 @@ function targetOf(option: string, text: string, target: string): string {
   return refuseTarget(option, posix.normalize(target));
 }
 
-const KEYS: Readonly<Record<string, string>> = { source: 'src', src: 'src', target: 'dst', dst: 'dst', destination: 'dst', type: 'type', readonly: 'readonly', ro: 'readonly', consistency: 'consistency', 'bind-propagation': 'bind-propagation', 'bind-nonrecursive': 'bind-nonrecursive', 'bind-recursive': 'bind-recursive', 'volume-subpath': 'volume-subpath', 'volume-nocopy': 'volume-nocopy', 'volume-label': 'volume-label', 'volume-driver': 'volume-driver', 'volume-opt': 'volume-opt', 'tmpfs-size': 'tmpfs-size', 'tmpfs-mode': 'tmpfs-mode' };
-const FLAGS: ReadonlySet<string> = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
+const KEYS: Readonly<Record<string, string>> = { source: 'src', src: 'src', target: 'dst', dst: 'dst', destination: 'dst', type: 'type', readonly: 'readonly', ro: 'readonly', watch: 'watch', consistency: 'consistency', 'bind-propagation': 'bind-propagation', 'bind-nonrecursive': 'bind-nonrecursive', 'bind-recursive': 'bind-recursive', 'volume-subpath': 'volume-subpath', 'volume-nocopy': 'volume-nocopy', 'volume-label': 'volume-label', 'volume-driver': 'volume-driver', 'volume-opt': 'volume-opt', 'tmpfs-size': 'tmpfs-size', 'tmpfs-mode': 'tmpfs-mode' };
+const FLAGS: ReadonlySet<string> = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy', 'watch']);
 const LISTS: ReadonlySet<string> = new Set(['volume-label', 'volume-opt']);
 /** What Go's strconv.ParseBool takes. */
 const TRUE = ['1', 't', 'T', 'TRUE', 'true', 'True'];
@@ -142,23 +146,30 @@ export function parseMount(text: string, option: string): MountRequest {
   const cache = CACHE[values['consistency'] ?? 'default'];
   if (cache === undefined) throw usage(option, `invalid value for consistency: ${values['consistency']}`, 'consistent, cached or delegated');
   const source = values['src'] ?? '';
+  const watch = flags['watch'] ?? false;
+  refuseWatch(option, { cache, watch });
   switch (type) {
     case 'bind':
       if (source === '') throw bad('field Source must not be empty', 'add source=/host/dir');
       if (hostPath(source) === undefined) throw bad(`invalid mount path: '${source}' mount path must be absolute`, `./${source} is one below the working directory`);
       refusePropagation(option, values['bind-propagation']);
-      return { type, source: hostPath(source) as string, recursive: isRecursive(values['bind-recursive'], flags['bind-nonrecursive'] ?? false, common.readOnly, option), make: false, cache, ...common };
+      return { type, source: hostPath(source) as string, recursive: isRecursive(values['bind-recursive'], flags['bind-nonrecursive'] ?? false, common.readOnly, option), make: false, cache, watch, ...common };
     case 'volume':
       if (source === '' && lists['volume-opt'] !== undefined) throw bad('volume-opt is for volumes that have a name', 'add source=NAME');
       if ((values['volume-driver'] ?? 'local') !== 'local') throw usage(option, `there is no volume driver ${values['volume-driver']}`, 'local is what there is');
       if (values['volume-subpath'] !== undefined) refuseSubpath(values['volume-subpath'], source, bad);
-      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), subpath: values['volume-subpath'], ...driverOptions(lists['volume-opt'] ?? [], option) };
+      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, watch, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), subpath: values['volume-subpath'], ...driverOptions(lists['volume-opt'] ?? [], option) };
     case 'tmpfs':
       if (source !== '') throw bad('field Source must not be specified', 'leave source away');
+      if (watch) throw bad('nobody of the host changes memory: watch is for directories', 'leave watch away');
       return { type, options: tmpfsOptions(values, common.readOnly, option), ...common };
     default:
       throw bad('mount type unknown', 'bind, volume or tmpfs');
   }
+}
+
+function refuseWatch(option: string, { cache, watch }: { readonly cache: ShareCache; readonly watch: boolean }): void {
+  if (watch && cache === 'always') throw usage(option, 'watch and delegated exclude each other: what is delegated nobody else changes', 'leave one of them away');
 }
 
 /** Docker 26: a path of what is in a volume, and nothing else. */

@@ -37,11 +37,11 @@ export async function openMounts(requests: readonly MountRequest[], image: Pick<
   return { mounts, tmpfs };
 }
 
-function bind({ source, target, readOnly, recursive, cache, make, option }: BindRequest): ContainerMount {
+function bind({ source, target, readOnly, recursive, cache, watch, make, option }: BindRequest): ContainerMount {
   if (make) makeSource(source);
   // Docker's words, for who looks for them.
   else if (!existsSync(source)) throw new VmmError('MOUNT_SOURCE', `${option}: invalid mount config for type "bind": bind source path does not exist: ${source}`, { hint: 'make it first, or let -v make it' });
-  return { type: 'bind', source, target, readOnly, recursive, cache };
+  return { type: 'bind', source, target, readOnly, recursive, cache, watch };
 }
 
 /** As Docker's -v does where nothing is. */
@@ -60,7 +60,7 @@ function makeFolders(path: string): void {
 }
 
 async function volume(request: VolumeRequest, image: Pick<ResolvedImage, 'rootfs'>, note: (text: string) => void, to: { readonly mounts: ContainerMount[]; readonly tmpfs: TmpfsMount[] }): Promise<void> {
-  const { name, target, readOnly, cache, noCopy, labels, size, device: made, subpath } = request;
+  const { name, target, readOnly, cache, watch, noCopy, labels, size, device: made, subpath } = request;
   if (name === undefined) {
     to.mounts.push({ type: 'volume', target, readOnly });
     return;
@@ -69,13 +69,13 @@ async function volume(request: VolumeRequest, image: Pick<ResolvedImage, 'rootfs
   // Open, and so in use, for as long as this process lives.
   const opened = await openVolume(new ImageStore(undefined, hostFs), { name, labels, size, device: made, from, note });
   const { device } = opened.record;
-  if (device === undefined) to.mounts.push({ type: 'volume', volume: subpath === undefined ? opened : part(opened, subpath), target, readOnly, cache });
+  if (device === undefined) to.mounts.push({ type: 'volume', volume: subpath === undefined ? opened : part(opened, subpath), target, readOnly, cache, watch });
   else if (subpath !== undefined && device.type === 'tmpfs') throw new VmmError('USAGE', `the volume ${name} is empty memory: nothing lies at ${subpath}`, { hint: 'leave volume-subpath away' });
   else if (device.type === 'tmpfs') to.tmpfs.push({ target, options: [device.o, ...(readOnly ? ['ro'] : [])].filter((word) => word !== '').join(',') });
   else {
     const words = device.o.split(',');
     const there = { ...opened, path: openBelow(device.device, subpath ?? '') };
-    to.mounts.push({ type: 'volume', volume: there, target, readOnly: readOnly || words.includes('ro'), recursive: words.includes('rbind'), cache });
+    to.mounts.push({ type: 'volume', volume: there, target, readOnly: readOnly || words.includes('ro'), recursive: words.includes('rbind'), cache, watch });
   }
 }
 

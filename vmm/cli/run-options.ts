@@ -49,7 +49,7 @@ const OPTIONS = {
     hostname: value('NAME', 'host name inside', hostName, { short: 'h' }),
     readOnly: flag('make the root file system read-only'),
     volume: list('[HOST-DIR|NAME:]DIR[:OPTIONS]', 'mount a directory or file of the host, or a named volume (ro, nocopy …)', parseVolume, { short: 'v' }),
-    mount: list('KEY=VALUE,…', 'the same in words: type=bind|volume|tmpfs,source=…,target=…,readonly', parseMount),
+    mount: list('KEY=VALUE,…', 'the same in words: type=bind|volume|tmpfs,source=…,target=…,readonly,watch', parseMount),
     volumesFrom: list('CONTAINER[:ro|rw]', 'mount what is mounted in a container that is kept, at the same places', parseVolumesFrom),
     tmpfs: list('DIR[:OPTIONS]', 'mount a tmpfs', parseTmpfs),
     scratch: value('SIZE|tmpfs', 'keep changes on a temporary disk of this size, or in guest memory (default: a disk as large as the host has room for, 16g at most)', scratchSize),

@@ -20,6 +20,8 @@ export interface BindMount {
   /** What is mounted below the source on the host is seen, too; true. */
   readonly recursive?: boolean | undefined;
   readonly cache?: ShareCache | undefined;
+  /** What programs of the host change there the container's hear of by inotify(7); false. */
+  readonly watch?: boolean | undefined;
 }
 
 /** A named volume, opened (`openVolume`) and kept open while the container runs; or none: a directory of the container's own root. */
@@ -31,6 +33,7 @@ export interface VolumeMount {
   /** As of a bind; false. */
   readonly recursive?: boolean | undefined;
   readonly cache?: ShareCache | undefined;
+  readonly watch?: boolean | undefined;
 }
 
 export type ContainerMount = BindMount | VolumeMount;
@@ -48,7 +51,7 @@ export function planMounts(mounts: readonly ContainerMount[]): MountPlan {
     const { target, readOnly = false } = mount;
     if (mount.type === 'volume' && mount.volume === undefined) return { target, source: { kind: 'root', path: target }, flags: readOnly ? MS_RDONLY : 0 };
     const path = mount.type === 'bind' ? hostPath(mount.source) : (mount.volume as OpenVolume).path;
-    const policy = { path, readOnly, recursive: mount.recursive ?? mount.type === 'bind', cache: mount.cache ?? 'auto', quota: mount.type === 'volume' ? mount.volume?.record.size : undefined };
+    const policy = { path, readOnly, recursive: mount.recursive ?? mount.type === 'bind', cache: mount.cache ?? 'auto', watch: mount.watch ?? false, quota: mount.type === 'volume' ? mount.volume?.record.size : undefined };
     const key = JSON.stringify(policy);
     const known = exports.get(key) ?? { name: `${exports.size}`, ...policy };
     exports.set(key, known);

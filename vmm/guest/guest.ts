@@ -126,6 +126,7 @@ export class Guest implements AsyncDisposable {
       onLog: (text) => listener.log?.(text),
       ...(counted === undefined ? {} : deterministic(counted)),
     });
+    this.machine.onShareChanges((tag, changes, raiser) => this.#session.raise(tag, changes, raiser));
   }
 
   /** Runs the machine to its end, once. Rejects with VmmError when it cannot be built. */

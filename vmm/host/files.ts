@@ -145,6 +145,14 @@ function pathOf(dir: number, name: Uint8Array): number {
 export const lockFile = (fd: number, command: number, lock: number): number => call(C.SYS_fcntl, fd, command, lock);
 export const flockFile = (fd: number, operation: number): number => call(C.SYS_flock, fd, operation);
 
+/** Where what happens beneath directories is read, without waiting; -errno. */
+export const changesOpen = (): number => call(C.SYS_inotify_init1, C.IN_NONBLOCK | C.IN_CLOEXEC);
+/** From now on (IN_* of `mask`) of what an O_PATH descriptor stands for: a number, the same for the same file; or -errno. */
+export const changesAdd = (changes: number, fd: number, mask: number): number => call(C.SYS_inotify_add_watch, changes, linkOf(fd), mask);
+export const changesDrop = (changes: number, watch: number): number => call(C.SYS_inotify_rm_watch, changes, watch);
+/** struct inotify_event one behind the other: bytes, or -errno; -EAGAIN when there is none. */
+export const changesRead = (changes: number, to: number, length: number): number => call(C.SYS_read, changes, to, length);
+
 // ---- this thread alone --------------------------------------------------------------------------------------------
 
 /** A mask and a working directory of this thread's own. */

@@ -1,6 +1,6 @@
 import { ConsoleInput } from '../devices/console.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
-import type { ShareExport } from '../devices/fs/exports.ts';
+import type { RaiseChanges, ShareExport } from '../devices/fs/exports.ts';
 import type { CableSpec } from '../devices/net/spec.ts';
 import { VsockHost } from '../devices/vsock.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -149,6 +149,11 @@ export class Machine implements AsyncDisposable {
   /** Takes one away: when this resolves nothing of it is open on the host. */
   async withdrawExport(tag: string, name: string): Promise<void> {
     await this.#devices.shares.find(tag).withdraw(name);
+  }
+
+  /** Who raises in the guest what programs of the host change in shares that are watched (ShareExport.watch); nobody hears of it before. */
+  onShareChanges(raise: RaiseChanges): void {
+    this.#devices.shares.raise = raise;
   }
 
   /** Gives a spare card (MachineConfig.spareCards) a cable, also while the guest runs: its index, as `setLink` counts. Throws as a machine with that card, and NET_CARD. */

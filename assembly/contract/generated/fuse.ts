@@ -99,4 +99,5 @@ export const FUSE_IN_UNIQUE: u32 = 8;
 export const FUSE_IN_NODEID: u32 = 16;
 export const FUSE_IN_UID: u32 = 24;
 export const FUSE_IN_GID: u32 = 28;
+export const FUSE_IN_PID: u32 = 32;
 export const FUSE_IN_TOTAL_EXTLEN: u32 = 36;

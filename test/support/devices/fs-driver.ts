@@ -34,6 +34,7 @@ export interface ShareOptions {
   readonly cache?: 'none' | 'auto' | 'always';
   readonly mapped?: boolean;
   readonly writeback?: boolean;
+  readonly watch?: boolean;
   readonly quota?: number;
 }
 
@@ -112,12 +113,12 @@ export class FsGuest {
   }
 
   /** One more directory or file; its number. */
-  share(path: string, { name = '', readOnly = false, crossing = true, mapped = false, cache = 'auto', writeback = false, quota }: ShareOptions = {}): number {
+  share(path: string, { name = '', readOnly = false, crossing = true, mapped = false, cache = 'auto', writeback = false, watch = false, quota }: ShareOptions = {}): number {
     const fd = openSync(path, O_PATH);
     this.#fds.push(fd);
     const { stat, shares } = this.session;
     statx(fd, 0, stat.address);
-    const share = { number: shares.length, name, slot: SLOT, fd, readOnly, crossing, mapped, cache, writeback, quota: this.session.quotaOf(quota), node: 0, mount: stat.mount, dev: stat.dev };
+    const share = { number: shares.length, name, slot: SLOT, fd, readOnly, crossing, mapped, cache, writeback, watch, quota: this.session.quotaOf(quota), node: 0, mount: stat.mount, dev: stat.dev };
     shares.push(share);
     this.session.enterRoot(share);
     return share.number;

@@ -43,6 +43,7 @@ export const MSG_PING = 0x0022;
 export const MSG_SYNC = 0x0023;
 export const MSG_SLOT = 0x0030;
 export const MSG_VOLUME = 0x0031;
+export const MSG_RAISE = 0x0032;
 export const MSG_NETWORK = 0x0040;
 export const MSG_LISTEN = 0x0041;
 // Events of the guest.
@@ -139,6 +140,7 @@ export const TAG_SLOT = 0x00a0;
 export const TAG_ACTION = 0x00a1;
 export const TAG_STAT = 0x00b0;
 export const TAG_EXPORT = 0x00c0;
+export const TAG_CHANGE = 0x00c1;
 
 export const TAG_INTERFACE = 0x00d0;
 export const TAG_CARD = 0x00d1;
@@ -195,6 +197,13 @@ export const SLOT_DISK = 1;
 export const SLOT_NIC = 2;
 export const SLOT_SHARE = 3;
 
+// What happened on the host to a name of a share, raised in this order.
+export const CHANGE_DELETE = 1;
+export const CHANGE_CREATE = 2;
+export const CHANGE_MODIFY = 4;
+export const CHANGE_ATTRIB = 8;
+export const CHANGE_CLOSE_WRITE = 16;
+
 export const ACTION_ADD = 1;
 export const ACTION_REMOVE = 2;
 
@@ -225,6 +234,7 @@ export const ERR_SYSTEM = 21;
 export const MAX_STRING = 131072; // MAX_ARG_STRLEN of Linux
 export const MAX_PATH = 4096;
 export const MAX_EXPORT = 255; // NAME_MAX
+export const MAX_CHANGES = 64;
 export const MAX_CONTAINERS = 64;
 export const MAX_ACTIVATED = 16;
 export const MAX_PROCESSES = 1024;

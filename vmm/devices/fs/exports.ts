@@ -8,6 +8,7 @@ import { hasFfi } from '../../host/places.ts';
 import { O_PATH } from '../../host/uapi/linux.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import type { Rate } from '../rate.ts';
+import { ChangeBox, type HostChange } from './changes.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type SharedRoot } from './mailbox.ts';
 import type { ShareThread } from './thread.ts';
@@ -28,7 +29,12 @@ export interface ShareExport {
   readonly quota?: number | undefined;
   /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files, and then, where that is so of all of a device's, it holds writes back, too. */
   readonly cache?: 'none' | 'auto' | 'always' | undefined;
+  /** What programs of the host change there the guest's hear of by inotify(7), in directories that it knows (Shares.raise); false. Not with `always`, and not without the FFI library. */
+  readonly watch?: boolean | undefined;
 }
+
+/** What hears of the host's changes: resolves when the guest has raised them, with the number of the process that does so there; `raiser`: what is known of it, 0 nothing. */
+export type RaiseChanges = (tag: string, changes: readonly HostChange[], raiser: number) => Promise<number>;
 
 /** One virtio-fs device of a machine: its tag, and what its root holds: one directory, or exports by name. */
 export interface ShareSpec {
@@ -51,6 +57,8 @@ const TABLE_PART = 8;
 const TABLE_MIN = 16 << 20;
 /** O_PATH descriptors of the process's limit. */
 const PATHS_PART = 4;
+/** A guest whose raising process is another each time is none of ours. */
+const RAISERS_MAX = 4;
 /** The limit that most processes have. */
 const FILES_DEFAULT = 1024;
 
@@ -62,6 +70,9 @@ export function shareTableBytes(ramSize: number): number {
 /** The shares of one machine; one thread serves them all, from the first request of a guest. */
 export class Shares {
   readonly #mailbox = new Mailbox();
+  #changes = new ChangeBox();
+  /** Raises in the guest what the host has changed (ShareExport.watch). */
+  raise: RaiseChanges | undefined;
   #heart = new Heartbeat();
   #watchdog: Watchdog | undefined;
   readonly #devices: ShareDevice[] = [];
@@ -85,7 +96,7 @@ export class Shares {
 
   /** What shares cannot do here, for the user. */
   get lacks(): string | undefined {
-    return this.#devices.length === 0 || hasFfi() ? undefined : 'shares without the FFI library: no owners, locks, hard links, device nodes, extended attributes or holes';
+    return this.#devices.length === 0 || hasFfi() ? undefined : 'shares without the FFI library: no owners, locks, hard links, device nodes, extended attributes, holes or watch';
   }
 
   find(tag: string): ShareDevice {
@@ -121,6 +132,8 @@ export class Shares {
     this.#watchdog = undefined;
     this.#heart = new Heartbeat();
     this.#mailbox.end();
+    this.#changes.end();
+    this.#changes = new ChangeBox();
   }
 
   #serve(): void {
@@ -131,12 +144,33 @@ export class Shares {
       table: { base: RAM_BASE + port.ramSize, size: shareTableBytes(port.ramSize) },
       paths: pathsMax(),
       mailbox: this.#mailbox.buffer,
+      changes: this.#changes.buffer,
       heart: this.#heart.buffer,
       rates: this.#devices.flatMap(({ slot, rate }) => (slot === undefined || rate === undefined ? [] : [{ slot, rate }])),
       lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
     };
-    this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own);
+    const watched = this.#devices.find(({ watches }) => watches);
+    this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own, watched !== undefined);
+    if (this.#served && watched !== undefined) void this.#raiseAll(watched.tag, this.#changes);
     if (this.#served && hasFfi()) this.#watchdog = new Watchdog(this.#heart, (number) => port.event(HOST_EV_SHARE_STUCK, this.#devices.find((device) => device.has(number))?.slot ?? 0, 0n));
+  }
+
+  /** One lot after the other, for as long as the guest answers. */
+  async #raiseAll(tag: string, box: ChangeBox): Promise<void> {
+    let raiser = 0;
+    for (let changes = await box.next(); changes !== undefined && this.raise !== undefined; changes = await box.next()) {
+      try {
+        // Its process is known before it asks for anything: until then it would really do what it asks for.
+        for (let tries = 0; raiser === 0 || (await this.raise(tag, changes, raiser)) !== raiser; tries++) {
+          if (tries === RAISERS_MAX) return;
+          raiser = await this.raise(tag, [], 0);
+          await this.tell({ kind: 'raiser', pid: raiser, done: false });
+        }
+      } catch {
+        return; // the guest has ended, or is one that raises nothing
+      }
+      await this.tell({ kind: 'raiser', pid: raiser, done: true });
+    }
   }
 
   /** The machine ends: resolves, with true, when the thread is in a call of the host that does not end. */
@@ -164,6 +198,8 @@ class ShareDevice implements HostDevice {
   readonly queues = FS_QUEUES;
   readonly later: boolean;
   readonly rate: Rate | undefined;
+  /** Changes of the host are told. */
+  readonly watches: boolean;
   readonly #shares: Shares;
   readonly #open = new Map<string, SharedRoot>();
   readonly #writeback: boolean;
@@ -176,6 +212,7 @@ class ShareDevice implements HostDevice {
     this.rate = spec.rate;
     // One session has it, or not: all of its exports, and those to come.
     const all = [...(spec.root === undefined ? [] : [spec.root]), ...(spec.exports ?? [])];
+    this.watches = hasFfi() && all.some(({ watch }) => watch === true);
     this.#writeback = !this.later && all.length > 0 && all.every(({ cache, readOnly }) => cache === 'always' || readOnly === true);
     if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
     try {
@@ -247,10 +284,12 @@ class ShareDevice implements HostDevice {
     closeSync(root.fd);
   }
 
-  #add({ name, path, readOnly = false, quota, recursive = true, cache = 'auto', idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
+  #add({ name, path, readOnly = false, quota, recursive = true, cache = 'auto', watch = false, idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
     if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
+    if (watch && cache === 'always') throw new VmmError('USAGE', `share ${this.tag}: ${path} cannot be watched: nobody else is said to use its files`, { hint: 'leave watch or delegated away' });
+    if (watch && hasFfi() && !this.watches) throw new VmmError('USAGE', `share ${this.tag} was made without watches: ${path} cannot be one`, { hint: 'one that is there from the start has to be watched, too' });
     if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
-    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache, writeback: this.#writeback, quota };
+    const root = { number: this.#shares.nextNumber(), name, slot: -1, fd: openPath(path), readOnly, crossing: recursive, mapped: idmap === 'xattr', cache, writeback: this.#writeback, watch: watch && hasFfi(), quota };
     this.#open.set(name, root);
     return root;
   }

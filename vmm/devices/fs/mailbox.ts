@@ -12,11 +12,17 @@ export interface SharedRoot {
   readonly cache: 'none' | 'auto' | 'always';
   /** The guest may hold writes back, and knows sizes and times better. */
   readonly writeback: boolean;
+  /** What the host changes is told (watches.ts). */
+  readonly watch: boolean;
   /** Most bytes that may be taken of the host's file system. */
   readonly quota: number | undefined;
 }
 
-export type ShareCommand = { readonly kind: 'add'; readonly root: SharedRoot } | { readonly kind: 'withdraw'; readonly number: number };
+export type ShareCommand =
+  | { readonly kind: 'add'; readonly root: SharedRoot }
+  | { readonly kind: 'withdraw'; readonly number: number }
+  /** The guest's process that raises changes; `done`: it has raised the lot that it had. */
+  | { readonly kind: 'raiser'; readonly pid: number; readonly done: boolean };
 
 const STATE = 0;
 const LENGTH = 1;

@@ -1,6 +1,6 @@
 import {
-  FS_DATA, FS_NO_GROUP, FS_PIECES, FS_REPLY, FS_REPLY_SIZE, FS_REQ_ARGUMENTS, FS_REQ_BYTES, FS_REQ_GID, FS_REQ_GROUP, FS_REQ_NAME, FS_REQ_NAME_LENGTH, FS_REQ_NODEID, FS_REQ_OPCODE,
-  FS_REQ_ROOM, FS_REQ_SECOND, FS_REQ_SECOND_LENGTH, FS_REQ_UID, FS_REQ_UNIQUE, FS_REQUEST_SIZE,
+  FS_DATA, FS_NO_GROUP, FS_PIECES, FS_REPLY, FS_REPLY_SIZE, FS_REQ_ARGUMENTS, FS_REQ_BYTES, FS_REQ_GID, FS_REQ_GROUP, FS_REQ_NAME, FS_REQ_NAME_LENGTH, FS_REQ_NODEID, FS_REQ_OPCODE, FS_REQ_PID,
+  FS_REQ_ROOM, FS_REQ_SECOND, FS_REQ_SECOND_LENGTH, FS_REQ_UID, FS_REQ_UNIQUE, FS_REQUEST_SIZE, FS_TEXT,
 } from '../../../assembly/contract/fs.ts';
 import { FS_BASE, FS_STRIDE, RAM_BASE } from '../../../assembly/core/layout.ts';
 import { placeOf } from '../../host/places.ts';
@@ -69,6 +69,10 @@ export class Request {
     return this.#u32(FS_REQ_GID);
   }
 
+  get pid(): number {
+    return this.#u32(FS_REQ_PID);
+  }
+
   get group(): number | undefined {
     const group = this.#u32(FS_REQ_GROUP);
     return group === FS_NO_GROUP ? undefined : group;
@@ -99,6 +103,19 @@ export class Request {
   /** A field of the operation's structure. */
   argument(offset: number): number {
     return this.#u32(FS_REQ_ARGUMENTS + offset);
+  }
+
+  /** For an operation that is done as another than it was asked for. */
+  setArgument(offset: number, value: number): void {
+    this.words[(this.#at + FS_REQ_ARGUMENTS + offset) >>> 2] = value;
+  }
+
+  /** Linear offset of a C string of `name`, where no request is being worked on: in the place of a request's text. */
+  spare(slot: number, name: Uint8Array): number {
+    const at = FS_BASE + slot * FS_STRIDE + FS_TEXT;
+    this.bytes.set(name, at);
+    this.bytes[at + name.length] = 0;
+    return at;
   }
 
   /** One of 64 bits, exact up to 2^53. */

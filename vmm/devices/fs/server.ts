@@ -9,6 +9,7 @@ import { opendir, readdir } from './directories.ts';
 import { flush, getlk, setlk } from './locks.ts';
 import { link, lookup, mkdir, mknod, readlink, rename, rmdir, symlink, unlink } from './names.ts';
 import { copyFileRange, create, fallocate, fsync, lseek, open, read, tmpfile, write } from './open-files.ts';
+import { watchedOperation } from './raising.ts';
 import { ROOT, type Session } from './session.ts';
 
 /** What an operation answers: bytes, or -errno. Inodes that are there are all it gets; ROOT is the first it has to think of. */
@@ -105,7 +106,9 @@ export function serve(s: Session): number {
     s.heart.at(share);
   }
   const quota = node === ROOT ? undefined : s.share(node).quota;
-  const result = quota === undefined ? operation(s, node) : countedOperation(s, node, quota, operation);
+  const work = (): number => (quota === undefined ? operation(s, node) : countedOperation(s, node, quota, operation));
+  const result = s.watches !== undefined && node !== ROOT && s.share(node).watch ? watchedOperation(s, node, work) : work();
+  s.watchLearnt();
   return result <= Math.max(request.room, 8) || opcode === F.FUSE_READ ? result : -EIO;
 }
 

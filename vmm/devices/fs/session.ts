@@ -11,8 +11,10 @@ import { type Owner, ownerOf } from './owners.ts';
 import { Paths } from './paths.ts';
 import { Quota } from './quota.ts';
 import type { Request } from './request.ts';
+import { Raised } from './raised.ts';
 import { type Share, validity } from './share.ts';
 import { Stat } from './stat.ts';
+import { Watches } from './watches.ts';
 
 /** The inode that a device with named shares has for its root: it is in no table. */
 export const ROOT = -1;
@@ -36,6 +38,9 @@ export class Session {
   #lookedName = 0;
   /** Device of the request at work. */
   slot = 0;
+  /** Where a share asks for it. */
+  watches: Watches | undefined;
+  readonly raised = new Raised();
 
   /** `table`: where the inodes are, offset and bytes in the linear memory. `paths`: most O_PATH descriptors. */
   constructor(request: Request, table: { readonly base: number; readonly size: number }, paths: number, heart = new Heartbeat()) {
@@ -127,6 +132,7 @@ export class Session {
   reap(node: number): void {
     for (let at = node; at !== 0 && this.nodes.unused(at); ) {
       this.paths.close(at);
+      this.watches?.drop(at);
       at = this.nodes.free(at);
     }
   }
@@ -144,6 +150,15 @@ export class Session {
   enterRoot(share: Share): void {
     share.node = this.nodes.add(share.number, this.stat);
     this.nodes.pin(share.node, 1);
+    if (!share.watch) return;
+    this.watches ??= new Watches(this.nodes);
+    this.watches.add(share.node, () => share.fd);
+  }
+
+  /** After a request: what the guest has learnt of in it is watched, if it is to be. */
+  watchLearnt(): void {
+    const { watches } = this;
+    for (const node of watches?.learnt.splice(0) ?? []) watches?.add(node, (each) => this.paths.of(each));
   }
 
   /** All that the guest has of a share is gone, and every descriptor of it but the share's own; its root is a new inode. */
@@ -153,8 +168,10 @@ export class Session {
     share.quota?.forget();
     handles.each((node) => nodes.share(node) === share.number, (handle) => closeFile(handles.remove(handle)));
     this.locks.forget((node) => nodes.share(node) === share.number);
+    this.raised.done();
     nodes.each(share.number, (node) => {
       this.paths.close(node);
+      this.watches?.drop(node);
       nodes.free(node);
     });
     if (this.look(share.fd) === 0) this.enterRoot(share);
@@ -217,6 +234,7 @@ export class Session {
     const { request, nodes } = this;
     const share = this.share(node);
     nodes.looked(node);
+    if (share.watch && nodes.type(node) === TYPE_DIRECTORY) this.watches?.learnt.push(node);
     request.put(offset + fuse_entry_out.nodeid, node);
     request.put(offset + fuse_entry_out.nodeid + 4, nodes.generation(node));
     request.put64(offset + fuse_entry_out.generation, 0);

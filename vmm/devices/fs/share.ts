@@ -17,6 +17,8 @@ export interface Share {
   readonly cache: 'none' | 'auto' | 'always';
   /** The guest may hold writes back (FUSE_WRITEBACK_CACHE). */
   readonly writeback: boolean;
+  /** The guest's programs hear of what the host changes. */
+  readonly watch: boolean;
   /** What its guest may take of the host's file system; all exports of one directory have the same. */
   readonly quota: Quota | undefined;
   /** Its inode, which stays as long as it. */

@@ -18,6 +18,15 @@ export class Stat implements FileKey {
     return this.words[offset / WORD] as number;
   }
 
+  /** What a file is like that is nowhere: its mode, and a number that tells it from others of its kind. */
+  pretend(mode: number, number: number): void {
+    this.words.fill(0, 0, statx.sizeof / WORD);
+    this.words[statx.stx_mode / WORD] = mode;
+    this.words[statx.stx_nlink / WORD] = 1;
+    this.words[statx.stx_ino / WORD] = number;
+    this.words[statx.stx_ino / WORD + 1] = 0xffff_ffff;
+  }
+
   #u64(offset: number): number {
     return this.#u32(offset) + this.#u32(offset + WORD) * 2 ** 32;
   }

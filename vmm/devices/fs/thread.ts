@@ -11,8 +11,10 @@ import type { DeviceThread } from '../../threads/device-thread.ts';
 import { type EventMessage, SharedWords } from '../../threads/words.ts';
 import { hostClocks } from '../../time/clocks.ts';
 import { type Rate, RateLimiter } from '../rate.ts';
+import { ChangeBox } from './changes.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
+import { nextChanges } from './raising.ts';
 import { Request } from './request.ts';
 import { Session } from './session.ts';
 import { Work } from './work.ts';
@@ -27,6 +29,8 @@ export interface ShareThread extends DeviceThread {
     readonly paths: number;
     /** Mailbox.buffer. */
     readonly mailbox: SharedArrayBuffer;
+    /** ChangeBox.buffer. */
+    readonly changes: SharedArrayBuffer;
     /** Heartbeat.buffer. */
     readonly heart: SharedArrayBuffer;
     /** Limits, by the slots of those that have some. */
@@ -59,6 +63,7 @@ class FileThread {
   readonly #data: ShareThread;
   readonly #words: SharedWords;
   readonly #mailbox: Mailbox;
+  readonly #changes: ChangeBox;
   readonly #session: Session;
   readonly #work: Work;
   /** By slot. */
@@ -70,6 +75,7 @@ class FileThread {
     this.#data = data;
     this.#words = new SharedWords(data.words);
     this.#mailbox = new Mailbox(data.own.mailbox);
+    this.#changes = new ChangeBox(data.own.changes);
     this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths, new Heartbeat(data.own.heart));
     if (hasFfi()) this.#session.heart.setThread(gettid());
     this.#unfinished = new Set(data.queues.keys());
@@ -99,6 +105,7 @@ class FileThread {
         this.#mailbox.answer((command) => this.#command(command));
         for (const which of [...this.#unfinished]) if (!this.#step(which)) this.#unfinished.delete(which);
         this.#work.ask(false);
+        this.#tell();
         if (!wait.next(this.#idleMs())) this.#work.ask(true);
       }
     } finally {
@@ -118,6 +125,18 @@ class FileThread {
 
   #slot(which: number): number {
     return this.#data.queues[which]?.slot ?? -1;
+  }
+
+  /** What the host has changed, as soon as the guest has raised what it was told before: so what comes meanwhile collapses. */
+  #tell(): void {
+    const { watches, raised } = this.#session;
+    if (watches === undefined || !raised.idle || watches.pending.size === 0) return;
+    this.#session.heart.begin();
+    while (raised.idle && watches.pending.size > 0) {
+      const changes = nextChanges(this.#session, watches.pending);
+      if (changes.length > 0) this.#changes.fill(changes);
+    }
+    this.#session.heart.end();
   }
 
   // ---- waiting -----------------------------------------------------------------------------------------------------
@@ -140,14 +159,17 @@ class FileThread {
     const epoll = epollCreate();
     epollCtl(epoll, EPOLL_CTL_ADD, commandFd, EPOLLIN, COMMAND);
     // Edge by edge, so that they need not be read: a call less for each request.
-    for (const [which, { fd }] of queues.entries()) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, which);
+    for (const [which, { fd }] of queues.entries()) if (fd >= 0) epollCtl(epoll, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, which);
+    const { watches } = this.#session;
+    if (watches !== undefined && watches.fd >= 0) epollCtl(epoll, EPOLL_CTL_ADD, watches.fd, EPOLLIN, CHANGES);
     return {
       next: (ms) => {
         const n = epollWait(epoll, ms, (which) => {
           if (which === COMMAND) {
             eventfdDrain(commandFd);
             this.#kicked();
-          } else this.#unfinished.add(which);
+          } else if (which === CHANGES) watches?.take();
+          else this.#unfinished.add(which);
         });
         return ms === 0 || n > 0;
       },
@@ -179,7 +201,11 @@ class FileThread {
 
   #command(command: ShareCommand): void {
     if (command.kind === 'add') this.#add(command.root);
-    else this.#withdraw(command.number);
+    else if (command.kind === 'withdraw') this.#withdraw(command.number);
+    else {
+      this.#session.raised.raiser = command.pid;
+      if (command.done) this.#session.raised.done();
+    }
   }
 
   #add(root: SharedRoot): void {
@@ -201,8 +227,10 @@ class FileThread {
     this.#session.handles.each(() => true, (handle) => closeFile(this.#session.handles.remove(handle)));
     this.#session.locks.forget(() => true);
     this.#session.paths.closeAll();
+    this.#session.watches?.close();
     this.#session.heart.end();
   }
 }
 
 const COMMAND = 0xffff_ffff;
+const CHANGES = 0xffff_fffe;

@@ -75,12 +75,14 @@ const FILES = [
   L.SYS_openat, L.SYS_openat2, L.SYS_mkdirat, L.SYS_mknodat, L.SYS_symlinkat, L.SYS_linkat, L.SYS_unlinkat, L.SYS_renameat2, L.SYS_fchmodat, L.SYS_fchownat, L.SYS_utimensat, L.SYS_syncfs,
   L.SYS_fstatfs, L.SYS_copy_file_range, L.SYS_setxattr, L.SYS_lsetxattr, L.SYS_getxattr, L.SYS_lgetxattr, L.SYS_listxattr, L.SYS_removexattr,
 ];
+/** What else happens beneath them. */
+const CHANGES = [L.SYS_inotify_add_watch, L.SYS_inotify_rm_watch];
 /** Whose a new file is. */
 const IDS = [L.SYS_setfsuid, L.SYS_setfsgid, L.SYS_setgroups];
 
 /** Verdicts for a thread that serves directories: as for the others, and files. */
 export function shareSeccompRules(pid: number): Map<number, Verdict> {
   const rules = seccompRules({ pid, ring: false, reopen: false, unlink: false, files: false, network: false });
-  for (const nr of [...FILES, ...IDS]) rules.set(nr, 'allow');
+  for (const nr of [...FILES, ...CHANGES, ...IDS]) rules.set(nr, 'allow');
   return rules;
 }

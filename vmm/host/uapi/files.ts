@@ -1,4 +1,4 @@
-// Made by scripts/uapi.mjs from <sys/syscall.h>, <fcntl.h>, <linux/openat2.h>, <linux/stat.h>, <sys/statfs.h>, <dirent.h>; do not edit.
+// Made by scripts/uapi.mjs from <sys/syscall.h>, <fcntl.h>, <linux/openat2.h>, <linux/stat.h>, <sys/statfs.h>, <dirent.h>, <sys/inotify.h>; do not edit.
 
 export const SYS_openat2 = 437;
 export const SYS_openat = 257;
@@ -38,6 +38,10 @@ export const SYS_setfsgid = 123;
 export const SYS_setgroups = 116;
 export const SYS_unshare = 272;
 export const SYS_umask = 95;
+export const SYS_read = 0;
+export const SYS_inotify_init1 = 294;
+export const SYS_inotify_add_watch = 254;
+export const SYS_inotify_rm_watch = 255;
 export const O_WRONLY = 1;
 export const O_CREAT = 64;
 export const O_EXCL = 128;
@@ -81,6 +85,18 @@ export const CLONE_FS = 512;
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
+export const IN_CLOEXEC = 0x80000;
+export const IN_NONBLOCK = 2048;
+export const IN_CREATE = 256;
+export const IN_DELETE = 512;
+export const IN_MODIFY = 2;
+export const IN_ATTRIB = 4;
+export const IN_MOVED_FROM = 64;
+export const IN_MOVED_TO = 128;
+export const IN_CLOSE_WRITE = 8;
+export const IN_IGNORED = 32768;
+export const IN_Q_OVERFLOW = 16384;
+export const IN_ISDIR = 0x40000000;
 
 /** Byte offsets in `struct open_how`, and its size. */
 export const open_how = {
@@ -143,4 +159,13 @@ export const flock = {
   l_start: 8,
   l_len: 16,
   l_pid: 24,
+} as const;
+
+/** Byte offsets in `struct inotify_event`, and its size. */
+export const inotify_event = {
+  sizeof: 16,
+  wd: 0,
+  mask: 4,
+  len: 12,
+  name: 16,
 } as const;

@@ -1,0 +1,132 @@
+import { EAGAIN } from '../../../assembly/contract/generated/errno.ts';
+import { changesAdd, changesDrop, changesOpen, changesRead, closeFile } from '../../host/files.ts';
+import { placeOf } from '../../host/places.ts';
+import * as C from '../../host/uapi/files.ts';
+import type { Nodes } from './nodes.ts';
+
+/** What is told of; a rename is an end of one name and a beginning of another. */
+const MASK = C.IN_CREATE | C.IN_DELETE | C.IN_MODIFY | C.IN_ATTRIB | C.IN_MOVED_FROM | C.IN_MOVED_TO | C.IN_CLOSE_WRITE;
+export const GONE = C.IN_DELETE | C.IN_MOVED_FROM;
+export const CAME = C.IN_CREATE | C.IN_MOVED_TO;
+/** Most directories of a guest's; a host's user has some more (fs.inotify.max_user_watches). */
+const WATCHES_MAX = 8192;
+/** Names that wait to be told of; a host that changes more at once is told by directory. */
+const PENDING_MAX = 4096;
+/** A read's: some hundred events. */
+const BUFFER_BYTES = 32768;
+const { inotify_event: event } = C;
+const TYPE_DIRECTORY = C.S_IFDIR >> 12;
+
+/** What has happened to one name since it was told of last. */
+export interface Pending {
+  /** Inode of its directory, or of the file that a share is. */
+  readonly node: number;
+  readonly generation: number;
+  /** Empty: the node itself. */
+  readonly name: Buffer;
+  /** IN_*. */
+  mask: number;
+}
+
+/** A name in a directory. */
+export const keyOf = (node: number, name: Buffer): string => `${node} ${name.toString('latin1')}`;
+
+/**
+ * What programs of the host change in directories that the guest knows, collapsed by name: a guest's own inotify(7) can only be on what its kernel
+ * has looked up, so nothing else has to be watched, and nothing of the host's tree is walked.
+ */
+export class Watches {
+  /** Readable when something has happened. */
+  readonly fd: number;
+  readonly #nodes: Nodes;
+  /** Inodes by the kernel's number of the watch: two exports of one directory have one. */
+  readonly #byWatch = new Map<number, number[]>();
+  readonly #byNode = new Map<number, number>();
+  readonly #buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES));
+  readonly #at: number;
+  pending = new Map<string, Pending>();
+  /** Directories and files that the guest has learnt of in the request that is on. */
+  readonly learnt: number[] = [];
+
+  constructor(nodes: Nodes) {
+    this.#nodes = nodes;
+    this.fd = changesOpen();
+    this.#at = placeOf(this.#buffer);
+  }
+
+  /** From now on; `path`: gives its O_PATH descriptor. Beyond what can be watched nothing is told. */
+  add(node: number, path: (node: number) => number): void {
+    if (this.fd < 0 || this.#byNode.has(node) || this.#byNode.size >= WATCHES_MAX) return;
+    const fd = path(node);
+    const watch = fd < 0 ? fd : changesAdd(this.fd, fd, MASK);
+    if (watch < 0) return;
+    this.#byNode.set(node, watch);
+    this.#byWatch.set(watch, [...(this.#byWatch.get(watch) ?? []), node]);
+  }
+
+  /** An inode that the guest has forgotten. */
+  drop(node: number): void {
+    const watch = this.#byNode.get(node);
+    if (watch === undefined) return;
+    this.#byNode.delete(node);
+    const left = (this.#byWatch.get(watch) ?? []).filter((each) => each !== node);
+    if (left.length > 0) this.#byWatch.set(watch, left);
+    else {
+      this.#byWatch.delete(watch);
+      changesDrop(this.fd, watch);
+    }
+  }
+
+  /** Reads what has happened. `own`: is it what we have done just now for the guest, whose kernel has told of it itself? */
+  take(own?: (node: number, name: Buffer) => boolean): void {
+    for (;;) {
+      const length = this.fd < 0 ? -EAGAIN : changesRead(this.fd, this.#at, BUFFER_BYTES);
+      if (length <= 0) return;
+      for (let at = 0; at < length; ) {
+        const size = this.#buffer.readUInt32LE(at + event.len);
+        const raw = this.#buffer.subarray(at + event.name, at + event.name + size);
+        const end = raw.indexOf(0);
+        this.#one(this.#buffer.readInt32LE(at + event.wd), this.#buffer.readUInt32LE(at + event.mask), end < 0 ? raw : raw.subarray(0, end), own);
+        at += event.sizeof + size;
+      }
+    }
+  }
+
+  #one(watch: number, mask: number, name: Buffer, own: ((node: number, name: Buffer) => boolean) | undefined): void {
+    if ((mask & C.IN_Q_OVERFLOW) !== 0) {
+      this.#overflow();
+      return;
+    }
+    const nodes = this.#byWatch.get(watch) ?? [];
+    if ((mask & C.IN_IGNORED) !== 0) {
+      for (const node of nodes) this.#byNode.delete(node);
+      this.#byWatch.delete(watch);
+      return;
+    }
+    for (const node of nodes) {
+      // What happens to a directory itself its parent tells, too.
+      if (name.length === 0 && this.#nodes.type(node) === TYPE_DIRECTORY) continue;
+      if (own?.(node, name) !== true) this.#note(node, name, mask & (MASK | C.IN_ISDIR));
+    }
+  }
+
+  #note(node: number, name: Buffer, mask: number): void {
+    const key = keyOf(node, name);
+    const there = this.pending.get(key);
+    if (there !== undefined) there.mask |= mask;
+    else if (this.pending.size >= PENDING_MAX) this.#overflow();
+    else this.pending.set(key, { node, generation: this.#nodes.generation(node), name: Buffer.from(name), mask });
+  }
+
+  /** Too much at once: what is told is that each directory is to be looked at anew. */
+  #overflow(): void {
+    this.pending = new Map();
+    for (const node of this.#byNode.keys()) this.pending.set(keyOf(node, EMPTY), { node, generation: this.#nodes.generation(node), name: EMPTY, mask: C.IN_ATTRIB });
+  }
+
+  close(): void {
+    if (this.fd >= 0) closeFile(this.fd);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
