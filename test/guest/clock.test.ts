@@ -1,11 +1,12 @@
 /** The guest's wall clock against the host's, by the shortest of 50 ways there and back. */
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { ROOT } from '../support/cli/cli.ts';
+import { Watched } from '../support/watched.ts';
 
 const PROGRAM = `#include <stdio.h>
 #include <time.h>
@@ -38,22 +39,21 @@ afterAll(() => {
 });
 
 /** One byte there, a line back: how long it took, and how far outside of that time the guest's reading lies. */
-async function ask(child: ChildProcessWithoutNullStreams): Promise<{ way: number; off: number }> {
+async function ask(clock: Watched): Promise<{ way: number; off: number }> {
   const start = performance.now();
   const before = Date.now();
-  const line = await new Promise<string>((resolve) => {
-    child.stdout.once('data', (bytes: Buffer) => resolve(bytes.toString()));
-    child.stdin.write('x');
-  });
+  const had = clock.stdout.length;
+  clock.child.stdin?.write('x');
+  const line = (await clock.until(new RegExp(`^[^]{${had}}.+\\n`), 'stdout')).slice(had);
   const after = Date.now() + 1;
   const guest = Number(BigInt(line.trim()) / 1000n) / 1000;
   return { way: performance.now() - start, off: Math.max(0, before - guest, guest - after) };
 }
 
-async function shortest(child: ChildProcessWithoutNullStreams): Promise<number> {
-  let best = await ask(child);
+async function shortest(clock: Watched): Promise<number> {
+  let best = await ask(clock);
   for (let i = 1; i < 50; i++) {
-    const one = await ask(child);
+    const one = await ask(clock);
     if (one.way < best.way) best = one;
   }
   return best.off;
@@ -63,13 +63,13 @@ describe.each([1, 2, 4])('on %i vCPUs the guest’s clock is the host’s', (cpu
   it('at start, and after the whole was stopped for a while', async () => {
     const env = { ...process.env, VMM_STORE: join(dir, 'store') };
     const child = spawn(process.execPath, ['--', join(ROOT, 'bin/vmm.js'), 'run', '-q', '-i', '-m', '128m', '--cpus', String(cpus), image, '/bin/clock'], { env, stdio: 'pipe' });
-    const ended = new Promise((resolve) => child.on('close', resolve));
-    expect(await shortest(child)).toBeLessThanOrEqual(OFF_MS);
+    const clock = new Watched(child);
+    expect(await shortest(clock)).toBeLessThanOrEqual(OFF_MS);
     child.kill('SIGSTOP');
     await new Promise((resolve) => setTimeout(resolve, STOPPED_MS));
     child.kill('SIGCONT');
-    expect(await shortest(child)).toBeLessThanOrEqual(OFF_MS);
+    expect(await shortest(clock)).toBeLessThanOrEqual(OFF_MS);
     child.stdin.end();
-    expect(await ended).toBe(0);
+    expect((await clock.ended).status).toBe(0);
   });
 });

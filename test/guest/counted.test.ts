@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { type CliResult, ROOT, vmm } from '../support/cli/cli.ts';
 import { buildGuest } from '../support/guests/programs.ts';
+import { Watched } from '../support/watched.ts';
 
 let image: string;
 let dir: string;
@@ -184,14 +185,13 @@ describe('--record and --replay', () => {
     execFileSync('mkfifo', [fifo]);
     const held = openSync(fifo, 'r+');
     const child = start(['-i', '--record', fifo], 'echo ready; cat');
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (bytes: Buffer) => { output[name] += bytes.toString('latin1'); });
-    child.stdout.once('data', () => {
-      closeSync(held);
-      child.stdin.write('typed\n');
-    });
-    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(125);
-    expect(output.stderr).toMatch(/^vmm: cannot write the record to .*: EPIPE.*\[RECORD_WRITE\]$/m);
+    const run = new Watched(child);
+    await run.until('ready');
+    closeSync(held);
+    child.stdin.write('typed\n');
+    const { status, stderr } = await run.ended;
+    expect(status).toBe(125);
+    expect(stderr).toMatch(/^vmm: cannot write the record to .*: EPIPE.*\[RECORD_WRITE\]$/m);
   });
 });
 
@@ -201,34 +201,41 @@ describe('signals', () => {
   it('are recorded and come again at the same instruction', async () => {
     const file = join(dir, 'signal');
     const child = start(['--cpus', '2', '--record', file], script);
-    const output = { stdout: '', stderr: '' };
     child.stdin.end();
-    child.stdout.once('data', () => child.kill('SIGTERM'));
-    for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (bytes: Buffer) => { output[name] += bytes.toString('latin1'); });
-    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
-    expect({ status, ...output }).toEqual({ status: 9, stdout: expect.stringMatching(/^ready\n[\d. ]+\n$/), stderr: output.stderr });
+    const recorded = new Watched(child);
+    await recorded.until('ready');
+    child.kill('SIGTERM');
+    const { status, stdout, stderr } = await recorded.ended;
+    expect({ status, stdout }).toEqual({ status: 9, stdout: expect.stringMatching(/^ready\n[\d. ]+\n$/) });
     const replayed = await run(['--cpus', '2', '--replay', file], script);
-    expect({ status: replayed.status, stdout: replayed.stdout.toString(), stderr: replayed.stderr }).toEqual({ status, ...output });
+    expect({ status: replayed.status, stdout: replayed.stdout.toString(), stderr: replayed.stderr }).toEqual({ status, stdout, stderr });
   });
 
   it('end a run that is not recorded', async () => {
     const child = start([], script);
     child.stdin.end();
-    child.stdout.once('data', () => child.kill('SIGTERM'));
-    expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(143);
+    const ends = new Watched(child);
+    await ends.until('ready');
+    child.kill('SIGTERM');
+    expect((await ends.ended).status).toBe(143);
   });
 
   it('break a recorded run off, and a replay ends at the same instruction', async () => {
     const file = join(dir, 'broken-off');
     const child = start(['-i', '--record', file], 'echo ready; cat');
-    const output = { stdout: '' };
-    child.stdout.on('data', (bytes: Buffer) => { output.stdout += bytes.toString('latin1'); });
-    // Signals of a busy process fall together: three are meant to arrive.
-    child.stdout.once('data', () => {
-      const press = setInterval(() => child.kill('SIGINT'), 50);
-      child.once('close', () => clearInterval(press));
-    });
-    expect(await new Promise<number | null>((resolve) => child.on('close', resolve))).toBe(137);
+    const ends = new Watched(child);
+    await ends.until('ready');
+    // Signals of a busy process fall together: three are meant to arrive, and none while it writes the record's end.
+    let over = false;
+    void ends.ended.then(() => { over = true; });
+    while (!over) {
+      for (let press = 0; press < 3; press++) {
+        child.kill('SIGINT');
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      await Promise.race([ends.ended, new Promise((resolve) => setTimeout(resolve, 5000))]);
+    }
+    expect((await ends.ended).status).toBe(137);
     const cut = /\ncut (\d+) \d+\n$/.exec(readFileSync(file, 'latin1'))?.[1];
     expect(cut).toBeDefined();
     const replayed = await run(['-i', '--replay', file], 'echo ready; cat');

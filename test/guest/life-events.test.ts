@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BIN, vmm } from '../support/cli/cli.ts';
 import { ownContainers } from '../support/cli/containers.ts';
-import { HANG_MS } from '../support/limits.ts';
+import { Watched } from '../support/watched.ts';
 
 const { image, root, cli, close } = ownContainers('events');
 afterAll(close);
@@ -13,11 +12,7 @@ const run = (name: string, ...rest: string[]) => cli('run', '-d', '--accel', 'wa
 describe('vmm events', () => {
   it('tells a container’s life in Docker’s words, as it happens and later; filters choose', async () => {
     const begin = (Date.now() / 1000).toFixed(3);
-    const live = spawn(process.execPath, ['--', BIN, 'events', '--root', root, '--since', begin, '--format', '{{.Action}}'], { stdio: ['ignore', 'pipe', 'inherit'], timeout: HANG_MS, killSignal: 'SIGKILL' });
-    let seen = '';
-    live.stdout.on('data', (chunk: Buffer) => {
-      seen += chunk.toString();
-    });
+    const live = new Watched(spawn(process.execPath, ['--', BIN, 'events', '--root', root, '--since', begin, '--format', '{{.Action}}'], { stdio: ['ignore', 'pipe', 'inherit'] }));
     await run('lives', '--label', 'tier=front', image, 'sh', '-c', "trap 'exit 3' TERM; while :; do sleep 0.1; done");
     await cli('exec', 'lives', 'false');
     await cli('pause', 'lives');
@@ -26,8 +21,8 @@ describe('vmm events', () => {
     await cli('stop', 'lived');
     await cli('rm', 'lived');
     const life = ['create', 'start', 'exec_create: false', 'exec_start: false', 'exec_die', 'pause', 'unpause', 'rename', 'kill', 'die', 'stop', 'destroy'];
-    while (!seen.endsWith('destroy\n')) await once(live.stdout, 'data');
-    live.kill('SIGTERM');
+    const seen = await live.until('destroy\n');
+    live.child.kill('SIGTERM');
     expect(seen).toBe(`${life.join('\n')}\n`);
     const past = async (...words: string[]) => (await cli('events', '--since', begin, '--until', `${Date.now() / 1000}`, ...words)).stdout.toString();
     expect(await past('--format', '{{.Action}}')).toBe(`${life.join('\n')}\n`);

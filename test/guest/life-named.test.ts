@@ -1,13 +1,12 @@
 /** `vmm run --name`, on this terminal: kept, owned and seen as what `create` and `start -a` make. */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BIN, vmm } from '../support/cli/cli.ts';
 import { ownContainers } from '../support/cli/containers.ts';
-import { HANG_MS } from '../support/limits.ts';
+import { Watched } from '../support/watched.ts';
 
 const { image, root, cli, close } = ownContainers('named');
 afterAll(close);
@@ -36,13 +35,13 @@ describe('vmm run --name', () => {
 
   it('a signal goes to the command, or before it runs ends the container; --timeout gives 124', async () => {
     const ready = start(['--name', 'heeds', image, 'sh', '-c', 'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done']);
-    await word(ready);
+    await ready.until('ready');
     ready.child.kill('SIGTERM');
-    expect(await ready.status).toBe(9);
+    expect((await ready.ended).status).toBe(9);
     const early = start(['--name', 'early', image, 'sleep', '1000']);
-    while (!existsSync(join(root, 'names', 'early'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await early.untilTrue('it has its name', () => existsSync(join(root, 'names', 'early')));
     early.child.kill('SIGINT');
-    expect(await early.status).toBe(130);
+    expect((await early.ended).status).toBe(130);
     expect(await seen('early', '{{.State.Running}}')).toBe('false');
     expect(await run('--timeout', '2s', '--name', 'long', image, 'sleep', '1000')).toMatchObject({ status: 124, stderr: 'vmm: ended after 2s, as --timeout says\n' });
     await cli('rm', 'heeds', 'early', 'long');
@@ -50,10 +49,9 @@ describe('vmm run --name', () => {
 
   it('goes on when its client is killed; what it goes on to write is in the log', async () => {
     const running = start(['--name', 'survives', image, 'sh', '-c', 'echo ready; sleep 2; echo later; exit 5']);
-    const { child, status } = running;
-    await word(running);
-    child.kill('SIGKILL');
-    expect(await status).toBe(null);
+    await running.until('ready');
+    running.child.kill('SIGKILL');
+    expect((await running.ended).signal).toBe('SIGKILL');
     expect((await cli('wait', 'survives')).stdout.toString()).toBe('5\n');
     expect((await cli('logs', 'survives')).stdout.toString()).toBe('ready\nlater\n');
     await cli('rm', 'survives');
@@ -92,21 +90,11 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk below a container that ru
       command('ps', '--format', '{{.Status}}'),
       command('rm', '-f', 'full'),
     ];
-    const child = spawn('unshare', ['-m', 'sh', '-c', lines.join('\n')], { stdio: ['ignore', 'pipe', 'inherit'], timeout: HANG_MS, killSignal: 'SIGKILL' });
-    let said = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    expect(await once(child, 'close')).toEqual([0, null]);
-    expect(said).toMatch(/^[0-9a-f]{64}\n.*ENOSPC: the guest gets I\/O errors\nUp [\w ]+ \(disk full\)\nfull\n$/);
+    const { status, stdout } = await new Watched(spawn('unshare', ['-m', 'sh', '-c', lines.join('\n')], { stdio: ['ignore', 'pipe', 'inherit'] })).ended;
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^[0-9a-f]{64}\n.*ENOSPC: the guest gets I\/O errors\nUp [\w ]+ \(disk full\)\nfull\n$/);
     rmSync(small, { recursive: true });
   });
 });
 
-/** Resolves with what it says first; rejects when it ends without a word. */
-const word = ({ child, status }: ReturnType<typeof start>): Promise<unknown> => Promise.race([once(child.stdout, 'data'), status.then((ended) => Promise.reject(new Error(`it ended with ${ended}, and said nothing`)))]);
-
-function start(rest: readonly string[]) {
-  const child = spawn(process.execPath, ['--', BIN, 'run', '--root', root, ...SMALL, ...rest], { stdio: ['ignore', 'pipe', 'inherit'], timeout: HANG_MS, killSignal: 'SIGKILL' });
-  return { child, status: once(child, 'exit').then(([status]) => status as number | null) };
-}
+const start = (rest: readonly string[]): Watched => new Watched(spawn(process.execPath, ['--', BIN, 'run', '--root', root, ...SMALL, ...rest], { stdio: ['ignore', 'pipe', 'inherit'] }));

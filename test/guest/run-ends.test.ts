@@ -1,12 +1,15 @@
 /** How `vmm run` behaves when it is ended from outside, or its guest has too little of something. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { BIN, vmm } from '../support/cli/cli.ts';
 import { Terminal } from '../support/cli/terminal.ts';
+import { Watched } from '../support/watched.ts';
 
 let image: string;
 let dir: string;
@@ -29,32 +32,37 @@ const env = (): Record<string, string> => ({ VMM_STORE: join(dir, 'store') });
 class Run {
   readonly child: ChildProcess;
   readonly status: Promise<number | string | null>;
-  text = '';
+  readonly #watched: Watched;
 
   constructor(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
     this.child = spawn(process.execPath, ['--', BIN, 'run', '--accel', 'wasm', '-m', '128m', ...args], { env: { ...process.env, NODE_OPTIONS: '', ...env(), ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
     started.push(this.child);
-    for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', (bytes: Buffer) => { this.text += bytes.toString(); });
-    this.status = new Promise((resolve) => this.child.on('close', (status, signal) => resolve(status ?? signal)));
+    this.#watched = new Watched(this.child);
+    this.status = this.#watched.ended.then(({ status, signal }) => status ?? signal);
   }
 
-  async until(pattern: RegExp): Promise<void> {
-    const over = performance.now() + 60_000;
-    while (!pattern.test(this.text)) {
-      if (performance.now() > over) throw new Error(`no ${pattern} in: ${this.text}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+  get text(): string {
+    return this.#watched.text;
+  }
+
+  until(pattern: RegExp): Promise<string> {
+    return this.#watched.until(pattern);
   }
 }
 
 describe('a signal', () => {
   it.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)('%s before the command has started ends the run with 128 + n', async (signal) => {
     // The debugger holds the guest before its first instruction.
-    const run = new Run(['--gdb', `unix:${join(dir, signal)}`, '--wait', image, 'true']);
+    const socket = join(dir, signal);
+    const run = new Run(['--gdb', `unix:${socket}`, '--wait', image, 'true']);
     await run.until(/target remote/);
-    await new Promise((resolve) => setTimeout(resolve, 500)); // the image is imported, handlers are there
+    const gdb = connect(socket);
+    // Why it stands, it tells once there is a guest; from then on the signal is the run's end.
+    gdb.write('$?#3f');
+    await Promise.race([once(gdb, 'data'), run.status.then((status) => Promise.reject(new Error(`it ended with ${status}: ${run.text}`)))]);
     run.child.kill(signal);
     expect(await run.status).toBe({ SIGTERM: 143, SIGHUP: 129, SIGINT: 130 }[signal]);
+    gdb.destroy();
   });
 
   it('that the command does not heed is followed by a line on how to end it', async () => {

@@ -1,12 +1,12 @@
 /** What a sandbox asks of its host: no rights, no FFI library; and what it leaves when its process is ended. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
-import { HANG_MS } from '../support/limits.ts';
+import { Watched } from '../support/watched.ts';
 
 const USER = 64321;
 const LIBRARY = new URL('../../dist/vmm.js', import.meta.url).href;
@@ -27,16 +27,12 @@ afterAll(() => {
 });
 
 /** A program in a process of its own: of a user without rights, without the FFI library. */
-function start(name: string, program: string): { readonly child: ChildProcess; readonly ended: Promise<{ status: number | NodeJS.Signals | null; output: string }>; output(): string } {
+function start(name: string, program: string): Watched {
   const path = join(folder, `${name}.mjs`);
   writeFileSync(path, program);
   const env = { PATH: process.env['PATH'], HOME: join(folder, 'home'), VMM_STORE: join(folder, 'home', 'store'), VMM_TMPDIR: join(folder, 'scratch'), XDG_RUNTIME_DIR: join(folder, 'home') };
   const who = process.geteuid?.() === 0 ? { uid: USER, gid: USER } : {};
-  const child = spawn(process.execPath, ['--require', NO_FFI, path], { env, ...who, timeout: HANG_MS, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { output += bytes; });
-  const ended = new Promise<{ status: number | NodeJS.Signals | null; output: string }>((resolve) => child.on('close', (status, signal) => resolve({ status: signal ?? status, output })));
-  return { child, ended, output: () => output };
+  return new Watched(spawn(process.execPath, ['--require', NO_FFI, path], { env, ...who, stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
 const CREATE = (): string => `import { Sandbox } from ${JSON.stringify(LIBRARY)};
@@ -45,7 +41,7 @@ const box = await Sandbox.create({ image: ${JSON.stringify(image)}, accel: 'wasm
 
 describe('a sandbox’s host', () => {
   it('is any user, without the FFI library', async () => {
-    const { ended } = start('anybody', `${CREATE()}
+    const program = start('anybody', `${CREATE()}
 await box.files.write('/tmp/in', 'a file\\n');
 const { stdout } = await box.shell('cat /tmp/in; id -u');
 await using server = await box.execStream('sh', ['-c', 'printf served | busybox nc -l -p 80']);
@@ -57,21 +53,18 @@ for await (const chunk of connect(port.port)) text += chunk;
 console.log(process.getuid() === 0 ? 'root' : 'anybody', JSON.stringify(stdout), text);
 await box.stop();
 `);
-    expect(await ended).toEqual({ status: 0, output: 'anybody "a file\\n0\\n" served\n' });
+    expect(await program.ended).toMatchObject({ status: 0, stdout: 'anybody "a file\\n0\\n" served\n', stderr: '' });
   });
 
   it('has nothing left of it after Ctrl-C', async () => {
-    const { child, ended, output } = start('interrupted', `${CREATE()}
+    const program = start('interrupted', `${CREATE()}
 const command = await box.execStream('sleep', ['1000']);
 await box.expose(80);
 console.log('runs');
 `);
-    while (!output().includes('runs')) {
-      expect(child.exitCode).toBeNull();
-      await new Promise((resolve) => child.stdout?.once('data', resolve));
-    }
-    child.kill('SIGINT');
-    expect((await ended).status).toBe('SIGINT');
+    await program.until('runs');
+    program.child.kill('SIGINT');
+    expect((await program.ended).signal).toBe('SIGINT');
     expect(readdirSync(join(folder, 'scratch'))).toEqual([]);
     const left = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).filter((pid) => {
       try {

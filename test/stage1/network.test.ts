@@ -78,7 +78,7 @@ describe.skipIf(!ROOT)('a pod', () => {
     const pod = host.stage0.prepare({ apps: [shell('echo must not run')] });
     const running = pod.run(flags('hangs'));
     const hanging = join(host.played.dir, 'hanging');
-    while (!existsSync(hanging)) await new Promise((resolve) => setTimeout(resolve, 20));
+    await running.shows('the plugin hangs', () => existsSync(hanging));
     expect(existsSync(join(pod.dir, 'pid'))).toBe(false);
     expect((await pod.stop()).status).toBe(0);
     expect(await running.end()).toMatchObject({ status: 0, stdout: '', stderr: '' });

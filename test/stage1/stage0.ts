@@ -5,6 +5,7 @@ import { closeSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, rea
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HANG_MS } from '../support/limits.ts';
+import { Watched } from '../support/watched.ts';
 import { ROOT } from '../support/cli/cli.ts';
 
 /** The image's layout, built once. */
@@ -240,54 +241,35 @@ export class Pod {
   }
 }
 
+/** The end of one that is given all its input; one that takes longer than `limit` ms is killed. */
 export function ended(child: ChildProcess, input = '', limit = HANG_MS / 5): Promise<Ended> {
-  const parts = { stdout: '', stderr: '' };
-  child.stdout?.on('data', (bytes: Buffer) => { parts.stdout += bytes.toString(); });
-  child.stderr?.on('data', (bytes: Buffer) => { parts.stderr += bytes.toString(); });
   child.stdin?.on('error', () => {});
   child.stdin?.end(input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (status, signal) => {
-      clearTimeout(timer);
-      resolve({ status, signal, ...parts });
-    });
-  });
+  return new Watched(child, limit).ended;
 }
 
 export class RunningPod {
   readonly pod: Pod;
   readonly child: ChildProcess;
-  readonly #ended: Promise<Ended>;
-  #output = '';
-  #wake: () => void = () => {};
+  readonly #watched: Watched;
 
   constructor(pod: Pod, child: ChildProcess) {
     this.pod = pod;
     this.child = child;
-    child.stdout?.on('data', (bytes: Buffer) => {
-      this.#output += bytes.toString();
-      this.#wake();
-    });
-    this.#ended = ended(child, '', HANG_MS);
-    void this.#ended.then(() => this.#wake());
+    this.#watched = new Watched(child);
   }
 
   end(): Promise<Ended> {
-    return this.#ended;
+    return this.#watched.ended;
   }
 
   /** Resolves with the pod's output when it has `text`; rejects when the pod ends before. */
-  async said(text: string): Promise<string> {
-    let over: Ended | undefined;
-    void this.#ended.then((result) => { over = result; });
-    while (!this.#output.includes(text)) {
-      if (over !== undefined) throw new Error(`the pod ended: ${JSON.stringify(over)}`);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
-    return this.#output;
+  said(text: string): Promise<string> {
+    return this.#watched.until(text, 'stdout');
+  }
+
+  /** Resolves when the pod's directory says so; rejects when the pod ends before. */
+  shows(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    return this.#watched.untilTrue(what, condition);
   }
 }

@@ -107,7 +107,7 @@ describe.skipIf(!ROOT)('run', () => {
     const pod = own.stage0.prepare({ apps: [shell('echo never', { eventHandlers }), shell('trap "sleep 0.5; echo bye; exit 0" TERM; while :; do sleep 0.1; done', {}, {}, 'other')] });
     const running = pod.run();
     await running.said('waits');
-    while (!existsSync(join(pod.dir, 'pid')) || (await pod.enter(['/bin/true'], 'other')).status !== 0);
+    await running.shows('other can be entered', async () => existsSync(join(pod.dir, 'pid')) && (await pod.enter(['/bin/true'], 'other')).status === 0);
     expect((await Promise.all([pod.stop(), pod.stop()])).map(({ status }) => status)).toEqual([0, 0]);
     const end = await running.end();
     expect(end.stdout).toContain('bye');
@@ -175,7 +175,7 @@ describe.skipIf(!ROOT)('beside a running pod', () => {
     const script = 'while read line; do echo "got $line"; echo "err $line" >&2; done; exit 4';
     const pod = own.stage0.prepare({ apps: [shell(script, {}, { annotations: stream }), shell('sleep 1000', {}, {}, 'other')] });
     const running = pod.run();
-    while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+    await running.shows('the pod is ready', () => pod.ready);
     expect(JSON.parse((await pod.attach(['--action=list'])).stdout)).toEqual({ version: 1, targets: ['stdin', 'stdout', 'stderr'].map((name) => ({ name, domain: 'unix', address: `/rkt/iottymux/app/sock-${name}` })) });
     expect(await pod.attach(['--action=auto-attach'], '', 'other')).toMatchObject({ status: 254, stderr: expect.stringContaining('cannot be attached to') });
     // The end of the client's input is the app's.
@@ -245,10 +245,10 @@ it.skipIf(!ROOT)('enter waits for an app that is still being started, and says s
   const pod = own.stage0.prepare({ apps: [shell('exit 0', {}, {}, 'short'), shell('echo runs; sleep 1000')] });
   const running = pod.run(['--net=none']);
   // As rkt does: from the moment that there is a process.
-  while (!existsSync(join(pod.dir, 'pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  await running.shows('it has a process', () => existsSync(join(pod.dir, 'pid')));
   expect(await pod.enter(['/bin/cat', '/proc/1/comm'], 'app', 'typed ahead\n')).toMatchObject({ status: 0, stderr: '' });
   expect(await pod.enter(['/bin/cat'], 'app', 'typed\n')).toMatchObject({ status: 0, stdout: 'typed\n' });
-  while (pod.status('short') === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  await running.shows('short has ended', () => pod.status('short') !== undefined);
   expect(await pod.enter(['/bin/cat'], 'short')).toMatchObject({ status: 254, stderr: expect.stringContaining('does not run') });
   await pod.stop();
   expect((await running.end()).status).toBe(0);
@@ -279,7 +279,7 @@ it.skipIf(!ROOT)('a Docker image’s volumes begin with what the image has there
 it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays open', async () => {
   const pod = own.stage0.prepare({ apps: [] });
   const running = pod.run(['--net=none', '--mutable']);
-  while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+  await running.shows('the pod is ready', () => pod.ready);
   const host = join(own.dir, 'mutable');
   mkdirSync(host, { recursive: true });
   const late = shell(`echo late runs; ${ASK}/apps/late/image/manifest | grep -q example.com/late && echo is told of; echo x > /vol/made; sleep 1000`, {}, { mounts: [{ volume: 'v', path: '/vol', appVolume: { name: 'v', kind: 'host', source: host } }] }, 'late');
@@ -290,7 +290,7 @@ it.skipIf(!ROOT)('apps come and go in a mutable pod, and nothing of them stays o
   expect(await pod.app('start', 'late')).toMatchObject({ status: 254, stderr: expect.stringContaining('runs already') });
   expect(await pod.addApp(shell('exit 3', {}, {}, 'short'))).toMatchObject({ status: 0 });
   expect(await pod.app('start', 'short')).toMatchObject({ status: 0 });
-  while (pod.status('short') === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  await running.shows('short has ended', () => pod.status('short') !== undefined);
   // A mutable pod goes on, whatever its apps end with.
   expect(pod.status('short')).toBe('3\n');
   expect(await pod.app('stop', 'late')).toMatchObject({ status: 0 });

@@ -8,6 +8,7 @@ import { FS_LOCKS } from '../../../assembly/contract/fs.ts';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { FsGuest, numbers } from '../../support/devices/fs-driver.ts';
+import { Watched } from '../../support/watched.ts';
 
 const READ = 0;
 const WRITE = 1;
@@ -52,7 +53,7 @@ const error = (): number => guest.core.view.getInt32(0x0800_0000 + guest.places.
 async function host(code: string): Promise<void> {
   const started = spawn('python3', ['-c', `import fcntl, sys, time\nf = open(${JSON.stringify(join(dir, 'file'))}, 'r+')\n${code}\nprint('has it', flush=True)\ntime.sleep(1000)`]);
   child = started;
-  await new Promise((resolve) => started.stdout.once('data', resolve));
+  await new Watched(started).until('has it');
 }
 
 describe('fcntl', () => {

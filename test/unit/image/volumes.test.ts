@@ -12,6 +12,7 @@ import { findVolume, listVolumes } from '../../../image/volumes/folder.ts';
 import { openVolume } from '../../../image/volumes/use.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { readXattrs, setXattr } from '../../../vmm/host/sys.ts';
+import { Watched } from '../../support/watched.ts';
 import { ended, FAULTS, NO_FFI, storeProgram } from './store-program.ts';
 import { scratch, sha256 } from './support.ts';
 
@@ -170,7 +171,7 @@ describe('a volume in use', () => {
   it.each([['by FFI', []], ['by the program flock', [NO_FFI]]] as const)('cannot be removed, %s, until its process ends, by kill -9 too', async (_, preload) => {
     const store = newStore();
     const holders = [program(store, ['volume-use', 'vol', '', '', 'wait'], { preload: [...preload] }), program(store, ['volume-use', 'vol', '', '', 'wait'], { preload: [...preload] })];
-    await Promise.all(holders.map((holder) => Promise.race([once(holder.stdout as NodeJS.ReadableStream, 'data'), ended(holder).then(({ err }) => Promise.reject(new Error(err)))])));
+    await Promise.all(holders.map((holder) => new Watched(holder).until('\n', 'stdout')));
     expect(await isVolumeUsed(store, 'vol')).toBe(true);
     await expect(removeVolume(store, 'vol')).rejects.toMatchObject({ code: 'VOLUME_BUSY', message: 'remove vol: volume is in use' });
     expect((await ended(program(store, ['volume-rm', 'vol'], { preload: [...preload] }))).err).toBe('VOLUME_BUSY remove vol: volume is in use\n');

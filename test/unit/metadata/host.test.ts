@@ -11,6 +11,7 @@ import { serveHostMetadata } from '../../../vmm/metadata/host.ts';
 import { metadataKey } from '../../../vmm/metadata/key.ts';
 import { BIN } from '../../support/cli/cli.ts';
 import { HANG_MS } from '../../support/limits.ts';
+import { Watched } from '../../support/watched.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'vmm-mds-'));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -105,7 +106,8 @@ describe('the service', () => {
     const fd = (server as unknown as { _handle: { fd: number } })._handle.fd;
     // A shell has the process number that LISTEN_PID names, and becomes the service.
     const child = spawn('sh', ['-c', `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`, process.execPath, BIN, 'metadata-service', '--listen-port', '0'], { stdio: ['ignore', 'inherit', 'pipe', fd], env: { ...process.env, HOME: dir, XDG_DATA_HOME: dir } });
-    const said = await new Promise<string>((resolve) => child.stderr?.once('data', (chunk: Buffer) => resolve(chunk.toString())));
+    const service = new Watched(child);
+    const said = await service.until('\n', 'stderr');
     // This process takes no connection from here on, and the name that goes with its server is not the only one.
     linkSync(join(dir, 'given.sock'), join(dir, 'kept.sock'));
     server.close();
@@ -113,7 +115,7 @@ describe('the service', () => {
     const uuid = randomUUID();
     expect((await curl('--unix-socket', join(dir, 'kept.sock'), '-X', 'PUT', '-d', JSON.stringify(POD), `http://localhost/pods/${uuid}?token=99`))[0]).toBe(200);
     child.kill('SIGTERM');
-    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
+    expect((await service.ended).status).toBe(0);
   });
 });
 
