@@ -8,6 +8,7 @@ import { ErofsImage } from '../../../image/index.ts';
 import { blobsOf } from '../../../image/store/blobs.ts';
 import type { ImageStore } from '../../../image/store/store.ts';
 import { HANG_MS } from '../../support/limits.ts';
+import { Watched } from '../../support/watched.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 export const FAULTS = join(ROOT, 'test/support/cli/fs-faults.cjs');
@@ -22,30 +23,58 @@ import { ImageStore } from './image/store/store.ts';
 import { createVolume, pruneVolumes, removeVolume } from './image/volumes/change.ts';
 import { openVolume } from './image/volumes/use.ts';
 import { hostFs } from './vmm/guest/host-fs.ts';
-const store = new ImageStore(undefined, hostFs);
-const [how, reference, ...names] = process.argv.slice(2);
-try {
-  if (how === 'import') console.log((await importImage(reference, { store, host: hostFs }, names)).record.id);
-  else if (how === 'load') console.log((await loadImages(reference, { store, host: hostFs })).map(({ record }) => record.id).join(' '));
-  else if (how === 'pull') console.log((await pullImage(reference, { store, host: hostFs })).record.id);
-  else if (how === 'resolve') console.log((await resolveImage(reference, { store, host: hostFs })).rootfs);
-  else if (how === 'rm') console.log((await removeImage(store, reference)).join(' '));
-  else if (how === 'prune') console.log(await pruneStore(store, reference === 'all'));
-  else if (how === 'volume-create') console.log((await createVolume(store, { name: reference })).path);
-  else if (how === 'volume-rm') console.log(await removeVolume(store, reference));
-  else if (how === 'volume-prune') console.log((await pruneVolumes(store, () => true)).names.join(' '));
-  else if (how === 'volume-use') {
+async function act(how, reference, ...names) {
+  const store = new ImageStore(undefined, hostFs);
+  if (how === 'import') return (await importImage(reference, { store, host: hostFs }, names)).record.id;
+  if (how === 'load') return (await loadImages(reference, { store, host: hostFs })).map(({ record }) => record.id).join(' ');
+  if (how === 'pull') return (await pullImage(reference, { store, host: hostFs })).record.id;
+  if (how === 'resolve') return (await resolveImage(reference, { store, host: hostFs })).rootfs;
+  if (how === 'rm') return (await removeImage(store, reference)).join(' ');
+  if (how === 'prune') return String(await pruneStore(store, reference === 'all'));
+  if (how === 'volume-create') return (await createVolume(store, { name: reference })).path;
+  if (how === 'volume-rm') return String(await removeVolume(store, reference));
+  if (how === 'volume-prune') return (await pruneVolumes(store, () => true)).names.join(' ');
+  if (how === 'volume-use') {
     const [disk, path, wait] = names;
     const volume = await openVolume(store, { name: reference, ...(disk ? { from: { disk, path } } : {}), note: (text) => console.error(text) });
-    console.log(volume.path);
-    if (wait) await new Promise(() => setInterval(() => {}, 1e6));
+    if (wait) {
+      console.log(volume.path);
+      await new Promise(() => setInterval(() => {}, 1e6));
+    }
     volume.close();
+    return volume.path;
   }
-  else if (how === 'ls') console.log(store.list().map(({ record }) => record.id).join(' '));
-} catch (error) {
-  console.error(error.code, error.message);
-  process.exitCode = 1;
+  if (how === 'ls') return store.list().map(({ record }) => record.id).join(' ');
+}
+const [how, ...rest] = process.argv.slice(2);
+// One command after the other, each with a fault of its own.
+if (how === 'serve') {
+  process.on('message', async ({ store, args, env }) => {
+    Object.assign(process.env, env, { VMM_STORE: store });
+    globalThis.faults.arm();
+    let answer;
+    try {
+      answer = { status: 0, out: await act(...args), err: '' };
+    } catch (error) {
+      answer = { status: 1, out: '', err: error.code + ' ' + error.message + '\\n' };
+    }
+    process.send({ ...answer, changes: globalThis.faults.disarm() });
+  });
+} else {
+  try {
+    console.log(await act(how, ...rest));
+  } catch (error) {
+    console.error(error.code, error.message);
+    process.exitCode = 1;
+  }
 }`;
+
+export interface StoreProgram {
+  readonly PROGRAM: string;
+  program(store: ImageStore | string, args: readonly string[], options?: ProgramOptions): ChildProcess;
+  /** A process that does one command after the other. */
+  serve(): StoreServer;
+}
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -54,7 +83,7 @@ export interface ProgramOptions {
 }
 
 /** The store's code as a program: \`import REFERENCE [NAME…]\`, \`resolve REFERENCE\`, \`pull NAME\`, \`rm NAME\`, \`prune [all]\`, \`ls\`, \`volume-create|rm|prune|use\`. */
-export function storeProgram(folder: string): { PROGRAM: string; program(store: ImageStore | string, args: readonly string[], options?: ProgramOptions): ChildProcess } {
+export function storeProgram(folder: string): StoreProgram {
   const PROGRAM = join(folder, 'program.mjs');
   buildSync({
     stdin: { contents: SOURCE, resolveDir: ROOT, loader: 'ts' },
@@ -68,12 +97,36 @@ export function storeProgram(folder: string): { PROGRAM: string; program(store: 
     banner: { js: `import { createRequire as __c } from 'node:module'; const require = __c(${JSON.stringify(join(ROOT, 'package.json'))});` },
     define: { 'import.meta.url': JSON.stringify(`file://${ROOT}/dist/x.js`) },
   });
-  const program = (store: ImageStore | string, args: readonly string[], { env = {}, preload = [] }: ProgramOptions = {}): ChildProcess =>
+  const program = (store: ImageStore | string, args: readonly string[], { env = {}, preload = [] }: ProgramOptions = {}, more: 'ignore' | 'ipc' = 'ignore'): ChildProcess =>
     spawn(process.execPath, [...preload.flatMap((path) => ['--require', path]), PROGRAM, ...args], {
-      env: { PATH: process.env['PATH'], VMM_STORE: typeof store === 'string' ? store : store.paths.root, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], VMM_STORE: typeof store === 'string' ? store : store.paths.root, NODE_COMPILE_CACHE: join(folder, 'code'), ...env },
+      stdio: ['ignore', 'pipe', 'pipe', more],
     });
-  return { PROGRAM, program };
+  return { PROGRAM, program, serve: () => new StoreServer(program('/nowhere', ['serve'], { preload: [FAULTS] }, 'ipc')) };
+}
+
+/** Commands in one process, for faults that a process survives: a start of Node costs more than most of them. */
+export class StoreServer {
+  readonly #child: ChildProcess;
+  readonly #watched: Watched;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#watched = new Watched(child);
+  }
+
+  /** Its end, as that of a program of its own, and how many changes of the file system it tried. */
+  async run(store: ImageStore, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ended & { readonly changes: number }> {
+    const answer = once(this.#child, 'message');
+    this.#child.send({ store: store.paths.root, args, env: { FAULT: '', FAULT_AT: '', ...env } });
+    const gone = this.#watched.ended.then((end) => Promise.reject(new Error(`the server ended: ${JSON.stringify(end)}`)));
+    const [result] = (await Promise.race([answer, gone])) as [Ended & { readonly changes: number }];
+    return result;
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill('SIGKILL');
+  }
 }
 
 export interface Ended {
@@ -84,14 +137,8 @@ export interface Ended {
 
 /** Waits for a program's end; one that takes longer than `limitMs` is killed: its status is null. */
 export async function ended(child: ChildProcess, limitMs = HANG_MS): Promise<Ended> {
-  let out = '';
-  let err = '';
-  child.stdout?.on('data', (chunk: Buffer) => { out += chunk; });
-  child.stderr?.on('data', (chunk: Buffer) => { err += chunk; });
-  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
-  const [status] = (await once(child, 'close')) as [number | null];
-  clearTimeout(timer);
-  return { status, out: out.trim(), err };
+  const { status, stdout, stderr } = await new Watched(child, limitMs).ended;
+  return { status, out: stdout.trim(), err: stderr };
 }
 
 /** Every image that the store tells of has its whole disk. */

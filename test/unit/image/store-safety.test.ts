@@ -2,24 +2,25 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { importImage, resolveImage } from '../../../image/resolve.ts';
 import { changeStore, pruneStore, removeImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { tarOf } from './forms.ts';
-import { ended, expectClean, expectWhole, FAULTS, NO_FFI, storeProgram } from './store-program.ts';
+import { Watched } from '../../support/watched.ts';
+import { ended, expectClean, expectWhole, FAULTS, NO_FFI, type StoreServer, storeProgram } from './store-program.ts';
 import { dir, file, pattern, scratch } from './support.ts';
 
 const FOLDER = scratch();
-const { program } = storeProgram(FOLDER);
+const { program, serve } = storeProgram(FOLDER);
 const LONG = process.env['VMM_LONG'] === '1';
 /** Longer ago than anything that could be work in progress. */
 const OLD = new Date(Date.now() - 3 * 3_600_000);
 
 const newPath = (name: string): string => join(mkdtempSync(join(FOLDER, 'x-')), name);
-const storeAt = (at: string): ImageStore => new ImageStore(storePaths({ VMM_STORE: at }));
+const storeAt = (at: string): ImageStore => new ImageStore(storePaths({ VMM_STORE: at }), hostFs);
 
 /** Files by path, old ones; a path that ends in "/" is a directory. */
 function fill(at: string, files: Readonly<Record<string, string>>): string {
@@ -146,11 +147,11 @@ describe.each([['with the FFI library', []], ['without it', [NO_FFI]]] as const)
   it('prune leaves an image alone that is imported meanwhile', async () => {
     const store = storeAt(newPath('store'));
     for (const text of ['a', 'b', 'c']) await importImage(archive(text), { store });
-    const slow = ended(program(store, ['prune', 'all'], { preload: [FAULTS, ...preload], env: { FAULT_DELAY: '400' } }));
+    const slow = new Watched(program(store, ['prune', 'all'], { preload: [FAULTS, ...preload], env: { FAULT_DELAY: '400', FAULT_SAYS: '1' } }));
     // While it deletes the old ones, one of them is imported again, and a new one.
-    await sleep(500);
+    await slow.until('waits');
     const results = await Promise.all(['a', 'new'].map((text) => ended(program(store, ['import', archive(text), text], { preload }))));
-    expect(await slow).toMatchObject({ status: 0 });
+    expect(await slow.ended).toMatchObject({ status: 0 });
     for (const result of results) expect(result).toMatchObject({ status: 0, err: '' });
     expect(store.find('a')?.id).toBe(results[0]?.out);
     expect(store.find('new')?.id).toBe(results[1]?.out);
@@ -162,10 +163,10 @@ describe.each([['with the FFI library', []], ['without it', [NO_FFI]]] as const)
     const store = storeAt(newPath('store'));
     const source = archive('shared');
     await importImage(source, { store }, ['old']);
-    const slow = ended(program(store, ['rm', 'old'], { preload: [FAULTS, ...preload], env: { FAULT_DELAY: '400' } }));
-    await sleep(500);
+    const slow = new Watched(program(store, ['rm', 'old'], { preload: [FAULTS, ...preload], env: { FAULT_DELAY: '400', FAULT_SAYS: '1' } }));
+    await slow.until('waits');
     const result = await ended(program(store, ['import', source, 'fresh'], { preload }));
-    expect(await slow).toMatchObject({ status: 0 });
+    expect(await slow.ended).toMatchObject({ status: 0 });
     expect(result).toMatchObject({ status: 0, err: '' });
     expect(store.find('fresh')?.id).toBe(result.out);
     expectWhole(store);
@@ -201,13 +202,17 @@ describe('the end at any moment', () => {
     };
     const commands = [['import', sources.other, 'other'], ['import', sources.kept, 'again'], ['rm', 'kept'], ['prune', 'all'], ['prune', 'x']];
     const tries = LONG ? 100 : 4;
+    // A process that is killed is one of its own; what fails is tried by three that live on.
+    using servers = new DisposableStack();
+    const lanes = Array.from({ length: 3 }, () => (fault === 'kill' ? undefined : servers.use(serve())));
     for (const args of commands) {
       const total = await changes((await prepared()).paths.root, args);
       expect(total).toBeGreaterThan(2);
-      const attempt = async (i: number): Promise<void> => {
+      const attempt = async (i: number, server: StoreServer | undefined): Promise<void> => {
         const at = 1 + Math.floor(((i + Math.random()) * total) / tries);
         const store = await prepared();
-        const result = await ended(program(store, args, { preload: [FAULTS], env: { FAULT: fault, FAULT_AT: String(at) } }));
+        const env = { FAULT: fault, FAULT_AT: String(at) };
+        const result = server === undefined ? await ended(program(store, args, { preload: [FAULTS], env })) : await server.run(store, args, env);
         const what = `${args[0]} ${args[1]} at ${at} of ${total}: ${JSON.stringify(result)}`;
         if (fault === 'kill') expect(result.status, what).toBe(null);
         else if (result.status !== 0) expect(result.err, what).toMatch(/^(STORE|IMAGE)_WRITE [^\n]*\n$/);
@@ -224,10 +229,10 @@ describe('the end at any moment', () => {
       };
       // A few at a time: half of each is to wait for a process.
       const moments = Array.from({ length: tries }, (_, i) => i);
-      const lane = async (): Promise<void> => {
-        for (let i = moments.shift(); i !== undefined; i = moments.shift()) await attempt(i);
+      const lane = async (server: StoreServer | undefined): Promise<void> => {
+        for (let i = moments.shift(); i !== undefined; i = moments.shift()) await attempt(i, server);
       };
-      await Promise.all([lane(), lane(), lane()]);
+      await Promise.all(lanes.map(lane));
     }
   }, 7_200_000);
 
@@ -293,11 +298,11 @@ describe('the lock', () => {
     await importImage(archive('1'), { store });
     const victim = fill(newPath('victim'), { [`names/${HEX}`]: 'x', [`rootfs/${HEX}.erofs`]: 'x', [`images/${HEX}.json`]: 'x', 'tmp/0123456789abcdef': 'x' });
     const before = listing(victim);
-    const slow = ended(program(store, ['prune', 'all'], { preload: [FAULTS], env: { FAULT_DELAY: '500' } }));
-    await sleep(400);
+    const slow = new Watched(program(store, ['prune', 'all'], { preload: [FAULTS], env: { FAULT_DELAY: '500', FAULT_SAYS: '1' } }));
+    await slow.until('waits');
     renameSync(store.paths.root, `${store.paths.root}.moved`);
     symlinkSync(victim, store.paths.root);
-    await slow;
+    await slow.ended;
     expect(listing(victim)).toBe(before);
     expect(readdirSync(join(`${store.paths.root}.moved`, 'tmp'))).toEqual([]);
   });
