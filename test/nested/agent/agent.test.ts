@@ -1,21 +1,22 @@
 import { copyFileSync, mkdirSync, realpathSync } from 'node:fs';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NestedMachine } from '../../../scripts/nested/machine.mjs';
 import { PROJECT } from '../../unit/agent/harness.ts';
 import { HANG_MS } from '../../support/limits.ts';
 
 const directory = join(PROJECT, '.cache/test-dist/agent');
 
+let machine: NestedMachine;
+
 /** Runs main.ts in the nested machine behind `prepare` and returns its results. */
-function runNested(prepare: string): Record<string, unknown> {
+async function runNested(prepare: string): Promise<Record<string, unknown>> {
   const env = `export PATH=${directory}:$PATH VMM_TEST_PROJECT=${PROJECT}`;
-  const script = `${env}; modprobe -a loop erofs vsock_loopback && ${prepare} node ${join(directory, 'main.mjs')}`;
-  const args = ['scripts/nested.mjs', '--no-setup', '--timeout', `${HANG_MS / 1000}`, '--take', directory, '--take', join(PROJECT, 'guest-kernel/artifacts'), '--sh', script];
-  const run = spawnSync(process.execPath, args, { cwd: PROJECT, encoding: 'utf8', timeout: HANG_MS + 30_000 });
-  expect(run.status, run.stderr + run.stdout).toBe(0);
-  return JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '');
+  const { status, stdout, stderr } = await machine.run(`${env}; modprobe -a loop erofs vsock_loopback && ${prepare} node ${join(directory, 'main.mjs')}`, { timeoutMs: HANG_MS });
+  expect(status, stderr + stdout).toBe(0);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }
 
 beforeAll(async () => {
@@ -25,14 +26,16 @@ beforeAll(async () => {
   // busybox's unshare has no --kill-child.
   copyFileSync(realpathSync('/usr/bin/unshare'), join(directory, 'unshare'));
   execFileSync('gcc', ['-static', '-O1', '-o', join(directory, 'vsock-relay'), join(PROJECT, 'test/nested/agent/vsock-relay.c')]);
-});
+  machine = await NestedMachine.boot({ take: [directory, join(PROJECT, 'guest-kernel/artifacts')] });
+}, 300_000);
+afterAll(() => machine?.close());
 
 describe('init in a machine with cgroup v2 and all capabilities', () => {
   let results: Record<string, unknown>;
 
-  beforeAll(() => {
-    results = runNested('');
-  }, 300_000);
+  beforeAll(async () => {
+    results = await runNested('');
+  });
 
   it.each([
     ['memory.max 32m, a process that takes more', { stdout: '137\n', outOfMemory: true }],
@@ -54,9 +57,9 @@ describe('init in a machine with cgroup v2 and all capabilities', () => {
 describe('init over the kernel\'s own vsock (loopback)', () => {
   let results: Record<string, unknown>;
 
-  beforeAll(() => {
-    results = runNested('vsock-relay /tmp/current && VMM_TEST_VSOCK=/tmp/current');
-  }, 300_000);
+  beforeAll(async () => {
+    results = await runNested('vsock-relay /tmp/current && VMM_TEST_VSOCK=/tmp/current');
+  });
 
   it.each([
     ['output apart, status', { stdout: 'out\n', stderr: 'err\n', status: 3 }],
