@@ -11,7 +11,7 @@ const MAY_IMPORT = {
   vmm: ['base', 'image', 'assembly/core/layout.ts', 'assembly/contract'],
   image: ['base'],
   // Of bin/ the door: what loads a program with V8's code for it.
-  stage1: ['vmm/api', 'image', 'bin'],
+  stage1: ['base', 'vmm/api', 'image', 'bin'],
   oci: ['vmm/api', 'image'],
   // bench/fs is the kernel of a guest to a device on its own thread.
   bench: ['scripts', 'vmm/api', 'vmm/core', 'vmm/devices', 'vmm/host', 'vmm/threads', 'image', 'assembly/core/layout.ts', 'assembly/contract'],

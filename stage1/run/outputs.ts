@@ -1,54 +1,27 @@
 /** Where an app's output goes: to a log in the pod's directory, and to run's own streams. */
-import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { RotatedFile } from '../../base/rotated-file.ts';
 
 /** A log is put aside when it is this long, and one is kept. */
 const LOG_MAX = 10 << 20;
 const FOLDER = 'logs';
 
-/** A log that is rotated: `NAME`, and `NAME.1` before it. Trouble with it is told once, and the app goes on. */
-class Log {
-  readonly #path: string;
-  readonly #failed: (error: NodeJS.ErrnoException) => void;
-  #fd: number | undefined;
-  #size = 0;
-
-  constructor(path: string, failed: (error: NodeJS.ErrnoException) => void) {
-    this.#path = path;
-    this.#failed = failed;
-    this.#open();
-  }
-
-  #open(): void {
+/** A log that is rotated: `NAME`, and `NAME.1` before it. Throws the file system's error. */
+function openLog(path: string): RotatedFile {
+  const open = (): number => openSync(path, 'a', 0o640);
+  const fd = open();
+  const next = (): number => {
+    renameSync(path, `${path}.1`);
     try {
-      this.#fd = openSync(this.#path, 'a', 0o640);
-      this.#size = statSync(this.#path).size;
+      return open();
     } catch (error) {
-      this.#fd = undefined;
-      this.#failed(error as NodeJS.ErrnoException);
+      // What comes is appended to the old one, which has its name for that.
+      renameSync(`${path}.1`, path);
+      throw error;
     }
-  }
-
-  write(bytes: Uint8Array): void {
-    try {
-      if (this.#size > 0 && this.#size + bytes.length > LOG_MAX && this.#fd !== undefined) {
-        closeSync(this.#fd);
-        renameSync(this.#path, `${this.#path}.1`);
-        this.#open();
-      }
-      if (this.#fd === undefined) return;
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-      this.#size += bytes.length;
-    } catch (error) {
-      this.#fd = undefined;
-      this.#failed(error as NodeJS.ErrnoException);
-    }
-  }
-
-  close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = undefined;
-  }
+  };
+  return new RotatedFile({ fd, size: fstatSync(fd).size, most: LOG_MAX, next });
 }
 
 export type OutputMode = 'log' | 'stream' | 'tty' | 'interactive' | 'null';
@@ -72,34 +45,50 @@ function toStream(stream: NodeJS.WriteStream): (bytes: Uint8Array) => Promise<vo
   };
 }
 
+/** An app's log of one stream, and how to tell of trouble with it. */
+interface Kept {
+  readonly file: RotatedFile;
+  readonly failed: (error: unknown) => void;
+}
+
 export class Outputs {
-  readonly #logs = new Map<string, Log>();
+  readonly #logs = new Map<string, Kept>();
   readonly #own = { stdout: toStream(process.stdout), stderr: toStream(process.stderr) };
   #told = false;
 
-  /** Opens the logs of an app, as its streams' modes want it. */
+  /** Opens the logs of an app, as its streams' modes want it. Trouble with one is told once, and the app goes on. */
   open(app: string, modes: Readonly<Record<'stdout' | 'stderr', OutputMode>>, note: (text: string) => void): void {
     mkdirSync(FOLDER, { recursive: true, mode: 0o750 });
     for (const stream of ['stdout', 'stderr'] as const) {
       if (modes[stream] !== 'log') continue;
       const path = join(FOLDER, `${app}.${stream === 'stdout' ? 'out' : 'err'}`);
-      this.#logs.set(`${app} ${stream}`, new Log(path, (error) => {
-        if (!this.#told) note(`${path}: ${error.code}: output is not kept any more`);
+      const failed = (error: unknown): void => {
+        if (!this.#told) note(`${path}: ${(error as NodeJS.ErrnoException).code}: output is lost`);
         this.#told = true;
-      }));
+      };
+      try {
+        this.#logs.set(`${app} ${stream}`, { file: openLog(path), failed });
+      } catch (error) {
+        failed(error);
+      }
     }
   }
 
   /** The app is removed. */
   close(app: string): void {
     for (const stream of ['stdout', 'stderr']) {
-      this.#logs.get(`${app} ${stream}`)?.close();
+      this.#logs.get(`${app} ${stream}`)?.file.close();
       this.#logs.delete(`${app} ${stream}`);
     }
   }
 
   put(app: string, stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> | void {
-    this.#logs.get(`${app} ${stream}`)?.write(bytes);
+    const log = this.#logs.get(`${app} ${stream}`);
+    try {
+      log?.file.append(bytes);
+    } catch (error) {
+      log?.failed(error);
+    }
     return this.#own[stream](bytes);
   }
 }

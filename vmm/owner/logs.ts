@@ -1,7 +1,8 @@
 /** A container's output as Docker's json-file driver writes it: a line of JSON each, in files log.0, log.1 … of 10 MiB. */
-import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
+import { RotatedFile } from '../../base/rotated-file.ts';
 import { Lines } from './lines.ts';
 
 const ROTATE = 10 * 2 ** 20;
@@ -29,24 +30,22 @@ export interface LogSink {
 export const NO_LOG: LogSink = { write: () => {}, close: () => {} };
 
 export class LogWriter implements LogSink {
-  readonly #folder: string;
-  readonly #rotate: number;
-  readonly #files: number;
   readonly #streams = { stdout: new Pieces(), stderr: new Pieces() };
-  #fd: number;
-  #number: number;
-  #size: number;
+  readonly #file: RotatedFile;
   /** Lines that could not be written, since the last that could: a full disk. */
   #lost = 0;
 
   /** Goes on where an earlier start has ended. `rotate`: bytes of a file; `files`: so many are kept. */
   constructor(folder: string, rotate = ROTATE, files = Number.POSITIVE_INFINITY) {
-    this.#folder = folder;
-    this.#rotate = rotate;
-    this.#files = files;
-    this.#number = Math.max(newest(folder), 0);
-    this.#fd = openSync(join(folder, `log.${this.#number}`), 'a+', 0o600);
-    this.#size = wholeLines(this.#fd);
+    let number = Math.max(newest(folder), 0);
+    const fd = openSync(join(folder, `log.${number}`), 'a+', 0o600);
+    const next = (): number => {
+      const newer = openSync(join(folder, `log.${number + 1}`), 'ax', 0o600);
+      number += 1;
+      if (number >= files) rmSync(join(folder, `log.${number - files}`), { force: true });
+      return newer;
+    };
+    this.#file = new RotatedFile({ fd, size: wholeLines(fd), most: rotate, next });
   }
 
   write(stream: LogLine['stream'], bytes: Uint8Array): void {
@@ -55,7 +54,7 @@ export class LogWriter implements LogSink {
 
   close(): void {
     for (const stream of ['stdout', 'stderr'] as const) for (const piece of this.#streams[stream].rest()) this.#put({ log: piece, stream, time: new Date().toISOString() });
-    closeSync(this.#fd);
+    this.#file.close();
   }
 
   /** What is lost is told before the next line that is not. */
@@ -66,34 +65,12 @@ export class LogWriter implements LogSink {
   }
 
   #append(line: LogLine): boolean {
-    const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     try {
-      if (this.#size > 0 && this.#size + bytes.length > this.#rotate) this.#next();
-      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
-      this.#size += bytes.length;
+      this.#file.append(Buffer.from(`${JSON.stringify(line)}\n`));
       return true;
     } catch {
-      this.#takeBack();
       return false;
     }
-  }
-
-  /** A piece of a line would spoil the next one. */
-  #takeBack(): void {
-    try {
-      ftruncateSync(this.#fd, this.#size);
-    } catch {
-      // What reads the log leaves out what is no line.
-    }
-  }
-
-  #next(): void {
-    const fd = openSync(join(this.#folder, `log.${this.#number + 1}`), 'ax', 0o600);
-    closeSync(this.#fd);
-    this.#fd = fd;
-    this.#number += 1;
-    this.#size = 0;
-    if (this.#number >= this.#files) rmSync(join(this.#folder, `log.${this.#number - this.#files}`), { force: true });
   }
 }
 
