@@ -52,11 +52,11 @@ export async function commitImage(store: ImageStore, job: CommitJob): Promise<Im
       layers: [...(base?.layers ?? []), { mediaType: `${OCI_LAYER}+gzip`, digest: written.digest, size: written.size }],
     }));
     const record: ImageRecord = { version: RECORD_VERSION, id: digestOf(config), rootfs: key, size, config: job.config, created, manifest: digestOf(manifest), imported: created, source: job.source, ...(base === undefined ? { packed: true } : {}) };
-    await changeStore(store, (change) => {
+    await changeStore(store, async (change) => {
       change.addBlob(written.digest, { name: layer.name, folder: 'tmp' });
       change.putBlob(digestOf(config), config);
       change.putBlob(digestOf(manifest), manifest);
-      change.addDisk(key, disk);
+      await change.addDisk(key, disk);
       change.put(record);
       if (job.name !== undefined) change.setName(normalName(job.name), record.id);
     });

@@ -204,8 +204,8 @@ async function withDisk(job: ImportJob, draft: Draft, write: (file: TemporaryFil
   const file = await changeStore(job.store, (change) => change.temporary());
   try {
     const size = await write(file);
-    return await changeStore(job.store, (change) => {
-      change.addDisk(draft.record.rootfs, file);
+    return await changeStore(job.store, async (change) => {
+      await change.addDisk(draft.record.rootfs, file);
       job.intake?.commit(change);
       const record = wholeRecord(draft, `/proc/self/fd/${file.fd}`, size);
       change.put(record);

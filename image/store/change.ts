@@ -208,8 +208,9 @@ export class StoreChange {
     this.#write('blobs', blobName(digest), bytes);
   }
 
-  /** Makes a finished temporary file the disk of this key. */
-  addDisk(key: string, file: TemporaryFile): void {
+  /** Makes a finished temporary file the disk of this key. From then on machines share it: the lock that kept others away becomes one that they have, too. */
+  async addDisk(key: string, file: TemporaryFile): Promise<void> {
+    await tryLock(file.fd, this.#store.host, 'shared');
     changing(this.#paths, () => renameSync(this.#folders.tmp.path(file.name), this.#folders.rootfs.path(diskName(key))));
   }
 

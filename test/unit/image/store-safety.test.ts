@@ -1,12 +1,13 @@
 /** What a store must never do: touch what is not its own, lose what somebody counts on. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { importImage, resolveImage } from '../../../image/resolve.ts';
 import { changeStore, pruneStore, removeImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
+import { openDisk } from '../../../vmm/devices/disk/open.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { tarOf } from './forms.ts';
 import { Watched } from '../../support/watched.ts';
@@ -181,6 +182,17 @@ describe.each([['with the FFI library', []], ['without it', [NO_FFI]]] as const)
     expect(store.find('slow')).toBeDefined();
     expectWhole(store);
   });
+});
+
+it('a disk that has its name is opened by machines while its importer still writes the record', async () => {
+  const store = storeAt(newPath('store'));
+  const slow = new Watched(program(store, ['import', archive('slow'), 'slow'], { preload: [FAULTS], env: { FAULT_DELAY: '300' } }));
+  const disks = (): string[] => (existsSync(store.paths.rootfs) ? readdirSync(store.paths.rootfs).filter((name) => /^[0-9a-f]{64}\.erofs$/.test(name)) : []);
+  await slow.untilTrue('there is a disk', () => disks().length > 0);
+  const { fd } = openDisk({ path: join(store.paths.rootfs, disks()[0] as string), readOnly: true, id: 'x' });
+  closeSync(fd);
+  expect(readdirSync(store.paths.images)).toEqual([]);
+  expect((await slow.ended).status).toBe(0);
 });
 
 describe('the end at any moment', () => {
