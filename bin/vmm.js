@@ -12,6 +12,10 @@ const OLDEST = [24, 11];
 const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
 /** Commands that start a machine: each has a program of its own (vmm/cli/run-main.ts, boot-main.ts). */
 const STARTS = ['run', 'boot'];
+/** So many programs' code is kept, of all versions and all versions of Node: half a MB each. */
+const MOST_CODE = 24;
+/** Nobody takes as long to write one, ms. */
+const LEFT_MS = 3600 * 1000;
 
 function main() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -134,9 +138,30 @@ function keepOwn(path, bytes) {
     if (!isOwn(lstatSync(dirname(path)))) return;
     writeFileSync(temporary, bytes, { mode: 0o600, flag: 'wx' });
     renameSync(temporary, path);
+    sweep(dirname(path));
   } catch (_) {
     rmSync(temporary, { force: true });
   }
+}
+
+/** Code of programs and versions of Node that nobody has used for longest goes, and what a process that was killed has left. */
+function sweep(folder) {
+  const { lstatSync, readdirSync, unlinkSync } = require('node:fs');
+  const { join } = require('node:path');
+  const found = [];
+  for (const name of readdirSync(folder)) {
+    const match = /^[0-9a-f]{16}-v[0-9]+\.[0-9]+\.[0-9]+(\.[0-9]+)?$/.exec(name);
+    if (match === null) continue;
+    const path = join(folder, name);
+    const stats = lstatSync(path);
+    if (!stats.isFile()) continue;
+    // Reading it is not told at each time: to the day, or never.
+    const used = Math.max(stats.atimeMs, stats.mtimeMs);
+    if (match[1] === undefined) found.push({ path, used });
+    else if (used < Date.now() - LEFT_MS) unlinkSync(path);
+  }
+  found.sort((a, b) => b.used - a.used);
+  for (const { path } of found.slice(MOST_CODE)) unlinkSync(path);
 }
 
 /** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another process. */
