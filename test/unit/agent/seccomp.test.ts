@@ -8,6 +8,7 @@ import { CAPABILITIES } from '../../../vmm/container/capabilities.ts';
 import { dockerProfile } from '../../../vmm/seccomp/docker.ts';
 import { DOCKER_CAPABILITIES, defaultFilter } from '../../../vmm/seccomp/filter.ts';
 import type { Profile } from '../../../vmm/seccomp/rules.ts';
+import { buildI386Sockets } from '../../support/guests/i386.ts';
 import { type Guest, PROJECT, reasonToSkip, run, startGuest } from './harness.ts';
 
 const RET_ERRNO = 0x50000;
@@ -42,7 +43,8 @@ describe.skipIf(skip !== undefined)(`Docker's seccomp profile${skip === undefine
     bundle = mkdtempSync(join(tmpdir(), 'vmm-crun-'));
     for (const name of ['dev', 'proc', 'bin']) mkdirSync(join(bundle, 'rootfs', name), { recursive: true });
     execFileSync('gcc', ['-O1', '-static', '-o', join(guest.root, 'bin/syscalls'), join(PROJECT, 'test/support/cli/syscalls.c')]);
-    copyFileSync(join(guest.root, 'bin/syscalls'), join(bundle, 'rootfs/bin/syscalls'));
+    buildI386Sockets(join(guest.root, 'bin/i386-sockets'));
+    for (const name of ['syscalls', 'i386-sockets']) copyFileSync(join(guest.root, 'bin', name), join(bundle, 'rootfs/bin', name));
     chmodSync(bundle, 0o755);
     await guest.session.hello();
   }, 60_000);
@@ -51,12 +53,12 @@ describe.skipIf(skip !== undefined)(`Docker's seccomp profile${skip === undefine
     rmSync(bundle, { recursive: true });
   });
 
-  function byCrun(set: bigint, uid: number): string {
+  function byCrun(set: bigint, uid: number, program = '/bin/syscalls'): string {
     const names = CAPABILITIES.filter((name) => set & bit(name)).map((name) => `CAP_${name}`);
     const effective = uid === 0 ? names : [];
     writeFileSync(join(bundle, 'config.json'), JSON.stringify({
       ociVersion: '1.0.0',
-      process: { user: { uid, gid: uid }, args: ['/bin/syscalls'], env: ['PATH=/bin'], cwd: '/', capabilities: { bounding: names, effective, permitted: effective } },
+      process: { user: { uid, gid: uid }, args: [program], env: ['PATH=/bin'], cwd: '/', capabilities: { bounding: names, effective, permitted: effective } },
       root: { path: 'rootfs' },
       mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }, { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['mode=755'] }],
       linux: { namespaces: ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type })), seccomp: ociSeccomp(dockerProfile(set)) },
@@ -67,9 +69,9 @@ describe.skipIf(skip !== undefined)(`Docker's seccomp profile${skip === undefine
   }
 
   const none = { inheritable: 0n, ambient: 0n };
-  async function byInit(set: bigint, uid: number): Promise<string> {
+  async function byInit(set: bigint, uid: number, program = '/bin/syscalls'): Promise<string> {
     const effective = uid === 0 ? set : 0n;
-    const result = await run(guest, ['/bin/syscalls'], {
+    const result = await run(guest, [program], {
       user: `${uid}:${uid}`, namespaces: { net: 'new' }, seccomp: { program: defaultFilter(set) },
       capabilities: { bounding: set, effective, permitted: effective, ...none },
     });
@@ -84,6 +86,14 @@ describe.skipIf(skip !== undefined)(`Docker's seccomp profile${skip === undefine
     const ours = (await byInit(set, uid)).trim().split('\n');
     expect(ours.length).toBeGreaterThan(150);
     expect(ours).toEqual(byCrun(set, uid).trim().split('\n'));
+  });
+
+  it('a program of i386: the same verdicts', async () => {
+    // Of TCP it can have no more than its network namespace has.
+    const verdicts = (output: string): string[] => output.trim().split('\n').slice(1);
+    const ours = verdicts(await byInit(DOCKER_CAPABILITIES, 0, '/bin/i386-sockets'));
+    expect(ours).toContain('socket AF_VSOCK EPERM');
+    expect(ours).toEqual(verdicts(byCrun(DOCKER_CAPABILITIES, 0, '/bin/i386-sockets')));
   });
 
   it('refuses what a container has no need of, and little else', async () => {
