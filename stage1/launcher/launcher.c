@@ -8,6 +8,7 @@
  *   ROOT/vmm/drop FILE                  takes a mount off FILE: gc's way to let go of a network namespace
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,27 @@ static int below(const char *tail)
 	return 1;
 }
 
+/*
+ * stage0's lock is held as long as its descriptor is open. Node keeps the low ones from the programs that it starts, and stops looking at the first
+ * number above 15 that is free: a high one would be held by a plugin that outlives the pod.
+ */
+static void lower_lock(void)
+{
+	const char *number = getenv("RKT_LOCK_FD");
+	char text[16];
+	int fd = number ? atoi(number) : -1, low;
+
+	if (fd <= 15 || (low = fcntl(fd, F_DUPFD, 3)) < 0)
+		return;
+	if (low > fd) {
+		close(low);
+		return;
+	}
+	close(fd);
+	snprintf(text, sizeof text, "%d", low);
+	setenv("RKT_LOCK_FD", text, 1);
+}
+
 int main(int argc, char **argv, char **env)
 {
 	ssize_t n = readlink("/proc/self/exe", root, sizeof root - 1);
@@ -99,6 +121,10 @@ int main(int argc, char **argv, char **env)
 		if (settings)
 			setenv("XTABLES_LIBDIR", settings, 1);
 	} else {
+		lower_lock();
+		/* A service of systemd's has none; V8's code is kept there. */
+		if (!geteuid())
+			setenv("HOME", "/root", 0);
 		args[count++] = at("/vmm/node");
 		args[count++] = "--";
 		snprintf(program, sizeof program, "/vmm/dist/stage1-%s.cjs", name);

@@ -39,7 +39,7 @@ export function runOptions(argv: readonly string[]): RunOptions {
   const uuid = flags.rest.at(-1) ?? '';
   if (!UUID.test(uuid)) throw new Failure(`the last argument is a pod's UUID, not ${JSON.stringify(uuid.slice(0, 100))}`);
   const notes = flags.unknown.map((name) => `flag --${name} is not known and ignored`);
-  if (value('private-users') !== undefined) throw new Failure('flag --private-users cannot be used with this stage1: the guest’s kernel is its users’ wall');
+  if (value('private-users') !== undefined) throw new Failure('flag --private-users cannot be used with an lkvm stage1, nor with this one: the guest’s kernel is its users’ wall');
   const ipc = value('ipc') ?? 'auto';
   if (ipc === 'parent') throw new Failure('--ipc=parent: the pod has a kernel of its own, there is no IPC with the host');
   if (!['auto', 'private', ''].includes(ipc)) throw new Failure(`--ipc=${ipc}: it is auto or private`);

@@ -2,14 +2,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { App } from '../../image/appc/schema/app.ts';
-import { isKnownIsolator } from '../../image/appc/schema/isolators.ts';
+import { isolationOf } from '../../image/appc/schema/isolation.ts';
 import type { RuntimeApp, Volume } from '../../image/appc/schema/pod-manifest.ts';
 import type { ProvidedFile } from '../../vmm/api/containers.ts';
 import { appEnvironment, inside, supportsNotify, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
 import type { OutputMode } from './outputs.ts';
-import { appRoot, isOfDocker, type LocalConfig, parseLocalConfig, readImage, S1, textOf, volumePlace } from './pod-files.ts';
+import { appRoot, isOfDocker, type LocalConfig, makeStandardDirectories, parseLocalConfig, readImage, S1, textOf, volumePlace } from './pod-files.ts';
 import type { ReadPod } from './pod-files.ts';
 import { commandOf, userOf } from './users.ts';
 
@@ -39,6 +39,9 @@ export function localConfig(folder: string): LocalConfig {
   return Object.assign({}, ...names.map((name) => parseLocalConfig(join(folder, 'vmm.d', name), textOf(join(folder, 'vmm.d', name)) ?? ''))) as LocalConfig;
 }
 
+/** rkt's inaccessible paths, but for those that every container has masked; what it has read-only is so here in any case. */
+const INACCESSIBLE = ['/sys/fs', '/sys/hypervisor', '/sys/module', '/sys/power', '/proc/config.gz', '/proc/kallsyms', '/proc/kmem', '/proc/mem'];
+
 /** The whole pod, or the one app of it that is added to those that run. Throws Failure, VmmError. */
 export function planned({ manifest: whole }: ReadPod, options: RunOptions, config: LocalConfig, added?: { readonly name: string; readonly prefix: string }): PlannedPod {
   const manifest = added === undefined ? whole : { ...whole, apps: whole.apps.filter(({ name }) => name === added.name) };
@@ -52,9 +55,10 @@ export function planned({ manifest: whole }: ReadPod, options: RunOptions, confi
     return made.app;
   });
   const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
-  const notes: string[] = [];
+  const notes = added === undefined ? manifest.isolators.map(({ name }) => `isolator ${name} of the pod is not enforced`) : [];
+  if (config.strictIsolators === true && notes[0] !== undefined) throw new Failure(`pod: ${notes[0]} (strictIsolators)`);
   const place = (volume: Volume, implied?: { readonly app: string; readonly path: string }): string => volumePlace(volume, implied, (text) => notes.push(text));
-  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, prefix: added?.prefix });
+  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, hidden: INACCESSIBLE, prefix: added?.prefix });
   return { plan: { ...plan, notes: [...plan.notes, ...notes] }, apps: apps.map(({ app }) => app), streams };
 }
 
@@ -63,9 +67,10 @@ function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { 
   const image = readImage(name);
   const app = entry.app ?? image.app;
   if (app === undefined) throw new Failure(`app ${name}: neither the pod’s manifest nor its image says what to run (try --exec=BINARY)`);
-  const strange = app.isolators.find((isolator) => !isKnownIsolator(isolator.name));
-  if (config.strictIsolators === true && strange !== undefined) throw new Failure(`app ${name}: isolator ${strange.name} is not known (strictIsolators)`);
+  const [unenforced] = isolationOf({ ...app, eventHandlers: [], mountPoints: [] })?.ignored ?? [];
+  if (config.strictIsolators === true && unenforced !== undefined) throw new Failure(`app ${name}: ${unenforced} (strictIsolators)`);
   const root = appRoot(name);
+  makeStandardDirectories(name, root);
   const streams = streamsOf(entry, options);
   const tty = streams.stdin === 'tty' || (streams.stdin === 'interactive' && process.stdin.isTTY === true);
   return {

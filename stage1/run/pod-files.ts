@@ -1,5 +1,5 @@
 /** The files that stage0 and this stage1 have for each other in the pod's directory, which is the working directory (rkt-stage1 sections 4 and 7). */
-import { chmodSync, chownSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBounded } from '../../image/appc/file.ts';
 import { Context } from '../../image/appc/schema/context.ts';
@@ -61,6 +61,20 @@ export function appRoot(app: string): string {
   const path = join(process.cwd(), S1, 'opt/stage2', app, 'rootfs');
   if (!existsSync(path)) throw new Failure(`app ${app}: its root ${path} is not there`);
   return path;
+}
+
+/** What rkt makes in each app's root beside the mounts (rkt-stage1 "Filesystem prepared for each app"). Right below the root: no link of the image is on the way. */
+export function makeStandardDirectories(app: string, root: string): void {
+  for (const [name, mode] of [['run', 0o755], ['tmp', 0o1777]] as const) {
+    const path = join(root, name);
+    try {
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
+      mkdirSync(path);
+      chmodSync(path, mode);
+    } catch (error) {
+      throw new Failure(`app ${app}: ${path} cannot be made: ${(error as NodeJS.ErrnoException).code ?? 'error'}`);
+    }
+  }
 }
 
 /** Where a volume lies on the host; an empty one is made, once for all apps that use it. */

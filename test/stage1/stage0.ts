@@ -146,12 +146,12 @@ export class Pod {
   }
 
   /** execve of the run entry point, with the pod's lock held open as rkt's `flock` on descriptor 7. */
-  run(flags: readonly string[] = ['--net=none', '--local-config=/etc/rkt'], options: { readonly env?: Record<string, string> } = {}): RunningPod {
+  run(flags: readonly string[] = ['--net=none', '--local-config=/etc/rkt'], { env: more = {}, lockFd = 7 }: { readonly env?: Record<string, string>; readonly lockFd?: number } = {}): RunningPod {
     const lock = openSync(this.dir, 'r');
     const path = join(this.s1, 'run');
-    const env = { PATH: process.env['PATH'], ...this.stage0.foreign, NODE_OPTIONS: '--no-such-option', RKT_LOCK_FD: '7', RKT_SELINUX_CONTEXT: '', RKT_SELINUX_MOUNT_CONTEXT: '', ...options.env };
+    const env = { PATH: process.env['PATH'], ...this.stage0.foreign, NODE_OPTIONS: '--no-such-option', RKT_LOCK_FD: `${lockFd}`, RKT_SELINUX_CONTEXT: '', RKT_SELINUX_MOUNT_CONTEXT: '', ...more };
     execFileSync('flock', ['-xn', '3'], { stdio: ['ignore', 'ignore', 'inherit', lock], timeout: HANG_MS });
-    const child = spawn(...this.stage0.command(path, [...flags, this.uuid]), { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', lock] });
+    const child = spawn(...this.stage0.command(path, [...flags, this.uuid]), { cwd: this.dir, env, stdio: ['ignore', 'pipe', 'pipe', ...Array<'ignore'>(lockFd - 3).fill('ignore'), lock] });
     closeSync(lock);
     return new RunningPod(this, child);
   }

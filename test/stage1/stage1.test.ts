@@ -86,6 +86,24 @@ describe.skipIf(!ROOT)('run', () => {
     expect(readdirSync(join(pod.dir, 'sharedVolumes'))).toEqual(['app-point']);
   });
 
+  it('has rkt’s directories where the image has none, and rkt’s paths hidden; the lock is held by nobody else', async () => {
+    const bare = join(own.dir, 'bare');
+    mkdirSync(join(bare, 'bin'), { recursive: true });
+    execFileSync('cp', ['/bin/busybox', join(bare, 'bin/busybox')]);
+    const script = 'for a in ls stat wc sleep cat; do /bin/busybox ln -s busybox /bin/$a; done; stat -c "%a %F %n" /tmp /run /dev/ptmx; for p in /sys/fs /sys/module /sys/firmware; do ls $p | wc -l; done; cat /proc/kallsyms 2> /dev/null | wc -l; echo x > /proc/sys/kernel/core_pattern; echo looked; exec sleep 1000';
+    const pod = own.stage0.prepare({ apps: [{ name: 'app', rootfs: bare, app: { exec: ['/bin/busybox', 'sh', '-c', script], user: '0', group: '0' } }] });
+    const running = pod.run(['--net=none'], { lockFd: 40 });
+    await running.said('looked');
+    const fds = `/proc/${running.child.pid}`;
+    const locks = readdirSync(`${fds}/fd`).filter((fd) => readlinkSync(`${fds}/fd/${fd}`) === pod.dir && readFileSync(`${fds}/fdinfo/${fd}`, 'utf8').includes('FLOCK'));
+    // Programs that it starts do not get it: O_CLOEXEC.
+    expect(locks.map((fd) => /flags:\s+0*2\d{6}$/m.test(readFileSync(`${fds}/fdinfo/${fd}`, 'utf8')))).toEqual([true]);
+    await pod.stop();
+    const end = await running.end();
+    expect(end.stdout).toBe('1777 directory /tmp\n755 directory /run\n777 symbolic link /dev/ptmx\n0\n0\n0\n0\nlooked\n');
+    expect(end.stderr).toContain('core_pattern: Read-only file system');
+  });
+
   it('users by name, number and path; groups; capabilities; limits; handlers', async () => {
     writeFileSync(join(own.rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n');
     writeFileSync(join(own.rootfs, 'etc/group'), 'root:x:0:\nwww:x:4400:\n');
@@ -98,7 +116,8 @@ describe.skipIf(!ROOT)('run', () => {
     const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo before $(id -u) $AC_APP_NAME'] }, { name: 'post-stop', exec: ['/bin/sh', '-c', 'echo after'] }];
     const script = 'id -u; id -g; id -G; grep CapBnd /proc/self/status; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj';
     const pod = own.stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })] });
-    const { status, stdout } = await pod.run().end();
+    // Else /sys/fs is not to be seen.
+    const { status, stdout } = await pod.run(['--net=none', '--disable-paths']).end();
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n50000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
   });
 
@@ -128,7 +147,7 @@ describe.skipIf(!ROOT)('run', () => {
 
 describe.skipIf(!ROOT)('refused, in one line, with 254', () => {
   const refusals: readonly (readonly [what: string, flags: readonly string[], more: Record<string, unknown>, pod: Record<string, unknown>, message: RegExp])[] = [
-    ['--private-users', ['--private-users=1000:1000', '--net=none'], {}, {}, /flag --private-users cannot be used/],
+    ['--private-users', ['--private-users=1000:1000', '--net=none'], {}, {}, /flag --private-users cannot be used with an lkvm stage1/],
     ['--net=host', ['--net=host'], {}, {}, /--net=host/],
     ['--ipc=parent', ['--net=none', '--ipc=parent'], {}, {}, /--ipc=parent/],
     ['an empty exec', ['--net=none'], { exec: [] }, {}, /image "example.com\/app" has an empty "exec"/],

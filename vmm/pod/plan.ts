@@ -80,6 +80,8 @@ export interface PodInput {
   readonly volumeDecides?: boolean | undefined;
   readonly files: (app: PodApp) => readonly ProvidedFile[];
   readonly insecure?: Insecure | undefined;
+  /** Masked in each app, beside what is in every container. */
+  readonly hidden?: readonly string[] | undefined;
   /** Before the names of its exports, where other plans have theirs in the same machine. */
   readonly prefix?: string | undefined;
 }
@@ -143,9 +145,10 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     throw new VmmError('POD_APP', `app ${name}: it has both ${RETAIN_CAPABILITIES} and ${REMOVE_CAPABILITIES}`, { hint: 'give one of them' });
   }
   building.notes.push(...(isolation.ignored ?? []).map((line) => `app ${name}: ${line}`));
-  const { insecure = {} } = input;
+  const { insecure = {}, hidden = [] } = input;
   const caps = insecure.capabilities === true ? (1n << BigInt(CAPABILITIES.length)) - 1n : capabilitySet([], [], isolation);
   const root = /^(0|root)(:|$)/.test(app.user);
+  const security = securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps);
   const spec: ContainerSpec = {
     args: app.args,
     env: app.notify === true ? [...app.env.filter((each) => !each.startsWith('NOTIFY_SOCKET=')), `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] : app.env,
@@ -165,10 +168,10 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     activated: activatedPorts(name, app.app).map(({ port }) => port),
     mounts: allMounts(planMounts(app, input, building)),
     files: input.files(app),
-    ...securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps),
+    ...security,
     // With a terminal it is that.
     ...(app.tty === true ? {} : { devices: [CONSOLE] }),
-    ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : {}),
+    ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : { maskedPaths: [...(security.maskedPaths ?? []), ...hidden] }),
     cgroup: [
       ...(isolation.memory === undefined ? [] : [`memory.max=${isolation.memory}`]),
       ...(isolation.cpuMillis === undefined ? [] : [`cpu.max=${Math.max(1000, isolation.cpuMillis * (CPU_PERIOD_US / 1000))} ${CPU_PERIOD_US}`]),
