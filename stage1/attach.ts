@@ -26,7 +26,7 @@ export async function attach(argv: readonly string[]): Promise<number> {
     : { stdin: on('stdin') || on('tty-in'), stdout: on('stdout') || on('tty-out'), stderr: on('stderr') };
   const { stdout } = process;
   const socket = await ask({ kind: 'attach', app, ...wanted, rows: stdout.rows ?? 24, columns: stdout.columns ?? 80 });
-  return converse(socket, { tty: has('tty') && process.stdin.isTTY === true, input: wanted.stdin, signals: false });
+  return converse(socket, { tty: has('tty') && process.stdin.isTTY === true, input: wanted.stdin, signals: false, leaves: true });
 }
 
 interface Endpoints {

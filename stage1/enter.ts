@@ -13,5 +13,5 @@ export async function enter(argv: readonly string[]): Promise<number> {
   const { stdin, stdout } = process;
   const tty = stdin.isTTY === true && stdout.isTTY === true;
   const socket = await ask({ kind: 'exec', app, args, tty, rows: stdout.rows ?? 24, columns: stdout.columns ?? 80, term: process.env['TERM'] });
-  return converse(socket, { tty, input: true, signals: true });
+  return converse(socket, { tty, input: true, signals: true, leaves: false });
 }

@@ -1,14 +1,25 @@
 /** The client's side of a command or app that it is joined to: standard streams, signals, and the terminal's size. */
 import type { Socket } from 'node:net';
 import { Failure } from '../common/failure.ts';
+import { LeaveKeys } from './leave-keys.ts';
 import { EXIT, FAILED, FrameReader, frame, number32, RESIZE, SIGNAL, STDERR, STDIN, STDOUT } from './frames.ts';
 
 const PASSED: readonly (readonly [NodeJS.Signals, number])[] = [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1], ['SIGQUIT', 3]];
 /** Bytes of standard input on their way before its source has to wait. */
 const AHEAD = 1 << 18;
 
-/** Resolves with the status that the pod gives; rejects with Failure. `input`: standard input goes there. */
-export async function converse(socket: Socket, { tty, input, signals }: { readonly tty: boolean; readonly input: boolean; readonly signals: boolean }): Promise<number> {
+interface Part {
+  /** Our terminal is the command's. */
+  readonly tty: boolean;
+  /** Standard input goes there. */
+  readonly input: boolean;
+  readonly signals: boolean;
+  /** With a terminal one can leave, with status 0, by LeaveKeys. */
+  readonly leaves: boolean;
+}
+
+/** Resolves with the status that the pod gives, or 0 when the user leaves; rejects with Failure. */
+export async function converse(socket: Socket, { tty, input, signals, leaves }: Part): Promise<number> {
   const { stdin, stdout } = process;
   // A command of ours gets them; of an app's streams one takes leave by them.
   if (signals) for (const [name, number] of PASSED) process.on(name, () => socket.write(frame(SIGNAL, number32(number))));
@@ -21,9 +32,11 @@ export async function converse(socket: Socket, { tty, input, signals }: { readon
       socket.write(frame(RESIZE, size));
     });
   }
-  if (input) sendInput(socket);
+  const left = Promise.withResolvers<number>();
+  const keys = tty && leaves ? new LeaveKeys((bytes) => send(socket, bytes), () => left.resolve(0)) : undefined;
+  if (input) sendInput(socket, (bytes) => (keys === undefined ? send(socket, bytes) : keys.typed(bytes)));
   try {
-    return await receive(socket);
+    return await Promise.race([receive(socket), left.promise]);
   } finally {
     if (tty) stdin.setRawMode(false);
     socket.destroy();
@@ -31,16 +44,19 @@ export async function converse(socket: Socket, { tty, input, signals }: { readon
   }
 }
 
-function sendInput(socket: Socket): void {
+function sendInput(socket: Socket, typed: (bytes: Buffer) => void): void {
   const { stdin } = process;
-  stdin.on('data', (bytes: Buffer) => {
-    socket.write(frame(STDIN, bytes));
-    if (socket.writableLength < AHEAD) return;
-    stdin.pause();
-    socket.once('drain', () => stdin.resume());
-  });
+  stdin.on('data', typed);
   stdin.on('end', () => socket.write(frame(STDIN)));
   stdin.on('error', () => {});
+}
+
+function send(socket: Socket, bytes: Buffer): void {
+  const { stdin } = process;
+  socket.write(frame(STDIN, bytes));
+  if (socket.writableLength < AHEAD || stdin.isPaused()) return;
+  stdin.pause();
+  socket.once('drain', () => stdin.resume());
 }
 
 function receive(socket: Socket): Promise<number> {

@@ -210,13 +210,13 @@ async function lead(run: PodRun, options: RunOptions, { apps, attachments, input
   const server = await listen(run, { stop: () => run.stop(), attach: (name, wanted, socket) => attachments.attach(name, wanted, socket), app: (kind, name) => (options.mutable ? apps.do(kind, name) : Promise.reject(new Failure('immutable pod'))) });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop);
   process.on('SIGHUP', () => run.stop());
+  if (input !== undefined) input.left = () => aborted.abort();
   const ended = run.run({ signal: aborted.signal }).finally(() => {
     if (options.debug) process.stderr.write(run.guest.timeline.text());
   });
   try {
     // Who finds it may enter, and look for net-info.json.
     if (options.networks.length === 0) writePid();
-    input?.open();
     return statusOf(await ended, aborted.signal.aborted, options);
   } finally {
     input?.close();
