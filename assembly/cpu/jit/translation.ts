@@ -6,7 +6,7 @@
  * is lukewarm for long never becomes hot. A start, of a kernel and its first programs, runs many things once: a vCPU that is young wants more
  * samples. A block with `threshold` samples goes into the vCPU's list of hot
  * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 soon, then JIT_HOT_MAX entries of
- * { u32 block, u32 flushes }, a ring. `soon`: a block has half of the samples, so whoever
+ * { u32 block, u32 flushes }, a ring. `soon`: a block has three quarters of the samples, so whoever
  * translates may make ready. `flushes` tells a block from one that came to its place after all were dropped.
  *
  * A block with a translation does not have the generation of its page any more (see uop/blocks.ts): that sends the dispatcher here.
@@ -71,7 +71,7 @@ export function jit_sample(cpu: usize, blk: usize): void {
   const age = <i32><i16>(epoch - (word >> 16));
   if (age < 0) return;
   const n: u32 = (age > 15 ? 0 : (word & 0xffff) >> age) + 1;
-  if (n << 1 >= threshold) store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 1, 12);
+  if (n << 2 >= threshold * 3) store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 1, 12);
   const listed = n >= threshold && hot(changetype<Cpu>(cpu).index, v, blk);
   store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | n, B_GEN2);
 }
