@@ -6,11 +6,13 @@ import { join, relative } from 'node:path';
 import { leastProgram } from '../../scripts/least-program.mjs';
 import { envWithoutNode } from '../../scripts/lib.mjs';
 import { ROOT } from '../harness.ts';
+import { exitsOf } from './exits.ts';
 
 export type Counts = Readonly<Record<string, number>>;
 
 const LIMIT_MS = 120_000;
-const MEMORY = '128m';
+/** Of the runs in virtual time; the others have the default, with which a user starts. */
+const COUNTED_MIB = 128;
 /** Calls that wait, that V8 makes for its heap and threads, or the lock-down until each thread has come: their number is chance. */
 const BY_CHANCE = new Set(['futex', 'epoll_wait', 'epoll_pwait', 'poll', 'ppoll', 'restart_syscall', 'sched_yield', 'madvise', 'mmap', 'munmap', 'mprotect', 'mremap', 'brk', 'rt_sigprocmask', 'rt_sigreturn', 'io_uring_enter', 'getpid', 'write', 'read', 'close', 'getdents64', 'newfstatat']);
 const ON_PATHS = new Set(['openat', 'open', 'stat', 'lstat', 'statx', 'access', 'faccessat', 'faccessat2', 'readlink', 'readlinkat', 'mkdir', 'mkdirat', 'statfs', 'unlink', 'unlinkat', 'rename', 'llistxattr', 'lgetxattr', 'utimensat']);
@@ -24,19 +26,20 @@ export function measure(): Counts {
     writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
     const env = { ...envWithoutNode(), VMM_STORE: join(folder, 'store'), XDG_CACHE_HOME: join(folder, 'cache') };
     const run = (command: readonly string[], options: readonly string[]): string => {
-      const { status, signal, stderr, error } = spawnSync(command[0]!, [...command.slice(1), ...options, '-m', MEMORY, image, '/true'], { env, encoding: 'utf8', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+      const { status, signal, stderr, error } = spawnSync(command[0]!, [...command.slice(1), ...options, image, '/true'], { env, encoding: 'utf8', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
       if (status !== 0) throw new Error(`${command.join(' ')}: ${error?.message ?? `status ${status ?? signal}`}: ${stderr}`);
       return stderr;
     };
     const vmm = ['--', join(ROOT, 'bin', 'vmm.js'), 'run', '-q'];
     // The first one also imports the image and keeps the core's code.
     run([process.execPath, ...vmm], ['--accel', 'wasm']);
-    const instructions = instructionsOf(run([process.execPath, ...vmm], ['--icount', '--timeline']));
+    const instructions = instructionsOf(run([process.execPath, ...vmm], ['--icount', '--timeline', '-m', `${COUNTED_MIB}m`]));
     const [calls, modules] = [join(folder, 'calls'), join(folder, 'modules')];
     writeFileSync(join(folder, 'modules.cjs'), MODULES);
     // A program of 20 lines in front, which takes a few calls itself: it is the same in each measurement.
     run(['strace', '-f', '-qq', '-o', calls, '-E', `VMM_COUNT_MODULES=${modules}`, process.execPath, '--require', join(folder, 'modules.cjs'), ...vmm], ['--accel', 'wasm']);
-    return { ...instructions, ...callsOf(readFileSync(calls, 'latin1'), folder), 'modules of Node': Number(readFileSync(modules, 'latin1')), ...registersOf(folder, image, env) };
+    const exits = exitsOf({ library: join(ROOT, 'dist', 'vmm.js'), file: join(folder, 'trace'), memoryMib: COUNTED_MIB, image, command: ['/true'], env, limitMs: LIMIT_MS });
+    return { ...instructions, ...callsOf(readFileSync(calls, 'latin1'), folder), 'modules of Node': Number(readFileSync(modules, 'latin1')), 'port accesses': exits.ports, 'device register accesses': exits.registers };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -79,13 +82,4 @@ function callsOf(text: string, folder: string): Counts {
     'files of the program': program.length,
     'KiB of the program’s files': Math.ceil(program.reduce((sum, path) => sum + statSync(path).size, 0) / 1024),
   };
-}
-
-/** Accesses of ports and device registers: on KVM each is an exit to user space, but for what the kernel takes itself. */
-function registersOf(folder: string, image: string, env: Readonly<Record<string, string | undefined>>): Counts {
-  const trace = join(folder, 'trace');
-  const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'bench', 'counts', 'traced.ts'), image, trace], { env: env as NodeJS.ProcessEnv, encoding: 'utf8', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
-  if (status !== 0) throw new Error(`the traced run ends with ${status}: ${stderr}`);
-  const kinds = readFileSync(trace, 'latin1').split('\n').map((line) => line.split(' ')[2]);
-  return { 'port accesses': kinds.filter((kind) => kind === 'pio').length, 'device register accesses': kinds.filter((kind) => kind === 'mmio').length };
 }
