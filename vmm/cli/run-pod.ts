@@ -31,10 +31,12 @@ export async function runPod(path: string, options: RunOptions, operands: readon
   await needsHardware(options.accel ?? 'auto');
   const session = new Session({ ...options, what: 'the pod', terminal: undefined });
   const timeline = startTimeline((note) => session.detail(note), () => session.entered());
+  timeline.point('options read');
   const where = path === '-' ? 'standard input' : path;
   const store = new ImageStore(undefined, hostFs);
   const uuid = randomUUID();
   const pod = await storedPod(path === '-' ? await standardInput() : readBounded(path, MANIFEST_MAX), store, { where, unsigned: options.insecureOptions?.image === true, strict: options.strictIsolators });
+  timeline.point('image ready');
   const network = await networkOf(options, pod, session.note);
   const places = new VolumePlaces(session.note, await hostFs());
   try {
