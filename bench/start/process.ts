@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rm
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { envWithoutNode } from '../../scripts/lib.mjs';
+import { markProgram } from '../../scripts/least-program.mjs';
 import { multibootKernel } from '../../scripts/multiboot.mjs';
 
 /** A folder that goes with the process. */
@@ -57,7 +58,7 @@ export function firstEntry({ stderr }: Ended): number {
   return ms;
 }
 
-/** An image of busybox alone, as a directory. */
+/** An image of busybox and of a program that writes marks (bench/suite/marks.ts), as a directory. */
 export function busyboxTree(): string {
   const dir = join(folder, 'image');
   if (existsSync(dir)) return dir;
@@ -65,6 +66,7 @@ export function busyboxTree(): string {
   copyFileSync('/bin/busybox', join(dir, 'bin', 'busybox'));
   chmodSync(join(dir, 'bin', 'busybox'), 0o755);
   symlinkSync('busybox', join(dir, 'bin', 'true'));
+  writeFileSync(join(dir, 'bin', 'mark'), markProgram(), { mode: 0o755 });
   return dir;
 }
 

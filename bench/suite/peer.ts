@@ -5,6 +5,7 @@ import { guestFile } from '../../vmm/api/machine.ts';
 import { ROOT } from '../harness.ts';
 import { folder } from '../start/process.ts';
 import type { Conditions } from './log.ts';
+import { MICRO_INIT, markedEcho } from './marks.ts';
 
 /** In the order in which they are measured. */
 export const SCENARIOS = {
@@ -21,13 +22,14 @@ export const SCENARIOS = {
   'many-50': '50 starts at once',
   'many-100': '100 starts at once',
   present: 'a start with others present that idle',
-  memory: 'what an idle container takes',
-  counts: 'system calls, and instructions of the guest',
+  memory: 'what an idle container takes, and one more beside it',
+  counts: 'system calls, and of machines instructions and exits',
+  micro: 'core and devices: what a guest’s own shell does, between its marks',
 } as const;
 export type Scenario = keyof typeof SCENARIOS;
 export const NAMES = Object.keys(SCENARIOS) as Scenario[];
 /** What `--quick` leaves out. */
-export const SLOW: readonly Scenario[] = ['large-cold', 'large-warm', 'many-50', 'many-100', 'python'];
+export const SLOW: readonly Scenario[] = ['large-cold', 'large-warm', 'many-50', 'many-100', 'python', 'micro'];
 
 /** What the guest or container says. */
 export const WORD = 'bench-suite-word';
@@ -50,16 +52,17 @@ export interface Peer {
   readonly unverified?: true;
   /** Its command line prints WORD; for `memory` it then stays. `id` is new for each run. */
   command(scenario: Scenario, id: string): readonly string[];
-  /** For `counts`: a command line whose --timeline has instructions. */
-  counted?(): readonly string[];
+  /** For `counts`: a command line whose --timeline has instructions, and the library that traces exits. */
+  readonly counted?: { readonly command: () => readonly string[]; readonly library: string };
   readonly background?: Background;
-  /** A file that `large-cold` takes out of the page cache before each start, if not a tree. */
-  cold?(): string;
+  /** Files that `large-cold` takes out of the page cache before each start. */
+  cold?(): readonly string[];
   conditions(scenario: Scenario): Conditions;
 }
 
 export const MEMORY = 512;
-export const COMMAND_LINE = `console=hvc0 quiet panic=-1 reboot=t tsc=reliable root=/dev/vda ro init=/bin/busybox echo ${WORD}`;
+const LINE = 'console=hvc0 quiet panic=-1 reboot=t tsc=reliable root=/dev/vda ro init=';
+export const lineOf = (scenario: Scenario): string => `${LINE}${scenario === 'micro' ? MICRO_INIT : markedEcho(WORD)}`;
 export const VMM = [process.execPath, '--', join(ROOT, 'bin', 'vmm.js')];
 
 /** A built vmm that is measured. */
@@ -76,9 +79,9 @@ export const kernel = (): string => guestFile('vmlinux');
 const sha = (path: string): string => execFileSync('sha256sum', [path], { encoding: 'utf8', timeout: 60_000 }).slice(0, 12);
 
 let digest: string | undefined;
-export function machine(): Conditions {
+export function machine(scenario: Scenario): Conditions {
   digest ??= sha(kernel());
-  return { kernel: `sha256 ${digest}`, memoryMib: MEMORY, vcpus: 1, commandLine: COMMAND_LINE, root: 'EROFS of busybox' };
+  return { kernel: `sha256 ${digest}`, memoryMib: MEMORY, vcpus: 1, commandLine: lineOf(scenario), root: `EROFS of busybox${scenario === 'micro' ? ' and 16 MB' : ''}` };
 }
 
 /** A container has no kernel of its own where the host's runs it: figures with other kernels are asked for, the words say so. */

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { folder } from '../start/process.ts';
 import { type Background, container, IDLE, inside, type Peer, type Scenario } from './peer.ts';
-import { treeOf } from './trees.ts';
+import { filesOf, treeOf } from './trees.ts';
 
-const SCENARIOS: readonly Scenario[] = ['container', 'python', 'large-warm', 'exec', 'stop', 'many-10', 'many-50', 'many-100', 'present', 'counts'];
+const SCENARIOS: readonly Scenario[] = ['container', 'python', 'large-warm', 'large-cold', 'exec', 'stop', 'many-10', 'many-50', 'many-100', 'present', 'counts'];
 /** crun refuses hosts with controllers of both versions of cgroups (`hybrid`): it is shown version 1 alone, by a shell in front of it. */
 const UNIFIED = '/sys/fs/cgroup/unified';
 const shown = (command: readonly string[]): readonly string[] => (existsSync(UNIFIED) ? ['unshare', '-m', 'sh', '-c', `umount ${UNIFIED}; exec "$@"`, 'sh', ...command] : command);
@@ -39,7 +39,7 @@ export function runtime(name: 'runc' | 'crun'): Peer {
     remove: (id) => call('delete', '--force', id),
   };
   return {
-    name, version: [name, '--version'], scenarios: [...SCENARIOS, 'memory'], background,
+    name, version: [name, '--version'], scenarios: [...SCENARIOS, 'memory'], background, cold: () => filesOf(treeOf('large-cold')),
     command: (scenario, id) => call('run', '--bundle', bundle(scenario), id),
     conditions: container,
   };
@@ -58,7 +58,7 @@ export function podman(): Peer {
     remove: (id) => call('rm', '-f', '-t', '0', id),
   };
   // Its containers are not below its process: their memory cannot be told by it.
-  return { name: 'podman', version: ['podman', '--version'], scenarios: SCENARIOS, background, command: (scenario, id) => [...run(id, scenario, '--rm'), ...inside(scenario)], conditions: container };
+  return { name: 'podman', version: ['podman', '--version'], scenarios: SCENARIOS, background, cold: () => filesOf(treeOf('large-cold')), command: (scenario, id) => [...run(id, scenario, '--rm'), ...inside(scenario)], conditions: container };
 }
 
 export const KATA: Peer = {

@@ -1,8 +1,10 @@
 /** One run of a command: how long until it says the word, until its end, and what it took. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { env } from '../start/process.ts';
 import type { Phase, Trouble } from './log.ts';
+import { figuresOfMarks, MARKS, namedPhases, phasesOfMarks } from './marks.ts';
 
 export interface Taken {
   readonly figures: Readonly<Record<string, number>>;
@@ -21,6 +23,7 @@ export class Failed extends Error {
 
 /** Most bytes that are kept of what a peer prints. */
 const MOST = 1 << 20;
+const MOST_MARKS = 1000;
 /** How long a machine has to end by itself, once its init has said the word and ended. */
 const GRACE_MS = 2000;
 const running = new Set<ChildProcess>();
@@ -52,7 +55,7 @@ function end(pid: number): void {
 }
 
 /** The process and all below it. */
-function family(pid: number): number[] {
+export function family(pid: number): number[] {
   const parents = new Map<number, number>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
@@ -67,14 +70,9 @@ function family(pid: number): number[] {
   return found;
 }
 
-/** Proportional set sizes of a family, MiB. */
-function pss(pid: number): number {
-  return family(pid).reduce((sum, each) => sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'latin1'))?.[1] ?? 0), 0) / 1024;
-}
-
 /** What `--timeline` prints: each clock point, and the time since the one before. */
 export function phasesOf(stderr: string): Phase[] {
-  return [...stderr.matchAll(/^ *[\d.]+ ms +\+ +([\d.]+) +(\S.*)$/gm)].map(([, ms, name]) => ({ name: name!, ms: Number(ms) }));
+  return namedPhases([...stderr.matchAll(/^ *[\d.]+ ms +\+ +([\d.]+) +(\S.*)$/gm)].map(([, ms, name]) => ({ name: name!, ms: Number(ms) })));
 }
 
 /** Bash tells a child's CPU time with that of all that it waited for; on descriptor 3, apart from what the child prints. */
@@ -83,24 +81,26 @@ const TIMED = ['-c', 'TIMEFORMAT="times %U %S"; { time "$@" 2>&4; } 4>&2 2>&3', 
 export interface Expected {
   /** A line of its output; undefined: it says nothing, and its end counts. */
   readonly word?: string | undefined;
-  /** What it does then: end well; end somehow, or else be ended (`stays`); stay until its memory was looked at (`look`). */
-  readonly after: 'ends' | 'stays' | 'look';
+  /** What it does then: end well; end somehow, or else be ended (`stays`); stay until it was looked at, which gives more figures. */
+  readonly after: 'ends' | 'stays' | ((pid: number) => Promise<Readonly<Record<string, number>>>);
   readonly limitMs: number;
 }
 
-/** Figures of processes that live; none where one has ended meanwhile. */
-function looked(pid: number): Record<string, number> {
-  try {
-    return { 'PSS MiB': pss(pid) };
-  } catch {
-    return {};
-  }
+/** Tells each byte that comes by a socket. */
+async function listen(path: string, mark: (byte: number) => void): Promise<Server> {
+  const server = createServer((peer) => void peer.on('data', (bytes: Buffer) => bytes.forEach((byte) => mark(byte))).on('error', () => {}));
+  await new Promise<void>((resolve, reject) => server.once('error', (error) => reject(new Failed('fails', error.message))).listen(path, resolve));
+  return server;
 }
 
 /** One run of a command. Rejects with `Failed`. */
-export function once(command: readonly string[], { word, after, limitMs }: Expected): Promise<Taken> {
-  const [program, ...args] = after === 'look' ? command : ['bash', ...TIMED, ...command];
-  return new Promise((resolve, reject) => {
+export async function once(command: readonly string[], { word, after, limitMs }: Expected): Promise<Taken> {
+  const look = typeof after === 'function' ? after : undefined;
+  const [program, ...args] = look === undefined ? ['bash', ...TIMED, ...command] : command;
+  const socket = command.map((arg) => new RegExp(`path=(/.*\\${MARKS})$`).exec(arg)?.[1]).find((path) => path !== undefined);
+  const marks: [number, number][] = [];
+  const listening = socket === undefined ? undefined : await listen(socket, (byte) => marks.length < MOST_MARKS && marks.push([byte, performance.now()]));
+  return new Promise<Taken>((resolve, reject) => {
     const start = performance.now();
     const since = (): number => performance.now() - start;
     const child = spawn(program!, args, { env: env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe', 'pipe'], detached: true });
@@ -118,8 +118,7 @@ export function once(command: readonly string[], { word, after, limitMs }: Expec
         if (text[fd]!.length < MOST) text[fd] += bytes.toString('latin1');
         if (fd !== 1 || word === undefined || figures['output ms'] !== undefined || !text[1]!.split(/\r?\n/).includes(word)) return;
         figures['output ms'] = since();
-        if (after === 'look') Object.assign(figures, looked(child.pid!));
-        if (after === 'look') finish(child);
+        if (look !== undefined) void look(child.pid!).then((more) => Object.assign(figures, more), () => {}).then(() => finish(child));
         if (after === 'stays') grace = setTimeout(() => finish(child), GRACE_MS);
       });
     }
@@ -139,10 +138,11 @@ export function once(command: readonly string[], { word, after, limitMs }: Expec
       const times = /^times ([\d.]+) ([\d.]+)$/m.exec(text[3]!);
       if (after === 'ends') figures['end ms'] = since();
       if (times !== null) figures['CPU ms'] = 1000 * (Number(times[1]) + Number(times[2]));
-      const phases = phasesOf(text[2]!);
+      const phases = socket === undefined ? phasesOf(text[2]!) : phasesOfMarks(marks.map(([byte, at]) => [byte, at - start]));
+      Object.assign(figures, figuresOfMarks(phases));
       resolve({ figures, ...(phases.length > 0 ? { phases } : {}) });
     });
-  });
+  }).finally(() => listening?.close());
 }
 
 /** Several runs at once: until the last has ended, and how many a second. */

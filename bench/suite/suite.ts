@@ -7,7 +7,7 @@ import { Failed } from './sample.ts';
 import { type Limits, take } from './take.ts';
 
 /** Most rounds of what takes long, or hardly varies. */
-const MOST_ROUNDS: Partial<Record<Scenario, number>> = { counts: 3, present: 5, 'many-50': 5, 'many-100': 5 };
+const MOST_ROUNDS: Partial<Record<Scenario, number>> = { counts: 3, present: 5, memory: 9, micro: 9, 'many-50': 5, 'many-100': 5 };
 
 /** A peer that fails twice in a row is left out of the rest of a scenario. */
 export class Suite {
@@ -59,7 +59,7 @@ export class Suite {
   async #sample(scenario: Scenario, peer: Peer, round: number): Promise<void> {
     const key = `${scenario} ${peer.name}`;
     try {
-      this.#log.add({ kind: 'sample', scenario, peer: peer.name, round, ...(await take(scenario, peer, this.#limits)) });
+      this.#log.add({ kind: 'sample', scenario, peer: peer.name, round, ...(await take(scenario, peer, this.#limits, round < 0)) });
       this.#failures.delete(key);
     } catch (error) {
       this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);

@@ -3,8 +3,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { env, folder } from '../start/process.ts';
-import { type Peer, type Scenario, WORD } from './peer.ts';
-import { Failed, many, once, type Taken } from './sample.ts';
+import { exitsOf } from '../counts/exits.ts';
+import { partsOf } from './memory.ts';
+import { inside, MEMORY, type Peer, type Scenario, WORD } from './peer.ts';
+import { Failed, family, many, once, type Taken } from './sample.ts';
+import { treeOf } from './trees.ts';
 
 export interface Limits {
   readonly limitMs: number;
@@ -15,17 +18,21 @@ export interface Limits {
 let next = 0;
 const newId = (): string => `bench-${process.pid}-${next++}`;
 
-/** Throws `Failed`. */
-export async function take(scenario: Scenario, peer: Peer, limits: Limits): Promise<Taken> {
+/** A start among many gets so much more time for each of the others. */
+const AMONG_MS = 3000;
+
+/** `warmUp`: of starts at once one is enough, and nobody idles. Throws `Failed`. */
+export async function take(scenario: Scenario, peer: Peer, limits: Limits, warmUp = false): Promise<Taken> {
   const { limitMs } = limits;
   const command = (): readonly string[] => peer.command(scenario, newId());
-  const times = /^many-(\d+)$/.exec(scenario)?.[1];
-  if (times !== undefined) return many(Array.from({ length: Number(times) }, command), WORD, limitMs);
+  const times = warmUp ? 1 : Number(/^many-(\d+)$/.exec(scenario)?.[1] ?? 0);
+  if (scenario.startsWith('many-')) return many(Array.from({ length: times }, command), WORD, limitMs + times * AMONG_MS);
   switch (scenario) {
     case 'boot':
+    case 'micro':
       return once(command(), { word: WORD, after: 'stays', limitMs });
     case 'memory':
-      return once(command(), { word: WORD, after: 'look', limitMs });
+      return memory(command, limitMs);
     case 'start':
       return wholeStart(await once(command(), { after: 'ends', limitMs }));
     case 'exec':
@@ -33,11 +40,11 @@ export async function take(scenario: Scenario, peer: Peer, limits: Limits): Prom
     case 'stop':
       return withIdle(peer, 1, limits, ([id]) => once(peer.background!.stop(id!), { after: 'ends', limitMs }));
     case 'present':
-      return withIdle(peer, limits.present, limits, () => once(command(), { word: WORD, after: 'ends', limitMs }));
+      return withIdle(peer, warmUp ? 1 : limits.present, limits, () => once(command(), { word: WORD, after: 'ends', limitMs }));
     case 'counts':
       return counts(peer, limitMs);
     case 'large-cold':
-      forget(peer.cold!());
+      for (const path of peer.cold!()) forget(path);
       return once(command(), { word: WORD, after: 'ends', limitMs });
     default:
       return once(command(), { word: WORD, after: 'ends', limitMs });
@@ -91,6 +98,22 @@ async function withIdle(peer: Peer, count: number, { limitMs }: Limits, look: (i
   }
 }
 
+/** What an idle container takes, by part, and what another one beside it adds to both. */
+async function memory(command: () => readonly string[], limitMs: number): Promise<Taken> {
+  return once(command(), {
+    word: WORD, limitMs: 2 * limitMs,
+    after: async (first) => {
+      const one = partsOf(family(first), MEMORY);
+      let all = 0;
+      await once(command(), { word: WORD, limitMs, after: async (second) => {
+        all = partsOf([...family(first), ...family(second)], MEMORY).all;
+        return {};
+      } });
+      return { 'PSS MiB': one.all, ...(one.guest > 0 ? { 'PSS of guest memory MiB': one.guest } : {}), 'PSS of files MiB': one.files, 'PSS of its own MiB': one.own, 'PSS that one more adds MiB': all - one.all };
+    },
+  });
+}
+
 /** Takes a file out of the page cache, as far as nobody has it mapped. */
 function forget(path: string): void {
   for (const args of [[`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'], [`if=${path}`, 'iflag=nocache', 'count=0']]) spawnSync('dd', [...args, 'status=none'], { timeout: 60_000 });
@@ -103,12 +126,21 @@ async function counts(peer: Peer, limitMs: number): Promise<Taken> {
   try {
     await once(['strace', '-f', '-qq', '-o', file, ...peer.command('counts', newId())], { word: WORD, after: 'ends', limitMs });
     const calls = readFileSync(file, 'latin1').split('\n').filter((line) => /^\d+ +[a-z_0-9]+\(/.test(line)).length;
-    const counted = peer.counted?.();
-    if (counted === undefined) return { figures: { 'system calls': calls } };
+    if (peer.counted === undefined) return { figures: { 'system calls': calls } };
+    const counted = peer.counted.command();
     const { status, stderr } = spawnSync(counted[0]!, counted.slice(1), { env: env as NodeJS.ProcessEnv, encoding: 'utf8', timeout: limitMs, killSignal: 'SIGKILL' });
     if (status !== 0) throw new Failed('fails', `counted: status ${status}: ${stderr.trim().split('\n').at(-1) ?? ''}`);
-    const millions = (name: string): number => Number(new RegExp(`\\+ *(\\d+) +REP.*  ${name}$`, 'm').exec(stderr)?.[1]) / 1e6;
-    return { figures: { 'system calls': calls, 'M guest instructions to init': millions('init: main'), 'M guest instructions, init to the command': millions('container: command executed') } };
+    // Iterations of REP count as instructions, as in bench/counts.
+    const millions = (name: string): number => {
+      const [, count, repetitions] = new RegExp(`\\+ *(\\d+) +REP \\+ *(\\d+).*  ${name}$`, 'm').exec(stderr) ?? [];
+      if (count === undefined) throw new Failed('wrong output', `its timeline has no ${name}`);
+      return (Number(count) + Number(repetitions)) / 1e6;
+    };
+    const exits = exitsOf({ library: peer.counted.library, file, memoryMib: MEMORY, image: treeOf('counts'), command: inside('counts'), env, limitMs });
+    return { figures: {
+      'system calls': calls, 'M guest instructions to init': millions('init: main'), 'M guest instructions, init to the command': millions('container: command executed'),
+      'accesses of ports': exits.ports, 'accesses of device registers': exits.registers,
+    } };
   } finally {
     rmSync(dir, { recursive: true });
   }

@@ -4,12 +4,15 @@ import { randomFillSync } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { busyboxTree, env, folder } from '../start/process.ts';
-import { HERE, type Program, type Scenario } from './peer.ts';
+import { microScript } from './marks.ts';
+import { HERE, type Program, type Scenario, WORD } from './peer.ts';
 
 const LARGE = 100_000_000;
+const MICRO = 16_000_000;
 
 export function treeOf(scenario: Scenario): string {
   if (scenario === 'python') return pythonTree();
+  if (scenario === 'micro') return microTree();
   return scenario.startsWith('large') ? largeTree() : busyboxTree();
 }
 
@@ -24,11 +27,23 @@ function made(name: string, fill: (dir: string) => void): string {
 }
 
 /** Bytes that nothing compresses, in files of 1 MB. */
-function largeTree(): string {
-  return made('large', (dir) => {
-    mkdirSync(join(dir, 'data'));
-    for (let i = 0; i < LARGE / 1e6; i++) writeFileSync(join(dir, 'data', `${i}`), randomFillSync(Buffer.alloc(1e6)));
+function fill(dir: string, bytes: number): void {
+  mkdirSync(join(dir, 'data'));
+  for (let i = 0; i < bytes / 1e6; i++) writeFileSync(join(dir, 'data', `${i}`), randomFillSync(Buffer.alloc(1e6)));
+}
+
+const largeTree = (): string => made('large', (dir) => fill(dir, LARGE));
+
+function microTree(): string {
+  return made('micro', (dir) => {
+    fill(dir, MICRO);
+    writeFileSync(join(dir, 'micro'), microScript(WORD));
   });
+}
+
+/** All files of a tree. */
+export function filesOf(tree: string): string[] {
+  return readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** The host's Python with its library, and what it is linked with. Throws where there is none. */

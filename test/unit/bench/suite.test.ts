@@ -1,15 +1,17 @@
 /** The start-up suite: statistics on data with known answers, logs, reports, and what is refused. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Conditions, type Header, type Line, Log, loadLog, readLog, type Sample, SCHEMA } from '../../../bench/suite/log.ts';
+import { figuresOfMarks, phasesOfMarks } from '../../../bench/suite/marks.ts';
+import { partsOf } from '../../../bench/suite/memory.ts';
 import { escaped, page } from '../../../bench/suite/page.ts';
 import { NAMES, type Peer, WORD } from '../../../bench/suite/peer.ts';
 import { allPeers } from '../../../bench/suite/peers.ts';
 import { compare, type Report, reportOf, verdict } from '../../../bench/suite/report.ts';
 import { folder } from '../../../bench/start/process.ts';
-import { Failed, many, once, phasesOf } from '../../../bench/suite/sample.ts';
+import { Failed, family, many, once, phasesOf } from '../../../bench/suite/sample.ts';
 import { refusal } from '../../../bench/suite/schema.ts';
 import { Suite } from '../../../bench/suite/suite.ts';
 import { bootstrap, outliers, quantile, summarize } from '../../../bench/suite/summary.ts';
@@ -140,16 +142,44 @@ describe('one run', () => {
   });
 
   test('what stays after its word is ended, in a session of its own too', async () => {
-    const { figures } = await once(['sh', '-c', 'setsid sleep 1000 & echo word; wait'], { word: 'word', after: 'look', limitMs: 20_000 });
+    const { figures } = await once(['sh', '-c', 'setsid sleep 1000 & echo word; wait'], { word: 'word', after: async (pid) => ({ 'PSS MiB': partsOf(family(pid), 512).all }), limitMs: 20_000 });
     expect(figures['PSS MiB']).toBeGreaterThan(0);
   });
 
   test('a program that is not there', async () => {
-    expect(await failure(once(['/does/not/exist'], { word: 'word', after: 'look', limitMs: 20_000 }))).toBe('missing');
+    expect(await failure(once(['/does/not/exist'], { word: 'word', after: async (pid) => ({ 'PSS MiB': partsOf(family(pid), 512).all }), limitMs: 20_000 }))).toBe('missing');
   });
 
   test('phases are the lines of --timeline', () => {
     expect(phasesOf('     77.8 ms  +    77.8  options read\nnote\n    232.6 ms  +   154.8  image ready\n')).toEqual([{ name: 'options read', ms: 77.8 }, { name: 'image ready', ms: 154.8 }]);
+  });
+});
+
+describe('marks', () => {
+  test('of a socket are phases and figures, with names', () => {
+    const phases = phasesOfMarks([[0x40, 300], [0x61, 320], [0x62, 450], [0x07, 451]]);
+    expect(phases).toEqual([{ name: 'init: main', ms: 300 }, { name: 'the shell has begun', ms: 20 }, { name: 'shell: 20,000 turns of a loop', ms: 130 }, { name: 'mark 0x7', ms: 1 }]);
+    expect(figuresOfMarks(phases)).toEqual({ 'init: main ms': 300, 'shell: 20,000 turns of a loop ms': 130 });
+  });
+
+  test('that a timeline has no names for get the same ones', () => {
+    const line = '    300.0 ms  +   200.0  init: main\n    320.0 ms  +    20.0  guest: mark 0x61\n    450.0 ms  +   130.0  guest: mark 0x62\n';
+    expect(figuresOfMarks([{ name: 'options read', ms: 100 }, ...phasesOf(line)])).toEqual({ 'init: main ms': 300, 'shell: 20,000 turns of a loop ms': 130 });
+  });
+
+  test('come to a run by the socket that its command line names, with their times', async () => {
+    const socket = join(dir, 'x.marks');
+    const { phases, figures } = await once([process.execPath, '-e', "require('node:net').connect(process.argv[1].slice(5), function () { this.end('@a', () => console.log('word')); })", `path=${socket}`], { word: 'word', after: 'ends', limitMs: 20_000 });
+    expect(phases!.map(({ name }) => name)).toEqual(['init: main', 'the shell has begun']);
+    expect(figures['init: main ms']).toBeGreaterThan(0);
+  });
+
+  test('memory is told by part, and the parts are the whole', () => {
+    const { all, guest, files, own } = partsOf([process.pid], 512);
+    expect([guest, all]).toEqual([0, files + own]);
+    expect(Math.min(files, own)).toBeGreaterThan(0);
+    const rollup = Number(/^Pss:\s+(\d+)/m.exec(readFileSync('/proc/self/smaps_rollup', 'latin1'))![1]) / 1024;
+    expect(Math.abs(all / rollup - 1)).toBeLessThan(0.1);
   });
 });
 
