@@ -91,6 +91,7 @@ export class KvmTestMachine {
       onEntered: () => {
         machine.entered++;
       },
+      onThreads: () => {},
     });
     machine.#entry = entry;
     return machine;

@@ -168,6 +168,7 @@ class CountedAccelerator implements Accelerator {
 
   async #loop(): Promise<void> {
     this.#context.onEntered();
+    this.#context.onThreads();
     try {
       await this.#run();
     } finally {

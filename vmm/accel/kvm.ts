@@ -163,7 +163,10 @@ class KvmAccelerator implements Accelerator {
 
   #message(message: KvmThreadMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
-    else if (message.type === 'entered') this.#context.onEntered();
+    else if (message.type === 'entered') {
+      this.#context.onEntered();
+      this.#context.onThreads();
+    }
     else if (message.type === 'debug') this.#debug?.exited(message);
     else void this.#exit(message.exit);
   }

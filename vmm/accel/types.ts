@@ -50,6 +50,8 @@ export interface AcceleratorContext {
   onExit(exit: VcpuExit): void;
   /** vCPU 0 is about to run its first instruction, or has just done so. */
   onEntered(): void;
+  /** The threads that the guest's start waits for have begun. After onEntered. */
+  onThreads(): void;
 }
 
 /** COM1's output on its way to the user. */

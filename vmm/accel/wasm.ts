@@ -3,6 +3,7 @@ import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell, wakeOwner } from './bell.ts';
+import { headStart } from './head-start.ts';
 import { JitThread } from './jit-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
 import type { DeviceThread } from '../threads/device-thread.ts';
@@ -12,7 +13,7 @@ import { type Registers, SOFTWARE_MODEL, type VcpuExit } from './vcpu.ts';
 import { otherSaved, type SavedVcpus } from './saved.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
-import type { WasmVcpuJob, WasmVcpuMessage } from './wasm-vcpu.ts';
+import { exitOf, vcpuCore, type WasmVcpuJob, type WasmVcpuMessage } from './wasm-core.ts';
 
 export async function createWasm(context: AcceleratorContext): Promise<Accelerator> {
   return new WasmAccelerator(context);
@@ -34,6 +35,12 @@ class WasmAccelerator implements Accelerator {
   readonly serial: Bell;
   #exited = false;
   readonly #jit: JitThread | undefined;
+  /** What vCPU 0 runs with. */
+  #first: WasmVcpuJob | undefined;
+  #head = Promise.resolve();
+  /** The guest stands, or is to. */
+  #holds = false;
+  #entered = false;
   #stopping = false;
   #debug: WasmDebug | undefined;
   #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
@@ -56,6 +63,7 @@ class WasmAccelerator implements Accelerator {
         ringers,
         jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
       };
+      this.#first ??= data;
       // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
       this.#words.setCommand(index, COMMAND_PAUSE);
       const over = threads.run<WasmVcpuMessage>(
@@ -78,7 +86,35 @@ class WasmAccelerator implements Accelerator {
       setEntry(core, from);
     }
     void this.serial.answer(() => this.#stopping);
-    if (!held) for (let index = 0; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+    if (held) return;
+    for (let index = 1; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+    this.#head = from.kind === 'saved-wasm' ? this.#handOver() : this.#headStart();
+  }
+
+  /** Not where what a vCPU does is followed on its own thread. */
+  async #headStart(): Promise<void> {
+    const { trace, jit, ringerHooks } = this.#context;
+    const goesOn = (): boolean => !this.#stopping && !this.#holds && this.#words.state(0) === STATE_STARTING;
+    if (this.#first !== undefined && trace === undefined && jit?.mode !== 'check' && goesOn()) {
+      this.#enter();
+      try {
+        const reason = await headStart(vcpuCore(this.#first, this.#words, (message) => this.#message(message), ringerHooks), goesOn);
+        if (reason !== undefined) return void this.#exit(exitOf(reason, 0));
+      } catch (error) {
+        return void this.#exit({ kind: 'error', vcpu: 0, reason: `the software CPU failed: ${(error as Error).message}` });
+      }
+    }
+    await this.#handOver();
+  }
+
+  /** The thread of vCPU 0 goes on from here. */
+  async #handOver(): Promise<void> {
+    if (!this.#stopping && !this.#holds) this.#words.setCommand(0, COMMAND_RUN);
+  }
+
+  #enter(): void {
+    if (!this.#entered) this.#context.onEntered();
+    this.#entered = true;
   }
 
   deviceThread(kind: string, slots: readonly number[], own: unknown, descriptors: boolean): void {
@@ -117,10 +153,12 @@ class WasmAccelerator implements Accelerator {
   async pause(): Promise<void> {
     if (this.#stopping) return;
     const { core, cpus } = this.#context;
+    this.#holds = true;
     for (let index = 0; index < cpus; index++) {
       this.#words.setCommand(index, COMMAND_PAUSE);
       core.cpu_kick(index);
     }
+    await this.#head;
     for (let index = 0; index < cpus; index++) {
       await this.#words.stateChange(index, STATE_STARTING);
       await this.#words.stateChange(index, STATE_RUNNING);
@@ -129,6 +167,7 @@ class WasmAccelerator implements Accelerator {
   }
 
   resume(): void {
+    this.#holds = false;
     for (let index = 0; index < this.#context.cpus; index++) this.#words.release(index);
   }
 
@@ -145,7 +184,7 @@ class WasmAccelerator implements Accelerator {
         this.#signal(bell);
       }
     }
-    await Promise.all(this.#joined);
+    await Promise.all([...this.#joined, this.#head]);
     for (const fd of this.#commandFds.splice(0)) close(fd);
     await this.#jit?.end();
     this.serial.pass(true);
@@ -173,7 +212,10 @@ class WasmAccelerator implements Accelerator {
 
   #message(message: WasmVcpuMessage): void {
     if (message.type === 'event') this.#context.onEvent(message.kind, message.a, message.b);
-    else if (message.type === 'entered') this.#context.onEntered();
+    else if (message.type === 'entered') {
+      this.#enter();
+      this.#context.onThreads();
+    }
     else if (message.type === 'translate') this.#jit?.start();
     else if (message.type === 'translated') this.#jit?.told(message.report);
     else if (message.type === 'debug') this.#onDebug(message.vcpu, message.reason, message.address);

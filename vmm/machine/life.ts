@@ -197,10 +197,8 @@ export class Life {
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
       onExit: (exit: VcpuExit) => this.#end.resolve(exit),
-      onEntered: () => {
-        timeline.point(GUEST_ENTERED);
-        this.#confine('after-entry');
-      },
+      onEntered: () => timeline.point(GUEST_ENTERED),
+      onThreads: () => this.#confine('after-entry'),
     };
   }
 
