@@ -485,7 +485,7 @@ int container_stats(struct reader payload, struct writer *w, struct failure *f)
 {
 	static const char *const of_container[] = { "cpu.stat", "memory.current", "memory.peak", "memory.events",
 						    "pids.current", "io.stat", NULL };
-	static const char *const of_machine[] = { "/proc/meminfo", "/proc/loadavg", "/proc/stat", NULL };
+	static const char *const of_machine[] = { "/proc/meminfo", "/proc/loadavg", "/proc/stat", "/proc/net/dev", NULL };
 	static char text[16384];
 	const char *const *file = of_machine;
 	int directory = AT_FDCWD;

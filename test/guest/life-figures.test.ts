@@ -53,6 +53,11 @@ describe('port', () => {
     expect(await text('ps', '--filter', 'name=web', '--format', '{{.Ports}}')).toBe(`${tcp}->80/tcp, ${udp}->81/udp\n`);
     expect(await text('port', 'web', '80')).toBe(`${tcp}\n`);
     expect(await (await fetch(`http://${tcp}/`)).text()).toBe('from the container\n');
+    // A request and its answer are a few hundred bytes each way, with headers of Ethernet, IP and TCP.
+    const { NetIO } = JSON.parse(await text('stats', '--no-stream', '--format', 'json', 'web')) as { readonly NetIO: string };
+    const bytes = /^([\d.]+)(k?)B \/ ([\d.]+)(k?)B$/.exec(NetIO)?.slice(1).map((word) => (word === 'k' ? 1000 : word === '' ? 1 : Number(word))) ?? [];
+    const [received = 0, thousand = 0, sent = 0, more = 0] = bytes;
+    for (const count of [received * thousand, sent * more]) expect([NetIO, count >= 200 && count < 100_000]).toEqual([NetIO, true]);
     expect(await cli('rm', '-f', 'web')).toMatchObject({ status: 0 });
   });
 

@@ -11,19 +11,19 @@ import { formatRows } from './template.ts';
 /** Between two looks, ms. */
 const EVERY_MS = 1000;
 const SHORT = 12;
-const TABLE = 'table {{.ID}}\\t{{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}\\t{{.MemPerc}}\\t{{.BlockIO}}\\t{{.PIDs}}';
-const TITLES = { ID: 'CONTAINER ID', CPUPerc: 'CPU %', MemUsage: 'MEM USAGE / LIMIT', MemPerc: 'MEM %', BlockIO: 'BLOCK I/O' };
+const TABLE = 'table {{.ID}}\\t{{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}\\t{{.MemPerc}}\\t{{.NetIO}}\\t{{.BlockIO}}\\t{{.PIDs}}';
+const TITLES = { ID: 'CONTAINER ID', CPUPerc: 'CPU %', MemUsage: 'MEM USAGE / LIMIT', MemPerc: 'MEM %', NetIO: 'NET I/O', BlockIO: 'BLOCK I/O' };
 
 const OPTIONS = {
   root: ROOT,
   all: flag('those that do not run, too', { short: 'a' }),
-  format: value('TEMPLATE', 'a Go template of .ID .Name .Container .CPUPerc .MemUsage .MemPerc .BlockIO .PIDs, or json'),
+  format: value('TEMPLATE', 'a Go template of .ID .Name .Container .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs, or json'),
   noStream: flag('once, instead of each second'),
   noTrunc: flag('whole ids'),
   help: HELP,
 };
 
-export const STATS_COMMAND: Subcommand = subcommand({ name: 'stats', synopsis: '[OPTIONS] [CONTAINER…]', about: 'Shows what containers use: of CPUs, memory, disks.', options: OPTIONS }, [0, Number.POSITIVE_INFINITY, 'containers'], async (names, options) => {
+export const STATS_COMMAND: Subcommand = subcommand({ name: 'stats', synopsis: '[OPTIONS] [CONTAINER…]', about: 'Shows what containers use: of CPUs, memory, networks, disks.', options: OPTIONS }, [0, Number.POSITIVE_INFINITY, 'containers'], async (names, options) => {
   const state = new StateFolder(options.root);
   const before = new Map<string, Stats>();
   const screen = !options.noStream && process.stdout.isTTY && options.format === undefined;
@@ -46,7 +46,7 @@ async function figures({ record, state }: Container, folder: StateFolder): Promi
 }
 
 function rowOf({ record }: Container, stats: Stats | undefined, before: Stats | undefined, whole: boolean): Record<string, unknown> {
-  const { memory = 0, memoryLimit = 0, pids = 0, blockRead = 0, blockWritten = 0 } = stats ?? {};
+  const { memory = 0, memoryLimit = 0, pids = 0, blockRead = 0, blockWritten = 0, netReceived = 0, netSent = 0 } = stats ?? {};
   const ms = stats === undefined || before === undefined ? 0 : stats.at - before.at;
   const cpu = ms <= 0 ? 0 : Math.max(0, ((stats?.cpuUs ?? 0) - (before?.cpuUs ?? 0)) / 10 / ms);
   return {
@@ -56,6 +56,7 @@ function rowOf({ record }: Container, stats: Stats | undefined, before: Stats | 
     CPUPerc: `${cpu.toFixed(2)}%`,
     MemUsage: `${bytesText(memory, 1024)} / ${bytesText(memoryLimit, 1024)}`,
     MemPerc: `${(memoryLimit === 0 ? 0 : (100 * memory) / memoryLimit).toFixed(2)}%`,
+    NetIO: `${bytesText(netReceived, 1000)} / ${bytesText(netSent, 1000)}`,
     BlockIO: `${bytesText(blockRead, 1000)} / ${bytesText(blockWritten, 1000)}`,
     PIDs: pids,
   };

@@ -71,6 +71,9 @@ export interface Stats {
   readonly pids: number;
   readonly blockRead: number;
   readonly blockWritten: number;
+  /** Of the machine’s cards, all together. */
+  readonly netReceived: number;
+  readonly netSent: number;
 }
 
 export type Answer =

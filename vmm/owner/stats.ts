@@ -20,6 +20,15 @@ function ioOf(text: string | undefined, key: string): number {
   return Math.min(values.reduce((sum, value) => sum + value, 0), MOST);
 }
 
+/** Sum of a column of /proc/net/dev (net/core/net-procfs.c: bytes received are the first, bytes sent the ninth) over all cards but the loopback. */
+function cardsOf(text: string | undefined, column: number): number {
+  const cards = (text ?? '').split('\n').flatMap((line) => {
+    const [, name, figures] = /^\s*([^:\s]+):(.*)$/.exec(line) ?? [];
+    return name === undefined || name === 'lo' ? [] : [numberOf(figures?.trim().split(/\s+/)[column])];
+  });
+  return Math.min(cards.reduce((sum, value) => sum + value, 0), MOST);
+}
+
 /** Of a cgroup's files and the machine's, by name (docs/agent-protocol.md, STATS). */
 export function statsOf(cgroup: ReadonlyMap<string, string>, machine: ReadonlyMap<string, string>, now: number): Stats {
   const total = 1024 * numberOf(/^MemTotal:\s+(\d+) kB$/m.exec(machine.get('/proc/meminfo') ?? '')?.[1]);
@@ -32,5 +41,7 @@ export function statsOf(cgroup: ReadonlyMap<string, string>, machine: ReadonlyMa
     pids: numberOf(cgroup.get('pids.current')?.trim()),
     blockRead: ioOf(cgroup.get('io.stat'), 'rbytes'),
     blockWritten: ioOf(cgroup.get('io.stat'), 'wbytes'),
+    netReceived: cardsOf(machine.get('/proc/net/dev'), 0),
+    netSent: cardsOf(machine.get('/proc/net/dev'), 8),
   };
 }
