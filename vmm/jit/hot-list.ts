@@ -8,6 +8,11 @@ const PUT = 1;
 const LOST = 2;
 const SOON = 3;
 const LIST = 4;
+const USED = LIST + ENTRIES * 2;
+/** Bit 0 of a hot block's word. */
+const URGENT = 1;
+
+const NONE = new Int32Array(0);
 
 export class HotList {
   readonly #words: Int32Array;
@@ -35,6 +40,21 @@ export class HotList {
     return (this.#words[LOST] as number) >>> 0;
   }
 
+  /** The vCPU does little else than what waits here. */
+  get urgent(): boolean {
+    const from = Atomics.load(this.#words, TAKEN);
+    for (let i = 0; i < this.length; i++) if (((this.#words[LIST + ((from + i) & (ENTRIES - 1)) * 2] as number) & URGENT) !== 0) return true;
+    return false;
+  }
+
+  /** Table indices of translations that samples have found at work since the last call. On the vCPU's own thread. */
+  takeUsed(): Int32Array {
+    const n = this.#words[USED] as number;
+    if (n === 0) return NONE;
+    this.#words[USED] = 0;
+    return this.#words.subarray(USED + 1, USED + 1 + n);
+  }
+
   /** Takes at most `most` entries. */
   take(most: number): Hot[] {
     const from = Atomics.load(this.#words, TAKEN);
@@ -42,7 +62,7 @@ export class HotList {
     const out: Hot[] = [];
     for (let i = 0; i < n; i++) {
       const at = LIST + ((from + i) & (ENTRIES - 1)) * 2;
-      out.push({ block: (this.#words[at] as number) >>> 0, flushes: (this.#words[at + 1] as number) >>> 0 });
+      out.push({ block: ((this.#words[at] as number) & ~URGENT) >>> 0, flushes: (this.#words[at + 1] as number) >>> 0 });
     }
     Atomics.store(this.#words, TAKEN, (from + n) | 0);
     return out;

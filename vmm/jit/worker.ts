@@ -17,7 +17,7 @@ export interface TranslatorJob {
 /** A vCPU that has not emptied its mailbox, or has found more meanwhile, is looked at again so much later. */
 const AGAIN_MS = 5;
 const IDLE_MS = 10_000;
-/** Hot blocks are waited for so long, or until there are so many. */
+/** Hot blocks are waited for so long, or until there are so many, or one is urgent. */
 const GATHER_MS = 20;
 const GATHER_MOST = 16;
 /** Modules whose code V8 shall find again when the vCPU compiles the same bytes. */
@@ -60,7 +60,7 @@ function gather(bell: JitBell, lists: readonly HotList[]): void {
   for (;;) {
     const seen = bell.rings;
     const left = until - performance.now();
-    if (bell.over || left <= 0 || lists.reduce((sum, hot) => sum + hot.length, 0) >= GATHER_MOST) return;
+    if (bell.over || left <= 0 || lists.some((hot) => hot.urgent) || lists.reduce((sum, hot) => sum + hot.length, 0) >= GATHER_MOST) return;
     bell.wait(seen, left);
   }
 }

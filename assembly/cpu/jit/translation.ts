@@ -7,7 +7,11 @@
  * samples. A block with `threshold` samples goes into the vCPU's list of hot
  * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 soon, then JIT_HOT_MAX entries of
  * { u32 block, u32 flushes }, a ring. `soon`: a block has three quarters of the samples, so whoever
- * translates may make ready. `flushes` tells a block from one that came to its place after all were dropped.
+ * translates may make ready. `flushes` tells a block from one that came to its place after all were dropped. Bit 0 of a block: urgent, most of the last
+ * samples were in its page, so the vCPU does little else than what waits to be translated.
+ *
+ * Samples of blocks that have a translation tell which are of use: at JIT_HOT_BASE + index * JIT_HOT_STRIDE + USED_LIST, u32 number, then so many u32 table
+ * indices, USED_MAX at most; the host empties it.
  *
  * A block with a translation does not have the generation of its page any more (see uop/blocks.ts): that sends the dispatcher here.
  */
@@ -17,13 +21,18 @@ import { tlb_sys, tlb_user } from '../memory/tlb';
 import { MARK } from '../execute/interp_support';
 import { JIT_CHECK } from '../uop/enter';
 import {
-  B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA2, BLOCK_CURRENT, block_vars, BlockVars, JIT_NEXT, JUMP_CACHE, NO_PAGE, PRIVATE_VARS, TABLE_SHIFT, translated,
+  B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, BLOCK_CURRENT, block_vars, BlockVars, JIT_NEXT, JUMP_CACHE, NO_PAGE, PRIVATE_VARS, TABLE_SHIFT, translated,
 } from '../uop/blocks';
 import { MODE_64, MODE_STEP } from '../vcpu/modes';
 import { Cpu, CPU_SEGS, CPU_XMM } from '../vcpu/state';
 
 export const JIT_HOT_MAX: u32 = 256;
 const HOT_LIST: usize = 16;
+const USED_LIST: usize = HOT_LIST + (<usize>JIT_HOT_MAX << 3);
+const USED_MAX: u32 = 64;
+/** A page has so many samples more than all others together since it began to have them: what is hot there is urgent. */
+const URGENT: i32 = 8;
+const VOTES_MAX: i32 = 16;
 const NEVER: u32 = 0xffff_ffff;
 /** A vCPU is young for so many samples: 75 million instructions. A start of a small container has 40 million. */
 const YOUNG: u32 = 1500;
@@ -37,7 +46,10 @@ export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void
   const v = block_vars(cpu);
   v.jit = mode;
   if (mode == JIT_CHECK) check_clear();
-  memory.fill(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 0, HOT_LIST);
+  const ring: usize = JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE;
+  memory.fill(ring, 0, HOT_LIST);
+  store<u32>(ring + USED_LIST, 0);
+  v.votes = 0;
   v.threshold = threshold;
   v.threshold_young = young;
   v.samples = 0;
@@ -63,6 +75,11 @@ export function jit_sample(cpu: usize, blk: usize): void {
   const v = block_vars(cpu);
   if (v.threshold) v.sample = 0;
   v.samples++;
+  vote(v, load<u32>(blk, B_PA) >> 12);
+  if (translated(blk)) {
+    used(changetype<Cpu>(cpu).index, load<u32>(blk, B_PA2) >> TABLE_SHIFT);
+    return;
+  }
   const threshold = v.samples < YOUNG ? v.threshold_young : v.threshold;
   const mode = load<u32>(blk, B_MODE);
   if (threshold == NEVER || load<u32>(blk, B_PA2) != NO_PAGE || !(mode & MODE_64) || mode & MODE_STEP) return;
@@ -76,6 +93,26 @@ export function jit_sample(cpu: usize, blk: usize): void {
   store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | n, B_GEN2);
 }
 
+/** Majority vote over the samples' pages (Boyer and Moore). */
+function vote(v: BlockVars, page: u32): void {
+  if (page == v.vote_page) {
+    if (v.votes < VOTES_MAX) v.votes++;
+  } else if (v.votes > 0) v.votes--;
+  else {
+    v.vote_page = page;
+    v.votes = 1;
+  }
+}
+
+/** A sample found the translation at `index` of the table at work. */
+function used(index: u32, translation: u32): void {
+  const at: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE + USED_LIST;
+  const n = load<u32>(at);
+  if (n >= USED_MAX) return;
+  store<u32>(at + ((n + 1) << 2), translation);
+  store<u32>(at, n + 1);
+}
+
 /** False: the list is full. */
 function hot(index: u32, v: BlockVars, blk: usize): bool {
   const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
@@ -85,7 +122,7 @@ function hot(index: u32, v: BlockVars, blk: usize): bool {
     return false;
   }
   const e = ring + HOT_LIST + ((put & (JIT_HOT_MAX - 1)) << 3);
-  store<u32>(e, <u32>blk);
+  store<u32>(e, <u32>blk | u32(v.votes >= URGENT && load<u32>(blk, B_PA) >> 12 == v.vote_page));
   store<u32>(e, v.flushes, 4);
   atomic.store<u32>(ring, put + 1, 4);
   return true;
@@ -102,6 +139,14 @@ export function jit_install(cpu: usize, blk: usize, index: u32, entry: u32, gen:
   store<u32>(blk, (index << TABLE_SHIFT) | (entry << 1) | 1, B_PA2);
   store<u32>(blk, gen - 1, B_GEN);
   return true;
+}
+
+/** The translation of `blk` is given back: from now on it is interpreted, and may become hot again. */
+export function jit_remove(cpu: usize, blk: usize, flushes: u32): void {
+  if (!jit_alive(cpu, blk, flushes)) return;
+  store<u32>(blk, load<u32>(blk, B_GEN2), B_GEN);
+  store<u32>(blk, NO_PAGE, B_PA2);
+  store<u32>(blk, (block_vars(cpu).samples >> EPOCH_SHIFT) << 16, B_GEN2);
 }
 
 /** Times that all blocks were dropped: what was installed before is unreachable. */

@@ -78,6 +78,8 @@ export class BlockVars {
   jit_rest: i32; // what the last leave_at gave back
   dr_hit: u32; // DR6.B0-B3 of breakpoints met by the running instruction
   sample_left: i32; // instructions to the next sample
+  vote_page: u32; // the page that most of the last samples were in, and how many more than elsewhere
+  votes: i32;
   trap: u32; // EFLAGS.TF before the running instruction, 0 once that has entered a handler
 }
 
