@@ -18,6 +18,8 @@ export interface JitConfig {
   readonly mode: JitMode;
   /** Samples that make a block hot, whatever translations cost and gain. */
   readonly threshold?: number | undefined;
+  /** A counted run's report tells of translations too, though that differs from run to run. */
+  readonly asked?: boolean | undefined;
 }
 
 /** What is run but once, as most of a start, must not be translated: none of its blocks has as many samples as a young vCPU's need. */
@@ -108,6 +110,11 @@ export class VcpuJit {
     return this.#cache.counts;
   }
 
+  /** Translations that there are now; for tests. */
+  get held(): CacheLimits {
+    return this.#cache.held;
+  }
+
   /** At the end: what came of it. */
   report(): VcpuReport {
     return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)) };
@@ -123,6 +130,8 @@ export class VcpuJit {
     if (this.#hot.soon) this.#maker.prepare();
     if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
     if (!this.#fixed && this.#polls++ % LOOK_POLLS === 0) this.#core.jit_threshold(this.#cpu, thresholdOf(this.#cache.counts.bytes, this.#insns));
+    this.#cache.used(this.#hot.takeUsed());
+    this.#cache.giveBack();
     const compiled = this.#maker.take();
     if (compiled === undefined) return;
     this.#cache.install(compiled);

@@ -24,6 +24,8 @@ export function reportText(vcpus: readonly VcpuReport[], bell: JitBell): string 
   ];
   const dropped = sum((r) => r.counts.dropped);
   if (dropped > 0) parts.push(`${dropped} dropped`);
-  if (vcpus.some(({ counts }) => counts.stopped)) parts.push('stopped at its limit');
+  const givenBack = sum((r) => r.counts.givenBack);
+  if (givenBack > 0) parts.push(`${givenBack} given back`);
+  if (vcpus.some(({ counts }) => counts.stopped)) parts.push('stopped, V8 has no more room');
   return `translated: ${parts.join('; ')}`;
 }

@@ -1,5 +1,5 @@
 /** The exports of the core that the translator and its code use. */
-export { jit_alive, jit_close, jit_flushes, jit_install, jit_offsets, jit_remove, jit_set, jit_threshold } from './translation';
+export { jit_close, jit_install, jit_offsets, jit_remove, jit_set, jit_threshold } from './translation';
 export { jit_rw_slow, jit_string, jit_sys, jit_w_done } from './helpers';
 export { alu_generic, unary_generic } from '../execute/alu';
 export { bit_generic } from '../execute/bits';

@@ -141,25 +141,15 @@ export function jit_install(cpu: usize, blk: usize, index: u32, entry: u32, gen:
   return true;
 }
 
-/** The translation of `blk` is given back: from now on it is interpreted, and may become hot again. */
+/**
+ * The translation of `blk`, decoded before the `flushes`-th time all were dropped, is given back: from now on the block is interpreted, and may become
+ * hot again. One whose bytes have changed stays dead.
+ */
 export function jit_remove(cpu: usize, blk: usize, flushes: u32): void {
-  if (!jit_alive(cpu, blk, flushes)) return;
-  store<u32>(blk, load<u32>(blk, B_GEN2), B_GEN);
+  if (block_vars(cpu).flushes != flushes) return;
+  if (translated(blk)) store<u32>(blk, load<u32>(blk, B_GEN2), B_GEN);
   store<u32>(blk, NO_PAGE, B_PA2);
   store<u32>(blk, (block_vars(cpu).samples >> EPOCH_SHIFT) << 16, B_GEN2);
-}
-
-/** Times that all blocks were dropped: what was installed before is unreachable. */
-export function jit_flushes(cpu: usize): u32 {
-  return block_vars(cpu).flushes;
-}
-
-/** False: the translation of `blk` is dead, its place in the table is free once this has said so. */
-export function jit_alive(cpu: usize, blk: usize, flushes: u32): bool {
-  if (block_vars(cpu).flushes != flushes) return false;
-  if (translated(blk)) return true;
-  store<u32>(blk, NO_PAGE, B_PA2);
-  return false;
 }
 
 /** Offsets that translated code uses, as words from JIT_BASE: vmm/jit/layout.ts has the names in this order. */

@@ -1,7 +1,7 @@
 /** The translator without its thread: a vCPU's hot blocks are translated where the vCPU runs. */
 import { CPU_BASE, CPU_STRIDE, JIT_CHECK_BASE } from '../../../assembly/core/layout.ts';
 import type { CoreExports } from '../../../vmm/core/exports.ts';
-import { type JitCounts, MACHINE_LIMITS } from '../../../vmm/jit/cache.ts';
+import { type CacheLimits, type JitCounts, MACHINE_LIMITS } from '../../../vmm/jit/cache.ts';
 import { Compiler, type Emitted } from '../../../vmm/jit/compiler.ts';
 import { VcpuJit } from '../../../vmm/jit/driver.ts';
 import { readOffsets } from '../../../vmm/jit/layout.ts';
@@ -29,6 +29,10 @@ export class InlineJit {
 
   get counts(): JitCounts {
     return this.#jit.counts;
+  }
+
+  get held(): CacheLimits {
+    return this.#jit.held;
   }
 
   /** Instructions that ran translated. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fuzzCpu } from '../../support/cpu/fuzz.ts';
 import { assemble, hasAssembler, prepareCore, runGuest, runGuestThreads } from '../../support/cpu/guest.ts';
+import type { InlineJit } from '../../support/cpu/inline-jit.ts';
 import { litmus } from '../../support/cpu/litmus.ts';
 
 const expected = (name: string): string => readFileSync(new URL(`../../programs/cpu/${name}.txt`, import.meta.url), 'latin1');
@@ -28,18 +29,23 @@ describe.skipIf(!hasAssembler)('test guests, all of their code translated', () =
     }
   }, 240_000);
 
-  it('code that is made all the time: the same sum, translations up to their limits and no further', () => {
+  it('code that is made all the time: the same sum; translations up to their limits, then the least used are given back', () => {
     const plain = runGuest(assemble('makes_code'), { seconds: 100 });
     expect(plain).toMatchObject({ output: expect.stringMatching(/^sum 0*4a2284\r?\n/), end: 0 });
     const limits = { modules: 40, regions: 400, bytes: 1 << 20 };
-    const run = runGuest(assemble('makes_code'), { slice: 1000, jit: 'on', jitLimits: limits, seconds: 100 });
-    expect(run).toMatchObject({ output: plain.output, end: 0 });
-    const counts = run.jits?.[0]?.counts;
-    expect(counts).toMatchObject({ stopped: true });
-    expect(run.jits?.[0]?.insns).toBeGreaterThan(1000n);
-    expect(counts?.modules).toBeLessThanOrEqual(limits.modules);
-    expect(counts?.regions).toBeLessThan(limits.regions + 50); // one batch beyond
-    expect(counts?.bytes).toBeLessThan(limits.bytes + (1 << 19));
+    for (const jit of ['on', 'check'] as const) {
+      const run = runGuest(assemble('makes_code'), { slice: 1000, jit, jitLimits: limits, seconds: 100 });
+      expect(run).toMatchObject({ output: plain.output, end: 0 });
+      const { counts, held, insns } = run.jits?.[0] as InlineJit;
+      expect(insns).toBeGreaterThan(1000n);
+      expect(counts).toMatchObject({ stopped: false });
+      expect(counts.modules).toBeGreaterThan(2 * limits.modules);
+      expect(counts.givenBack).toBeGreaterThan(limits.modules);
+      expect(held.modules).toBeGreaterThan(0);
+      expect(held.modules).toBeLessThanOrEqual(limits.modules + 1);
+      expect(held.regions).toBeLessThan(limits.regions + 50); // one batch beyond
+      expect(held.bytes).toBeLessThan(limits.bytes + (1 << 19));
+    }
   }, 120_000);
 
   it('smp4, four vCPUs at the same time', async () => {
