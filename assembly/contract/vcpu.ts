@@ -79,5 +79,4 @@ export const WATCH_READ: u32 = 1;
 export const WATCH_WRITE: u32 = 2;
 
 // Bits of `count_trace`: what is done at each block's entry.
-export const TRACE_HASH: u32 = 1;
-export const TRACE_LOG: u32 = 2;
+export const TRACE_LOG: u32 = 1;

@@ -7,13 +7,14 @@ import {
   JUMP_GEN, translated,
 } from './uop/blocks';
 import { debug_at } from './debug/debug';
-import { watch_taken_back } from './memory/watch';
+import { watch_taken_back, X_WATCH } from './memory/watch';
 import { raise_debug, sys_deliver, sys_pending } from './system/exception';
 import { guest_breaks, stop_low } from './debug/guest';
 import { raise, raise_gp, raise_ud, X_DB } from './vcpu/fault';
 import { IF, RF, TF } from './vcpu/flags';
 import { interp } from './execute/generated/interp';
 import { check_begin, check_compare, check_fault, check_rewind } from './jit/check';
+import { PAUSE_INSNS } from './execute/string';
 import { jit_sample } from './jit/translation';
 import { JIT_CHECK, jit_enter, jit_on } from './uop/enter';
 import { JUMP_MASK, link_patch, mapping_gen } from './execute/interp_support';
@@ -149,7 +150,7 @@ function dispatch(cpu: usize, c: Cpu, v: BlockVars, blk: usize, grant: i32, step
   const held = shadow ? atomic.and<u32>(cpu + offsetof<Cpu>('pending'), ~SHADOWED) & SHADOWED : 0;
   const start = c.icount;
   const count = c.r1;
-  if (v.debug & DEBUG_TAKES_BACK && !step) {
+  if ((v.debug & DEBUG_TAKES_BACK || c.time_mode) && !step) {
     v.watch_raise = 1;
     go(cpu, c, blk, grant);
     if (watch_taken_back(c, v)) return false;
@@ -188,10 +189,11 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
       v.sample = 1;
     }
   }
-  if (left == grant) {
+  if (c.time_mode) charge_counted(c, v);
+  else if (left == grant) {
     // Nothing retired: a fault, or a long REP that paused. Both cost budget, or they might go on for ever; a REP has taken
     // milliseconds, so timers are due for a look
-    c.budget -= c.fault != FAULT_NONE || (v.exact && c.time_mode == 0) ? 1 : <i32>TIMER_INSNS;
+    c.budget -= c.fault != FAULT_NONE || v.exact ? 1 : PAUSE_INSNS;
     if (c.fault == FAULT_NONE) c.poll_at -= TIMER_INSNS;
   }
   const now = <u32>c.icount;
@@ -199,6 +201,18 @@ function go(cpu: usize, c: Cpu, blk: usize, grant: i32): void {
     c.poll_at = now;
     timer_poll(cpu);
   }
+}
+
+/**
+ * Counted time: what faults, or pauses as a REP, where the last one did has retired nothing since, and costs budget too. Where slices begin
+ * makes no difference: it depends on how they are run, and turns must not.
+ */
+function charge_counted(c: Cpu, v: BlockVars): void {
+  const paused = v.paused;
+  v.paused = 0;
+  if (!paused && (c.fault != FAULT_EXCEPTION || c.fault_vector == X_WATCH)) return;
+  if (c.icount == c.stuck_at) c.budget -= paused ? paused : 1;
+  c.stuck_at = c.icount;
 }
 
 /** Lockstep: runs the translation of `blk`, then the interpreter, and compares (jit/check.ts). */

@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildPrograms } from '../../bench/cpu/programs.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { type CliResult, ROOT, vmm } from '../support/cli/cli.ts';
 import { buildGuest } from '../support/guests/programs.ts';
@@ -22,7 +23,7 @@ afterAll(() => {
 
 const BUDGET = 30_000_000;
 const env = (): Record<string, string> => ({ VMM_STORE: join(dir, 'store') });
-const run = (options: readonly string[], script: string, stdin?: string): Promise<CliResult> => vmm(['run', '-q', '--icount', '--timeline', '-m', '128m', ...options, image, '/bin/sh', '-c', script], { env: env(), stdin });
+const run = (options: readonly string[], script: string, stdin?: string, more: Readonly<Record<string, string>> = {}): Promise<CliResult> => vmm(['run', '-q', '--icount', '--timeline', '-m', '128m', ...options, image, '/bin/sh', '-c', script], { env: { ...env(), ...more }, stdin });
 const boot = (...options: string[]): Promise<CliResult> => vmm(['boot', '-q', '--icount', '--timeline', '-m', '128m', '--initrd', join(ROOT, '.cache/guest/initramfs.cpio'), '--append', 'quiet panic=-1 reboot=t', ...options]);
 
 /** As `run`, with the process in hand. */
@@ -86,6 +87,26 @@ describe.each([1, 2, 4])('two runs on %i vCPUs', (cpus) => {
     expect(first.status, first.stderr).toBe(132); // without a host for it init gives up
     expect(second).toEqual(first);
     expect(totals(first.stderr).count).toBeGreaterThan(10_000_000);
+  });
+});
+
+describe.each([1, 2, 4])('translated on %i vCPUs', (cpus) => {
+  /** What repeats, and regions that were translated. */
+  const told = (result: CliResult): { run: unknown; regions: number } => {
+    const regions = Number(/^translated: .*?; (\d+) regions/m.exec(result.stderr)?.[1] ?? 0);
+    return { run: { ...result, stdout: result.stdout.toString(), stderr: result.stderr.replace(/^translated: .*\n/m, '') }, regions };
+  };
+  const options = ['--cpus', String(cpus)];
+
+  it('a run is the interpreted one, to the last register, whenever the translations come', async () => {
+    const interpreted = told(await run([...options, '--jit', 'off'], BUSY));
+    expect(interpreted.regions).toBe(0);
+    // Each block as soon as it is found; what is hot, as the host finds time
+    for (const threshold of ['0', '1']) {
+      const translated = told(await run([...options, '--jit', 'on'], BUSY, undefined, { VMM_JIT_THRESHOLD: threshold }));
+      expect(translated.run).toEqual(interpreted.run);
+      expect(translated.regions).toBeGreaterThan(100);
+    }
   });
 });
 
@@ -284,6 +305,20 @@ describe('--stop-at and --trace exec', () => {
     expect(rip(one)).toMatch(/^ffffffff8/);
     expect(rip(two)).not.toBe(rip(one));
     expect(one.stderr).toMatch(/ {2}in [\w.]+\+0x[0-9a-f]+\n/);
+  });
+
+  it('translated and interpreted runs end at the same place, with the same registers and memory', async () => {
+    const kernel = buildPrograms();
+    for (const place of ['150000001', '290123457']) {
+      const dumps = await Promise.all(['off', 'on'].map(async (jit) => {
+        const { stderr, status } = await vmm(['boot', '-q', '--icount', '--timeline', '-m', '64m', '--kernel', kernel, '--console', 'serial', '--stop-at', place, '--jit', jit]);
+        expect(status, stderr).toBe(135);
+        return { regions: Number(/; (\d+) regions/.exec(stderr)?.[1] ?? 0), text: stderr.replace(/^translated: .*\n/m, '') };
+      }));
+      expect(dumps[1]?.text).toBe(dumps[0]?.text);
+      expect(dumps[1]?.regions).toBeGreaterThan(0);
+      expect(totals(dumps[0]?.text ?? '').count).toBe(Number(place));
+    }
   });
 
   it('executed blocks are written with names, gapless, and tracing does not change the run', async () => {

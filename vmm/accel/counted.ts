@@ -1,5 +1,5 @@
 import {
-  FIELD_ICOUNT, FIELD_REP, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, TRACE_HASH, TRACE_LOG,
+  FIELD_ICOUNT, FIELD_REP, RUN_BUDGET, RUN_DEBUG, RUN_EXIT, RUN_HALT, RUN_KICK, RUN_SHUTDOWN, TRACE_LOG,
 } from '../../assembly/contract/vcpu.ts';
 import { HOST_KICK_DEVICE, HOST_SERIAL } from '../../assembly/contract/hooks.ts';
 import { HOST_EV_TRACE_ERROR, MACHINE_EV_INPUT } from '../../assembly/contract/machine.ts';
@@ -10,6 +10,7 @@ import type { CoreExports } from '../core/exports.ts';
 import { instantiateCore } from '../core/instance.ts';
 import type { CountedRun } from '../time/counted.ts';
 import type { Counts } from '../time/position.ts';
+import { CountedJit } from './counted-jit.ts';
 import { ExecTrace } from './exec-trace.ts';
 import { TraceFile, TraceWriter } from '../core/trace.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
@@ -52,6 +53,7 @@ class CountedAccelerator implements Accelerator {
   readonly #core: CoreExports;
   readonly #trace: TraceWriter | undefined;
   readonly #exec: ExecTrace | undefined;
+  #jit: CountedJit | undefined;
   readonly #counters: DataView[] = [];
   readonly #icountAt: number;
   readonly #repAt: number;
@@ -113,9 +115,11 @@ class CountedAccelerator implements Accelerator {
     core.count_clear();
     for (let i = 0; i < cpus; i++) {
       core.cpu_set_exact(cpuAddress(i), 1);
-      core.count_trace(cpuAddress(i), TRACE_HASH | (this.#exec === undefined ? 0 : TRACE_LOG));
+      core.count_trace(cpuAddress(i), this.#exec === undefined ? 0 : TRACE_LOG);
     }
     setEntry(core, entry);
+    // A trace of blocks is made by the interpreter.
+    if (this.#exec === undefined && this.#context.jit?.mode !== 'off') this.#jit = new CountedJit(this.#context, core);
     if (held) this.#held.fill(true);
     this.#loopEnd = this.#loop().catch((error: unknown) => {
       this.#exit(error instanceof VmmError ? { kind: 'failed', error } : { kind: 'error', vcpu: this.#turn, reason: `the software CPU failed: ${(error as Error).message}` });
@@ -149,6 +153,11 @@ class CountedAccelerator implements Accelerator {
     this.#counted.end();
     this.#wake();
     await this.#loopEnd;
+    await this.#jit?.end();
+  }
+
+  translated(): string | undefined {
+    return this.#context.jit?.asked === true ? this.#jit?.text() : undefined;
   }
 
   registers(vcpu: number): Registers {
@@ -264,6 +273,8 @@ class CountedAccelerator implements Accelerator {
       this.#ns = this.#clock();
       this.#running = false;
       this.#exec?.drain();
+      const difference = this.#jit?.poll(vcpu);
+      if (difference !== undefined) this.#exit({ kind: 'error', vcpu, reason: difference });
       const used = budget - core.count_left(cpu);
       this.#quota -= used;
       if (used > 0) this.#turnUsed = true;

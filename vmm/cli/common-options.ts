@@ -25,7 +25,7 @@ export const REPORT_OPTIONS = group('What is told', {
 });
 
 /** The translator's settings. `VMM_JIT_THRESHOLD` is for tests: samples that make a block hot. */
-export function jitOf(mode: 'on' | 'off' | 'check' = 'on'): { mode: 'on' | 'off' | 'check'; threshold: number | undefined } {
+export function jitOf(mode: 'on' | 'off' | 'check' | undefined): { mode: 'on' | 'off' | 'check'; threshold: number | undefined; asked: boolean } {
   const threshold = process.env['VMM_JIT_THRESHOLD'];
-  return { mode, threshold: threshold === undefined ? undefined : Number(threshold) };
+  return { mode: mode ?? 'on', threshold: threshold === undefined ? undefined : Number(threshold), asked: mode !== undefined };
 }

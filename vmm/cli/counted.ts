@@ -133,7 +133,7 @@ export class CountedSession {
     return { shift, seed, rtc, stopAt, input: this.#recorder ?? this.#replay };
   }
 
-  /** The run is over; `whole`: it came to its own end, and no debugger cut its blocks (count.ts's hash). Throws REPLAY_DIVERGED. */
+  /** The run is over; `whole`: it came to its own end, and no debugger held vCPUs back. Throws REPLAY_DIVERGED. */
   finish(run: CountedRun | undefined, whole: boolean): void {
     const counts = run?.counts();
     this.#recorder?.finish(counts, whole);

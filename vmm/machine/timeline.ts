@@ -81,6 +81,6 @@ export class Timeline {
       [count, repetitions] = [at.count, at.repetitions];
       return line;
     });
-    return `${'instructions'.padStart(14)}${' '.repeat(34)}virtual time\n${lines.join('')}${end.count} instructions, ${end.repetitions} REP iterations beyond the first; trace hash ${end.hash.toString(16).padStart(16, '0')}\n`;
+    return `${'instructions'.padStart(14)}${' '.repeat(34)}virtual time\n${lines.join('')}${end.count} instructions, ${end.repetitions} REP iterations beyond the first; trace hash ${end.hash.toString(16).padStart(16, '0')}\n${this.translated === undefined ? '' : `${this.translated}\n`}`;
   }
 }

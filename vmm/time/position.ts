@@ -8,7 +8,7 @@ export interface Position {
 export interface Counts extends Position {
   /** REP iterations beyond each instruction's first; they are not in `count` and take no virtual time. */
   readonly repetitions: bigint;
-  /** Running hash of the executed blocks, of registers and of the order of turns. */
+  /** Running hash of registers, counts and whose turn it was, at each turn's end. */
   readonly hash: bigint;
 }
 

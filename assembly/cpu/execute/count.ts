@@ -2,15 +2,14 @@
  * Counted runs: virtual time comes from retired instructions (Cpu.time_mode), one thread runs all vCPUs in turns, and two
  * runs with the same inputs are the same, instruction for instruction. The host's half is vmm/accel/counted.ts.
  *
- * The machine has one virtual clock, which only the vCPU whose turn it is moves on. The trace hash covers each block that
- * is entered (address, instructions) and, at the end of each turn, the vCPU's registers and counters. At COUNT_BASE:
+ * The machine has one virtual clock, which only the vCPU whose turn it is moves on. The trace hash covers the vCPU's registers and
+ * counters at the end of each turn, so it is the same however the turn was run: translated, interpreted, with a debugger. At COUNT_BASE:
  *
  *   +0 u64 trace hash of the machine   +8 u32 entries in the log of executed blocks   +12 u32 entries that did not fit
  *
  * The log at EXEC_LOG_BASE is emptied by the host after each slice; an entry: u64 rip, u32 low bits of the vCPU's
  * instruction count before it, u16 instructions, u16 vCPU.
  */
-import { TRACE_LOG } from '../../contract/vcpu';
 import { COUNT_BASE, COUNT_SIZE, EXEC_LOG_BASE, EXEC_LOG_ENTRY, EXEC_LOG_MAX } from '../../core/layout';
 import { block_vars } from '../uop/blocks';
 import { flags_get } from '../vcpu/flags';
@@ -62,11 +61,9 @@ export function count_left(cpu: usize): i32 {
   return changetype<Cpu>(cpu).budget;
 }
 
-/** The interpreter enters a block at `rip`; `left`: what the slice's budget is without the block. */
+/** With TRACE_LOG: the interpreter enters a block at `rip`; `left`: what the slice's budget is without the block. */
 export function count_block(cpu: usize, rip: u64, insns: i32, left: i32): void {
   const c = changetype<Cpu>(cpu);
-  c.trace_hash = mix(c.trace_hash, rip ^ (<u64>insns << 56));
-  if (!(c.trace & TRACE_LOG)) return;
   const n = load<u32>(LOG_USED);
   if (n >= EXEC_LOG_MAX) {
     store<u32>(LOG_LOST, load<u32>(LOG_LOST) + 1);
@@ -80,11 +77,11 @@ export function count_block(cpu: usize, rip: u64, insns: i32, left: i32): void {
   store<u32>(LOG_USED, n + 1);
 }
 
-/** The vCPU's turn ends: its blocks, counters and registers go into the machine's hash. Returns that. */
+/** The vCPU's turn ends: its counters and registers go into the machine's hash. Returns that. */
 export function count_fold(cpu: usize): u64 {
   const c = changetype<Cpu>(cpu);
   let h = mix(load<u64>(COUNT_BASE), c.index);
-  h = mix(mix(mix(h, c.trace_hash), c.icount), c.rep_count);
+  h = mix(mix(h, c.icount), c.rep_count);
   h = mix(mix(h, c.rip), flags_get(cpu));
   for (let r: usize = 0; r < 16; r++) h = mix(h, load<u64>(cpu + (r << 3)));
   store<u64>(COUNT_BASE, h);

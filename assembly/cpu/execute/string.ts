@@ -29,6 +29,8 @@ export const STRING_AGAIN: u32 = 1; // interrupted between two elements: the ins
 
 /** Elements done between looks at the pending word when they go one by one. */
 const PATIENCE: u32 = 4096;
+/** What so many of them, 64 times, count for in a budget. */
+export const PAUSE_INSNS: i32 = 10_000;
 
 function rd(cpu: usize, va: u64, size: u32): u64 {
   switch (size) {
@@ -120,11 +122,16 @@ export function string_op(cpu: usize, u: usize): u32 {
     if (left == 0) return STRING_DONE;
     if (c.fault) {
       // not an exception: the block has to be left, and the rest of this instruction comes with the next look
-      if (!faulted(cpu)) return STRING_AGAIN;
-      return STRING_DONE;
+      if (faulted(cpu)) return STRING_DONE;
+      block_vars(cpu).paused = 1;
+      return STRING_AGAIN;
     }
     patience += n > 64 ? 256 : kind >= S_INS ? 64 : <u32>n; // a port takes as long as many elements
-    if (stepping || block_vars(cpu).dr_hit || interrupted(c, cpu) || patience > 64 * PATIENCE) return STRING_AGAIN;
+    const v = block_vars(cpu);
+    if (stepping || v.dr_hit || interrupted(c, cpu) || patience > 64 * PATIENCE) {
+      v.paused = patience > 64 * PATIENCE ? PAUSE_INSNS : 1;
+      return STRING_AGAIN;
+    }
   }
   return STRING_DONE;
 }

@@ -8,7 +8,7 @@
  */
 import { CODE_MARK_BASE, RAM_BASE } from '../../core/layout';
 import { block_vars, code_write, DEBUG_ACCESSES } from '../uop/blocks';
-import { access_seen, page_seen } from './watch';
+import { access_seen, device_seen, page_seen } from './watch';
 import { mmio_read, mmio_write, phys_read } from './mmio';
 import { ACC_R, ACC_W, mmu_pa, PA_FAULT } from './mmu';
 import { Cpu, CPU_BOUNCE } from '../vcpu/state';
@@ -109,15 +109,21 @@ export function wr64(cpu: usize, va: u64, v: u64): void {
   } else wr_slow(cpu, load<u32>(cpu, TLB), va, v, 8);
 }
 
+/** An access to a device that does not happen now (device_seen). */
+@inline
+function beyond_ram(cpu: usize, pa: u64): bool {
+  return pa >= changetype<Cpu>(cpu).ram_size && device_seen(cpu);
+}
+
 /** Reads `size` ≤ 8 bytes with the privilege of `table`, page crossings and MMIO included. */
 export function rd_slow(cpu: usize, table: usize, va: u64, size: u32): u64 {
   if (watched(cpu, table, va, size, READ)) return 0;
   const pa = mmu_pa(cpu, table, va, ACC_R);
-  if (pa == PA_FAULT) return 0;
+  if (pa == PA_FAULT || beyond_ram(cpu, pa)) return 0;
   const room: u32 = 4096 - (<u32>va & 0xfff);
   if (size <= room) return phys_read(cpu, pa, size);
   const pa2 = mmu_pa(cpu, table, va + room, ACC_R);
-  if (pa2 == PA_FAULT) return 0;
+  if (pa2 == PA_FAULT || beyond_ram(cpu, pa2)) return 0;
   let v: u64 = 0;
   for (let i: u32 = 0; i < size; i++) {
     v |= (phys_read(cpu, i < room ? pa + i : pa2 + (i - room), 1) & 0xff) << (i << 3);
@@ -143,14 +149,14 @@ export function phys_write(cpu: usize, pa: u64, v: u64, size: u32): void {
 export function wr_slow(cpu: usize, table: usize, va: u64, v: u64, size: u32): void {
   if (watched(cpu, table, va, size, WRITE)) return;
   const pa = mmu_pa(cpu, table, va, ACC_W);
-  if (pa == PA_FAULT) return;
+  if (pa == PA_FAULT || beyond_ram(cpu, pa)) return;
   const room: u32 = 4096 - (<u32>va & 0xfff);
   if (size <= room) {
     phys_write(cpu, pa, v, size);
     return;
   }
   const pa2 = mmu_pa(cpu, table, va + room, ACC_W);
-  if (pa2 == PA_FAULT) return;
+  if (pa2 == PA_FAULT || beyond_ram(cpu, pa2)) return;
   for (let i: u32 = 0; i < size; i++) {
     phys_write(cpu, i < room ? pa + i : pa2 + (i - room), (v >> (i << 3)) & 0xff, 1);
   }
@@ -236,7 +242,11 @@ export function ptr_w_slow(cpu: usize, va: u64, size: u32, fill: bool): usize {
   if (pa == PA_FAULT) return 0;
   const room: u32 = 4096 - (<u32>va & 0xfff);
   if (size <= room && pa < changetype<Cpu>(cpu).ram_size) return RAM_BASE + <u32>pa;
-  if (size > room && mmu_pa(cpu, table, va + room, ACC_W) == PA_FAULT) return 0;
+  if (beyond_ram(cpu, pa)) return 0;
+  if (size > room) {
+    const pa2 = mmu_pa(cpu, table, va + room, ACC_W);
+    if (pa2 == PA_FAULT || beyond_ram(cpu, pa2)) return 0;
+  }
   const to = cpu + BOUNCE_W;
   if (size > BOUNCE_MAX || (fill && !copy_in(cpu, va, to, size))) return 0;
   return to;
@@ -281,13 +291,13 @@ export function copy_in(cpu: usize, va: u64, to: usize, size: u32): bool {
   if (watched(cpu, load<u32>(cpu, TLB), va, size, READ)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_R);
-  if (pa == PA_FAULT) return false;
+  if (pa == PA_FAULT || beyond_ram(cpu, pa)) return false;
   const room: u32 = 4096 - (<u32>va & 0xfff);
   const first = size < room ? size : room;
   let pa2: u64 = 0;
   if (first < size) {
     pa2 = mmu_pa(cpu, table, va + room, ACC_R);
-    if (pa2 == PA_FAULT) return false;
+    if (pa2 == PA_FAULT || beyond_ram(cpu, pa2)) return false;
   }
   phys_copy_in(cpu, pa, to, first);
   if (first < size) phys_copy_in(cpu, pa2, to + first, size - first);
@@ -299,13 +309,13 @@ export function copy_out(cpu: usize, va: u64, from: usize, size: u32): bool {
   if (watched(cpu, load<u32>(cpu, TLB), va, size, WRITE)) return false;
   const table: usize = load<u32>(cpu, TLB);
   const pa = mmu_pa(cpu, table, va, ACC_W);
-  if (pa == PA_FAULT) return false;
+  if (pa == PA_FAULT || beyond_ram(cpu, pa)) return false;
   const room: u32 = 4096 - (<u32>va & 0xfff);
   const first = size < room ? size : room;
   let pa2: u64 = 0;
   if (first < size) {
     pa2 = mmu_pa(cpu, table, va + room, ACC_W);
-    if (pa2 == PA_FAULT) return false;
+    if (pa2 == PA_FAULT || beyond_ram(cpu, pa2)) return false;
   }
   phys_copy_out(cpu, pa, from, first);
   if (first < size) phys_copy_out(cpu, pa2, from + first, size - first);

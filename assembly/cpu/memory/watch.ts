@@ -1,7 +1,8 @@
 /**
  * What looks at accesses one by one: the debugger's watchpoints (their table and who fills it: cpu/debug/debug.ts), the guest's
  * data breakpoints (DR0-DR3, DR7), alignment checks (EFLAGS.AC). Pages that are looked at have no TLB entry, so that each
- * access comes to the slow paths of mem.ts, and nothing costs anything while BlockVars.debug is 0.
+ * access comes to the slow paths of mem.ts, and nothing costs anything while BlockVars.debug is 0. In counted time accesses to devices are
+ * among them: the instruction runs alone, so that the clock that it may read, and what it sets off, is at its very place.
  */
 import { DEBUG_READ, DEBUG_WRITE, WATCH_READ, WATCH_WRITE } from '../../contract/vcpu';
 import { DEBUG_BASE } from '../../core/layout';
@@ -18,7 +19,7 @@ export const WATCH_LIST: usize = DEBUG_BASE + 0xc00;
 export const WATCH_SIZE: u32 = 32;
 
 /** Pseudo vector that takes an instruction back when it touches a watched range. */
-const X_WATCH: u32 = 0x100;
+export const X_WATCH: u32 = 0x100;
 
 /** True when accesses by `table` to the page at `page` are looked at: it gets no TLB entry. */
 export function page_seen(cpu: usize, table: usize, page: u64): bool {
@@ -49,6 +50,13 @@ export function access_seen(cpu: usize, table: usize, va: u64, size: u32, access
     }
   }
   return (v.debug & DEBUG_WATCH) != 0 && watch_access(cpu, va, size, accesses);
+}
+
+/** An access to a device, in counted time: true when its instruction did not happen, and is to run alone. */
+export function device_seen(cpu: usize): bool {
+  if (!block_vars(cpu).watch_raise || changetype<Cpu>(cpu).time_mode == 0) return false;
+  raise(cpu, X_WATCH, 0);
+  return true;
 }
 
 // ---- alignment checks ------------------------------------------------------------------------------------------------

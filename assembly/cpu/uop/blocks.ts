@@ -60,7 +60,7 @@ export class BlockVars {
   link_from: u64;
   link_to: u64;
   debug: u32; // DEBUG_* bits, 0 when nobody looks
-  watch_raise: u32; // a watched access takes its instruction back
+  watch_raise: u32; // a watched access, and one to a device in counted time, takes its instruction back
   watch_redo: u32; // the next instruction was taken back: it runs alone
   watch_hit: u32; // DEBUG_READ or DEBUG_WRITE: stop before the next instruction
   watch_at: u64;
@@ -80,6 +80,7 @@ export class BlockVars {
   sample_left: i32; // instructions to the next sample
   vote_page: u32; // the page that most of the last samples were in, and how many more than elsewhere
   votes: i32;
+  paused: i32; // counted time: what a REP that was put off costs of the budget
   trap: u32; // EFLAGS.TF before the running instruction, 0 once that has entered a handler
 }
 

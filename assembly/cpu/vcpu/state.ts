@@ -146,6 +146,6 @@ export class Cpu {
   poll_at: u32; // low bits of icount when timers were looked at last (run.ts)
   trace: u32; // TRACE_* of count.ts: what is done at each block's entry
   trace_pad: u32;
-  trace_hash: u64; // running hash of the blocks entered
+  stuck_at: u64; // counted time: icount when an instruction last did not get done (run.ts)
   mtrr_def_type: u64; // IA32_MTRR_DEF_TYPE
 }
