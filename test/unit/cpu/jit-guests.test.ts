@@ -36,7 +36,7 @@ describe.skipIf(!hasAssembler)('test guests, all of their code translated', () =
     for (const jit of ['on', 'check'] as const) {
       const run = runGuest(assemble('makes_code'), { slice: 1000, jit, jitLimits: limits, seconds: 100 });
       expect(run).toMatchObject({ output: plain.output, end: 0 });
-      const { counts, held, insns } = run.jits?.[0] as InlineJit;
+      const [{ counts, held, insns }] = run.jits as [InlineJit];
       expect(insns).toBeGreaterThan(1000n);
       expect(counts).toMatchObject({ stopped: false });
       expect(counts.modules).toBeGreaterThan(2 * limits.modules);
