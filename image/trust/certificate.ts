@@ -1,54 +1,25 @@
-import { X509Certificate } from 'node:crypto';
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { bitsOf, type Element, elements, inside, leadingOid, need, oidText } from './asn1.ts';
 
 /** Certificates as those who sign images have them: node:crypto reads and verifies them, but tells neither extensions nor path lengths. */
 const MAX_DEPTH = 6;
+/** Certificates between a leaf and its root that are looked at: who sends more wants to keep us busy. */
+const MAX_BETWEEN = 16;
 const CODE_SIGNING = '1.3.6.1.5.5.7.3.3';
+export const TIME_STAMPING = '1.3.6.1.5.5.7.3.8';
+export const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9';
+const ANY_USE = '2.5.29.37.0';
 const SUBJECT_ALT_NAME = '2.5.29.17';
 const BASIC_CONSTRAINTS = '2.5.29.19';
 const CRL_POINTS = '2.5.29.31';
 const AUTHORITY_ACCESS = '1.3.6.1.5.5.7.1.1';
-/** 1.3.6.1.5.5.7.48.1 in DER. */
-const OCSP = Buffer.from([0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]);
+const OCSP = '1.3.6.1.5.5.7.48.1';
+const KEY_USAGE = '2.5.29.15';
+const EXTENDED_KEY_USAGE = '2.5.29.37';
+/** `GeneralName`: uniformResourceIdentifier. */
+const URI = 0x86;
 /** Critical extensions that are heeded: key usage (by node:crypto), names, constraints, extended key usage. */
-const UNDERSTOOD = new Set(['2.5.29.15', SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, '2.5.29.37']);
-
-interface Element {
-  readonly tag: number;
-  readonly content: Buffer;
-}
-
-/** The elements of DER one after the other (X.690); throws RangeError for what is none. */
-function elements(bytes: Buffer): Element[] {
-  const found: Element[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const tag = bytes.readUInt8(at);
-    let length = bytes.readUInt8(at + 1);
-    at += 2;
-    if (length >= 0x80) {
-      const size = length & 0x7f;
-      if (size === 0 || size > 4) throw new RangeError('length');
-      length = bytes.readUIntBE(at, size);
-      at += size;
-    }
-    if (at + length > bytes.length) throw new RangeError('length');
-    found.push({ tag, content: bytes.subarray(at, at + length) });
-    at += length;
-  }
-  return found;
-}
-
-function oidText(bytes: Buffer): string {
-  const arcs: number[] = [];
-  let value = 0;
-  for (const byte of bytes) {
-    value = value * 128 + (byte & 0x7f);
-    if (byte >= 0x80) continue;
-    if (arcs.length === 0) arcs.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)));
-    else arcs.push(value);
-    value = 0;
-  }
-  return arcs.join('.');
-}
+const UNDERSTOOD = new Set([KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE]);
 
 interface Extension {
   readonly critical: boolean;
@@ -109,29 +80,128 @@ export class Certificate {
     return length === undefined ? undefined : length.content.readUIntBE(0, Math.min(length.content.length, 4));
   }
 
-  /** It says where its revocation would be told: CRLs, or OCSP. */
-  get isRevocable(): boolean {
-    return this.#extensions.has(CRL_POINTS) || (this.#extensions.get(AUTHORITY_ACCESS)?.value.includes(OCSP) ?? false);
+  /** Where its revocation is told: lists (CRL), and servers that are asked (OCSP). Throws RangeError. */
+  get crlUrls(): string[] {
+    const points = inside(elements(this.extension(CRL_POINTS) ?? EMPTY)[0]);
+    return points.flatMap(({ content }) => urisOf(elements(content).find(({ tag }) => tag === 0xa0)?.content ?? EMPTY));
   }
 
-  mayIssueCode(): boolean {
-    const uses = this.x509.keyUsage as string[] | undefined;
-    return uses === undefined || uses.includes(CODE_SIGNING) || uses.includes('2.5.29.37.0');
+  get ocspUrls(): string[] {
+    const descriptions = inside(elements(this.extension(AUTHORITY_ACCESS) ?? EMPTY)[0]).map(({ content }) => elements(content));
+    return descriptions.filter(([method, at]) => method !== undefined && oidText(method.content) === OCSP && at?.tag === URI).map(([, at]) => need(at).content.toString('latin1'));
+  }
+
+  /** The value of an extension, DER. */
+  extension(oid: string): Buffer | undefined {
+    return this.#extensions.get(oid)?.value;
+  }
+
+  /** Its body's elements from the serial number on: serial, algorithm, issuer, validity, subject, public key. */
+  get #body(): Element[] {
+    const fields = inside(inside(elements(this.x509.raw)[0], 0x30)[0], 0x30);
+    return fields[0]?.tag === 0xa0 ? fields.slice(1) : fields;
+  }
+
+  get serial(): Buffer {
+    return need(this.#body[0], 0x02).content;
+  }
+
+  /** Names in DER. */
+  get issuerName(): Buffer {
+    return need(this.#body[2], 0x30).raw;
+  }
+
+  get subjectName(): Buffer {
+    return need(this.#body[4], 0x30).raw;
+  }
+
+  /** The octets of its public key alone. */
+  get keyBits(): Buffer {
+    return bitsOf(inside(this.#body[5], 0x30)[1]);
+  }
+
+  /** Whether its key may be used for a bit of key usage (RFC 5280, 4.2.1.3): 6 signs lists of revoked certificates. */
+  mayUseKey(bit: number): boolean {
+    const value = this.extension(KEY_USAGE);
+    if (value === undefined) return true;
+    return (((elements(value)[0]?.content[1 + (bit >> 3)] ?? 0) << (bit & 7)) & 0x80) !== 0;
+  }
+
+  #uses(): string[] | undefined {
+    return this.x509.keyUsage as string[] | undefined;
+  }
+
+  mayIssue(use: string): boolean {
+    const uses = this.#uses();
+    return uses === undefined || uses.includes(use) || uses.includes(ANY_USE);
+  }
+
+  isFor(use: string): boolean {
+    return this.#uses()?.includes(use) === true;
+  }
+
+  /** For this alone, and whoever does not understand it may not use it. */
+  isOnlyFor(use: string): boolean {
+    return this.#uses()?.length === 1 && this.isFor(use) && this.#extensions.get(EXTENDED_KEY_USAGE)?.critical === true;
   }
 
   get signsCode(): boolean {
-    return ((this.x509.keyUsage as string[] | undefined) ?? []).includes(CODE_SIGNING);
+    return this.isFor(CODE_SIGNING);
   }
 }
 
-/** Whether a path leads from a certificate over `between`, which nobody trusts, to one of `roots`, each valid at that time (RFC 5280, 6.1, without names' constraints: who has them critical is refused). */
-export function leadsToRoot(leaf: Certificate, between: readonly Certificate[], roots: readonly Certificate[], time: Date, depth = 0): boolean {
-  if (depth > MAX_DEPTH || !leaf.validAt(time) || leaf.hasUnknownCritical || !leaf.mayIssueCode()) return false;
-  const issues = (issuer: Certificate): boolean =>
-    issuer.x509.ca && leaf.x509.checkIssued(issuer.x509) && leaf.x509.verify(issuer.x509.publicKey) && (issuer.pathLength ?? Number.POSITIVE_INFINITY) >= depth;
-  if (roots.some((root) => root.x509.raw.equals(leaf.x509.raw) && depth > 0)) return true;
-  if (roots.some((root) => issues(root) && root.validAt(time) && !root.hasUnknownCritical && root.mayIssueCode())) return true;
-  return between.some((issuer) => issues(issuer) && leadsToRoot(issuer, between, roots, time, depth + 1));
+const EMPTY = Buffer.from([0x30, 0]);
+
+/** URLs of a DistributionPointName's content: [0] fullName. */
+export function urisOf(name: Buffer): string[] {
+  const full = elements(name).find(({ tag }) => tag === 0xa0);
+  return full === undefined ? [] : elements(full.content).filter(({ tag }) => tag === URI).map(({ content }) => content.toString('latin1'));
+}
+
+function issues(leaf: Certificate, issuer: Certificate, depth: number): boolean {
+  return issuer.x509.ca && leaf.x509.checkIssued(issuer.x509) && leaf.x509.verify(issuer.x509.publicKey) && (issuer.pathLength ?? Number.POSITIVE_INFINITY) >= depth;
+}
+
+/**
+ * The shortest path from a certificate over `between`, which nobody trusts, to one of `roots`, each valid at that time (RFC 5280, 6.1, without names'
+ * constraints: who has them critical is refused); undefined where there is none. Each certificate is looked at once.
+ */
+export function pathToRoot(leaf: Certificate, between: readonly Certificate[], roots: readonly Certificate[], time: Date, use: string = CODE_SIGNING): Certificate[] | undefined {
+  const fits = (certificate: Certificate): boolean => certificate.validAt(time) && !certificate.hasUnknownCritical && certificate.mayIssue(use);
+  const left = new Set(between.slice(0, MAX_BETWEEN));
+  let paths: Certificate[][] = [[leaf]];
+  for (let depth = 0; depth <= MAX_DEPTH && paths.length > 0; depth++) {
+    const next: Certificate[][] = [];
+    for (const path of paths) {
+      const last = path[depth];
+      if (last === undefined || !fits(last)) continue;
+      if (depth > 0 && roots.some((root) => root.x509.raw.equals(last.x509.raw))) return path;
+      const root = roots.find((candidate) => issues(last, candidate, depth) && fits(candidate));
+      if (root !== undefined) return [...path, root];
+      for (const issuer of left) {
+        if (!issues(last, issuer, depth)) continue;
+        left.delete(issuer);
+        next.push([...path, issuer]);
+      }
+    }
+    paths = next;
+  }
+  return undefined;
+}
+
+export function leadsToRoot(leaf: Certificate, between: readonly Certificate[], roots: readonly Certificate[], time: Date): boolean {
+  return pathToRoot(leaf, between, roots, time) !== undefined;
+}
+
+const SIGNED_BY: Readonly<Record<string, string>> = {
+  '1.2.840.113549.1.1.11': 'sha256', '1.2.840.113549.1.1.12': 'sha384', '1.2.840.113549.1.1.13': 'sha512',
+  '1.2.840.10045.4.3.2': 'sha256', '1.2.840.10045.4.3.3': 'sha384', '1.2.840.10045.4.3.4': 'sha512',
+};
+
+/** Whether what is signed as certificates are (a body, an algorithm, bits) is by a key. SHA-1 is no algorithm. Throws RangeError. */
+export function isSignedBy(key: KeyObject, [body, algorithm, bits]: readonly Element[]): boolean {
+  const hash = SIGNED_BY[leadingOid(algorithm)];
+  return hash !== undefined && verify(hash, need(body).raw, key, bitsOf(bits));
 }
 
 /** Whether each certificate is issued by the next one and the last by itself, the first for signing code: a whole chain, as Notation has it. A single one signs itself. */
@@ -141,6 +211,6 @@ export function isChain(chain: readonly Certificate[], time: Date): boolean {
   return chain.every((certificate, i) => {
     const issuer = chain[i + 1] ?? certificate;
     const authority = issuer === leaf || (issuer.x509.ca && (issuer.pathLength ?? Number.POSITIVE_INFINITY) >= (issuer === certificate ? i - 1 : i));
-    return authority && certificate.validAt(time) && !certificate.hasUnknownCritical && certificate.mayIssueCode() && certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey);
+    return authority && certificate.validAt(time) && !certificate.hasUnknownCritical && certificate.mayIssue(CODE_SIGNING) && certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey);
   });
 }

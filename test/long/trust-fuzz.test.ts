@@ -15,7 +15,10 @@ import { namesSignature } from '../../image/trust/policy/log-entry.ts';
 import { readPolicy, ruleOf } from '../../image/trust/policy/policy.ts';
 import { parseRegistriesYaml } from '../../image/trust/policy/registries-d.ts';
 import { readStatement } from '../../image/trust/policy/statement.ts';
+import { ocspRequest, statusByAnswer, statusByList } from '../../image/trust/revocation.ts';
 import { keptSignatures } from '../../image/trust/signatures.ts';
+import { readTimestamp } from '../../image/trust/timestamp.ts';
+import { Pki } from '../support/images/pki.ts';
 import { ISSUER, MadeSigstore, sha256, statement, WORKFLOW } from '../support/images/sigstore-maker.ts';
 import { digestOf, MadeRepository, makeKey, makeRootKey, target } from '../support/images/trust-maker.ts';
 import { Random } from '../support/random.ts';
@@ -135,17 +138,42 @@ describe('hostile trust data', () => {
     const digest = `sha256:${'a'.repeat(64)}`;
     const attested = statement(digest, 'https://slsa.dev/provenance/v1');
     const entry = JSON.stringify({ apiVersion: '0.0.2', kind: 'intoto', spec: { content: { payloadHash: { algorithm: 'sha256', value: sha256(attested).toString('hex') }, envelope: { signatures: [{ sig: 'QUFB', publicKey: 'eA==' }] } } } });
+    const pki = new Pki(FOLDER);
+    pki.issue('tsa', { use: 'critical,timeStamping' });
+    const root = new Certificate(pki.pem('root'));
+    const token = pki.stamp(Buffer.from('x'));
+    const stamped = JSON.stringify(readTimestamp(token, Buffer.from('x'), [root]));
+    const lost = new Certificate(pki.pem('tsa'));
+    pki.revoke('tsa');
+    const list = pki.list();
+    const reply = pki.answer(ocspRequest(lost, root));
+    const now = new Date();
+    expect([statusByList(list, 'http://x', lost, root, now), statusByAnswer(reply, lost, root, now)]).toEqual([{ revoked: expect.any(Date) as Date }, { revoked: expect.any(Date) as Date }]);
+    /** Times another than were stamped, and what was revoked being good. */
+    let lies = 0;
     const readers: readonly (() => unknown)[] = [
       () => readEnvelope(wronged(random, jws), JWS),
       () => readEnvelope(flipped(random, cose), COSE),
       () => loggedAt({ bytes: Buffer.from(cosign.payload), mediaType: '', annotations: { 'dev.sigstore.cosign/bundle': wronged(random, bundle).toString() } }, Buffer.alloc(8), 'x', () => []),
       () => readStatement({ payloadType: 'application/vnd.in-toto+json', payload: wronged(random, attested.toString()) }, digest),
       () => namesSignature(wronged(random, entry), { bytes: attested, payload: attested, signature: Buffer.alloc(8), key: 'x' }),
+      () => {
+        const bytes = flipped(random, token);
+        const said = readTimestamp(bytes, Buffer.from('x'), [root]);
+        if (typeof said !== 'string' && JSON.stringify(said) !== stamped) lies++;
+      },
+      () => {
+        if (statusByList(flipped(random, list), 'http://x', lost, root, now) === 'good') lies++;
+      },
+      () => {
+        if (statusByAnswer(flipped(random, reply), lost, root, now) === 'good') lies++;
+      },
       () => keptSignatures(wronged(random, kept).toString()),
       () => parseRegistriesYaml(flipped(random, yaml).toString(), 'f'),
       () => parseRegistryName(flipped(random, Buffer.from('registry.example:5000/a/b:tag@sha256:x')).toString()),
     ];
     for (let i = 0; i < 1_000_000; i++) tame(random.of(readers));
+    expect(lies).toBe(0);
     for (let i = 0; i < 100_000; i++) {
       const bytes = flipped(random, certificate);
       let read: Certificate;
@@ -154,7 +182,7 @@ describe('hostile trust data', () => {
       } catch {
         continue; // whoever calls it takes any error for a bad certificate
       }
-      for (const look of [() => read.names(1), () => read.names(6), () => read.pathLength, () => read.hasUnknownCritical, () => read.isRevocable, () => read.signsCode]) {
+      for (const look of [() => read.names(1), () => read.names(6), () => read.pathLength, () => read.hasUnknownCritical, () => read.crlUrls, () => read.ocspUrls, () => read.serial, () => read.issuerName, () => read.subjectName, () => read.keyBits, () => read.mayUseKey(6), () => read.signsCode]) {
         try {
           look();
         } catch (error) {

@@ -1,33 +1,8 @@
 import { createCipheriv, createPublicKey, type KeyObject, pbkdf2Sync, randomBytes, sign } from 'node:crypto';
+import { der, integer, octets, oid, sequence } from '../asn1.ts';
 
 /** What notary wants in DER and node:crypto does not write: a root key's certificate (RFC 5280), and keys encrypted as notary reads them. */
-function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const content = Buffer.concat(parts);
-  const { length } = content;
-  const bytes: number[] = [];
-  for (let rest = length; rest > 0; rest >>>= 8) bytes.unshift(rest & 0xff);
-  return Buffer.concat([Buffer.from(length < 128 ? [tag, length] : [tag, 0x80 | bytes.length, ...bytes]), content]);
-}
-
-const sequence = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts);
-const octets = (bytes: Uint8Array): Buffer => der(0x04, bytes);
 const TRUE = der(0x01, Buffer.from([0xff]));
-
-/** Never negative. */
-function integer(bytes: Uint8Array): Buffer {
-  return der(0x02, (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.from([0]), bytes]) : bytes);
-}
-
-function oid(text: string): Buffer {
-  const [first = 0, second = 0, ...rest] = text.split('.').map(Number);
-  const bytes = [first * 40 + second];
-  for (const arc of rest) {
-    const groups = [arc & 0x7f];
-    for (let left = arc >>> 7; left > 0; left >>>= 7) groups.unshift(0x80 | (left & 0x7f));
-    bytes.push(...groups);
-  }
-  return der(0x06, Buffer.from(bytes));
-}
 
 /** UTCTime to 2049, GeneralizedTime after it (RFC 5280, 4.1.2.5). */
 function time(date: Date): Buffer {

@@ -14,6 +14,10 @@ export interface Envelope {
   /** Not to be believed with `notary.x509`. */
   readonly signingTime: Date;
   readonly expiry: Date | undefined;
+  /** A plugin of Notation that has to verify it, by its name. */
+  readonly plugin: string | undefined;
+  /** A TimeStampToken (RFC 3161) of the signature. */
+  readonly timestamp: Buffer | undefined;
   /** Headers that must be understood. */
   readonly critical: readonly string[];
   /** DER, the signer's first. */
@@ -28,6 +32,8 @@ const SCHEME = 'io.cncf.notary.signingScheme';
 const SIGNING_TIME = 'io.cncf.notary.signingTime';
 const AUTHENTIC_TIME = 'io.cncf.notary.authenticSigningTime';
 const EXPIRY = 'io.cncf.notary.expiry';
+const PLUGIN = 'io.cncf.notary.verificationPlugin';
+const TIMESTAMP = 'io.cncf.notary.timestampSignature';
 export const AUTHORITY_SCHEME = 'notary.x509.signingAuthority';
 /** Headers that are understood here, so that they may be critical. */
 export const UNDERSTOOD: readonly string[] = [SCHEME, AUTHENTIC_TIME, EXPIRY];
@@ -48,12 +54,15 @@ function readJws(bytes: Uint8Array): Envelope {
   const headers = JsonObject.parse(Buffer.from(encoded, 'base64url'), 'headers');
   const scheme = headers.string(SCHEME);
   const expiry = headers.optionalString(EXPIRY);
+  const timestamp = document.object('header')?.optionalString(TIMESTAMP);
   return {
     algorithm: headers.string('alg'),
     contentType: headers.string('cty'),
     scheme,
     signingTime: dateOf(headers.string(scheme === AUTHORITY_SCHEME ? AUTHENTIC_TIME : SIGNING_TIME)),
     expiry: expiry === undefined ? undefined : dateOf(expiry),
+    plugin: headers.optionalString(PLUGIN),
+    timestamp: timestamp === undefined ? undefined : Buffer.from(timestamp, 'base64'),
     critical: headers.strings('crit'),
     chain: (document.object('header')?.strings('x5c') ?? []).map((text) => Buffer.from(text, 'base64')),
     payload: Buffer.from(payload, 'base64url'),
@@ -83,12 +92,16 @@ function readCose(bytes: Buffer): Envelope {
   const get = (key: Cbor): Cbor | undefined => headers.get(key) as Cbor | undefined;
   const chain: Cbor = (unprotected.get(X5CHAIN) ?? get(X5CHAIN) ?? []) as Cbor;
   const scheme = textOf(get(SCHEME));
+  const timestamp = (unprotected as ReadonlyMap<Cbor, Cbor>).get(TIMESTAMP);
+  if (timestamp !== undefined && !Buffer.isBuffer(timestamp)) throw new RangeError('no timestamp');
   return {
     algorithm: ALGORITHMS[Number(get(1))] ?? 'unknown',
     contentType: textOf(get(3)),
     scheme,
     signingTime: epochOf(get(scheme === AUTHORITY_SCHEME ? AUTHENTIC_TIME : SIGNING_TIME)),
     expiry: headers.has(EXPIRY) ? epochOf(get(EXPIRY)) : undefined,
+    plugin: headers.has(PLUGIN) ? textOf(get(PLUGIN)) : undefined,
+    timestamp,
     critical: listOf(get(2)).map(String),
     chain: listOf(chain).map((certificate) => {
       if (!Buffer.isBuffer(certificate)) throw new RangeError('no certificate');

@@ -14,7 +14,9 @@ export interface TrustPolicy {
   readonly name: string;
   readonly level: string;
   readonly action: (check: Check) => Action;
-  /** `ca:NAME`, `signingAuthority:NAME`. */
+  /** Timestamps are asked for only once a certificate has expired. */
+  readonly afterExpiryOnly: boolean;
+  /** `ca:NAME`, `signingAuthority:NAME`, `tsa:NAME`. */
   readonly stores: readonly string[];
   /** `*`, or attributes of the signer's subject. */
   readonly identities: readonly ('*' | ReadonlyMap<string, string>)[];
@@ -26,7 +28,7 @@ const LEVELS: Readonly<Record<string, Readonly<Record<Check, Action>>>> = {
   audit: { authenticity: 'log', authenticTimestamp: 'log', expiry: 'log', revocation: 'log' },
   skip: { authenticity: 'skip', authenticTimestamp: 'skip', expiry: 'skip', revocation: 'skip' },
 };
-const STORE = /^(ca|signingAuthority):([A-Za-z0-9_.-]+)$/;
+const STORE = /^(ca|signingAuthority|tsa):([A-Za-z0-9_.-]+)$/;
 
 /** Notation's folder: $NOTATION_CONFIG, else notation/ below the user's configuration. */
 function notationFolder(env: Environment): string {
@@ -76,8 +78,10 @@ function policyOf(entry: JsonObject, path: string): TrustPolicy {
   }
   const stores = entry.strings('trustStores');
   const bad = stores.find((store) => !STORE.test(store));
-  if (bad !== undefined) throw new VmmError('TRUST_CONFIG', `${path}: ${name}: ${JSON.stringify(bad.slice(0, 60))} is no trust store that is read here`, { hint: 'ca:NAME or signingAuthority:NAME; timestamps by tsa are not verified' });
-  return { name, level, action: (check) => overridden.get(check) ?? actions[check], stores, identities: entry.strings('trustedIdentities').map((text) => identityOf(text, path)) };
+  if (bad !== undefined) throw new VmmError('TRUST_CONFIG', `${path}: ${name}: ${JSON.stringify(bad.slice(0, 60))} is no trust store that is read here`, { hint: 'ca:NAME, signingAuthority:NAME or tsa:NAME' });
+  const when = verification?.optionalString('verifyTimestamp') ?? '';
+  if (!['', 'always', 'afterCertExpiry'].includes(when)) throw new VmmError('TRUST_CONFIG', `${path}: ${name}: verifyTimestamp is neither always nor afterCertExpiry`, { hint: 'leave it out for always' });
+  return { name, level, action: (check) => overridden.get(check) ?? actions[check], afterExpiryOnly: when === 'afterCertExpiry', stores, identities: entry.strings('trustedIdentities').map((text) => identityOf(text, path)) };
 }
 
 /** `x509.subject: C=US, ST=WA, O=Example`, or `*`. */
@@ -94,7 +98,7 @@ function identityOf(text: string, path: string): '*' | ReadonlyMap<string, strin
 }
 
 /** The certificates of trust stores of one kind. Throws TRUST_CONFIG. */
-export function trustStore(kind: 'ca' | 'signingAuthority', stores: readonly string[], env: Environment): Certificate[] {
+export function trustStore(kind: 'ca' | 'signingAuthority' | 'tsa', stores: readonly string[], env: Environment): Certificate[] {
   const found: Certificate[] = [];
   for (const [, type = '', name = ''] of stores.map((store) => STORE.exec(store) ?? [])) {
     if (type !== kind) continue;

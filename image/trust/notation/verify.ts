@@ -6,7 +6,9 @@ import type { RegistryName } from '../../registry/name.ts';
 import { Certificate, isChain } from '../certificate.ts';
 import type { Met, Signatures } from '../signatures.ts';
 import { AUTHORITY_SCHEME, type Envelope, readEnvelope, UNDERSTOOD } from './envelope.ts';
-import { type Check, type TrustPolicy, trustPolicyFor, trustStore } from './trust-policy.ts';
+import { readTimestamp } from '../timestamp.ts';
+import { revokedFault } from './revoked.ts';
+import { type TrustPolicy, trustPolicyFor, trustStore } from './trust-policy.ts';
 
 const PAYLOAD = 'application/vnd.cncf.notary.payload.v1+json';
 
@@ -22,7 +24,7 @@ export async function notationFault(signatures: Signatures, { registry, reposito
   for (const digest of new Set(digests)) {
     for (const { bytes, mediaType } of await signatures.of('notation', digest)) {
       const envelope = readEnvelope(bytes, mediaType);
-      const why = envelope === undefined ? 'its signature cannot be read' : envelopeFault(envelope, digest, policy, env, met);
+      const why = envelope === undefined ? 'its signature cannot be read' : await envelopeFault(envelope, digest, policy, env, met);
       if (why === undefined) return undefined;
       fault = why;
     }
@@ -30,7 +32,7 @@ export async function notationFault(signatures: Signatures, { registry, reposito
   return fault;
 }
 
-function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, env: Environment, met: Met): string | undefined {
+async function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, env: Environment, met: Met): Promise<string | undefined> {
   let chain: Certificate[];
   try {
     chain = envelope.chain.map((bytes) => new Certificate(bytes));
@@ -39,17 +41,25 @@ function envelopeFault(envelope: Envelope, digest: string, policy: TrustPolicy, 
   }
   const integrity = integrityFault(envelope, chain) ?? payloadFault(envelope, digest);
   if (integrity !== undefined) return integrity;
-  const faults: readonly (readonly [Check, () => string | undefined])[] = [
-    ['authenticity', () => authenticityFault(envelope, chain, policy, env)],
-    ['authenticTimestamp', () => timeFault(envelope, chain)],
-    ['expiry', () => (envelope.expiry !== undefined && envelope.expiry <= new Date() ? `its signature has expired on ${envelope.expiry.toISOString().slice(0, 10)}` : undefined)],
-    ['revocation', () => (chain.some((certificate) => certificate.isRevocable) ? 'whether its certificates were revoked would have to be asked, which is not done here' : undefined)],
-  ];
-  for (const [check, fault] of faults) {
-    const why = policy.action(check) === 'enforce' ? fault() : undefined;
-    if (why !== undefined) return why;
+  const stranger = authenticityFault(envelope, chain, policy, env);
+  if (stranger !== undefined && policy.action('authenticity') === 'enforce') return stranger;
+  const time = timeOf(envelope, chain, policy, env);
+  if (time.fault !== undefined && policy.action('authenticTimestamp') === 'enforce') return time.fault;
+  if (policy.action('expiry') === 'enforce' && envelope.expiry !== undefined && envelope.expiry <= new Date()) return `its signature has expired on ${envelope.expiry.toISOString().slice(0, 10)}`;
+  if (policy.action('revocation') === 'enforce') {
+    // Whom nobody trusts is not asked, wherever its certificates say.
+    const revoked = stranger === undefined ? await chainsFault([chain, time.chain], time.certain, env) : `whether its certificates were revoked cannot be told: ${stranger}`;
+    if (revoked !== undefined) return revoked;
   }
   met(`${textOf(chain[0] as Certificate)}, by the trust policy ${policy.name}`);
+  return undefined;
+}
+
+async function chainsFault(chains: readonly (readonly Certificate[])[], signed: Date | undefined, env: Environment): Promise<string | undefined> {
+  for (const chain of chains) {
+    const fault = await revokedFault(chain, signed, env);
+    if (fault !== undefined) return fault;
+  }
   return undefined;
 }
 
@@ -58,9 +68,10 @@ function textOf(certificate: Certificate): string {
 }
 
 /** The signature is by the first certificate, and all headers that must be understood are. */
-function integrityFault({ algorithm, contentType, critical, scheme, signed, signature, signingTime }: Envelope, chain: readonly Certificate[]): string | undefined {
+function integrityFault({ plugin, algorithm, contentType, critical, scheme, signed, signature, signingTime }: Envelope, chain: readonly Certificate[]): string | undefined {
   const [leaf] = chain;
   if (leaf === undefined) return 'its signature has no certificate';
+  if (plugin !== undefined) return `its signature is to be verified by the plugin ${JSON.stringify(plugin.slice(0, 100))}, and plugins are not run here`;
   const unknown = critical.find((header) => !UNDERSTOOD.includes(header));
   if (unknown !== undefined) return `its signature has the header ${JSON.stringify(unknown.slice(0, 100))}, which must be understood and is not`;
   if (contentType !== PAYLOAD || !critical.includes('io.cncf.notary.signingScheme') || (scheme !== 'notary.x509' && scheme !== AUTHORITY_SCHEME)) return 'its signature is of a form that is not read';
@@ -104,8 +115,28 @@ function subjectOf({ x509 }: Certificate): Map<string, string> {
   return new Map(pairs.filter(([key]) => pairs.filter(([other]) => other === key).length === 1));
 }
 
-/** Certificates count at the authority's time, or now: countersigned timestamps are not verified here. */
-function timeFault({ scheme, signingTime }: Envelope, chain: readonly Certificate[]): string | undefined {
-  const at = scheme === AUTHORITY_SCHEME ? signingTime : new Date();
-  return chain.every((certificate) => certificate.validAt(at)) ? undefined : 'a certificate of its signature is not valid any more';
+/** When it was signed, as far as that is certain. */
+interface Time {
+  readonly fault: string | undefined;
+  readonly certain: Date | undefined;
+  /** Of the timestamp authority. */
+  readonly chain: readonly Certificate[];
+}
+
+/**
+ * Certificates count at the time that the signing authority tells, or a timestamp authority of the policy's, else now. Without `tsa` in the policy no
+ * timestamp is looked at; with `afterCertExpiry` only once a certificate has expired (specifications, "Validate Trusted Timestamp").
+ */
+function timeOf({ scheme, signingTime, signature, timestamp }: Envelope, chain: readonly Certificate[], { stores, afterExpiryOnly }: TrustPolicy, env: Environment): Time {
+  const now = new Date();
+  const at = (from: Date, to: Date, certain: Date | undefined, by: readonly Certificate[]): Time => {
+    const valid = chain.every((certificate) => certificate.validAt(from) && certificate.validAt(to));
+    return { fault: valid ? undefined : 'a certificate of its signature is not valid any more', certain, chain: by };
+  };
+  if (scheme === AUTHORITY_SCHEME) return at(signingTime, signingTime, signingTime, []);
+  const wanted = stores.some((store) => store.startsWith('tsa:')) && (!afterExpiryOnly || chain.some(({ x509 }) => x509.validToDate < now));
+  if (!wanted) return at(now, now, undefined, []);
+  if (timestamp === undefined) return { fault: 'its signature has no timestamp, which the trust policy wants', certain: undefined, chain: [] };
+  const stamped = readTimestamp(timestamp, signature, trustStore('tsa', stores, env));
+  return typeof stamped === 'string' ? { fault: stamped, certain: undefined, chain: [] } : at(stamped.from, stamped.to, stamped.to, stamped.chain);
 }
