@@ -56,7 +56,7 @@ async function mend(store: ImageStore, { kind, file, record }: Finding): Promise
       return `removed: it cannot be made again (${error.message})`;
     }
   }
-  const folder = ({ blob: 'blobs', record: 'images', name: 'names', source: 'sources' } as const)[kind as 'blob'];
+  const folder = ({ blob: 'blobs', record: 'images', name: 'names' } as const)[kind as 'blob'];
   await changeStore(store, (change) => change.removeDamaged(folder, file));
   return 'removed';
 }

@@ -171,8 +171,10 @@ function openFile(file: string): number {
   } catch (cause) {
     throw cannotRead(file, cause);
   }
-  if (fstatSync(fd).isFile()) return fd;
+  const stat = fstatSync(fd);
+  if (stat.isFile()) return fd;
   closeSync(fd);
+  if (stat.isDirectory()) throw new VmmError('IMAGE_OPEN', `${file} is a directory, and an archive is wanted`, { hint: 'import a directory: `vmm image import DIR`, or oci:DIR for a layout' });
   throw new VmmError('IMAGE_OPEN', `image ${file} is neither a file nor a directory`, { hint: 'give an archive or a directory' });
 }
 

@@ -296,6 +296,8 @@ export class StoreChange {
   /** Removes an image; a disk that another one has stays. Returns the bytes freed. */
   #drop(record: ImageRecord): number {
     const blobs = blobsOf(this.#paths, record);
+    // Notes of it first: whoever is killed leaves none that is about nothing.
+    this.#sweep('sources', ({ name }) => this.#store.firstLine('sources', name) === record.id);
     this.#delete('images', recordName(record.id));
     const others = this.#store.list();
     const needed = new Set(others.flatMap((other) => blobsOf(this.#paths, other.record)));

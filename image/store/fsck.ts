@@ -14,7 +14,7 @@ import type { ImageStore } from './store.ts';
 
 /** Something of a store that is not as it should be. */
 export interface Finding {
-  readonly kind: 'record' | 'disk' | 'blob' | 'missing' | 'name' | 'source';
+  readonly kind: 'record' | 'disk' | 'blob' | 'missing' | 'name';
   /** The file's name in its folder. */
   readonly file: string;
   /** A line for the user. */
@@ -128,9 +128,6 @@ function checkLinks(store: ImageStore, ids: ReadonlySet<string>): Finding[] {
     const [id = '', name = ''] = readSmallFile(paths, join(paths.names, file))?.toString('utf8').split('\n') ?? [];
     if (name === '' || hashName(name) !== file) findings.push({ kind: 'name', file, text: `a name cannot be read (${file.slice(0, 12)})` });
     else if (!ids.has(id)) findings.push({ kind: 'name', file, text: `name ${JSON.stringify(name).slice(1, -1)} is that of an image that is not there` });
-  }
-  for (const file of ownNames(paths, 'sources')) {
-    if (!ids.has(store.firstLine('sources', file))) findings.push({ kind: 'source', file, text: `a note of where an image came from is that of an image that is not there (${file.slice(0, 12)})` });
   }
   return findings;
 }

@@ -191,7 +191,16 @@ describe('fsck', () => {
   it('a store that is whole has no faults, and leavings are none', async () => {
     const store = await filled();
     writeFileSync(join(store.paths.partial, 'ab'.repeat(32)), 'x');
+    // As a version of before has left it: where an image came from that is gone.
+    writeFileSync(join(store.paths.sources, 'cd'.repeat(32)), `sha256:${'0'.repeat(64)}`);
     expect(await check(store, false, true)).toEqual([]);
+  });
+
+  it('rm leaves nothing that is about the image', async () => {
+    const store = await filled();
+    expect(readdirSync(store.paths.sources).length).toBeGreaterThan(0);
+    for (const { names } of store.list()) for (const name of names) await removeImage(store, name);
+    for (const folder of ['names', 'images', 'sources', 'rootfs', 'blobs'] as const) expect(readdirSync(store.paths[folder]), folder).toEqual([]);
   });
 
   it.each<[string, (store: ImageStore) => void, RegExp]>([
