@@ -19,6 +19,8 @@ export interface ConnectionOwner {
   answered(connection: Connection): void;
   /** It has something to send. */
   ready(connection: Connection): void;
+  /** A segment that belongs to no connection is answered with a reset. */
+  refuse(tuple: Tuple, segment: Segment): void;
   /** It is over. */
   forget(connection: Connection): void;
 }
@@ -262,7 +264,10 @@ export class Connection implements OutputSource {
     }
     if ((flags & ACK) === 0) return;
     if (this.state === 'SYN-RECEIVED') {
-      if (ack !== this.sender.max) return;
+      if (ack !== this.sender.max) {
+        this.#owner.refuse(this.tuple, segment);
+        return;
+      }
       this.sender.ackedSyn(this.now());
       this.sender.window = segment.window * 2 ** this.sender.scale;
       this.#established(seq, ack);
@@ -276,10 +281,10 @@ export class Connection implements OutputSource {
     this.#owner.ready(this);
   }
 
-  /** False: it acknowledges what was never sent. */
+  /** False: it acknowledges what was never sent, or what nobody who has heard of us since would (RFC 5961 5.2). */
   #acknowledge({ seq, ack, window, payload, flags }: Segment): boolean {
     const sender = this.sender;
-    if (distance(ack, sender.max) > 0) {
+    if (distance(ack, sender.max) > 0 || distance(ack, sender.oldest) < 0) {
       this.#challenge();
       return false;
     }

@@ -24,8 +24,10 @@ export class Sender {
   una: number;
   nxt: number;
   max: number;
-  /** What the guest can take, from `una` on. */
-  window = 0;
+  /** What the guest can take, from `una` on; and the most that this ever was. */
+  #window = 0;
+  #widest = 0;
+  #delivered = 0;
   scale = 0;
   mss = 536;
   /** Nothing comes behind what is in the ring. */
@@ -54,6 +56,20 @@ export class Sender {
     this.nxt = iss;
     this.max = iss;
     this.#again = iss;
+  }
+
+  get window(): number {
+    return this.#window;
+  }
+
+  set window(bytes: number) {
+    this.#window = bytes;
+    this.#widest = Math.max(this.#widest, bytes);
+  }
+
+  /** The oldest acknowledgement that may still be on its way (RFC 5961 5.2): as many bytes back as went in one window, and were acknowledged since. */
+  get oldest(): number {
+    return (this.una - Math.min(this.#widest, this.#delivered)) >>> 0;
   }
 
   /** The guest has answered the SYN, or sent its own. */
@@ -137,6 +153,7 @@ export class Sender {
     }
     if (this.#timed !== undefined && distance(ack, this.#timed.seq) >= 0) this.#measured(now - this.#timed.at);
     this.una = ack;
+    this.#delivered += count;
     if (distance(this.nxt, ack) < 0) this.nxt = ack;
     const data = Math.min(count, this.ring.length);
     this.ring.drop(data);

@@ -211,8 +211,12 @@ export class TcpStack implements ConnectionOwner {
     return true;
   }
 
+  refuse({ guest, remote }: Tuple, segment: Segment): void {
+    this.#refuse({ source: guest, target: remote }, segment);
+  }
+
   /** RFC 9293 3.5.2: a reset that the sender believes. */
-  #refuse({ source, target }: Packet, { seq, ack, flags, payload, sourcePort, targetPort }: Segment): void {
+  #refuse({ source, target }: Pick<Packet, 'source' | 'target'>, { seq, ack, flags, payload, sourcePort, targetPort }: Segment): void {
     const { link } = this;
     const acknowledged = (flags & ACK) !== 0;
     const length = payload.length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
