@@ -1,15 +1,18 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { socketPair } from '../../vmm/host/net.ts';
+import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../vmm/host/uapi/net.ts';
 import { BIN, vmm } from '../support/cli/cli.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { root } from '../support/guests/programs.ts';
 import { HANG_MS } from '../support/limits.ts';
-import { netInitramfs } from '../support/guests/net-image.ts';
+import { buildNetcheck, netInitramfs } from '../support/guests/net-image.ts';
 import type { NetRun } from '../support/guests/net-program.ts';
 
 let dir: string;
@@ -164,6 +167,29 @@ d=$(now); echo took $((b-a)) $((c-b)) $((d-c))`, {
     expect(macs.size).toBe(2);
   });
 
+  it('taps that are open already, with headers and without; datagrams that the other side cuts, both ways', async () => {
+    const folder = mkdtempSync(join(dir, 'uso-'));
+    const [capture, out] = [join(folder, 'pcap'), join(folder, 'out')];
+    const { seen } = await inNamespace(`${UP}ip addr add 10.9.1.2/24 dev eth1; ip link set eth1 up; ip addr add 10.9.2.2/24 dev eth2; ip link set eth2 up
+netcheck many 10.9.1.1 9003 3; netcheck many 10.9.2.1 9003 4
+netcheck feature eth0 tx-udp-segmentation; netcheck feature eth1 tx-udp-segmentation
+netcheck segments 10.9.0.1 9004 40; netcheck segments 10.9.1.1 9004 41; netcheck segments 10.9.2.1 9004 42
+netcheck echo any 5353 43 & until grep -q :14E9 /proc/net/udp6; do usleep 1000; done
+echo @host ${buildNetcheck()} segments 10.9.0.2 5353 43 '>' ${out}
+wait`, {
+      before: [...['vmm0', 'vmm1', 'vmm2'].flatMap((tap, i) => [`ip tuntap add ${tap} mode tap${i === 2 ? '' : ' vnet_hdr'}`, `ip addr add 10.9.${i}.1/24 dev ${tap}`, `ip link set ${tap} up`])],
+      cards: [{ cable: { kind: 'tap', name: 'vmm0' }, capture }], openTaps: [{ name: 'vmm1', header: true }, { name: 'vmm2', header: false }],
+    });
+    expect(seen.filter((line) => /^(many|segments)/.test(line)), seen.join('\n')).toEqual(['many 3', 'many 4', 'segments 40', 'segments 41', 'segments 42']);
+    expect(readFileSync(out, 'latin1')).toBe('segments 43\n');
+    // Where the tap's kernel knows how (Linux 6.2), they went as one frame, each way.
+    const file = readFileSync(capture);
+    const long: number[] = [];
+    for (let at = 24; at < file.length; at += 16 + file.readUInt32LE(at + 8)) if (file[at + 16 + 23] === 17) long.push(file.readUInt32LE(at + 12));
+    const knows = release().split('.').map(Number) as [number, number];
+    if (knows[0] > 6 || (knows[0] === 6 && knows[1] >= 2)) expect([long.includes(42 + 40_000), long.includes(42 + 43_000)]).toEqual([true, true]);
+  });
+
   it('a tap that vanishes is one line, and the guest goes on without a link', async () => {
     const { result, seen } = await inNamespace(`${UP}
 netcheck many 10.9.0.1 9003 3
@@ -274,6 +300,49 @@ function hub(path: string): Promise<{ server: Server; frames: () => number }> {
   return new Promise((resolve) => server.listen(path, () => resolve({ server, frames: () => frames })));
 }
 
+/** Two guests with addresses: one waits for a connection, the other makes it. */
+const ANSWERS = 'ip addr add 10.9.0.1/24 dev eth0; ip link set eth0 up; netcheck serve any 7000 1';
+const ASKS = `ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up
+while ! ping -c 1 -W 1 10.9.0.1 >/dev/null; do :; done
+while ! nc 10.9.0.1 7000 </dev/null; do usleep 10000; done
+echo reached`;
+
+describe('a card on a descriptor', () => {
+  const boot = (script: string, fd: number) => vmm(
+    ['boot', '-q', '--accel', 'wasm', '--memory', '128m', '--initrd', initrd(script), '--append', 'quiet panic=-1 reboot=t tsc=reliable', '--exit-on', 'reboot', '--net', 'fd=3'],
+    { descriptors: [fd] },
+  );
+
+  it.each([
+    ['streams', SOCK_STREAM],
+    ['datagrams', SOCK_DGRAM],
+    ['seqpackets', SOCK_SEQPACKET],
+  ])('two machines at the ends of a pair of sockets of %s', async (_name, type) => {
+    const pair = socketPair(type);
+    const both = Promise.all([boot(ANSWERS, pair[0]), boot(ASKS, pair[1])]);
+    for (const fd of pair) closeSync(fd);
+    const [a, b] = await both;
+    expect(a.stdout.toString(), a.stderr).toContain('served 1');
+    expect(b.stdout.toString(), b.stderr).toContain('reached');
+  });
+
+  it('what carries no frames is one line and no machine', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const listener = (server as unknown as { _handle: { fd: number } })._handle.fd;
+    const file = openSync(BIN, 'r');
+    try {
+      for (const [fd, says] of [[file, /neither a tap nor a socket/], [listener, /connected to nobody/]] as const) {
+        const { status, stderr, stdout } = await boot('', fd);
+        expect([status, stdout.length, stderr.trimEnd().split('\n').length, stderr]).toEqual([125, 0, 1, expect.stringMatching(says)]);
+      }
+    } finally {
+      server.close();
+      closeSync(file);
+    }
+  });
+});
+
 describe('a card on a socket', () => {
   it.each([
     ['by system calls', []],
@@ -287,11 +356,8 @@ describe('a card on a socket', () => {
     );
     try {
       const [a, b] = await Promise.all([
-        boot('ip addr add 10.9.0.1/24 dev eth0; ip link set eth0 up; netcheck serve any 7000 1'),
-        boot(`ip addr add 10.9.0.2/24 dev eth0; ip link set eth0 up
-while ! ping -c 1 -W 1 10.9.0.1 >/dev/null; do :; done
-while ! nc 10.9.0.1 7000 </dev/null; do usleep 10000; done
-echo reached`),
+        boot(ANSWERS),
+        boot(ASKS),
       ]);
       expect(a.stdout.toString(), a.stderr).toContain('served 1');
       expect(b.stdout.toString(), b.stderr).toContain('reached');

@@ -5,10 +5,15 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -156,6 +161,56 @@ static void serve(int port, long count)
 	printf("served %ld\n", count);
 }
 
+/* So many datagrams in one call, for whoever is below to cut (udp(7), UDP_SEGMENT); waits until all have come back. */
+static void segments(const char *text, int port, long count)
+{
+	struct timeval limit = { 60, 0 };
+	int fd = connected(text, port, SOCK_DGRAM), size = 1000;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	if (setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof size))
+		fail("UDP_SEGMENT");
+	for (long i = 0; i < count; i++)
+		memset(buffer + i * size, (int)i, (size_t)size);
+	if (send(fd, buffer, count * size, 0) != count * size)
+		fail("send");
+	for (long i = 0; i < count; i++) {
+		unsigned char part[2000];
+
+		if (recv(fd, part, sizeof part, 0) != size || part[0] != (unsigned char)i || part[size - 1] != (unsigned char)i)
+			fail("recv");
+	}
+	printf("segments %ld\n", count);
+}
+
+/* `ethtool -K INTERFACE NAME on`: Linux leaves some to its users. */
+static void feature(const char *interface, const char *name)
+{
+	struct {
+		struct ethtool_sset_info info;
+		__u32 count;
+	} asked = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES } };
+	struct ethtool_gstrings *strings = (void *)buffer;
+	struct ethtool_sfeatures *set = calloc(1, sizeof *set + 8 * sizeof set->features[0]);
+	struct ifreq request = { .ifr_data = (void *)&asked };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+	if (ioctl(fd, SIOCETHTOOL, &request) || asked.count > 256)
+		fail("ETHTOOL_GSSET_INFO");
+	*strings = (struct ethtool_gstrings){ .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = asked.count };
+	request.ifr_data = (void *)strings;
+	if (ioctl(fd, SIOCETHTOOL, &request))
+		fail("ETHTOOL_GSTRINGS");
+	*set = (struct ethtool_sfeatures){ .cmd = ETHTOOL_SFEATURES, .size = (asked.count + 31) / 32 };
+	for (__u32 i = 0; i < asked.count; i++)
+		if (!strcmp((char *)strings->data + i * ETH_GSTRING_LEN, name))
+			set->features[i / 32].valid = set->features[i / 32].requested = 1u << i % 32;
+	request.ifr_data = (void *)set;
+	if (ioctl(fd, SIOCETHTOOL, &request) < 0)
+		fail("ETHTOOL_SFEATURES");
+}
+
 /* Sends datagrams back to whoever they are from, and says who the first was. */
 static void echo(int port, long count)
 {
@@ -191,6 +246,10 @@ int main(int argc, char **argv)
 		many(argv[2], port, count);
 	else if (!strcmp(command, "datagrams"))
 		datagrams(argv[2], port, count);
+	else if (!strcmp(command, "feature"))
+		feature(argv[2], argv[3]);
+	else if (!strcmp(command, "segments"))
+		segments(argv[2], port, count);
 	else if (!strcmp(command, "get"))
 		get(argv[2], port);
 	else if (!strcmp(command, "put"))

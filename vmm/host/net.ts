@@ -14,6 +14,7 @@ const c = declareLazily<{
   socketpair(family: number, type: number, protocol: number, pair: Int32Array): number;
   connect(fd: number, address: Uint8Array, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Int32Array): number;
+  getpeername(fd: number, address: Uint8Array, length: Int32Array): number;
   fcntl(fd: number, command: number, argument: number): number;
   readv(fd: number, iovec: number, count: number): number;
   writev(fd: number, iovec: number, count: number): number;
@@ -24,6 +25,7 @@ const c = declareLazily<{
   socketpair: 'int socketpair(int, int, int, void *)',
   connect: 'int connect(int, const void *, unsigned int)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  getpeername: 'int getpeername(int, void *, void *)',
   fcntl: 'int fcntl(int, int, int)',
   readv: 'intptr_t readv(int, uintptr_t, int)',
   writev: 'intptr_t writev(int, uintptr_t, int)',
@@ -86,11 +88,17 @@ export function connectUnix(path: string, type = SOCK_STREAM): number {
   throw error;
 }
 
-/** Two connected stream sockets. */
-export function socketPair(): [number, number] {
+/** Two connected sockets: of streams, or of another type. */
+export function socketPair(type = SOCK_STREAM): [number, number] {
   const pair = new Int32Array(2);
-  check(c.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 'socketpair', []);
+  check(c.socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair), 'socketpair', []);
   return [pair[0] as number, pair[1] as number];
+}
+
+/** Has it somebody at its other end? */
+export function isConnected(socket: number): boolean {
+  const address = new Uint8Array(128); // struct sockaddr_storage
+  return c.getpeername(socket, address, new Int32Array([address.length])) >= 0;
 }
 
 /** SOCK_* of a socket; undefined for another descriptor. */

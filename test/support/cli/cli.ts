@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { HANG_MS } from '../limits.ts';
 
@@ -21,6 +22,8 @@ export interface CliOptions {
   readonly node?: readonly string[];
   /** How many files the process may have open (util-linux's prlimit). */
   readonly files?: number;
+  /** Open files that it has as 3 and so on. */
+  readonly descriptors?: readonly number[];
   /** Milliseconds before the run counts as hanging. */
   readonly limit?: number;
 }
@@ -34,13 +37,14 @@ export function vmm(args: readonly string[], options: CliOptions = {}): Promise<
     const env: Record<string, string | undefined> = { ...process.env, ...options.env };
     for (const name of Object.keys(env)) if (name.startsWith('NODE_') || name.startsWith('VITEST')) delete env[name];
     const [command = '', ...before] = [...(options.files === undefined ? [] : ['prlimit', `--nofile=${options.files}:${options.files}`]), process.execPath];
-    const child = spawn(command, [...before, ...(options.node ?? []), '--', options.bin ?? BIN, ...args], { cwd: ROOT, env, stdio: 'pipe' });
+    const child = spawn(command, [...before, ...(options.node ?? []), '--', options.bin ?? BIN, ...args], { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'pipe', ...(options.descriptors ?? [])] });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.stdin ?? '');
+    const [input, output, errors] = [child.stdin as Writable, child.stdout as Readable, child.stderr as Readable];
+    output.on('data', (chunk: Buffer) => stdout.push(chunk));
+    errors.on('data', (chunk: Buffer) => stderr.push(chunk));
+    input.on('error', () => {});
+    input.end(options.stdin ?? '');
     const timer = setTimeout(() => child.kill('SIGKILL'), options.limit ?? HANG_MS);
     child.on('error', reject);
     child.on('close', (status, signal) => {

@@ -2,16 +2,23 @@
  * Runs inside a network namespace of its own (`unshare -n`): a tap with addresses, servers on it, and a machine of the built library whose
  * guest talks to them. Arguments: a JSON of NetRun. Prints a JSON of what was seen.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type * as Library from '../../../vmm/api/index.ts';
+import { interfaceRequest } from '../../../vmm/host/net.ts';
+import { ioctl, open } from '../../../vmm/host/sys.ts';
+import { O_RDWR } from '../../../vmm/host/uapi/linux.ts';
+import { IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, TUNSETIFF } from '../../../vmm/host/uapi/net.ts';
 
 export interface NetRun {
   readonly accel: 'wasm' | 'kvm';
   readonly initrd: string;
   readonly cards: readonly Library.CardSpec[];
+  /** Taps that are open already, each with a header before its frames or without: cards behind the others. */
+  readonly openTaps?: readonly { readonly name: string; readonly header: boolean }[];
   readonly spareCards?: number;
   readonly disks?: readonly Library.DiskSpec[];
   /** Commands for the namespace before the machine starts. */
@@ -31,6 +38,12 @@ function pattern(length: number): Buffer {
 }
 
 for (const command of ['ip link set lo up', ...run.before]) execFileSync('sh', ['-c', command], { stdio: 'inherit' });
+
+function openTap({ name, header }: { readonly name: string; readonly header: boolean }): Library.CardSpec {
+  const fd = open('/dev/net/tun', O_RDWR);
+  ioctl(fd, TUNSETIFF, interfaceRequest(name, IFF_TAP | IFF_NO_PI | (header ? IFF_VNET_HDR : 0)), 'TUNSETIFF');
+  return { cable: { kind: 'fd', fd } };
+}
 
 let connections = 0;
 const servers = [
@@ -73,7 +86,7 @@ let text = '';
 const machine = new Machine(
   {
     accel: run.accel, kernel: guestFile('vmlinux'), initrd: run.initrd, append: `console=hvc0 quiet panic=-1 reboot=t tsc=reliable ${run.append ?? ''}`, memoryMib: 128, cpus: 1, acpi: 'off', console: 'hvc',
-    disks: run.disks ?? [], spareCards: run.spareCards ?? 0, cards: run.cards.map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
+    disks: run.disks ?? [], spareCards: run.spareCards ?? 0, cards: [...run.cards, ...(run.openTaps ?? []).map(openTap)].map((card) => ({ ...card, mac: card.mac === undefined ? undefined : Uint8Array.from(Object.values(card.mac)) })), exitOnReboot: true,
   },
   {
     console: async (bytes) => {
@@ -100,7 +113,11 @@ async function heard(line: string): Promise<void> {
   else if (word === '@unplug') {
     await machine.unplugCard(Number(rest[0]));
     seen.push('unplugged');
-  } else if (word === '@host') execFileSync('sh', ['-c', rest.join(' ')], { stdio: 'inherit' });
+  } else if (word === '@host') {
+    // The guest's console goes on meanwhile.
+    const [status] = (await once(spawn('sh', ['-c', rest.join(' ')], { stdio: 'inherit', timeout: 120_000 }), 'close')) as [number];
+    if (status !== 0) seen.push(`note: ${line} ends with ${status}`);
+  }
 }
 
 const result = await machine.run();

@@ -5,7 +5,7 @@ import { NET_CSUM, NET_ECN, NET_HDR_SIZE, NET_TSO4, NET_TSO6, NET_USO4, NET_USO6
 import { VmmError } from '../../../base/errors.ts';
 import { HostCallError } from '../../host/errno.ts';
 import { ffi } from '../../host/ffi.ts';
-import { connectUnix, interfaceFlags, interfaceUp, openTap, setNonBlocking, setTapHeader, setTapOffloads, socketType, tapFlags } from '../../host/net.ts';
+import { connectUnix, interfaceFlags, interfaceUp, isConnected, openTap, setNonBlocking, setTapHeader, setTapOffloads, socketType, tapFlags } from '../../host/net.ts';
 import { sockaddr_un } from '../../host/uapi/net.ts';
 import { IFF_TAP, IFF_VNET_HDR, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../host/uapi/net.ts';
 import { NodeStreamBackend } from './node-stream.ts';
@@ -84,10 +84,10 @@ function openDescriptor(fd: number): OpenCable {
     if (flags !== undefined) return tapDescriptor(fd, flags);
     const type = socketType(fd);
     if (type === undefined) throw new VmmError('NET_OPEN', `fd=${fd}: neither a tap nor a socket`, { hint: 'give the descriptor of one' });
+    if (type !== SOCK_STREAM && type !== SOCK_DGRAM && type !== SOCK_SEQPACKET) throw new VmmError('NET_OPEN', `fd=${fd}: a socket of type ${type}`, { hint: 'give a stream, a datagram or a seqpacket socket' });
+    if (!isConnected(fd)) throw new VmmError('NET_OPEN', `fd=${fd}: a socket that is connected to nobody`, { hint: 'connect it, or give one that accept(2) or socketpair(2) has made' });
     setNonBlocking(fd);
-    if (type === SOCK_STREAM) return descriptorCable(CABLE_STREAM, fd);
-    if (type === SOCK_DGRAM || type === SOCK_SEQPACKET) return descriptorCable(CABLE_PACKETS, fd);
-    throw new VmmError('NET_OPEN', `fd=${fd}: a socket of type ${type}`, { hint: 'give a stream, a datagram or a seqpacket socket' });
+    return descriptorCable(type === SOCK_STREAM ? CABLE_STREAM : CABLE_PACKETS, fd);
   } catch (error) {
     throw refused(spec, error, {});
   }
