@@ -25,6 +25,9 @@ function pseudo(source: Uint8Array, target: Uint8Array, protocol: number, length
 
 /** What has been learned of a connection from the gateway's answers. */
 interface Peer {
+  readonly from: number;
+  readonly to: number;
+  readonly target: Uint8Array;
   seq: number;
   ack: number;
 }
@@ -133,17 +136,20 @@ export class RandomGuest {
     return this.#ip(4, this.#one([17, 6, 1]), this.#target(4), this.#bytes(8 * this.#below(40)), (more ? 0x2000 : 0) | this.#below(64));
   }
 
-  #tcp(version: Version): Uint8Array {
+  /** Of a connection that is there, more often than not. */
+  #tcp(random: Version): Uint8Array {
     const names = this.#random() < 0.1;
-    const target = names ? RESOLVER[version] : this.#target(version);
-    const [from, to] = [6000 + this.#below(30), names ? 53 : this.#one(this.#ports)];
-    const peer = this.#peers.get(`${from} ${to} ${target.join()}`);
-    const fits = peer !== undefined && this.#random() < 0.8;
+    const known = this.#random() < 0.7 ? this.#one([...this.#peers.values()]) : undefined;
+    const target = known?.target ?? (names ? RESOLVER[random] : this.#target(random));
+    const version = target.length === 4 ? 4 : 6;
+    const [from, to] = known === undefined ? [6000 + this.#below(30), names ? 53 : this.#one(this.#ports)] : [known.from, known.to];
+    const peer = known ?? this.#peers.get(`${from} ${to} ${target.join()}`);
+    const fits = peer !== undefined && this.#random() < 0.9;
     // Where the connection stands, or near it, or anywhere.
-    const near = (value: number): number => (value + this.#one([0, 0, 0, 0, 1, -1, 500, -500, 70_000, -70_000])) >>> 0;
+    const near = (value: number): number => (value + this.#one([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1, 500, -500, 70_000, -70_000])) >>> 0;
     const seq = fits ? near(peer.seq) : this.#below(2 ** 32);
     const ack = fits ? near(peer.ack) : this.#below(2 ** 32);
-    const flags = fits ? this.#one([16, 16, 16, 24, 17, 18, 4, 20, 0]) : this.#one([2, 2, 2, 2, 2, 16, 18, 4, 1, this.#below(256)]);
+    const flags = fits ? this.#one([16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 16, 24, 24, 24, 24, 17, 18, 4, 20, 0]) : this.#one([2, 2, 2, 2, 2, 16, 18, 4, 1, this.#below(256)]);
     const options = (flags & 2) === 0 ? [] : this.#one([[2, 4, 5, 180], [2, 4, 0, 0], [2, 4, 255, 255], [1, 3, 3, 14, 4, 2, 0, 0], [3, 3, 255, 0], [2, 0, 0, 0], []]);
     const data = (flags & 16) !== 0 && this.#random() < 0.6 ? this.#bytes(this.#below(names ? 40 : 600)) : [];
     if (fits && (flags & 7) === 0 && seq === peer.seq) peer.seq = (peer.seq + data.length) >>> 0;
@@ -182,7 +188,8 @@ export class RandomGuest {
     const get = (at: number): number => new DataView(tcp.buffer, tcp.byteOffset).getUint32(at);
     const flags = tcp[13] as number;
     const data = tcp.length - ((tcp[12] as number) >> 4) * 4;
-    const key = `${((tcp[2] as number) << 8) | (tcp[3] as number)} ${((tcp[0] as number) << 8) | (tcp[1] as number)} ${from.join()}`;
+    const [own, other] = [((tcp[2] as number) << 8) | (tcp[3] as number), ((tcp[0] as number) << 8) | (tcp[1] as number)];
+    const key = `${own} ${other} ${from.join()}`;
     if ((flags & 4) !== 0) {
       this.#count('reset');
       this.#peers.delete(key);
@@ -190,7 +197,7 @@ export class RandomGuest {
     }
     if ((flags & 2) !== 0) this.#count('syn');
     if (data > 0) this.#count('data');
-    this.#peers.set(key, { seq: get(8), ack: (get(4) + data + (flags & 3 ? 1 : 0)) >>> 0 });
+    this.#peers.set(key, { from: own, to: other, target: from.slice(), seq: get(8), ack: (get(4) + data + (flags & 3 ? 1 : 0)) >>> 0 });
     if (this.#peers.size > 1000) this.#peers.clear();
   }
 
