@@ -3,16 +3,11 @@
  * and 32, reads and writes of 1 MiB in a row. An empty drive is waited for ("io EMPTY"). Line a test: "io NAME BYTES TICKS". The command line names the device
  * (virtio_mmio.device=4K@0xADDRESS:IRQ) and how much: io=READS,MIB. virtio 1.2 §2.7 (split queue, event index), §4.2, §5.2.
  */
-#include "../guest/ring3.h"
+#include "../guest/virtio.h"
 
 enum { DEPTH = 32, BLOCK = 4096, MIB = 1 << 20, SECTOR = 512, QUEUE = 128, DESCRIPTORS = 3 };
-enum { MagicValue = 0, DeviceID = 8, DeviceFeatures = 0x10, DeviceFeaturesSel = 0x14, DriverFeatures = 0x20, DriverFeaturesSel = 0x24, QueueSel = 0x30, QueueNumMax = 0x34,
-  QueueNum = 0x38, QueueReady = 0x44, QueueNotify = 0x50, Status = 0x70, QueueDesc = 0x80, QueueDriver = 0x90, QueueDevice = 0xa0, Capacity = 0x100 };
-enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8 };
-enum { VIRTIO_BLK_T_IN = 0, VIRTIO_BLK_T_OUT = 1, VIRTIO_BLK_T_FLUSH = 4, VIRTIO_BLK_F_FLUSH = 1 << 9, VIRTIO_F_EVENT_IDX = 1 << 29, VIRTQ_DESC_F_NEXT = 1, VIRTQ_DESC_F_WRITE = 2 };
+enum { VIRTIO_BLK_T_IN = 0, VIRTIO_BLK_T_OUT = 1, VIRTIO_BLK_T_FLUSH = 4, VIRTIO_BLK_F_FLUSH = 1 << 9, Capacity = Config };
 
-struct virtq_desc { uint64_t addr; uint32_t len; uint16_t flags, next; };
-struct virtq_used_elem { uint32_t id, len; };
 struct virtio_blk_req { uint32_t type, reserved; uint64_t sector; };
 
 static _Alignas(4096) struct virtq_desc table[QUEUE];
@@ -21,77 +16,14 @@ static _Alignas(4096) struct { uint16_t flags, idx; struct virtq_used_elem ring[
 static struct virtio_blk_req headers[DEPTH];
 static volatile uint8_t states[DEPTH];
 static _Alignas(4096) uint8_t buffer[MIB];
-static uint64_t base, sectors;
+static uint64_t sectors;
 static uint16_t told_idx, seen_idx;
 static uint32_t seed = 12345;
 
-static void failed(const char *what) {
-  text("io FAILED ");
-  text(what);
-  text("\n");
-  end();
-}
-
-static uint32_t in(uint32_t offset) {
-  uint32_t value;
-  __asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(base + offset) : "memory");
-  return value;
-}
-
-static void out(uint32_t offset, uint32_t value) {
-  __asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(base + offset) : "memory");
-}
-
-static void out64(uint32_t offset, const volatile void *address) {
-  out(offset, (uint32_t)(uintptr_t)address);
-  out(offset + 4, (uint32_t)((uintptr_t)address >> 32));
-}
-
-static const char *after(const char *line, const char *word) {
-  for (; *line; line++) {
-    const char *p = line, *w = word;
-    while (*w && *p == *w) p++, w++;
-    if (!*w) return p;
-  }
-  return NULL;
-}
-
-static uint64_t parse(const char **at, unsigned radix) {
-  uint64_t n = 0;
-  for (;; (*at)++) {
-    unsigned c = (uint8_t)**at, digit = c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
-    if (digit >= radix) return n;
-    n = n * radix + digit;
-  }
-}
-
-static uint32_t offered(uint32_t half) {
-  out(DeviceFeaturesSel, half);
-  return in(DeviceFeatures);
-}
-
-static void take(uint32_t half, uint32_t features) {
-  out(DriverFeaturesSel, half);
-  out(DriverFeatures, features);
-}
-
 static void start_device(void) {
-  out(Status, 0);
-  out(Status, ACKNOWLEDGE | DRIVER);
-  uint32_t wanted = VIRTIO_BLK_F_FLUSH | VIRTIO_F_EVENT_IDX;
-  if ((offered(0) & wanted) != wanted || (offered(1) & 1) == 0) failed("features");
-  take(0, wanted);
-  take(1, 1); /* VIRTIO_F_VERSION_1 */
-  out(Status, ACKNOWLEDGE | DRIVER | FEATURES_OK);
-  if ((in(Status) & FEATURES_OK) == 0) failed("FEATURES_OK");
-  out(QueueSel, 0);
-  if (in(QueueNumMax) < QUEUE) failed("QueueNumMax");
-  out(QueueNum, QUEUE);
-  out64(QueueDesc, table);
-  out64(QueueDriver, &avail);
-  out64(QueueDevice, &used);
-  out(QueueReady, 1);
-  out(Status, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+  negotiate(VIRTIO_BLK_F_FLUSH | VIRTIO_F_EVENT_IDX);
+  start_queue(0, QUEUE, table, &avail, &used);
+  driver_ok();
   sectors = in(Capacity) | (uint64_t)in(Capacity + 4) << 32;
   if (sectors > 0) return;
   text("io EMPTY\n");
@@ -178,12 +110,7 @@ void guest(const struct hvm_start_info *info) {
   int reads = parse(&at, 10);
   at++;
   int mib = parse(&at, 10);
-  for (at = line; (at = after(at, "virtio_mmio.device=")) && (at = after(at, "@0x"));) {
-    base = parse(&at, 16);
-    if (in(DeviceID) == 2) break;
-    base = 0;
-  }
-  if (base == 0 || in(MagicValue) != 0x74726976) failed("no virtio-blk device");
+  if (!next_device(&line, 2)) failed("no virtio-blk device");
   avail.used_event = -QUEUE;
   start_device();
   /* Each test twice: the first time is for compilers and caches, of whoever has them. */

@@ -19,6 +19,7 @@ import { benchMemory, RAM_BYTES } from '../fs/memory.ts';
 import { inTurns, ratio, report, ROOT } from '../harness.ts';
 import { folder } from '../start/process.ts';
 import { CardDriver, headerFor } from './card.ts';
+import { TAPS, tapPair } from './taps.ts';
 
 const [rounds = '7', given = '200000'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const LIMIT_MS = 120_000;
@@ -34,13 +35,7 @@ if (process.env['VMM_BENCH_NET'] === undefined) {
   process.exit(status ?? 1);
 }
 
-const ip = (words: string): void => void execFileSync('ip', words.split(' '), { timeout: 10_000 });
-const TAPS = ['in0', 'out0'] as const;
-// What goes in at one comes out at the other, and nothing else is about.
-execFileSync('sysctl', ['-qw', 'net.ipv6.conf.default.disable_ipv6=1'], { timeout: 10_000 });
-ip('link add both0 type bridge forward_delay 0 mcast_snooping 0');
-ip('link set both0 up');
-for (const tap of TAPS) for (const words of [`tuntap add ${tap} mode tap vnet_hdr`, `link set ${tap} master both0 up`]) ip(words);
+tapPair();
 const program = join(folder, 'frames');
 execFileSync('gcc', ['-O2', '-Wall', '-o', program, join(ROOT, 'bench/net/frames.c')], { timeout: LIMIT_MS });
 
