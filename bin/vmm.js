@@ -35,7 +35,7 @@ function main() {
 
 /** Each of them has no more in it than its commands need: what V8 has to take in is a third of what a start costs beside Node's own. */
 function programOf([command, ...rest]) {
-  if (CLIENT.indexOf(command) >= 0) return 'client.cjs';
+  if (CLIENT.indexOf(command) >= 0 || (command === 'run' && leaves(rest))) return 'client.cjs';
   return STARTS.indexOf(command) >= 0 && rest.length > 0 ? `${command}.cjs` : 'cli.cjs';
 }
 
@@ -166,7 +166,22 @@ function sweep(folder) {
 
 /** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another process. */
 function wantsThread([command, ...rest]) {
-  return STARTS.indexOf(command) >= 0 && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount') || word.startsWith('--name'));
+  if (command === 'owner') return true;
+  return STARTS.indexOf(command) >= 0 && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount')) && !(command === 'run' && leaves(rest));
+}
+
+/** Is the machine in another process? With a name, and where a terminal's keys may leave it. A guess: the options are read by the program. */
+function leaves(words) {
+  if (words.some((word) => /^(-d|--(detach|help|verbose|gdb|icount|record|replay|timeline|pod)(=.*)?)$/.test(word))) return false;
+  if (words.some((word) => word.startsWith('--name'))) return true;
+  const asks = (short, long) => words.some((word) => word === long || (/^-[a-z]+$/.test(word) && word.indexOf(short) > 0));
+  if (!asks('t', '--tty') || !asks('i', '--interactive')) return false;
+  const { fstatSync } = require('node:fs');
+  try {
+    return [0, 1].every((fd) => fstatSync(fd).isCharacterDevice());
+  } catch (_) {
+    return false; // one of them is closed
+  }
 }
 
 function startThread(path) {

@@ -1,7 +1,7 @@
 // `npm run build`: dist/ from the sources: the WebAssembly core by asc, the CLI, its threads and the library by esbuild.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,7 +26,7 @@ const BUILTIN = 'const builtin = (name) => { let all; return new Proxy({}, { get
 /** Programs with V8's code beside them. */
 const RECORDED = ['cli', 'run', 'boot', 'client', 'thread-jobs'];
 /** What the program of `vmm run` leaves out, for the whole program: each is imported late, and before a machine is made (vmm/cli/run-main.ts). */
-const RARE = ['image/aci.ts', 'image/by-policy.ts', 'image/pull.ts', 'vmm/cli/run-attached.ts', 'vmm/cli/run-detached.ts', 'vmm/cli/run-pod.ts'];
+const RARE = ['image/aci.ts', 'image/by-policy.ts', 'image/pull.ts', 'vmm/cli/run-joined.ts', 'vmm/cli/run-detached.ts', 'vmm/cli/run-pod.ts'];
 const LEFT_OUT = "class __LeftOut extends Error {} require = ((inner) => (name) => { if (name.endsWith('.ts')) throw new __LeftOut(name); return inner(name); })(require);";
 
 /** The entry points of rkt's stage1 (stage1/entries). */
@@ -114,8 +114,24 @@ function recordCode() {
     recorded(125, 'exec', '--root', join(dir, 'none'), 'none', 'true');
     // A container in the background is started by the whole program.
     node(0, '-e', "require(process.argv[1]).open(require('node:path').join(process.argv[1], '../../dist/cli.cjs'), true)", '--', door, ...container);
+    const kept = join(dir, 'kept');
+    recorded(0, 'run', '--root', kept, '--name', 'recorded', ...container.slice(1));
+    awaitOwners(join(kept, 'containers'));
   } finally {
     rmSync(dir, { recursive: true });
+  }
+}
+
+/** Until the processes of the containers have ended. */
+function awaitOwners(containers) {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const last = Date.now() + 60_000;
+  for (const id of readdirSync(containers)) {
+    const { pid } = JSON.parse(readFileSync(join(containers, id, 'life.json'), 'utf8'));
+    while (existsSync(`/proc/${pid}`)) {
+      if (Date.now() > last) fail(`build: the process ${pid} of a container does not end`);
+      Atomics.wait(pause, 0, 0, 20);
+    }
   }
 }
 

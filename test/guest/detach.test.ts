@@ -1,60 +1,41 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** The detach keys of a run without a name, and its ends: it has an owner, as a container that is kept. */
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { BIN } from '../support/cli/cli.ts';
+import { ownContainers } from '../support/cli/containers.ts';
 import { Terminal } from '../support/cli/terminal.ts';
 
-let image: string;
-let store: string;
-let shell: Terminal;
-beforeAll(() => {
-  image = busyboxImage();
-  store = mkdtempSync(join(tmpdir(), 'vmm-store-'));
-});
-afterAll(() => {
+const { image, root, cli, close } = ownContainers('detach');
+let shell: Terminal | undefined;
+afterEach(() => {
   shell?.kill();
-  rmSync(image, { recursive: true });
-  rmSync(store, { recursive: true });
+  shell = undefined;
 });
+afterAll(close);
 
-/** Resolves when the process's group has its terminal: proc(5), stat, fields pgrp and tpgid. */
-async function foreground(pid: string): Promise<void> {
-  for (;;) {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [, , group, , , owner] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (group === owner) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+const SMALL = ['--accel', 'wasm', '-m', '128m'];
+const run = (...options: string[]): string => [process.execPath, '--', BIN, 'run', '--root', root, '-q', '-it', ...SMALL, ...options].join(' ');
+const left = (): string[] => ['names', 'sockets'].flatMap((folder) => readdirSync(join(root, folder)));
 
-/** Resolves when the terminal of a process no longer has lines: it is attached. */
-async function raw(pid: string): Promise<void> {
-  while (/(?<!-)icanon/.test(execFileSync('stty', ['-F', readlinkSync(`/proc/${pid}/fd/0`), '-a'], { encoding: 'utf8' }))) await new Promise((resolve) => setTimeout(resolve, 10));
-}
-
-describe('detach keys in a shell with job control', () => {
-  it('give the prompt back, the container goes on in the background; fg attaches it again at once', async () => {
-    shell = new Terminal("PS1='host> ' exec bash --norc --noprofile -i", { VMM_STORE: store });
+describe('vmm run -it without a name', () => {
+  it('detach keys give the prompt back; it is attached to again, and no output is lost between', async () => {
+    shell = new Terminal("PS1='host> ' exec bash --norc --noprofile -i");
     await shell.until(/host> $/);
-    shell.type(`${process.execPath} bin/vmm.js run -q -i -t --accel wasm -m 128m ${image} sh\n`);
+    shell.type(`${run().replace(' -q', '')} ${image} sh\n`);
     await shell.until(/\/ # /);
-    // Output in the background shows that the container goes on.
-    shell.type('(while sleep 1; do echo tick-$((6 * 7)); done) &\n');
+    shell.type('(sleep 1; for i in 1 2 3; do echo tick-$((6 * 7 + i)); done) &\n');
     await shell.until(/\/ # /);
     shell.type('\x10\x11');
-    const [, pid] = await shell.until(/vmm: detached.*kill (\d+)\).*host> /s);
-    shell.type('until jobs | grep -q Running; do sleep 0.1; done; echo bg-$((1 + 1))\n');
-    await shell.until(/bg-2/);
-    await shell.until(/tick-42/);
-    shell.type('fg\n');
-    await shell.until(/vmm\.js run/);
-    // The shell says so before it hands the terminal over, and a key until then would be the shell's.
-    await foreground(pid as string);
-    await raw(pid as string);
-    shell.type('\n');
-    await shell.until(/\/ # /);
+    const [, id = ''] = await shell.until(/vmm: left running \(again: vmm attach ([0-9a-f]{12});.*host> /s);
+    // The shell has no job of it.
+    shell.type('jobs; echo jobs-$?\n');
+    expect((await shell.until(/([\s\S]*)jobs-0/))[1]).not.toMatch(/Running|Stopped/);
+    while (!(await cli('logs', id)).stdout.includes('tick-45')) await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await cli('ps', '--format', '{{.ID}} {{.State}}')).stdout.toString()).toBe(`${id} running\n`);
+    expect((await cli('exec', id, 'echo', 'here')).stdout.toString()).toBe('here\n');
+    shell.type(`${process.execPath} -- ${BIN} attach --root ${root} ${id}\n`);
+    while (!/"attach"[\s\S]*"attach"/.test((await cli('events', '--since', '1h', '--until', '0s', '--format', '{{json .Action}}')).stdout.toString())) await new Promise((resolve) => setTimeout(resolve, 100));
     shell.type('echo again-$((40 + 2))\n');
     await shell.until(/again-42/);
     shell.type('exit 3\n');
@@ -62,5 +43,38 @@ describe('detach keys in a shell with job control', () => {
     shell.type('echo status-$?; exit\n');
     await shell.until(/status-3/);
     expect(await shell.status).toBe(0);
+    // What was left stays, with its log, until it is removed.
+    expect((await cli('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', id)).stdout.toString()).toBe('exited 3\n');
+    expect((await cli('logs', id)).stdout.toString()).toMatch(/tick-43\r\ntick-44\r\ntick-45\r\n[\s\S]*again-42/);
+    expect(await cli('rm', id)).toMatchObject({ status: 0 });
+  });
+
+  it('goes with its terminal, and at its end: nothing is left', async () => {
+    shell = new Terminal(`echo vmm-$$; exec ${run()} ${image} sh -c 'trap "" HUP TERM; echo up-$((40 + 2)); while :; do sleep 1; done'`);
+    const [, pid] = await shell.until(/vmm-(\d+)\r\n[\s\S]*up-42\r\n/);
+    expect((await cli('ps', '-q')).stdout.toString()).toMatch(/^[0-9a-f]{12}\n$/);
+    shell.kill();
+    while (existsSync(`/proc/${pid}`) || left().length > 0) await new Promise((done) => setTimeout(done, 50));
+    shell = new Terminal(`${run()} ${image} sh -c 'exit 4'`);
+    expect(await shell.status).toBe(4);
+    expect(left()).toEqual([]);
+    expect((await cli('ps', '-aq')).stdout.toString()).toBe('');
+  });
+
+  it('a client that is killed takes it with it', async () => {
+    shell = new Terminal(`echo vmm-$$; exec ${run()} ${image} sh -c 'echo up-$((40 + 2)); exec sleep 1000'`);
+    const [, pid] = await shell.until(/vmm-(\d+)\r\n[\s\S]*up-42\r\n/);
+    process.kill(Number(pid), 'SIGKILL');
+    while (left().length > 0) await new Promise((done) => setTimeout(done, 50));
+    expect((await cli('ps', '-aq')).stdout.toString()).toBe('');
+  });
+
+  it('with what only a run in its own process has, says that it cannot be left, and goes on', async () => {
+    shell = new Terminal(`${run('--timeline')} ${image} sh`.replace(' -q', ''));
+    await shell.until(/\/ # /);
+    shell.type('\x10\x11');
+    await shell.until(/vmm: this run cannot be left[^\n]*\r\n/);
+    shell.type('exit 6\n');
+    expect(await shell.status).toBe(6);
   });
 });

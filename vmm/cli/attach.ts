@@ -31,11 +31,13 @@ export interface AttachOptions {
   readonly without?: readonly ('stdout' | 'stderr')[] | undefined;
   readonly detachKeys?: readonly number[] | undefined;
   readonly sigProxy: boolean;
+  /** The container goes with us: the third SIGINT within two seconds ends it, as the end of our terminal does. */
+  readonly bound?: boolean | undefined;
   readonly what: string;
 }
 
 /** Joins our streams to those of the container with this socket, until it ends or the user leaves. Throws CONTAINER_STATE and what the owner says. */
-export async function attachTo(path: string, { input, without, detachKeys: keys = DETACH_KEYS, sigProxy, what }: AttachOptions): Promise<Ended> {
+export async function attachTo(path: string, { input, without, detachKeys: keys = DETACH_KEYS, sigProxy, bound = false, what }: AttachOptions): Promise<Ended> {
   const ours = process.stdin.isTTY && process.stdout.isTTY ? await (await import('./terminal.ts')).ownTerminal() : undefined;
   const size = ours?.size();
   const talk = await talkToOwner(path, { ask: 'attach', stdin: input, ...(size === undefined ? {} : { size }) });
@@ -43,5 +45,5 @@ export async function attachTo(path: string, { input, without, detachKeys: keys 
   const { tty, stdin } = talk.answer;
   const terminal = tty ? ours : undefined;
   const reads = input && stdin === true;
-  return converse(talk.channel, { input: reads, without, terminal, detachKeys: keys, signals: sigProxy && (terminal === undefined || !reads), what });
+  return converse(talk.channel, { input: reads, without, terminal, detachKeys: keys, signals: sigProxy && (bound || terminal === undefined || !reads), bound, what });
 }

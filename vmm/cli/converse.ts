@@ -18,6 +18,8 @@ export interface Part {
   readonly detachKeys: readonly number[];
   /** Signals go to the command; else they end us. Of a terminal whose keys do, it is the latter. */
   readonly signals: boolean;
+  /** What runs ends when we go. */
+  readonly bound?: boolean | undefined;
   /** What runs, for messages. */
   readonly what: string;
 }
@@ -25,7 +27,7 @@ export interface Part {
 /** The command's status, or that the user has left by the detach keys. */
 export type Ended = { readonly status: number } | 'detached';
 
-const { SIGHUP } = constants.signals;
+const { SIGHUP, SIGKILL } = constants.signals;
 
 /** Until the command ends, the user leaves, or nobody reads our output any more. Throws CONTAINER_LOST, OUTPUT_WRITE. */
 export async function converse(channel: Channel, part: Part): Promise<Ended> {
@@ -37,14 +39,14 @@ export async function converse(channel: Channel, part: Part): Promise<Ended> {
       const remote = new RemoteProcess(channel, part.what);
       const input = part.input ? new Input(remote) : undefined;
       // Before the first output: whoever sees it may send one.
-      if (part.signals) forwardSignals(channel, resolve);
+      if (part.signals) forwardSignals(channel, part.bound === true, resolve);
       remote.onStdout((bytes) => (part.without?.includes('stdout') ? undefined : stdout(bytes)));
       remote.onStderr((bytes) => (part.without?.includes('stderr') ? undefined : stderr(bytes)));
       remote.wait().then(resolve, reject);
       part.terminal?.onResize((size) => void remote.resize(size));
       if (input === undefined) return;
       if (part.terminal === undefined) input.forward();
-      else sendKeys(channel, input, part.terminal, part.detachKeys, resolve);
+      else sendKeys(channel, input, { ...part, terminal: part.terminal }, resolve);
     });
   } finally {
     part.terminal?.restore();
@@ -54,11 +56,11 @@ export async function converse(channel: Channel, part: Part): Promise<Ended> {
 }
 
 /** A command may ignore them, and its client is not to be kept: the third SIGINT within two seconds ends it. */
-function forwardSignals(channel: Channel, resolve: (ended: Ended) => void): void {
+function forwardSignals(channel: Channel, bound: boolean, resolve: (ended: Ended) => void): void {
   const third = thirdPress();
   onSignals(FORWARDED_SIGNALS, (name, number) => {
     void channel.send(SIGNAL, number32(number));
-    if (name === 'SIGINT' && third()) resolve({ status: 128 + number });
+    if (name === 'SIGINT' && third()) resolve({ status: 128 + (bound ? SIGKILL : number) });
   });
 }
 
@@ -91,7 +93,7 @@ class Input {
 }
 
 /** The terminal in raw mode: its keys are the command's. */
-function sendKeys(channel: Channel, input: Input, terminal: RawTerminal, detachKeys: readonly number[], resolve: (ended: Ended) => void): void {
+function sendKeys(channel: Channel, input: Input, { terminal, detachKeys, signals }: Part & { readonly terminal: RawTerminal }, resolve: (ended: Ended) => void): void {
   const keys = new KeySequence(detachKeys);
   terminal.start((bytes) => {
     const { pass, hit } = keys.feed(bytes);
@@ -101,7 +103,7 @@ function sendKeys(channel: Channel, input: Input, terminal: RawTerminal, detachK
     resolve('detached');
   });
   // Whatever ends us, the terminal is left as it was; its window may be gone.
-  onSignals(ENDING_SIGNALS, (_, number) => resolve({ status: 128 + number }));
+  if (!signals) onSignals(ENDING_SIGNALS, (_, number) => resolve({ status: 128 + number }));
   const gone = (): void => resolve({ status: 128 + SIGHUP });
   process.stdin.on('end', gone);
   process.stdin.on('error', gone);

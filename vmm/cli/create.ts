@@ -4,7 +4,7 @@ import { linkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileLines, makeKeptDisk, processArguments } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
-import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
+import { hostFs, type Progress, type ResolvedImage, resolveImage } from '../api/images.ts';
 import { needsHardware, probePorts } from '../api/machine.ts';
 import { type ContainerRecord, NO_RESTART, RECORD_VERSION, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
@@ -43,18 +43,33 @@ export async function createCommand(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** `begins` is called before anything is made, for a client that stays with it. Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
-export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], begins?: () => void): Promise<{ state: StateFolder; record: ContainerRecord }> {
+export interface Making {
+  /** Called before anything is made, for a client that stays with it. */
+  readonly begins?: (() => void) | undefined;
+  /** It goes with that client. */
+  readonly bound?: boolean | undefined;
+  readonly note?: ((text: string) => void) | undefined;
+  /** What is shown instead of a line on our terminal. */
+  readonly progress?: Progress | undefined;
+  readonly id?: string | undefined;
+}
+
+/** Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
+export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], { begins, bound, note = () => {}, progress: shown, id }: Making = {}): Promise<{ state: StateFolder; record: ContainerRecord }> {
   refuse(options, begins !== undefined);
   if (reference === undefined) throw new VmmError('USAGE', 'an image is needed', { hint: 'see `vmm run --help`' });
   await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
   const state = new StateFolder(options.root);
   const progress = new ProgressLine();
-  const image = await resolveImage(reference, { host: hostFs, note: () => {}, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: progress.update }) }).finally(() => progress.clear());
+  const image = await resolveImage(reference, { host: hostFs, note: (text) => {
+    progress.clear();
+    note(text);
+  }, pull: options.pull ?? 'missing', contentTrust: contentTrust(options), ...(options.insecureOptions === undefined ? {} : { insecure: options.insecureOptions }), ...(options.quiet ? {} : { progress: shown ?? progress.update }) }).finally(() => progress.clear());
+  for (const line of image.config.isolation?.ignored ?? []) note(line);
   begins?.();
   state.make();
-  const record = { ...recordOf(argv, options, image, reference, command), mounts: await mountRequests(options, state) };
+  const record = { ...recordOf(argv, options, image, reference, command, id), ...(bound ? { bound, disk: false } : {}), mounts: await mountRequests(options, state) };
   if (options.cidfile !== undefined) writeId(options.cidfile, record.id);
   try {
     await state.add(record, hostFs, (folder) => {
@@ -75,8 +90,7 @@ function refuse(options: RunOptions, onTerminal: boolean): void {
   if (options.rm && options.restart !== undefined && options.restart.name !== 'no') throw new VmmError('USAGE', 'conflicting options: --restart and --rm', { hint: 'leave one of them away' });
 }
 
-function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedImage, reference: string, command: readonly string[]): ContainerRecord {
-  const id = randomBytes(32).toString('hex');
+function recordOf(argv: readonly string[], options: RunOptions, image: ResolvedImage, reference: string, command: readonly string[], id = randomBytes(32).toString('hex')): ContainerRecord {
   // What it will be asked for is looked at now, and its environment is that of now.
   const { env = [] } = containerOptions(options, image.config, command, () => id.slice(0, 12));
   return {

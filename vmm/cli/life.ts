@@ -3,7 +3,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
-import { type Container, runs, StateFolder } from '../api/owner.ts';
+import { type Container, passes, runs, StateFolder } from '../api/owner.ts';
 import { CHANGES } from './changes.ts';
 import { HELP } from './common-options.ts';
 import { confirmed } from './confirm.ts';
@@ -99,8 +99,8 @@ async function remove(one: Container, state: StateFolder, text: string, force: b
     await ask(one, state, { ask: 'stop', seconds: 0, keep: true });
   }
   using held = await state.hold(id, hostFs, PATIENCE_MS).catch((error: unknown) => {
-    // One of --rm may have gone by itself meanwhile.
-    if (one.record.autoRemove && error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') return null;
+    // It may have gone by itself meanwhile.
+    if (passes(one.record, one.life) && error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') return null;
     throw error;
   });
   if (held === null) return;

@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads';
 import { VmmError } from '../api/errors.ts';
 import { adoptThread } from '../api/threads.ts';
 import { print, tell } from './output.ts';
+import { RUN_HERE } from './owner-ask.ts';
 import { runProgram } from './program.ts';
 import { STATUS_VMM_ERROR } from './status.ts';
 
@@ -47,6 +48,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   switch (command) {
     case 'run':
       return (await import('./run.ts')).runCommand(rest);
+    case RUN_HERE:
+      return (await import('./run.ts')).runCommand(rest, true);
     case 'boot':
       return (await import('./boot.ts')).bootCommand(rest);
     case 'ps':
@@ -79,7 +82,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'container':
       return rest[0] === 'prune' ? (await import('./life.ts')).lifeCommand('container prune', rest.slice(1)) : containerWord(rest);
     case 'owner':
-      return (await import('./owner.ts')).ownerCommand(rest);
+      return (await import('./owner-start.ts')).ownerCommand(rest);
     case 'image':
     case 'images':
       return (await import('./image.ts')).imageCommand(command === 'images' ? ['ls', ...rest] : rest);

@@ -17,6 +17,8 @@ export class OwnerService {
   readonly #first = Promise.withResolvers<void>();
   /** The command has waited for a client. */
   waited = false;
+  /** The first client's leaving is told. */
+  bound: ((detached: boolean) => void) | undefined;
   #joined = false;
   readonly #tellPaused: (paused: boolean) => void;
   readonly #event: TellEvent;
@@ -30,6 +32,11 @@ export class OwnerService {
   constructor(tellPaused: (paused: boolean) => void, event: TellEvent) {
     this.#tellPaused = tellPaused;
     this.#event = event;
+  }
+
+  /** A client is, or was. */
+  get joined(): boolean {
+    return this.#joined;
   }
 
   /** Resolves when the first client is. */
@@ -154,7 +161,7 @@ export class OwnerService {
     const once = this.waited && !this.#joined;
     this.#joined = true;
     return { done: true, tty, stdin: reads, go: (channel) => {
-      this.#attached.add(channel, run.process, ask, { tty, stdin: reads, once });
+      this.#attached.add(channel, run.process, ask, { tty, stdin: reads, once, bound: once ? this.bound : undefined });
       this.#first.resolve();
       this.#event('attach');
     } };

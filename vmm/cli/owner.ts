@@ -1,93 +1,36 @@
 /** The process that owns a container which is kept: it is the machine, and what answers on the container's socket. */
 import { constants } from 'node:os';
-import { closeSync, rmSync, writeSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
-import { VmmError } from '../api/errors.ts';
-import { hostFs } from '../api/images.ts';
-import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, EventWriter, eventOf, type Held, HealthWatch, type LogSink, LogWriter, NO_LOG, type Reply, Restarts, runs, serve, StateFolder } from '../api/owner.ts';
+import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, EventWriter, eventOf, HealthWatch, type LogSink, LogWriter, NO_LOG, passes, type Reply, Restarts, serve, type StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
-import { READY, STOP_SECONDS, WAITS } from './owner-ask.ts';
+import { READY, STOP_SECONDS } from './owner-ask.ts';
 import { probeOf } from './owner-health.ts';
 import { containerOf, machineOf } from './owner-run.ts';
 import { OwnerService } from './owner-service.ts';
+import type { OwnerTold } from './owner-told.ts';
+import { shortages } from './shortage.ts';
 import * as STATUS from './status.ts';
 
 const { SIGKILL } = constants.signals;
-/** The client that waits for the start reads it. */
-const CLIENT = 3;
-/** How long another command may be about the container, ms. */
-const PATIENCE_MS = 20_000;
-const TRY_MS = 50;
 /** How long a container's machine may take to end what was killed, before it goes itself, ms. */
 const KILLED_MS = 10_000;
 /** How long the client of `start -a` may take to be attached before the command starts without it, ms. */
 const ATTACH_MS = 10_000;
 
-/** Gives the container's exit status; what the client is told comes before. */
-export async function ownerCommand([given = '', id = '', waits]: readonly string[]): Promise<number> {
-  const client = new Client();
-  for (const name of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(name, () => {});
-  try {
-    const state = new StateFolder(given);
-    using held = await holdIt(state, id);
-    if (held === undefined) {
-      client.tell('started\n');
-      return 0;
-    }
-    const { record, life } = await state.find(id);
-    return await new Owner(state, record, life?.ran === true, client).live(waits === WAITS);
-  } catch (error) {
-    client.tell(`${STATUS.STATUS_VMM_ERROR}\n${describeError(error)}`);
-    return STATUS.STATUS_VMM_ERROR;
-  }
-}
-
-/** Undefined: it runs already. Throws CONTAINER_NOT_FOUND, CONTAINER_STATE. */
-async function holdIt(state: StateFolder, id: string): Promise<Held | undefined> {
-  for (const last = performance.now() + PATIENCE_MS; performance.now() < last; await sleep(TRY_MS)) {
-    const held = await state.hold(id, hostFs);
-    if (held !== undefined) return held;
-    if (runs(await state.find(id))) return undefined;
-  }
-  throw new VmmError('CONTAINER_STATE', `container ${id.slice(0, 12)} is being started or removed`, { hint: 'try again' });
-}
-
-/** Is told once how the start went; its pipe ends with it. It may be gone. */
-class Client {
-  #told = false;
-
-  /** What comes before. */
-  ready(): void {
-    try {
-      writeSync(CLIENT, READY);
-    } catch {
-      // it was killed
-    }
-  }
-
-  tell(text: string): void {
-    if (this.#told) return;
-    this.#told = true;
-    try {
-      writeSync(CLIENT, text);
-      closeSync(CLIENT);
-    } catch {
-      // it was killed
-    }
-  }
-}
-
 /** One life of a container, from `start` to its end for good. */
-class Owner {
+export class Owner {
   readonly #state: StateFolder;
   readonly #record: ContainerRecord;
-  readonly #client: Client;
+  readonly #client: OwnerTold;
   readonly #restarts: Restarts;
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
   readonly #last = new AbortController();
+  /** Aborted when nobody wants its machine any more. */
+  readonly #unwanted = new AbortController();
   readonly #denials = new Denials((denied) => {
     const { target, why } = denied.last.at(-1) ?? {};
     this.#event('deny', { count: `${denied.count}`, target: target ?? '', reason: why ?? '' });
@@ -106,7 +49,7 @@ class Owner {
   #run: ContainerRun | undefined;
   #health: HealthWatch | undefined;
 
-  constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: Client) {
+  constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: OwnerTold) {
     this.#state = state;
     this.#record = record;
     this.#client = client;
@@ -116,26 +59,29 @@ class Owner {
     this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false };
   }
 
-  /** `waits`: the command does, for a client that is attached. */
-  async live(waits: boolean): Promise<number> {
+  /** `waits`: the command does, for a client that is attached; to whom this is said, then. */
+  async live(waits?: string): Promise<number> {
     const { id } = this.#record;
     const folder = this.#state.folder(id);
     rmSync(this.#state.socket(id), { force: true }); // of an owner that was killed
     const server = await serve(this.#state.socket(id), (ask) => this.#answer(ask));
     this.#now({});
-    process.on('SIGTERM', () => void this.#answer({ ask: 'stop', seconds: this.#record.stopTimeout ?? STOP_SECONDS }));
+    process.on('SIGTERM', () => this.#terminated());
     const log = logFor(this.#record, folder);
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
       this.#now({ machine: machineOf(this.#record) });
       this.#whenStarted();
-      if (waits) {
+      if (waits !== undefined) {
         this.#service.waited = true;
-        this.#client.ready();
-        await Promise.race([this.#service.attached, sleep(ATTACH_MS)]);
+        if (this.#record.bound) this.#service.bound = (detached) => this.#left(detached);
+        if (this.#client.say(READY, waits)) await Promise.race([this.#service.attached, sleep(ATTACH_MS)]);
       }
-      end = this.#endOf(await this.#run.run({ again: (ended) => this.#again(ended) }));
+      if (this.#record.bound && !this.#service.joined) this.#unwanted.abort();
+      const result = await this.#run.run({ again: (ended) => this.#again(ended), signal: this.#unwanted.signal });
+      end = this.#endOf(result);
+      this.#tellShortage(result, this.#run.space);
     } catch (cause) {
       end = this.#endOf({ kind: 'refused', error: cause });
     }
@@ -148,13 +94,13 @@ class Owner {
     this.#now({ end, restarting: false });
     if (ran && !waited) this.#died(end);
     if (ran && this.#stopped) this.#event('stop');
-    if (this.#record.autoRemove && !this.#keep) {
+    if (passes(this.#record, this.#life) && !this.#keep) {
       this.#state.empty(id);
       this.#event('destroy');
     }
     const closing = server.close();
     this.#ended.resolve(end.status);
-    if (!ran) this.#client.tell(`${end.status}\n${end.error ?? 'vmm: the machine ended before the container had started\n'}`);
+    if (!ran) this.#client.failed(end.status, end.error ?? 'vmm: the machine ended before the container had started\n');
     await closing;
     return end.status;
   }
@@ -171,10 +117,33 @@ class Owner {
   #trouble(log: LogSink, text: string, about?: 'accelerator'): void {
     if (about !== undefined) return;
     const line = oneLine(text);
-    const bytes = Buffer.from(`vmm: ${line}\n`);
-    log.write('stderr', bytes);
-    void this.#service.output('stderr', bytes);
+    log.write('stderr', Buffer.from(`vmm: ${line}\n`));
+    void this.#service.output('stderr', this.#lineOf(line));
     this.#told({ trouble: line });
+  }
+
+  /** By a signal: what has not begun to run yet need not. */
+  #terminated(): void {
+    if (this.#run === undefined) this.#unwanted.abort();
+    else void this.#answer({ ask: 'stop', seconds: this.#life.started === undefined ? 0 : (this.#record.stopTimeout ?? STOP_SECONDS) });
+  }
+
+  /** The client that has started it is gone. */
+  #left(detached: boolean): void {
+    if (this.#life.end !== undefined) return;
+    if (detached) this.#told({ left: true });
+    else void this.#answer({ ask: 'stop', seconds: 0 });
+  }
+
+  /** Those who are attached see what the status does not say. */
+  #tellShortage(result: ContainerResult, space: ContainerRun['space']): void {
+    if (result.kind !== 'exited') return;
+    for (const line of shortages(result.status, space, this.#life.machine?.memory)) void this.#service.output('stderr', this.#lineOf(line));
+  }
+
+  /** On a terminal that is raw a line ends with CR LF. */
+  #lineOf(text: string): Buffer {
+    return Buffer.from(`vmm: ${oneLine(text)}${this.#run?.spec.tty ? '\r' : ''}\n`);
   }
 
   #whenStarted(): void {
@@ -182,7 +151,7 @@ class Owner {
       this.#now({ ran: true, started: new Date().toISOString() });
       this.#event('start');
       this.#watchHealth();
-      this.#client.tell('started\n');
+      this.#client.started();
     }, () => {});
   }
 

@@ -201,6 +201,11 @@ export function isKept(options: RunOptions): boolean {
   return options.name !== undefined && HERE.every((key) => options[key] === undefined || options[key] === false);
 }
 
+/** Is it one that a terminal's keys may leave? Its machine is in another process then. */
+export function canBeLeft(options: RunOptions): boolean {
+  return options.name === undefined && options.tty && attached(options).input && [...HERE, 'verbose' as const].every((key) => options[key] === undefined || options[key] === false);
+}
+
 /** Which streams are joined to ours. */
 export function attached({ attach, interactive }: RunOptions): { readonly input: boolean; readonly without: readonly ('stdout' | 'stderr')[] } {
   const all = attach.length === 0;

@@ -1,6 +1,6 @@
 import { jitOf } from './common-options.ts';
 import { constants } from 'node:os';
-import { type ContainerOptions, type ContainerResult, ContainerRun, type ExitStatus } from '../api/containers.ts';
+import { type ContainerOptions, type ContainerResult, ContainerRun } from '../api/containers.ts';
 import type { RunIdentity } from '../api/counted.ts';
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type ResolvedImage, resolveImage } from '../api/images.ts';
@@ -20,8 +20,10 @@ import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
 import { publishedPorts } from './run-network.ts';
-import { attached, containerOptions, detachKeysOf, isKept, RUN, type RunOptions, sizedFor } from './run-options.ts';
+import { attached, canBeLeft, containerOptions, detachKeysOf, isKept, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
+import { shortages } from './shortage.ts';
+import { MIB } from './sizes.ts';
 import { startTimeline } from './start.ts';
 import { standardInput } from './stdin.ts';
 import { RawTerminal, type Size } from './terminal.ts';
@@ -30,8 +32,8 @@ const { SIGINT, SIGKILL } = constants.signals;
 /** How long a command may go on after a signal before the user is told how to kill it, ms. */
 const HEED_MS = 2000;
 
-/** `vmm run`. Returns the container's exit status, or one of docs/errors.md. */
-export async function runCommand(argv: readonly string[]): Promise<number> {
+/** `vmm run`. Returns the container's exit status, or one of docs/errors.md. `here`: it is known to have no owner. */
+export async function runCommand(argv: readonly string[], here = false): Promise<number> {
   const timeline = startTimeline((note) => session.detail(note), () => session.entered());
   // `-h` is Docker's --hostname; alone it can only ask for help.
   const { options, operands } = parseArgs(argv.length === 1 && argv[0] === '-h' ? ['--help'] : argv, RUN);
@@ -45,9 +47,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
   if (options.detach && options.attach.length > 0) throw new VmmError('USAGE', 'conflicting options: -a and -d', { hint: 'leave one of them away' });
   if (options.detach) return (await import('./run-detached.ts')).runDetached(argv, options, operands);
-  if (isKept(options)) {
-    refuseInput(options, undefined);
-    return (await import('./run-attached.ts')).runAttached(argv, options, operands);
+  if (!here && (isKept(options) || (canBeLeft(options) && RawTerminal.available()))) {
+    const status = await (await import('./run-joined.ts')).runJoined(argv);
+    if (status !== undefined) return status;
   }
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
@@ -79,12 +81,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
-function refuseInput({ name, tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined): void {
+export function refuseInput({ name, tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined, terminal = () => standardInput().isTTY): void {
   if (name === undefined && restart !== undefined && restart.name !== 'no') throw new VmmError('USAGE', '--restart is for containers that are kept', { hint: 'add --name NAME, or -d' });
   const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
   if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);
-  if (tty && interactive && !counted?.replaying && !standardInput().isTTY) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
+  if (tty && interactive && !counted?.replaying && !terminal()) throw new VmmError('USAGE', 'the input device is not a terminal', { hint: 'leave -t away' });
 }
 
 /** For -t; in a replay whatever it was recorded with, for the output to ask and nobody to hear the answer. */
@@ -170,7 +172,7 @@ function connect(session: Session, run: ContainerRun, counted: CountedSession | 
   const { terminal } = session;
   if (counted?.replaying) {
     if (terminal) muteTerminal(terminal, (signal) => session.endBySignal(signal));
-  } else if (terminal) attachTerminal(terminal, input, { detachKeys: detachKeysOf(options), interactive, interrupt, hangup: () => session.endBySignal(SIGKILL) });
+  } else if (terminal) attachTerminal(terminal, input, { detachKeys: detachKeysOf(options), interactive, interrupt, hangup: () => session.endBySignal(SIGKILL), stays: () => session.note('this run cannot be left: it lives in this process') });
   else if (interactive) forwardStdin(input);
 }
 
@@ -226,7 +228,7 @@ async function runToEnd(session: Session, run: ContainerRun, counted: CountedSes
 function statusOf(result: ContainerResult, space: ContainerRun['space'], options: RunOptions): number {
   switch (result.kind) {
     case 'exited':
-      tellShortage(result.status, space, options);
+      for (const line of shortages(result.status, space, options.memory === undefined ? undefined : options.memory * MIB)) tell(`vmm: ${line}\n`);
       return result.status.status;
     case 'failed':
       tell(describeError(result.error));
@@ -234,12 +236,4 @@ function statusOf(result: ContainerResult, space: ContainerRun['space'], options
     case 'machine':
       return endedBefore(result, 'container');
   }
-}
-
-/** What the status does not say: that the guest had too little of something, and what to do. */
-function tellShortage({ outOfMemory, rootFull }: ExitStatus, space: ContainerRun['space'], { memory = 512 }: RunOptions): void {
-  if (outOfMemory) tell(`vmm: the kernel killed a process for lack of memory: the guest has ${memory}m (give more with --memory)\n`);
-  if (!rootFull) return;
-  if (space === undefined) tell('vmm: the container’s root is full: its changes are kept in half of the guest’s memory (keep them on a disk with --scratch SIZE)\n');
-  else tell(`vmm: the container’s root is full: its changes are on a disk of ${Math.floor(space.bytes / 2 ** 20)}m in ${space.folder} (give a larger --scratch SIZE)\n`);
 }

@@ -1,53 +1,73 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { VmmError } from '../api/errors.ts';
 import type { StateFolder } from '../api/owner.ts';
 import type { Ended } from './converse.ts';
 import { tell } from './output.ts';
-import { READY, WAITS } from './owner-ask.ts';
+import { HERE, READY, STARTED, WAITS } from './owner-ask.ts';
 
-/** Longest of what an owner says of its start, bytes. */
+/** Longest of what an owner says last, bytes. */
 const MAX_TOLD = 16384;
 
-/**
- * Starts a container's owner. Resolves with 0 once the command runs, else with the status that tells why it does not, which has been told.
- * With `ready` the command waits until somebody is attached: it is called when that can be.
- */
-export async function startOwner(state: StateFolder, id: string, ready?: () => void): Promise<number> {
-  const words = ready === undefined ? [] : [WAITS];
-  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', state.given, id, ...words], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+/** How a start went: `here`: what was asked for has no owner. */
+export type Start = 'started' | 'here' | { readonly status: number };
+
+/** What it says before. */
+export type Heard = (word: string, rest: string) => void;
+
+/** Starts an owner; `start` resolves once the command runs, or cannot: why has been told then. */
+export function spawnOwner(words: readonly string[], heard: Heard): { readonly owner: ChildProcess; readonly start: Promise<Start> } {
+  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', ...words], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const pipe = owner.stdio[3] as NodeJS.ReadableStream;
   let text = '';
   pipe.on('data', (chunk: Buffer) => {
     if (text.length < MAX_TOLD) text += chunk.toString();
-    if (!text.startsWith(READY)) return;
-    text = text.slice(READY.length);
-    ready?.();
+    for (let end = text.indexOf('\n'); end >= 0 && !isLast(text.slice(0, end)); end = text.indexOf('\n')) {
+      const line = text.slice(0, end);
+      const space = line.indexOf(' ');
+      text = text.slice(end + 1);
+      if (space < 0) heard(line, '');
+      else heard(line.slice(0, space), line.slice(space + 1));
+    }
   });
-  await new Promise<void>((resolve, reject) => {
+  const start = new Promise<void>((resolve, reject) => {
     owner.on('error', reject);
     pipe.on('end', resolve);
+  }).then((): Start => {
+    owner.unref();
+    const [last = '', ...lines] = text.split('\n');
+    if (last === STARTED || last === HERE) return last;
+    if (!/^\d+$/.test(last)) throw new VmmError('CONTAINER_START', 'the container’s process ended before it had started', { hint: 'run it without -d to see why' });
+    tell(lines.join('\n'));
+    return { status: Number(last) };
   });
-  owner.unref();
-  if (text === 'started\n') return 0;
-  const [status, ...lines] = text.split('\n');
-  if (!/^\d+$/.test(status ?? '')) throw new VmmError('CONTAINER_START', 'the container’s process ended before it had started', { hint: 'run it without -d to see why' });
-  tell(lines.join('\n'));
-  return Number(status);
+  return { owner, start };
 }
 
-/** Starts a container whose command waits until `join` has joined its streams: how it ended, or that it could not start, which has been told. `started`: called once it runs. */
-export async function startJoined(state: StateFolder, id: string, join: () => Promise<Ended>, started: () => void = () => {}): Promise<Ended> {
+function isLast(line: string): boolean {
+  return line === STARTED || line === HERE || /^\d+$/.test(line);
+}
+
+/** Starts the owner of a container that is there. Resolves with 0 once the command runs, else with the status that tells why it does not, which has been told. */
+export async function startOwner(state: StateFolder, id: string): Promise<number> {
+  return statusOf(await spawnOwner([state.given, id], () => {}).start);
+}
+
+function statusOf(start: Start): number {
+  return typeof start === 'object' ? start.status : 0;
+}
+
+/** Starts a container whose command waits until `join` has joined its streams: how it ended, or that it could not start, which has been told. */
+export async function startJoined(state: StateFolder, id: string, join: () => Promise<Ended>): Promise<Ended> {
   state.make();
   let joined: Promise<Ended> | undefined;
-  const status = await startOwner(state, id, () => {
+  const { start } = spawnOwner([state.given, id, WAITS], (word) => {
+    if (word !== READY) return;
     joined = join();
     joined.catch(() => {});
   });
-  if (status !== 0) {
-    // Its streams would only tell that it has ended.
-    process.stdin.destroy();
-    return { status };
-  }
-  started();
-  return joined ?? join();
+  const status = statusOf(await start);
+  if (status === 0) return joined ?? join();
+  // Its streams would only tell that it has ended.
+  process.stdin.destroy();
+  return { status };
 }

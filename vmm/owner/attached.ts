@@ -9,9 +9,19 @@ const STALL_MS = 10_000;
 const MAX_ATTACHED = 64;
 const ignore = (): void => {};
 
+export interface Joined {
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  /** The end of this client's input, and its leaving, is the end of the container's. */
+  readonly once: boolean;
+  /** The container waits for this client as a pipe does, however long it takes nothing: called when it is gone, with whether it has said so. */
+  readonly bound?: ((detached: boolean) => void) | undefined;
+}
+
 export class Attached {
   readonly #stallMs: number;
   readonly #clients = new Set<Channel>();
+  readonly #bound = new Set<Channel>();
 
   constructor(stallMs = STALL_MS) {
     this.#stallMs = stallMs;
@@ -27,7 +37,7 @@ export class Attached {
     const waiting: Promise<void>[] = [];
     for (const channel of this.#clients) {
       const taken = channel.send(kind, bytes);
-      if (taken !== undefined) waiting.push(this.#inTime(channel, taken));
+      if (taken !== undefined) waiting.push(this.#bound.has(channel) ? taken : this.#inTime(channel, taken));
     }
     return waiting.length === 0 ? undefined : Promise.all(waiting).then(() => {});
   }
@@ -46,16 +56,18 @@ export class Attached {
     clearTimeout(timer);
   }
 
-  /** `once`: the end of this client's input, and its leaving, is the end of the container's. */
-  add(channel: Channel, process: Talker, { size }: AttachAsk, { tty, stdin, once }: { readonly tty: boolean; readonly stdin: boolean; readonly once: boolean }): void {
+  add(channel: Channel, process: Talker, { size }: AttachAsk, { tty, stdin, once, bound }: Joined): void {
     this.#clients.add(channel);
+    if (bound !== undefined) this.#bound.add(channel);
     const endInput = (): void => {
       if (once) void process.stdin.end().catch(ignore);
     };
     const input = new ClientInput(channel, process, stdin, endInput);
     channel.onClose(() => {
       this.#clients.delete(channel);
+      this.#bound.delete(channel);
       if (stdin && !tty && !input.detached) endInput();
+      bound?.(input.detached);
     });
     channel.onFrame((frame) => input.take(frame));
     if (!tty || size === undefined) return;

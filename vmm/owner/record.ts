@@ -79,6 +79,8 @@ export interface ContainerRecord {
   readonly updated?: Readonly<Record<string, unknown>> | undefined;
   /** --rm. */
   readonly autoRemove: boolean;
+  /** Of a run without a name on a terminal: it goes with the client that has started it, unless that leaves by its detach keys. */
+  readonly bound?: boolean | undefined;
   /** --stop-timeout, seconds. */
   readonly stopTimeout: number | undefined;
 }
@@ -105,6 +107,8 @@ export interface ContainerLife {
   readonly trouble?: string | undefined;
   /** Connections of the container's that its network has refused. */
   readonly denied?: DeniedCount | undefined;
+  /** Its terminal has left it by the detach keys: what is known of it stays until it is removed. */
+  readonly left?: boolean | undefined;
   /** All its processes are frozen. */
   readonly paused?: boolean | undefined;
   /** What its health check says; undefined without one. */
@@ -135,6 +139,11 @@ export interface Container {
   readonly life: ContainerLife | undefined;
   /** Of what does not run. */
   readonly end: ContainerEnd | undefined;
+}
+
+/** Is nothing of it kept beyond its end? */
+export function passes({ autoRemove, bound }: Pick<ContainerRecord, 'autoRemove' | 'bound'>, life: Pick<ContainerLife, 'left'> | undefined): boolean {
+  return autoRemove || (bound === true && life?.left !== true);
 }
 
 /** Has it an owner that answers? */

@@ -19,7 +19,7 @@ import { storePaths } from '../../image/store/paths.ts';
 import type { LoadHost } from '../../image/tree/host.ts';
 import { EventWriter, eventOf } from './events.ts';
 import { type Held, hold, parse, readSmall, writeWhole } from './files.ts';
-import { type Container, type ContainerLife, type ContainerRecord, RECORD_VERSION } from './record.ts';
+import { type Container, type ContainerLife, type ContainerRecord, passes, RECORD_VERSION } from './record.ts';
 import { answers, isOwner } from './socket.ts';
 
 const RECORD = 'record.json';
@@ -177,7 +177,9 @@ export class StateFolder {
   async list(): Promise<Container[]> {
     this.#check();
     const all = await Promise.all(this.#ids().map((id) => this.read(id)));
-    return all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
+    const found = all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
+    for (const one of found) if (one.state === 'dead') await this.#clear(one);
+    return found;
   }
 
   /** By name, id, or a prefix of an id that no other has. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, STATE_FOLDER. */
@@ -213,6 +215,18 @@ export class StateFolder {
     if (life === undefined) return { record, life, end: undefined, state: 'created' };
     // The end is written before the owner goes: it may have come since.
     return ended(record, this.#life(id)) ?? { record, life, state: 'dead', end: { status: 137, started: life.started, finished: this.#lastSign(id), error: 'its process was killed', outOfMemory: false } };
+  }
+
+  /** What would have gone at its end goes a minute after the death of its owner; until then who follows it sees what became of it. */
+  async #clear({ record, life }: Container): Promise<void> {
+    if (!passes(record, life) || Date.now() - Date.parse(this.#lastSign(record.id)) < MAKING_MS) return;
+    try {
+      using held = await this.hold(record.id, undefined);
+      if (held !== undefined) await this.remove(record.id, undefined);
+    } catch (error) {
+      // somebody else removes it, or nothing can be removed here: it is seen in a list
+      if (!(error instanceof VmmError)) throw error;
+    }
   }
 
   #cutEvents(): void {

@@ -52,9 +52,9 @@ export function seccompRules({ pid, ring, reopen, unlink, files, network }: Secc
   // A thread, never a process. The flags of clone3 lie in memory, where a filter cannot look: libc then asks clone.
   when(L.SYS_clone, [{ arg: 0, mask: L.CLONE_THREAD, equals: L.CLONE_THREAD }]);
   rules.set(L.SYS_clone3, { errno: ENOSYS });
-  // This process, and its job (0).
+  // This process alone.
   when(L.SYS_tgkill, [{ arg: 0, mask: ALL, equals: pid }]);
-  when(L.SYS_kill, [{ arg: 0, mask: ALL, equals: pid }], [{ arg: 0, mask: ALL, equals: 0 }]);
+  when(L.SYS_kill, [{ arg: 0, mask: ALL, equals: pid }]);
   when(L.SYS_prlimit64, [{ arg: 2, mask: ALL, equals: 0 }]);
   // Nothing is created or emptied; and read alone, but for what a reset opens.
   const made = (L.O_CREAT | L.O_TRUNC | (L.O_TMPFILE & ~0x10000)) >>> 0;

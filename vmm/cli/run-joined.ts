@@ -1,0 +1,108 @@
+/**
+ * `vmm run` on this terminal of a container that is in a process of its own, which this one is joined to: with --name it is kept, without it goes with this one unless that leaves by the
+ * detach keys. Its owner reads the words of the command and makes it, so that this program is a small one, and beside it a start takes no more than without.
+ */
+import { rmdirSync } from 'node:fs';
+import { constants } from 'node:os';
+import { randomBytes } from '../../base/random.ts';
+import { askOwner } from '../api/owner.ts';
+import { attachTo } from './attach.ts';
+import type { Ended } from './converse.ts';
+import { FORWARDED_SIGNALS, onSignals } from './input.ts';
+import { tell } from './output.ts';
+import { type Joining, MAKES, NOTE, PROGRESS, READY } from './owner-ask.ts';
+import { ProgressLine } from './progress.ts';
+import { spawnOwner } from './start-owner.ts';
+import { STATUS_TIMEOUT } from './status.ts';
+
+/** Gives the container's status. Undefined: it is no run that has an owner. */
+export async function runJoined(argv: readonly string[]): Promise<number | undefined> {
+  const id = randomBytes(32).toString('hex');
+  const terminal = process.stdin.isTTY && process.stdout.isTTY ? 'terminal' : 'none';
+  const progress = new ProgressLine();
+  const end = new EarlyEnd();
+  let joining: Joining | undefined;
+  let joined: Promise<Ended> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const { owner, start } = spawnOwner([MAKES, terminal, ...argv, id], (word, rest) => {
+    if (word === PROGRESS) {
+      progress.update(JSON.parse(rest));
+      return;
+    }
+    progress.clear();
+    if (word === NOTE) tell(`vmm: ${rest}\n`);
+    if (word !== READY) return;
+    joining = JSON.parse(rest) as Joining;
+    const { name, socket, timeout } = joining;
+    end.reachable(socket);
+    if (timeout !== undefined) timer = setTimeout(() => void end.now(STATUS_TIMEOUT), timeout.ms);
+    joined = attachTo(socket, { ...joining, what: name === undefined ? 'the container' : `container ${name}` });
+    joined.catch(() => {});
+  });
+  end.heed(() => owner.kill('SIGTERM'));
+  const started = await start.finally(() => progress.clear());
+  if (started !== 'started') end.started();
+  if (started === 'here') return end.status;
+  try {
+    if (started === 'started') end.started();
+    else process.stdin.destroy(); // its streams would only tell that it has ended
+    const ended = typeof started === 'object' ? started : ((await joined) ?? { status: 0 });
+    clearTimeout(timer);
+    return await told(ended, end.status, joining);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The status, with what is to be said about it, once nothing is left of what goes. */
+async function told(ended: Ended, early: number | undefined, joining: Joining | undefined): Promise<number> {
+  if (early === STATUS_TIMEOUT) tell(`vmm: ended after ${joining?.timeout?.text}, as --timeout says\n`);
+  if (ended === 'detached') {
+    if (joining?.bound && !joining.quiet) tell(`\nvmm: left running (again: vmm attach ${joining.id.slice(0, 12)}; its end: vmm stop ${joining.id.slice(0, 12)})\n`);
+    return 0;
+  }
+  if (joining?.goes) await cleared(joining);
+  return early ?? ended.status;
+}
+
+/** Of one that goes at its end its own process leaves an empty folder. */
+async function cleared({ socket, folder }: Joining): Promise<void> {
+  await askOwner(socket, { ask: 'wait' }).catch(() => {});
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It is kept: it was started again, for example.
+  }
+}
+
+/** What ends the container from here: a signal before its command runs, or the time. */
+class EarlyEnd {
+  /** Of the container's process, once it listens. */
+  #socket: string | undefined;
+  #started = false;
+  /** What this process is to end with, then. */
+  status: number | undefined;
+
+  /** `kill`: ends the container's process, as long as nobody can be asked. */
+  heed(kill: () => void): void {
+    onSignals(FORWARDED_SIGNALS, (name) => {
+      if (this.#started) return;
+      if (this.#socket === undefined) kill();
+      void this.now(128 + constants.signals[name]);
+    });
+  }
+
+  reachable(socket: string): void {
+    this.#socket = socket;
+    if (this.status !== undefined) void this.now(this.status);
+  }
+
+  started(): void {
+    this.#started = true;
+  }
+
+  async now(status: number): Promise<void> {
+    this.status ??= status;
+    if (this.#socket !== undefined) await askOwner(this.#socket, { ask: 'stop', seconds: 0 }).catch(() => {});
+  }
+}
