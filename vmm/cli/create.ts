@@ -56,7 +56,7 @@ export interface Making {
 
 /** Throws USAGE, CONTAINER_NAME, SCRATCH_MAKE, IMAGE_* and others; then nothing of it is left. */
 export async function makeContainer(argv: readonly string[], options: RunOptions, [reference, ...command]: readonly string[], { begins, bound, note = () => {}, progress: shown, id }: Making = {}): Promise<{ state: StateFolder; record: ContainerRecord }> {
-  refuse(options, begins !== undefined);
+  refuse(options);
   if (reference === undefined) throw new VmmError('USAGE', 'an image is needed', { hint: 'see `vmm run --help`' });
   await probePorts(publishedPorts(options));
   await needsHardware(options.accel ?? 'auto');
@@ -83,8 +83,8 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
   return { state, record };
 }
 
-function refuse(options: RunOptions, onTerminal: boolean): void {
-  const here = ['gdb', 'icount', 'record', 'replay', 'timeline', ...(onTerminal ? [] : ['timeout'])].find((key) => options[key as keyof RunOptions] !== undefined && options[key as keyof RunOptions] !== false);
+function refuse(options: RunOptions): void {
+  const here = ['gdb', 'icount', 'record', 'replay', 'timeline'].find((key) => options[key as keyof RunOptions] !== undefined && options[key as keyof RunOptions] !== false);
   if (here !== undefined) throw new VmmError('USAGE', `--${here} is for a run on this terminal, not for a container that is kept`, { hint: 'leave it away' });
   if (options.pod !== undefined) throw new VmmError('USAGE', '--pod is for a run on this terminal', { hint: 'leave it away' });
   if (options.rm && options.restart !== undefined && options.restart.name !== 'no') throw new VmmError('USAGE', 'conflicting options: --restart and --rm', { hint: 'leave one of them away' });

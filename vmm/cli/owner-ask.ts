@@ -2,6 +2,8 @@
 export const STOP_SECONDS = 10;
 /** An owner's argument: its command waits for a client that is attached. */
 export const WAITS = 'wait';
+/** An owner's argument: the container does not run, and its files are given to the client. */
+export const FILES = 'files';
 /** An owner's argument, in the place of --root: it makes the container itself, as the words of `vmm run` say that follow. */
 export const MAKES = 'run';
 
@@ -34,5 +36,4 @@ export interface Joining {
   readonly detachKeys: readonly number[] | undefined;
   readonly sigProxy: boolean;
   readonly quiet: boolean;
-  readonly timeout: { readonly ms: number; readonly text: string } | undefined;
 }

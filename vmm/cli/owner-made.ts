@@ -59,8 +59,8 @@ export async function makeAndOwn([terminal, ...argv]: readonly string[], client:
 
 function joiningOf(record: ContainerRecord, state: StateFolder, options: RunOptions): Joining {
   const { id } = record;
-  const { name, quiet, timeout, detachKeys, sigProxy } = options;
-  return { id, socket: state.socket(id), folder: state.folder(id), goes: passes(record, undefined), name, bound: record.bound === true, ...attached(options), detachKeys, sigProxy, quiet, timeout };
+  const { name, quiet, detachKeys, sigProxy } = options;
+  return { id, socket: state.socket(id), folder: state.folder(id), goes: passes(record, undefined), name, bound: record.bound === true, ...attached(options), detachKeys, sigProxy, quiet };
 }
 
 type Progress<Now> = (now: Now) => void;

@@ -9,6 +9,7 @@ import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS } from './owner-ask.ts';
 import { probeOf } from './owner-health.ts';
 import { containerOf, machineOf } from './owner-run.ts';
+import { optionsOf } from './record-options.ts';
 import { OwnerService } from './owner-service.ts';
 import type { OwnerTold } from './owner-told.ts';
 import { shortages } from './shortage.ts';
@@ -44,6 +45,8 @@ export class Owner {
   #life: ContainerLife;
   /** A client starts or removes it next: nothing of it goes at the end of this life. */
   #keep = false;
+  /** Its time is over. */
+  #late = false;
   /** It was asked to stop. */
   #stopped = false;
   #run: ContainerRun | undefined;
@@ -68,6 +71,7 @@ export class Owner {
     this.#now({});
     process.on('SIGTERM', () => this.#terminated());
     const log = logFor(this.#record, folder);
+    const timer = this.#endInTime();
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
@@ -85,6 +89,7 @@ export class Owner {
     } catch (cause) {
       end = this.#endOf({ kind: 'refused', error: cause });
     }
+    clearTimeout(timer);
     this.#health?.stop();
     log.close();
     this.#denials.close();
@@ -100,7 +105,7 @@ export class Owner {
     }
     const closing = server.close();
     this.#ended.resolve(end.status);
-    if (!ran) this.#client.failed(end.status, end.error ?? 'vmm: the machine ended before the container had started\n');
+    if (!ran) this.#client.failed(end.status, end.error ?? `vmm: the ${this.#late ? 'time was over' : 'machine ended'} before the container had started\n`);
     await closing;
     return end.status;
   }
@@ -120,6 +125,18 @@ export class Owner {
     log.write('stderr', Buffer.from(`vmm: ${line}\n`));
     void this.#service.output('stderr', this.#lineOf(line));
     this.#told({ trouble: line });
+  }
+
+  /** As --timeout says, of each start. */
+  #endInTime(): NodeJS.Timeout | undefined {
+    const { timeout } = optionsOf(this.#record).options;
+    if (timeout === undefined) return undefined;
+    return setTimeout(() => {
+      this.#late = true;
+      void this.#service.output('stderr', this.#lineOf(`ended after ${timeout.text}, as --timeout says`));
+      if (this.#run === undefined) this.#unwanted.abort();
+      else void this.#answer({ ask: 'stop', seconds: 0 });
+    }, timeout.ms);
   }
 
   /** By a signal: what has not begun to run yet need not. */
@@ -224,7 +241,7 @@ export class Owner {
 
   #endOf(result: ContainerResult | { readonly kind: 'refused'; readonly error: unknown }): ContainerEnd {
     return {
-      status: statusOf(result),
+      status: this.#late ? STATUS.STATUS_TIMEOUT : statusOf(result),
       started: this.#life.started,
       finished: new Date().toISOString(),
       error: result.kind === 'failed' || result.kind === 'refused' ? describeError(result.error) : undefined,

@@ -13,7 +13,6 @@ import { tell } from './output.ts';
 import { type Joining, MAKES, NOTE, PROGRESS, READY } from './owner-ask.ts';
 import { ProgressLine } from './progress.ts';
 import { spawnOwner } from './start-owner.ts';
-import { STATUS_TIMEOUT } from './status.ts';
 
 /** Gives the container's status. Undefined: it is no run that has an owner. */
 export async function runJoined(argv: readonly string[]): Promise<number | undefined> {
@@ -23,7 +22,6 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
   const end = new EarlyEnd();
   let joining: Joining | undefined;
   let joined: Promise<Ended> | undefined;
-  let timer: NodeJS.Timeout | undefined;
   const { owner, start } = spawnOwner([MAKES, terminal, ...argv, id], (word, rest) => {
     if (word === PROGRESS) {
       progress.update(JSON.parse(rest));
@@ -33,9 +31,8 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
     if (word === NOTE) tell(`vmm: ${rest}\n`);
     if (word !== READY) return;
     joining = JSON.parse(rest) as Joining;
-    const { name, socket, timeout } = joining;
+    const { name, socket } = joining;
     end.reachable(socket);
-    if (timeout !== undefined) timer = setTimeout(() => void end.now(STATUS_TIMEOUT), timeout.ms);
     joined = attachTo(socket, { ...joining, what: name === undefined ? 'the container' : `container ${name}` });
     joined.catch(() => {});
   });
@@ -43,20 +40,13 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
   const started = await start.finally(() => progress.clear());
   if (started !== 'started') end.started();
   if (started === 'here') return end.status;
-  try {
-    if (started === 'started') end.started();
-    else process.stdin.destroy(); // its streams would only tell that it has ended
-    const ended = typeof started === 'object' ? started : ((await joined) ?? { status: 0 });
-    clearTimeout(timer);
-    return await told(ended, end.status, joining);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (started === 'started') end.started();
+  else process.stdin.destroy(); // its streams would only tell that it has ended
+  return told(typeof started === 'object' ? started : ((await joined) ?? { status: 0 }), end.status, joining);
 }
 
 /** The status, with what is to be said about it, once nothing is left of what goes. */
 async function told(ended: Ended, early: number | undefined, joining: Joining | undefined): Promise<number> {
-  if (early === STATUS_TIMEOUT) tell(`vmm: ended after ${joining?.timeout?.text}, as --timeout says\n`);
   if (ended === 'detached') {
     if (joining?.bound && !joining.quiet) tell(`\nvmm: left running (again: vmm attach ${joining.id.slice(0, 12)}; its end: vmm stop ${joining.id.slice(0, 12)})\n`);
     return 0;
@@ -75,7 +65,7 @@ async function cleared({ socket, folder }: Joining): Promise<void> {
   }
 }
 
-/** What ends the container from here: a signal before its command runs, or the time. */
+/** What ends the container from here: a signal before its command runs. */
 class EarlyEnd {
   /** Of the container's process, once it listens. */
   #socket: string | undefined;
