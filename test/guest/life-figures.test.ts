@@ -19,6 +19,27 @@ describe('ps', () => {
   });
 });
 
+describe('ps -s, inspect -s', () => {
+  it('what its disk takes, and with its image', async () => {
+    const [rw = 0, all = 0] = (await text('inspect', '-s', '-f', '{{.SizeRw}} {{.SizeRootFs}}', 'box')).split(' ').map(Number);
+    expect(rw).toBeGreaterThan(0);
+    expect(all).toBeGreaterThan(rw);
+    expect(await text('ps', '-s')).toMatch(/NAMES +SIZE\n.* box +[\d.]+ KiB \(virtual [\d.]+ MiB\)\n$/);
+  });
+});
+
+describe('inspect of what is no container', () => {
+  it('images and volumes by --type, images also without; the others are printed all the same', async () => {
+    const { Image } = JSON.parse(await text('inspect', '-f', '{{json .}}', 'box')) as { Image: string };
+    expect(JSON.parse(await text('inspect', Image.slice(7, 19)))).toMatchObject([{ Id: Image, Os: 'linux', Architecture: 'amd64' }]);
+    const some = await cli('inspect', '-f', '{{.Id}}', 'none', Image);
+    expect([some.status, some.stdout.toString()]).toEqual([1, `${Image}\n`]);
+    expect(some.stderr).toMatch(/^vmm: [^\n]*\[CONTAINER_NOT_FOUND\]\n$/);
+    expect(await cli('inspect', '--type', 'image', 'box')).toMatchObject({ status: 1, stdout: Buffer.from('[]\n'), stderr: expect.stringMatching(/\[IMAGE_NOT_FOUND\]\n$/) });
+    expect(await cli('inspect', '--type', 'volume', 'none')).toMatchObject({ status: 1, stderr: expect.stringMatching(/\[VOLUME_NOT_FOUND\]\n$/) });
+  });
+});
+
 describe('pause', () => {
   it('nothing of it runs until unpause; exec is refused; a second one, too', async () => {
     expect(await cli('pause', 'box')).toMatchObject({ status: 0, stdout: Buffer.from('box\n') });

@@ -1,9 +1,12 @@
 /** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
+import { VmmError } from '../api/errors.ts';
 import { type Container, type ContainerPort, type Health, StateFolder } from '../api/owner.ts';
 import { findVolume, storePaths } from '../api/volumes.ts';
 import { HELP } from './common-options.ts';
-import { value } from './options.ts';
-import { print } from './output.ts';
+import { sizesOf } from './container-size.ts';
+import { describeError } from './describe.ts';
+import { flag, oneOf, value } from './options.ts';
+import { print, tell } from './output.ts';
 import { portsOf } from './port.ts';
 import { networksOf } from './run-network.ts';
 import type { RunOptions } from './run-options.ts';
@@ -18,15 +21,42 @@ type Row = Readonly<Record<string, unknown>>;
 /** Go's time without one. */
 const NEVER = '0001-01-01T00:00:00Z';
 const NANO = 1e9;
-const OPTIONS = { root: ROOT, format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
+const OPTIONS = { root: ROOT, type: value('container|image|volume', 'what the names are of (default: containers, else images)', oneOf('container', 'image', 'volume')), size: flag('with what a container has changed and is in all, bytes', { short: 's' }), format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 
-export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsis: '[OPTIONS] CONTAINER…', about: 'Prints what is known of containers, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one container or more'], async (names, { root, format }) => {
-  const state = new StateFolder(root);
-  const rows = [];
-  for (const text of names) rows.push(viewOf(await state.find(text), state));
-  print(format === undefined ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));
-  return 0;
+export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsis: '[OPTIONS] NAME…', about: 'Prints what is known of containers, images and volumes, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one name or more'], async (names, { root, format, type, size }) => {
+  const state = type === undefined || type === 'container' ? new StateFolder(root) : undefined;
+  const rows: Row[] = [];
+  let status = 0;
+  // As Docker: what is known of the others is printed all the same.
+  for (const text of names) {
+    try {
+      rows.push(await seen(text, type, state, size));
+    } catch (error) {
+      if (!(error instanceof VmmError)) throw error;
+      tell(describeError(error));
+      status = 1;
+    }
+  }
+  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));
+  return status;
 });
+
+/** Throws CONTAINER_NOT_FOUND, IMAGE_NOT_FOUND, VOLUME_NOT_FOUND, and others. */
+async function seen(text: string, type: 'container' | 'image' | 'volume' | undefined, state: StateFolder | undefined, size: boolean): Promise<Row> {
+  if (type === 'volume') return (await import('./volume.ts')).volumeView(text);
+  if (state !== undefined) {
+    try {
+      const one = await state.find(text);
+      return { ...viewOf(one, state), ...(size ? sizesOf(one, state) : {}) };
+    } catch (error) {
+      if (type !== undefined || !(error instanceof VmmError) || error.code !== 'CONTAINER_NOT_FOUND') throw error;
+    }
+  }
+  const { imageView } = await import('./image-view.ts');
+  const image = imageView(text);
+  if (image !== undefined) return image;
+  throw type === 'image' ? new VmmError('IMAGE_NOT_FOUND', `there is no image ${text} in the store`, { hint: '`vmm images` lists them' }) : new VmmError('CONTAINER_NOT_FOUND', `there is no container and no image ${text}`, { hint: '`vmm ps -a` and `vmm images` list them' });
+}
 
 function viewOf(one: Container, folder: StateFolder): Row {
   const { record, life } = one;

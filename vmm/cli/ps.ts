@@ -2,11 +2,13 @@
 import { type Container, runs, StateFolder } from '../api/owner.ts';
 import { VmmError } from '../api/errors.ts';
 import { HELP } from './common-options.ts';
+import { sizesOf } from './container-size.ts';
 import { sinceText } from './duration-text.ts';
 import { hasLabel } from './label-filter.ts';
 import { flag, list, value } from './options.ts';
 import { print } from './output.ts';
 import { portsOf, portText } from './port.ts';
+import { size } from './size-text.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
@@ -21,6 +23,11 @@ function psFilter(text: string, option: string): readonly [string, string] {
   return [key, text.slice(key.length + 1)];
 }
 
+function sizeText(one: Container, state: StateFolder): string {
+  const { SizeRw, SizeRootFs } = sizesOf(one, state);
+  return `${size(SizeRw)} (virtual ${size(SizeRootFs)})`;
+}
+
 function count(text: string, option: string): number {
   if (!/^\d{1,6}$/.test(text)) throw new VmmError('USAGE', `${option}: ${text} is no number`, { hint: 'for example 5' });
   return Number(text);
@@ -30,11 +37,12 @@ const OPTIONS = {
   root: ROOT,
   all: flag('those that have ended, too', { short: 'a' }),
   filter: list('KEY=VALUE', 'choose: name, id, status, exited, ancestor, label, health, before, since, volume', psFilter, { short: 'f' }),
-  format: value('TEMPLATE', 'a Go template of .ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels, or json'),
+  format: value('TEMPLATE', 'a Go template of .ID .Image .Command .CreatedAt .RunningFor .Ports .State .Status .Names .Labels .Size, or json'),
   last: value('N', 'the last that were made, whatever they do', count, { short: 'n' }),
   latest: flag('the last one', { short: 'l' }),
   noTrunc: flag('whole ids and commands'),
   quiet: flag('ids only', { short: 'q' }),
+  size: flag('what the disk of its changes takes, and with the image’s', { short: 's' }),
   help: HELP,
 };
 
@@ -45,9 +53,9 @@ export const PS_COMMAND: Subcommand = subcommand({ name: 'ps', synopsis: '[OPTIO
   const filter = await Promise.all(options.filter.map(async ([key, text]) => [key, key === 'before' || key === 'since' ? (await state.find(text)).record.created : text] as const));
   const wanted = (one: Container): boolean => (all || runs(one)) && groups(filter).every(([key, texts]) => texts.some((text) => matches(one, key, text)));
   const now = Date.now();
-  const rows = (await state.list()).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc));
+  const rows = (await state.list()).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc, options.size || options.format?.includes('.Size') === true ? sizeText(one, state) : ''));
   if (options.quiet) print(rows.map(({ ID }) => `${ID}\n`).join(''));
-  else print(formatRows(options.format ?? TABLE, rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED AT', RunningFor: 'CREATED' }));
+  else print(formatRows(options.format ?? (options.size ? `${TABLE}\\t{{.Size}}` : TABLE), rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED AT', RunningFor: 'CREATED' }));
   return 0;
 });
 
@@ -106,7 +114,7 @@ function statusText({ state, life, end }: Container, now: number): string {
   }
 }
 
-function rowOf(one: Container, now: number, whole: boolean): Record<string, unknown> {
+function rowOf(one: Container, now: number, whole: boolean, Size: string): Record<string, unknown> {
   const { record, state } = one;
   const command = (record.args ?? record.command).join(' ');
   return {
@@ -120,5 +128,6 @@ function rowOf(one: Container, now: number, whole: boolean): Record<string, unkn
     Status: statusText(one, now),
     Names: record.name,
     Labels: record.labels,
+    Size,
   };
 }

@@ -126,12 +126,21 @@ async function inspect(store: ImageStore, names: readonly string[], { format }: 
     if (volume !== undefined) found.push(volume);
     else status = complain(noSuchVolume(name));
   }
-  const seen = found.map(({ record, path }) => ({
-    CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: optionsOfVolume(record), Scope: 'local',
-  }));
+  const seen = found.map(viewOf);
   if (format === undefined || format === 'json') print(`${JSON.stringify(seen, null, 4)}\n`);
   else print(formatRows(format, seen));
   return status;
+}
+
+function viewOf({ record, path }: StoredVolume): Readonly<Record<string, unknown>> {
+  return { CreatedAt: record.created, Driver: 'local', Labels: record.labels, Mountpoint: path, Name: record.name, Options: optionsOfVolume(record), Scope: 'local' };
+}
+
+/** For `vmm inspect`. Throws VOLUME_NOT_FOUND. */
+export function volumeView(name: string): Readonly<Record<string, unknown>> {
+  const volume = findVolume(new ImageStore(undefined, hostFs).paths, name);
+  if (volume === undefined) throw noSuchVolume(name);
+  return viewOf(volume);
 }
 
 async function rm(store: ImageStore, names: readonly string[], { force }: OptionValues<typeof REMOVE>): Promise<number> {
