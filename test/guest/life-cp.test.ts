@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { vmm } from '../support/cli/cli.ts';
+import { BIN, vmm } from '../support/cli/cli.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
 import { HANG_MS } from '../support/limits.ts';
 
@@ -69,6 +69,31 @@ describe('vmm cp', () => {
     await refused('COPY_TARGET', join(image, 'etc/passwd'), 'box:/none/there');
     await refused('USAGE', 'a', 'b');
     await refused('CONTAINER_NOT_FOUND', 'other:/a', host);
+  });
+});
+
+describe('vmm cp of a container that does not run', () => {
+  it('takes and gives what it keeps; it is none that runs meanwhile, and its disk is whole afterwards', async () => {
+    expect(await cli('create', '--accel', 'wasm', '-m', '128m', '--name', 'still', image, 'sh', '-c', 'cat /root/in; echo made >/root/out')).toMatchObject({ status: 0 });
+    writeFileSync(join(host, 'in'), 'from outside\n');
+    expect(await cli('cp', join(host, 'in'), 'still:/root/in')).toMatchObject(OK);
+    expect((await cli('inspect', '-f', '{{.State.Status}}', 'still')).stdout.toString()).toBe('created\n');
+    expect((await cli('start', '-a', 'still')).stdout.toString()).toBe('from outside\n');
+    const archive = (await cli('cp', 'still:/root/out', '-')).stdout;
+    expect(spawnSync('tar', ['xO'], { input: archive, encoding: 'utf8', timeout: HANG_MS }).stdout).toBe('made\n');
+    const id = (await cli('inspect', '-f', '{{.Id}}', 'still')).stdout.toString().trim();
+    expect(spawnSync('e2fsck', ['-fn', join(root, 'containers', id, 'disk')], { timeout: HANG_MS }).status).toBe(0);
+    expect(await cli('cp', 'still:/none', host)).toMatchObject({ status: 125, stderr: expect.stringMatching(/\[COPY_SOURCE\]\n$/) });
+    expect(readdirSync(join(root, 'sockets'))).not.toContain(`${id}.files`);
+  });
+
+  it('a client that is killed leaves no machine behind', async () => {
+    const client = spawn(process.execPath, ['--', BIN, 'cp', '--root', root, '-', 'still:/root'], { stdio: ['pipe', 'ignore', 'ignore'], timeout: HANG_MS });
+    const files = (): string[] => readdirSync(join(root, 'sockets')).filter((name) => name.endsWith('.files'));
+    while (files().length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    client.kill('SIGKILL');
+    while (files().length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await cli('rm', 'still')).toMatchObject({ status: 0 });
   });
 });
 

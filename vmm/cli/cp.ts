@@ -8,6 +8,7 @@ import { oneLine } from './describe.ts';
 import { flag } from './options.ts';
 import { print, tell } from './output.ts';
 import { ROOT } from './state-option.ts';
+import { STATUS_VMM_ERROR } from './status.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 
 const OPTIONS = {
@@ -19,15 +20,14 @@ const OPTIONS = {
 };
 
 export const CP_COMMAND: Subcommand = subcommand(
-  { name: 'cp', synopsis: '[OPTIONS] CONTAINER:PATH PATH|- | [OPTIONS] PATH|- CONTAINER:PATH', about: 'Copies files between a container that runs and the host; `-` is a tar archive on standard input or output.', options: OPTIONS },
+  { name: 'cp', synopsis: '[OPTIONS] CONTAINER:PATH PATH|- | [OPTIONS] PATH|- CONTAINER:PATH', about: 'Copies files between a container and the host; `-` is a tar archive on standard input or output.', options: OPTIONS },
   [2, 2, 'a source and a target'],
   async ([source = '', target = ''], { root, archive, followLink }) => {
     const [from, to] = [inContainer(source), inContainer(target)];
     if ((from === undefined) === (to === undefined)) throw new VmmError('USAGE', from === undefined ? 'neither source nor target is in a container' : 'both source and target are in containers', { hint: 'write CONTAINER:PATH for one of them' });
     const how = { owners: archive, follow: followLink };
-    if (from !== undefined) tellUnmade(await copyOut(await boxOf(from.container, root), from.path, target === '-' ? print : target, how));
-    else if (to !== undefined) await copyIn(await boxOf(to.container, root), source === '-' ? process.stdin : source, to.path, how);
-    return 0;
+    if (from !== undefined) return withBox(from.container, root, async (box) => tellUnmade(await copyOut(box, from.path, target === '-' ? print : target, how)));
+    return withBox(to?.container ?? '', root, (box) => copyIn(box, source === '-' ? process.stdin : source, to?.path ?? '', how), true);
   },
 );
 
@@ -38,12 +38,21 @@ function inContainer(text: string): { container: string; path: string } | undefi
   return { container: text.slice(0, colon), path: text.slice(colon + 1) };
 }
 
-async function boxOf(name: string, root: string | undefined): Promise<CopyBox> {
+/** One that does not run has a machine of its own meanwhile, which nothing runs in. */
+async function withBox(name: string, root: string | undefined, use: (box: CopyBox) => Promise<void>, writes = false): Promise<number> {
   const state = new StateFolder(root);
   const one = await state.find(name);
-  if (!runs(one)) throw new VmmError('CONTAINER_STATE', `container ${name} does not run`, { hint: '`vmm start` it first' });
+  const { id, disk } = one.record;
   const what = `container ${name}`;
-  return { box: new RemoteBox(state.socket(one.record.id), what), what };
+  const boxOn = (socket: string): CopyBox => ({ box: new RemoteBox(socket, what), what });
+  if (runs(one)) {
+    await use(boxOn(state.socket(id)));
+    return 0;
+  }
+  if (writes && !disk) throw new VmmError('CONTAINER_STATE', `${what} does not run, and keeps nothing`, { hint: '`vmm start` it first' });
+  state.make();
+  const { withFiles } = await import('./start-owner.ts');
+  return (await withFiles(state, id, (socket) => use(boxOn(socket)))) ? 0 : STATUS_VMM_ERROR;
 }
 
 function tellUnmade(unmade: Awaited<ReturnType<typeof copyOut>>): void {

@@ -4,21 +4,33 @@ import { type ContainerIo, ContainerRun, DEFAULT_MEMORY_MIB } from '../api/conta
 import { VmmError } from '../api/errors.ts';
 import { ownSymbols } from '../api/machine.ts';
 import type { ContainerRecord, StateFolder } from '../api/owner.ts';
+import { parseArgs } from './args.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import type { MountRequest } from './mount-text.ts';
 import { openMounts } from './mounts.ts';
 import { optionsOf } from './record-options.ts';
-import { containerOptions, sizedFor } from './run-options.ts';
+import { containerOptions, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { MIB } from './sizes.ts';
 import type { NetworkEvents } from './user-network.ts';
 
 /** The container of a record, ready to run: all that it is made of is opened. `events`: of its network. Throws VmmError. */
-export async function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo, events: NetworkEvents): Promise<ContainerRun> {
+export function containerOf(record: ContainerRecord, state: StateFolder, io: ContainerIo, events: NetworkEvents): Promise<ContainerRun> {
+  return made(record, state, io, events, optionsOf(record).options);
+}
+
+/** The same without its command, network and limits: for who copies its files. Throws VmmError. */
+export function filesOf(record: ContainerRecord, state: StateFolder, io: ContainerIo): Promise<ContainerRun> {
+  const plain = parseArgs(['--idle', '--network', 'none', record.image], RUN).options;
+  const { memory, readOnly, volume, mount, tmpfs, scratch, accel, jit, cpu } = optionsOf(record).options;
+  return made(record, state, io, undefined, { ...plain, memory, readOnly, volume, mount, tmpfs, scratch, accel, jit, cpu });
+}
+
+async function made(record: ContainerRecord, state: StateFolder, io: ContainerIo, events: NetworkEvents | undefined, options: RunOptions): Promise<ContainerRun> {
   const { id, config } = record;
   const folder = state.folder(id);
   enter(record.folder);
-  const { options, operands } = optionsOf(record);
+  const { operands } = optionsOf(record);
   const own = join(folder, 'rootfs');
   const rootfs = existsSync(own) ? own : record.rootfs;
   if (!existsSync(rootfs)) throw new VmmError('IMAGE_NOT_FOUND', `the image ${record.imageId} of the container is not in the store any more`, { hint: 'import or pull it again' });

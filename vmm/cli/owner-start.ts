@@ -5,7 +5,7 @@ import { hostFs } from '../api/images.ts';
 import { type Held, runs, StateFolder } from '../api/owner.ts';
 import { describeError } from './describe.ts';
 import { Owner } from './owner.ts';
-import { MAKES, WAITS } from './owner-ask.ts';
+import { FILES, MAKES, WAITS } from './owner-ask.ts';
 import { OwnerTold } from './owner-told.ts';
 import * as STATUS from './status.ts';
 
@@ -26,6 +26,7 @@ export async function ownerCommand([given = '', ...words]: readonly string[]): P
       client.started();
       return 0;
     }
+    if (waits === FILES) return await (await import('./owner-files.ts')).ownFiles(state, id, client);
     const { record, life } = await state.find(id);
     return await new Owner(state, record, life?.ran === true, client).live(waits === WAITS ? '' : undefined);
   } catch (error) {

@@ -3,7 +3,7 @@ import { VmmError } from '../api/errors.ts';
 import type { StateFolder } from '../api/owner.ts';
 import type { Ended } from './converse.ts';
 import { tell } from './output.ts';
-import { HERE, READY, STARTED, WAITS } from './owner-ask.ts';
+import { FILES, HERE, READY, STARTED, WAITS } from './owner-ask.ts';
 
 /** Longest of what an owner says last, bytes. */
 const MAX_TOLD = 16384;
@@ -15,8 +15,8 @@ export type Start = 'started' | 'here' | { readonly status: number };
 export type Heard = (word: string, rest: string) => void;
 
 /** Starts an owner; `start` resolves once the command runs, or cannot: why has been told then. */
-export function spawnOwner(words: readonly string[], heard: Heard): { readonly owner: ChildProcess; readonly start: Promise<Start> } {
-  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', ...words], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+export function spawnOwner(words: readonly string[], heard: Heard, input: 'ignore' | 'pipe' = 'ignore'): { readonly owner: ChildProcess; readonly start: Promise<Start> } {
+  const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', ...words], { detached: true, stdio: [input, 'ignore', 'ignore', 'pipe'] });
   const pipe = owner.stdio[3] as NodeJS.ReadableStream;
   let text = '';
   pipe.on('data', (chunk: Buffer) => {
@@ -54,6 +54,20 @@ export async function startOwner(state: StateFolder, id: string): Promise<number
 
 function statusOf(start: Start): number {
   return typeof start === 'object' ? start.status : 0;
+}
+
+/** Has a machine for the files of a container that does not run, as long as `use` takes; false: there could be none, which has been told. */
+export async function withFiles(state: StateFolder, id: string, use: (socket: string) => Promise<void>): Promise<boolean> {
+  let work: Promise<void> | undefined;
+  const { owner, start } = spawnOwner([state.given, id, FILES], (word, socket) => {
+    if (word === READY) work = use(socket).finally(() => owner.stdin?.end());
+    work?.catch(() => {});
+  }, 'pipe');
+  owner.stdin?.on('error', () => {});
+  const ended = await start;
+  if (ended === 'started' && work === undefined) throw new VmmError('CONTAINER_STATE', 'the container has just been started', { hint: 'try again' });
+  await work;
+  return ended === 'started';
 }
 
 /** Starts a container whose command waits until `join` has joined its streams: how it ended, or that it could not start, which has been told. */
