@@ -1,5 +1,6 @@
 /** Sandboxes in processes of their own: what one process makes another finds, as `vmm` does. */
 import { readdirSync, readFileSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type * as Library from '../../vmm/api/index.ts';
 import { vmm } from '../support/cli/cli.ts';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { HANG_MS } from '../support/limits.ts';
 
 const { Sandbox, VmmError } = (await import(/* @vite-ignore */ new URL('../../dist/vmm.js', import.meta.url).href)) as typeof Library;
 
@@ -77,19 +79,38 @@ describe('a detached sandbox', () => {
     expect(await codeOf(Sandbox.create({ image: join(folder, 'none'), detached: true, root }))).toBe('IMAGE_OPEN');
   });
 
-  it('nothing that is written down has its secrets', async () => {
-    const kept = readdirSync(root, { recursive: true, encoding: 'utf8', withFileTypes: true }).filter((entry) => entry.isFile() && /\.json$|^log/.test(entry.name));
-    expect(kept.length).toBeGreaterThan(1);
-    for (const { parentPath, name } of kept) expect(readFileSync(join(parentPath, name), 'latin1')).not.toContain(SECRET);
-    const told = await vmm(['inspect', '--root', root, 'apart']);
-    const mine = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).map((pid) => {
+  it('nothing that is written down or told has its secrets: no file, argument, variable, command’s output, event or error', async () => {
+    const told = [inspect(box, { depth: 9, showHidden: true }), JSON.stringify(box)];
+    const failing = [
+      () => box.exec('nothing-of-that-name'), () => box.files.read('/run/secrets/none'), () => box.files.write('/etc/motd', 'x'), () => box.exec('true', [], { cwd: '/none' }),
+      () => box.exec('true', [], { user: 'nobody-of-that-name' }), () => box.files.copyOut('/none', root),
+    ];
+    for (const fail of failing) {
+      const error = await fail().then(() => undefined, (reason: Error) => reason);
+      expect(error).toBeInstanceOf(VmmError);
+      told.push(inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error), `${error?.stack}`);
+    }
+    for (const words of [['inspect', 'apart'], ['ps', '-a', '--no-trunc'], ['logs', 'apart'], ['events', '--since', '1h', '--until', '0s', '--format', '{{json .}}'], ['top', 'apart'], ['stats', '--no-stream'], ['diff', 'apart'], ['exec', 'apart', 'env']]) {
+      const [command = '', ...rest] = words;
+      const { status, stdout, stderr } = await vmm([command, '--root', root, ...rest]);
+      expect([command, status]).toEqual([command, 0]);
+      told.push(stdout.toString(), stderr);
+    }
+    await box.shell('sync');
+    const kept = readdirSync(root, { recursive: true, encoding: 'utf8', withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(kept.map(({ name }) => name)).toEqual(expect.arrayContaining(['record.json', 'life.json', 'events', 'disk']));
+    // Disks are sparse, and larger than a buffer: grep passes their holes.
+    const search = spawnSync('grep', ['-rlF', SECRET, root], { encoding: 'utf8', timeout: HANG_MS });
+    expect([search.status, search.stdout]).toEqual([1, '']);
+    expect(spawnSync('grep', ['-rlF', 'hello there', root], { encoding: 'utf8', timeout: HANG_MS }).stdout).toMatch(/record\.json/);
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
       try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1') + readFileSync(`/proc/${pid}/environ`, 'latin1');
+        told.push(readFileSync(`/proc/${pid}/cmdline`, 'latin1') + readFileSync(`/proc/${pid}/environ`, 'latin1'));
       } catch {
-        return ''; // it is gone
+        // it is gone
       }
-    });
-    for (const text of [told.stdout.toString(), inspect(box, { depth: 9 }), ...mine]) expect(text).not.toContain(SECRET);
+    }
+    for (const text of told) expect(text).not.toContain(SECRET);
   });
 
   it('is gone when it is stopped', async () => {
@@ -101,5 +122,25 @@ describe('a detached sandbox', () => {
     expect(await ended).toEqual({ reason: 'stopped' });
     expect(await codeOf(box.exec('true'))).toBe('SANDBOX_ENDED');
     expect(await codeOf(Sandbox.connect('apart', { root }))).toBe('CONTAINER_NOT_FOUND');
+  });
+});
+
+describe('a detached sandbox with persist', () => {
+  it('keeps its files over its end; connect starts it again, and remove leaves nothing', async () => {
+    const made = await Sandbox.create({ image: folder, accel: 'wasm', memory: 128, detached: true, persist: true, name: 'again', root });
+    await made.files.write('/root/kept', 'still here');
+    await made.stop();
+    expect(await codeOf(Sandbox.connect('again', { root }))).toBe('CONTAINER_STATE');
+    const found = await Sandbox.connect('again', { root, start: true, secrets: { note: { file: 'given again' } } });
+    expect((await found.shell('cat /root/kept')).stdout).toBe('still here');
+    await found.remove();
+    expect(await codeOf(Sandbox.connect('again', { root, start: true }))).toBe('CONTAINER_NOT_FOUND');
+    expect(await codeOf(Sandbox.create({ image: folder, persist: true }))).toBe('USAGE');
+  });
+
+  it('ends when its timeout is over, whoever is there', async () => {
+    const short = await Sandbox.create({ image: folder, accel: 'wasm', memory: 128, detached: true, name: 'short', root, timeout: 4000 });
+    expect(await short.ended()).toEqual({ reason: 'timeout' });
+    expect(await codeOf(Sandbox.connect('short', { root }))).toBe('CONTAINER_NOT_FOUND');
   });
 });

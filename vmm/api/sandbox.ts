@@ -6,7 +6,7 @@ export { Command, type CommandEnd } from '../sandbox/command.ts';
 export type { ExposedPort, ExposeOptions } from '../sandbox/expose.ts';
 export type { FileInfo, FileOptions, Files, WriteOptions } from '../sandbox/files.ts';
 export type { SandboxNetwork, SandboxOptions, SandboxVolume } from '../sandbox/options.ts';
-export { type CommandOptions, type ExecOptions, type ExecStreamOptions, Sandbox, type Waiting } from '../sandbox/sandbox.ts';
+export { type CommandOptions, type ConnectOptions, type ExecOptions, type ExecStreamOptions, Sandbox, type Waiting } from '../sandbox/sandbox.ts';
 export type { Secrets } from '../sandbox/secrets.ts';
 export type { Watch, WatchEvent } from '../sandbox/watch.ts';
 export type { Stats } from '../owner/protocol.ts';

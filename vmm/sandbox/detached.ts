@@ -12,18 +12,21 @@ import { type KeptSecrets, SECRETS_FOLDER } from './secrets.ts';
 
 const MOST_TOLD = 16384;
 
-/** Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, CONTAINER_STATE, STATE_FOLDER. */
-export async function connectRemote(name: string, root: string | undefined): Promise<{ readonly box: RemoteBox; readonly name: string }> {
+/** `start`: one that does not run is started. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, CONTAINER_STATE, STATE_FOLDER, and what its start says. */
+export async function connectRemote(name: string, root: string | undefined, start = false): Promise<{ readonly box: RemoteBox; readonly name: string }> {
   const state = new StateFolder(root);
   const one = await state.find(name);
-  if (!runs(one)) throw new VmmError('CONTAINER_STATE', `sandbox ${name} does not run`, { hint: 'make another' });
+  if (!runs(one)) {
+    if (!start) throw new VmmError('CONTAINER_STATE', `sandbox ${name} does not run`, { hint: 'start: true starts it, or make another' });
+    await runDoor(['start', ...rootWords(root), one.record.id]);
+  }
   return { box: new RemoteBox(state.socket(one.record.id), `sandbox ${name}`, 'SANDBOX_ENDED'), name: one.record.name };
 }
 
 /** Throws as `vmm run -d` says, and the reason of an aborted `signal`; then nothing of it is left. */
 export async function createDetached(options: SandboxOptions, secrets: KeptSecrets): Promise<{ readonly box: RemoteBox; readonly name: string }> {
-  const { timeout, store, signal, root } = options;
-  if (timeout !== undefined || store !== undefined) throw new VmmError('USAGE', `Sandbox.create: ${timeout === undefined ? 'store' : 'timeout'} is for a sandbox of this process`, { hint: 'leave detached away' });
+  const { store, signal, root } = options;
+  if (store !== undefined) throw new VmmError('USAGE', 'Sandbox.create: store is for a sandbox of this process', { hint: 'leave detached away' });
   const name = options.name ?? `sandbox-${randomId()}`;
   try {
     await runDoor(wordsOf({ ...options, name }, secrets));
@@ -38,13 +41,23 @@ export async function createDetached(options: SandboxOptions, secrets: KeptSecre
   return connectRemote(name, root);
 }
 
+/** With all that it has kept. */
+export async function removeRemote(name: string, root: string | undefined): Promise<void> {
+  await runDoor(['rm', '-f', ...rootWords(root), name]);
+}
+
+function rootWords(root: string | undefined): string[] {
+  return root === undefined ? [] : ['--root', resolve(root)];
+}
+
 /** The words of `vmm run`. Of secrets there is only their place. */
 function wordsOf(options: SandboxOptions & { readonly name: string }, secrets: KeptSecrets): string[] {
-  const { image, pull, memory, cpus, user, workdir, hostname, network, volumes, readOnly, scratch, accel, root, name } = options;
+  const { image, pull, memory, cpus, user, workdir, hostname, network, volumes, readOnly, scratch, accel, root, name, persist, timeout } = options;
   const given = (option: string, value: string | number | undefined): string[] => (value === undefined ? [] : [option, `${value}`]);
   return [
-    'run', '-d', '--rm', '--idle', '-q', '--name', name,
+    'run', '-d', ...(persist === true ? [] : ['--rm']), '--idle', '-q', '--name', name,
     ...given('--root', root === undefined ? undefined : resolve(root)),
+    ...given('--timeout', timeout === undefined ? undefined : `${timeout}ms`),
     ...given('--pull', pull),
     ...given('--memory', memory === undefined ? undefined : `${memory}m`),
     ...given('--cpus', cpus),

@@ -64,6 +64,8 @@ export interface SandboxOptions {
   readonly accel?: AccelName | undefined;
   /** In a process of its own, which goes on when this one ends (`Sandbox.connect`). */
   readonly detached?: boolean | undefined;
+  /** Of a detached one: what it has changed stays when it has stopped, until `remove`; `Sandbox.connect` starts it again. */
+  readonly persist?: boolean | undefined;
   /** Of a detached one: where containers are kept (docs/containers.md). */
   readonly root?: string | undefined;
 }
@@ -92,8 +94,9 @@ export function environmentOf(env: Readonly<Record<string, string>> | undefined)
 }
 
 /** Throws USAGE for what can be told before anything starts. */
-export function checkOptions({ image, memory, cpus, env, secrets, workdir, user, hostname, volumes, timeout, scratch, name }: SandboxOptions): void {
+export function checkOptions({ detached, persist, image, memory, cpus, env, secrets, workdir, user, hostname, volumes, timeout, scratch, name }: SandboxOptions): void {
   if (typeof image !== 'string' && typeof image?.rootfs !== 'string') throw wrong('image: a path or name is needed', "for example { image: 'python:3.13' }");
+  if (persist === true && detached !== true) throw wrong('persist is for a detached sandbox', 'add detached: true');
   checkNumber('memory', memory, ...MEMORY_MIB, true);
   checkNumber('cpus', cpus, 0.01, MOST_CPUS, false);
   checkTimeout(timeout);

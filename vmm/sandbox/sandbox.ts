@@ -37,6 +37,13 @@ export interface Waiting {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ConnectOptions extends Pick<SandboxOptions, 'root' | 'secrets' | 'signal'> {
+  /** One that does not run (`persist`) is started, with what it has kept. */
+  readonly start?: boolean | undefined;
+}
+
+type Own = Pick<SandboxOptions, 'name' | 'timeout' | 'signal' | 'root'>;
+
 const STANDARD_SIZE: WindowSize = { rows: 24, columns: 80 };
 /** How long a detached sandbox may take to stop before it is killed, seconds. */
 const STOP_SECONDS = 0;
@@ -51,13 +58,15 @@ export class Sandbox implements AsyncDisposable {
   readonly #box: Box;
   readonly #secrets: KeptSecrets;
   readonly #stays: boolean;
+  readonly #root: string | undefined;
   #end: SandboxEnd | undefined;
   /** What ends it from outside is over with it. */
   readonly #over = new AbortController();
 
   /** `stays`: it is not ours to end when it goes out of scope. */
-  private constructor(box: Box, secrets: KeptSecrets, options: Pick<SandboxOptions, 'name' | 'timeout' | 'signal'>, stays: boolean) {
+  private constructor(box: Box, secrets: KeptSecrets, options: Own, stays: boolean) {
     this.#stays = stays;
+    this.#root = options.root;
     this.#box = box;
     this.#secrets = secrets;
     this.name = options.name;
@@ -99,11 +108,15 @@ export class Sandbox implements AsyncDisposable {
    * One that runs detached, or a container that `vmm run -d` has made, by its name or id. Variables of secrets are not known to who did not make it:
    * they are given again. Throws CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, CONTAINER_STATE, STATE_FOLDER.
    */
-  static async connect(name: string, { root, secrets, signal }: Pick<SandboxOptions, 'root' | 'secrets' | 'signal'> = {}): Promise<Sandbox> {
+  static async connect(name: string, { root, secrets, signal, start }: ConnectOptions = {}): Promise<Sandbox> {
     checkSecrets(secrets);
     const { connectRemote } = await import('./detached.ts');
-    const { box, name: own } = await unless(signal, connectRemote(name, root));
-    return new Sandbox(box, new KeptSecrets(secrets), { name: own }, true);
+    const { box, name: own } = await unless(signal, connectRemote(name, root, start));
+    const kept = new KeptSecrets(secrets);
+    const sandbox = new Sandbox(box, kept, { name: own, root }, true);
+    // Its memory is new when it was started: those who ask for that give them again.
+    if (start === true) for (const { path, content, mode } of kept.files) await sandbox.files.write(path, content, { mode, signal });
+    return sandbox;
   }
 
   /** Runs a command, and resolves with its end and what it wrote. What it does is a result; it rejects when it cannot be started (AGENT_COMMAND_NOT_FOUND …), or was aborted. */
@@ -157,6 +170,17 @@ export class Sandbox implements AsyncDisposable {
     await unless(signal, this.#box.stop(STOP_SECONDS));
   }
 
+  /** Ends it, and removes what a persistent one has kept. */
+  async remove({ signal }: Waiting = {}): Promise<void> {
+    await this.stop({ signal });
+    if (!this.#stays || this.name === undefined) return;
+    const { removeRemote } = await import('./detached.ts');
+    await unless(signal, removeRemote(this.name, this.#root).catch((error: unknown) => {
+      // It kept nothing.
+      if (!(error instanceof VmmError) || error.code !== 'CONTAINER_NOT_FOUND') throw error;
+    }));
+  }
+
   /** Resolves with why it has ended, once it has. */
   async ended({ signal }: Waiting = {}): Promise<SandboxEnd> {
     const end = await unless(signal, this.#box.ended());
@@ -197,8 +221,8 @@ export class Sandbox implements AsyncDisposable {
 }
 
 /** `own`: what is known of a detached one, whose name may have been chosen. */
-async function boxOf(options: SandboxOptions, secrets: KeptSecrets): Promise<{ readonly box: Box; readonly own: Pick<SandboxOptions, 'name' | 'timeout' | 'signal'> }> {
+async function boxOf(options: SandboxOptions, secrets: KeptSecrets): Promise<{ readonly box: Box; readonly own: Own }> {
   if (options.detached !== true) return { box: await (await import('./create.ts')).createLocal(options, secrets), own: options };
   const { box, name } = await (await import('./detached.ts')).createDetached(options, secrets);
-  return { box, own: { name } };
+  return { box, own: { name, root: options.root } };
 }
