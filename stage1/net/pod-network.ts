@@ -108,28 +108,35 @@ export function writeNetInfo(attached: readonly Attached[], path: readonly strin
 
 /** Undoes `attach`, as far as it came, in any order of events; once more does nothing. Returns what could not be done, a line each. */
 export async function detach(uuid: string, drop: (namespace: string) => void): Promise<string[]> {
-  const troubles: string[] = [];
+  const failed: { readonly plugin: Record<string, unknown>; readonly record: Recorded; readonly error: Failure }[] = [];
   const namespace = join(process.cwd(), NAMESPACE);
   await endPlugins(uuid);
   let names: readonly string[] = [];
+  let path: readonly string[] = [];
+  // Gone already, or never made: an empty name says so, and plugins give back what is not in it.
+  const there = isNamespace(namespace) ? namespace : '';
+  const del = (plugin: Record<string, unknown>, record: Recorded, from: string): Promise<Failure | undefined> =>
+    runPlugin(String(plugin['type']), plugin, call('DEL', uuid, from, record, path)).then(() => undefined, (error: unknown) => {
+      if (error instanceof Failure) return error;
+      throw error;
+    });
   if (existsSync(RECORD)) {
     // The pod's directory has moved since: no path of it is in the record.
     const { localConfig, records } = JSON.parse(readFileSync(RECORD, 'utf8')) as { localConfig: string; records: Recorded[] };
-    const path = pluginPath(localConfig);
+    path = pluginPath(localConfig);
     names = records.map(({ network }) => network.name);
-    // Gone already, or never made: an empty name says so, and plugins give back what is not in it.
-    const there = isNamespace(namespace) ? namespace : '';
     for (const record of records.reverse()) {
       for (const plugin of chain(record).reverse()) {
-        await runPlugin(String(plugin['type']), plugin, call('DEL', uuid, there, record, path)).catch((error: unknown) => {
-          if (!(error instanceof Failure)) throw error;
-          troubles.push(error.message);
-        });
+        const error = await del(plugin, record, there);
+        if (error !== undefined) failed.push({ plugin, record, error });
       }
     }
   }
   if (names.length > 0) removeRules(uuid, names, toolPath());
   drop(namespace);
+  // A gc that was killed within a plugin's DEL leaves half of its rules, which the plugin stumbles over: the rules and the namespace are gone now, and it has the rest to give back.
+  const troubles: string[] = [];
+  for (const { plugin, record, error } of failed) if (there === '' || (await del(plugin, record, '')) !== undefined) troubles.push(error.message);
   // What could not be done is tried again by the next gc.
   for (const name of troubles.length > 0 ? [NAMESPACE] : [NAMESPACE, RECORD]) rmSync(name, { force: true });
   return troubles;
