@@ -75,6 +75,33 @@ async function entryRow(): Promise<Row> {
   return { what: '`run`, `--net=none`: its process → first guest entry', ...ratio(ours, theirs), target: { atMost: 2.5 }, note: `${median(ours).toFixed(1)} ms, an empty Node script ${median(theirs).toFixed(1)} ms, whole; the launcher’s own 1 ms is not in it` };
 }
 
+/** A host of its own in a network namespace, with rkt's default network but for the place of its leases: from the process to the app, and the plugins' part. */
+async function networkRow(): Promise<Row> {
+  const dir = pod(['/bin/busybox', 'true']);
+  const host = `vmm-bench-${process.pid}`;
+  const config = join(folder, 'etc');
+  mkdirSync(join(config, 'net.d'), { recursive: true });
+  const ipam = { type: 'host-local', subnet: '172.16.28.0/24', routes: [{ dst: '0.0.0.0/0' }], dataDir: join(folder, 'leases') };
+  writeFileSync(join(config, 'net.d/99-default.conf'), JSON.stringify({ cniVersion: '0.1.0', name: 'default', type: 'ptp', ipMasq: true, ipam }));
+  const onHost = (name: string, ...args: readonly string[]): Promise<{ stderr: string }> => timed('nsenter', [`--net=/run/netns/${host}`, join(dir, 'stage1/rootfs', name), ...args], dir);
+  const points = { entry: [] as number[], app: [] as number[], plugins: [] as number[] };
+  execFileSync('ip', ['netns', 'add', host]);
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const { stderr } = await onHost('run', '--debug', '--net=default', `--local-config=${config}`, UUID);
+      const at = (name: string): number => Number(new RegExp(`([\\d.]+) ms.*${name}`).exec(stderr)?.[1]);
+      points.entry.push(at('first guest entry'));
+      points.app.push(at('container: command executed'));
+      points.plugins.push(at('network: plugins ended') - at('network: plugins begin'));
+      await onHost('gc', '--local-config', config, UUID);
+    }
+  } finally {
+    execFileSync('ip', ['netns', 'del', host]);
+  }
+  const [entry, app, plugins] = [median(points.entry), median(points.app), median(points.plugins)];
+  return { what: '`run` with one ptp network: its process → the app', value: app, unit: 'ms', samples: rounds, note: `of it CNI’s plugins (ptp, host-local, iptables) ${plugins.toFixed(0)} ms, ${(100 * plugins / app).toFixed(0)} %, beside the guest’s boot; first guest entry after ${entry.toFixed(0)} ms` };
+}
+
 /** Proportional set size of the pod's process, one app that sleeps, ten seconds after it said that it runs. */
 async function memoryRow(): Promise<Row> {
   const dir = pod(['/bin/busybox', 'sh', '-c', 'echo runs; exec /bin/busybox sleep 1000']);
@@ -88,5 +115,5 @@ async function memoryRow(): Promise<Row> {
   return { what: 'PSS of a pod’s process with one idle app, after 10 s, guest kernel and app included', value: kib('Pss') / 1024, unit: 'MiB', target: { atMost: 120 }, note: `of it ${(kib('Pss_Anon') / 1024).toFixed(0)} MiB anonymous, ${(kib('Pss_File') / 1024).toFixed(0)} MiB of files (Node’s own text)` };
 }
 
-const rows = [await enterRow(), await entryRow(), await memoryRow()];
+const rows = [await enterRow(), await entryRow(), await networkRow(), await memoryRow()];
 report('stage1', { title: 'rkt’s stage1 on the software CPU', section: 'Pods', rows, command: `node bench/stage1/entry-points.ts --pairs ${rounds}` });

@@ -126,7 +126,9 @@ function metadataOf({ uuid, mdsToken, mutable }: RunOptions): GuestMetadata | un
 /** The pod's networks: CNI's part on the host, then a cable for each card. */
 async function connect(guest: Guest, { uuid, localConfig, resolv, mdsToken }: RunOptions, networks: readonly Network[], { ports, stopped }: { ports: readonly PortMapping[]; stopped: AbortSignal }): Promise<PodNetwork> {
   const { cableTo, makeNamespace } = await import('../../vmm/api/namespaces.ts');
+  guest.timeline.point('network: plugins begin');
   const attached = await attach({ uuid, networks, ports, localConfig, stopped }, makeNamespace);
+  guest.timeline.point('network: plugins ended');
   const interfaces: NetworkConfig['interfaces'][number][] = [];
   for (const [card, each] of attached.entries()) {
     const mac = guest.machine.cardAddress(card);
