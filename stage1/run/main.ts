@@ -37,7 +37,7 @@ export async function run(argv: readonly string[], entered: () => void): Promise
   const pod = planned(read, options, config);
   const ports = portsOf(read.manifest, pod.apps, networks.length);
   for (const note of [...read.notes, ...pod.plan.notes]) say(note);
-  const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB });
+  const size = podSize(pod.apps, availableParallelism(), { overheadMib: config.overheadMiB, minMib: config.minMiB, maxMib: config.maxMiB, bounds: pod.bounds });
   for (const note of size.notes) say(note);
   const outputs = new Outputs();
   const attachments = new Attachments();

@@ -5,7 +5,7 @@ import type { App } from '../../image/appc/schema/app.ts';
 import { isolationOf } from '../../image/appc/schema/isolation.ts';
 import type { RuntimeApp, Volume } from '../../image/appc/schema/pod-manifest.ts';
 import type { ProvidedFile } from '../../vmm/api/containers.ts';
-import { appEnvironment, inside, supportsNotify, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
+import { appEnvironment, bounded, inside, podBounds, supportsNotify, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
 import type { OutputMode } from './outputs.ts';
@@ -25,6 +25,7 @@ export interface Streams {
 export interface PlannedPod {
   readonly plan: PodPlan;
   readonly apps: readonly App[];
+  readonly bounds: ReturnType<typeof podBounds>;
   readonly streams: ReadonlyMap<string, Streams>;
 }
 
@@ -48,18 +49,19 @@ export function planned({ manifest: whole }: ReadPod, options: RunOptions, confi
   if (added !== undefined && manifest.apps.length === 0) throw new Failure(`pod: apps: has no ${oneLine(added.name)}`);
   if (manifest.apps.length === 0 && !options.mutable) throw new Failure('pod: apps: is empty');
   if (options.interactive && manifest.apps.length > 1) throw new Failure(`--interactive is for one app, this pod has ${manifest.apps.length}`);
+  const bounds = podBounds(manifest.isolators);
+  if (config.strictIsolators === true && bounds.notes[0] !== undefined) throw new Failure(`pod: ${bounds.notes[0]} (strictIsolators)`);
+  const notes = added === undefined ? [...bounds.notes] : [];
   const streams = new Map<string, Streams>();
   const apps = manifest.apps.map((entry): PodApp => {
     const made = podApp(entry, options, config);
     streams.set(entry.name, made.streams);
-    return made.app;
+    return { ...made.app, app: bounded(made.app.app, bounds) };
   });
   const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
-  const notes = added === undefined ? manifest.isolators.map(({ name }) => `isolator ${name} of the pod is not enforced`) : [];
-  if (config.strictIsolators === true && notes[0] !== undefined) throw new Failure(`pod: ${notes[0]} (strictIsolators)`);
   const place = (volume: Volume, implied?: { readonly app: string; readonly path: string }): string => volumePlace(volume, implied, (text) => notes.push(text));
   const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, hidden: INACCESSIBLE, prefix: added?.prefix });
-  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, apps: apps.map(({ app }) => app), streams };
+  return { plan: { ...plan, notes: [...plan.notes, ...notes] }, apps: apps.map(({ app }) => app), bounds, streams };
 }
 
 function podApp(entry: RuntimeApp, options: RunOptions, config: LocalConfig): { app: PodApp; streams: Streams } {

@@ -212,7 +212,7 @@ const BAD: readonly { readonly what: string; readonly path: () => string; readon
   ['both sets of capabilities', () => manifest([app('a', 'plain', { exec: ['/check'], isolators: ['retain', 'remove'].map((set) => ({ name: `os/linux/capabilities-${set}-set`, value: { set: ['CAP_KILL'] } })) })]), /app a: it has both .*\[POD_APP\]/],
   ['too much memory', () => manifest([app('a', 'plain', { exec: ['/check'], isolators: [{ name: 'resource/memory', value: { limit: '4G' } }] })]), /need 3863 MiB of memory, a machine has at most 3072 MiB.*\[POD_SIZE\]/],
   ['a port of no app', () => manifest([app('a', 'plain')], { ports: [{ name: 'www', hostPort: 8080 }] }), /port www of the pod: no app has a port of that name.*\[POD_APP\]/],
-  ['a pod’s isolator, strictly', () => manifest([app('a', 'plain')], { isolators: [{ name: 'resource/memory', value: { limit: '1G' } }] }), /isolator resource\/memory of the pod is not enforced.*\[POD_APP\]/, '--strict-isolators'],
+  ['a pod’s isolator, strictly', () => manifest([app('a', 'plain')], { isolators: [{ name: 'os/unix/sysctl', value: { 'net.core.somaxconn': '1' } }] }), /isolator os\/unix\/sysctl of the pod is not enforced.*\[POD_APP\]/, '--strict-isolators'],
   ['a container’s option', () => manifest([app('a', 'plain')]), /--env has no meaning with --pod.*\[USAGE\]/, '--env', 'A=b'],
   ['a part of a processor', () => manifest([app('a', 'plain')]), /--cpus: .*\[USAGE\]/, '--cpus', '0.5'],
 ] as readonly [string, () => string, RegExp, ...string[]][]).map(([what, path, line, ...options]) => ({ what, path, line, options }));

@@ -115,10 +115,10 @@ describe.skipIf(!ROOT)('run', () => {
     ];
     const eventHandlers = [{ name: 'pre-start', exec: ['/bin/sh', '-c', 'echo before $(id -u) $AC_APP_NAME'] }, { name: 'post-stop', exec: ['/bin/sh', '-c', 'echo after'] }];
     const script = 'id -u; id -g; id -G; grep CapBnd /proc/self/status; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj';
-    const pod = own.stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })] });
+    const pod = own.stage0.prepare({ apps: [shell(script, { user: 'web', group: 'www', supplementaryGIDs: [7, 8], isolators, eventHandlers })], pod: { isolators: [{ name: 'resource/cpu', value: { limit: '250m' } }, { name: 'resource/memory', value: { limit: '1G' } }] } });
     // Else /sys/fs is not to be seen.
     const { status, stdout } = await pod.run(['--net=none', '--disable-paths']).end();
-    expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n50000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'before 0 app\n4321\n4400\n4400 7 8\nCapBnd:\t0000000000000021\n64000000\n25000 100000\n100\nafter\n'.replace('64000000', String(Math.floor(64_000_000 / 4096) * 4096)) });
   });
 
   it('a stop ends handlers, too, and asked twice it is still in order', async () => {

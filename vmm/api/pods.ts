@@ -1,4 +1,5 @@
 /** Pods: apps of App Container images that run together in one machine. */
+export { bounded, podBounds } from '../pod/bounds.ts';
 export { appEnvironment, supportsNotify } from '../pod/environment.ts';
 export { inside } from '../pod/inside.ts';
 export { type AppPlan, type AppRoot, type Insecure, type PodApp, type PodInput, type PodPlan, planPod, activatedPorts } from '../pod/plan.ts';

@@ -144,7 +144,7 @@ interface Making {
 }
 
 function makeRun({ plan, pod, options, network, hostname, metadata }: Making, listen: PodListener, session: Session, timeline: ConstructorParameters<typeof PodRun>[4]): PodRun {
-  const size = podSize(pod.apps.map(({ app }) => app.app), availableParallelism());
+  const size = podSize(pod.apps.map(({ app }) => app.app), availableParallelism(), { bounds: pod.bounds });
   for (const note of size.notes) session.note(note);
   const interfaces = network.cards.map(({ card, interface: rest }) => ({ ...rest, mac: card.mac, mtu: card.mtu }));
   return new PodRun(

@@ -2,6 +2,7 @@
 import { VmmError } from '../../base/errors.ts';
 import type { App } from '../../image/appc/schema/app.ts';
 import { isolationOf } from '../../image/appc/schema/isolation.ts';
+import type { PodBounds } from './bounds.ts';
 
 const MIB = 1024 ** 2;
 /** What one machine of this build can have. */
@@ -16,6 +17,8 @@ export interface SizeRules {
   readonly overheadMib?: number | undefined;
   readonly minMib?: number | undefined;
   readonly maxMib?: number | undefined;
+  /** The pod's own: of its apps together. */
+  readonly bounds?: Pick<PodBounds, 'memory' | 'cpuMillis'> | undefined;
 }
 
 export interface PodSize {
@@ -26,19 +29,19 @@ export interface PodSize {
 }
 
 /**
- * Memory is the sum of the apps' limits and the overhead where each app has a limit; else at least 512 MiB. Processors are the sum of the apps'
+ * Memory is the sum of the apps' limits, or the pod's where that is less, and the overhead where each app has a limit; else at least 512 MiB. Processors are the sum of the apps'
  * limits, each rounded up, and all of the host's where no app has one or the sum is more than those. Throws POD_SIZE.
  */
 export function podSize(apps: readonly App[], hostCpus: number, rules: SizeRules = {}): PodSize {
   const notes: string[] = [];
-  const { overheadMib = OVERHEAD_MIB, minMib = 0, maxMib = MOST_MIB } = rules;
+  const { overheadMib = OVERHEAD_MIB, minMib = 0, maxMib = MOST_MIB, bounds = {} } = rules;
   const limits = apps.map((app) => isolationOf(app) ?? {});
-  const sum = limits.reduce((all, { memory = 0 }) => all + Math.ceil(memory / MIB), 0) + overheadMib;
+  const sum = Math.min(limits.reduce((all, { memory = 0 }) => all + Math.ceil(memory / MIB), 0), Math.ceil((bounds.memory ?? Infinity) / MIB)) + overheadMib;
   const limited = limits.length > 0 && limits.every(({ memory }) => memory !== undefined);
   const memoryMib = Math.max(limited ? sum : Math.max(LEAST_MIB, sum), minMib);
   const most = Math.min(maxMib, MOST_MIB);
   if (memoryMib > most) throw new VmmError('POD_SIZE', `the pod’s apps need ${memoryMib} MiB of memory, a machine has at most ${most} MiB`, { hint: 'give the apps smaller limits (resource/memory)' });
-  const asked = limits.reduce((all, { cpuMillis = 0 }) => all + Math.ceil(cpuMillis / 1000), 0);
+  const asked = Math.min(limits.reduce((all, { cpuMillis = 0 }) => all + Math.ceil(cpuMillis / 1000), 0), Math.ceil((bounds.cpuMillis ?? Infinity) / 1000));
   const wanted = asked === 0 || asked > hostCpus ? hostCpus : asked;
   if (wanted > MOST_CPUS) notes.push(`the machine has ${MOST_CPUS} processors, not ${wanted}: it can have no more`);
   return { memoryMib, vcpus: Math.min(wanted, MOST_CPUS), notes };

@@ -11,6 +11,7 @@ import { ErofsImage } from '../../image/erofs/reader.ts';
 import { accountsOf } from '../../image/rootfs/accounts.ts';
 import type { AppDocument, PodDocument } from '../metadata/answers.ts';
 import type { ImageStore } from '../../image/store/store.ts';
+import { bounded, podBounds, type PodBounds } from './bounds.ts';
 import { appEnvironment, supportsNotify } from './environment.ts';
 import type { PodApp } from './plan.ts';
 
@@ -36,6 +37,7 @@ export interface StoredPod {
   /** Reified: each image has its whole id. */
   readonly manifest: PodManifest;
   readonly apps: readonly StoredApp[];
+  readonly bounds: PodBounds;
   /** The same as its metadata service tells it, but for the UUID. */
   readonly document: Omit<PodDocument, 'uuid'>;
   readonly notes: readonly string[];
@@ -47,13 +49,16 @@ export async function storedPod(bytes: Uint8Array, store: ImageStore, options: S
   const manifest = parsePodManifest(bytes, context);
   // What an id cut short names is known by now, and the plan tells of isolators.
   const warnings = context.warnings.filter((line) => !/\.image\.id: |\.isolators\[/.test(line));
-  const notes = [...warnings, ...manifest.isolators.map(({ name }) => `isolator ${name} of the pod is not enforced`)];
-  const [unenforced] = manifest.isolators;
-  if (options.strict && unenforced !== undefined) throw notEnforced(options.where, [`isolator ${unenforced.name} of the pod is not enforced`]);
+  const bounds = podBounds(manifest.isolators);
+  const notes = [...warnings, ...bounds.notes];
+  if (options.strict && bounds.notes.length > 0) throw notEnforced(options.where, bounds.notes);
   const apps: StoredApp[] = [];
-  for (const entry of manifest.apps) apps.push(await storedApp(entry, store, options));
+  for (const entry of manifest.apps) {
+    const { app, ...rest } = await storedApp(entry, store, options);
+    apps.push({ ...rest, app: { ...app, app: bounded(app.app, bounds) } });
+  }
   const reified = manifest.apps.map((entry, index) => ({ ...entry, image: { ...entry.image, id: (apps[index] as StoredApp).imageId } }));
-  return { manifest: { ...manifest, apps: reified }, apps, document: documentOf(bytes, apps), notes };
+  return { manifest: { ...manifest, apps: reified }, apps, bounds, document: documentOf(bytes, apps), notes };
 }
 
 function documentOf(bytes: Uint8Array, apps: readonly StoredApp[]): StoredPod['document'] {
