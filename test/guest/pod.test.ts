@@ -78,8 +78,9 @@ const DATABASE = { volumes: [{ name: 'database', kind: 'empty' }] };
 
 test('the validator’s main app and sidekick pass, twice: each run has clean roots and volumes', async () => {
   const path = manifest([app('ace-validator-main', 'ace-validator-main'), app('ace-validator-sidekick', 'ace-validator-sidekick')], DATABASE);
-  for (let run = 0; run < 2; run++) {
-    const { status, out, err } = await pod(path);
+  // On a disk of the app's own, and in a root that is unpacked.
+  for (const options of [[], ['--scratch', 'tmpfs']]) {
+    const { status, out, err } = await pod(path, ...options);
     expect({ status, err }).toEqual({ status: 0, err: '' });
     expect(out.split('\n').sort()).toEqual(['', 'ace-validator-main     | main OK', 'ace-validator-main     | poststop OK', 'ace-validator-main     | prestart OK', 'ace-validator-sidekick | sidekick OK']);
   }

@@ -101,6 +101,9 @@ interface Around {
   readonly places: VolumePlaces;
 }
 
+/** Apps whose event handlers have them a disk of their own for their changes: a machine has no more places. Others have their roots unpacked. */
+const MOST_OWN = 4;
+
 /** The plan, with a scratch disk for all apps. `close` once the guest has it open. */
 function planned({ manifest, apps }: StoredPod, options: RunOptions, { hostname, network, places }: Around): { plan: PodPlan; close: () => void } {
   const scratches: ScratchDisk[] = [];
@@ -121,9 +124,14 @@ function planned({ manifest, apps }: StoredPod, options: RunOptions, { hostname,
   ];
   try {
     let shared: string | undefined;
+    let owning = 0;
     const whole = apps.map(({ app }): PodApp => {
       if (app.root.kind !== 'disk') return app;
-      if (app.app.eventHandlers.length > 0) return { ...app, root: { kind: 'directory', path: places.unpack(app.name, app.root.path) } };
+      if (app.app.eventHandlers.length > 0 && !app.readOnlyRoot) {
+        owning += 1;
+        const own = owning > MOST_OWN ? undefined : scratch();
+        return own === undefined ? { ...app, root: { kind: 'directory', path: places.unpack(app.name, app.root.path) } } : { ...app, root: { ...app.root, scratch: own, own: true } };
+      }
       if (!app.readOnlyRoot) shared ??= scratch();
       return { ...app, root: { ...app.root, scratch: app.readOnlyRoot ? undefined : shared } };
     });

@@ -31,8 +31,8 @@ const NOTIFY_SOCKET = '/run/systemd/notify';
 export type AppRoot =
   /** A directory of the host, which the app writes to. */
   | { readonly kind: 'directory'; readonly path: string }
-  /** A file system image that stays as it is; changes go to memory, or to a scratch disk. */
-  | { readonly kind: 'disk'; readonly path: string; readonly scratch?: string | undefined };
+  /** A file system image that stays as it is; changes go to memory, or to a scratch disk. `own`: that is the app's alone, whose handlers and command see each other's changes. */
+  | { readonly kind: 'disk'; readonly path: string; readonly scratch?: string | undefined; readonly own?: boolean | undefined };
 
 /** What is switched off by rkt's `--insecure-options`. */
 export interface Insecure {
@@ -197,7 +197,7 @@ function appRoot({ name, root }: PodApp, { exports, disks, index }: Building): P
   if (root.scratch !== undefined && scratch === `scratch${index}`) disks.push({ path: root.scratch, readOnly: false, id: scratch, name: 'the scratch disk' });
   return {
     root: { kind: 'block', serial: id, fstype: 'erofs', readOnly: true },
-    overlay: root.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: scratch },
+    overlay: root.scratch === undefined ? { kind: 'tmpfs' } : { kind: 'block', serial: scratch, kept: root.own === true },
   };
 }
 
