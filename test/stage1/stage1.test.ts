@@ -305,6 +305,8 @@ it.skipIf(!ROOT)('entry points need nothing of the host’s libraries', async ()
   const inNone = (command: string): ReturnType<typeof ended> => ended(spawn('unshare', ['-m', busybox, 'sh', '-c', `for m in lib lib64 usr; do ${busybox} mount -t tmpfs none /$m; done; cd ${pod.dir} && exec ${command}`], { stdio: ['ignore', 'pipe', 'pipe'] }));
   expect(await inNone(`${pod.s1}/run --net=none ${pod.uuid}`)).toMatchObject({ status: 0, stdout: 'runs alone\n' });
   expect(await inNone(`${own.stage0.tree}/enter --pid=1 --appname=app -- true`)).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
+  expect(await inNone(`${pod.s1}/attach --action=list --app=app --debug=false`)).toMatchObject({ status: 254, stderr: expect.stringContaining('cannot be attached to') });
+  expect(await inNone(`${pod.s1}/app-start --debug=false --app=app`)).toMatchObject({ status: 254, stderr: expect.stringContaining('does it run?') });
   expect(await inNone(`${pod.s1}/stop ${pod.uuid}`)).toMatchObject({ status: 254, stderr: expect.stringContaining('is not there') });
   expect(await inNone(`${pod.s1}/gc ${pod.uuid}`)).toMatchObject({ status: 0 });
 });
