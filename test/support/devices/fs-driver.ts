@@ -100,7 +100,7 @@ export class FsGuest {
     if (dir !== undefined) this.share(dir, options);
     core.host.inline = false;
     this.work = new Work(this.session, core.x as unknown as FsCore);
-    core.host.onFs = (slot, tag) => this.work.take(slot, tag);
+    core.host.onFs = (_slot, tag) => this.work.take(tag);
     this.driver = new Driver(core, SLOT, new GuestAllocator(core.ramBytes));
     this.driver.negotiate();
     this.hiprio = this.driver.queue(0, 64);

@@ -9,6 +9,7 @@ import { opendir, readdir } from './directories.ts';
 import { flush, getlk, setlk } from './locks.ts';
 import { link, lookup, mkdir, mknod, readlink, rename, rmdir, symlink, unlink } from './names.ts';
 import { copyFileRange, create, fallocate, fsync, lseek, open, read, tmpfile, write } from './open-files.ts';
+import type { Quota } from './quota.ts';
 import { watchedOperation } from './raising.ts';
 import { ROOT, type Session } from './session.ts';
 
@@ -106,10 +107,14 @@ export function serve(s: Session): number {
     s.heart.at(share);
   }
   const quota = node === ROOT ? undefined : s.share(node).quota;
-  const work = (): number => (quota === undefined ? operation(s, node) : countedOperation(s, node, quota, operation));
-  const result = s.watches !== undefined && node !== ROOT && s.share(node).watch ? watchedOperation(s, node, work) : work();
-  s.watchLearnt();
+  const watched = s.watches !== undefined && node !== ROOT && s.share(node).watch;
+  const result = watched ? watchedOperation(s, node, () => worked(s, node, quota, operation)) : worked(s, node, quota, operation);
+  if (s.watches !== undefined) s.watchLearnt();
   return result <= Math.max(request.room, 8) || opcode === F.FUSE_READ ? result : -EIO;
+}
+
+function worked(s: Session, node: number, quota: Quota | undefined, operation: Operation): number {
+  return quota === undefined ? operation(s, node) : countedOperation(s, node, quota, operation);
 }
 
 function batchForget(s: Session): number {

@@ -88,7 +88,7 @@ class FileThread {
         if (fd >= 0) eventfdSignal(fd);
       },
       kick: (device, queue) => void this.#words.kick(device, queue),
-      fs: (slot, tag) => this.#work.take(slot, tag),
+      fs: (_slot, tag) => this.#work.take(tag),
       event: (kind, a, b) => {
         if (!trace?.event(kind, a, b)) postEvent(kind, a, b);
       },
@@ -103,14 +103,22 @@ class FileThread {
     try {
       while (!this.#words.ended(this.#data.bell)) {
         this.#mailbox.answer((command) => this.#command(command));
-        for (const which of [...this.#unfinished]) if (!this.#step(which)) this.#unfinished.delete(which);
-        this.#work.ask(false);
+        this.#serve();
         this.#tell();
         if (!wait.next(this.#idleMs())) this.#work.ask(true);
       }
     } finally {
       wait.close();
       this.#closeAll();
+    }
+  }
+
+  /** Requests that are there, a number of them without a system call to see what else there may be: a queue tells that it is empty only when it is asked again. */
+  #serve(): void {
+    // What a limit leaves in a queue is asked for each time.
+    for (let turn = this.#limiters.size === 0 ? TURNS : 1; turn > 0 && this.#unfinished.size > 0; turn--) {
+      for (const which of this.#unfinished) if (!this.#step(which)) this.#unfinished.delete(which);
+      this.#work.ask(false);
     }
   }
 
@@ -232,5 +240,7 @@ class FileThread {
   }
 }
 
+/** Turns of requests between two looks at what else there may be. */
+const TURNS = 32;
 const COMMAND = 0xffff_ffff;
 const CHANGES = 0xffff_fffe;

@@ -17,8 +17,8 @@ const ASK_MAX_MS = 500;
 export class Work {
   readonly #session: Session;
   readonly #core: FsCore;
-  /** What the core has handed over in the call that is on. */
-  readonly #taken: { readonly slot: number; readonly tag: number }[] = [];
+  /** Tags that the core has handed over in the call that is on, all of one device. */
+  readonly #taken: number[] = [];
   #askMs = ASK_MIN_MS;
   readonly #served: (slot: number, bytes: number) => void;
 
@@ -30,18 +30,20 @@ export class Work {
   }
 
   /** host_fs. */
-  take(slot: number, tag: number): void {
-    this.#taken.push({ slot, tag });
+  take(tag: number): void {
+    this.#taken.push(tag);
   }
 
   /** Processes a queue once: at most one request. True: there may be more. */
   step(slot: number, queue: number): boolean {
     const more = this.#core.device_process(slot, queue) > 0;
-    for (const { tag } of this.#taken.splice(0)) {
+    for (let i = 0; i < this.#taken.length; i++) {
+      const tag = this.#taken[i] as number;
       if (tag === FS_RESET) this.#reset(slot);
       else if (queue === FS_HIPRIO && !this.#urgent(slot, tag)) this.#core.fs_complete(slot, tag, -EIO, 0);
       else this.#one(slot, tag);
     }
+    this.#taken.length = 0;
     return more;
   }
 
