@@ -58,7 +58,7 @@ export async function ourServer(dir: string): Promise<FsServer> {
   const own: ShareThread['own'] = {
     shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false, watch: false, quota: undefined }],
     table: { base: RAM_BASE + RAM_BYTES, size: TABLE_BYTES },
-    paths: 4096,
+    descriptors: { paths: 4096 },
     mailbox: new Mailbox().buffer,
     changes: new ChangeBox().buffer,
     heart: new Heartbeat().buffer,

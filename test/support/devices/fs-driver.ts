@@ -6,7 +6,7 @@ import { closeSync, openSync } from 'node:fs';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { Request } from '../../../vmm/devices/fs/request.ts';
-import { Session } from '../../../vmm/devices/fs/session.ts';
+import { type Descriptors, Session } from '../../../vmm/devices/fs/session.ts';
 import { type FsCore, Work } from '../../../vmm/devices/fs/work.ts';
 import { statx } from '../../../vmm/host/files.ts';
 import { O_PATH } from '../../../vmm/host/uapi/linux.ts';
@@ -87,7 +87,7 @@ export class FsGuest {
   init: Buffer = Buffer.alloc(0);
 
   /** `behind`: bytes for its inodes. Mounts a device whose root is the directory, or has it by its name. */
-  constructor(dir: string | undefined, options: ShareOptions = {}, flags = 0, behind = BEHIND) {
+  constructor(dir: string | undefined, options: ShareOptions = {}, flags = 0, behind = BEHIND, descriptors: Partial<Descriptors> = {}) {
     if (behind === BEHIND) shared ??= loadCore({ ramMib: 8, behind });
     const core = behind === BEHIND && shared !== undefined ? shared : loadCore({ ramMib: 8, behind });
     this.core = core;
@@ -95,7 +95,7 @@ export class FsGuest {
     core.bytes.fill(0, 0x0480_0000, 0x0484_0000);
     const base = RAM_BASE + core.ramBytes + 0x1_0000;
     core.bytes.fill(0, base, base + behind);
-    this.session = new Session(new Request(core.memory, core.ramBytes), { base, size: behind }, 64);
+    this.session = new Session(new Request(core.memory, core.ramBytes), { base, size: behind }, { paths: 64, ...descriptors });
     core.x.fs_add!(SLOT, core.scratch(Buffer.concat([Buffer.from('tag'), Buffer.alloc(33)])), flags);
     if (dir !== undefined) this.share(dir, options);
     core.host.inline = false;

@@ -11,6 +11,7 @@ import type { Rate } from '../rate.ts';
 import { ChangeBox, type HostChange } from './changes.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type SharedRoot } from './mailbox.ts';
+import type { Descriptors } from './session.ts';
 import type { ShareThread } from './thread.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -55,8 +56,11 @@ export const SHARE_THREAD = 'fs';
 /** The table of inodes takes no more of the memory behind the guest's than this part of the guest's: what its kernel keeps of an inode is ten times as much. */
 const TABLE_PART = 8;
 const TABLE_MIN = 16 << 20;
-/** O_PATH descriptors of the process's limit. */
+/** Parts of the process's limit: what is left is the machine's own, whatever a guest has open. */
 const PATHS_PART = 4;
+const HANDLES_PART = 2;
+const OWNERS_PART = 8;
+const DESCRIPTORS_MIN = 16;
 /** A guest whose raising process is another each time is none of ours. */
 const RAISERS_MAX = 4;
 /** The limit that most processes have. */
@@ -142,7 +146,7 @@ export class Shares {
     const own: ShareThread['own'] = {
       shares: this.#devices.flatMap((device) => device.roots()),
       table: { base: RAM_BASE + port.ramSize, size: shareTableBytes(port.ramSize) },
-      paths: pathsMax(),
+      descriptors: descriptors(),
       mailbox: this.#mailbox.buffer,
       changes: this.#changes.buffer,
       heart: this.#heart.buffer,
@@ -187,9 +191,10 @@ export class Shares {
 }
 
 /** By what the kernel says: Node's own report asks all threads, which are just starting. */
-function pathsMax(): number {
+function descriptors(): Required<Descriptors> {
   const soft = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1]);
-  return Math.max(16, Math.floor((soft > 0 ? soft : FILES_DEFAULT) / PATHS_PART));
+  const part = (of: number): number => Math.max(DESCRIPTORS_MIN, Math.floor((soft > 0 ? soft : FILES_DEFAULT) / of));
+  return { paths: part(PATHS_PART), handles: part(HANDLES_PART), owners: part(OWNERS_PART) };
 }
 
 /** A virtio-fs device (virtio 1.2 §5.11). */

@@ -12,10 +12,16 @@ export class Handles {
   readonly positions = new Map<number, bigint>();
   readonly #free: number[] = [];
   #next = 0;
+  readonly #max: number;
+
+  /** `max`: of the process's descriptors, so that a guest cannot take them all. */
+  constructor(max = HANDLES_MAX) {
+    this.#max = Math.min(max, HANDLES_MAX);
+  }
 
   /** The new handle's number, -ENFILE. */
   add(node: number, fd: number): number {
-    const handle = this.#free.pop() ?? (this.#next < HANDLES_MAX ? this.#next++ : -ENFILE);
+    const handle = this.#free.pop() ?? (this.#next < this.#max ? this.#next++ : -ENFILE);
     if (handle < 0) return handle;
     this.#fds[handle] = fd;
     this.#nodes[handle] = node;

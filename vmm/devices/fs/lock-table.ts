@@ -42,6 +42,12 @@ export class Locks {
   freed = false;
   /** What the request that is at work has asked for. */
   asked: Asked | undefined;
+  readonly #max: number;
+
+  /** `max`: owners, each of which takes one of the process's descriptors. */
+  constructor(max = OWNERS_MAX) {
+    this.#max = Math.min(max, OWNERS_MAX);
+  }
 
   /** The owner's descriptor for an inode; -EBADF where it has none. */
   known(node: number, owner: string): number {
@@ -52,7 +58,7 @@ export class Locks {
   owner(node: number, owner: string, open: () => number): number {
     const known = this.known(node, owner);
     if (known >= 0) return known;
-    if (this.#count >= OWNERS_MAX) return -ENOLCK;
+    if (this.#count >= this.#max) return -ENOLCK;
     const fd = open();
     if (fd < 0) return fd;
     const owners = this.#owners.get(node) ?? new Map<string, Owner>();

@@ -20,13 +20,20 @@ import { Watches } from './watches.ts';
 export const ROOT = -1;
 const TYPE_DIRECTORY = S_IFDIR >> 12;
 
+/** How many of the process's descriptors a guest may have: O_PATH ones of inodes, open files, owners of locks. */
+export interface Descriptors {
+  readonly paths: number;
+  readonly handles?: number | undefined;
+  readonly owners?: number | undefined;
+}
+
 /** What all operations work with: the shares of one machine, the inodes its guest knows, what it has open. */
 export class Session {
   readonly request: Request;
   readonly nodes: Nodes;
   readonly paths: Paths;
-  readonly handles = new Handles();
-  readonly locks = new Locks();
+  readonly handles: Handles;
+  readonly locks: Locks;
   readonly heart: Heartbeat;
   readonly stat = new Stat();
   /** By number. */
@@ -42,8 +49,10 @@ export class Session {
   watches: Watches | undefined;
   readonly raised = new Raised();
 
-  /** `table`: where the inodes are, offset and bytes in the linear memory. `paths`: most O_PATH descriptors. */
-  constructor(request: Request, table: { readonly base: number; readonly size: number }, paths: number, heart = new Heartbeat()) {
+  /** `table`: where the inodes are, offset and bytes in the linear memory. */
+  constructor(request: Request, table: { readonly base: number; readonly size: number }, { paths, handles, owners }: Descriptors, heart = new Heartbeat()) {
+    this.handles = new Handles(handles);
+    this.locks = new Locks(owners);
     this.heart = heart;
     this.request = request;
     this.nodes = new Nodes(request.words.buffer, table.base, table.size);

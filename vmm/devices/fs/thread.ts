@@ -16,7 +16,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type ShareCommand, type SharedRoot } from './mailbox.ts';
 import { nextChanges } from './raising.ts';
 import { Request } from './request.ts';
-import { Session } from './session.ts';
+import { type Descriptors, Session } from './session.ts';
 import { Work } from './work.ts';
 
 /** The shares' part of what their thread starts with. */
@@ -25,8 +25,7 @@ export interface ShareThread extends DeviceThread {
     readonly shares: readonly SharedRoot[];
     /** Where the inodes are: offset and bytes in the linear memory. */
     readonly table: { readonly base: number; readonly size: number };
-    /** Most O_PATH descriptors. */
-    readonly paths: number;
+    readonly descriptors: Descriptors;
     /** Mailbox.buffer. */
     readonly mailbox: SharedArrayBuffer;
     /** ChangeBox.buffer. */
@@ -76,7 +75,7 @@ class FileThread {
     this.#words = new SharedWords(data.words);
     this.#mailbox = new Mailbox(data.own.mailbox);
     this.#changes = new ChangeBox(data.own.changes);
-    this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.paths, new Heartbeat(data.own.heart));
+    this.#session = new Session(new Request(data.memory, data.ramSize), data.own.table, data.own.descriptors, new Heartbeat(data.own.heart));
     if (hasFfi()) this.#session.heart.setThread(gettid());
     this.#unfinished = new Set(data.queues.keys());
     const clocks = hostClocks();
