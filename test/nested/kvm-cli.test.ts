@@ -1,10 +1,11 @@
 /** The CLI on KVM: containers from the table of test/guest/run.test.ts, a directory as root, what a run still opens. All in one nested machine. */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { busyboxImage } from '../support/guests/busybox-image.ts';
+import { buildStatic } from '../support/guests/programs.ts';
 import { KvmCli } from '../support/nested/cli.ts';
 import { checkRun, RUN_CASES, runArgs } from '../support/cli/run-cases.ts';
 import { HANG_MS } from '../support/limits.ts';
@@ -23,6 +24,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'vmm-kvm-cli-'));
   mkdirSync(join(dir, 'image'));
   image = busyboxImage(join(dir, 'image'));
+  copyFileSync(buildStatic('notices'), join(image, 'bin', 'notices'));
   shareRoot = busyboxImage(join(dir, 'share-root'));
   symlinkSync('busybox', join(shareRoot, 'bin', 'poweroff'));
   writeFileSync(join(shareRoot, 'init'), '#!/bin/sh\nexport PATH=/bin\nmount -t proc proc /proc\ncd /root; seq 1 2000 > n; md5sum n; for i in $(seq 1 50); do echo $i > f$i; done; ls | wc -l\npoweroff -f\n');
@@ -45,6 +47,13 @@ it('vmm boot on KVM: a root that is a directory of the host, whose thread hears 
   const { status, stdout } = await cli.vmm(['boot', '-q', '--accel', 'kvm', '--memory', '128', '--root-share', shareRoot, '--append', 'quiet init=/init']);
   const numbers = Array.from({ length: 2000 }, (_, i) => `${i + 1}\n`).join('');
   expect({ status, output: stdout.toString().replaceAll('\r', '') }).toMatchObject({ status: 0, output: expect.stringMatching(new RegExp(`^${createHash('md5').update(numbers).digest('hex')} {2}n\n51$`, 'm')) });
+});
+
+it('what is changed beside a watched share is told in it: the thread waits for both by epoll', { timeout: LIMIT_MS }, async () => {
+  const host = join(dir, 'watched');
+  const script = 'notices /m > /tmp/lines & until [ -s /tmp/lines ]; do sleep 0.1; done; echo x > /w/new; until grep -q "close /m/new" /tmp/lines; do sleep 0.1; done; rm /w/new; touch /w/end; wait; cat /tmp/lines';
+  const { status, stdout } = await cli.vmm(['run', '-q', '--accel', 'kvm', '-m', '128m', '-v', `${host}:/m:watch,ro`, '-v', `${host}:/w`, image, 'sh', '-c', script]);
+  expect({ status, lines: stdout.toString().split('\n') }).toMatchObject({ status: 0, lines: expect.arrayContaining(['looks', 'create /m/new', 'delete /m/new', 'create /m/end']) });
 });
 
 describe('after the first guest entry', { timeout: LIMIT_MS }, () => {
