@@ -73,6 +73,25 @@ it.each(['none', 'always'])('cache=%s: the same bytes', async (cache) => {
   expect(output).toContain('runs');
 });
 
+it('idmap=xattr: owners, modes and device nodes of the guest stay beside the files; recursive=false: other file systems stay out', async () => {
+  const there = process.getuid?.() === 0 ? join(shared, 'other') : undefined;
+  if (there !== undefined) {
+    mkdirSync(there);
+    execFileSync('mount', ['-t', 'tmpfs', 'none', there], { timeout: 60_000 });
+    writeFileSync(join(there, 'hidden'), '');
+  }
+  try {
+    const output = await run(`
+      mount -t virtiofs data /mnt; cd /mnt; touch f; chmod 4755 f; mknod n c 1 3; ls other
+      umask 0; for name in f n; do stat -c '%n %a %F' $name; done`, '--share', `data=${shared},idmap=xattr,recursive=false`);
+    expect(output).toMatch(/^f 4755 regular empty file\nn \d+ character special file$/m);
+    expect(output).not.toContain('hidden');
+    expect([lstatSync(join(shared, 'f')).mode & 0o7000, lstatSync(join(shared, 'n')).isFile()]).toEqual([0, true]);
+  } finally {
+    if (there !== undefined) execFileSync('umount', [there], { timeout: 60_000 });
+  }
+});
+
 describe('bad input', () => {
   const refused = async (...options: string[]): Promise<string> => {
     const { status, stderr } = await vmm(['boot', '-q', '--accel', 'wasm', ...options]);
@@ -91,6 +110,7 @@ describe('bad input', () => {
     expect(await refused('--share', shared)).toMatch(/USAGE/);
     expect(await refused('--share', `a=${shared}`, '--share', `a=${shared}`)).toMatch(/twice.*USAGE/s);
     expect(await refused('--share', `a=${shared},fast`)).toMatch(/fast.*USAGE/s);
+    expect(await refused('--share', `a=${shared},idmap=user`)).toMatch(/idmap=user is not an option.*USAGE/s);
     expect(await refused('--share', `${'t'.repeat(37)}=${shared}`)).toMatch(/36 bytes.*USAGE/s);
   });
 });

@@ -14,7 +14,7 @@ const OPTIONS = {
   }),
   ...group('Machine', {
     disk: list('FILE[,ro][,id=ID][,bw=SIZE[:BURST]][,ops=N[:BURST]][,read-bw=…][,write-ops=…]', 'raw disk image; may be given again'),
-    share: list('TAG=DIR[,ro][,cache=none|auto|always][,quota=SIZE][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
+    share: list('TAG=DIR[,ro][,cache=none|auto|always][,idmap=none|xattr][,recursive=false][,quota=SIZE][,bw=SIZE[:BURST]][,ops=N[:BURST]]', 'directory of the host that the guest mounts: mount -t virtiofs TAG /mnt; may be given again'),
     rootShare: value('DIR[,ro][,cache=…]', 'the guest’s root is this directory'),
     net: list('user|passt|tap=NAME|fd=N|unix=PATH[,mac=MAC][,mtu=N][,pcap=FILE][,rx-bw=SIZE[:BURST]][,rx-ops=N][,tx-bw=…]', 'network card; may be given again (default none)', parseCard),
     memory: value('SIZE', 'guest memory, a bare number is MiB (default 256m)', (text, option) => parseMemory(text, option, 'mib'), { short: 'm', alias: ['mem'] }),
@@ -115,8 +115,9 @@ function sharesOf(shares: readonly string[], rootShare: string | undefined): Sha
 }
 
 const CACHES = ['none', 'auto', 'always'] as const;
+const IDMAPS = ['none', 'xattr'] as const;
 
-/** `DIR[,ro][,cache=none|auto|always][,quota=…][,bw=…][,ops=…]`; a comma in the directory's name is written twice. */
+/** `DIR[,ro][,cache=none|auto|always][,idmap=none|xattr][,recursive=…][,quota=…][,bw=…][,ops=…]`; a comma in the directory's name is written twice. */
 function parseShare(text: string, option: string): { readonly root: NonNullable<ShareSpec['root']>; readonly rate: Rate | undefined } {
   const [path = '', ...words] = commaList(text);
   if (path === '') throw new VmmError('USAGE', `${option}: ${text} names no directory`, { hint: 'write DIR[,ro]' });
@@ -124,15 +125,19 @@ function parseShare(text: string, option: string): { readonly root: NonNullable<
   let cache: (typeof CACHES)[number] | undefined;
   let rate: Rate | undefined;
   let quota: number | undefined;
+  let idmap: (typeof IDMAPS)[number] | undefined;
+  let recursive = true;
   for (const word of words) {
     const found = CACHES.find((each) => word === `cache=${each}`);
     if (word === 'ro' || word === 'rw') readOnly = word === 'ro';
     else if (found !== undefined) cache = found;
+    else if (IDMAPS.some((each) => word === `idmap=${each}`)) idmap = word.slice('idmap='.length) as (typeof IDMAPS)[number];
+    else if (word === 'recursive=true' || word === 'recursive=false') recursive = word === 'recursive=true';
     else if (/^(bw|ops)=/.test(word)) rate = parseLimit(rate, word, option);
     else if (word.startsWith('quota=')) quota = parseSize(word.slice('quota='.length), option, 'refuse');
-    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always, quota=SIZE, bw=SIZE[:BURST], ops=N[:BURST]' });
+    else throw new VmmError('USAGE', `${option}: ${word} is not an option of a share`, { hint: 'options: ro, cache=none|auto|always, idmap=none|xattr, recursive=true|false, quota=SIZE, bw=SIZE[:BURST], ops=N[:BURST]' });
   }
-  return { root: { path, readOnly, cache, quota }, rate };
+  return { root: { path, readOnly, cache, quota, idmap, recursive }, rate };
 }
 
 /** Words between commas; two of them are one in a word. */
