@@ -1,12 +1,11 @@
 /** One TCP connection of the guest's (RFC 9293), whose other end is a socket of the host's. */
-import { randomBytes } from 'node:crypto';
 import type { Budget } from '../link/budget.ts';
 import type { Link } from '../link/link.ts';
 import { type HostEnd, READ_SIZE, type State, type Tuple } from './ends.ts';
 import { Output, type OutputSource } from './output.ts';
 import { RECEIVE_LIMIT, Receiver } from './receiver.ts';
 import { ACK, distance, FIN, RST, type Segment, SYN } from './segment.ts';
-import { Sender } from './sender.ts';
+import { initialNumber, Sender } from './sender.ts';
 
 /** What a connection asks of the gateway. */
 export interface ConnectionOwner {
@@ -73,7 +72,7 @@ export class Connection implements OutputSource {
   constructor(owner: ConnectionOwner, tuple: Tuple, syn: Segment | undefined) {
     this.#owner = owner;
     this.tuple = tuple;
-    this.sender = new Sender(randomBytes(4).readUInt32LE(), owner.budget);
+    this.sender = new Sender(initialNumber(), owner.budget);
     this.state = syn === undefined ? 'SYN-SENT' : 'DIALING';
     if (syn === undefined) {
       this.#output.synchronize();

@@ -1,4 +1,5 @@
 /** The half of a connection that goes to the guest (RFC 9293 3.8; RTO: RFC 6298; congestion: RFC 5681). */
+import { randomFillSync } from 'node:crypto';
 import type { Budget } from '../link/budget.ts';
 import { SendRing } from './ring.ts';
 import { distance } from './segment.ts';
@@ -9,6 +10,16 @@ const RTO_MIN = 200;
 const RTO_MAX = 60_000;
 const INITIAL_SEGMENTS = 10;
 const DUPLICATES = 3;
+
+/** Numbers that nobody knows, and how many of them are left. */
+const NUMBERS = new Uint32Array(256);
+let numbers = 0;
+
+/** A connection's first sequence number. A call of the crypto library's for each would be a twentieth of a short connection's CPU time. */
+export function initialNumber(): number {
+  if (numbers === 0) numbers = randomFillSync(NUMBERS).length;
+  return NUMBERS[--numbers] as number;
+}
 
 /** What a segment to the guest is to carry. */
 export interface Next {
