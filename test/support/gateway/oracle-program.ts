@@ -4,11 +4,10 @@ import { createServer } from 'node:net';
 import { NET_FRAME_MAX, NET_HDR_SIZE } from '../../../assembly/contract/devices.ts';
 import { EAGAIN } from '../../../assembly/contract/generated/errno.ts';
 import { Gateway } from '../../../vmm/gateway/gateway.ts';
-import { GATEWAY_MAC } from '../../../vmm/gateway/link/link.ts';
 import { addressOf } from '../../../vmm/host/ffi.ts';
 import { openTap, readTry, setTapOffloads, writeTry } from '../../../vmm/host/net.ts';
 import { bedConfig, GUEST_MAC } from './bed.ts';
-import { ByHand, randomScript, type Way } from './scripts.ts';
+import { ByHand, gatewayWay, randomScript, type Way } from './scripts.ts';
 
 export interface Difference {
   readonly seed: number;
@@ -48,23 +47,8 @@ function kernelWay(): Way {
   };
 }
 
-function gatewayWay(gateway: Gateway): Way {
-  return {
-    guestMac: [...GUEST_MAC], peerMac: [...GATEWAY_MAC], guest: [10, 0, 2, 15], peer: [10, 0, 2, 2], peerPort: PORT,
-    send: (frame) => {
-      gateway.buffer.set(frame);
-      gateway.received(frame.length, false);
-    },
-    heard: () => {
-      const frames: Uint8Array[] = [];
-      for (let out = gateway.next(NET_FRAME_MAX); out !== undefined; out = gateway.next(NET_FRAME_MAX)) frames.push(out.bytes.slice(0, out.length));
-      return frames;
-    },
-  };
-}
-
 const gateway = new Gateway(bedConfig(), { frames: () => {}, denied: () => {} });
-const ways = { kernel: kernelWay(), gateway: gatewayWay(gateway) };
+const ways = { kernel: kernelWay(), gateway: gatewayWay(gateway, [10, 0, 2, 2], PORT) };
 const different: Difference[] = [];
 for (let seed = first; seed < first + count; seed++) {
   const script = randomScript(seed);

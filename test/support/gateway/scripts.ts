@@ -2,7 +2,10 @@
  * A client of TCP by hand, whose every segment is written down before: what it does to one peer it does to another. What is said of sequence numbers
  * is counted from the peer's point of view, so that two peers must come to the same numbers.
  */
-import { internetSum } from './frames.ts';
+import { NET_FRAME_MAX } from '../../../assembly/contract/devices.ts';
+import type { Gateway } from '../../../vmm/gateway/gateway.ts';
+import { GATEWAY_MAC } from '../../../vmm/gateway/link/link.ts';
+import { GUEST_MAC, internetSum } from './frames.ts';
 import { randomNumbers } from './random.ts';
 
 export const FIN = 1;
@@ -76,6 +79,22 @@ export interface Way {
   heard(): Uint8Array[];
 }
 
+/** To a gateway in this process, by one of its addresses or of what lies beyond. */
+export function gatewayWay(gateway: Gateway, peer: readonly number[], peerPort: number): Way {
+  return {
+    guestMac: [...GUEST_MAC], peerMac: [...GATEWAY_MAC], guest: [10, 0, 2, 15], peer, peerPort,
+    send: (frame) => {
+      gateway.buffer.set(frame);
+      gateway.received(frame.length, false);
+    },
+    heard: () => {
+      const frames: Uint8Array[] = [];
+      for (let out = gateway.next(NET_FRAME_MAX); out !== undefined; out = gateway.next(NET_FRAME_MAX)) frames.push(out.bytes.slice(0, out.length));
+      return frames;
+    },
+  };
+}
+
 const u16 = (value: number): number[] => [(value >> 8) & 255, value & 255];
 const u32 = (value: number): number[] => [...u16(value >>> 16), ...u16(value & 0xffff)];
 const content = (index: number): number => (index * 31 + (index >> 8) * 7) & 255;
@@ -138,6 +157,18 @@ export class ByHand {
     const whole = this.#come.every((byte, i) => byte === content(i));
     seen.push(`${this.#reset ? 'reset' : 'ended'} after ${this.#come.length} bytes of ${last}, ${whole ? 'all' : 'not all'} as they were sent`);
     return seen;
+  }
+
+  /** Sends the same bytes so many times, and never acknowledges what comes back; true: until it was reset. */
+  async hoard(bytes: readonly number[], times: number): Promise<boolean> {
+    this.#segment(this.#iss, 0, SYN, 65_535, []);
+    await this.#until(() => this.#synced || this.#reset);
+    const first = this.#next;
+    for (let i = 0; i < times && !this.#reset; i++) {
+      this.#segment(this.#peerNext, first, ACK, 65_535, bytes);
+      await this.#ping();
+    }
+    return this.#reset;
   }
 
   /** Of the stream's bytes, how many the peer has. */

@@ -7,6 +7,7 @@ import { Gateway } from '../../../vmm/gateway/gateway.ts';
 import { bed } from '../../support/gateway/bed-run.ts';
 import { bedConfig } from '../../support/gateway/bed.ts';
 import { patternHash } from '../../support/gateway/pattern.ts';
+import { ByHand, gatewayWay } from '../../support/gateway/scripts.ts';
 import { ECHO_PORT, SOURCE_PORT } from '../../support/gateway/servers.ts';
 
 const V4 = '10.0.2.2';
@@ -68,6 +69,17 @@ describe('alone', () => {
     await closed;
     expect([gateway.tcp.size, gateway.tcp.pending, gateway.tcp.budget.used]).toEqual([0, 0, 0]);
     server.close();
+  });
+
+  it('who asks for names by TCP and takes no answer is reset, before what all share is spent', async () => {
+    const { link, ...config } = bedConfig();
+    const gateway = new Gateway({ ...config, link: { ...link, v6: undefined } }, { frames: () => {}, denied: () => {} });
+    // Without IPv6 there is an answer at once.
+    const query = [0, 31, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 97, 7, 101, 120, 97, 109, 112, 108, 101, 3, 111, 114, 103, 0, 0, 28, 0, 1];
+    const client = new ByHand(gatewayWay(gateway, [10, 0, 2, 3], 53), 5000, 77);
+    expect(await client.hoard(Array.from({ length: 40 }, () => query).flat(), 1000)).toBe(true);
+    expect([gateway.tcp.size, gateway.tcp.budget.used]).toEqual([0, 0]);
+    gateway.close();
   });
 
   it('a server of names that sends its answer byte by byte, for ever, is given up', async () => {
