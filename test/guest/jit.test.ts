@@ -39,5 +39,8 @@ it('boot and programs, translated: the output of the interpreter; --timeline tel
     const [, share = '0', regions = '0'] = /translated: ([\d.]+) % of .*?; (\d+) regions/.exec(translated.stderr) ?? [];
     expect(Number(regions)).toBeGreaterThan(500);
     expect(Number(share)).toBeGreaterThan(1);
+    const [, compared] = /; (\d+) runs compared with the interpreter, /.exec(translated.stderr) ?? [];
+    if (jit === 'check') expect(Number(compared)).toBeGreaterThan(10_000);
+    else expect(compared).toBeUndefined();
   }
 });

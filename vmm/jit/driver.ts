@@ -117,7 +117,8 @@ export class VcpuJit {
 
   /** At the end: what came of it. */
   report(): VcpuReport {
-    return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)) };
+    const checked = this.#lockstep === undefined ? undefined : { compared: this.#lockstep.compared, skipped: this.#lockstep.skipped };
+    return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)), checked };
   }
 
   /** Instructions that ran translated. */

@@ -8,6 +8,8 @@ export interface VcpuReport {
   /** Instructions that ran translated, and all. */
   readonly insns: number;
   readonly total: number;
+  /** Lockstep: runs of translations that the interpreter repeated, and those that could not be. */
+  readonly checked: { readonly compared: number; readonly skipped: number } | undefined;
 }
 
 /** One line. */
@@ -24,6 +26,7 @@ export function reportText(vcpus: readonly VcpuReport[], bell: JitBell): string 
   ];
   const dropped = sum((r) => r.counts.dropped);
   if (dropped > 0) parts.push(`${dropped} dropped`);
+  if (vcpus.some(({ checked }) => checked !== undefined)) parts.push(`${sum((r) => r.checked?.compared ?? 0)} runs compared with the interpreter, ${sum((r) => r.checked?.skipped ?? 0)} could not be`);
   const givenBack = sum((r) => r.counts.givenBack);
   if (givenBack > 0) parts.push(`${givenBack} given back`);
   if (vcpus.some(({ counts }) => counts.stopped)) parts.push('stopped, V8 has no more room');
