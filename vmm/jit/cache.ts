@@ -89,7 +89,7 @@ export class Cache {
       this.counts.dropped += functions;
       return;
     }
-    const start = this.#clock.ms();
+    this.#clock.start();
     let instance: WebAssembly.Instance;
     try {
       instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.#imports);
@@ -108,7 +108,7 @@ export class Cache {
       this.#bytes += held.bytes;
     }
     if (this.#leaving.length === 0 && this.#isOver(1)) this.#beginGivingBack();
-    const took = this.#clock.ms() - start;
+    const took = this.#clock.passed();
     this.counts.installMs += took;
     this.counts.longestMs = Math.max(this.counts.longestMs, took);
   }
