@@ -15,15 +15,19 @@ export function isOwn({ uid, mode }: Stats): boolean {
 }
 
 /**
- * Makes a folder of the cache where it is missing. Throws what the system says, and EPERM for a folder that is not the user's own, or that root
- * would make in somebody else's: `sudo` may keep HOME, and its owner could no longer write there.
+ * Makes a folder of the cache where it is missing. Throws what the system says, EPERM for a folder that is not the user's own, or that root
+ * would make in somebody else's: `sudo` may keep HOME, and its owner could no longer write there; and ENOENT where the home would have to be made:
+ * Debian's users without one have /nonexistent, which nothing may make.
  */
 export function makeOwnFolder(path: string): void {
   const refuse = (at: string): never => {
     throw Object.assign(new Error(`EPERM: ${at} belongs to somebody else`), { code: 'EPERM' });
   };
   let above = path;
-  while (lstatSync(above, { throwIfNoEntry: false }) === undefined) above = dirname(above);
+  while (lstatSync(above, { throwIfNoEntry: false }) === undefined) {
+    if (above === homedir()) throw Object.assign(new Error(`ENOENT: there is no home ${above}`), { code: 'ENOENT' });
+    above = dirname(above);
+  }
   if (process.geteuid?.() === 0 && lstatSync(above).uid !== 0) refuse(above);
   makeFolders(path, 0o700);
   if (!isOwn(lstatSync(path))) refuse(path);

@@ -122,6 +122,24 @@ test('a package whose file is damaged says so', () => {
   expect(existsSync(cache)).toBe(false);
 });
 
+test('a home that is not there is not made for it', () => {
+  const { HOME, XDG_CACHE_HOME } = process.env;
+  const home = join(FOLDER, 'no-home');
+  process.env['HOME'] = home;
+  delete process.env['XDG_CACHE_HOME'];
+  try {
+    const { path, why } = unpack(userCache('guest'), 'vmlinux', file);
+    expect(why).toMatch(/^ENOENT/);
+    expect(readFileSync(path).equals(CONTENT)).toBe(true);
+    expect(existsSync(home)).toBe(false);
+    mkdirSync(home, { mode: 0o700 });
+    expect(unpack(userCache('guest'), 'vmlinux', file)).toEqual({ path: join(home, '.cache', 'vmm', 'guest', PATH) });
+  } finally {
+    process.env['HOME'] = HOME;
+    if (XDG_CACHE_HOME !== undefined) process.env['XDG_CACHE_HOME'] = XDG_CACHE_HOME;
+  }
+});
+
 test.each([['/a/b', '/a/b/vmm/x'], ['relative', /\/\.cache\/vmm\/x$/], ['', /\/\.cache\/vmm\/x$/]])('XDG_CACHE_HOME %j', (value, path) => {
   const before = process.env['XDG_CACHE_HOME'];
   process.env['XDG_CACHE_HOME'] = value;
