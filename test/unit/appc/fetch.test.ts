@@ -16,6 +16,7 @@ import { Web } from '../../../image/appc/web.ts';
 import { resolveImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { filesOf } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
 import { Gpg } from './gpg.ts';
@@ -72,7 +73,7 @@ async function trusts(prefix: string | undefined, who = 'good'): Promise<void> {
 }
 
 function session(more: Partial<AciOptions> = {}): AciSession {
-  return new AciSession({ store: new ImageStore(storePaths({ VMM_STORE: path('store') })), env, port: web.port, pull: 'missing', ...more });
+  return new AciSession({ store: new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs), env, port: web.port, pull: 'missing', ...more });
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
@@ -292,7 +293,7 @@ describe('fetching', () => {
     web.pages['/files/127.0.0.1/base.aci'] = base;
     web.pages['/files/127.0.0.1/base.aci.asc'] = await signatureOf(base, 'other');
     await trusts(APP);
-    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     expect(await codeOf(session({ store }).byName(`${APP}:1.0.0`))).toMatch(/^ACI_UNTRUSTED .*127\.0\.0\.1\/base/);
     await trusts('127.0.0.1/base', 'other');
     const own = session({ store });
@@ -337,7 +338,7 @@ describe('fetching', () => {
       return { tags };
     }
     const twice = async (): Promise<[string, string]> => {
-      const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+      const store = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
       const own = session({ pull: 'always', store });
       const again = session({ pull: 'always', store });
       const ids: [string, string] = [(await own.byName(`${APP}:1.0.0`)).id, ''];
@@ -422,7 +423,7 @@ describe('fetching', () => {
     await serve();
     await trusts(APP);
     web.pages[where] = answer;
-    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const own = session({ store });
     expect(await codeOf(own.byName(`${APP}:1.0.0`))).toMatch(message);
     expect(store.list()).toEqual([]);
@@ -439,7 +440,7 @@ describe('a file', () => {
   }
 
   test('runs when it is signed by who may, or with --insecure-options=image', async () => {
-    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const store = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const before = process.env['XDG_CONFIG_HOME'];
     process.env['XDG_CONFIG_HOME'] = join(env['HOME'] as string, '.config');
     try {
@@ -458,7 +459,7 @@ describe('a file', () => {
       // The same image, verified meanwhile.
       for (const text of [bare, `${APP}:1.0.0`, `aci:${APP}`]) expect((await resolveImage(text, { store })).record.signedBy).toBe(gpg.fingerprint('good'));
       writeFileSync(`${signed}.asc`, await signatureOf(Buffer.from('x')));
-      const other = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+      const other = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
       expect(await codeOf(resolveImage(signed, { store: other }))).toMatch(/^ACI_SIGNATURE .*bad signature/);
     } finally {
       if (before === undefined) delete process.env['XDG_CONFIG_HOME'];

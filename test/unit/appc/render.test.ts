@@ -15,6 +15,7 @@ import { Context } from '../../../image/appc/schema/context.ts';
 import { importImage } from '../../../image/resolve.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { vmm } from '../../support/cli/cli.ts';
 import { configOf, filesOf, Layout } from '../image/forms.ts';
 import { scratch } from '../image/support.ts';
@@ -26,7 +27,7 @@ const path = (name: string): string => join(FOLDER, `${++counter}-${name}`);
 type Json = Record<string, unknown>;
 
 function newStore(): ImageStore {
-  return new ImageStore(storePaths({ VMM_STORE: path('store') }));
+  return new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
 }
 
 /** An ACI of files by path; one ending in `/` is a directory, one with ` -> ` a link. */

@@ -7,12 +7,13 @@ import { importImage, type ResolvedImage, resolveImage } from '../../../image/re
 import { storePaths } from '../../../image/store/paths.ts';
 import { changeStore } from '../../../image/store/change.ts';
 import { ImageStore } from '../../../image/store/store.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { VmmError } from '../../../base/errors.ts';
 import { archiveOf, configOf, digestOf, FLAT, filesOf, LAYERS, Layout, sha512, tarOf } from './forms.ts';
 import { dir, file, scratch, sha256, symlink } from './support.ts';
 
 const FOLDER = scratch();
-const store = new ImageStore(storePaths({ VMM_STORE: join(FOLDER, 'store') }));
+const store = new ImageStore(storePaths({ VMM_STORE: join(FOLDER, 'store') }), hostFs);
 const layers = LAYERS.map((tar) => ({ tar }));
 let counter = 0;
 
@@ -36,7 +37,7 @@ function resolve(reference: string): Promise<ResolvedImage> {
 /** A fresh store: another image of the same id is not at hand. */
 async function fresh(reference: string): Promise<ResolvedImage & { files: Record<string, string>; notes: string[] }> {
   const notes: string[] = [];
-  const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+  const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
   const image = await resolveImage(reference, { store: own, insecure: { image: true, tls: false, http: false }, note: (text) => notes.push(text) });
   return { ...image, files: filesOf(image.rootfs), notes };
 }
@@ -76,7 +77,7 @@ describe('forms made by hand', () => {
   it('volumes are kept; a record of before is renewed by the same source', async () => {
     const l = layout();
     const folder = l.add(l.manifest(layers, configOf(layers, { config: { Volumes: { '/data': {}, '/var//lib/../x/': {} } } })), 'latest').write();
-    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const image = await resolveImage(folder, { store: own });
     expect(image.config.volumes).toEqual(['/data', '/var/x']);
     const [record] = own.list().map((entry) => entry.record);
@@ -118,7 +119,7 @@ describe('forms made by hand', () => {
     const config = Object.entries(l.blobs).find(([, bytes]) => bytes.toString('latin1').startsWith('{"architecture"'))?.[0];
     const blob = (bytes: Buffer): string => `blobs/sha256/${sha256(bytes)}`;
     files['manifest.json'] = JSON.stringify([{ Config: `blobs/sha256/${config}`, RepoTags: ['demo:2'], Layers: LAYERS.map(blob) }]);
-    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const { record, names } = await importImage(written(archiveOf(files)), { store: own });
     expect(names).toEqual(['demo:2']);
     expect(record.id).toBe(`sha256:${config}`);
@@ -149,7 +150,7 @@ describe('forms made by hand', () => {
 
   it('an ACI: its rootfs without its whiteout-like names touched, its app, its id', async () => {
     const bytes = aci({ ...ACI, app: APP });
-    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const { record, names } = await importImage(written(gzipSync(bytes), 'demo.aci'), { store: own });
     expect(record.id).toBe(`sha512:${sha512(bytes)}`);
     expect(names).toEqual(['example.com/demo:1']);
@@ -266,7 +267,7 @@ describe('forms of Debian’s tools', () => {
     ['skopeo docker-archive:', () => made.dockerArchive, ['docker.io/demo/app:3']],
     ['skopeo dir:', () => made.skopeoDir, []],
   ])('%s', async (_, from, expectedNames) => {
-    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     const { record, names } = await importImage(from(), { store: own });
     expect(filesOf(own.rootfsPath(record.rootfs))).toEqual(FLAT);
     expect(record.config.cmd).toEqual(['/bin/sh']);
@@ -370,7 +371,7 @@ describe('hostile images', () => {
   it('a diff id never leads out of the store, even to a disk that exists', async () => {
     const l = layout();
     const folder = l.add(l.manifest([layers[0] as { tar: Buffer }], configOf([], diffIds('../../outside')))).write();
-    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+    const own = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
     await changeStore(own, () => {});
     const good = await resolve(written(tarOf(dir({ x: file('1') }))));
     copyFileSync(good.rootfs, join(own.paths.root, '..', 'outside.erofs'));
@@ -430,7 +431,7 @@ describe('hostile images', () => {
     ['gzip of nothing', () => written(gzipSync('')), /^IMAGE_(BAD|TAR_TRUNCATED)/],
     ['gzip cut off', () => written(gzipSync(Buffer.alloc(100_000)).subarray(0, 40)), /^IMAGE_COMPRESSED/],
     ['a device', () => '/dev/null', /^IMAGE_OPEN .*neither/],
-    ['a missing file', () => '/nonexistent', /^IMAGE_OPEN .*does not exist/],
+    ['a missing file', () => path('nowhere'), /^IMAGE_OPEN .*does not exist/],
     ['a file as a folder', () => '/etc/passwd/x', /^IMAGE_OPEN .*ENOTDIR/],
     ['a path that is too long', () => `/${'x/'.repeat(3000)}`, /^IMAGE_OPEN .*ENAMETOOLONG/],
     ['a file where a layout belongs', () => `oci:${written('x')}`, /^IMAGE_OPEN .*not a directory/],

@@ -9,6 +9,7 @@ import { changeStore, pruneStore, removeImage } from '../../../image/store/chang
 import { storePaths } from '../../../image/store/paths.ts';
 import type { ImageRecord } from '../../../image/store/record.ts';
 import { ImageStore, isImageName, normalName } from '../../../image/store/store.ts';
+import { hostFs } from '../../../vmm/guest/host-fs.ts';
 import { archiveOf, configOf, FLAT, filesOf, LAYERS, Layout, tarOf } from './forms.ts';
 import { ended, storeProgram } from './store-program.ts';
 import { dir, file, hasTool, pattern, scratch } from './support.ts';
@@ -25,7 +26,7 @@ function path(name: string): string {
 }
 
 async function newStore(): Promise<ImageStore> {
-  const store = new ImageStore(storePaths({ VMM_STORE: path('store') }));
+  const store = new ImageStore(storePaths({ VMM_STORE: path('store') }), hostFs);
   await changeStore(store, () => {});
   return store;
 }
@@ -314,7 +315,7 @@ describe('several processes, full disks, crashes', () => {
     mkdirSync(at);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1500k', 'tmpfs', at]);
     try {
-      const store = new ImageStore(storePaths({ VMM_STORE: join(at, 'store') }));
+      const store = new ImageStore(storePaths({ VMM_STORE: join(at, 'store') }), hostFs);
       const tar = tarOf(dir({ data: file(pattern(3 << 20)) }));
       const big = path('big.tar');
       writeFileSync(big, tar);
@@ -343,7 +344,7 @@ describe('several processes, full disks, crashes', () => {
   it('a store that is a file is told', async () => {
     const at = path('file');
     writeFileSync(at, '');
-    const store = new ImageStore(storePaths({ VMM_STORE: at }));
+    const store = new ImageStore(storePaths({ VMM_STORE: at }), hostFs);
     expect(store.list()).toEqual([]);
     expect(store.find('x')).toBeUndefined();
     await expect(resolveImage(layoutOf('y'), { store })).rejects.toMatchObject({ code: 'STORE_WRITE' });
