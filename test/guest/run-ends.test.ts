@@ -80,8 +80,8 @@ describe('a signal', () => {
 describe('a machine that ends abnormally', () => {
   it('shows what the guest wrote to hvc0 escaped, and none of it as vmm’s own', async () => {
     // A container that may panic the guest's kernel; another one's machine ends so by a defect.
-    const evil = String.raw`printf '\033]0;owned\007\033[2Jone\nvmm: forged [USAGE]\r\n\033[6n\302\2331m\342\200\256end\n' > /dev/hvc0; echo 2 > /proc/sys/vm/panic_on_oom; tail /dev/zero`;
-    const run = new Run(['--privileged', image, 'sh', '-c', evil]);
+    const evil = String.raw`printf '\033]0;owned\007\033[2Jone\nvmm: forged [USAGE]\r\n\033[6n\302\2331m\342\200\256end\n' > /dev/hvc0; echo 2 > /proc/sys/vm/panic_on_oom; dd if=/dev/zero of=/dev/null bs=76M count=1`;
+    const run = new Run(['--privileged', '-m', '96m', image, 'sh', '-c', evil]);
     expect(await run.status).toBe(132);
     expect(run.text).toContain('guest: \\u{1b}]0;owned\\u{7}\\u{1b}[2Jone\nguest: vmm: forged [USAGE]\nguest: \\u{1b}[6nÂ\\u{9b}1mâ\\u{80}®end\n');
     expect(run.text).toMatch(/^guest: .*Kernel panic.*panic_on_oom/m);
