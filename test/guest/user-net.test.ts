@@ -118,7 +118,7 @@ vmm: 192.0.2.2:8000/tcp is refused: no name in TLS, beside allow web.example.org
   it.each([
     ['rules beside another network', '--network none --allow a.org', /need --network user/],
     ['a rule that is none', '--network user --allow 10.0.0.0/40', /--allow: 10\.0\.0\.0\/40 is no network/],
-    ['a file that is not there', '--network user --egress-policy /nonexistent', /cannot be read: ENOENT/],
+    ['a file that is not there', '--network user --egress-policy /nowhere', /cannot read \/nowhere: ENOENT/],
     ['a port that is taken', '--network user -p 8000:80', /port 8000\/tcp cannot be published: EADDRINUSE .* \[NET_PORT\]/],
     ['a port of IPv6 that is taken', '--network user -p [::1]:8001:80', /port 8001\/tcp of ::1 cannot be published: EADDRINUSE/],
     ['one of a range', '--network user -p 7999-8000:80-81', /port 8000\/tcp cannot be published/],

@@ -5,7 +5,7 @@ export type { GuestInfo, PowerMode } from '../agent/session.ts';
 export type { Capabilities, ContainerSpec, DeviceNode, Mount, NamespaceName, ProcessSpec, ProvidedFile, SandboxSpec, Source, WindowSize } from '../agent/spec.ts';
 export type { Stream } from '../agent/transport.ts';
 export { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
-export { containerEnvironment, fileLines } from '../container/env.ts';
+export { containerEnvironment, fileLines, optionText } from '../container/env.ts';
 export { builtinSpec, execSpec } from '../container/exec.ts';
 export { cpuWeight, imageCpus, imageMemory } from '../container/isolation.ts';
 export { relay } from '../guest/relay.ts';

@@ -1,6 +1,6 @@
 /** The user-mode network as options describe it: addresses, and where names are asked. */
-import { readFileSync, statSync } from 'node:fs';
-import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress } from '../api/containers.ts';
+import { readFileSync } from 'node:fs';
+import { type ContainerCard, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress, optionText } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CardRate, type CardSpec, type Denied, OPEN_POLICY, parsePolicyFile, type PolicyConfig, type PublishedPort, type Rule, standardFamilies, type UserFamily, type UserSpec } from '../api/machine.ts';
 
@@ -72,23 +72,13 @@ export function userNetwork(text: UserText, given: readonly string[], mac: Uint8
 
 /** --deny, then --allow, then the file's lines; the first that matches holds. Throws USAGE. */
 function policyOf({ egress, allow, deny, egressPolicy, strictSni }: UserOptions): PolicyConfig {
-  const file = egressPolicy === undefined ? undefined : parsePolicyFile(policyText(egressPolicy), egressPolicy);
+  const file = egressPolicy === undefined ? undefined : parsePolicyFile(optionText(egressPolicy, '--egress-policy', POLICY_MAX, 'give fewer rules'), egressPolicy);
   return { egress: egress ?? file?.egress ?? 'allow', rules: [...deny, ...allow, ...(file?.rules ?? [])], strictSni: strictSni || file?.strictSni === true };
 }
 
 /** Does any option ask for rules, which only a user-mode network has? */
 export function asksForPolicy({ egress, allow, deny, egressPolicy, strictSni }: Pick<UserOptions, 'egress' | 'allow' | 'deny' | 'egressPolicy' | 'strictSni'>): boolean {
   return egress !== undefined || allow.length + deny.length > 0 || egressPolicy !== undefined || strictSni;
-}
-
-function policyText(path: string): string {
-  try {
-    if (statSync(path).size > POLICY_MAX) throw new VmmError('USAGE', `--egress-policy: ${path} has more than ${POLICY_MAX} bytes`, { hint: 'give fewer rules' });
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof VmmError) throw cause;
-    throw new VmmError('USAGE', `--egress-policy: ${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`, { cause, hint: 'see docs/networks.md' });
-  }
 }
 
 /** Tells of the first refusals: whoever scans a network has thousands. */

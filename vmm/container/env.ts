@@ -40,30 +40,33 @@ export function askedVariables({ envFiles, env, host }: { readonly envFiles: rea
   return [...envFiles.flatMap((path) => fileLines(path, '--env-file').map((line) => read(line, `--env-file ${path}`))), ...env.map((entry) => read(entry, '-e'))];
 }
 
-/** The lines of a file of variables, or of labels, that are neither empty nor comments. Throws USAGE. */
-export function fileLines(path: string, option: '--env-file' | '--label-file'): string[] {
-  const bad = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('USAGE', `${option}: ${what}`, { cause, hint });
+/** The text of a file that an option names: of a pipe, too, and never more than `most` bytes. `hint`: what to give. Throws USAGE. */
+export function optionText(path: string, option: string, most: number, hint: string): string {
+  const bad = (what: string, todo: string, cause?: unknown): VmmError => new VmmError('USAGE', `${option}: ${what}`, { cause, hint: todo });
   let bytes: Uint8Array;
   try {
-    bytes = readBounded(path, ENV_FILE_MAX + 1);
+    bytes = readBounded(path, most + 1);
   } catch (cause) {
     if (cause instanceof NothingComes) throw bad(`${path} is a pipe to which nobody writes`, 'name a file, or start its writer first', cause);
     throw bad(`cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? 'error'}`, 'check the path', cause);
   }
-  if (bytes.length > ENV_FILE_MAX) throw bad(`${path} is larger than ${ENV_FILE_MAX} bytes`, 'give a text file of NAME=VALUE lines');
-  let text: string;
+  if (bytes.length > most) throw bad(`${path} is larger than ${most} bytes`, hint);
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw bad(`${path} is not UTF-8`, 'give a text file of NAME=VALUE lines', cause);
+    throw bad(`${path} is not UTF-8`, hint, cause);
   }
-  const lines = text
+}
+
+/** The lines of a file of variables, or of labels, that are neither empty nor comments. Throws USAGE. */
+export function fileLines(path: string, option: '--env-file' | '--label-file'): string[] {
+  const lines = optionText(path, option, ENV_FILE_MAX, 'give a text file of NAME=VALUE lines')
     .split('\n')
     .map((line) => line.replace(/\r$/, '').trimStart())
     .filter((line) => line !== '' && !line.startsWith('#'));
   for (const line of lines) {
     const [name] = line.split('=', 1) as [string];
-    if (/\s/.test(name) || line.includes('\0')) throw bad(`${path}: ${JSON.stringify(line.slice(0, 80))} is not NAME=VALUE`, 'names have no white space');
+    if (/\s/.test(name) || line.includes('\0')) throw new VmmError('USAGE', `${option}: ${path}: ${JSON.stringify(line.slice(0, 80))} is not NAME=VALUE`, { hint: 'names have no white space' });
   }
   return lines;
 }
