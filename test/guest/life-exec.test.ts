@@ -59,7 +59,12 @@ function client(...rest: string[]) {
 }
 
 /** Processes of the container whose command line is this one. */
-const running = async (line: string): Promise<number> => (await exec('box', 'ps')).stdout.toString().split('\n').filter((row) => row.trimEnd().endsWith(line)).length;
+const running = async (line: string): Promise<number> => {
+  const { status, stdout, stderr } = await exec('box', 'ps');
+  // Who waits for a process does not wait for one of a container that has ended.
+  expect(status, stderr).toBe(0);
+  return stdout.toString().split('\n').filter((row) => row.trimEnd().endsWith(line)).length;
+};
 const gone = async (line: string): Promise<void> => {
   while ((await running(line)) > 0) await new Promise((resolve) => setTimeout(resolve, 50));
 };

@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BIN } from '../support/cli/cli.ts';
 import { ownContainers } from '../support/cli/containers.ts';
+import { Watched } from '../support/watched.ts';
 
-const { image, cli, close } = ownContainers('figures');
+const { image, root, cli, close } = ownContainers('figures');
 afterAll(close);
 beforeAll(async () => {
   const counts = 'trap "exit 3" TERM; i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; done';
@@ -69,7 +72,9 @@ describe('port', () => {
   it('a port that was left to the host is told, and leads to the container', async () => {
     const serve = 'mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serves; exec sleep 1000';
     expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'web', '--network', 'user', '-p', '127.0.0.1::80', '-p', '127.0.0.1::81/udp', image, 'sh', '-c', serve)).toMatchObject({ status: 0, stderr: '' });
-    while (!(await text('logs', 'web')).includes('serves')) await new Promise((resolve) => setTimeout(resolve, 20));
+    const logs = new Watched(spawn(process.execPath, ['--', BIN, 'logs', '-f', '--root', root, 'web'], { stdio: ['ignore', 'pipe', 'pipe'] }));
+    await logs.until('serves');
+    logs.child.kill();
     const [, tcp, udp] = /^80\/tcp -> (127\.0\.0\.1:\d+)\n81\/udp -> (127\.0\.0\.1:\d+)\n$/.exec(await text('port', 'web')) ?? [];
     expect(await text('ps', '--filter', 'name=web', '--format', '{{.Ports}}')).toBe(`${tcp}->80/tcp, ${udp}->81/udp\n`);
     expect(await text('port', 'web', '80')).toBe(`${tcp}\n`);

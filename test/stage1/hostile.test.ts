@@ -55,7 +55,7 @@ describe.skipIf(!ROOT)('a hostile guest with all rights reaches its apps’ root
     const pod = own.stage0.prepare({ apps: [] });
     const before = digest(pod.s1);
     const running = pod.run([...RIGHTS, '--mutable']);
-    while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+    await running.shows('the pod is ready', () => pod.ready);
     const files = (): string[] => readdirSync(pod.dir).sort();
     expect(await pod.addApp(shell(`${ATTACK}; exec sleep 1000`, 'app'))).toMatchObject({ status: 0, stderr: '' });
     const there = files();

@@ -17,7 +17,7 @@ describe.skipIf(!ROOT)('a terminal', () => {
     const annotations = ['stdin', 'stdout', 'stderr'].map((name) => ({ name: `coreos.com/rkt/stage2/${name}`, value: 'tty' }));
     const pod = own.stage0.prepare({ apps: [reads({ entry: { annotations } })] });
     const running = pod.run();
-    while (!pod.ready) await new Promise((resolve) => setTimeout(resolve, 20));
+    await running.shows('the pod is ready', () => pod.ready);
     const attach = (): Terminal => new Terminal(`cd ${pod.dir} && exec stage1/rootfs/attach --action=auto-attach --app=app --debug=false`);
     const first = attach();
     first.type('one\n');
@@ -54,7 +54,10 @@ describe.skipIf(!ROOT)('a terminal', () => {
     expect(pod.locked).toBe(false);
     const early = own.stage0.prepare({ apps: [reads()] });
     const other = interactive(early);
-    while (!existsSync(join(early.dir, 'pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    let over = false;
+    void other.status.then(() => { over = true; });
+    while (!over && !existsSync(join(early.dir, 'pid'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(over, other.output).toBe(false);
     other.type('\x03');
     await other.status;
     expect(other.output).not.toContain('began');
