@@ -21,9 +21,9 @@ describe('planMounts', () => {
     const bind = (source: string, target: string, readOnly = false) => ({ type: 'bind', source: join(dir, source), target, readOnly }) as const;
     const { exports, mounts } = planMounts([bind('a', '/x'), bind('to-a', '/y'), bind('a', '/z', true), bind('file', '/f')]);
     expect(exports).toEqual([
-      { name: '0', path: join(dir, 'a'), readOnly: false, recursive: true, cache: 'auto' },
-      { name: '1', path: join(dir, 'a'), readOnly: true, recursive: true, cache: 'auto' },
-      { name: '2', path: join(dir, 'file'), readOnly: false, recursive: true, cache: 'auto' },
+      { name: '0', path: join(dir, 'a'), readOnly: false, recursive: true, cache: 'auto', watch: false },
+      { name: '1', path: join(dir, 'a'), readOnly: true, recursive: true, cache: 'auto', watch: false },
+      { name: '2', path: join(dir, 'file'), readOnly: false, recursive: true, cache: 'auto', watch: false },
     ]);
     expect(mounts.map(({ target, subpath, flags }) => [target, subpath, flags])).toEqual([['/x', '0', 0], ['/y', '0', 0], ['/z', '1', 1], ['/f', '2', 0]]);
   });
