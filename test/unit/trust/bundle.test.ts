@@ -1,6 +1,6 @@
 /** Sigstore's bundles and attestations: made by @sigstore/mock and @sigstore/bundle, right and wrong in every part, and what a policy says of them. */
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dsse } from '@sigstore/core';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -131,6 +131,40 @@ describe('signatures in bundles', () => {
     ['whose log was closed before', [], (root) => { for (const log of root['tlogs'] as { publicKey: Json }[]) log.publicKey['validFor'] = { start: '2020-01-01T00:00:00Z', end: '2021-01-01T00:00:00Z' }; }, /no transparency log/],
     ['that is damaged', [], (root) => { root['ctlogs'] = [{}]; }, /^TRUST_CONFIG .*no trusted root/],
   ])('a trusted root %s', async (_, without, change, wanted) => expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN))] }, await rooted(without, change))).toMatch(wanted));
+});
+
+describe('published bundles (their origin stands in the file)', () => {
+  const given = JSON.parse(readFileSync(join(import.meta.dirname, '../../support/images/sigstore-bundles.json'), 'utf8')) as { keyless: Json; root: { ctlogs: unknown[]; tlogs: unknown[] } & Json; key: Json; keyPem: string; log: string };
+  const WORKFLOW_2026 = 'https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main';
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  const about = async (bundle: Json, of: string, requirement: Json, change?: (root: typeof given.root) => void): Promise<string> => {
+    const trustedRootPath = join(mkdtempSync(join(FOLDER, 'r-')), 'trusted_root.json');
+    const root = structuredClone(given.root);
+    change?.(root);
+    writeFileSync(trustedRootPath, JSON.stringify(root));
+    const signatures = new FoundSignatures(async (kind) => (kind === 'bundle' ? [{ bytes: Buffer.from(JSON.stringify(bundle)), mediaType: '', annotations: {} }] : []));
+    const text = JSON.stringify({ type: 'sigstoreAttested', ...requirement }).replaceAll('ROOT', trustedRootPath);
+    const { findings: [finding] } = await judge(readPolicy(policyFile(JSON.parse(text) as Json)), { name: parseRegistryName('example.com/a:1'), digests: [of], signatures }, {});
+    return finding?.fault ?? `met: ${finding?.by}`;
+  };
+  const keyless = { predicateType: 'https://example.com/predicate/v1', fulcio: { trustedRootPath: 'ROOT', oidcIssuer: 'https://token.actions.githubusercontent.com', subjectURI: WORKFLOW_2026 } };
+  const SUBJECT = 'sha256:70ed0277251d0cf2eb5eda8b574ce012de485e39a3de1fb4b1e0717e14b02d6a';
+
+  it('of the public Sigstore: certificate, its log, the log’s promise and proof, a timestamp', async () => {
+    expect(await about(given.keyless, SUBJECT, keyless)).toMatch(/^met/);
+    expect(await about(given.keyless, digest, keyless)).toMatch(/for another manifest/);
+    expect(await about(given.keyless, SUBJECT, { ...keyless, predicateType: SLSA })).toMatch(/no attestation of/);
+    expect(await about(given.keyless, SUBJECT, { ...keyless, fulcio: { ...keyless.fulcio, subjectURI: WORKFLOW_2026.replace('main', 'mai') } })).toMatch(/^it is signed by/);
+    expect(await about(given.keyless, SUBJECT, keyless, (root) => { root.ctlogs.pop(); })).toMatch(/in no log of certificates/);
+    expect(await about(given.keyless, SUBJECT, keyless, (root) => { root.tlogs = []; })).toMatch(/^met/);
+  });
+  it('by a key, with a proof of its log', async () => {
+    const of = 'sha256:a0cfc71271d6e278e57cd332ff957c3f7043fdda354c4cbb190a30d56efa01bf';
+    const byKey = { predicateType: 'https://example.com/test', keyData: base64(given.keyPem) };
+    expect(await about(given.key, of, byKey)).toMatch(/^met/);
+    expect(await about(given.key, of, { ...byKey, rekorPublicKeyData: base64(given.log) })).toMatch(/^met/);
+    expect(await about(given.key, of, { ...byKey, rekorPublicKeyData: base64(sigstore.logPem) })).toBe('it is in no transparency log of the policy');
+  });
 });
 
 describe('the certificate’s own log, of signatures of the earlier kind', () => {
