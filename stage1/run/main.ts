@@ -30,6 +30,8 @@ function say(text: string): void {
 /** `entered` is called once the guest runs. */
 export async function run(argv: readonly string[], entered: () => void): Promise<number> {
   const options = runOptions(argv);
+  // What rkt and its other users read of a pod has the modes that rkt's own stage1s give it, whoever called it.
+  process.umask(0o022);
   for (const note of options.notes) say(note);
   const config = localConfig(options.localConfig);
   const read = readPod();

@@ -86,6 +86,29 @@ describe.skipIf(!ROOT)('run', () => {
     expect(readdirSync(join(pod.dir, 'sharedVolumes'))).toEqual(['app-point']);
   });
 
+  it('a read-only root, volumes with mounts below, and a log that is put aside at 10 MiB', async () => {
+    const host = join(own.dir, 'deep');
+    mkdirSync(join(host, 'sub'), { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', join(host, 'sub')], { timeout: HANG_MS });
+    try {
+      writeFileSync(join(host, 'sub/file'), 'below\n');
+      const volumes = [{ name: 'all', readOnly: true }, { name: 'flat', recursive: false }, { name: 'open' }].map((each) => ({ kind: 'host', source: host, ...each }));
+      const mounts = volumes.map(({ name }) => ({ volume: name, path: `/vol/${name}` }));
+      const script = 'touch /x; cat /vol/all/sub/file; ls /vol/flat/sub | wc -l; touch /vol/all/sub/x; echo y > /vol/open/sub/y; head -c 11000000 /dev/zero | tr "\\0" x';
+      const pod = own.stage0.prepare({ apps: [shell(script, {}, { readOnlyRootFS: true, mounts })], pod: { volumes } });
+      const { status, stdout, stderr } = await pod.run().end();
+      expect({ status, head: stdout.slice(0, 8), size: stdout.length }).toEqual({ status: 0, head: 'below\n0\n', size: 11_000_008 });
+      expect(stderr.match(/touch: (\/x|\/vol\/all\/sub\/x): Read-only file system/g)).toHaveLength(2);
+      expect(readFileSync(join(host, 'sub/y'), 'utf8')).toBe('y\n');
+      const sizes = ['app.out.1', 'app.out'].map((name) => statSync(join(pod.dir, 'logs', name)).size);
+      expect(sizes[0]! + sizes[1]!).toBe(11_000_008);
+      expect(sizes[0]).toBeLessThanOrEqual(10 << 20);
+      expect(sizes[0]).toBeGreaterThan(10_000_000);
+    } finally {
+      execFileSync('umount', [join(host, 'sub')], { timeout: HANG_MS });
+    }
+  });
+
   it('has rkt’s directories where the image has none, and rkt’s paths hidden; the lock is held by nobody else', async () => {
     const bare = join(own.dir, 'bare');
     mkdirSync(join(bare, 'bin'), { recursive: true });

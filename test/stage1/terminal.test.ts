@@ -1,5 +1,5 @@
 /** Terminals of pods: entered, attached to and left, and run's own. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Terminal } from '../support/cli/terminal.ts';
@@ -43,10 +43,12 @@ describe.skipIf(!ROOT)('a terminal', () => {
   });
 
   it('of an interactive app ends the pod by the keys; before the app runs, by Ctrl-C', async () => {
-    const interactive = (pod: ReturnType<typeof own.stage0.prepare>): Terminal => new Terminal(`cd ${pod.dir} && exec 7<. && flock -xn 7 && RKT_LOCK_FD=7 exec stage1/rootfs/run --net=none --interactive ${pod.uuid}`);
+    const interactive = (pod: ReturnType<typeof own.stage0.prepare>): Terminal => new Terminal(`cd ${pod.dir} && umask 077 && exec 7<. && flock -xn 7 && RKT_LOCK_FD=7 exec stage1/rootfs/run --net=none --interactive ${pod.uuid}`);
     const pod = own.stage0.prepare({ apps: [reads()] });
     const terminal = interactive(pod);
     await terminal.until(/began/);
+    // The caller's mask is not for what others read.
+    for (const name of ['pid', 'ppid', 'stage1/rootfs/rkt/env/app']) expect(statSync(join(pod.dir, name)).mode & 0o777).toBe(0o644);
     terminal.type('\x03three\n');
     await terminal.until(/three>/);
     terminal.type(LEAVE);
