@@ -134,6 +134,19 @@ it('ten thousand files at once: the container goes on, and hears that it has to 
   expect(sub).toBeGreaterThan(0);
 });
 
+it('more directories than the host lets a user watch: said once, and the others are told', async () => {
+  const host = mkdtempSync(join(dir, 'host-'));
+  for (let i = 0; i < 5; i++) mkdirSync(join(host, `d${i}`));
+  // In a user namespace of its own the limit is that namespace's.
+  const limited = ['-c', 'echo 3 > /proc/sys/user/max_inotify_watches && exec "$@"', 'sh', process.execPath, '--', BIN];
+  const inside = new Lines('unshare', ['-Ur', 'sh', ...limited, 'run', '--accel', 'wasm', '-m', '128m', '-v', `${host}:/m:watch`, image, 'sh', '-c', 'ls /m/*; notices /m /m/d0']);
+  await inside.until('looks');
+  writeFileSync(join(host, 'end'), '');
+  await inside.until('create /m/end');
+  await inside.closed;
+  expect(inside.err.match(/ENOSPC: not all of its directories can be watched/g)?.length).toBe(1);
+});
+
 it.each([
   [['-v', '/tmp:/m:watch,delegated'], '--volume: watch and delegated exclude each other'],
   [['--mount', 'type=bind,src=/tmp,dst=/m,watch,consistency=delegated'], '--mount: watch and delegated exclude each other'],

@@ -265,6 +265,7 @@ export class Life {
     else if (kind === EV.HOST_EV_NET_LOST) this.#reports.netLost(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_NET_CAPTURE) this.#reports.captureError(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_SHARE_STUCK) this.#reports.shareStuck(this.#parts.devices.list[a]?.name);
+    else if (kind === EV.HOST_EV_SHARE_UNWATCHED) this.#reports.shareUnwatched(this.#parts.devices.list[a]?.name, Number(b));
     else if (kind === EV.HOST_EV_TRACE_ERROR) this.#reports.traceError(Number(b));
   }
 

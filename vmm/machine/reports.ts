@@ -36,6 +36,10 @@ export class Reports {
     this.#once(text, text);
   }
 
+  shareUnwatched(name: string | undefined, errno: number): void {
+    this.#once(`${name} watch`, `${name}: ${errnoName(errno)}: not all of its directories can be watched (fs.inotify.max_user_watches, max_user_instances): changes in the others are not told`);
+  }
+
   traceError(errno: number): void {
     if (!this.#traceLost) this.#listener.traceLost?.(errnoName(errno));
     this.#traceLost = true;

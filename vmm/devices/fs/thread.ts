@@ -1,5 +1,6 @@
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { FS_HIPRIO, FS_QUEUES } from '../../../assembly/contract/fs.ts';
+import { HOST_EV_SHARE_UNWATCHED } from '../../../assembly/contract/machine.ts';
 import { hasFfi } from '../../host/places.ts';
 import { lockOwnThread } from '../../host/lockdown/index.ts';
 import { closeFile, ownMask, statx } from '../../host/files.ts';
@@ -65,6 +66,9 @@ class FileThread {
   readonly #changes: ChangeBox;
   readonly #session: Session;
   readonly #work: Work;
+  readonly #event: (kind: number, a: number, b: bigint) => void;
+  /** It was told that not all can be watched. */
+  #unwatched = false;
   /** By slot. */
   readonly #limiters: ReadonlyMap<number, RateLimiter>;
   /** Indices of devices that may have requests: at first all, for the owner before may have left something. */
@@ -80,6 +84,7 @@ class FileThread {
     this.#unfinished = new Set(data.queues.keys());
     const clocks = hostClocks();
     const postEvent = (kind: number, a: number, b: bigint): void => post({ type: 'event', kind, a, b });
+    this.#event = postEvent;
     const trace = traceOf(data.trace, 'fs', clocks.now, postEvent);
     const core = instantiateCore(data.module, data.memory, {
       irq: (line) => {
@@ -137,6 +142,10 @@ class FileThread {
   /** What the host has changed, as soon as the guest has raised what it was told before: so what comes meanwhile collapses. */
   #tell(): void {
     const { watches, raised } = this.#session;
+    if (watches !== undefined && watches.refused !== 0 && !this.#unwatched) {
+      this.#unwatched = true;
+      this.#event(HOST_EV_SHARE_UNWATCHED, this.#slot(0), BigInt(watches.refused));
+    }
     if (watches === undefined || !raised.idle || watches.pending.size === 0) return;
     this.#session.heart.begin();
     while (raised.idle && watches.pending.size > 0) {

@@ -1,4 +1,4 @@
-import { EAGAIN } from '../../../assembly/contract/generated/errno.ts';
+import { EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSPC } from '../../../assembly/contract/generated/errno.ts';
 import { changesAdd, changesDrop, changesOpen, changesRead, closeFile } from '../../host/files.ts';
 import { placeOf } from '../../host/places.ts';
 import * as C from '../../host/uapi/files.ts';
@@ -14,6 +14,7 @@ const WATCHES_MAX = 8192;
 const PENDING_MAX = 4096;
 /** A read's: some hundred events. */
 const BUFFER_BYTES = 32768;
+const LIMITS: ReadonlySet<number> = new Set([EMFILE, ENFILE, ENOMEM, ENOSPC]);
 const { inotify_event: event } = C;
 const TYPE_DIRECTORY = C.S_IFDIR >> 12;
 
@@ -45,20 +46,29 @@ export class Watches {
   readonly #buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES));
   readonly #at: number;
   pending = new Map<string, Pending>();
+  /** Errno of the first that could not be watched for a limit's sake; 0. */
+  refused = 0;
   /** Directories and files that the guest has learnt of in the request that is on. */
   readonly learnt: number[] = [];
 
   constructor(nodes: Nodes) {
     this.#nodes = nodes;
     this.fd = changesOpen();
+    if (this.fd < 0) this.refused = -this.fd;
     this.#at = placeOf(this.#buffer);
   }
 
   /** From now on; `path`: gives its O_PATH descriptor. Beyond what can be watched nothing is told. */
   add(node: number, path: (node: number) => number): void {
-    if (this.fd < 0 || this.#byNode.has(node) || this.#byNode.size >= WATCHES_MAX) return;
+    if (this.fd < 0 || this.#byNode.has(node)) return;
+    if (this.#byNode.size >= WATCHES_MAX) {
+      this.refused = ENOSPC;
+      return;
+    }
     const fd = path(node);
     const watch = fd < 0 ? fd : changesAdd(this.fd, fd, MASK);
+    // One that is gone, or may not be read, is no limit.
+    if (LIMITS.has(-watch)) this.refused = -watch;
     if (watch < 0) return;
     this.#byNode.set(node, watch);
     this.#byWatch.set(watch, [...(this.#byWatch.get(watch) ?? []), node]);
