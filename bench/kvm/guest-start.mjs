@@ -1,6 +1,6 @@
 // First kvm_entry → the guest's init writes its mark to port 0x601, and the kernel's first exit → the same, by the outer kernel's
 // ftrace, in the nested machine: vmm against QEMU's microvm; same kernel, initramfs, disk, RAM, vCPUs and command line,
-// interleaved in one session. `npm run setup && node bench/kvm/guest-start.mjs [PAIRS [CPUS]] [--save] [--limits]`
+// interleaved in one session. `npm run setup && node bench/kvm/guest-start.mjs [PAIRS [CPUS [SECONDS]]] [--save] [--limits]`
 // With two CPUs the nested machine's QEMU has a thread for each, so that what runs beside the guest runs beside it.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,10 +9,10 @@ import { NestedMachine } from '../../scripts/nested/machine.mjs';
 import { root, run } from '../../scripts/lib.mjs';
 import { inTurns, middle, ratio, report } from '../harness.ts';
 
-const [pairs = '9', cpuText = '2'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const [pairs = '9', cpuText = '2', seconds = '10'] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const cpus = Number(cpuText);
 const APPEND = 'console=ttyS0 quiet panic=-1 reboot=t';
-const LIMIT_S = 10; // QEMU has no power device for this guest: each of its runs lasts that long
+const LIMIT_S = Number(seconds); // QEMU has no power device for this guest: each of its runs lasts that long; a loaded machine wants more
 
 const dir = mkdtempSync(join(tmpdir(), 'bench-kvm-'));
 const disk = join(dir, 'disk');

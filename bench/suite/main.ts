@@ -3,7 +3,7 @@
  * report.json, report.md and report.html.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { ROOT } from '../harness.ts';
 import { folder } from '../start/process.ts';
@@ -63,12 +63,15 @@ function list(): void {
 function writeReport(log: string, dir: string): number {
   const report = readable(log, () => reportOf(loadLog(log)));
   process.stdout.write(markdown(report));
+  const files = { 'report.json': `${JSON.stringify(report, null, 1)}\n`, 'report.md': markdown(report), 'report.html': page(report) };
+  const path = (name: string, end = ''): string => join(dir, `${name}${end}`);
   try {
-    writeFileSync(join(dir, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
-    writeFileSync(join(dir, 'report.md'), markdown(report));
-    writeFileSync(join(dir, 'report.html'), page(report));
+    // A whole one takes an earlier one's place, or none does.
+    for (const [name, text] of Object.entries(files)) writeFileSync(path(name, '.new'), text);
+    for (const name of Object.keys(files)) renameSync(path(name, '.new'), path(name));
     return 0;
   } catch (error) {
+    for (const name of Object.keys(files)) rmSync(path(name, '.new'), { force: true });
     process.stderr.write(`vmm: the report cannot be written: ${(error as Error).message}; once there is room: vmm bench --report ${log}\n`);
     return 1;
   }
@@ -141,7 +144,7 @@ async function measure(options: BenchOptions): Promise<number> {
   log.close();
   if (log.lost !== undefined) process.stderr.write(`vmm: ${path}: ${log.lost}: the suite ends here; what was measured before is in it\n`);
   const status = writeReport(path, dir);
-  process.stderr.write(`vmm: ${dir}/report.html\n`);
+  if (status === 0) process.stderr.write(`vmm: ${dir}/report.html\n`);
   return log.lost === undefined ? status : 1;
 }
 

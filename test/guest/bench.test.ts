@@ -1,6 +1,6 @@
 /** `vmm bench` from end to end: options that are refused, one scenario measured, a signal in the middle, reports compared. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ describe('options', () => {
   });
 
   test('--list and --schema', async () => {
-    expect((await vmm(['bench', '--list'])).stdout.toString()).toMatch(/\| qemu microvm tcg \| tried \| boot \|/);
+    expect((await vmm(['bench', '--list'])).stdout.toString()).toMatch(/\| qemu microvm tcg \| tried \| boot micro \|/);
     expect(JSON.parse((await vmm(['bench', '--schema'])).stdout.toString())).toMatchObject({ type: 'object', properties: { schema: { const: 1 } } });
   });
 });
@@ -89,3 +89,21 @@ async function sampled(path: string, ended: Promise<unknown>): Promise<void> {
   await Promise.race([seen, ended]);
   watching.abort();
 }
+
+test.runIf(process.geteuid?.() === 0)('a full disk ends the suite with what was measured; the report is made elsewhere', { timeout: 2 * HANG_MS }, async () => {
+  const small = join(dir, 'small');
+  mkdirSync(small);
+  // Room for a few samples, in a mount namespace that ends with the run.
+  const script = `mount -t tmpfs -o size=4k none "$1" && shift && "$@"; status=$?; cp ${small}/out/* ${dir}/; exit $status`;
+  const { status, stderr } = await new Promise<{ status: number | null; stderr: string }>((resolve) => {
+    const child = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', small, process.execPath, '--', BIN, 'bench', '--scenario', 'boot', '--peer', 'vmm wasm', '--rounds', '30', '--out', join(small, 'out')], { cwd: ROOT, stdio: ['ignore', 'ignore', 'pipe'], timeout: HANG_MS, killSignal: 'SIGKILL' });
+    let text = '';
+    child.stderr.on('data', (bytes: Buffer) => { text += bytes.toString(); });
+    child.on('close', (code) => resolve({ status: code, stderr: text }));
+  });
+  expect(status, stderr).toBe(1);
+  expect(stderr).toMatch(/log\.jsonl: ENOSPC.*the suite ends here.*the report cannot be written: ENOSPC/s);
+  expect(existsSync(join(dir, 'report.json'))).toBe(false);
+  const again = await vmm(['bench', '--report', join(dir, 'log.jsonl')]);
+  expect([again.status, again.stdout.toString()]).toEqual([0, expect.stringContaining('CUT OFF')]);
+});
