@@ -81,7 +81,9 @@ export async function collect(process: BoxProcess, options: CollectOptions): Pro
     if (into.full) return undefined;
     if (!into.add(chunk)) deadline.kill();
     try {
-      return also?.(chunk)?.catch(fail);
+      // Whatever a caller without types gives back: a number, or another library's promise.
+      const taken: unknown = also?.(chunk);
+      return typeof (taken as Partial<PromiseLike<void>> | undefined)?.then === 'function' ? Promise.resolve(taken as PromiseLike<void>).catch(fail) : undefined;
     } catch (error) {
       fail(error);
     }
