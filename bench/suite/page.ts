@@ -28,11 +28,12 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
   return `<div class="wide"><table><thead><tr>${columns.map((name) => `<th>${escaped(name)}</th>`).join('')}</tr></thead><tbody>${rows.map(row).join('')}</tbody></table></div>`;
 }
 
-/** A bar, a part for each phase; all bars of a scenario have one scale. */
-function timeline({ peer, phases }: Measured, longest: number): string {
+/** A bar, a part for each phase; all bars of a scenario have one scale, and a phase of `names` one colour. */
+function timeline({ peer, phases }: Measured, longest: number, names: readonly string[]): string {
   const total = phases.reduce((sum, { ms }) => sum + ms, 0);
-  const parts = phases.map(({ name, ms }, i) => `<i class="c${i % COLOURS}" style="width:${((100 * ms) / longest).toFixed(3)}%" title="${escaped(name)}: ${digits(ms)} ms"></i>`);
-  const keys = phases.map(({ name, ms }, i) => `<li><i class="c${i % COLOURS}"></i>${escaped(name)} ${digits(ms)} ms</li>`);
+  const colour = (name: string): string => `c${names.indexOf(name) % COLOURS}`;
+  const parts = phases.map(({ name, ms }) => `<i class="${colour(name)}" style="width:${((100 * ms) / longest).toFixed(3)}%" title="${escaped(name)}: ${digits(ms)} ms"></i>`);
+  const keys = phases.map(({ name, ms }) => `<li><i class="${colour(name)}"></i>${escaped(name)} ${digits(ms)} ms</li>`);
   return `<figure><figcaption>${escaped(peer)}: ${digits(total)} ms up to its last clock point, medians of the phases</figcaption><div class="bar">${parts.join('')}</div><ul class="key">${keys.join('')}</ul></figure>`;
 }
 
@@ -46,9 +47,10 @@ function section(scenario: string, measured: readonly Measured[]): string {
   const rows = measured.flatMap(({ peer, figures }) => Object.entries(figures).map(([name, summary]) => figureCells(peer, name, summary)));
   const phased = measured.filter(({ phases }) => phases.length > 0);
   const longest = Math.max(...phased.map(({ phases }) => phases.reduce((sum, { ms }) => sum + ms, 0)));
+  const names = [...new Set(phased.flatMap(({ phases }) => phases.map(({ name }) => name)))];
   const [figure = ''] = Object.keys(measured[0]!.figures);
   const most = Math.max(...measured.flatMap(({ values }) => values[figure] ?? []));
-  return [`<h2>${escaped(scenario)}</h2>`, table(FIGURE_COLUMNS, rows), ...(phased.length > 0 ? ['<h3>Timeline</h3>', ...phased.map((each) => timeline(each, longest))] : []),
+  return [`<h2>${escaped(scenario)}</h2>`, table(FIGURE_COLUMNS, rows), ...(phased.length > 0 ? ['<h3>Timeline</h3>', ...phased.map((each) => timeline(each, longest, names))] : []),
     '<h3>Distribution</h3>', ...measured.filter(({ values }) => values[figure] !== undefined).map(({ peer, values }) => dots(peer, figure, values[figure]!, most)),
     '<details><summary>Commands</summary>', table(['peer', 'version', 'command'], measured.map(({ peer, version, command }) => [peer, version, command.join(' ')])), '</details>'].join('\n');
 }
