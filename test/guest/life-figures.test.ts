@@ -71,7 +71,7 @@ describe('stats', () => {
 describe('port', () => {
   it('a port that was left to the host is told, and leads to the container', async () => {
     const serve = 'mkdir /w; echo from the container > /w/index.html; busybox httpd -p 80 -h /w; echo serves; exec sleep 1000';
-    expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'web', '--network', 'user', '-p', '127.0.0.1::80', '-p', '127.0.0.1::81/udp', image, 'sh', '-c', serve)).toMatchObject({ status: 0, stderr: '' });
+    expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'web', '-h', 'web-host', '--network', 'user', '-p', '127.0.0.1::80', '-p', '127.0.0.1::81/udp', image, 'sh', '-c', serve)).toMatchObject({ status: 0, stderr: '' });
     const logs = new Watched(spawn(process.execPath, ['--', BIN, 'logs', '-f', '--root', root, 'web'], { stdio: ['ignore', 'pipe', 'pipe'] }));
     await logs.until('serves');
     logs.child.kill();
@@ -79,6 +79,10 @@ describe('port', () => {
     expect(await text('ps', '--filter', 'name=web', '--format', '{{.Ports}}')).toBe(`${tcp}->80/tcp, ${udp}->81/udp\n`);
     expect(await text('port', 'web', '80')).toBe(`${tcp}\n`);
     expect(await (await fetch(`http://${tcp}/`)).text()).toBe('from the container\n');
+    // What the guest has, by its own kernel.
+    const [mac = '', address = '', route = ''] = (await text('exec', 'web', 'sh', '-c', 'cat /sys/class/net/eth0/address; grep web-host /etc/hosts | head -n 1 | cut -f 1; busybox ip route | busybox awk \'$1 == "default" { print $3 }\'')).trim().split('\n');
+    expect(await text('inspect', '-f', '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}} {{.MacAddress}}{{end}}', 'web')).toBe(`${address} ${route} ${mac}\n`);
+    expect(await text('inspect', '-f', '{{.NetworkSettings.IPAddress}}/{{.NetworkSettings.IPPrefixLen}} {{(index .NetworkSettings.Ports "80/tcp" 0).HostPort}}', 'web')).toBe(`${address}/24 ${tcp?.split(':')[1]}\n`);
     // A request and its answer are a few hundred bytes each way, with headers of Ethernet, IP and TCP.
     const { NetIO } = JSON.parse(await text('stats', '--no-stream', '--format', 'json', 'web')) as { readonly NetIO: string };
     const bytes = /^([\d.]+)(k?)B \/ ([\d.]+)(k?)B$/.exec(NetIO)?.slice(1).map((word) => (word === 'k' ? 1000 : word === '' ? 1 : Number(word))) ?? [];

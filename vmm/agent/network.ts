@@ -94,3 +94,8 @@ export function encodeNetwork({ interfaces, files }: NetworkConfig): FieldWriter
   }
   return w;
 }
+
+/** 02:00:00:00:00:01. */
+export function macText(mac: Uint8Array): string {
+  return Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+}

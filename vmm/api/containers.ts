@@ -22,4 +22,4 @@ export { DEFAULT_MEMORY_MIB, Guest, type GuestConfig, GuestContainer, type Guest
 export { makeKeptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 export { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, hostsFile, inNetwork, parseNetAddress, type Resolver, resolvFile } from '../container/network.ts';
 export { ipVersion } from '../agent/ip-version.ts';
-export type { InterfaceConfig, NetAddress, NetRoute, NetworkConfig } from '../agent/network.ts';
+export { type InterfaceConfig, macText, type NetAddress, type NetRoute, type NetworkConfig } from '../agent/network.ts';

@@ -1,19 +1,19 @@
 /** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
 import { VmmError } from '../api/errors.ts';
-import { type Container, type ContainerPort, type Health, StateFolder } from '../api/owner.ts';
+import { type Container, type Health, StateFolder } from '../api/owner.ts';
 import { findVolume, storePaths } from '../api/volumes.ts';
 import { HELP } from './common-options.ts';
+import { bindings, networkSettings } from './inspect-network.ts';
 import { sizesOf } from './container-size.ts';
 import { describeError } from './describe.ts';
 import { flag, oneOf, value } from './options.ts';
 import { print, tell } from './output.ts';
-import { portsOf } from './port.ts';
 import { networksOf } from './run-network.ts';
 import type { RunOptions } from './run-options.ts';
 import { MIB } from './sizes.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
-import { formatRows } from './template.ts';
+import { formatEach } from './template.ts';
 import { optionsOf } from './record-options.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -37,7 +37,7 @@ export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsi
       status = 1;
     }
   }
-  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatRows(format, rows));
+  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatEach(format, rows));
   return status;
 });
 
@@ -77,7 +77,7 @@ function viewOf(one: Container, folder: StateFolder): Row {
     HostConfig: hostConfigOf(one, options),
     Mounts: mountsOf(one),
     Config: configOf(one, options),
-    NetworkSettings: { Ports: one.state === 'running' || one.state === 'paused' ? bindings(portsOf(one)) : {}, DeniedConnections: deniedOf(one) },
+    NetworkSettings: networkSettings(one),
   };
 }
 
@@ -99,25 +99,8 @@ function stateOf({ state, life, end }: Container): Row {
   };
 }
 
-/** What its network has refused; Docker has no such thing. */
-function deniedOf({ life }: Container): Row {
-  const { count = 0, last = [] } = life?.denied ?? {};
-  return { Count: count, Last: last.map(({ time, protocol, target, why }) => ({ Time: time, Protocol: protocol, Target: target, Reason: why })) };
-}
-
 function healthOf({ status, failingStreak, log }: Health): Row {
   return { Status: status, FailingStreak: failingStreak, Log: log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })) };
-}
-
-/** `80/tcp` → where on the host. */
-function bindings(ports: readonly ContainerPort[]): Row {
-  const found: Record<string, Row[]> = {};
-  for (const { protocol, address, host, hostLast, guest } of ports) {
-    const name = `${guest}/${protocol}`;
-    const hosts = (address === undefined ? ['0.0.0.0', '::'] : [address]).map((HostIp) => ({ HostIp, HostPort: hostLast === undefined ? `${host}` : `${host}-${hostLast}` }));
-    found[name] = [...(found[name] ?? []), ...hosts];
-  }
-  return found;
 }
 
 function mountsOf({ record }: Container): Row[] {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ContainerIo, ContainerRun, DEFAULT_MEMORY_MIB } from '../api/containers.ts';
+import { type ContainerIo, type ContainerNetwork, ContainerRun, DEFAULT_MEMORY_MIB, macText } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { ownSymbols } from '../api/machine.ts';
-import type { ContainerRecord, StateFolder } from '../api/owner.ts';
+import type { ContainerRecord, RecordedCard, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
@@ -58,6 +58,16 @@ async function made(record: ContainerRecord, state: StateFolder, io: ContainerIo
 export function machineOf(record: ContainerRecord): { readonly memory: number; readonly vcpus: number } {
   const { memory = DEFAULT_MEMORY_MIB, cpus } = sizedFor(record.config, optionsOf(record).options);
   return { memory: memory * MIB, vcpus: cpus?.vcpus ?? 1 };
+}
+
+/** What is kept of the cards of a machine. */
+export function cardsOf({ cards }: ContainerNetwork): RecordedCard[] {
+  return cards.map(({ card: { cable, mac }, interface: { addresses, routes } }) => ({
+    network: cable.kind,
+    mac: macText(mac),
+    addresses: addresses.map(({ address, prefix }) => ({ address, prefix })),
+    gateways: [...new Set(routes.flatMap(({ gateway }) => gateway ?? []))],
+  }));
 }
 
 /** What the user's words name is beneath where they were said. */

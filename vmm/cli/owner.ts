@@ -8,7 +8,7 @@ import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS } from './owner-ask.ts';
 import { probeOf } from './owner-health.ts';
-import { containerOf, machineOf } from './owner-run.ts';
+import { cardsOf, containerOf, machineOf } from './owner-run.ts';
 import { optionsOf } from './record-options.ts';
 import { OwnerService } from './owner-service.ts';
 import type { OwnerTold } from './owner-told.ts';
@@ -75,7 +75,7 @@ export class Owner {
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
-      this.#now({ machine: machineOf(this.#record) });
+      this.#now({ machine: machineOf(this.#record), cards: cardsOf(this.#run.network) });
       this.#whenStarted();
       if (waits !== undefined) {
         this.#service.waited = true;

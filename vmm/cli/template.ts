@@ -1,51 +1,50 @@
 import { VmmError } from '../api/errors.ts';
+import { call, templateError } from './go-functions.ts';
+import { parseTemplate } from './go-parse.ts';
+import { type Meaning, runTemplate } from './go-template.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * Docker's --format over rows: `json`, a template of fields ({{.Name}}, {{json .Labels}}, {{json .}}, {{index .Labels "key"}}), or `table` and a
- * template whose columns tabs divide. `titles` are of columns that are not called as their fields. Throws USAGE.
+ * Docker's --format of a list: `json`, a template of Go's, or `table` and a template whose columns tabs divide; `\t` and `\n` are what they are in
+ * Go. `titles` are of columns that are not called as their fields. Throws USAGE.
  */
 export function formatRows(format: string, rows: readonly Row[], titles: Readonly<Record<string, string>> = {}): string {
-  if (format === 'json') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   const table = /^table(\s+|$)/.exec(format);
   const text = (table === null ? format : format.slice(table[0].length)).replaceAll('\\t', '\t').replaceAll('\\n', '\n');
-  const pieces = text.split(/(\{\{.*?\}\})/);
-  const render = (field: (expression: string) => string): string => pieces.map((piece) => (piece.startsWith('{{') ? field(piece.slice(2, -2).trim()) : piece)).join('');
-  const lines = rows.map((row) => render((expression) => evaluate(expression, row)));
-  if (table === null) return lines.map((line) => `${line}\n`).join('');
-  const heading = render((expression) => {
-    const name = /\.(\w+)/.exec(expression)?.[1] ?? '';
-    return titles[name] ?? name.toUpperCase();
-  });
-  return columns([heading, ...lines]);
+  if (table === null) return formatEach(text, rows);
+  const template = parseTemplate(text);
+  return columns([runTemplate(template, {}, headingOf(titles)), ...rows.map((row) => runTemplate(template, row, OF_ROWS))]);
 }
 
-function evaluate(expression: string, row: Row): string {
-  const json = /^json (\.|(?:\.\w+)+)$/.exec(expression);
-  if (json !== null) return JSON.stringify(json[1] === '.' ? row : pathOf(row, json[1] as string));
-  const index = /^index \.(\w+) "([^"]*)"$/.exec(expression);
-  if (index !== null) {
-    const map = fieldOf(row, index[1] as string);
-    return typeof map === 'object' && map !== null && Object.hasOwn(map, index[2] as string) ? `${(map as Row)[index[2] as string]}` : '';
-  }
-  const label = /^\.Label "([^"]*)"$/.exec(expression);
-  if (label !== null) return evaluate(`index .Labels "${label[1]}"`, row);
-  const field = /^((?:\.\w+)+)$/.exec(expression);
-  if (field === null) throw new VmmError('USAGE', `--format: {{${expression}}} is not understood`, { hint: 'fields {{.Name}}, {{.State.Status}}, {{json .}} and {{index .Labels "key"}} are' });
-  const value = pathOf(row, field[1] as string);
-  return typeof value === 'object' ? JSON.stringify(value) : `${value}`;
+/** Docker's --format of what is inspected: `json`, or a template as it stands. Throws USAGE. */
+export function formatEach(format: string, rows: readonly Row[]): string {
+  if (format === 'json') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const template = parseTemplate(format);
+  return rows.map((row) => `${runTemplate(template, row, OF_ROWS)}\n`).join('');
 }
 
-/** `.State.Status`. */
-function pathOf(row: Row, path: string): unknown {
-  return path.slice(1).split('.').reduce<unknown>(fieldOf, row);
-}
+const OF_ROWS: Meaning = { field: fieldOf, method: labelOf, call };
 
 function fieldOf(row: unknown, name: string): unknown {
-  if (typeof row !== 'object' || row === null) throw new VmmError('USAGE', `--format: there is no field .${name} in a value`, { hint: 'see {{json .}}' });
+  if (typeof row !== 'object' || row === null) throw templateError(`there is no field .${name} in a value`);
   if (!Object.hasOwn(row, name)) throw new VmmError('USAGE', `--format: there is no field .${name}`, { hint: Object.keys(row).map((key) => `.${key}`).join(' ') });
   return (row as Row)[name];
+}
+
+/** `.Label "x"` of a list's rows. */
+function labelOf(row: unknown, name: string, args: readonly unknown[]): { readonly value: unknown } | undefined {
+  return name === 'Label' ? { value: call('index', [fieldOf(row, 'Labels'), ...args]) } : undefined;
+}
+
+/** A heading is the template with fields' titles in their places; functions leave them as they are. */
+function headingOf(titles: Readonly<Record<string, string>>): Meaning {
+  const title = (name: string): string => titles[name] ?? name.toUpperCase();
+  return {
+    field: (_, name) => title(name),
+    method: (_, name) => ({ value: title(name) }),
+    call: (_, args) => args.find((arg) => typeof arg === 'string') ?? '',
+  };
 }
 
 /** Lines whose columns tabs divide, three spaces apart, as Go's tabwriter sets them for Docker. */

@@ -12,7 +12,7 @@ import { type DriverOption, driverOptions, optionsOfVolume } from './volume-driv
 import { volumeUsers } from './volume-users.ts';
 import { size } from './size-text.ts';
 import { confirmed } from './confirm.ts';
-import { formatRows } from './template.ts';
+import { formatEach, formatRows } from './template.ts';
 
 const FILTERS = ['dangling', 'driver', 'label', 'name'];
 
@@ -128,7 +128,7 @@ async function inspect(store: ImageStore, names: readonly string[], { format }: 
   }
   const seen = found.map(viewOf);
   if (format === undefined || format === 'json') print(`${JSON.stringify(seen, null, 4)}\n`);
-  else print(formatRows(format, seen));
+  else print(formatEach(format, seen));
   return status;
 }
 

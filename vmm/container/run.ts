@@ -10,6 +10,7 @@ import { Timeline } from '../machine/timeline.ts';
 import type { CountedRun } from '../time/counted.ts';
 import { sizeOf } from '../time/input-log.ts';
 import { planMounts } from './mounts.ts';
+import type { ContainerNetwork } from './network.ts';
 import { type ContainerOptions, type WholeOptions, withDefaults } from './options.ts';
 import { containerSpec, ROOT_SERIAL, SCRATCH_SERIAL } from './spec.ts';
 
@@ -56,6 +57,8 @@ export class ContainerRun {
   readonly stopSignal: number;
   /** What init was asked for. */
   readonly spec: ContainerSpec;
+  /** Its cards and their addresses, as they were asked for. */
+  readonly network: ContainerNetwork;
   /** Rejects when the guest cannot have its network. */
   readonly #network: Promise<void> = Promise.resolve();
   readonly #io: ContainerIo;
@@ -79,6 +82,7 @@ export class ContainerRun {
     this.space = scratch === undefined ? undefined : { bytes: scratch.bytes, folder: scratch.folder };
     const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined, mounts: plan.mounts });
     this.spec = spec;
+    this.network = whole.network;
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}`, rate: whole.limits.disks?.changes });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);

@@ -1,5 +1,5 @@
 import type { JitConfig } from '../jit/driver.ts';
-import type { ListenSpec, NetworkConfig } from '../agent/network.ts';
+import { type ListenSpec, macText, type NetworkConfig } from '../agent/network.ts';
 import type { CableSpec, CardSpec } from '../devices/net/spec.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import type { Stream } from '../agent/transport.ts';
@@ -317,8 +317,4 @@ export class GuestContainer {
 function deterministic(counted: CountedRun): { now: () => bigint; random: (length: number) => Uint8Array } {
   const stream = new SeededStream(counted.config.seed, 'agent');
   return { now: () => counted.wallNs(), random: (length) => stream.bytes(length) };
-}
-
-function macText(mac: Uint8Array): string {
-  return [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

@@ -22,6 +22,15 @@ export interface ContainerPort {
   readonly guest: number;
 }
 
+/** A card of the machine that a container has now. */
+export interface RecordedCard {
+  /** user, passt, tap, fd, unix. */
+  readonly network: string;
+  readonly mac: string;
+  readonly addresses: readonly { readonly address: string; readonly prefix: number }[];
+  readonly gateways: readonly string[];
+}
+
 export interface LogConfig {
   readonly driver: 'json-file' | 'none';
   /** Bytes of one file. */
@@ -101,6 +110,8 @@ export interface ContainerLife {
   readonly restarting: boolean;
   /** What of the host's leads to it, where ports were left to the host: as it chose. */
   readonly ports?: readonly ContainerPort[] | undefined;
+  /** Its cards, and what the container's addresses on them are. */
+  readonly cards?: readonly RecordedCard[] | undefined;
   /** The machine: bytes, CPUs. */
   readonly machine?: { readonly memory: number; readonly vcpus: number } | undefined;
   /** What its machine has last told, a full disk for example: it goes on. */
