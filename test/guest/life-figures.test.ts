@@ -27,7 +27,7 @@ describe('ps -s, inspect -s', () => {
     const [rw = 0, all = 0] = (await text('inspect', '-s', '-f', '{{.SizeRw}} {{.SizeRootFs}}', 'box')).split(' ').map(Number);
     expect(rw).toBeGreaterThan(0);
     expect(all).toBeGreaterThan(rw);
-    expect(await text('ps', '-s')).toMatch(/NAMES +SIZE\n.* box +[\d.]+ KiB \(virtual [\d.]+ MiB\)\n$/);
+    expect(await text('ps', '-s')).toMatch(/NAMES +SIZE\n.* box +[\d.]+ [KM]iB \(virtual [\d.]+ MiB\)\n$/);
   });
 });
 
