@@ -92,7 +92,7 @@ export class Guest implements AsyncDisposable {
         cpus: config.vcpus ?? 1,
         accel: config.accel ?? 'auto',
         cpuModel: config.cpuModel,
-        jit: config.jit,
+        jit: { mode: 'on', ...config.jit, ownKernel: config.kernel === undefined },
         kernel: config.kernel ?? guestFile('vmlinux'),
         initrd: config.initrd ?? guestFile('initramfs.cpio'),
         append: KERNEL_PARAMETERS,

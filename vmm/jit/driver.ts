@@ -20,12 +20,17 @@ export interface JitConfig {
   readonly threshold?: number | undefined;
   /** A counted run's report tells of translations too, though that differs from run to run. */
   readonly asked?: boolean | undefined;
+  /** The guest's kernel is ours: the loop of its start over the page structs has 70 of a young vCPU's 100 samples, and never runs again. */
+  readonly ownKernel?: boolean | undefined;
 }
 
 /** What is run but once, as most of a start, must not be translated: none of its blocks has as many samples as a young vCPU's need. */
 const THRESHOLD_YOUNG = 100;
 /** The threshold is looked at anew after so many slices. */
 const LOOK_POLLS = 16;
+/** So many eighths of a hot block's samples let the translator's thread begin. */
+const NEAR = 4;
+const NEAR_OF_OWN_KERNEL = 6;
 const MODES: Readonly<Record<JitMode, number>> = { off: 0, on: 1, check: 2 };
 
 /** Limits of one of `cpus` vCPUs. */
@@ -85,6 +90,7 @@ export class VcpuJit {
   readonly #view: DataView;
   readonly #offsets: Offsets;
   readonly #fixed: boolean;
+  readonly #near: number;
   #polls = 0;
 
   constructor(core: CoreExports, memory: WebAssembly.Memory, vcpu: number, cpus: number, config: JitConfig, maker: Maker, limits = limitsOf(cpus)) {
@@ -98,6 +104,7 @@ export class VcpuJit {
     this.#offsets = readOffsets(memory);
     this.#view = new DataView(memory.buffer);
     this.#fixed = config.threshold !== undefined;
+    this.#near = config.ownKernel === true ? NEAR_OF_OWN_KERNEL : NEAR;
     this.#core.jit_set(this.#cpu, MODES[config.mode], config.threshold ?? thresholdOf(0, 0), config.threshold ?? THRESHOLD_YOUNG);
   }
 
@@ -128,7 +135,7 @@ export class VcpuJit {
 
   /** Between two slices. */
   poll(): void {
-    if (this.#hot.soon) this.#maker.prepare();
+    if (this.#hot.near >= this.#near) this.#maker.prepare();
     if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
     if (!this.#fixed && this.#polls++ % LOOK_POLLS === 0) this.#core.jit_threshold(this.#cpu, thresholdOf(this.#cache.counts.bytes, this.#insns));
     this.#cache.used(this.#hot.takeUsed());

@@ -6,7 +6,7 @@ const ENTRIES = 256;
 const TAKEN = 0;
 const PUT = 1;
 const LOST = 2;
-const SOON = 3;
+const NEAR = 3;
 const LIST = 4;
 const USED = LIST + ENTRIES * 2;
 /** Bit 0 of a hot block's word. */
@@ -30,9 +30,9 @@ export class HotList {
     return Atomics.load(this.#words, PUT);
   }
 
-  /** The first hot block is not far. */
-  get soon(): boolean {
-    return this.#words[SOON] !== 0;
+  /** How far a block has come to being hot, in eighths. */
+  get near(): number {
+    return this.#words[NEAR] as number;
   }
 
   /** Blocks that found no room. */

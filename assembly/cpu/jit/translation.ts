@@ -5,9 +5,9 @@
  * next has one sample more. So nothing is counted while blocks run. A block's samples are halved with each epoch that passes, so that what
  * is lukewarm for long never becomes hot. A start, of a kernel and its first programs, runs many things once: a vCPU that is young wants more
  * samples. A block with `threshold` samples goes into the vCPU's list of hot
- * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 soon, then JIT_HOT_MAX entries of
- * { u32 block, u32 flushes }, a ring. `soon`: a block has three quarters of the samples, so whoever
- * translates may make ready. `flushes` tells a block from one that came to its place after all were dropped. Bit 0 of a block: urgent, most of the last
+ * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 near, then JIT_HOT_MAX entries of
+ * { u32 block, u32 flushes }, a ring. `near`: the most that a block has had of its samples, in eighths, so that
+ * whoever translates may make ready. `flushes` tells a block from one that came to its place after all were dropped. Bit 0 of a block: urgent, most of the last
  * samples were in its page, so the vCPU does little else than what waits to be translated.
  *
  * Samples of blocks that have a translation tell which are of use: at JIT_HOT_BASE + index * JIT_HOT_STRIDE + USED_LIST, u32 number, then so many u32 table
@@ -88,9 +88,16 @@ export function jit_sample(cpu: usize, blk: usize): void {
   const age = <i32><i16>(epoch - (word >> 16));
   if (age < 0) return;
   const n: u32 = (age > 15 ? 0 : (word & 0xffff) >> age) + 1;
-  if (n << 2 >= threshold * 3) store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE, 1, 12);
+  near(changetype<Cpu>(cpu).index, n, threshold);
   const listed = n >= threshold && hot(changetype<Cpu>(cpu).index, v, blk);
   store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | n, B_GEN2);
+}
+
+/** The most that a block has had of its samples. */
+function near(index: u32, n: u32, threshold: u32): void {
+  const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
+  const part: u32 = threshold == 0 ? 8 : (n << 3) / threshold;
+  if (part > load<u32>(ring, 12)) store<u32>(ring, part, 12);
 }
 
 /** Majority vote over the samples' pages (Boyer and Moore). */
