@@ -43,7 +43,8 @@ function headingOf(titles: Readonly<Record<string, string>>): Meaning {
   return {
     field: (_, name) => title(name),
     method: (_, name) => ({ value: title(name) }),
-    call: (_, args) => args.find((arg) => typeof arg === 'string') ?? '',
+    // A format is no title.
+    call: (name, args) => (/^print/.test(name) ? call(name, args) : (args.find((arg) => typeof arg === 'string') ?? '')),
   };
 }
 
