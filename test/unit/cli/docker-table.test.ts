@@ -1,12 +1,13 @@
 /** docs/docker-options.md against Docker's own help and against vmm's tables: no row is missing, none is wrong. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RUN } from '../../../vmm/cli/run-options.ts';
 import { dockerOption } from '../../../vmm/cli/docker-options.ts';
 import { longName } from '../../../vmm/cli/options.ts';
 import { ROOT, vmm } from '../../support/cli/cli.ts';
+import { DOCKER } from '../../support/cli/docker-client.ts';
 import { DOCKER_COMMANDS, DOCKER_RUN_OPTIONS } from '../../support/cli/docker-20.10.ts';
 
 interface Row {
@@ -26,9 +27,7 @@ const commands = rowsOf('Commands');
 
 /** Of the client that is here, if it is that version; its help needs no daemon. */
 function helpOf(...words: string[]): string | undefined {
-  const docker = '/usr/bin/docker';
-  if (!existsSync(docker) || !spawnSync(docker, ['--version'], { encoding: 'utf8', timeout: 60_000 }).stdout.includes('version 20.10.')) return undefined;
-  return spawnSync(docker, [...words, '--help'], { encoding: 'utf8', timeout: 60_000 }).stdout;
+  return DOCKER === undefined ? undefined : spawnSync(DOCKER, [...words, '--help'], { encoding: 'utf8', timeout: 60_000 }).stdout;
 }
 
 describe('options of docker run', () => {
