@@ -34,7 +34,7 @@ export async function converse(socket: Socket, { tty, input, signals, leaves }: 
   }
   const left = Promise.withResolvers<number>();
   const keys = tty && leaves ? new LeaveKeys((bytes) => send(socket, bytes), () => left.resolve(0)) : undefined;
-  if (input) sendInput(socket, (bytes) => (keys === undefined ? send(socket, bytes) : keys.typed(bytes)));
+  if (input) sendInput(socket, keys);
   try {
     return await Promise.race([receive(socket), left.promise]);
   } finally {
@@ -44,10 +44,13 @@ export async function converse(socket: Socket, { tty, input, signals, leaves }: 
   }
 }
 
-function sendInput(socket: Socket, typed: (bytes: Buffer) => void): void {
+function sendInput(socket: Socket, keys: LeaveKeys | undefined): void {
   const { stdin } = process;
-  stdin.on('data', typed);
-  stdin.on('end', () => socket.write(frame(STDIN)));
+  stdin.on('data', (bytes: Buffer) => (keys === undefined ? send(socket, bytes) : keys.typed(bytes)));
+  stdin.on('end', () => {
+    keys?.end();
+    socket.write(frame(STDIN));
+  });
   stdin.on('error', () => {});
 }
 

@@ -29,10 +29,16 @@ export class LeaveKeys {
       if (this.#held === 1) this.#timer = setTimeout(() => this.#release(), WITHIN_MS).unref();
       if (this.#held < TIMES) continue;
       clearTimeout(this.#timer);
+      this.#held = 0;
       this.#left();
       return;
     }
     if (from < bytes.length) this.#pass(bytes.subarray(from));
+  }
+
+  /** Nothing more is typed: what is held was no third of three. */
+  end(): void {
+    this.#release();
   }
 
   #release(): void {

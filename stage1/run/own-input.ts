@@ -35,7 +35,10 @@ export class OwnInput {
     };
     const keys = new LeaveKeys(write, () => this.left());
     stdin.on('data', (bytes: Buffer) => (terminal ? keys.typed(bytes) : write(bytes)));
-    stdin.on('end', () => void last.then(() => command.stdin.end()));
+    stdin.on('end', () => {
+      keys.end();
+      void last.then(() => command.stdin.end());
+    });
     stdin.on('error', () => command.stdin.end());
     if (this.#app.spec.tty !== true) return;
     const resize = (): void => void command.resize({ rows: stdout.rows ?? 24, columns: stdout.columns ?? 80 }).catch(() => {});
