@@ -8,7 +8,7 @@ export interface Rotation {
   readonly size: number;
   /** No file grows beyond so many bytes, but by its first piece. */
   readonly most: number;
-  /** Puts the full file aside and gives the descriptor of an empty one. Throws the file system's error: the full one goes on then. */
+  /** Puts the full file aside and gives the descriptor of an empty one. Throws the file system's error: the full one stays in place, and the next piece tries again. */
   readonly next: () => number;
 }
 

@@ -16,7 +16,7 @@ function openLog(path: string): RotatedFile {
     try {
       return open();
     } catch (error) {
-      // What comes is appended to the old one, which has its name for that.
+      // The full one has its name again: the next piece tries anew.
       renameSync(`${path}.1`, path);
       throw error;
     }
