@@ -189,10 +189,6 @@ export function pathToRoot(leaf: Certificate, between: readonly Certificate[], r
   return undefined;
 }
 
-export function leadsToRoot(leaf: Certificate, between: readonly Certificate[], roots: readonly Certificate[], time: Date): boolean {
-  return pathToRoot(leaf, between, roots, time) !== undefined;
-}
-
 const SIGNED_BY: Readonly<Record<string, string>> = {
   '1.2.840.113549.1.1.11': 'sha256', '1.2.840.113549.1.1.12': 'sha384', '1.2.840.113549.1.1.13': 'sha512',
   '1.2.840.10045.4.3.2': 'sha256', '1.2.840.10045.4.3.3': 'sha384', '1.2.840.10045.4.3.4': 'sha512',

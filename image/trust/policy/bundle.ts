@@ -3,7 +3,7 @@ import type { Bundle } from '@sigstore/bundle';
 import type { SignedEntity, TrustMaterial } from '@sigstore/verify';
 import { VmmError } from '../../../base/errors.ts';
 import { parseJson } from '../../documents/json.ts';
-import { Certificate, leadsToRoot } from '../certificate.ts';
+import { Certificate, pathToRoot } from '../certificate.ts';
 import { identityFault } from './keyless.ts';
 import { rootsAt, type SignedBy } from './sigstore-requirement.ts';
 import type { Enveloped } from './statement.ts';
@@ -60,16 +60,17 @@ async function keyFault(entity: SignedEntity, by: SignedBy): Promise<string | un
 async function keylessFault(entity: SignedEntity, leaf: Certificate | undefined, by: SignedBy): Promise<string | undefined> {
   if (leaf === undefined || by.fulcio === undefined) return 'its bundle has no certificate';
   if (!leaf.signsCode || leaf.x509.ca) return 'the certificate of its bundle is not for signing';
-  const times: Date[] = [];
+  const vouched: { readonly time: Date; readonly path: readonly Certificate[] }[] = [];
   const validFor = (time: Date): boolean => {
-    times.push(time);
-    return leadsToRoot(leaf, [], rootsAt(by, time), time);
+    const path = pathToRoot(leaf, [], rootsAt(by, time), time);
+    if (path !== undefined) vouched.push({ time, path });
+    return path !== undefined;
   };
   // The library would refuse a certificate of a log that the policy does not know: the certificate is looked at here.
   const why = await libraryFault({ ...entity, key: { $case: 'public-key', hint: '' } }, { ...(await materialOf(entity, by)), publicKey: () => ({ publicKey: leaf.x509.publicKey, validFor }) }, 1);
   if (why !== undefined) return why === BY_NOBODY ? 'its signature is not by its certificate' : why;
-  for (const time of times) {
-    const unlogged = await loggedCertificateFault(leaf, [], time, by);
+  for (const { time, path } of vouched) {
+    const unlogged = await loggedCertificateFault(path, time, by);
     if (unlogged !== undefined) return unlogged;
   }
   return identityFault(leaf, by.fulcio);
@@ -123,21 +124,25 @@ async function rootOf({ trustedRoot }: SignedBy): Promise<TrustMaterial> {
 
 /**
  * Why a certificate, whose chain and time were verified, is in none of the logs of certificates that the trusted root has (RFC 6962, SCT); undefined
- * when it is, or when the policy knows no such log. Throws TRUST_CONFIG.
+ * when it is, or when the policy knows no such log. `path`: from the certificate to an authority of the policy; no other certificates than these and the
+ * policy's come to the library, which would follow all ways through them. Throws TRUST_CONFIG.
  */
-export async function loggedCertificateFault(leaf: Certificate, between: readonly Certificate[], time: Date, by: SignedBy): Promise<string | undefined> {
+export async function loggedCertificateFault(path: readonly Certificate[], time: Date, by: SignedBy): Promise<string | undefined> {
   if (by.trustedRoot?.hasCertificateLogs !== true) return undefined;
   const root = await rootOf(by);
   const { X509Certificate } = await import('@sigstore/core');
   const parse = ({ x509 }: Certificate): InstanceType<typeof X509Certificate> => X509Certificate.parse(x509.raw);
-  const certificateAuthorities = [{ certChain: [...between, ...rootsAt(by, time)].map(parse), validFor: ALWAYS }];
   const none = Buffer.alloc(0);
   // The rest was verified: of the library only its word on the certificate is wanted.
   const known = { compareDigest: () => true, compareSignedDigest: () => true, compareSignature: () => true, verifySignature: () => true, signature: none };
   const tlogEntry = { logIndex: '0', logId: { keyId: none }, kindVersion: { kind: '', version: '' }, integratedTime: String(Math.floor(time.getTime() / 1000)), inclusionPromise: { signedEntryTimestamp: none }, inclusionProof: undefined, canonicalizedBody: none };
-  const entity: SignedEntity = { signature: known, key: { $case: 'certificate', certificate: parse(leaf) }, timestamps: [{ $case: 'transparency-log', tlogEntry }], tlogEntries: [] };
   const { Verifier } = await library();
   try {
+    const [leaf, ...authorities] = [...path.map(parse), ...rootsAt(by, time).map(parse)];
+    if (leaf === undefined) throw new RangeError('no certificate');
+    const entity: SignedEntity = { signature: known, key: { $case: 'certificate', certificate: leaf }, timestamps: [{ $case: 'transparency-log', tlogEntry }], tlogEntries: [] };
+    // The policy's other authorities, too: it may name one in the middle, and the library wants to come to one that has signed itself.
+    const certificateAuthorities = [{ certChain: authorities, validFor: ALWAYS }];
     new Verifier({ ...root, certificateAuthorities, tlogs: [] }, { ctlogThreshold: 1, tlogThreshold: 0, timestampThreshold: 1 }).verify(entity);
     return undefined;
   } catch {

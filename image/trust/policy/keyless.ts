@@ -1,7 +1,7 @@
 import { type KeyObject, verify } from 'node:crypto';
 import { VmmError } from '../../../base/errors.ts';
 import { JsonObject } from '../../documents/json.ts';
-import { Certificate, leadsToRoot } from '../certificate.ts';
+import { Certificate, pathToRoot } from '../certificate.ts';
 import type { Attachment } from '../signatures.ts';
 import { namesSignature } from './log-entry.ts';
 
@@ -21,15 +21,16 @@ const BUNDLE = 'dev.sigstore.cosign/bundle';
 const ISSUER = '1.3.6.1.4.1.57264.1.1';
 const ISSUER_V2 = '1.3.6.1.4.1.57264.1.8';
 
-/** A signature's certificate with those between it and its authority, or why it does not count. `time`: of its entry in the log. */
-export function certificatesOf({ annotations }: Attachment, fulcio: Fulcio, roots: readonly Certificate[], time: Date): { leaf: Certificate; between: readonly Certificate[] } | string {
+/** A signature's certificate with its path to an authority of the policy, itself first, or why it does not count. `time`: of its entry in the log. */
+export function certificatesOf({ annotations }: Attachment, fulcio: Fulcio, roots: readonly Certificate[], time: Date): { leaf: Certificate; path: readonly Certificate[] } | string {
   const text = annotations[CERTIFICATE];
   if (text === undefined) return 'its signature has no certificate';
   try {
     const leaf = new Certificate(text);
-    const between = Certificate.all(annotations[CHAIN] ?? '');
-    if (!leaf.signsCode || leaf.x509.ca || !leadsToRoot(leaf, between, roots, time)) return 'the certificate of its signature is by no authority of the policy, or was not valid when it was logged';
-    return identityFault(leaf, fulcio) ?? { leaf, between };
+    // Nobody has signed the annotation: of what is in it only the path counts.
+    const path = pathToRoot(leaf, Certificate.all(annotations[CHAIN] ?? ''), roots, time);
+    if (!leaf.signsCode || leaf.x509.ca || path === undefined) return 'the certificate of its signature is by no authority of the policy, or was not valid when it was logged';
+    return identityFault(leaf, fulcio) ?? { leaf, path };
   } catch {
     return 'the certificate of its signature cannot be read';
   }

@@ -98,7 +98,7 @@ export async function signatureFault(attached: Attachment, { bytes, signature, p
   const found = certificatesOf(attached, fulcio, rootsAt(by, logged), logged);
   if (typeof found === 'string') return found;
   if (!verifies(found.leaf.x509.publicKey, bytes, signature)) return 'its signature is not by its certificate';
-  return by.trustedRoot?.hasCertificateLogs !== true ? undefined : (await import('./bundle.ts')).loggedCertificateFault(found.leaf, found.between, logged, by);
+  return by.trustedRoot?.hasCertificateLogs !== true ? undefined : (await import('./bundle.ts')).loggedCertificateFault(found.path, logged, by);
 }
 
 function payloadFault(payload: Uint8Array, digest: string, name: RegistryName, identity: Identity): string | undefined {

@@ -1,11 +1,13 @@
 /** Sigstore's bundles and attestations: made by @sigstore/mock and @sigstore/bundle, right and wrong in every part, and what a policy says of them. */
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dsse } from '@sigstore/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { VmmError } from '../../../base/errors.ts';
 import { parseRegistryName } from '../../../image/registry/name.ts';
+import { der, integer, octets, oid, sequence } from '../../../image/trust/asn1.ts';
+import { Certificate } from '../../../image/trust/certificate.ts';
 import { judge } from '../../../image/trust/policy/check.ts';
 import { readPolicy } from '../../../image/trust/policy/policy.ts';
 import { type Attachment, FoundSignatures, type SignatureKind } from '../../../image/trust/signatures.ts';
@@ -168,20 +170,41 @@ describe('published bundles (their origin stands in the file)', () => {
 });
 
 describe('the certificate’s own log, of signatures of the earlier kind', () => {
-  async function attached(logged: boolean): Promise<Attachment> {
+  async function attached(logged: boolean, chain?: (authority: X509Certificate) => string): Promise<Attachment> {
     const signer = pair();
     const { pem: certificate } = await sigstore.certificate(signer.publicKey, {}, logged);
     const bytes = Buffer.from(JSON.stringify({ critical: { identity: { 'docker-reference': 'example.com/a:1' }, image: { 'docker-manifest-digest': digest }, type: 'cosign container image signature' }, optional: null }));
     const signature = sign('sha256', bytes, signer.privateKey).toString('base64');
     const { body, integratedTime, logID, logIndex, verification } = await sigstore.entry({ apiVersion: '0.0.1', kind: 'hashedrekord', spec: { data: { hash: { algorithm: 'sha256', value: sha256(bytes).toString('hex') } }, signature: { content: signature, publicKey: { content: Buffer.from(certificate).toString('base64') } } } }, new Date(Date.now() + 1000));
     const bundle = JSON.stringify({ SignedEntryTimestamp: verification.signedEntryTimestamp, Payload: { body, integratedTime, logID, logIndex } });
-    return { bytes, mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', annotations: { 'dev.cosignproject.cosign/signature': signature, 'dev.sigstore.cosign/certificate': certificate, 'dev.sigstore.cosign/bundle': bundle } };
+    return { bytes, mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', annotations: { 'dev.cosignproject.cosign/signature': signature, 'dev.sigstore.cosign/certificate': certificate, 'dev.sigstore.cosign/bundle': bundle, ...(chain === undefined ? {} : { 'dev.sigstore.cosign/chain': chain(new X509Certificate(await sigstore.authorityPem())) }) } };
   }
   it('is looked at where the trusted root has one', async () => {
     expect(await said({ sigstore: [await attached(true)] }, await rooted())).toMatch(/^met/);
     expect(await said({ sigstore: [await attached(false)] }, await rooted())).toMatch(/in no log of certificates/);
     expect(await said({ sigstore: [await attached(true)] }, await rooted([], (root) => { root['ctlogs'] = root['tlogs']; }))).toMatch(/in no log of certificates/);
     expect(await said({ sigstore: [await attached(false)] }, await rooted(['ctlogs']))).toMatch(/^met/);
+  });
+  /** 20 layers of two authorities of one name and key, the first as the real one is named, whose key it has, too: 2^20 ways from the signer to the last, which has signed itself. */
+  function layered(authority: X509Certificate): string {
+    const own = pair();
+    const spki = (publicKey: KeyObject): Buffer => publicKey.export({ type: 'spki', format: 'der' });
+    const named = (layer: number): Buffer => sequence(der(0x31, sequence(oid('2.5.4.3'), der(0x0c, Buffer.from(`layer ${layer}`)))));
+    const time = (at: number): Buffer => der(0x17, Buffer.from(`${new Date(at).toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`));
+    const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
+    const issued = (serial: number, subject: Buffer, issuer: Buffer, publicKey: KeyObject): string => {
+      const constraints = sequence(oid('2.5.29.19'), der(0x01, Buffer.from([0xff])), octets(sequence(der(0x01, Buffer.from([0xff])))));
+      const body = sequence(der(0xa0, integer(Buffer.from([2]))), integer(Buffer.from([serial])), algorithm, issuer, sequence(time(Date.now() - 60_000), time(Date.now() + 3_600_000)), subject, spki(publicKey), der(0xa3, sequence(constraints)));
+      return new X509Certificate(sequence(body, algorithm, der(0x03, Buffer.from([0]), sign('sha256', body, own.privateKey)))).toString();
+    };
+    const layers = Array.from({ length: 20 }, (_, i) => [1, 2].map((serial) => issued(serial, i === 0 ? new Certificate(authority.raw).subjectName : named(i), named(Math.min(i + 1, 19)), i === 0 ? authority.publicKey : own.publicKey)));
+    return layers.flat().join('');
+  }
+  it('more authorities beside the signature, which nobody has signed, hold nobody up', async () => {
+    const signature = await attached(true, layered);
+    expect((signature.annotations['dev.sigstore.cosign/chain'] as string).match(/BEGIN/g)?.length).toBe(40);
+    expect(await said({ sigstore: [signature] }, await rooted())).toMatch(/^met/);
+    expect(await said({ sigstore: [await attached(false, layered)] }, await rooted())).toMatch(/in no log of certificates/);
   });
 });
 
