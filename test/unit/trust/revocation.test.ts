@@ -176,6 +176,20 @@ describe('revocation', () => {
     expect(await said(stamped, home({}, stores))).toMatch(/^met/);
     expect(await said(stamped, home({}))).toMatch(/was revoked on/);
   });
+
+  it('whose timestamp authority has lost its key is refused, whatever that key has stamped', async () => {
+    const other = new Pki(FOLDER, 'Stamps');
+    other.issue('tsa', { use: 'critical,timeStamping', more: `crlDistributionPoints=URI:${base}/list` });
+    const stamped = jws('plain', { stamp: (signature) => other.stamp(signature) });
+    const stores = { 'ca/x': pki.pem('root'), 'tsa/x': other.pem('root') };
+    const good = other.list();
+    place.say = () => good;
+    expect(await said(stamped, home({}, stores))).toMatch(/^met/);
+    rmSync(process.env['XDG_CACHE_HOME'] as string, { recursive: true });
+    other.revoke('tsa', '-crl_compromise', `${new Date(Date.now() + DAY).toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`);
+    place.say = () => other.list();
+    expect(await said(stamped, home({}, stores))).toMatch(/^the certificate "CN=tsa" was revoked on/);
+  });
 });
 
 describe('timestamps', () => {
