@@ -86,12 +86,13 @@ const FAULTS: Readonly<Record<string, string>> = {
 /** What @sigstore/verify says. `times`: how many witnesses of the time there have to be. */
 async function libraryFault(entity: SignedEntity, material: TrustMaterial, times: number): Promise<string | undefined> {
   const { Verifier, VerificationError } = await library();
-  // Witnesses whom the policy does not know are nobody: the library would refuse all for one of them.
+  // Witnesses whom the policy does not know are nobody: the library would refuse all for one of them. Where it knows a log, one of a known log is wanted.
   const logs = material.tlogs.length > 0;
-  const timestamps = entity.timestamps.filter(({ $case }) => ($case === 'transparency-log' ? logs : material.timestampAuthorities.length > 0));
+  const known = (entry: SignedEntity['tlogEntries'][number]): boolean => material.tlogs.some(({ logID }) => logID.equals(entry.logId.keyId));
+  const timestamps = entity.timestamps.filter((stamp) => (stamp.$case === 'transparency-log' ? known(stamp.tlogEntry) : material.timestampAuthorities.length > 0));
   try {
     const verifier = new Verifier(material, { ctlogThreshold: 0, tlogThreshold: logs ? 1 : 0, timestampThreshold: times });
-    verifier.verify({ ...entity, timestamps, tlogEntries: logs ? entity.tlogEntries : [] });
+    verifier.verify({ ...entity, timestamps, tlogEntries: entity.tlogEntries.filter(known) });
     return undefined;
   } catch (error) {
     // What is not its own kind comes of bytes that only look like ASN.1.

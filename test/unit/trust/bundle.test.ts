@@ -11,7 +11,7 @@ import { Certificate } from '../../../image/trust/certificate.ts';
 import { judge } from '../../../image/trust/policy/check.ts';
 import { readPolicy } from '../../../image/trust/policy/policy.ts';
 import { type Attachment, FoundSignatures, type SignatureKind } from '../../../image/trust/signatures.ts';
-import { IN_TOTO, ISSUER, MadeSigstore, pair, pem, sha256, statement, WORKFLOW } from '../../support/images/sigstore-maker.ts';
+import { IN_TOTO, ISSUER, type Made, MadeSigstore, pair, pem, sha256, statement, WORKFLOW } from '../../support/images/sigstore-maker.ts';
 import { scratch } from '../image/support.ts';
 
 type Json = Record<string, unknown>;
@@ -67,6 +67,23 @@ describe('signatures in bundles', () => {
     expect(await said({ bundle: [bundle] }, { type: 'sigstoreSigned', keyData, rekorPublicKeyData: strange, signedIdentity: matchDigest })).toBe('it is in no transparency log of the policy');
     expect(await said({ bundle: [bundle] }, { type: 'sigstoreSigned', keyData: strange, signedIdentity: matchDigest })).toBe('its signature is by no key of the policy');
     expect(await said({ bundle: [bundle] }, { type: 'sigstoreSigned', keyDatas: [strange, keyData], signedIdentity: matchDigest })).toMatch(/^met/);
+  });
+
+  it('an entry of a log that the policy does not know neither counts nor harms', async () => {
+    const [entry] = (JSON.parse((await new MadeSigstore().bundle(statement(digest, SIGN), { key })).toString()) as Made).verificationMaterial.tlogEntries;
+    if (entry === undefined) throw new Error('no entry');
+    const beside = (made: Made): void => void made.verificationMaterial.tlogEntries.unshift(entry);
+    const alone = (made: Made): void => void made.verificationMaterial.tlogEntries.splice(0, 1, entry);
+    const byKey = { type: 'sigstoreSigned', keyData, rekorPublicKeyData, signedIdentity: matchDigest };
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { key, change: beside })] }, byKey)).toMatch(/^met/);
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { key, change: alone })] }, byKey)).toBe('it is in no transparency log of the policy');
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { change: beside })] }, await rooted())).toMatch(/^met/);
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { change: alone })] }, await rooted())).toBe('nobody whom the policy knows vouches for the time of its bundle');
+    // With a time by an authority that is known, the log still has to be.
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { witness: 'both', change: alone })] }, await rooted())).toBe('it is in no transparency log of the policy');
+    // An entry that only says to be of a known log is one of that log, and wrong.
+    const posing = (made: Made): void => void made.verificationMaterial.tlogEntries.unshift({ ...entry, integratedTime: '1600000000', logId: (made.verificationMaterial.tlogEntries[0] as Json)['logId'] });
+    expect(await said({ bundle: [await sigstore.bundle(statement(digest, SIGN), { key, change: posing })] }, byKey)).toBe('it is in no transparency log of the policy');
   });
 
   it('a signature that names no image counts by its digest alone, and only where that is asked for', async () => {
