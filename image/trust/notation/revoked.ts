@@ -13,20 +13,35 @@ const LIST_MAX = 8 << 20;
 const ANSWER_MAX = 64 << 10;
 /** Silence that is waited for, ms: whether an image runs hangs on it. */
 const IDLE_MS = 5000;
+/** All places together that are asked for one signature. */
 const MOST_MS = 20_000;
 /** Places that one certificate may name. */
 const MAX_PLACES = 4;
 
+interface Asking {
+  readonly env: Environment;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Why a chain, which was found to be trusted, must not be believed: one of its certificates was revoked, or whether it was cannot be told
+ * Why chains, which were found to be trusted, must not be believed: one of their certificates was revoked, or whether it was cannot be told
  * (specifications, "Certificate Revocation Evaluation"). Servers (OCSP) are asked before lists (CRL) are read; answers are kept in the user's cache for
- * as long as they hold, so that nobody is asked twice. `signed`: when it was signed for certain, where that is known.
+ * as long as they hold, so that nobody is asked twice. With each chain: when it signed for certain, where that is known.
  */
-export async function revokedFault(chain: readonly Certificate[], signed: Date | undefined, env: Environment): Promise<string | undefined> {
+export async function revokedFault(chains: readonly (readonly [readonly Certificate[], Date | undefined])[], env: Environment): Promise<string | undefined> {
+  const asking = { env, signal: AbortSignal.timeout(MOST_MS) };
+  for (const [chain, signed] of chains) {
+    const fault = await chainFault(chain, signed, asking);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+async function chainFault(chain: readonly Certificate[], signed: Date | undefined, asking: Asking): Promise<string | undefined> {
   for (const [i, certificate] of chain.entries()) {
     const issuer = chain[i + 1];
     if (issuer === undefined) break;
-    const status = await statusOf(certificate, issuer, env);
+    const status = await statusOf(certificate, issuer, asking);
     if (status === 'good') continue;
     const who = JSON.stringify(certificate.x509.subject.split('\n').at(-1)?.slice(0, 100) ?? '');
     if ('unknown' in status) return `whether the certificate ${who} was revoked cannot be told: ${status.unknown}`;
@@ -37,7 +52,7 @@ export async function revokedFault(chain: readonly Certificate[], signed: Date |
   return undefined;
 }
 
-async function statusOf(certificate: Certificate, issuer: Certificate, env: Environment): Promise<Status> {
+async function statusOf(certificate: Certificate, issuer: Certificate, asking: Asking): Promise<Status> {
   let places: { servers: string[]; lists: string[] };
   try {
     places = { servers: certificate.ocspUrls, lists: certificate.crlUrls };
@@ -47,8 +62,8 @@ async function statusOf(certificate: Certificate, issuer: Certificate, env: Envi
   let status: Status = 'good';
   const request = ocspRequest(certificate, issuer);
   const asks: (() => Promise<Status>)[] = [
-    ...places.servers.slice(0, MAX_PLACES).map((url) => () => answered(url, request, ANSWER_MAX, env, (bytes) => statusByAnswer(bytes, certificate, issuer, new Date()))),
-    ...places.lists.slice(0, MAX_PLACES).map((url) => () => answered(url, undefined, LIST_MAX, env, (bytes) => statusByList(bytes, url, certificate, issuer, new Date()))),
+    ...places.servers.slice(0, MAX_PLACES).map((url) => () => answered(url, request, ANSWER_MAX, asking, (bytes) => statusByAnswer(bytes, certificate, issuer, new Date()))),
+    ...places.lists.slice(0, MAX_PLACES).map((url) => () => answered(url, undefined, LIST_MAX, asking, (bytes) => statusByList(bytes, url, certificate, issuer, new Date()))),
   ];
   for (const ask of asks) {
     status = await ask();
@@ -58,7 +73,7 @@ async function statusOf(certificate: Certificate, issuer: Certificate, env: Envi
 }
 
 /** What was kept, where it tells anything, else what is answered. */
-async function answered(text: string, request: Buffer | undefined, max: number, env: Environment, read: (bytes: Buffer) => Status): Promise<Status> {
+async function answered(text: string, request: Buffer | undefined, max: number, asking: Asking, read: (bytes: Buffer) => Status): Promise<Status> {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) return { unknown: `${JSON.stringify(text.slice(0, 100))} is no place that is asked` };
   const file = createHash('sha256').update(text).update('\0').update(request ?? '').digest('hex');
@@ -67,9 +82,9 @@ async function answered(text: string, request: Buffer | undefined, max: number, 
   if (known !== undefined && (known === 'good' || 'revoked' in known)) return known;
   let bytes: Buffer;
   try {
-    bytes = await ask(url, request, max, env);
+    bytes = await ask(url, request, max, asking);
   } catch (error) {
-    if (error instanceof VmmError) return { unknown: error.message };
+    if (error instanceof VmmError) return { unknown: asking.signal.aborted ? `who was asked has not answered within ${MOST_MS / 1000} s` : error.message };
     throw error;
   }
   const status = read(bytes);
@@ -77,10 +92,9 @@ async function answered(text: string, request: Buffer | undefined, max: number, 
   return status;
 }
 
-async function ask(url: URL, request: Buffer | undefined, max: number, env: Environment): Promise<Buffer> {
+async function ask(url: URL, request: Buffer | undefined, max: number, { env, signal }: Asking): Promise<Buffer> {
   const http = new Http({ host: url.host, insecure: false, env, idleMs: IDLE_MS });
   const own = { 'user-agent': 'vmm' };
-  const signal = AbortSignal.timeout(MOST_MS);
   try {
     const response = await http.send(request === undefined ? { method: 'GET', url, headers: own, signal } : { method: 'POST', url, headers: { ...own, 'content-type': 'application/ocsp-request', 'content-length': String(request.length) }, body: request, signal });
     if (response.status === 200) return await readBody(response, max, url);

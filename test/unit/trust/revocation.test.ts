@@ -145,6 +145,19 @@ describe('revocation', () => {
     expect(place.asked).toEqual(['POST /ask', 'GET /list']);
   });
 
+  it('all places together are waited for 20 s', async () => {
+    const gone = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(gone.signal);
+    try {
+      place.say = () => (place.asked.length === 1 ? void gone.abort() : 500);
+      expect(await said(jws('both'), home({}))).toBe('whether the certificate "CN=both" was revoked cannot be told: who was asked has not answered within 20 s');
+      expect(timeout.mock.calls).toEqual([[20_000]]);
+      expect(place.asked).toEqual(['POST /ask']);
+    } finally {
+      timeout.mockRestore();
+    }
+  });
+
   it('who nobody trusts is not asked, wherever its certificates say', async () => {
     const stranger = { 'ca/x': new Pki(FOLDER, 'Stranger').pem('root') };
     expect(await said(jws('listed'), home({}, stranger))).toMatch(/lead to none/);
