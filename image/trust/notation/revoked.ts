@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeOwnFolder, userCache } from '../../../base/user-cache.ts';
 import { VmmError } from '../../../base/errors.ts';
@@ -15,6 +15,8 @@ const ANSWER_MAX = 64 << 10;
 const IDLE_MS = 5000;
 /** All places together that are asked for one signature. */
 const MOST_MS = 20_000;
+/** An answer that was kept so long ago holds no more: authorities renew their lists within a year (CA/Browser Forum, Baseline Requirements, 4.9.7). */
+const STALE_MS = 400 * 86_400_000;
 /** Places that one certificate may name. */
 const MAX_PLACES = 4;
 
@@ -80,6 +82,7 @@ async function answered(text: string, request: Buffer | undefined, max: number, 
   const kept = fromCache(file, max);
   const known = kept === undefined ? undefined : read(kept);
   if (known !== undefined && (known === 'good' || 'revoked' in known)) return known;
+  if (kept !== undefined) removeKept(file);
   let bytes: Buffer;
   try {
     bytes = await ask(url, request, max, asking);
@@ -122,11 +125,24 @@ function intoCache(file: string, bytes: Buffer): void {
     makeOwnFolder(userCache('revocation'));
     writeFileSync(half, bytes, { mode: 0o600 });
     renameSync(half, cachePath(file));
+    sweep();
   } catch {
-    try {
-      rmSync(half, { force: true });
-    } catch {
-      return;
-    }
+    removeKept(`${file}.${process.pid}`);
+  }
+}
+
+function removeKept(file: string): void {
+  try {
+    rmSync(cachePath(file), { force: true });
+  } catch {
+    // A cache that cannot be changed stays as it is.
+  }
+}
+
+/** Removes answers that nobody has asked for since they have run out, and what killed processes have left. */
+function sweep(): void {
+  for (const file of readdirSync(userCache('revocation'))) {
+    const { mtimeMs } = statSync(cachePath(file), { throwIfNoEntry: false }) ?? {};
+    if (mtimeMs !== undefined && Date.now() - mtimeMs > STALE_MS) removeKept(file);
   }
 }

@@ -1,6 +1,6 @@
 /** Timestamps and revocations of Notation’s signatures: openssl is the authority, its OCSP server and its timestamp authority; the trust policy says what is asked. */
 import { createPrivateKey, sign } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseRegistryName } from '../../../image/registry/name.ts';
@@ -143,6 +143,24 @@ describe('revocation', () => {
     place.say = (path) => (path === '/list' ? pki.list() : 503);
     expect(await said(jws('both'), home({}))).toMatch(/^met/);
     expect(place.asked).toEqual(['POST /ask', 'GET /list']);
+  });
+
+  it('what was kept goes once it tells nothing any more, and what is old with the next answer', async () => {
+    const folder = join(process.env['XDG_CACHE_HOME'] as string, 'vmm/revocation');
+    place.say = () => pki.list();
+    expect(await said(jws('listed'), home({}))).toMatch(/^met/);
+    const [kept = ''] = readdirSync(folder);
+    for (const [name, days] of [['old', 500], ['old.1', 500], ['young', 300]] as const) {
+      writeFileSync(join(folder, name), '');
+      utimesSync(join(folder, name), Date.now() / 1000, Date.now() / 1000 - days * 86_400);
+    }
+    place.say = (path, body) => (path === '/ask' ? pki.answer(body) : 500);
+    expect(await said(jws('asked'), home({}))).toMatch(/^met/);
+    expect(readdirSync(folder).filter((name) => name.length < 10)).toEqual(['young']);
+    expect(readdirSync(folder)).toContain(kept);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 8 * DAY });
+    expect(await said(jws('listed'), home({}))).toMatch(/answers 500/);
+    expect(readdirSync(folder)).not.toContain(kept);
   });
 
   it('all places together are waited for 20 s', async () => {
