@@ -9,7 +9,7 @@ import { COSE, JWS } from '../../../image/trust/notation/envelope.ts';
 import { notationFault } from '../../../image/trust/notation/verify.ts';
 import { FoundSignatures } from '../../../image/trust/signatures.ts';
 import { readTimestamp } from '../../../image/trust/timestamp.ts';
-import { Certificate } from '../../../image/trust/certificate.ts';
+import { Certificate, TIME_STAMPING } from '../../../image/trust/certificate.ts';
 import { Pki, Place } from '../../support/images/pki.ts';
 import { scratch } from '../image/support.ts';
 
@@ -264,8 +264,21 @@ describe('timestamps', () => {
     ['nothing', () => Buffer.alloc(0), /cannot be read/],
     ['its last byte changed', (signature) => { const bytes = pki.stamp(signature); bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1; return bytes; }, /not by its certificate|cannot be read/],
     ['of an authority that nobody trusts', (signature) => { const other = new Pki(FOLDER, 'Stranger'); other.issue('tsa', { use: 'critical,timeStamping' }); return other.stamp(signature); }, /leads to no authority/],
-    ['by a certificate for more than that', (signature) => { const wide = new Pki(FOLDER); wide.issue('tsa', { use: 'critical,timeStamping' }); const token = wide.stamp(signature); return token; }, /leads to no authority/],
   ])('%s: refused', async (_, stamp, wanted) => expect(await said(jws('plain', { stamp }), home({}, stores()))).toMatch(wanted));
+
+  it('a certificate is for timestamps where it is for these alone, and says so to all (RFC 3161, 2.3)', () => {
+    pki.issue('wide', { use: 'critical,timeStamping,codeSigning' });
+    pki.issue('soft', { use: 'timeStamping' });
+    expect(['tsa', 'wide', 'soft', 'plain'].map((name) => new Certificate(pki.der(name)).isOnlyFor(TIME_STAMPING))).toEqual([true, false, false, false]);
+    // openssl's authority makes no tokens by the others; its CMS signs whatever it is given.
+    const message = Buffer.from('signature');
+    writeFileSync(join(pki.dir, 'token'), pki.stamp(message));
+    pki.ssl('cms', '-verify', '-noverify', '-inform', 'DER', '-in', 'token', '-out', 'info');
+    const by = (name: string): Buffer => pki.ssl('cms', '-sign', '-cades', '-binary', '-nodetach', '-econtent_type', '1.2.840.113549.1.9.16.1.4', '-in', 'info', '-signer', `${name}.crt`, '-inkey', `${name}.key`, '-md', 'sha256', '-outform', 'DER');
+    const read = (name: string): unknown => readTimestamp(by(name), message, [new Certificate(pki.pem('root'))]);
+    expect(read('tsa')).toMatchObject({ chain: { length: 2 } });
+    for (const name of ['wide', 'soft', 'plain']) expect(read(name)).toBe('its timestamp is by a certificate that is not for timestamps');
+  });
 
   it('any bit of a token that is changed leaves the same time, or none', () => {
     const message = Buffer.from('signature');
