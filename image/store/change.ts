@@ -208,9 +208,12 @@ export class StoreChange {
     this.#write('blobs', blobName(digest), bytes);
   }
 
-  /** Makes a finished temporary file the disk of this key. From then on machines share it: the lock that kept others away becomes one that they have, too. */
+  /**
+   * Makes a finished temporary file the disk of this key. From then on machines share it: the lock that kept others away becomes one that they have, too.
+   * Throws STORE_LOCK where another program takes it in between: with the store's lock held no vmm does.
+   */
   async addDisk(key: string, file: TemporaryFile): Promise<void> {
-    await tryLock(file.fd, this.#store.host, 'shared');
+    if (!(await tryLock(file.fd, this.#store.host, 'shared'))) throw new VmmError('STORE_LOCK', `the image store cannot be locked: another program has locked ${this.#paths.tmp}/${file.name}`, { hint: 'no program but vmm has to be at its files (fuser -v FILE): then try again' });
     changing(this.#paths, () => renameSync(this.#folders.tmp.path(file.name), this.#folders.rootfs.path(diskName(key))));
   }
 

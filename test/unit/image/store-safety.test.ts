@@ -82,6 +82,16 @@ describe('what vmm never wrote', () => {
     expect(listing(victim)).toBe(before);
   });
 
+  it('a disk whose lock another program has taken goes not in place', async () => {
+    const store = storeAt(newPath('store'));
+    const host = await hostFs();
+    const taken = new ImageStore(store.paths, async () => ({ ...host, tryLock: (fd, how) => how === 'alone' && host?.tryLock?.(fd, how) !== false }));
+    await expect(importImage(archive('1'), { store: taken })).rejects.toMatchObject({ code: 'STORE_LOCK', message: expect.stringContaining(`another program has locked ${store.paths.tmp}/`) });
+    expect([readdirSync(store.paths.rootfs), readdirSync(store.paths.tmp), store.list()]).toEqual([[], [], []]);
+    await importImage(archive('1'), { store });
+    expect(store.list().length).toBe(1);
+  });
+
   it('strangers in a store stay, and are in nobody’s way', async () => {
     const store = storeAt(newPath('store'));
     await importImage(archive('1'), { store }, ['kept']);
