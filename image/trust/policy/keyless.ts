@@ -22,13 +22,13 @@ const ISSUER = '1.3.6.1.4.1.57264.1.1';
 const ISSUER_V2 = '1.3.6.1.4.1.57264.1.8';
 
 /** A signature's certificate with its path to an authority of the policy, itself first, or why it does not count. `time`: of its entry in the log. */
-export function certificatesOf({ annotations }: Attachment, fulcio: Fulcio, roots: readonly Certificate[], time: Date): { leaf: Certificate; path: readonly Certificate[] } | string {
-  const text = annotations[CERTIFICATE];
+export function certificatesOf(attached: Attachment, fulcio: Fulcio, roots: readonly Certificate[], time: Date): { leaf: Certificate; path: readonly Certificate[] } | string {
+  const text = certificateOf(attached);
   if (text === undefined) return 'its signature has no certificate';
   try {
     const leaf = new Certificate(text);
     // Nobody has signed the annotation: of what is in it only the path counts.
-    const path = pathToRoot(leaf, Certificate.all(annotations[CHAIN] ?? ''), roots, time);
+    const path = pathToRoot(leaf, Certificate.all(attached.annotations[CHAIN] ?? ''), roots, time);
     if (!leaf.signsCode || leaf.x509.ca || path === undefined) return 'the certificate of its signature is by no authority of the policy, or was not valid when it was logged';
     return identityFault(leaf, fulcio) ?? { leaf, path };
   } catch {
