@@ -57,6 +57,20 @@ export function leadingOid(element: Element | undefined): string {
   return oidText(need(inside(element, 0x30)[0], 0x06).content);
 }
 
+/** Of a certificate, or of a list of those that were revoked (RFC 5280, 4.1 and 5.1). */
+export interface Extension {
+  readonly id: string;
+  readonly critical: boolean;
+  /** DER. */
+  readonly value: Buffer;
+}
+
+/** Throws RangeError. */
+export function extensionOf(element: Element): Extension {
+  const parts = inside(element, 0x30);
+  return { id: oidText(need(parts[0], 0x06).content), critical: parts.length > 2 && parts[1]?.content[0] !== 0, value: need(parts.at(-1), 0x04).content };
+}
+
 /** UTCTime or GeneralizedTime in UTC. Throws RangeError. */
 export function timeOf(element: Element | undefined): Date {
   const { tag, content } = need(element);

@@ -1,5 +1,5 @@
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
-import { bitsOf, type Element, elements, inside, leadingOid, need, oidText } from './asn1.ts';
+import { bitsOf, type Element, elements, type Extension, extensionOf, inside, leadingOid, need, oidText } from './asn1.ts';
 
 /** Certificates as those who sign images have them: node:crypto reads and verifies them, but tells neither extensions nor path lengths. */
 const MAX_DEPTH = 6;
@@ -18,23 +18,15 @@ const KEY_USAGE = '2.5.29.15';
 const EXTENDED_KEY_USAGE = '2.5.29.37';
 /** `GeneralName`: uniformResourceIdentifier. */
 const URI = 0x86;
-/** Critical extensions that are heeded: key usage (by node:crypto), names, constraints, extended key usage. */
+/** Critical extensions that are heeded: key usage (by `checkIssued`, `mayUseKey`), names, constraints, extended key usage. */
 const UNDERSTOOD = new Set([KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE]);
-
-interface Extension {
-  readonly critical: boolean;
-  readonly value: Buffer;
-}
 
 function extensionsOf(certificate: X509Certificate): Map<string, Extension> {
   const [whole] = elements(certificate.raw);
   const [body] = elements(whole?.content ?? Buffer.alloc(0));
   const wrapped = elements(body?.content ?? Buffer.alloc(0)).find(({ tag }) => tag === 0xa3);
   const [list] = elements(wrapped?.content ?? Buffer.alloc(0));
-  return new Map(elements(list?.content ?? Buffer.alloc(0)).map(({ content }) => {
-    const parts = elements(content);
-    return [oidText(parts[0]?.content ?? Buffer.alloc(0)), { critical: parts.length > 2 && parts[1]?.content[0] !== 0, value: parts.at(-1)?.content ?? Buffer.alloc(0) }];
-  }));
+  return new Map(elements(list?.content ?? Buffer.alloc(0)).map(extensionOf).map((extension) => [extension.id, extension]));
 }
 
 /** A certificate with what is read of its extensions. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { der, each, type Element, elements, inside, integer, leadingOid, need, octets, oid, oidText, sequence, timeOf } from './asn1.ts';
+import { der, each, type Element, elements, extensionOf, inside, integer, leadingOid, need, octets, oid, oidText, sequence, timeOf } from './asn1.ts';
 import { Certificate, isSignedBy, OCSP_SIGNING, urisOf } from './certificate.ts';
 
 /** What an authority says of a certificate: when it was revoked, `good` that it was not, else why that cannot be told. */
@@ -52,11 +52,6 @@ function byList(bytes: Buffer, url: string, certificate: Certificate, issuer: Ce
 const NONE: Element = { tag: 0, content: Buffer.alloc(0), raw: Buffer.alloc(0) };
 
 const isTime = (element: Element | undefined): boolean => element?.tag === 0x17 || element?.tag === 0x18;
-
-function extensionOf(element: Element): { id: string; critical: boolean; value: Buffer } {
-  const parts = inside(element, 0x30);
-  return { id: oidText(need(parts[0], 0x06).content), critical: parts.length > 2 && parts[1]?.content[0] !== 0, value: need(parts.at(-1), 0x04).content };
-}
 
 /** issuingDistributionPoint: whether the list is the one that the certificate points to, and has all reasons of such certificates. */
 function covers(value: Buffer, url: string, { x509 }: Certificate): boolean {
