@@ -1,6 +1,9 @@
 /** `vmm run --name`, on this terminal: kept, owned and seen as what `create` and `start -a` make. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -45,6 +48,23 @@ describe('vmm run --name', () => {
     expect(await seen('early', '{{.State.Running}}')).toBe('false');
     expect(await run('--timeout', '2s', '--name', 'long', image, 'sleep', '1000')).toMatchObject({ status: 124, stderr: 'vmm: ended after 2s, as --timeout says\n' });
     await cli('rm', 'heeds', 'early', 'long');
+  });
+
+  it('Ctrl-C during a pull ends it with 130 and no word, whoever pulls', async () => {
+    const registry = createServer((socket) => void socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
+    await once(registry, 'listening');
+    const remote = `127.0.0.1:${(registry.address() as AddressInfo).port}/image`;
+    // The second only looks like one that has a name.
+    for (const words of [['--name', 'pulled', remote], [remote, 'echo', '--name']]) {
+      const asked = once(registry, 'connection');
+      const pulling = new Watched(spawn(process.execPath, ['--', BIN, 'run', '--root', root, '-q', ...SMALL, ...words], { stdio: ['ignore', 'pipe', 'pipe'] }));
+      await asked;
+      pulling.child.kill('SIGINT');
+      const { status, signal, stdout, stderr } = await pulling.ended;
+      expect({ ended: status ?? signal, stdout, stderr }).toEqual({ ended: words.includes('pulled') ? 130 : 'SIGINT', stdout: '', stderr: '' });
+    }
+    registry.close();
+    expect(readdirSync(join(root, 'names'))).toEqual([]);
   });
 
   it('goes on when its client is killed; what it goes on to write is in the log', async () => {

@@ -71,15 +71,19 @@ export const ENDING_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', '
 /** Signals that are a container's matter. */
 export const FORWARDED_SIGNALS: readonly NodeJS.Signals[] = (Object.keys(constants.signals) as NodeJS.Signals[]).filter((name) => !NOT_CAUGHT.has(name));
 
-/** Calls back for each of these signals. The handlers stay: none of them may end us before the status is set. */
-export function onSignals(names: readonly NodeJS.Signals[], handler: (name: NodeJS.Signals, number: number) => void): void {
+/** Calls back for each of these signals, until the function that it returns is called: as a rule never, since none of them may end us before the status is set. */
+export function onSignals(names: readonly NodeJS.Signals[], handler: (name: NodeJS.Signals, number: number) => void): () => void {
+  const listener = (name: NodeJS.Signals): void => handler(name, constants.signals[name]);
   for (const name of names) {
     try {
-      process.on(name, () => handler(name, constants.signals[name]));
+      process.on(name, listener);
     } catch {
       // a signal that this platform does not let us catch
     }
   }
+  return () => {
+    for (const name of names) process.off(name, listener);
+  };
 }
 
 const PRESSES = 3;

@@ -12,7 +12,7 @@ import { FORWARDED_SIGNALS, onSignals } from './input.ts';
 import { tell } from './output.ts';
 import { type Joining, MAKES, NOTE, PROGRESS, READY } from './owner-ask.ts';
 import { ProgressLine } from './progress.ts';
-import { spawnOwner } from './start-owner.ts';
+import { spawnOwner, type Start } from './start-owner.ts';
 
 /** Gives the container's status. Undefined: it is no run that has an owner. */
 export async function runJoined(argv: readonly string[]): Promise<number | undefined> {
@@ -37,11 +37,17 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
     joined.catch(() => {});
   });
   end.heed(() => owner.kill('SIGTERM'));
-  const started = await start.finally(() => progress.clear());
-  if (started !== 'started') end.started();
-  if (started === 'here') return end.status;
-  if (started === 'started') end.started();
-  else process.stdin.destroy(); // its streams would only tell that it has ended
+  const started = await start.catch((error: unknown): Start => {
+    // Killed by us, it says nothing.
+    if (end.status === undefined) throw error;
+    return { status: end.status };
+  }).finally(() => progress.clear());
+  end.started();
+  if (started === 'here') {
+    end.heedNoMore();
+    return end.status;
+  }
+  if (started !== 'started') process.stdin.destroy(); // its streams would only tell that it has ended
   return told(typeof started === 'object' ? started : ((await joined) ?? { status: 0 }), end.status, joining);
 }
 
@@ -70,12 +76,14 @@ class EarlyEnd {
   /** Of the container's process, once it listens. */
   #socket: string | undefined;
   #started = false;
+  /** Whoever goes on in this process has signals as it wants them. */
+  heedNoMore = (): void => {};
   /** What this process is to end with, then. */
   status: number | undefined;
 
   /** `kill`: ends the container's process, as long as nobody can be asked. */
   heed(kill: () => void): void {
-    onSignals(FORWARDED_SIGNALS, (name) => {
+    this.heedNoMore = onSignals(FORWARDED_SIGNALS, (name) => {
       if (this.#started) return;
       if (this.#socket === undefined) kill();
       void this.now(128 + constants.signals[name]);
