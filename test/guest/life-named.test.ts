@@ -67,6 +67,18 @@ describe('vmm run --name', () => {
     expect(readdirSync(join(root, 'names'))).toEqual([]);
   });
 
+  it('its words are no arguments of its owner, which every user could read', async () => {
+    const running = start(['--name', 'secret', '-e', 'PASSWORD=correct-horse', image, 'sh', '-c', 'echo has-$PASSWORD; exec sleep 1000']);
+    await running.until('has-correct-horse');
+    const id = await seen('secret', '{{.Id}}');
+    const { pid } = JSON.parse(readFileSync(join(root, 'containers', id, 'life.json'), 'utf8'));
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+    expect(words).toMatch(new RegExp(`\0owner\0run\0${id}\0$`));
+    expect(words).not.toContain('horse');
+    expect(await cli('rm', '-f', 'secret')).toMatchObject({ status: 0 });
+    expect((await running.ended).status).toBe(137);
+  });
+
   it('goes on when its client is killed; what it goes on to write is in the log', async () => {
     const running = start(['--name', 'survives', image, 'sh', '-c', 'echo ready; sleep 2; echo later; exit 5']);
     await running.until('ready');

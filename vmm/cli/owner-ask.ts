@@ -4,7 +4,7 @@ export const STOP_SECONDS = 10;
 export const WAITS = 'wait';
 /** An owner's argument: the container does not run, and its files are given to the client. */
 export const FILES = 'files';
-/** An owner's argument, in the place of --root: it makes the container itself, as the words of `vmm run` say that follow. */
+/** An owner's argument, in the place of --root: it makes the container itself, as its standard input says (Making). */
 export const MAKES = 'run';
 
 /** `vmm run` in this process, whatever its words. */
@@ -20,6 +20,14 @@ export const BEGUN = 'begun';
 export const READY = 'ready';
 export const STARTED = 'started';
 export const HERE = 'here';
+
+/** What an owner that makes its container reads first, as JSON. */
+export interface Making {
+  /** What its client runs on. */
+  readonly terminal: 'terminal' | 'none';
+  /** The words of `vmm run`. */
+  readonly argv: readonly string[];
+}
 
 /** What a client of `vmm run` needs to know, which does not read its words itself. */
 export interface Joining {

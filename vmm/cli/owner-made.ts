@@ -1,4 +1,5 @@
 /** An owner that makes its container itself, for a client of `vmm run` (run-joined.ts). */
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { VmmError } from '../api/errors.ts';
 import { hostFs } from '../api/images.ts';
@@ -6,7 +7,7 @@ import { type ContainerRecord, passes, type StateFolder } from '../api/owner.ts'
 import { parseArgs } from './args.ts';
 import { makeContainer } from './create.ts';
 import { Owner } from './owner.ts';
-import { BEGUN, HERE, type Joining, NOTE, PROGRESS } from './owner-ask.ts';
+import { BEGUN, HERE, type Joining, type Making, NOTE, PROGRESS } from './owner-ask.ts';
 import type { OwnerTold } from './owner-told.ts';
 import { refuseInput } from './run.ts';
 import { attached, canBeLeft, isKept, RUN, type RunOptions } from './run-options.ts';
@@ -17,8 +18,11 @@ const { SIGTERM } = constants.signals;
 const EVERY_MS = 100;
 
 /** Gives the container's exit status. Throws VmmError; then nothing of it is left. */
-export async function makeAndOwn([terminal, ...argv]: readonly string[], client: OwnerTold): Promise<number> {
-  const id = argv.pop() ?? '';
+export async function makeAndOwn(id: string, client: OwnerTold): Promise<number> {
+  const text = readFileSync(0, 'utf8');
+  // It was killed at once.
+  if (text === '') return STATUS.STATUS_VMM_ERROR;
+  const { terminal, argv } = JSON.parse(text) as Making;
   const { options, operands } = parseArgs(argv, RUN);
   const bound = options.name === undefined;
   if (options.help || options.detach || !(bound ? terminal === 'terminal' && canBeLeft(options) : isKept(options))) {

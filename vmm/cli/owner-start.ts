@@ -19,7 +19,7 @@ export async function ownerCommand([given = '', ...words]: readonly string[]): P
   const [id = '', waits] = words;
   for (const name of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(name, () => {});
   try {
-    if (given === MAKES) return await (await import('./owner-made.ts')).makeAndOwn(words, client);
+    if (given === MAKES) return await (await import('./owner-made.ts')).makeAndOwn(id, client);
     const state = new StateFolder(given);
     using held = await holdIt(state, id);
     if (held === undefined) {

@@ -10,7 +10,7 @@ import { attachTo } from './attach.ts';
 import type { Ended } from './converse.ts';
 import { FORWARDED_SIGNALS, onSignals } from './input.ts';
 import { tell } from './output.ts';
-import { type Joining, MAKES, NOTE, PROGRESS, READY } from './owner-ask.ts';
+import { type Joining, MAKES, type Making, NOTE, PROGRESS, READY } from './owner-ask.ts';
 import { ProgressLine } from './progress.ts';
 import { spawnOwner, type Start } from './start-owner.ts';
 
@@ -22,7 +22,7 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
   const end = new EarlyEnd();
   let joining: Joining | undefined;
   let joined: Promise<Ended> | undefined;
-  const { owner, start } = spawnOwner([MAKES, terminal, ...argv, id], (word, rest) => {
+  const { owner, start } = spawnOwner([MAKES, id], (word, rest) => {
     if (word === PROGRESS) {
       progress.update(JSON.parse(rest));
       return;
@@ -35,7 +35,9 @@ export async function runJoined(argv: readonly string[]): Promise<number | undef
     end.reachable(socket);
     joined = attachTo(socket, { ...joining, what: name === undefined ? 'the container' : `container ${name}` });
     joined.catch(() => {});
-  });
+  }, 'pipe');
+  // Not among its arguments, which every user may read: a password stands there (-e), and the container may live for long.
+  owner.stdin?.on('error', () => {}).end(JSON.stringify({ terminal, argv } satisfies Making));
   end.heed(() => owner.kill('SIGTERM'));
   const started = await start.catch((error: unknown): Start => {
     // Killed by us, it says nothing.
