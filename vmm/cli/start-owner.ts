@@ -5,7 +5,7 @@ import type { Ended } from './converse.ts';
 import { tell } from './output.ts';
 import { FILES, HERE, READY, STARTED, WAITS } from './owner-ask.ts';
 
-/** Longest of what an owner says last, bytes. */
+/** Longest of what an owner says last, characters. */
 const MAX_TOLD = 16384;
 
 /** How a start went: `here`: what was asked for has no owner. */
@@ -19,8 +19,9 @@ export function spawnOwner(words: readonly string[], heard: Heard, input: 'ignor
   const owner = spawn(process.execPath, ['--', process.argv[1] ?? '', 'owner', ...words], { detached: true, stdio: [input, 'ignore', 'ignore', 'pipe'] });
   const pipe = owner.stdio[3] as NodeJS.ReadableStream;
   let text = '';
-  pipe.on('data', (chunk: Buffer) => {
-    if (text.length < MAX_TOLD) text += chunk.toString();
+  pipe.setEncoding('utf8');
+  pipe.on('data', (chunk: string) => {
+    if (text.length < MAX_TOLD) text += chunk;
     for (let end = text.indexOf('\n'); end >= 0 && !isLast(text.slice(0, end)); end = text.indexOf('\n')) {
       const line = text.slice(0, end);
       const space = line.indexOf(' ');
