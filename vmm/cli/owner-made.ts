@@ -7,7 +7,7 @@ import { type ContainerRecord, passes, type StateFolder } from '../api/owner.ts'
 import { parseArgs } from './args.ts';
 import { makeContainer } from './create.ts';
 import { Owner } from './owner.ts';
-import { BEGUN, HERE, type Joining, type Making, NOTE, PROGRESS } from './owner-ask.ts';
+import { BEGUN, type Joining, type Making, NOTE, PROGRESS } from './owner-ask.ts';
 import type { OwnerTold } from './owner-told.ts';
 import { refuseInput } from './run.ts';
 import { attached, canBeLeft, isKept, RUN, type RunOptions } from './run-options.ts';
@@ -26,7 +26,7 @@ export async function makeAndOwn(id: string, client: OwnerTold): Promise<number>
   const { options, operands } = parseArgs(argv, RUN);
   const bound = options.name === undefined;
   if (options.help || options.detach || !(bound ? terminal === 'terminal' && canBeLeft(options) : isKept(options))) {
-    client.here(HERE);
+    client.here();
     return 0;
   }
   refuseInput(options, undefined, () => terminal === 'terminal');
@@ -56,7 +56,7 @@ export async function makeAndOwn(id: string, client: OwnerTold): Promise<number>
   } catch (error) {
     // Nobody has asked for it to be found again.
     if (!bound || options.root !== undefined || !(error instanceof VmmError) || error.code !== 'STATE_FOLDER') throw error;
-    client.here(HERE);
+    client.here();
     return 0;
   }
 }

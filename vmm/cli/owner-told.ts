@@ -1,7 +1,7 @@
 /** What an owner says to the client that has started it (owner-ask.ts). */
 import { closeSync, writeSync } from 'node:fs';
 import { oneLine } from './describe.ts';
-import { STARTED } from './owner-ask.ts';
+import { HERE, STARTED } from './owner-ask.ts';
 
 /** The client that waits for the start reads it. */
 const CLIENT = 3;
@@ -18,8 +18,8 @@ export class OwnerTold {
     this.#last(`${STARTED}\n`);
   }
 
-  here(word: string): void {
-    this.#last(`${word}\n`);
+  here(): void {
+    this.#last(`${HERE}\n`);
   }
 
   /** It does not run. `why`: whole lines. */
