@@ -46,6 +46,11 @@ describe('vmm run -it without a name', () => {
     // What was left stays, with its log, until it is removed.
     expect((await cli('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', id)).stdout.toString()).toBe('exited 3\n');
     expect((await cli('logs', id)).stdout.toString()).toMatch(/tick-43\r\ntick-44\r\ntick-45\r\n[\s\S]*again-42/);
+    // It is its user's now: it is started without a client, and stays at its end.
+    expect(await cli('start', id)).toMatchObject({ status: 0 });
+    expect((await cli('inspect', '-f', '{{.State.Status}}', id)).stdout.toString()).toBe('running\n');
+    await cli('stop', '-t', '0', id);
+    expect((await cli('inspect', '-f', '{{.State.Status}}', id)).stdout.toString()).toBe('exited\n');
     expect(await cli('rm', id)).toMatchObject({ status: 0 });
   });
 

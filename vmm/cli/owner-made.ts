@@ -45,7 +45,7 @@ export async function makeAndOwn(id: string, client: OwnerTold): Promise<number>
     });
     using held = await state.hold(id, hostFs);
     try {
-      if (!stopped && held !== undefined) return await new Owner(state, record, false, client).live(JSON.stringify(joiningOf(record, state, options)));
+      if (!stopped && held !== undefined) return await new Owner(state, record, undefined, client).live(JSON.stringify(joiningOf(record, state, options)));
     } catch (error) {
       if (bound) await state.remove(id, hostFs);
       throw error;

@@ -28,7 +28,7 @@ export async function ownerCommand([given = '', ...words]: readonly string[]): P
     }
     if (waits === FILES) return await (await import('./owner-files.ts')).ownFiles(state, id, client);
     const { record, life } = await state.find(id);
-    return await new Owner(state, record, life?.ran === true, client).live(waits === WAITS ? '' : undefined);
+    return await new Owner(state, record, life, client).live(waits === WAITS ? '' : undefined);
   } catch (error) {
     client.failed(STATUS.STATUS_VMM_ERROR, describeError(error));
     return STATUS.STATUS_VMM_ERROR;

@@ -26,6 +26,8 @@ export class Owner {
   readonly #state: StateFolder;
   readonly #record: ContainerRecord;
   readonly #client: OwnerTold;
+  /** It goes with the client that has started it. */
+  readonly #bound: boolean;
   readonly #restarts: Restarts;
   readonly #ended = Promise.withResolvers<number>();
   /** Aborted when it is not to be started again. */
@@ -52,14 +54,17 @@ export class Owner {
   #run: ContainerRun | undefined;
   #health: HealthWatch | undefined;
 
-  constructor(state: StateFolder, record: ContainerRecord, ran: boolean, client: OwnerTold) {
+  /** `before`: its last life. */
+  constructor(state: StateFolder, record: ContainerRecord, before: ContainerLife | undefined, client: OwnerTold) {
     this.#state = state;
     this.#record = record;
     this.#client = client;
     this.#restarts = new Restarts(record.restart);
     // Opened before the process gives up its rights.
     this.#events = new EventWriter(state.events);
-    this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false };
+    const { ran = false, left } = before ?? {};
+    this.#bound = record.bound === true && left !== true;
+    this.#life = { pid: process.pid, ran, restarts: 0, started: undefined, end: undefined, restarting: false, ...(left === undefined ? {} : { left }) };
   }
 
   /** `waits`: the command does, for a client that is attached; to whom this is said, then. */
@@ -79,10 +84,10 @@ export class Owner {
       this.#whenStarted();
       if (waits !== undefined) {
         this.#service.waited = true;
-        if (this.#record.bound) this.#service.bound = (detached) => this.#left(detached);
+        if (this.#bound) this.#service.bound = (detached) => this.#left(detached);
         if (this.#client.say(READY, waits)) await Promise.race([this.#service.attached, sleep(ATTACH_MS)]);
       }
-      if (this.#record.bound && !this.#service.joined) this.#unwanted.abort();
+      if (this.#bound && !this.#service.joined) this.#unwanted.abort();
       const result = await this.#run.run({ again: (ended) => this.#again(ended), signal: this.#unwanted.signal });
       end = this.#endOf(result);
       this.#tellShortage(result, this.#run.space);
@@ -127,7 +132,7 @@ export class Owner {
     this.#told({ trouble: line });
   }
 
-  /** As --timeout says, of each start. */
+  /** As --timeout says, of each start by a client; restarts are within it. */
   #endInTime(): NodeJS.Timeout | undefined {
     const { timeout } = optionsOf(this.#record).options;
     if (timeout === undefined) return undefined;
