@@ -138,6 +138,15 @@ describe('a detached sandbox with persist', () => {
     expect(await codeOf(Sandbox.create({ image: folder, persist: true }))).toBe('USAGE');
   });
 
+  it('a command that ends with timeout’s status is none that was late', async () => {
+    const script = 'while ! test -e /tmp/go; do sleep 0.1; done; exit 124';
+    expect(await vmm(['run', '-d', '--root', root, '--accel', 'wasm', '-m', '128m', '--rm', '--name', 'early', folder, 'sh', '-c', script])).toMatchObject({ status: 0 });
+    const early = await Sandbox.connect('early', { root });
+    const ended = early.ended();
+    await early.shell('touch /tmp/go').catch(() => {});
+    expect(await ended).toEqual({ reason: 'ended', what: 'its first process ended with 124' });
+  });
+
   it('ends when its timeout is over, whoever is there', async () => {
     const short = await Sandbox.create({ image: folder, accel: 'wasm', memory: 128, detached: true, name: 'short', root, timeout: 4000 });
     expect(await short.ended()).toEqual({ reason: 'timeout' });

@@ -255,7 +255,10 @@ export class Owner {
   }
 
   async #answer(ask: Ask): Promise<Reply> {
-    if (ask.ask === 'wait') return { done: true, status: await this.#ended.promise };
+    if (ask.ask === 'wait') {
+      const status = await this.#ended.promise;
+      return { done: true, status, ...(this.#late ? { late: true } : {}) };
+    }
     const run = this.#run;
     if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
     if (ask.ask === 'signal') {

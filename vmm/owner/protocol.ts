@@ -77,7 +77,7 @@ export interface Stats {
 }
 
 export type Answer =
-  /** `tty`, `stdin`: what is talked to has a terminal, reads input. */
-  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined }
+  /** `tty`, `stdin`: what is talked to has a terminal, reads input. `late`: --timeout has ended it. */
+  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly late?: boolean | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined }
   /** `status`: what the client is to end with, 125 where it is not said. */
   | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly hint?: string | undefined; readonly status?: number | undefined };

@@ -5,9 +5,6 @@ import type { Ask, Stats } from '../owner/protocol.ts';
 import { RemoteProcess } from '../owner/remote-process.ts';
 import type { Box, BoxCommand, BoxProcess, SandboxEnd } from './box.ts';
 
-/** What an owner ends with when its --timeout is over (docs/errors.md). */
-const TIMEOUT = 124;
-
 export class RemoteBox implements Box {
   readonly #socket: string;
   readonly #what: string;
@@ -54,7 +51,8 @@ export class RemoteBox implements Box {
 
   async ended(): Promise<SandboxEnd> {
     const answer = await askOwner(this.#socket, { ask: 'wait' }).catch(() => undefined);
-    if (answer?.status === TIMEOUT) return { reason: 'timeout' };
+    // A command may end with timeout's 124, too.
+    if (answer?.late === true) return { reason: 'timeout' };
     return { reason: 'ended', what: answer?.status === undefined ? 'its process is gone' : `its first process ended with ${answer.status}` };
   }
 
