@@ -22,7 +22,7 @@ export async function ownFiles(state: StateFolder, id: string, client: OwnerTold
   const run = await filesOf(one.record, state, { stdout: ignored, stderr: ignored });
   const service = new OwnerService(ignored, ignored);
   // Not its owner's: for who looks at the container it does not run.
-  const socket = `${state.socket(id)}.files`;
+  const socket = state.filesSocket(id);
   rmSync(socket, { force: true }); // of one that was killed
   const server = await serve(socket, async (ask) => (ask.ask === 'builtin' ? service.answer(ask, run) : { done: false, code: 'CONTAINER_STATE', message: 'the container does not run' }));
   const ended = run.run();

@@ -164,6 +164,18 @@ describe('names and ids', () => {
   });
 });
 
+describe('a list', () => {
+  it('with a container both of its sockets go', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    const { id } = record('a', 'one');
+    await state.add(record('a', 'one'), hostFs);
+    for (const socket of [state.socket(id), state.filesSocket(id)]) writeFileSync(socket, '');
+    await state.remove(id, hostFs);
+    expect(readdirSync(state.sockets)).toEqual([]);
+  });
+});
+
 describe('a folder that is held', () => {
   it('is nobody else’s until it is let go, and gone when it was removed', async () => {
     const state = new StateFolder(folder);
