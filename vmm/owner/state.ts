@@ -183,7 +183,7 @@ export class StateFolder {
     this.#check();
     const all = await Promise.all(this.#ids().map((id) => this.read(id)));
     const found = all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
-    for (const one of found) if (one.state === 'dead') await this.#clear(one);
+    for (const one of found) if (isLeft(one)) await this.#clear(one);
     return found;
   }
 
@@ -227,10 +227,12 @@ export class StateFolder {
     if (!passes(record, life) || Date.now() - Date.parse(this.#lastSign(record.id)) < MAKING_MS) return;
     try {
       using held = await this.hold(record.id, undefined);
-      if (held !== undefined) await this.remove(record.id, undefined);
-    } catch (error) {
+      if (held === undefined) return;
+      // It may have been started and left since it was read.
+      const now = await this.read(record.id);
+      if (now !== undefined && isLeft(now) && passes(now.record, now.life)) await this.remove(record.id, undefined);
+    } catch {
       // somebody else removes it, or nothing can be removed here: it is seen in a list
-      if (!(error instanceof VmmError)) throw error;
     }
   }
 
@@ -312,6 +314,11 @@ export class StateFolder {
       throw broken(path, cause);
     }
   }
+}
+
+/** Its owner was killed; one that goes with its client has one from its making on. */
+function isLeft({ state, record }: Container): boolean {
+  return state === 'dead' || (state === 'created' && record.bound === true);
 }
 
 /** One whose last owner has told its end. */

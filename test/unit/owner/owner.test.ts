@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -165,6 +165,32 @@ describe('names and ids', () => {
 });
 
 describe('a list', () => {
+  it('clears what goes with its client and was killed before it had a life, unless an owner holds it or it is new', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    for (const [id, bound] of [['a', true], ['b', true], ['c', true], ['d', false]] as const) await state.add({ ...record(id, `of-${id}`), bound }, hostFs);
+    for (const id of ['a', 'b', 'd']) utimesSync(state.folder(record(id, '').id), 1, 1);
+    const held = await state.hold(record('b', '').id, hostFs);
+    await state.list();
+    expect((await state.list()).map(({ record: { name }, state: now }) => `${name} ${now}`).sort()).toEqual(['of-b created', 'of-c created', 'of-d created']);
+    held?.release();
+    await state.list();
+    expect(readdirSync(state.names).sort()).toEqual(['of-c', 'of-d']);
+  });
+
+  it('is there also where what is left cannot be cleared', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    const { id } = record('a', 'one');
+    await state.add({ ...record('a', 'one'), autoRemove: true }, hostFs);
+    state.writeLife(id, { pid: 0, ran: true, restarts: 0, started: '', end: undefined, restarting: false });
+    // Opened to be locked it is no folder: ENOTDIR.
+    renameSync(state.folder(id), join(folder, 'elsewhere'));
+    symlinkSync(join(folder, 'elsewhere'), state.folder(id));
+    lutimesSync(state.folder(id), 1, 1);
+    expect(await state.list()).toMatchObject([{ state: 'dead' }]);
+  });
+
   it('with a container both of its sockets go', async () => {
     const state = new StateFolder(folder);
     state.make();
