@@ -1,10 +1,19 @@
 import { StateFolder } from '../api/owner.ts';
+import { tell } from './output.ts';
 
-/** Ids of the containers that are kept and have a volume, running or not, by its name: as with Docker none of these is removed. Throws STATE_FOLDER. */
-export async function volumeUsers(): Promise<ReadonlyMap<string, readonly string[]>> {
+/**
+ * The ids of the containers that have a volume, running or not: as with Docker none of these is removed. Only containers of the usual state folder are known: of those below another --root
+ * the ones that run. A record of another version is not understood: what stands anywhere in it counts as used, which is told. Throws STATE_FOLDER.
+ */
+export async function volumeUsers(): Promise<(name: string) => readonly string[]> {
   const users = new Map<string, string[]>();
-  for (const { record } of await new StateFolder().list()) {
+  const foreign: { readonly id: string; readonly text: string }[] = [];
+  const containers = await new StateFolder().list(({ id, error, text }) => {
+    foreign.push({ id, text });
+    tell(`vmm: ${error.message}: volumes that it names count as used\n`);
+  });
+  for (const { record } of containers) {
     for (const name of new Set(record.mounts?.flatMap(({ name: each }) => each ?? []))) users.set(name, [...(users.get(name) ?? []), record.id]);
   }
-  return users;
+  return (name) => [...(users.get(name) ?? []), ...foreign.flatMap(({ id, text }) => (text.includes(name) ? id : []))];
 }

@@ -106,11 +106,11 @@ async function create(store: ImageStore, [given]: readonly string[], { label, op
 async function ls(store: ImageStore, _: readonly string[], { filter, format, quiet }: OptionValues<typeof LIST>): Promise<number> {
   const wanted = filterOf(filter, FILTERS);
   const dangling = filter.filter(([key]) => key === 'dangling').map(([, text]) => boolean(text));
-  const users = dangling.length > 0 ? await volumeUsers() : new Map<string, readonly string[]>();
+  const users = dangling.length > 0 ? await volumeUsers() : () => [];
   const volumes: StoredVolume[] = [];
   for (const volume of listVolumes(store.paths)) {
     if (!wanted(volume.record)) continue;
-    if (dangling.length > 0 && !dangling.includes(!users.has(volume.record.name) && !(await isVolumeUsed(store, volume.record.name)))) continue;
+    if (dangling.length > 0 && !dangling.includes(users(volume.record.name).length === 0 && !(await isVolumeUsed(store, volume.record.name)))) continue;
     volumes.push(volume);
   }
   if (quiet) print(volumes.map(({ record }) => `${record.name}\n`).join(''));
@@ -148,8 +148,8 @@ async function rm(store: ImageStore, names: readonly string[], { force }: Option
   const users = await volumeUsers();
   for (const name of names) {
     try {
-      const ids = findVolume(store.paths, name) === undefined ? undefined : users.get(name);
-      if (ids !== undefined) throw new VmmError('VOLUME_BUSY', `remove ${name}: volume is in use - [${ids.join(', ')}]`, { hint: '`vmm rm` the container first' });
+      const ids = findVolume(store.paths, name) === undefined ? [] : users(name);
+      if (ids.length > 0) throw new VmmError('VOLUME_BUSY', `remove ${name}: volume is in use - [${ids.join(', ')}]`, { hint: '`vmm rm` the container first' });
       await removeVolume(store, name);
       print(`${name}\n`);
     } catch (error) {
@@ -167,7 +167,7 @@ async function prune(store: ImageStore, _: readonly string[], { all, filter, for
   const what = named ? 'all volumes' : 'all volumes without a name';
   if (!force && !(await confirmed(`WARNING! This will remove ${what} that no vmm uses.\nAre you sure you want to continue? [y/N] `))) return 0;
   const users = await volumeUsers();
-  const { names, freed } = await pruneVolumes(store, (record) => !users.has(record.name) && (named || record.anonymous) && wanted(record));
+  const { names, freed } = await pruneVolumes(store, (record) => users(record.name).length === 0 && (named || record.anonymous) && wanted(record));
   if (names.length > 0) print(`Deleted Volumes:\n${names.join('\n')}\n\n`);
   print(`Total reclaimed space: ${size(freed)}\n`);
   return 0;

@@ -178,10 +178,14 @@ export class StateFolder {
     this.#changing(path, () => writeWhole(path, life));
   }
 
-  /** All containers, the newest first. Throws STATE_FOLDER. */
-  async list(): Promise<Container[]> {
+  /** All containers, the newest first. `foreign`: is given those whose record cannot be understood. Throws STATE_FOLDER, without it for one of these, too. */
+  async list(foreign?: (one: ForeignContainer) => void): Promise<Container[]> {
     this.#check();
-    const all = await Promise.all(this.#ids().map((id) => this.read(id)));
+    const all = await Promise.all(this.#ids().map((id) => this.read(id).catch((error: unknown) => {
+      if (foreign === undefined || !(error instanceof VmmError)) throw error;
+      foreign({ id, error, text: readSmall(`${this.folder(id)}/${RECORD}`) ?? '' });
+      return undefined;
+    })));
     const found = all.filter((one) => one !== undefined).sort((a, b) => (a.record.created < b.record.created ? 1 : -1));
     for (const one of found) if (isLeft(one)) await this.#clear(one);
     return found;
@@ -314,6 +318,13 @@ export class StateFolder {
       throw broken(path, cause);
     }
   }
+}
+
+/** One of another version. `text`: its whole record. */
+export interface ForeignContainer {
+  readonly id: string;
+  readonly error: VmmError;
+  readonly text: string;
 }
 
 /** Its owner was killed; one that goes with its client has one from its making on. */

@@ -1,5 +1,5 @@
 /** `vmm volume` as a user has it, in Docker's words. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -104,6 +104,18 @@ test('what a container that is kept has is in use, whether it runs or not', asyn
   expect(await volume('prune', '-a', '-f')).toBe('Total reclaimed space: 0 B\n');
   expect(await volume('ls', '-q', '-f', 'dangling=true')).toBe('');
   expect(await volume('ls', '-q', '-f', 'dangling=false')).toBe('data\n');
+
+  // Of a record that is not understood all that it names is in use, and nothing else.
+  const path = join(store, `kept-${process.geteuid?.()}/containers`, id, 'record.json');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(/"version":\d+/, '"version":99'));
+  await volume('create', 'spare');
+  const note = expect.stringMatching(/^vmm: [^\n]* is of another version of vmm: volumes that it names count as used\n/);
+  expect(await raw(['ls', '-q', '-f', 'dangling=true'])).toEqual({ status: 0, out: 'spare\n', err: note });
+  expect(await raw(['rm', 'data'])).toEqual({ status: 1, out: '', err: expect.stringMatching(new RegExp(`^vmm: .*\nvmm: remove data: volume is in use - \\[${id}\\].*\n$`)) });
+  expect(await raw(['prune', '-a', '-f'])).toMatchObject({ status: 0, out: expect.stringMatching(/^Deleted Volumes:\nspare\n\n/), err: note });
+  writeFileSync(path, text);
+
   expect((await own(['rm', id])).status).toBe(0);
   expect(await volume('rm', 'data')).toBe('data\n');
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -189,6 +189,18 @@ describe('a list', () => {
     symlinkSync(join(folder, 'elsewhere'), state.folder(id));
     lutimesSync(state.folder(id), 1, 1);
     expect(await state.list()).toMatchObject([{ state: 'dead' }]);
+  });
+
+  it('gives records of another version to who asks for them, and goes on', async () => {
+    const state = new StateFolder(folder);
+    state.make();
+    for (const id of ['a', 'b']) await state.add(record(id, `of-${id}`), hostFs);
+    const path = join(state.folder(record('b', '').id), 'record.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"version":2', '"version":3'));
+    await expect(state.list()).rejects.toMatchObject({ code: 'STATE_FOLDER' });
+    const foreign: unknown[] = [];
+    expect(await state.list((one) => foreign.push(one))).toMatchObject([{ record: { name: 'of-a' } }]);
+    expect(foreign).toMatchObject([{ id: record('b', '').id, error: { code: 'STATE_FOLDER' }, text: readFileSync(path, 'utf8') }]);
   });
 
   it('with a container both of its sockets go', async () => {
