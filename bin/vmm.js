@@ -175,7 +175,7 @@ function wantsThread([command, ...rest]) {
 
 /** Is the machine in another process? With a name, and where a terminal's keys may leave it. A guess: the options are read by the program. */
 function leaves(words) {
-  if (words.some((word) => /^(-d|--(detach|help|verbose|gdb|icount|record|replay|timeline|pod)(=.*)?)$/.test(word))) return false;
+  if (words.some((word) => /^(-[a-z]*d[a-z]*|--(detach|help|verbose|gdb|icount|record|replay|timeline|pod)(=.*)?)$/.test(word))) return false;
   if (words.some((word) => word.startsWith('--name'))) return true;
   const asks = (short, long) => words.some((word) => word === long || (/^-[a-z]+$/.test(word) && word.indexOf(short) > 0));
   if (!asks('t', '--tty') || !asks('i', '--interactive')) return false;
@@ -202,5 +202,5 @@ function startThread(path) {
 }
 
 if (require.main === module) main();
-// rkt's stage1 loads its own program so.
-else module.exports = { open, CLIENT };
+// rkt's stage1 loads its own program so, and tests ask.
+else module.exports = { open, programOf, CLIENT };

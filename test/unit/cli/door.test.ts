@@ -68,6 +68,12 @@ test('code of programs that were not used for long is swept by who adds its own;
   expect(names.sort()).toEqual([...own, ...old.slice(0, 22), old[29], ...others].sort());
 });
 
+test('a run that -d sends away is not first joined: it has no use for the small program', () => {
+  const { programOf } = createRequire(import.meta.url)(join(ROOT, 'bin', 'vmm.js')) as { programOf(words: string[]): string };
+  const of = (...words: string[]): string => programOf(['run', '--name', 'web', ...words, 'image', 'sh']);
+  expect([of(), of('-it'), of('-d'), of('-dit'), of('-itd'), of('--detach')]).toEqual(['client.cjs', 'client.cjs', 'run.cjs', 'run.cjs', 'run.cjs', 'run.cjs']);
+});
+
 test('the commands of the small program are those that it has', () => {
   const { CLIENT } = createRequire(import.meta.url)(join(ROOT, 'bin', 'vmm.js')) as { CLIENT: string[] };
   expect(CLIENT).toEqual(containersCommands().map(({ name }) => name));
