@@ -24,10 +24,10 @@ export const CP_COMMAND: Subcommand = subcommand(
   [2, 2, 'a source and a target'],
   async ([source = '', target = ''], { root, archive, followLink }) => {
     const [from, to] = [inContainer(source), inContainer(target)];
-    if ((from === undefined) === (to === undefined)) throw new VmmError('USAGE', from === undefined ? 'neither source nor target is in a container' : 'both source and target are in containers', { hint: 'write CONTAINER:PATH for one of them' });
     const how = { owners: archive, follow: followLink };
-    if (from !== undefined) return withBox(from.container, root, async (box) => tellUnmade(await copyOut(box, from.path, target === '-' ? print : target, how)));
-    return withBox(to?.container ?? '', root, (box) => copyIn(box, source === '-' ? process.stdin : source, to?.path ?? '', how), true);
+    if (from !== undefined && to === undefined) return withBox(from.container, root, async (box) => tellUnmade(await copyOut(box, from.path, target === '-' ? print : target, how)));
+    if (to !== undefined && from === undefined) return withBox(to.container, root, (box) => copyIn(box, source === '-' ? process.stdin : source, to.path, how), true);
+    throw new VmmError('USAGE', from === undefined ? 'neither source nor target is in a container' : 'both source and target are in containers', { hint: 'write CONTAINER:PATH for one of them' });
   },
 );
 
