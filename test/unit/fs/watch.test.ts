@@ -154,6 +154,21 @@ describe('what is told', () => {
     rmSync(other, { recursive: true });
   });
 
+  it('a share that takes the place of one that is withdrawn hears of its own changes, and of none of the other’s', () => {
+    const other = mkdtempSync(join(tmpdir(), 'vmm-watch-other-'));
+    const { session } = guest;
+    // One is withdrawn that the guest has looked into, and one that it has not.
+    guest.walk('x/sub');
+    session.withdraw(session.shares[0]!);
+    guest.share(other, { name: 'y', watch: true });
+    guest.walk('y');
+    writeFileSync(join(dir, 'theirs'), '');
+    writeFileSync(join(dir, 'sub', 'theirs'), '');
+    writeFileSync(join(other, 'ours'), '');
+    expect(words(told())).toEqual(['y/ours: create close']);
+    rmSync(other, { recursive: true });
+  });
+
   it('directories that the guest has forgotten are not watched any more', () => {
     const root = guest.walk('x');
     const sub = guest.walk('x/sub');

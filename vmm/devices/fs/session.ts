@@ -189,7 +189,10 @@ export class Session {
   /** A share goes: its own descriptor is the caller's to close. */
   withdraw(share: Share): void {
     this.forgetAll(share);
-    if (share.node !== 0) this.nodes.free(share.node);
+    if (share.node !== 0) {
+      this.watches?.drop(share.node);
+      this.nodes.free(share.node);
+    }
     this.shares[share.number] = undefined;
   }
 
