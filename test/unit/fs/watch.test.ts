@@ -169,6 +169,29 @@ describe('what is told', () => {
     rmSync(other, { recursive: true });
   });
 
+  it('of thousands of directories each is told of once, and what comes meanwhile costs no look at all of them', () => {
+    const directories = 4200;
+    const other = mkdtempSync(join(tmpdir(), 'vmm-watch-other-'));
+    for (let i = 0; i < directories; i++) mkdirSync(join(other, `d${i}`));
+    guest.share(other, { name: 'y', watch: true });
+    const { session } = guest;
+    const root = guest.walk('y');
+    for (let i = 0; i < directories; i++) guest.lookup(`d${i}`, root);
+    let looks = 0;
+    const generation = session.nodes.generation.bind(session.nodes);
+    session.nodes.generation = (node) => {
+      looks++;
+      return generation(node);
+    };
+    for (let i = 0; i < directories; i++) writeFileSync(join(other, `d${i}`, 'file'), '');
+    session.watches?.take();
+    expect(looks).toBeLessThan(5 * directories);
+    const changes = words(told());
+    expect(changes.length).toBe(new Set(changes).size);
+    expect(changes.filter((change) => /^y\/d\d+: attrib$/.test(change)).length).toBe(directories);
+    rmSync(other, { recursive: true });
+  });
+
   it('directories that the guest has forgotten are not watched any more', () => {
     const root = guest.walk('x');
     const sub = guest.walk('x/sub');

@@ -45,7 +45,7 @@ export class Watches {
   readonly #byNode = new Map<number, number>();
   readonly #buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES));
   readonly #at: number;
-  pending = new Map<string, Pending>();
+  readonly pending = new Map<string, Pending>();
   /** Errno of the first that could not be watched for a limit's sake; 0. */
   refused = 0;
   /** Directories and files that the guest has learnt of in the request that is on. */
@@ -122,16 +122,26 @@ export class Watches {
 
   #note(node: number, name: Buffer, mask: number): void {
     const key = keyOf(node, name);
+    const generation = this.#nodes.generation(node);
     const there = this.pending.get(key);
-    if (there !== undefined) there.mask |= mask;
-    else if (this.pending.size >= PENDING_MAX) this.#overflow();
-    else this.pending.set(key, { node, generation: this.#nodes.generation(node), name: Buffer.from(name), mask });
+    if (there?.generation === generation) there.mask |= mask;
+    // One of another generation is of a directory that the guest has no more: its place is taken.
+    else if (there !== undefined || this.pending.size < PENDING_MAX) this.pending.set(key, { node, generation, name: Buffer.from(name), mask });
+    // A directory that is to be looked at anew needs nothing more told.
+    else if (this.pending.get(keyOf(node, EMPTY))?.generation !== generation) this.#overflow();
   }
 
-  /** Too much at once: what is told is that each directory is to be looked at anew. */
+  /** Too much at once: what is told is that each directory is to be looked at anew. Those that wait for it keep their place: none waits for ever. */
   #overflow(): void {
-    this.pending = new Map();
-    for (const node of this.#byNode.keys()) this.pending.set(keyOf(node, EMPTY), { node, generation: this.#nodes.generation(node), name: EMPTY, mask: C.IN_ATTRIB });
+    const { pending } = this;
+    for (const [key, { name }] of pending) if (name.length > 0) pending.delete(key);
+    for (const node of this.#byNode.keys()) {
+      const key = keyOf(node, EMPTY);
+      const generation = this.#nodes.generation(node);
+      const there = pending.get(key);
+      if (there?.generation === generation) there.mask |= C.IN_ATTRIB;
+      else pending.set(key, { node, generation, name: EMPTY, mask: C.IN_ATTRIB });
+    }
   }
 
   close(): void {
