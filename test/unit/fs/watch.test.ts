@@ -192,6 +192,24 @@ describe('what is told', () => {
     rmSync(other, { recursive: true });
   });
 
+  it('a lot stays in flight until it is done, whatever is withdrawn meanwhile; other shares’ part of it is answered', () => {
+    const other = mkdtempSync(join(tmpdir(), 'vmm-watch-other-'));
+    guest.share(other, { name: 'y', watch: true });
+    const [x, y] = [guest.walk('x'), guest.walk('y')];
+    writeFileSync(join(dir, 'new'), '');
+    writeFileSync(join(other, 'new'), '');
+    expect(words(told())).toEqual(['x/new: create close', 'y/new: create close']);
+    const { session } = guest;
+    session.withdraw(session.shares[0]!);
+    expect(session.raised.idle).toBe(false);
+    expect([...(session.raised.lot ?? new Map()).keys()]).toEqual([`${y & 0xffff_ffffn} new`]);
+    expect(raising(F.FUSE_MKNOD, y, Buffer.concat([numbers(0o100600, 0, 0, 0), text('new')])).error).toBe(0);
+    expect(raising(F.FUSE_MKNOD, x, Buffer.concat([numbers(0o100600, 0, 0, 0), text('new')])).error).toBe(-E.ESTALE);
+    session.raised.done();
+    expect(session.raised.idle).toBe(true);
+    rmSync(other, { recursive: true });
+  });
+
   it('directories that the guest has forgotten are not watched any more', () => {
     const root = guest.walk('x');
     const sub = guest.walk('x/sub');

@@ -14,7 +14,7 @@ export interface RaisedName {
 export class Raised {
   /** The guest's process that raises; 0: none yet. */
   raiser = 0;
-  /** What it is at, by keyOf; undefined: nothing, and the next lot may go. */
+  /** What it is at, by keyOf; undefined: nothing, and the next lot may go. A lot is in flight until the main thread says that it is done: until then its box is full. */
   lot: Map<string, RaisedName> | undefined;
   /** Files that are nowhere, so far. */
   ghosts = 0;
@@ -23,6 +23,12 @@ export class Raised {
     return this.lot === undefined;
   }
 
+  /** Nothing more is answered for names in directories that the guest has no more; the lot stays in flight. */
+  forget(gone: (dir: number) => boolean): void {
+    for (const key of this.lot?.keys() ?? []) if (gone(Number.parseInt(key, 10))) this.lot?.delete(key);
+  }
+
+  /** The main thread has heard of the lot's end. */
   done(): void {
     this.lot = undefined;
   }

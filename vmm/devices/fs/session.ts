@@ -177,7 +177,7 @@ export class Session {
     share.quota?.forget();
     handles.each((node) => nodes.share(node) === share.number, (handle) => closeFile(handles.remove(handle)));
     this.locks.forget((node) => nodes.share(node) === share.number);
-    this.raised.done();
+    this.raised.forget((node) => nodes.share(node) === share.number);
     nodes.each(share.number, (node) => {
       this.paths.close(node);
       this.watches?.drop(node);
