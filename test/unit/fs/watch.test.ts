@@ -262,6 +262,31 @@ describe('the process that raises', () => {
     expect(guest.session.nodes.count).toBe(count - 1);
   });
 
+  it('gets no entry where there is no room for the name, and none is left behind', () => {
+    const long = 'n'.repeat(250);
+    guest.close();
+    guest.session.watches?.close();
+    guest = new FsGuest(undefined, {}, 0, 65536);
+    guest.share(dir, { name: 'x', watch: true });
+    guest.mount();
+    const root = guest.walk('x');
+    writeFileSync(join(dir, long), '');
+    const nodes = Array.from({ length: 1000 }, (_, i) => {
+      writeFileSync(join(dir, `f${i}`), '');
+      return guest.call(F.FUSE_LOOKUP, root, text(`f${i}`));
+    }).filter(({ error }) => error === 0).map(({ data }) => data.readBigUInt64LE(0));
+    expect(nodes.length).toBeLessThan(1000);
+    told();
+    // Room for an inode, not for so long a name.
+    guest.call(F.FUSE_FORGET, nodes[0]!, numbers(1n), 0);
+    unlinkSync(join(dir, long));
+    expect(words(told())).toEqual([`x/${long}: delete`]);
+    const { count } = guest.session.nodes;
+    for (let i = 0; i < 3; i++) expect(raising(F.FUSE_LOOKUP, root, text(long)).error).toBe(-E.ENOENT);
+    expect(guest.session.nodes.count).toBe(count);
+    expect(guest.session.raised.ghosts).toBe(3);
+  });
+
   it('changes nothing, whatever it sends, in a share that it may write', () => {
     const root = guest.walk('x');
     const file = guest.walk('x/file');

@@ -88,7 +88,11 @@ function ghost(s: Session, parent: number, { before, generation, type }: RaisedN
   const share = s.share(parent);
   stat.pretend((type === 0 ? TYPE_REGULAR : type) << 12 | 0o600, ++s.raised.ghosts);
   const node = nodes.find(before, generation) === 0 ? nodes.add(share.number, stat) : before;
-  if (node === 0 || (node !== before && !nodes.setName(node, parent, request.name, request.nameLength))) return -ENOENT;
+  if (node === 0) return -ENOENT;
+  if (node !== before && !nodes.setName(node, parent, request.name, request.nameLength)) {
+    nodes.free(node);
+    return -ENOENT;
+  }
   s.putEntry(0, node);
   request.put64(fuse_entry_out.entry_valid, 0);
   request.put64(fuse_entry_out.attr_valid, 0);
