@@ -29,7 +29,7 @@ export const HOST_EV_TRACE_ERROR: u32 = 0x101; // the trace file cannot be writt
 export const HOST_EV_NET_LOST: u32 = 0x102; // a = card whose cable has no other end any more, b = errno, 0 where it was closed
 export const HOST_EV_NET_CAPTURE: u32 = 0x103; // a = card whose capture cannot be written any more, b = errno
 export const HOST_EV_SHARE_STUCK: u32 = 0x104; // a = share for which a call of the host does not end
-export const HOST_EV_SHARE_UNWATCHED: u32 = 0x105; // a = share with directories that cannot be watched, b = errno
+export const HOST_EV_SHARE_UNWATCHED: u32 = 0x105; // a = share with directories that cannot be watched, b = errno; 0: its guest raises no changes
 
 // Bits of `machine_trace`, and of --trace.
 export const TRACE_PIO: u32 = 1;

@@ -1,6 +1,7 @@
 import type { JitConfig } from '../jit/driver.ts';
 import { type ListenSpec, macText, type NetworkConfig } from '../agent/network.ts';
 import type { CableSpec, CardSpec } from '../devices/net/spec.ts';
+import { AgentError } from '../agent/errors.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import type { Stream } from '../agent/transport.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
@@ -126,7 +127,10 @@ export class Guest implements AsyncDisposable {
       onLog: (text) => listener.log?.(text),
       ...(counted === undefined ? {} : deterministic(counted)),
     });
-    this.machine.onShareChanges((tag, changes, raiser) => this.#session.raise(tag, changes, raiser));
+    this.machine.onShareChanges((tag, changes, raiser) => this.#session.raise(tag, changes, raiser).catch((error: unknown) => {
+      if (error instanceof AgentError) return undefined;
+      throw error;
+    }));
   }
 
   /** Runs the machine to its end, once. Rejects with VmmError when it cannot be built. */

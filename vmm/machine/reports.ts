@@ -36,8 +36,10 @@ export class Reports {
     this.#once(text, text);
   }
 
+  /** `errno`: the host's; 0: the guest does not raise what it is told. */
   shareUnwatched(name: string | undefined, errno: number): void {
-    this.#once(`${name} watch`, `${name}: ${errnoName(errno)}: not all of its directories can be watched (fs.inotify.max_user_watches, max_user_instances): changes in the others are not told`);
+    if (errno === 0) this.#once(`${name} raise`, `${name}: the guest refuses what it is told of the host's changes: programs in it do not hear of them`);
+    else this.#once(`${name} watch`, `${name}: ${errnoName(errno)}: not all of its directories can be watched (fs.inotify.max_user_watches, max_user_instances): changes in the others are not told`);
   }
 
   traceError(errno: number): void {

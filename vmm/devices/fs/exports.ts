@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES, FS_WRITEBACK } from '../../../assembly/contract/fs.ts';
-import { HOST_EV_SHARE_STUCK } from '../../../assembly/contract/machine.ts';
+import { HOST_EV_SHARE_STUCK, HOST_EV_SHARE_UNWATCHED } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { VmmError } from '../../../base/errors.ts';
@@ -34,8 +34,11 @@ export interface ShareExport {
   readonly watch?: boolean | undefined;
 }
 
-/** What hears of the host's changes: resolves when the guest has raised them, with the number of the process that does so there; `raiser`: what is known of it, 0 nothing. */
-export type RaiseChanges = (tag: string, changes: readonly HostChange[], raiser: number) => Promise<number>;
+/**
+ * What hears of the host's changes: resolves when the guest has raised them, with the number of the process that does so there; undefined: the guest refuses
+ * these. `raiser`: what is known of the process, 0 nothing. Rejects when the guest has ended.
+ */
+export type RaiseChanges = (tag: string, changes: readonly HostChange[], raiser: number) => Promise<number | undefined>;
 
 /** One virtio-fs device of a machine: its tag, and what its root holds: one directory, or exports by name. */
 export interface ShareSpec {
@@ -61,7 +64,7 @@ const PATHS_PART = 4;
 const HANDLES_PART = 2;
 const OWNERS_PART = 8;
 const DESCRIPTORS_MIN = 16;
-/** A guest whose raising process is another each time is none of ours. */
+/** A guest whose raising process is another each time is none of ours; one that refuses so many lots in a row is told of. */
 const RAISERS_MAX = 4;
 /** The limit that most processes have. */
 const FILES_DEFAULT = 1024;
@@ -155,25 +158,46 @@ export class Shares {
     };
     const watched = this.#devices.find(({ watches }) => watches);
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own, watched !== undefined);
-    if (this.#served && watched !== undefined) void this.#raiseAll(watched.tag, this.#changes);
+    if (this.#served && watched !== undefined) void this.#raiseAll(watched, this.#changes, port);
     if (this.#served && hasFfi()) this.#watchdog = new Watchdog(this.#heart, (number) => port.event(HOST_EV_SHARE_STUCK, this.#devices.find((device) => device.has(number))?.slot ?? 0, 0n));
   }
 
-  /** One lot after the other, for as long as the guest answers. */
-  async #raiseAll(tag: string, box: ChangeBox): Promise<void> {
+  /** One lot after the other, for as long as the guest answers; what it refuses is dropped. */
+  async #raiseAll({ tag, slot = 0 }: ShareDevice, box: ChangeBox, port: DevicePort): Promise<void> {
+    const unwatched = (): void => port.event(HOST_EV_SHARE_UNWATCHED, slot, 0n);
     let raiser = 0;
-    for (let changes = await box.next(); changes !== undefined && this.raise !== undefined; changes = await box.next()) {
-      try {
-        // Its process is known before it asks for anything: until then it would really do what it asks for.
-        for (let tries = 0; raiser === 0 || (await this.raise(tag, changes, raiser)) !== raiser; tries++) {
-          if (tries === RAISERS_MAX) return;
-          raiser = await this.raise(tag, [], 0);
-          await this.tell({ kind: 'raiser', pid: raiser, done: false });
-        }
-      } catch {
-        return; // the guest has ended, or is one that raises nothing
+    let refused = 0;
+    try {
+      for (let changes = await box.next(); changes !== undefined; changes = await box.next()) {
+        const raised = await this.#raiseLot(tag, changes, raiser);
+        if (raised === undefined) return;
+        refused = raised === 0 ? refused + 1 : 0;
+        if (refused === RAISERS_MAX) unwatched();
+        if (raised !== 0) raiser = raised;
+        await this.tell({ kind: 'raiser', pid: raiser, done: true });
       }
-      await this.tell({ kind: 'raiser', pid: raiser, done: true });
+    } catch {
+      unwatched();
+    }
+  }
+
+  /** The process that has raised it; 0: none has; undefined: the guest has ended, or nobody raises anything. */
+  async #raiseLot(tag: string, changes: readonly HostChange[], known: number): Promise<number | undefined> {
+    const { raise } = this;
+    if (raise === undefined) return undefined;
+    try {
+      let raiser = known;
+      for (let tries = 0; tries <= RAISERS_MAX; tries++) {
+        const by = raiser === 0 ? 0 : await raise(tag, changes, raiser);
+        if (by === undefined || (by !== 0 && by === raiser)) return by ?? 0;
+        // Its process is known before it asks for anything: until then it would really do what it asks for.
+        raiser = (await raise(tag, [], 0)) ?? 0;
+        if (raiser === 0) return 0;
+        await this.tell({ kind: 'raiser', pid: raiser, done: false });
+      }
+      return 0;
+    } catch {
+      return undefined;
     }
   }
 
