@@ -16,6 +16,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
+describe('watch', () => {
+  it('is of one device of a machine’s', () => {
+    const shares = new Shares(false);
+    const first = shares.device({ tag: 'one', exports: [{ name: 'x', path: dir, watch: true }, { name: 'y', path: dir, watch: true }] });
+    expect(() => shares.device({ tag: 'two', exports: [{ name: 'x', path: dir, watch: true }] })).toThrow('share two cannot be watched: share one is');
+    expect(() => shares.find('two')).toThrow('no share two');
+    shares.device({ tag: 'three', exports: [{ name: 'x', path: dir }] }).close();
+    first.close();
+  });
+
+  it('is not of a device’s root', () => {
+    expect(() => new Shares(false).device({ tag: 'one', root: { path: dir, watch: true } })).toThrow(`share one: ${dir} cannot be watched as its root`);
+  });
+});
+
 /** The thread's end of both boxes: what the main thread said after each lot, and which events there were. */
 class Thread {
   readonly shares = new Shares(false);

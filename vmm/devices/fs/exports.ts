@@ -30,7 +30,7 @@ export interface ShareExport {
   readonly quota?: number | undefined;
   /** What the guest may remember: nothing; names and attributes for a second (default); all, since nobody else uses the files, and then, where that is so of all of a device's, it holds writes back, too. */
   readonly cache?: 'none' | 'auto' | 'always' | undefined;
-  /** What programs of the host change there the guest's hear of by inotify(7), in directories that it knows (Shares.raise); false. Not with `always`, and not without the FFI library. */
+  /** What programs of the host change there the guest's hear of by inotify(7), in directories that it knows (Shares.raise); false. Of one device of a machine's, and not its root; not with `always`, and not without the FFI library. */
   readonly watch?: boolean | undefined;
 }
 
@@ -97,6 +97,12 @@ export class Shares {
   /** Opens what it exports. Throws SHARE_PATH. */
   device(spec: ShareSpec): ShareDevice {
     const device = new ShareDevice(this, spec);
+    // What is told is told below one root.
+    const other = device.watches ? this.#devices.find(({ watches }) => watches) : undefined;
+    if (other !== undefined) {
+      device.close();
+      throw new VmmError('USAGE', `share ${spec.tag} cannot be watched: share ${other.tag} is, and one of a machine's can be`, { hint: 'give it as another of its exports' });
+    }
     this.#devices.push(device);
     return device;
   }
@@ -315,6 +321,7 @@ class ShareDevice implements HostDevice {
 
   #add({ name, path, readOnly = false, quota, recursive = true, cache = 'auto', watch = false, idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
     if (this.#open.has(name)) throw new VmmError('USAGE', `share ${this.tag} has ${name} already`);
+    if (watch && name === '') throw new VmmError('USAGE', `share ${this.tag}: ${path} cannot be watched as its root`, { hint: 'give it as an export with a name' });
     if (watch && cache === 'always') throw new VmmError('USAGE', `share ${this.tag}: ${path} cannot be watched: nobody else is said to use its files`, { hint: 'leave watch or delegated away' });
     if (watch && hasFfi() && !this.watches) throw new VmmError('USAGE', `share ${this.tag} was made without watches: ${path} cannot be one`, { hint: 'one that is there from the start has to be watched, too' });
     if (name.includes('/') || name === '.' || name === '..') throw new VmmError('USAGE', `share ${this.tag}: ${name} is not a name`);
