@@ -160,7 +160,7 @@ export class Session {
     share.node = this.nodes.add(share.number, this.stat);
     this.nodes.pin(share.node, 1);
     if (!share.watch) return;
-    this.watches ??= new Watches(this.nodes);
+    this.watches ??= new Watches(this.nodes, share.slot);
     this.watches.add(share.node, () => share.fd);
   }
 

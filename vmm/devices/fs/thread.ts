@@ -144,7 +144,7 @@ class FileThread {
     const { watches, raised } = this.#session;
     if (watches !== undefined && watches.refused !== 0 && !this.#unwatched) {
       this.#unwatched = true;
-      this.#event(HOST_EV_SHARE_UNWATCHED, this.#slot(0), BigInt(watches.refused));
+      this.#event(HOST_EV_SHARE_UNWATCHED, watches.slot, BigInt(watches.refused));
     }
     if (watches === undefined || !raised.idle || watches.pending.size === 0) return;
     this.#session.heart.begin();

@@ -40,6 +40,8 @@ export class Watches {
   /** Readable when something has happened. */
   readonly fd: number;
   readonly #nodes: Nodes;
+  /** The device whose shares they are: there is one that watches. */
+  readonly slot: number;
   /** Inodes by the kernel's number of the watch: two exports of one directory have one. */
   readonly #byWatch = new Map<number, number[]>();
   readonly #byNode = new Map<number, number>();
@@ -51,8 +53,9 @@ export class Watches {
   /** Directories and files that the guest has learnt of in the request that is on. */
   readonly learnt: number[] = [];
 
-  constructor(nodes: Nodes) {
+  constructor(nodes: Nodes, slot: number) {
     this.#nodes = nodes;
+    this.slot = slot;
     this.fd = changesOpen();
     if (this.fd < 0) this.refused = -this.fd;
     this.#at = placeOf(this.#buffer);
