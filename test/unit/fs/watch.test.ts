@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
+import { MAX_CHANGES } from '../../../vmm/agent/generated/protocol.ts';
 import { CHANGES_MAX, ChangeBox, type HostChange } from '../../../vmm/devices/fs/changes.ts';
 import { nextChanges } from '../../../vmm/devices/fs/raising.ts';
 import { FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
@@ -191,6 +192,8 @@ describe('what is told', () => {
     expect(changes.filter((change) => /^y\/d\d+: attrib$/.test(change)).length).toBe(directories);
     rmSync(other, { recursive: true });
   });
+
+  it('a lot is no larger than the guest’s init takes', () => expect(CHANGES_MAX).toBe(MAX_CHANGES));
 
   it('a lot stays in flight until it is done, whatever is withdrawn meanwhile; other shares’ part of it is answered', () => {
     const other = mkdtempSync(join(tmpdir(), 'vmm-watch-other-'));
