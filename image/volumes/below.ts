@@ -18,6 +18,11 @@ export function openBelow(path: string, below: string): string {
   }
   for (const name of below.split('/').filter((each) => each !== '' && each !== '.')) {
     const from = fd;
+    // A directory may be moved between two opens: its parent then is anywhere.
+    if (name === '..') {
+      closeSync(from);
+      throw cannotAccess(path, below, 'it leads out of the volume');
+    }
     try {
       fd = openSync(`/proc/self/fd/${from}/${name}`, O_PATH | O_NOFOLLOW);
     } catch (cause) {

@@ -34,7 +34,7 @@ export interface VolumeRequest extends Common {
   /** Where it is made: its quota, bytes; what it is instead of a directory of the store. */
   readonly size: number | undefined;
   readonly device?: VolumeDevice | undefined;
-  /** What of it is mounted: a path beneath, as it was given. */
+  /** What of it is mounted: a path beneath, normalized. */
   readonly subpath?: string | undefined;
   /** The image's content is not copied into an empty one. */
   readonly noCopy: boolean;
@@ -157,8 +157,7 @@ export function parseMount(text: string, option: string): MountRequest {
     case 'volume':
       if (source === '' && lists['volume-opt'] !== undefined) throw bad('volume-opt is for volumes that have a name', 'add source=NAME');
       if ((values['volume-driver'] ?? 'local') !== 'local') throw usage(option, `there is no volume driver ${values['volume-driver']}`, 'local is what there is');
-      if (values['volume-subpath'] !== undefined) refuseSubpath(values['volume-subpath'], source, bad);
-      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, watch, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), subpath: values['volume-subpath'], ...driverOptions(lists['volume-opt'] ?? [], option) };
+      return { ...volumeRequest(option, source === '' ? undefined : checkVolumeName(source), common.target), ...common, cache, watch, noCopy: flags['volume-nocopy'] ?? false, labels: Object.fromEntries(lists['volume-label'] ?? []), subpath: subpathOf(values['volume-subpath'], source, bad), ...driverOptions(lists['volume-opt'] ?? [], option) };
     case 'tmpfs':
       if (source !== '') throw bad('field Source must not be specified', 'leave source away');
       if (watch) throw bad('nobody of the host changes memory: watch is for directories', 'leave watch away');
@@ -173,9 +172,12 @@ function refuseWatch(option: string, { cache, watch }: { readonly cache: ShareCa
 }
 
 /** Docker 26: a path of what is in a volume, and nothing else. */
-function refuseSubpath(subpath: string, source: string, bad: (what: string, hint: string) => VmmError): void {
+function subpathOf(subpath: string | undefined, source: string, bad: (what: string, hint: string) => VmmError): string | undefined {
+  if (subpath === undefined) return undefined;
   if (source === '') throw bad('must not set Subpath when using anonymous volumes', 'add source=NAME');
-  if (subpath === '' || posix.normalize(subpath).split('/').some((name, i) => name === '..' || (name === '' && i === 0))) throw bad('subpath must be a relative path within the volume', 'for example volume-subpath=data/one');
+  const path = posix.normalize(subpath);
+  if (subpath === '' || path.split('/').some((name, i) => name === '..' || (name === '' && i === 0))) throw bad('subpath must be a relative path within the volume', 'for example volume-subpath=data/one');
+  return path;
 }
 
 /** Docker 25's bind-recursive beside its older flag. What is mounted below a read-only source is read-only here always. */
