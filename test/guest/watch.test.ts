@@ -124,7 +124,7 @@ it('what the container does itself it hears of once, and the host’s files stay
 it('ten thousand files at once: the container goes on, and hears that it has to look', async () => {
   const host = mkdtempSync(join(dir, 'host-'));
   mkdirSync(join(host, 'sub'));
-  const inside = run(`-v ${host}:/m:watch`, ['sh', '-c', 'notices /m /m/sub > /tmp/lines & sleep 1; echo looks; wait; ls /m/sub | wc -l; wc -l < /tmp/lines; grep -c sub /tmp/lines; echo over']);
+  const inside = run(`-v ${host}:/m:watch`, ['sh', '-c', 'notices /m /m/sub > /tmp/lines & until grep -q looks /tmp/lines; do sleep 0.1; done; echo looks; wait; ls /m/sub | wc -l; wc -l < /tmp/lines; grep -c sub /tmp/lines; echo over']);
   await inside.until('looks');
   for (let i = 0; i < 10_000; i++) writeFileSync(join(host, 'sub', `n${i}`), '');
   writeFileSync(join(host, 'end'), '');
