@@ -48,6 +48,8 @@ export class Watches {
   readonly #buffer = Buffer.from(new ArrayBuffer(BUFFER_BYTES));
   readonly #at: number;
   readonly pending = new Map<string, Pending>();
+  /** How many directories the last storm left in it: as many names as ever fit beside them, so that the next look at all is far. */
+  #byDirectory = 0;
   /** Errno of the first that could not be watched for a limit's sake; 0. */
   refused = 0;
   /** Directories and files that the guest has learnt of in the request that is on. */
@@ -129,9 +131,8 @@ export class Watches {
     const there = this.pending.get(key);
     if (there?.generation === generation) there.mask |= mask;
     // One of another generation is of a directory that the guest has no more: its place is taken.
-    else if (there !== undefined || this.pending.size < PENDING_MAX) this.pending.set(key, { node, generation, name: Buffer.from(name), mask });
-    // A directory that is to be looked at anew needs nothing more told.
-    else if (this.pending.get(keyOf(node, EMPTY))?.generation !== generation) this.#overflow();
+    else if (there !== undefined || this.pending.size < PENDING_MAX + this.#byDirectory) this.pending.set(key, { node, generation, name: Buffer.from(name), mask });
+    else this.#overflow();
   }
 
   /** Too much at once: what is told is that each directory is to be looked at anew. Those that wait for it keep their place: none waits for ever. */
@@ -145,6 +146,7 @@ export class Watches {
       if (there?.generation === generation) there.mask |= C.IN_ATTRIB;
       else pending.set(key, { node, generation, name: EMPTY, mask: C.IN_ATTRIB });
     }
+    this.#byDirectory = pending.size;
   }
 
   close(): void {
