@@ -161,6 +161,6 @@ describe('--format', () => {
 
   it('what is no field', () => {
     expect(messageOf(() => formatRows('{{.Nope}}', rows))).toBe('--format: there is no field .Nope');
-    expect(messageOf(() => formatRows('{{range .}}', rows))).toBe('--format: {{range .}} is not understood');
+    expect(messageOf(() => formatRows('{{range .}}', rows))).toBe('--format: {{range}} has no {{end}}');
   });
 });
