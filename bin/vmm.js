@@ -10,8 +10,6 @@
 const OLDEST = [24, 11];
 /** Commands that only ask: their program is a small one (vmm/cli/client.ts). */
 const CLIENT = ['ps', 'logs', 'stop', 'kill', 'wait', 'exec', 'attach', 'pause', 'unpause', 'stats', 'port', 'top'];
-/** Options of `vmm run` that its own program does without. Words of a container's command may begin so, too: the whole program takes those as well. */
-const WHOLE = ['--gdb', '--volumes-from'];
 /** Commands that start a machine: each has a program of its own (vmm/cli/run-main.ts, boot-main.ts). */
 const STARTS = ['run', 'boot'];
 /** So many programs' code is kept, of all versions and all versions of Node: half a MB each. */
@@ -38,7 +36,6 @@ function main() {
 /** Each of them has no more in it than its commands need: what V8 has to take in is a third of what a start costs beside Node's own. */
 function programOf([command, ...rest]) {
   if (CLIENT.indexOf(command) >= 0 || (command === 'run' && leaves(rest))) return 'client.cjs';
-  if (command === 'run' && rest.some((word) => WHOLE.some((name) => word.startsWith(name)))) return 'cli.cjs';
   return STARTS.indexOf(command) >= 0 && rest.length > 0 ? `${command}.cjs` : 'cli.cjs';
 }
 

@@ -26,7 +26,7 @@ const BUILTIN = 'const builtin = (name) => { let all; return new Proxy({}, { get
 /** Programs with V8's code beside them. */
 const RECORDED = ['cli', 'run', 'boot', 'client', 'thread-jobs'];
 /** What the program of `vmm run` leaves out, for the whole program: each is imported late, and before a machine is made (vmm/cli/run-main.ts). */
-const RARE = ['image/aci.ts', 'image/by-policy.ts', 'image/pull.ts', 'vmm/api/gdb.ts', 'vmm/api/owner.ts', 'vmm/cli/run-joined.ts', 'vmm/cli/run-detached.ts', 'vmm/cli/run-pod.ts'];
+const RARE = ['image/aci.ts', 'image/by-policy.ts', 'image/pull.ts', 'vmm/cli/run-joined.ts', 'vmm/cli/run-detached.ts', 'vmm/cli/run-pod.ts'];
 const LEFT_OUT = "class __LeftOut extends Error {} require = ((inner) => (name) => { if (name.endsWith('.ts')) throw new __LeftOut(name); return inner(name); })(require);";
 
 /** The entry points of rkt's stage1 (stage1/entries). */
