@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { FS_LOCKS, FS_SUBMOUNTS, FS_TAG_BYTES } from '../../assembly/contract/fs.ts';
-import { RAM_BASE, SCRATCH_BASE, VIRTIO_MMIO_GPA } from '../../assembly/core/layout.ts';
+import { RAM_BASE, SCRATCH_BASE } from '../../assembly/core/layout.ts';
 import { instantiateCore } from '../../vmm/core/instance.ts';
 import { ChangeBox } from '../../vmm/devices/fs/changes.ts';
 import { Heartbeat } from '../../vmm/devices/fs/heartbeat.ts';
@@ -13,6 +13,7 @@ import { eventfd, eventfdSignal } from '../../vmm/host/sys.ts';
 import { O_PATH } from '../../vmm/host/uapi/linux.ts';
 import { SharedWords } from '../../vmm/threads/words.ts';
 import { ROOT } from '../harness.ts';
+import { startDevice } from '../virtio-mmio.ts';
 import { benchMemory, RAM_BYTES, TABLE_BYTES } from './memory.ts';
 import { Ring, RING_ENTRIES } from './ring.ts';
 import type { FsServer } from './server.ts';
@@ -20,9 +21,6 @@ import type { FsServer } from './server.ts';
 const BELL = 1;
 const RING_GPA = 0x1_0000;
 const LINES = 32;
-
-// Registers of virtio-mmio (virtio 1.2 §4.2.2).
-const REG = { featuresSel: 0x24, features: 0x20, queueSel: 0x30, queueNum: 0x38, queueReady: 0x44, status: 0x70, desc: 0x80, driver: 0x90, device: 0xa0 };
 
 export async function ourServer(dir: string): Promise<FsServer> {
   const { memory } = benchMemory();
@@ -38,22 +36,7 @@ export async function ourServer(dir: string): Promise<FsServer> {
   words.setBellFd(BELL, command);
   const ring = new Ring(memory.buffer, RING_GPA, () => eventfdSignal(kick));
   const { bus_mmio_write: writeRegister } = core as unknown as { bus_mmio_write(gpa: bigint, size: number, value: bigint): void };
-  const write = (at: number, value: number): void => writeRegister(BigInt(VIRTIO_MMIO_GPA + at), 4, BigInt(value));
-  for (const status of [0, 1, 3]) write(REG.status, status);
-  write(REG.featuresSel, 1);
-  write(REG.features, 1); // VERSION_1
-  write(REG.status, 11);
-  for (const queue of [0, 1]) {
-    const own = queue === 1 ? ring : new Ring(memory.buffer, RING_GPA + 4096, () => {});
-    write(REG.queueSel, queue);
-    write(REG.queueNum, RING_ENTRIES);
-    for (const [at, gpa] of [[REG.desc, own.desc], [REG.driver, own.avail], [REG.device, own.used]] as const) {
-      write(at, gpa);
-      write(at + 4, 0);
-    }
-    write(REG.queueReady, 1);
-  }
-  write(REG.status, 15);
+  startDevice(writeRegister, 0, 0, [new Ring(memory.buffer, RING_GPA + 4096, () => {}), ring], RING_ENTRIES);
   const fd = openSync(dir, O_PATH);
   const own: ShareThread['own'] = {
     shares: [{ number: 0, name: '', slot: 0, fd, readOnly: false, crossing: true, mapped: false, cache: 'auto', writeback: false, watch: false, quota: undefined }],

@@ -1,7 +1,8 @@
 /** A driver's side of a network card (virtio 1.2 §2.7, §5.1): one that sends one frame again and again, and counts what comes. */
 import { VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE, VIRTQ_USED_F_NO_NOTIFY } from '../../assembly/contract/generated/virtio.ts';
-import { RAM_BASE, VIRTIO_MMIO_GPA, VIRTIO_MMIO_STRIDE } from '../../assembly/core/layout.ts';
+import { RAM_BASE } from '../../assembly/core/layout.ts';
 import { NET_HDR_SIZE } from '../../assembly/contract/devices.ts';
+import { type Register, startDevice } from '../virtio-mmio.ts';
 
 const ENTRIES = 256;
 const PAGE = 4096;
@@ -9,9 +10,6 @@ const PAGE = 4096;
 const RINGS = 3 * 0x4000;
 const FIRST = 0x10_0000;
 const CARD = 0x40_0000;
-
-// Registers of virtio-mmio (virtio 1.2 §4.2.2).
-const REG = { featuresSel: 0x24, features: 0x20, queueSel: 0x30, queueNum: 0x38, queueReady: 0x44, status: 0x70, desc: 0x80, driver: 0x90, device: 0xa0 };
 
 class Queue {
   readonly gpa: number;
@@ -78,15 +76,17 @@ class Queue {
 export class CardDriver {
   readonly #rx: Queue;
   readonly #tx: Queue;
-  readonly #write: (at: number, value: number) => void;
+  readonly #register: Register;
+  readonly #slot: number;
   readonly #base: number;
   #onTheWay = 0;
 
   /** In `slot`. `kick`: the card's notification. */
-  constructor(buffer: ArrayBufferLike, slot: number, register: (gpa: bigint, size: number, value: bigint) => void, kick: () => void) {
+  constructor(buffer: ArrayBufferLike, slot: number, register: Register, kick: () => void) {
     this.#base = FIRST + slot * CARD;
     [this.#rx, this.#tx] = [0, 0x4000].map((at) => new Queue(buffer, this.#base + at, kick)) as [Queue, Queue];
-    this.#write = (at, value) => register(BigInt(VIRTIO_MMIO_GPA + slot * VIRTIO_MMIO_STRIDE + at), 4, BigInt(value));
+    this.#register = register;
+    this.#slot = slot;
   }
 
   #bufferAt(entry: number): number {
@@ -95,23 +95,8 @@ export class CardDriver {
 
   /** `features`: the low word, beside VERSION_1. */
   start(features: number): void {
-    const write = this.#write;
-    for (const status of [0, 1, 3]) write(REG.status, status);
-    for (const [word, value] of [[0, features], [1, 1]] as const) {
-      write(REG.featuresSel, word);
-      write(REG.features, value);
-    }
-    write(REG.status, 11);
-    [this.#rx, this.#tx].forEach((queue, index) => {
-      write(REG.queueSel, index);
-      write(REG.queueNum, ENTRIES);
-      for (const [at, gpa] of [[REG.desc, queue.gpa], [REG.driver, queue.avail], [REG.device, queue.used]] as const) {
-        write(at, gpa);
-        write(at + 4, 0);
-      }
-      write(REG.queueReady, 1);
-    });
-    write(REG.status, 15);
+    const places = [this.#rx, this.#tx].map(({ gpa, avail, used }) => ({ desc: gpa, avail, used }));
+    startDevice(this.#register, this.#slot, features, places, ENTRIES);
   }
 
   /** Buffers of `length` bytes, a page at most, for what comes. */
