@@ -88,7 +88,8 @@ class WasmAccelerator implements Accelerator {
     void this.serial.answer(() => this.#stopping);
     if (held) return;
     for (let index = 1; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
-    this.#head = from.kind === 'saved-wasm' ? this.#handOver() : this.#headStart();
+    if (from.kind === 'saved-wasm') this.#handOver();
+    else this.#head = this.#headStart();
   }
 
   /** Not where what a vCPU does is followed on its own thread. */
@@ -104,11 +105,11 @@ class WasmAccelerator implements Accelerator {
         return void this.#exit({ kind: 'error', vcpu: 0, reason: `the software CPU failed: ${(error as Error).message}` });
       }
     }
-    await this.#handOver();
+    this.#handOver();
   }
 
   /** The thread of vCPU 0 goes on from here. */
-  async #handOver(): Promise<void> {
+  #handOver(): void {
     if (!this.#stopping && !this.#holds) this.#words.setCommand(0, COMMAND_RUN);
   }
 

@@ -2,15 +2,19 @@
 import * as P from './generated/protocol.ts';
 import { FieldWriter } from './wire.ts';
 
+/** What happened to a name, in the order in which it is raised. */
+export type ChangeKind = 'delete' | 'create' | 'modify' | 'attrib' | 'close';
+
+/** One name. */
 export interface Change {
-  readonly kinds: readonly ('delete' | 'create' | 'modify' | 'attrib' | 'close')[];
+  readonly kinds: readonly ChangeKind[];
   /** S_IFMT >> 12. */
   readonly type: number;
-  /** Below the root of the share; a character a byte. */
+  /** Below the root of the share's device, export first; a character a byte. */
   readonly path: string;
 }
 
-const KINDS = { delete: P.CHANGE_DELETE, create: P.CHANGE_CREATE, modify: P.CHANGE_MODIFY, attrib: P.CHANGE_ATTRIB, close: P.CHANGE_CLOSE_WRITE };
+const KINDS: Readonly<Record<ChangeKind, number>> = { delete: P.CHANGE_DELETE, create: P.CHANGE_CREATE, modify: P.CHANGE_MODIFY, attrib: P.CHANGE_ATTRIB, close: P.CHANGE_CLOSE_WRITE };
 
 export function encodeRaise(tag: string, changes: readonly Change[], raiser: number): FieldWriter {
   const w = new FieldWriter().u32(P.TAG_PID, raiser).string(P.TAG_SOURCE, tag);

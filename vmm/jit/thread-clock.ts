@@ -1,9 +1,9 @@
 /** The kernel counts a running thread's CPU time up at its ticks, 250 a second on Debian. */
 const TICK_MS = 4;
 
-/** CPU time of the calling thread, milliseconds; undefined where Node cannot tell (before 23.9). */
+/** CPU time of the calling thread, milliseconds; undefined where there is no Node to tell it, as in a browser. */
 function cpuMs(): number | undefined {
-  const usage = (process as { threadCpuUsage?: () => { readonly user: number; readonly system: number } }).threadCpuUsage?.();
+  const usage = (globalThis as { readonly process?: NodeJS.Process }).process?.threadCpuUsage?.();
   return usage === undefined ? undefined : (usage.user + usage.system) / 1000;
 }
 

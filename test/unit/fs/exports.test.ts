@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOST_EV_SHARE_UNWATCHED } from '../../../assembly/contract/machine.ts';
 import type { DevicePort } from '../../../vmm/devices/device.ts';
-import { ChangeBox, type HostChange } from '../../../vmm/devices/fs/changes.ts';
+import type { Change } from '../../../vmm/agent/changes.ts';
+import { ChangeBox } from '../../../vmm/devices/fs/changes.ts';
 import { type RaiseChanges, Shares } from '../../../vmm/devices/fs/exports.ts';
 import { Mailbox, type ShareCommand } from '../../../vmm/devices/fs/mailbox.ts';
 import type { ShareThread } from '../../../vmm/devices/fs/thread.ts';
@@ -78,7 +79,7 @@ describe('the guest’s init', () => {
   it('refuses a lot, for once: it is dropped, and the next is raised', async () => {
     const raised: string[] = [];
     let refuses = true;
-    const thread = new Thread(async (_tag, changes: readonly HostChange[]) => {
+    const thread = new Thread(async (_tag, changes: readonly Change[]) => {
       if (refuses) return undefined;
       raised.push(...changes.map(({ path }) => path));
       return 7;

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { MAX_CHANGES } from '../../../vmm/agent/generated/protocol.ts';
-import { CHANGES_MAX, ChangeBox, type HostChange } from '../../../vmm/devices/fs/changes.ts';
+import type { Change } from '../../../vmm/agent/changes.ts';
+import { CHANGES_MAX, ChangeBox } from '../../../vmm/devices/fs/changes.ts';
 import { nextChanges } from '../../../vmm/devices/fs/raising.ts';
 import { FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
 
@@ -29,17 +30,17 @@ afterEach(() => {
 });
 
 /** All that has happened, lot by lot; a guest has raised each before the next. */
-function told(): HostChange[] {
+function told(): Change[] {
   const { session } = guest;
   session.watches?.take();
-  const all: HostChange[] = [];
+  const all: Change[] = [];
   while ((session.watches?.pending.size ?? 0) > 0) {
     session.raised.done();
     all.push(...nextChanges(session, session.watches?.pending ?? new Map()));
   }
   return all;
 }
-const words = (changes: readonly HostChange[]): string[] => changes.map(({ kinds, path }) => `${path}: ${kinds.join(' ')}`).sort();
+const words = (changes: readonly Change[]): string[] => changes.map(({ kinds, path }) => `${path}: ${kinds.join(' ')}`).sort();
 
 /** A request of the process that raises. */
 function raising(opcode: number, node: bigint, body: Buffer) {

@@ -1,17 +1,6 @@
 /** What programs of the host have changed, from the thread that serves shares to the guest's init, which raises it there. */
+import type { Change } from '../../agent/changes.ts';
 import { waitAsync } from '../../threads/words.ts';
-
-/** What happened to a name, in the order in which it is raised. */
-export type ChangeKind = 'delete' | 'create' | 'modify' | 'attrib' | 'close';
-
-/** One name. */
-export interface HostChange {
-  readonly kinds: readonly ChangeKind[];
-  /** S_IFMT >> 12. */
-  readonly type: number;
-  /** Below the device's root, export first; a character a byte. */
-  readonly path: string;
-}
 
 const STATE = 0;
 const LENGTH = 1;
@@ -37,7 +26,7 @@ export class ChangeBox {
   }
 
   /** At most CHANGES_MAX, with paths of CHANGES_TEXT characters in all; the lot before has been taken. */
-  fill(changes: readonly HostChange[]): void {
+  fill(changes: readonly Change[]): void {
     const text = Buffer.from(JSON.stringify(changes));
     this.#bytes.set(text);
     Atomics.store(this.#words, LENGTH, text.length);
@@ -46,10 +35,10 @@ export class ChangeBox {
   }
 
   /** The next lot, as soon as there is one; undefined once `end` was called. */
-  async next(): Promise<readonly HostChange[] | undefined> {
+  async next(): Promise<readonly Change[] | undefined> {
     while (!this.#ended) {
       if (Atomics.load(this.#words, STATE) === FILLED) {
-        const changes = JSON.parse(Buffer.from(this.#bytes.slice(0, Atomics.load(this.#words, LENGTH))).toString()) as HostChange[];
+        const changes = JSON.parse(Buffer.from(this.#bytes.slice(0, Atomics.load(this.#words, LENGTH))).toString()) as Change[];
         Atomics.store(this.#words, STATE, EMPTY);
         return changes;
       }

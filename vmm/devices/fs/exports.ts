@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { FS_LOCKS, FS_QUEUES, FS_SUBMOUNTS, FS_TAG_BYTES, FS_WRITEBACK } from '../../../assembly/contract/fs.ts';
+import type { Change } from '../../agent/changes.ts';
 import { HOST_EV_SHARE_STUCK, HOST_EV_SHARE_UNWATCHED } from '../../../assembly/contract/machine.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { RAM_BASE } from '../../../assembly/core/layout.ts';
@@ -8,7 +9,7 @@ import { hasFfi } from '../../host/places.ts';
 import { O_PATH } from '../../host/uapi/linux.ts';
 import type { DevicePort, HostDevice } from '../device.ts';
 import type { Rate } from '../rate.ts';
-import { ChangeBox, type HostChange } from './changes.ts';
+import { ChangeBox } from './changes.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Mailbox, type SharedRoot } from './mailbox.ts';
 import type { Descriptors } from './session.ts';
@@ -38,7 +39,7 @@ export interface ShareExport {
  * What hears of the host's changes: resolves when the guest has raised them, with the number of the process that does so there; undefined: the guest refuses
  * these. `raiser`: what is known of the process, 0 nothing. Rejects when the guest has ended.
  */
-export type RaiseChanges = (tag: string, changes: readonly HostChange[], raiser: number) => Promise<number | undefined>;
+export type RaiseChanges = (tag: string, changes: readonly Change[], raiser: number) => Promise<number | undefined>;
 
 /** One virtio-fs device of a machine: its tag, and what its root holds: one directory, or exports by name. */
 export interface ShareSpec {
@@ -188,7 +189,7 @@ export class Shares {
   }
 
   /** The process that has raised it; 0: none has; undefined: the guest has ended, or nobody raises anything. */
-  async #raiseLot(tag: string, changes: readonly HostChange[], known: number): Promise<number | undefined> {
+  async #raiseLot(tag: string, changes: readonly Change[], known: number): Promise<number | undefined> {
     const { raise } = this;
     if (raise === undefined) return undefined;
     try {

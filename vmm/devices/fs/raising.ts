@@ -2,11 +2,12 @@
  * How the guest's programs hear of what the host has changed. Its init (`raiser`, by the number of the process) makes the change that was made once more: its
  * kernel tells its programs of that, and what it asks of us for it is answered as if it were done, with nothing done on the host.
  */
+import type { Change, ChangeKind } from '../../agent/changes.ts';
 import { ENOENT, EPERM } from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import * as C from '../../host/uapi/files.ts';
 import { fuse_attr, fuse_copy_file_range_in, fuse_entry_out, fuse_link_in, fuse_open_in, fuse_rename2_in } from '../../host/uapi/fuse.ts';
-import { type ChangeKind, CHANGES_MAX, CHANGES_TEXT, type HostChange } from './changes.ts';
+import { CHANGES_MAX, CHANGES_TEXT } from './changes.ts';
 import { lookup } from './names.ts';
 import { open } from './open-files.ts';
 import type { RaisedName } from './raised.ts';
@@ -18,7 +19,7 @@ const TYPE_REGULAR = C.S_IFREG >> 12;
 const TYPE_DIRECTORY = C.S_IFDIR >> 12;
 
 /** The next lot out of what has happened, which is in flight from now on; empty: there is nothing to tell. */
-export function nextChanges(s: Session, pending: Map<string, Pending>): HostChange[] {
+export function nextChanges(s: Session, pending: Map<string, Pending>): Change[] {
   const taken: (readonly [string, Pending])[] = [];
   for (const each of pending) {
     if (taken.length === CHANGES_MAX) break;
@@ -27,7 +28,7 @@ export function nextChanges(s: Session, pending: Map<string, Pending>): HostChan
   }
   const before = inodesBefore(s, taken);
   const lot = new Map<string, RaisedName>();
-  const changes: HostChange[] = [];
+  const changes: Change[] = [];
   let room = CHANGES_TEXT;
   for (const [key, one] of taken) {
     const path = pathOf(s, one);
