@@ -12,7 +12,7 @@ import { makeStoreFolders, openMarker } from './marker.ts';
 import { hashName, normalName } from './names.ts';
 import { cannotChange, changing, STORE_FOLDERS, type StoreFolder, type StorePaths } from './paths.ts';
 import type { ImageRecord } from './record.ts';
-import type { ImageStore } from './store.ts';
+import type { ImageStore, StoredImage } from './store.ts';
 
 /** A version of vmm without a lock may still write to a file that was written to within this time. */
 const STALE_MS = 3_600_000;
@@ -57,11 +57,11 @@ export async function tagImage(store: ImageStore, text: string, name: string): P
 }
 
 /**
- * Removes images without a name (all of them with `all`), disks that no image has, what dead processes left, and names and
- * sources of images that are gone. Returns the bytes freed.
+ * Removes images without a name (all of them with `all`), of these those that `chosen` is true of; disks that no image has, what dead
+ * processes left, and names and sources of images that are gone. Returns the bytes freed.
  */
-export async function pruneStore(store: ImageStore, all: boolean): Promise<number> {
-  return (await changeExisting(store, (change) => change.prune(all))) ?? 0;
+export async function pruneStore(store: ImageStore, all: boolean, chosen: (image: StoredImage) => boolean = () => true): Promise<number> {
+  return (await changeExisting(store, (change) => change.prune(all, chosen))) ?? 0;
 }
 
 /** As `changeStore`, but undefined where there is no store yet. */
@@ -255,10 +255,10 @@ export class StoreChange {
   }
 
   /** See `pruneStore`. */
-  async prune(all: boolean): Promise<number> {
+  async prune(all: boolean, chosen: (image: StoredImage) => boolean): Promise<number> {
     let freed = 0;
-    for (const { record, names } of this.#store.list()) {
-      if (all || names.length === 0) freed += this.#drop(record);
+    for (const image of this.#store.list()) {
+      if ((all || image.names.length === 0) && chosen(image)) freed += this.#drop(image.record);
     }
     const images = this.#store.list();
     const ids = new Set(images.map(({ record }) => record.id));

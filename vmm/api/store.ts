@@ -1,5 +1,5 @@
 /** Changes of the image store; a run of a stored image makes none. */
-export { type HistoryStep, imageHistory } from '../../image/archive/history.ts';
+export { type ImageDetails, imageDetails } from '../../image/archive/history.ts';
 export { loadImages } from '../../image/archive/load.ts';
 export { saveImages } from '../../image/archive/save.ts';
 export { fsckStore } from '../../image/repair.ts';

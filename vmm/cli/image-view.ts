@@ -1,40 +1,111 @@
-/** An image as `docker inspect` shows one (API 1.41), with what is true here; `vmm image inspect` has the store's own record. */
+/** `vmm image inspect`: an image as `docker inspect` shows one (API 1.41), with what is true here, and podman's Digest, ManifestType, Labels and History; the store's own record lies below Record. */
+import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
+import { type ImageDetails, imageDetails, type ImageRecord } from '../api/store.ts';
+import { HELP } from './common-options.ts';
+import { describeError } from './describe.ts';
+import { createdAt } from './image-filter.ts';
+import { value } from './options.ts';
+import { print, tell } from './output.ts';
+import { type Subcommand, subcommand } from './subcommand.ts';
+import { formatEach } from './template.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
 const NANO_MS = 1e6;
+const OPTIONS = { format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 
-/** Undefined: there is none of that name. Throws IMAGE_AMBIGUOUS, STORE_READ. */
+export const INSPECT_IMAGE: Subcommand = subcommand({ name: 'image inspect', synopsis: '[OPTIONS] IMAGE…', about: 'Prints what is known of images, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one image or more'], (names, { format }) => {
+  const store = new ImageStore(undefined, hostFs);
+  const rows: Row[] = [];
+  let status = 0;
+  // As Docker: what is known of the others is printed all the same.
+  for (const text of names) {
+    try {
+      const record = store.find(text);
+      if (record === undefined) throw store.notFound(text, 'see `vmm image ls`');
+      rows.push(viewOf(store, record));
+    } catch (error) {
+      if (!(error instanceof VmmError)) throw error;
+      tell(describeError(error));
+      status = 1;
+    }
+  }
+  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatEach(format, rows));
+  return status;
+});
+
+/** For `vmm inspect`. Undefined: there is none of that name. Throws IMAGE_AMBIGUOUS, STORE_READ. */
 export function imageView(text: string): Row | undefined {
   const store = new ImageStore(undefined, hostFs);
   const record = store.find(text);
-  if (record === undefined) return undefined;
-  const { config } = record;
+  return record === undefined ? undefined : viewOf(store, record);
+}
+
+function viewOf(store: ImageStore, record: ImageRecord): Row {
+  const details = imageDetails(store, record);
+  const names = store.list().find((one) => one.record.id === record.id)?.names ?? [];
+  const path = store.rootfsPath(record.rootfs);
+  return {
+    Id: record.id,
+    RepoTags: names.filter((name) => !name.includes('@')),
+    RepoDigests: [...new Set(names.flatMap((name) => digestedName(store, name)))],
+    Parent: '',
+    Comment: details?.comment || (details?.history[0]?.comment ?? ''),
+    Created: createdAt(record),
+    DockerVersion: details?.dockerVersion ?? '',
+    Author: details?.author ?? '',
+    Config: configOf(record, details),
+    Architecture: 'amd64',
+    Variant: details?.variant ?? '',
+    Os: 'linux',
+    Size: record.size,
+    VirtualSize: record.size,
+    GraphDriver: { Name: 'erofs', Data: { Path: path } },
+    RootFS: { Type: 'layers', Layers: details?.layers ?? [] },
+    Digest: details?.digest ?? '',
+    ManifestType: details?.manifestType ?? '',
+    Labels: details?.labels ?? {},
+    History: [...(details?.history ?? [])].reverse().map(({ created, by, comment, empty }) => ({ ...(created === undefined ? {} : { created }), created_by: by, ...(comment === '' ? {} : { comment }), ...(empty ? { empty_layer: true } : {}) })),
+    Record: { ...record, path },
+  };
+}
+
+/** `registry/name@DIGEST`, where it was ever pulled or pushed. */
+function digestedName(store: ImageStore, name: string): string[] {
+  const digest = name.includes('@') ? undefined : store.digestOf(name);
+  if (name.includes('@')) return [name];
+  return digest === undefined ? [] : [`${name.slice(0, name.lastIndexOf(':'))}@${digest}`];
+}
+
+/** What an image does not say is empty, as Docker's templates have it. */
+function configOf({ config }: ImageRecord, details: ImageDetails | undefined): Row {
   const words = (list: readonly string[]): readonly string[] | null => (list.length === 0 ? null : list);
   const set = (list: readonly string[]): Row | null => (list.length === 0 ? null : Object.fromEntries(list.map((each) => [each, {}])));
   const check = config.healthcheck;
-  const ms = (value: number | undefined): number => (value ?? 0) * NANO_MS;
+  const ms = (time: number | undefined): number => (time ?? 0) * NANO_MS;
+  const labels = details?.labels ?? {};
   return {
-    Id: record.id,
-    RepoTags: store.list().find((one) => one.record.id === record.id)?.names ?? [],
-    Created: record.created ?? '',
-    Os: 'linux',
-    Architecture: 'amd64',
-    Size: record.size,
-    VirtualSize: record.size,
-    Config: {
-      User: config.user,
-      Env: config.env,
-      Cmd: words(config.cmd),
-      Entrypoint: words(config.entrypoint),
-      WorkingDir: config.workingDir,
-      Volumes: set(config.volumes),
-      ExposedPorts: set(config.exposed ?? []),
-      StopSignal: config.stopSignal ?? '',
-      ...(check === undefined ? {} : { Healthcheck: { Test: check.test, Interval: ms(check.intervalMs), Timeout: ms(check.timeoutMs), StartPeriod: ms(check.startPeriodMs), Retries: check.retries ?? 0 } }),
-    },
-    GraphDriver: { Name: 'erofs', Data: { Path: store.rootfsPath(record.rootfs) } },
-    Metadata: { Imported: record.imported, Source: record.source },
+    Hostname: '',
+    Domainname: '',
+    User: config.user,
+    AttachStdin: false,
+    AttachStdout: false,
+    AttachStderr: false,
+    ExposedPorts: set(config.exposed ?? []),
+    Tty: false,
+    OpenStdin: false,
+    StdinOnce: false,
+    Env: words(config.env),
+    Cmd: words(config.cmd),
+    ...(check === undefined ? {} : { Healthcheck: { Test: check.test, Interval: ms(check.intervalMs), Timeout: ms(check.timeoutMs), StartPeriod: ms(check.startPeriodMs), Retries: check.retries ?? 0 } }),
+    Image: '',
+    Volumes: set(config.volumes),
+    WorkingDir: config.workingDir,
+    Entrypoint: words(config.entrypoint),
+    OnBuild: words(details?.onBuild ?? []),
+    Labels: Object.keys(labels).length === 0 ? null : labels,
+    StopSignal: config.stopSignal ?? '',
+    Shell: words(details?.shell ?? []),
   };
 }

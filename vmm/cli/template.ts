@@ -48,9 +48,9 @@ function headingOf(titles: Readonly<Record<string, string>>): Meaning {
   };
 }
 
-/** Lines whose columns tabs divide, three spaces apart, as Go's tabwriter sets them for Docker. */
+/** Lines whose columns tabs divide, at least ten wide and three spaces apart, as Go's tabwriter sets them for Docker. */
 function columns(lines: readonly string[]): string {
   const rows = lines.map((line) => line.split('\t'));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 3))).join('')}\n`).join('');
+  return rows.map((row) => `${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(Math.max(10, (widths[i] ?? 0) + 3)))).join('')}\n`).join('');
 }

@@ -87,7 +87,7 @@ describe('vmm aci', () => {
     expect(web.asked).toEqual([]);
     await ok('aci', 'render', `aci:${NAME}:1.0.0`, join(FOLDER, 'rendered'));
     expect(readFileSync(join(FOLDER, 'rendered', 'x'), 'utf8')).toBe('hello');
-    expect((await ok('image', 'ls')).split('\n')[1]).toMatch(new RegExp(`^${NAME}:1\\.0\\.0 `));
+    expect((await ok('image', 'ls')).split('\n')[1]).toMatch(new RegExp(`^${NAME} +1\\.0\\.0 `));
   });
 
   test('a key is shown on a terminal and taken for yes, for nothing else', async () => {

@@ -110,7 +110,7 @@ describe('templates of --format', () => {
   });
 
   it('a table’s heading has titles where rows have values', () => {
-    expect(formatRows('table {{.Name}}\\t{{upper .Own}}\\t{{truncate .Id 12}}\\t{{json .Label}}', [{ Name: 'n', Own: 'x', Id: 'abcdefghijklmnop', Label: 1 }], { Own: 'MINE' })).toBe('NAME   MINE   ID             LABEL\nn      X      abcdefghijkl   1\n');
+    expect(formatRows('table {{.Name}}\\t{{upper .Own}}\\t{{truncate .Id 12}}\\t{{json .Label}}', [{ Name: 'n', Own: 'x', Id: 'abcdefghijklmnop', Label: 1 }], { Own: 'MINE' })).toBe('NAME      MINE      ID             LABEL\nn         X         abcdefghijkl   1\n');
     expect(formatRows('table {{printf "%-6s|" .Name}}{{print .Own "x"}}', [{ Name: 'n', Own: 'y' }])).toBe('NAME  |OWNx\nn     |yx\n');
     expect(formatRows('{{.Label "a"}}', [{ Labels: { a: 'b' } }])).toBe('b\n');
   });

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { imageHistory } from '../../../image/archive/history.ts';
+import { imageDetails } from '../../../image/archive/history.ts';
 import { loadImages } from '../../../image/archive/load.ts';
 import { saveImages } from '../../../image/archive/save.ts';
 import { fsckStore } from '../../../image/repair.ts';
@@ -158,12 +158,12 @@ it('the history is the configurationâ€™s, the last step first, with the layersâ€
   const store = newStore();
   const from = layout({ history: HISTORY });
   const { record } = await importImage(`oci:${from}:latest`, { store }, ['demo:1']);
-  const steps = imageHistory(store, record) ?? [];
+  const steps = imageDetails(store, record)?.history ?? [];
   expect(steps.map(({ by, created, comment }) => [by, created, comment])).toEqual([['RUN change', '2024-01-03T00:00:00Z', 'two'], ['ENV A=b', undefined, ''], ['ADD base', '2024-01-02T03:04:05Z', '']]);
   expect(steps.map((step) => step.size > 0)).toEqual([true, false, true]);
   const tar = join(folder(), 'r.tar');
   writeFileSync(tar, LAYERS[0] as Buffer);
-  expect(imageHistory(store, (await importImage(tar, { store }, ['r:1'])).record)).toBe(undefined);
+  expect(imageDetails(store, (await importImage(tar, { store }, ['r:1'])).record)).toBe(undefined);
 });
 
 describe('fsck', () => {
