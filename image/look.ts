@@ -1,4 +1,4 @@
-import type { Referrer } from './registry/client.ts';
+import type { ClientOptions, Referrer } from './registry/client.ts';
 import type { Environment } from './registry/credentials.ts';
 import { withRegistry } from './registry/endpoints.ts';
 import { manifestReference, parseRegistryName, type RegistryName } from './registry/name.ts';
@@ -10,8 +10,8 @@ async function named(text: string, env: Environment): Promise<RegistryName> {
 }
 
 /** The tags of a repository. Throws REGISTRY_*. */
-export async function listTags(text: string, env: Environment): Promise<string[]> {
-  return withRegistry(await named(text, env), env, (client) => client.tags());
+export async function listTags(text: string, env: Environment, options: Pick<ClientOptions, 'tlsVerify'> = {}): Promise<string[]> {
+  return withRegistry(await named(text, env), env, (client) => client.tags(), options);
 }
 
 /** What a registry has that refers to an image. Throws REGISTRY_*, IMAGE_NOT_FOUND. */

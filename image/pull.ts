@@ -19,6 +19,8 @@ export interface PullOptions extends ResolveOptions {
   readonly env?: Environment;
   /** A server that says nothing for so long is given up, ms. */
   readonly idleMs?: number;
+  /** See ClientOptions. */
+  readonly tlsVerify?: boolean | undefined;
 }
 
 export interface Pulled {
@@ -38,7 +40,7 @@ export async function pullImage(text: string, options: PullOptions = {}): Promis
 }
 
 function fetchImage(wanted: Wanted, store: ImageStore, env: Environment, options: PullOptions): Promise<Pulled> {
-  return withRegistry(wanted.name, env, (client) => pullFrom(client, wanted, store, options), options.idleMs === undefined ? {} : { idleMs: options.idleMs });
+  return withRegistry(wanted.name, env, (client) => pullFrom(client, wanted, store, options), { ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }), tlsVerify: options.tlsVerify });
 }
 
 /** The registry's image that a user's text names. Throws IMAGE_REFERENCE, REGISTRY_CONFIG. */

@@ -23,6 +23,8 @@ export interface PushOptions {
   readonly note?: (text: string) => void;
   /** A server that says nothing for so long is given up, ms. */
   readonly idleMs?: number;
+  /** See ClientOptions. */
+  readonly tlsVerify?: boolean | undefined;
 }
 
 export interface Pushed {
@@ -39,7 +41,7 @@ export async function pushImage(store: ImageStore, text: string, target: string 
   if (name.digest !== undefined) throw new VmmError('USAGE', `${text}: a push needs a tag, not a digest`, { hint: 'give the name to push to as second argument' });
   const kept = await packedImage(store, record, options.note);
   const idle = options.idleMs === undefined ? {} : { idleMs: options.idleMs };
-  await withRegistry(name, options.env ?? process.env, (client) => send(client, store, kept, name, options), { actions: 'pull,push', ...idle });
+  await withRegistry(name, options.env ?? process.env, (client) => send(client, store, kept, name, options), { actions: 'pull,push', tlsVerify: options.tlsVerify, ...idle });
   const full = fullName(name);
   if (names.includes(full)) await changeStore(store, (change) => change.setName(full, record.id, kept.digest));
   return { name: full, digest: kept.digest, size: kept.bytes.length };

@@ -53,6 +53,8 @@ export interface ClientOptions {
   readonly idleMs?: number;
   /** For tokens: `pull`, `pull,push`. */
   readonly actions?: string;
+  /** Whether certificates have to be good, and http is refused, whatever is configured (podman's --tls-verify). */
+  readonly tlsVerify?: boolean | undefined;
   /** Instead of those of the configuration files. */
   readonly credentials?: Credentials;
 }

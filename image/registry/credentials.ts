@@ -111,7 +111,7 @@ async function askHelper(helper: string, server: string, env: Environment): Prom
 }
 
 /** A credential helper (docker/docker-credential-helpers): what it is asked about comes on its standard input. */
-export function runHelper(helper: string, action: 'get' | 'store' | 'erase', input: string, env: Environment): Promise<{ status: number | null; out: string }> {
+export function runHelper(helper: string, action: 'get' | 'store' | 'erase' | 'list', input: string, env: Environment): Promise<{ status: number | null; out: string }> {
   if (!/^[\w.-]+$/.test(helper)) throw new VmmError('REGISTRY_CONFIG', `${JSON.stringify(helper.slice(0, 100))} names no credential helper`, { hint: 'mend credHelpers or credsStore' });
   return new Promise((resolve, reject) => {
     const child = spawn(`docker-credential-${helper}`, [action], { stdio: ['pipe', 'pipe', 'ignore'], env: env as NodeJS.ProcessEnv, timeout: HELPER_MS });

@@ -24,23 +24,24 @@ function isLoopback(registry: string): boolean {
   return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
-/** Where a repository may be had, in the order in which it is tried. `pushing`: not from mirrors. Throws REGISTRY_BLOCKED. */
-function waysTo(name: Repository, conf: RegistriesConf, pushing: boolean): Way[] {
+/** Where a repository may be had, in the order in which it is tried; a push is not for mirrors. Throws REGISTRY_BLOCKED. */
+function waysTo(name: Repository, conf: RegistriesConf, { actions, tlsVerify }: ClientOptions): Way[] {
   const full = `${name.registry}/${name.repository}`;
   const rule = ruleFor(conf, full);
-  if (rule === undefined) return waysAt(full, false, false);
+  if (rule === undefined) return waysAt(full, { marked: false, tlsVerify, mirror: false });
   if (rule.blocked) throw new VmmError('REGISTRY_BLOCKED', `${rule.prefix} is blocked by registries.conf`, { hint: 'take `blocked = true` out of its [[registry]], if you may' });
   const at = (location: string): string => (location === '' ? full : location + (rule.prefix.startsWith('*.') ? full.slice((full.split('/')[0] ?? '').length) : full.slice(rule.prefix.length)));
   const wanted = name.digest === undefined ? 'tag-only' : 'digest-only';
-  const mirrors = pushing ? [] : rule.mirrors.filter(({ from }) => from === 'all' || from === wanted);
-  return [...mirrors.flatMap((mirror) => waysAt(at(mirror.location), mirror.insecure, true)), ...waysAt(at(rule.location), rule.insecure, false)];
+  const mirrors = actions !== undefined ? [] : rule.mirrors.filter(({ from }) => from === 'all' || from === wanted);
+  return [...mirrors.flatMap((mirror) => waysAt(at(mirror.location), { marked: mirror.insecure, tlsVerify, mirror: true })), ...waysAt(at(rule.location), { marked: rule.insecure, tlsVerify, mirror: false })];
 }
 
-function waysAt(full: string, marked: boolean, mirror: boolean): Way[] {
+/** `marked`: as insecure. */
+function waysAt(full: string, { marked, tlsVerify, mirror }: { readonly marked: boolean; readonly tlsVerify: boolean | undefined; readonly mirror: boolean }): Way[] {
   const slash = full.indexOf('/');
   const registry = slash < 0 ? full : full.slice(0, slash);
   const repository = slash < 0 ? '' : full.slice(slash + 1);
-  const insecure = marked || isLoopback(registry);
+  const insecure = tlsVerify === undefined ? marked || isLoopback(registry) : !tlsVerify;
   const host = registry === 'docker.io' ? HUB : registry;
   const at = (scheme: string): Way => {
     const base = URL.parse(`${scheme}://${host}`);
@@ -52,7 +53,7 @@ function waysAt(full: string, marked: boolean, mirror: boolean): Way[] {
 
 /** Runs `action` with the first mirror that serves, else with the registry itself, by the first scheme that it speaks. */
 export async function withRegistry<T>(name: Repository, env: Environment, action: (client: RegistryClient) => Promise<T>, options: ClientOptions = {}): Promise<T> {
-  const ways = waysTo(name, await registriesConf(env), options.actions !== undefined);
+  const ways = waysTo(name, await registriesConf(env), options);
   for (const [i, { endpoint, repository, mirror }] of ways.entries()) {
     const client = new RegistryClient(endpoint, { repository }, env, options);
     try {

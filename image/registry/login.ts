@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
-import { type Credentials, DOCKER_HUB_KEY, dockerConfigPath, type Environment, readJson, runHelper } from './credentials.ts';
+import type { ClientOptions } from './client.ts';
+import { type Credentials, DOCKER_HUB_KEY, dockerConfigPath, type Environment, findCredentials, readJson, runHelper } from './credentials.ts';
 import { withRegistry } from './endpoints.ts';
 import { parseRegistryName } from './name.ts';
 
@@ -14,9 +15,9 @@ export function registryOf(text: string | undefined): string {
 }
 
 /** Asks the registry whether the login is good, then keeps it where Docker does. Throws REGISTRY_*. Returns where: a file or helper. */
-export async function login(registry: string, user: string, password: string, env: Environment): Promise<string> {
+export async function login(registry: string, user: string, password: string, env: Environment, options: Pick<ClientOptions, 'tlsVerify'> = {}): Promise<string> {
   const credentials: Credentials = { user, password, identityToken: undefined };
-  await withRegistry({ registry, repository: '' }, env, (client) => client.check(), { credentials });
+  await withRegistry({ registry, repository: '' }, env, (client) => client.check(), { ...options, credentials });
   const path = configPath(env);
   const helper = helperOf(path, registry);
   const key = registry === 'docker.io' ? DOCKER_HUB_KEY : registry;
@@ -42,6 +43,39 @@ export async function logout(registry: string, env: Environment): Promise<boolea
     delete auths[key];
   });
   return true;
+}
+
+/** Forgets every login of Docker's file and of its helper. Returns whose they were, as they were called there. Throws REGISTRY_CONFIG. */
+export async function logoutAll(env: Environment): Promise<string[]> {
+  const path = configPath(env);
+  const config = readJson(path);
+  const store = config?.optionalString('credsStore');
+  const helped = store === undefined ? [] : await listOf(store, env);
+  for (const key of helped) await runHelper(store as string, 'erase', key, env);
+  const own = config?.keysOf('auths') ?? [];
+  if (own.length > 0) {
+    change(path, (auths) => {
+      for (const key of own) delete auths[key];
+    });
+  }
+  return [...new Set([...own, ...helped])];
+}
+
+/** The registries of a helper's logins. */
+async function listOf(helper: string, env: Environment): Promise<string[]> {
+  const { status, out } = await runHelper(helper, 'list', '', env);
+  try {
+    if (status === 0) return Object.keys(JSON.parse(out) as object);
+  } catch {
+    // no answer either
+  }
+  throw new VmmError('REGISTRY_CONFIG', `docker-credential-${helper} list fails with ${status}`, { hint: 'log out of each registry by its name' });
+}
+
+/** Who is logged in, by any of the places where logins lie; undefined for nobody. Throws REGISTRY_CONFIG. */
+export async function loginOf(registry: string, env: Environment): Promise<string | undefined> {
+  const found = await findCredentials(registry, '', env);
+  return found === undefined ? undefined : (found.user ?? '<token>');
 }
 
 /** The file itself, where it is a link. */

@@ -2,4 +2,4 @@
 export { findReferrers, listTags } from '../../image/look.ts';
 export { type Pulled, type PullOptions, pullImage } from '../../image/pull.ts';
 export { type Pushed, type PushOptions, pushImage } from '../../image/push.ts';
-export { login, logout, registryOf } from '../../image/registry/login.ts';
+export { login, loginOf, logout, logoutAll, registryOf } from '../../image/registry/login.ts';

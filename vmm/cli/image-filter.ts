@@ -79,7 +79,7 @@ function repositoryOf(name: string): string {
 /** Go's path.Match: `*` and `?` stop at a slash, `[a-z]` and `[^a]` are classes, a backslash takes its meaning away. Throws USAGE. */
 function globOf(pattern: string): RegExp {
   if (pattern.length > 300) throw new VmmError('USAGE', `--filter: a pattern of ${pattern.length} characters`, { hint: 'for example reference=debian:*' });
-  const parts = pattern.replace(/\*+/g, '*').match(/\\.|\[\^?(?:\\.|[^\]])+\]|[^]/gsu) ?? [];
+  const parts = pattern.replace(/\*+/g, '*').match(/\\.|\[\^?(?:\\.|[^\]])+\]|./gsu) ?? [];
   const source = parts.map((part) => {
     if (part === '*') return '[^/]*';
     if (part === '?') return '[^/]';

@@ -1,24 +1,27 @@
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
-import { pullImage } from '../api/registry.ts';
+import { listTags, pullImage } from '../api/registry.ts';
 import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
-import { oneLine } from './describe.ts';
+import { describeError, oneLine } from './describe.ts';
 import { helpText } from './help.ts';
-import { type Command, flag } from './options.ts';
+import { type Command, flag, type OptionValues } from './options.ts';
 import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust, PLATFORM, TRUST_OPTIONS } from './pull-options.ts';
+import { registryEnv, registryForeign, REGISTRY_OPTIONS } from './registry-options.ts';
 
-const OPTIONS = { platform: PLATFORM, ...TRUST_OPTIONS, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
+const OPTIONS = { allTags: flag('every tag that the registry has for NAME', { short: 'a' }), platform: PLATFORM, ...TRUST_OPTIONS, ...REGISTRY_OPTIONS, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
 export const PULL_COMMAND: Command<typeof OPTIONS> = {
   name: 'pull',
-  synopsis: '[OPTIONS] NAME',
-  about: 'Fetches an image from its registry into the store. Prints its id, its name in full, and the digest that the name stands for.',
+  synopsis: '[OPTIONS] NAME…',
+  about: 'Fetches images from their registries into the store. Prints the id of each, its name in full, and the digest that the name stands for.',
   options: OPTIONS,
+  foreign: registryForeign,
   examples: [
     ['vmm pull debian:12', 'docker.io/library/debian:12, as Docker has it'],
     ['vmm pull ghcr.io/owner/image@sha256:…', 'by digest'],
+    ['vmm pull -a localhost:5000/image', 'all its tags'],
   ],
 };
 
@@ -29,15 +32,39 @@ export async function pullCommand(argv: readonly string[]): Promise<number> {
     print(helpText(PULL_COMMAND));
     return 0;
   }
-  const [name, ...more] = operands;
-  if (name === undefined || more.length > 0) throw new VmmError('USAGE', 'pull takes one name', { hint: 'see `vmm pull --help`' });
-  const line = new ProgressLine();
-  const note = (text: string): void => {
-    line.clear();
-    if (!options.quiet) tell(`vmm: ${oneLine(text)}\n`);
-  };
-  const pull = { store: new ImageStore(undefined, hostFs), host: hostFs, note, contentTrust: contentTrust(options), ...(options.quiet ? {} : { progress: line.update }) };
-  const { record, name: full, digest } = await pullImage(name.replace(/^docker:\/\//, ''), pull).finally(() => line.clear());
-  print(`${record.id} ${full} ${digest}\n`);
+  if (operands.length === 0) throw new VmmError('USAGE', 'pull takes one name or more', { hint: 'see `vmm pull --help`' });
+  const env = registryEnv(options);
+  const names = operands.map((text) => text.replace(/^docker:\/\//, ''));
+  if (!options.allTags) return each(names, options, env);
+  for (const name of names) if (/@|:[^/]*$/.test(name)) throw new VmmError('USAGE', `pull -a takes names without a tag, and not ${name}`, { hint: 'leave the tag away' });
+  const tagged: string[] = [];
+  for (const name of names) tagged.push(...(await listTags(name, env, options)).map((tag) => `${name}:${tag}`));
+  return each(tagged, options, env);
+}
+
+/** One that fails does not keep the others; its error is told at once, that of the last one at the end. */
+async function each(names: readonly string[], options: OptionValues<typeof OPTIONS>, env: NodeJS.ProcessEnv): Promise<number> {
+  let failed: VmmError | undefined;
+  for (const name of names) {
+    try {
+      await pull(name, options, env);
+    } catch (error) {
+      if (!(error instanceof VmmError) || /^(STORE|OUTPUT)_/.test(error.code)) throw error;
+      if (failed !== undefined) tell(describeError(failed));
+      failed = error;
+    }
+  }
+  if (failed !== undefined) throw failed;
   return 0;
+}
+
+async function pull(text: string, options: OptionValues<typeof OPTIONS>, env: NodeJS.ProcessEnv): Promise<void> {
+  const line = new ProgressLine();
+  const note = (told: string): void => {
+    line.clear();
+    if (!options.quiet) tell(`vmm: ${oneLine(told)}\n`);
+  };
+  const how = { store: new ImageStore(undefined, hostFs), host: hostFs, env, tlsVerify: options.tlsVerify, note, contentTrust: contentTrust(options), ...(options.quiet ? {} : { progress: line.update }) };
+  const { record, name, digest } = await pullImage(text, how).finally(() => line.clear());
+  print(`${record.id} ${name} ${digest}\n`);
 }

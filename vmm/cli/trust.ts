@@ -97,7 +97,7 @@ async function inspect([text = '']: readonly string[], options: TrustOptions): P
 
 async function signImage([image = '', target]: readonly string[], { quiet }: TrustOptions): Promise<void> {
   const { pushAndSign } = await import('./push.ts');
-  await pushAndSign(image, target, quiet);
+  await pushAndSign(image, target, { quiet, env: process.env });
 }
 
 async function revoke([text = '']: readonly string[], options: TrustOptions): Promise<void> {

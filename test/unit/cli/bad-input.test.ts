@@ -230,7 +230,7 @@ const IMAGES: readonly Case[] = [
   [['run', '--pull', 'sometimes', 'debian', 'x'], 'USAGE', /--pull/],
   [['run', '--platform', 'linux/arm64', 'debian', 'x'], 'IMAGE_PLATFORM', /linux\/arm64/],
   [['run', 'Debian', 'x'], 'IMAGE_REFERENCE', /lower case/],
-  [['pull'], 'USAGE', /one name/],
+  [['pull'], 'USAGE', /one name or more/],
   [['pull', 'a b'], 'IMAGE_REFERENCE', /a b/],
   [['pull', 'a@sha256:1'], 'IMAGE_REFERENCE', /digest/],
   [['login', '-u', 'x', 'bad host'], 'IMAGE_REFERENCE', /bad host/],
