@@ -11,6 +11,7 @@ import { print } from './output.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
+import { listed } from './listed.ts';
 
 /** How often containers whose process was killed are looked for, ms; what is appended is seen at once. */
 const LOOK_MS = 1000;
@@ -53,7 +54,7 @@ async function follow(reader: EventReader, state: StateFolder, show: (event: Con
         show(event);
       }
       // Of one whose process was killed nobody has told.
-      for (const { record, state: now, end } of await state.list()) {
+      for (const { record, state: now, end } of await listed(state)) {
         if (now !== 'dead' || last.get(record.id) !== 'start') continue;
         last.set(record.id, 'die');
         state.tell(record, 'die', { exitCode: `${end?.status ?? 137}` });

@@ -23,6 +23,7 @@ import { parseSeconds } from './sizes.ts';
 import { startJoined, startOwner } from './start-owner.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { UPDATE_COMMAND } from './update.ts';
+import { listed } from './listed.ts';
 
 /** How long another command may be about a container before `rm` gives up, ms. */
 const PATIENCE_MS = 20_000;
@@ -114,7 +115,7 @@ async function prune({ root, force }: { readonly root: string | undefined; reado
   const state = new StateFolder(root);
   const gone: string[] = [];
   let freed = 0;
-  for (const one of (await state.list()).filter((each) => !runs(each))) {
+  for (const one of (await listed(state)).filter((each) => !runs(each))) {
     const { id } = one.record;
     const room = roomOf(state.folder(id));
     try {

@@ -12,6 +12,7 @@ import { size } from './size-text.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
+import { listed } from './listed.ts';
 
 const SHORT = 12;
 const COMMAND = 20;
@@ -53,7 +54,7 @@ export const PS_COMMAND: Subcommand = subcommand({ name: 'ps', synopsis: '[OPTIO
   const filter = await Promise.all(options.filter.map(async ([key, text]) => [key, key === 'before' || key === 'since' ? (await state.find(text)).record.created : text] as const));
   const wanted = (one: Container): boolean => (all || runs(one)) && groups(filter).every(([key, texts]) => texts.some((text) => matches(one, key, text)));
   const now = Date.now();
-  const rows = (await state.list()).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc, options.size || options.format?.includes('.Size') === true ? sizeText(one, state) : ''));
+  const rows = (await listed(state)).filter(wanted).slice(0, last).map((one) => rowOf(one, now, options.noTrunc, options.size || options.format?.includes('.Size') === true ? sizeText(one, state) : ''));
   if (options.quiet) print(rows.map(({ ID }) => `${ID}\n`).join(''));
   else print(formatRows(options.format ?? (options.size ? `${TABLE}\\t{{.Size}}` : TABLE), rows, { ID: 'CONTAINER ID', CreatedAt: 'CREATED AT', RunningFor: 'CREATED' }));
   return 0;

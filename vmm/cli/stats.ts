@@ -7,6 +7,7 @@ import { print } from './output.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 import { formatRows } from './template.ts';
+import { listed } from './listed.ts';
 
 /** Between two looks, ms. */
 const EVERY_MS = 1000;
@@ -28,7 +29,7 @@ export const STATS_COMMAND: Subcommand = subcommand({ name: 'stats', synopsis: '
   const before = new Map<string, Stats>();
   const screen = !options.noStream && process.stdout.isTTY && options.format === undefined;
   for (let first = true; ; first = false) {
-    const chosen = names.length > 0 ? await Promise.all(names.map((name) => state.find(name))) : (await state.list()).filter((one) => options.all || one.state === 'running' || one.state === 'paused');
+    const chosen = names.length > 0 ? await Promise.all(names.map((name) => state.find(name))) : (await listed(state)).filter((one) => options.all || one.state === 'running' || one.state === 'paused');
     const taken = await Promise.all(chosen.map(async (one) => ({ one, stats: await figures(one, state) })));
     // CPU time is a difference of two looks.
     if (!first) {

@@ -27,9 +27,9 @@ export function readSmall(path: string): string | undefined {
 }
 
 /** Undefined for what is no JSON. */
-export function parse<T>(text: string | undefined): T | undefined {
+export function parse(text: string | undefined): unknown {
   try {
-    return text === undefined ? undefined : (JSON.parse(text) as T);
+    return text === undefined ? undefined : JSON.parse(text);
   } catch {
     return undefined;
   }

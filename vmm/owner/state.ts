@@ -19,6 +19,7 @@ import { storePaths } from '../../image/store/paths.ts';
 import type { LoadHost } from '../../image/tree/host.ts';
 import { EventWriter, eventOf } from './events.ts';
 import { type Held, hold, parse, readSmall, writeWhole } from './files.ts';
+import { isLife, isRecord } from './kept.ts';
 import { type Container, type ContainerLife, type ContainerRecord, passes, RECORD_VERSION } from './record.ts';
 import { answers, isOwner } from './socket.ts';
 
@@ -178,11 +179,11 @@ export class StateFolder {
     this.#changing(path, () => writeWhole(path, life));
   }
 
-  /** All containers, the newest first. `foreign`: is given those whose record cannot be understood. Throws STATE_FOLDER, without it for one of these, too. */
-  async list(foreign?: (one: ForeignContainer) => void): Promise<Container[]> {
+  /** All containers, the newest first. `foreign`: is given those whose record cannot be understood. Throws STATE_FOLDER. */
+  async list(foreign: (one: ForeignContainer) => void): Promise<Container[]> {
     this.#check();
     const all = await Promise.all(this.#ids().map((id) => this.read(id).catch((error: unknown) => {
-      if (foreign === undefined || !(error instanceof VmmError)) throw error;
+      if (!(error instanceof VmmError)) throw error;
       foreign({ id, error, text: readSmall(`${this.folder(id)}/${RECORD}`) ?? '' });
       return undefined;
     })));
@@ -247,19 +248,24 @@ export class StateFolder {
   }
 
   #life(id: string): ContainerLife | undefined {
-    return parse<ContainerLife>(readSmall(`${this.folder(id)}/${LIFE}`));
+    const life = parse(readSmall(`${this.folder(id)}/${LIFE}`));
+    return isLife(life) ? life : undefined;
   }
 
   #lastSign(id: string): string {
     return (lstatSync(this.folder(id), { throwIfNoEntry: false })?.mtime ?? new Date()).toISOString();
   }
 
-  /** Throws STATE_FOLDER for one of another version. */
+  /** Throws STATE_FOLDER for one of another version, and for what is no record. */
   #record(id: string): ContainerRecord | undefined {
-    const record = parse<ContainerRecord>(readSmall(`${this.folder(id)}/${RECORD}`));
-    if (record === undefined) return undefined;
-    if (record.version !== RECORD_VERSION || record.id !== id) throw new VmmError('STATE_FOLDER', `${this.folder(id)} is of another version of vmm`, { hint: 'ask that version, or remove the folder' });
-    return record;
+    const text = readSmall(`${this.folder(id)}/${RECORD}`);
+    if (text === undefined) return undefined;
+    const record = parse(text);
+    if (isRecord(record, id)) return record;
+    const other = (record as { readonly version?: unknown } | null | undefined)?.version;
+    throw typeof other === 'number' && other !== RECORD_VERSION
+      ? new VmmError('STATE_FOLDER', `${this.folder(id)} is of another version of vmm`, { hint: 'ask that version, or remove the folder' })
+      : new VmmError('STATE_FOLDER', `the ${RECORD} in ${this.folder(id)} is damaged`, { hint: 'its files are there still: save what is needed, then remove the folder' });
   }
 
   /** The container that has a name. */
@@ -320,7 +326,7 @@ export class StateFolder {
   }
 }
 
-/** One of another version. `text`: its whole record. */
+/** One of another version, or damaged. `text`: its whole record. */
 export interface ForeignContainer {
   readonly id: string;
   readonly error: VmmError;

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, lutimesSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -128,7 +128,7 @@ describe('names and ids', () => {
     await expect(state.rename(record('a', '').id, 'two', hostFs)).rejects.toMatchObject({ code: 'CONTAINER_NAME' });
     const both = await Promise.allSettled(['a', 'b'].map((id) => state.rename(record(id, '').id, 'three', hostFs)));
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect((await state.list()).map(({ record: { name } }) => name).filter((name) => name === 'three')).toHaveLength(1);
+    expect((await state.list(() => {})).map(({ record: { name } }) => name).filter((name) => name === 'three')).toHaveLength(1);
     expect(readdirSync(state.names)).toHaveLength(2);
     await state.remove((await state.find('three')).record.id, hostFs);
     expect(readdirSync(state.names)).toHaveLength(1);
@@ -149,10 +149,10 @@ describe('names and ids', () => {
     const left = join(state.containers, `.${record('a', '').id}`);
     mkdirSync(left);
     writeFileSync(join(left, 'disk'), '');
-    await state.list();
+    await state.list(() => {});
     expect(readdirSync(state.containers)).toHaveLength(1);
     utimesSync(left, 1, 1);
-    await state.list();
+    await state.list(() => {});
     expect(readdirSync(state.containers)).toEqual([]);
   });
 
@@ -171,10 +171,10 @@ describe('a list', () => {
     for (const [id, bound] of [['a', true], ['b', true], ['c', true], ['d', false]] as const) await state.add({ ...record(id, `of-${id}`), bound }, hostFs);
     for (const id of ['a', 'b', 'd']) utimesSync(state.folder(record(id, '').id), 1, 1);
     const held = await state.hold(record('b', '').id, hostFs);
-    await state.list();
-    expect((await state.list()).map(({ record: { name }, state: now }) => `${name} ${now}`).sort()).toEqual(['of-b created', 'of-c created', 'of-d created']);
+    await state.list(() => {});
+    expect((await state.list(() => {})).map(({ record: { name }, state: now }) => `${name} ${now}`).sort()).toEqual(['of-b created', 'of-c created', 'of-d created']);
     held?.release();
-    await state.list();
+    await state.list(() => {});
     expect(readdirSync(state.names).sort()).toEqual(['of-c', 'of-d']);
   });
 
@@ -188,7 +188,7 @@ describe('a list', () => {
     renameSync(state.folder(id), join(folder, 'elsewhere'));
     symlinkSync(join(folder, 'elsewhere'), state.folder(id));
     lutimesSync(state.folder(id), 1, 1);
-    expect(await state.list()).toMatchObject([{ state: 'dead' }]);
+    expect(await state.list(() => {})).toMatchObject([{ state: 'dead' }]);
   });
 
   it('gives records of another version to who asks for them, and goes on', async () => {
@@ -197,10 +197,33 @@ describe('a list', () => {
     for (const id of ['a', 'b']) await state.add(record(id, `of-${id}`), hostFs);
     const path = join(state.folder(record('b', '').id), 'record.json');
     writeFileSync(path, readFileSync(path, 'utf8').replace('"version":2', '"version":3'));
-    await expect(state.list()).rejects.toMatchObject({ code: 'STATE_FOLDER' });
     const foreign: unknown[] = [];
     expect(await state.list((one) => foreign.push(one))).toMatchObject([{ record: { name: 'of-a' } }]);
     expect(foreign).toMatchObject([{ id: record('b', '').id, error: { code: 'STATE_FOLDER' }, text: readFileSync(path, 'utf8') }]);
+  });
+
+  it.each([['', 'nothing'], ['{"version":2', 'half a record'], ['null', 'no object'], ['{"version":2,"id":"ID"}', 'an object without the fields'], ['[]', 'a list']])('a record that is %j is told as damaged, stays, and the others are listed', async (text) => {
+    const state = new StateFolder(folder);
+    state.make();
+    for (const id of ['a', 'b']) await state.add(record(id, `of-${id}`), hostFs);
+    const { id } = record('b', '');
+    const path = join(state.folder(id), 'record.json');
+    writeFileSync(path, text.replace('ID', id));
+    // Older than what is swept.
+    lutimesSync(state.folder(id), 1, 1);
+    const foreign: unknown[] = [];
+    expect(await state.list((one) => foreign.push(one))).toMatchObject([{ record: { name: 'of-a' } }]);
+    expect(foreign).toMatchObject([{ id, error: { code: 'STATE_FOLDER', message: expect.stringContaining('damaged') } }]);
+    expect(existsSync(path)).toBe(true);
+    expect((await state.find('of-a')).state).toBe('created');
+  });
+
+  it.each(['', '{', '{"pid":"x"}', '{"pid":1,"ran":true,"end":5}', '{"pid":1,"ran":true,"end":{"status":"0"}}'])('a life that is %j is none', async (text) => {
+    const state = new StateFolder(folder);
+    state.make();
+    await state.add(record('a', 'one'), hostFs);
+    writeFileSync(join(state.folder(record('a', '').id), 'life.json'), text);
+    expect(await state.list(() => {})).toMatchObject([{ state: 'created', life: undefined }]);
   });
 
   it('with a container both of its sockets go', async () => {
