@@ -32,6 +32,8 @@ describe('exec', () => {
   it('collects: the box’s user, directory, environment and host name, but for what is asked', async () => {
     const first = await box.shell('id -u; pwd; echo $GREETING $(hostname); echo bad >&2; exit 3');
     expect([first.status, first.stdout, first.stderr]).toEqual([3, '65534\n/tmp\nhello box\n', 'bad\n']);
+    // What console.log shows.
+    expect(inspect(first)).toMatch(/^ExecResult \{\s+status: 3,\s+stdout: '65534\\n\/tmp\\nhello box\\n',\s+stderr: 'bad\\n',/);
     const second = await box.exec('sh', ['-c', 'id -u; pwd; echo $GREETING; cat'], { user: 'root', cwd: '/etc', env: { GREETING: 'moin' }, input: ['a', Buffer.from('b')] });
     expect(second.stdout).toBe('0\n/etc\nmoin\nab');
     expect((await box.exec(['printf', '%s|', 'two words', '']).then(({ stdout }) => stdout))).toBe('two words||');

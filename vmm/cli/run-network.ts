@@ -58,6 +58,7 @@ function once<Value>(ask: () => Value): () => Value {
 /** Throws USAGE. */
 export function containerNetwork(options: NetworkOptions, note: (text: string) => void = () => {}, host: HostNetwork = hostNetwork()): ContainerNetwork {
   const cards = options.network.filter((card) => card !== undefined);
+  if (cards.length > 0 && cards.length < options.network.length) throw new VmmError('USAGE', 'conflicting options: cannot attach both user-defined and non-user-defined network-modes: none and another', { hint: 'leave --network none away' });
   refusePublished(options, cards);
   const first = cards[0];
   const publisher = cards.find(({ cable }) => cable === 'passt' || cable === 'user');

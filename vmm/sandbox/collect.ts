@@ -45,6 +45,12 @@ export class ExecResult implements CommandEnd {
   get stderr(): string {
     return this.stderrBytes.toString();
   }
+
+  /** What console.log shows (util.inspect.custom): texts, not their bytes. */
+  [Symbol.for('nodejs.util.inspect.custom')](_depth: number, options: object, inspect: (value: unknown, options: object) => string): string {
+    const { status, stdout, stderr, timedOut, outOfMemory, truncated } = this;
+    return `ExecResult ${inspect({ status, stdout, stderr, timedOut, outOfMemory, truncated }, options)}`;
+  }
 }
 
 /** What has come of a stream. */
