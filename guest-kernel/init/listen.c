@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "divert.h"
 #include "fields.h"
 #include "loop.h"
 #include "network.h"
@@ -111,7 +112,7 @@ static int check_number(uint32_t number, struct failure *f)
 
 int listen_open(struct reader payload, struct failure *f)
 {
-	uint32_t number = 0, port = 0;
+	uint32_t number = 0, port = 0, shared = 0;
 	struct field field, address = { 0 };
 	struct listener *l;
 	int more, rc = 0;
@@ -121,6 +122,8 @@ int listen_open(struct reader payload, struct failure *f)
 			rc = take_u32(&field, &number, f);
 		else if (field.tag == TAG_PORT)
 			rc = take_u32(&field, &port, f);
+		else if (field.tag == TAG_SHARED_PORT)
+			rc = take_u32(&field, &shared, f);
 		else if (field.tag == TAG_ADDRESS)
 			address = field;
 		else
@@ -128,8 +131,10 @@ int listen_open(struct reader payload, struct failure *f)
 	}
 	if (rc)
 		return -1;
-	if (more < 0 || !number || !port || port > 65535 || !address.value)
+	if (more < 0 || !number || !port || port > 65535 || shared > 65535 || !address.value)
 		return fail(f, ERR_INVALID, 0, "LISTEN: malformed, or without LISTENER, ADDRESS or PORT");
+	if (shared && address.length != 8)
+		return fail(f, ERR_INVALID, 0, "LISTEN: SHARED_PORT is for addresses of IPv4");
 	if (check_number(number, f) || network_loopback(&address, f))
 		return -1;
 	l = calloc(1, sizeof *l);
@@ -140,6 +145,11 @@ int listen_open(struct reader payload, struct failure *f)
 	l->socket.fd = bound_socket(&address, (uint16_t)port);
 	if (l->socket.fd < 0) {
 		fail(f, ERR_SYSTEM, errno, "LISTEN: port %u cannot be had: %s", port, strerror(errno));
+		free(l);
+		return -1;
+	}
+	if (shared && divert_port(l->socket.fd, address.value + 4, shared, f)) {
+		close(l->socket.fd);
 		free(l);
 		return -1;
 	}

@@ -285,14 +285,14 @@ static int set_sysctl(const char *setting, struct failure *f)
 	return rc;
 }
 
-static int mask_path(const char *path, struct failure *f)
+static int mask_path(const char *path, bool closed, struct failure *f)
 {
 	struct stat st;
 	int rc;
 
 	if (lstat(path, &st))
 		return errno == ENOENT || errno == ENOTDIR ? 0 : mount_error(f, path);
-	rc = S_ISDIR(st.st_mode) ? mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k")
+	rc = S_ISDIR(st.st_mode) ? mount("tmpfs", path, "tmpfs", MS_RDONLY, closed ? "size=0k,mode=0" : "size=0k")
 				 : mount("/dev/null", path, NULL, MS_BIND, NULL);
 	return rc ? mount_error(f, path) : 0;
 }
@@ -404,7 +404,7 @@ static int furnish_lists(const struct container_spec *c, int root, struct failur
 		if (protect_path(c->readonly.items[i], f))
 			return -1;
 	for (uint32_t i = 0; i < c->masked.count; i++)
-		if (mask_path(c->masked.items[i], f))
+		if (mask_path(c->masked.items[i], c->masked_closed, f))
 			return -1;
 	return 0;
 }

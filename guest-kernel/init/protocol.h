@@ -113,6 +113,7 @@
 #define TAG_ALL_DEVICES 0x0052
 #define TAG_NOTIFY 0x0053
 #define TAG_ACTIVATED 0x0056
+#define TAG_MASKED_CLOSED 0x0057
 
 #define TAG_KIND 0x0060
 #define TAG_SOURCE 0x0061
@@ -154,6 +155,7 @@
 #define TAG_MTU 0x00d4
 #define TAG_LISTENER 0x00d5
 #define TAG_PORT 0x00d6
+#define TAG_SHARED_PORT 0x00d7
 
 #define STDIO_STDIN 1
 #define STDIO_STDOUT 2

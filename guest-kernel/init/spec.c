@@ -407,6 +407,9 @@ static int container_field(struct arena *a, const struct field *field, struct co
 	case TAG_NOTIFY:
 		rc = take_flag(field, &s->notify, f);
 		break;
+	case TAG_MASKED_CLOSED:
+		rc = take_flag(field, &s->masked_closed, f);
+		break;
 	case TAG_STOP_SIGNAL:
 		rc = take_u32(field, &s->stop_signal, f);
 		if (!rc && (s->stop_signal == 0 || s->stop_signal > 64))

@@ -96,6 +96,7 @@ struct container_spec {
 	uint32_t activated_count;
 	char *hostname, *domain;
 	struct strings masked, readonly, sysctls, cgroup;
+	bool masked_closed; /* masked directories have mode 0 */
 	struct namespace_spec namespaces[NS_COUNT];
 	uint32_t stop_signal;
 };

@@ -1,4 +1,4 @@
-/** A pod's network: its apps' loopback is one, they reach the host's network, and the manifest's ports are published by passt. */
+/** A pod's network: its apps' loopback is one, they reach the host's network, the manifest's ports are published by passt, and an app has port 80 beside the metadata service. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,14 +33,14 @@ test.skipIf(process.getuid?.() !== 0)('two apps talk over the pod’s loopback a
     acVersion: '0.8.11', acKind: 'PodManifest', ports: [{ name: 'www', hostPort: 8080 }],
     apps: [
       { name: 'server', image, app: shell('mkdir /w; echo from the pod > /w/index.html; exec busybox httpd -f -p 80 -h /w', [{ name: 'www', protocol: 'tcp', port: 80 }]) },
-      { name: 'client', image, app: shell('busybox wget -q -O - http://192.0.2.1:8000/; until busybox wget -q -O - http://127.0.0.1/ 2>/dev/null; do busybox usleep 1000; done; hostname') },
+      { name: 'client', image, app: shell('busybox wget -q -O - http://192.0.2.1:8000/; until busybox wget -q -O - http://127.0.0.1/ 2>/dev/null; do busybox usleep 1000; done; hostname; busybox wget -q -O - $AC_METADATA_URL/acMetadata/v1/pod/uuid | busybox wc -c') },
     ],
   }));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_') && !name.startsWith('VITEST')));
   const { status, stdout, stderr } = spawnSync('unshare', ['-n', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', `${OUTSIDE}mkfifo $DIR/out
 ${process.execPath} -- ${BIN} run -q --accel wasm --cpus 1 -m 256m --insecure-options=image --network passt --hostname web --pod $DIR/pod.json >$DIR/out & exec 4<$DIR/out
-read first <&4; read second <&4; read third <&4; echo "$first, $second, $third"
+read first <&4; read second <&4; read third <&4; read fourth <&4; echo "$first, $second, $third, $fourth"
 busybox wget -q -O - http://127.0.0.1:8080/
 kill $!; wait $!; echo "status $?"`], { env: { ...env, VMM_STORE: join(dir, 'store'), DIR: dir }, encoding: 'utf8', timeout: HANG_MS / 5, killSignal: 'SIGKILL' });
-  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'client | from the host, client | from the pod, client | web\nfrom the pod\nstatus 0\n', stderr: '' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'client | from the host, client | from the pod, client | web, client | 36\nfrom the pod\nstatus 0\n', stderr: '' });
 });

@@ -37,7 +37,7 @@ describe.skipIf(!ROOT)('run', () => {
     await running.said('runs');
     expect(pod.locked).toBe(true);
     expect(pod.status('app')).toBeUndefined();
-    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toMatch(/^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\nSHELL=\/bin\/sh\nUSER=root\nLOGNAME=root\nHOME=\/root\nA=b c\nAC_APP_NAME=app\nAC_METADATA_URL=http:\/\/169\.254\.169\.254:18112\/[0-9a-f]{32}\n$/);
+    expect(readFileSync(join(pod.s1, 'rkt/env/app'), 'utf8')).toMatch(/^PATH=\/usr\/local\/sbin:\/usr\/local\/bin:\/usr\/sbin:\/usr\/bin:\/sbin:\/bin\nSHELL=\/bin\/sh\nUSER=root\nLOGNAME=root\nHOME=\/root\nA=b c\nAC_APP_NAME=app\nAC_METADATA_URL=http:\/\/169\.254\.169\.254\/[0-9a-f]{32}\n$/);
     expect(readFileSync(`/proc/${running.child.pid}/cmdline`, 'latin1')).toContain(pod.uuid);
     expect((await pod.stop()).status).toBe(0);
     // An app that a stop has ended is no failure of the pod.
@@ -124,7 +124,7 @@ describe.skipIf(!ROOT)('run', () => {
     const bare = join(own.dir, 'bare');
     mkdirSync(join(bare, 'bin'), { recursive: true });
     execFileSync('cp', ['/bin/busybox', join(bare, 'bin/busybox')]);
-    const script = 'for a in ls stat wc sleep cat; do /bin/busybox ln -s busybox /bin/$a; done; stat -c "%a %F %n" /tmp /run /dev/ptmx; for p in /sys/fs /sys/module /sys/firmware; do ls $p | wc -l; done; cat /proc/kallsyms 2> /dev/null | wc -l; echo x > /proc/sys/kernel/core_pattern; echo looked; exec sleep 1000';
+    const script = 'for a in ls stat wc sleep cat; do /bin/busybox ln -s busybox /bin/$a; done; stat -c "%a %F %n" /tmp /run /dev/ptmx /sys/fs; for p in /sys/fs /sys/module /sys/firmware; do ls $p | wc -l; done; cat /proc/kallsyms 2> /dev/null | wc -l; echo x > /proc/sys/kernel/core_pattern; echo looked; exec sleep 1000';
     const pod = own.stage0.prepare({ apps: [{ name: 'app', rootfs: bare, app: { exec: ['/bin/busybox', 'sh', '-c', script], user: '0', group: '0' } }] });
     const running = pod.run(['--net=none'], { lockFd: 40 });
     await running.said('looked');
@@ -134,7 +134,7 @@ describe.skipIf(!ROOT)('run', () => {
     expect(locks.map((fd) => /flags:\s+0*2\d{6}$/m.test(readFileSync(`${fds}/fdinfo/${fd}`, 'utf8')))).toEqual([true]);
     await pod.stop();
     const end = await running.end();
-    expect(end.stdout).toBe('1777 directory /tmp\n755 directory /run\n777 symbolic link /dev/ptmx\n0\n0\n0\n0\nlooked\n');
+    expect(end.stdout).toBe('1777 directory /tmp\n755 directory /run\n777 symbolic link /dev/ptmx\n0 directory /sys/fs\n0\n0\n0\n0\nlooked\n');
     expect(end.stderr).toContain('core_pattern: Read-only file system');
   });
 
@@ -258,7 +258,7 @@ it.skipIf(!ROOT)('a pod asks for its metadata in its own guest, without a networ
   expect((await verify('first')).stdout).toBe('verified\n');
   expect((await verify('other')).stdout).toContain('403');
   // It takes the token.
-  expect((await (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK.replace('$AC_METADATA_URL', 'http://169.254.169.254:18112/0')}/pod/uuid 2>&1`], 'second') as { stdout: string }).stdout).toContain('404');
+  expect((await (pods[1] as (typeof pods)[number]).enter(['/bin/sh', '-c', `${ASK.replace('$AC_METADATA_URL', 'http://169.254.169.254/0')}/pod/uuid 2>&1`], 'second') as { stdout: string }).stdout).toContain('404');
   for (const pod of pods) await pod.stop();
   expect((await Promise.all(running.map((each) => each.end()))).map(({ status, stderr }) => ({ status, stderr }))).toEqual([{ status: 0, stderr: '' }, { status: 0, stderr: '' }]);
 });

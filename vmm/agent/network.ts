@@ -67,11 +67,14 @@ function encodeAddress({ address, prefix }: NetAddress): Uint8Array {
 /** A port of the guest, at an address that its loopback interface gets. */
 export interface ListenSpec extends NetAddress {
   readonly port: number;
+  /** Connections to this port of the address (IPv4) come, too; a process of the guest may have the port of all addresses all the same. */
+  readonly sharedPort?: number | undefined;
 }
 
 /** The payload of LISTEN. */
-export function encodeListen(listener: number, { port, ...address }: ListenSpec): FieldWriter {
-  return new FieldWriter().u32(P.TAG_LISTENER, listener).bytes(P.TAG_ADDRESS, encodeAddress(address)).u32(P.TAG_PORT, port);
+export function encodeListen(listener: number, { port, sharedPort, ...address }: ListenSpec): FieldWriter {
+  const w = new FieldWriter().u32(P.TAG_LISTENER, listener).bytes(P.TAG_ADDRESS, encodeAddress(address)).u32(P.TAG_PORT, port);
+  return sharedPort === undefined ? w : w.u32(P.TAG_SHARED_PORT, sharedPort);
 }
 
 function encodeInterface({ mac, mtu, addresses, routes }: InterfaceConfig): FieldWriter {

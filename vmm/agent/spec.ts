@@ -146,6 +146,8 @@ export interface ContainerSpec extends ProcessSpec {
   hostname?: string;
   domain?: string;
   maskedPaths?: readonly string[];
+  /** Masked directories have mode 0, as systemd's InaccessiblePaths. */
+  maskedClosed?: boolean;
   readonlyPaths?: readonly string[];
   /** "net.ipv4.ip_forward=1". */
   sysctls?: readonly string[];
@@ -330,6 +332,7 @@ export function encodeStart(container: number, process: number, spec: ContainerS
   if (spec.notify === true) w.flag(P.TAG_NOTIFY);
   for (const port of spec.activated ?? []) w.u16(P.TAG_ACTIVATED, port);
   for (const path of spec.maskedPaths ?? []) w.string(P.TAG_MASKED_PATH, path);
+  if (spec.maskedClosed === true) w.flag(P.TAG_MASKED_CLOSED);
   for (const path of spec.readonlyPaths ?? []) w.string(P.TAG_READONLY_PATH, path);
   for (const setting of spec.sysctls ?? []) w.string(P.TAG_SYSCTL, setting);
   for (const setting of spec.cgroup ?? []) w.string(P.TAG_CGROUP, setting);

@@ -5,10 +5,10 @@ import type { Stream } from '../agent/transport.ts';
 import type { PodDocument } from './answers.ts';
 
 /**
- * Where clouds have theirs (RFC 3927 addresses never leave the guest), at rkt's port: at 80 it would keep each app from port 80 of all addresses
- * (docs/decisions/0042).
+ * Where clouds have theirs (RFC 3927 addresses never leave the guest), and at rkt's port. Init listens at the latter alone: at 80 it would keep each
+ * app from port 80 of all addresses (docs/decisions/0042).
  */
-export const METADATA_LISTEN = { address: '169.254.169.254', prefix: 32, port: 18_112 } as const;
+export const METADATA_LISTEN = { address: '169.254.169.254', prefix: 32, port: 18_112, sharedPort: 80 } as const;
 
 /** A connection that does nothing for so long is dropped, ms. */
 const IDLE_MS = 10_000;
@@ -27,7 +27,7 @@ export class GuestMetadata {
 
   /** AC_METADATA_URL. */
   get url(): string {
-    return `http://${METADATA_LISTEN.address}:${METADATA_LISTEN.port}/${this.#token}`;
+    return `http://${METADATA_LISTEN.address}/${this.#token}`;
   }
 
   /** A connection of the guest's. */

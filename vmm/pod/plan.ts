@@ -171,7 +171,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     ...security,
     // With a terminal it is that.
     ...(app.tty === true ? {} : { devices: [CONSOLE] }),
-    ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : { maskedPaths: [...(security.maskedPaths ?? []), ...hidden] }),
+    ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : { maskedPaths: [...(security.maskedPaths ?? []), ...hidden], maskedClosed: input.hidden !== undefined }),
     cgroup: [
       ...(isolation.memory === undefined ? [] : [`memory.max=${isolation.memory}`]),
       ...(isolation.cpuMillis === undefined ? [] : [`cpu.max=${Math.max(1000, isolation.cpuMillis * (CPU_PERIOD_US / 1000))} ${CPU_PERIOD_US}`]),

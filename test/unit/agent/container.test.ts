@@ -267,6 +267,8 @@ describe.skipIf(skip !== undefined)(`init: containers${skip === undefined ? '' :
     });
     expect(result.stdout).toBe('0\n');
     expect(result.stderr).toContain('Read-only file system');
+    const modes = async (maskedClosed: boolean): Promise<string> => (await sh(guest, 'stat -c %a /proc/bus', { maskedPaths: ['/proc/bus'], maskedClosed })).stdout;
+    expect([await modes(false), await modes(true)]).toEqual(['1777\n', '0\n']);
   });
 
   it('mounts: tmpfs with its flags, a bind of a directory read-only, of a file, of a subpath', async () => {

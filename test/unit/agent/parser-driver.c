@@ -101,6 +101,7 @@ static void container(const struct container_spec *s)
 	text("hostname", s->hostname);
 	text("domain", s->domain);
 	list("masked", &s->masked);
+	printf(" closed=%d", s->masked_closed);
 	list("readonly", &s->readonly);
 	list("sysctls", &s->sysctls);
 	list("cgroup", &s->cgroup);

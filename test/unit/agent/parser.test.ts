@@ -55,7 +55,7 @@ function containerLine(container: number, process: number, c: ContainerSpec): st
   }
   for (const d of c.devices ?? []) line += `${text('device', d.target)},${d.type},${d.major},${d.minor},${(d.mode ?? 0o666).toString(8)}`;
   line += text('hostname', c.hostname) + text('domain', c.domain);
-  line += list('masked', c.maskedPaths) + list('readonly', c.readonlyPaths) + list('sysctls', c.sysctls) + list('cgroup', c.cgroup);
+  line += list('masked', c.maskedPaths) + ` closed=${c.maskedClosed === true ? 1 : 0}` + list('readonly', c.readonlyPaths) + list('sysctls', c.sysctls) + list('cgroup', c.cgroup);
   for (const name of ['pid', 'uts', 'ipc', 'cgroup', 'net'] as const) {
     const choice = c.namespaces?.[name] ?? (name === 'net' ? 'vm' : 'new');
     line += choice === 'new' ? ' ns=0,0' : choice === 'vm' ? ' ns=1,0' : ` ns=2,${choice.container}`;
@@ -117,6 +117,7 @@ const containerSpec = record({
   hostname: optional(word.filter((s) => Buffer.byteLength(s) <= 64)),
   domain: optional(word.filter((s) => Buffer.byteLength(s) <= 64)),
   maskedPaths: optional(fc.array(word, { maxLength: 3 })),
+  maskedClosed: optional(fc.boolean()),
   readonlyPaths: optional(fc.array(word, { maxLength: 3 })),
   sysctls: optional(fc.array(word, { maxLength: 3 })),
   cgroup: optional(fc.array(word, { maxLength: 3 })),

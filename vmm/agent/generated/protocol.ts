@@ -108,6 +108,7 @@ export const TAG_DEVICE_RULE = 0x0051;
 export const TAG_ALL_DEVICES = 0x0052;
 export const TAG_NOTIFY = 0x0053;
 export const TAG_ACTIVATED = 0x0056;
+export const TAG_MASKED_CLOSED = 0x0057;
 
 export const TAG_KIND = 0x0060;
 export const TAG_SOURCE = 0x0061;
@@ -149,6 +150,7 @@ export const TAG_ROUTE = 0x00d3;
 export const TAG_MTU = 0x00d4;
 export const TAG_LISTENER = 0x00d5;
 export const TAG_PORT = 0x00d6;
+export const TAG_SHARED_PORT = 0x00d7;
 
 export const STDIO_STDIN = 1;
 export const STDIO_STDOUT = 2;
