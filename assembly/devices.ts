@@ -2,7 +2,7 @@
 export { machine_exit_request, machine_init, machine_trace } from './core/machine';
 export { guest_written } from './core/guest';
 export { kvm_exit } from './io/kvm_run';
-export { device_polled, device_process, device_quiesce, device_waiting } from './virtio/transport';
+export { device_polled, device_process, device_quiesce, device_resume, device_waiting } from './virtio/transport';
 export { blk_add, blk_complete_many, blk_id, blk_set_capacity } from './virtio/blk';
 export { fs_add, fs_complete, fs_keep } from './virtio/fs';
 export { net_add, net_link } from './virtio/net';
@@ -29,7 +29,7 @@ export { bus_mmio_read, bus_mmio_write, bus_pio_read, bus_pio_write } from './io
 // For tests.
 export { kvm_exits } from './io/kvm_run';
 // For tests.
-export { device_inflight, device_poll, device_resume, device_version } from './virtio/transport';
+export { device_inflight, device_poll, device_version } from './virtio/transport';
 // For tests.
 export { blk_complete } from './virtio/blk';
 // For tests: reads straight into the guest's buffers, and a transport that moved; the host copies as yet.

@@ -381,14 +381,14 @@ export function device_quiesce(slot: u32): i32 {
   return inflight;
 }
 
-/** Takes requests again and works on what has come meanwhile. As `device_process`. */
+/** Takes requests again; the owner works on what has come meanwhile (`device_poll`). 0, -ENODEV. */
 export function device_resume(slot: u32): i32 {
   if (slot >= DEVICE_MAX || device_at(slot).kind == 0) return -ENODEV;
   const d = device_at(slot);
   device_lock(d);
   d.quiesced = 0;
   device_unlock(d);
-  return device_poll(slot);
+  return 0;
 }
 
 /** The driver's requests in flight, as `device_quiesce` counts them. */

@@ -277,9 +277,9 @@ function fill_header(src_cid: u64, dst_cid: u64, src_port: u32, dst_port: u32, t
   h.fwd_cnt = fwd_cnt;
 }
 
-/** The receive queue with a chain taken that holds at least a header, or false. */
+/** The receive queue with a chain taken that holds at least a header, or false. All that goes to the guest goes by here: nothing does while it stands. */
 export function take_rx(d: Device, q: Queue): bool {
-  if (!device_active(d) || q.ready == 0 || vsock_state().rx_count != 0) return false;
+  if (d.quiesced != 0 || !device_active(d) || q.ready == 0 || vsock_state().rx_count != 0) return false;
   for (;;) {
     const got = queue_pop(d, q);
     if (got < 0) return false;

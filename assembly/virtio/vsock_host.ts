@@ -115,7 +115,7 @@ export function vsock_send(handle: u32, ptr: u32, len: u32): i32 {
   if (index >= 0) {
     const c = conn_at(index);
     const q = queue_at(d, RXQ);
-    if (d.quiesced == 0 && flush(d)) {
+    if (flush(d)) {
       while (done < len) {
         const available = credit(c);
         if (available == 0 || !take_rx(d, q)) break;
@@ -161,7 +161,7 @@ export function vsock_rx_begin(handle: u32, max: u32): i32 {
     const want = min<u32>(max, credit(c));
     let have: u32 = 0;
     let chains: u32 = 0;
-    if (d.quiesced == 0 && flush(d)) {
+    if (flush(d)) {
       while (have < want && chains < RX_CHAINS_MAX && take_rx(d, q)) {
         // The header must lie in one piece; other layouts are served by copy.
         const pieces = q.nwrite;

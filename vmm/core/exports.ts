@@ -20,6 +20,7 @@ export interface CoreExports {
   device_process(slot: number, queue: number): number;
   device_polled(slot: number, on: number): number;
   device_quiesce(slot: number): number;
+  device_resume(slot: number): number;
   device_waiting(slot: number): number;
   net_add(slot: number, offloads: number, mtu: number, mac: number): number;
   net_link(slot: number, flags: number): number;

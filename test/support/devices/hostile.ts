@@ -222,6 +222,7 @@ export class Hostile {
       case 5:
         core.x.device_quiesce!(SLOT);
         core.x.device_resume!(SLOT);
+        core.x.device_poll!(SLOT);
         if (n & 0x1000) core.x.device_polled!(SLOT, (n >>> 13) & 1);
         if (core.x.device_waiting!(SLOT) !== 0) core.x.device_process!(SLOT, queue);
         break;

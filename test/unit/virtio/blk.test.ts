@@ -457,6 +457,7 @@ describe('requests in flight', () => {
     core.x.blk_complete!(SLOT, tags()[0]!, 512);
     expect(core.x.device_inflight!(SLOT)).toBe(0);
     core.x.device_resume!(SLOT);
+    core.x.device_poll!(SLOT);
     expect(core.host.blkCalls).toHaveLength(2);
   });
 
@@ -503,6 +504,7 @@ describe('requests in flight', () => {
     core.x.blk_complete!(SLOT, core.host.blkCalls[0]!.tag, 512);
     expect(core.x.device_waiting!(SLOT)).toBe(0);
     core.x.device_resume!(SLOT);
+    core.x.device_poll!(SLOT);
     for (let i = 1; i < 300; i++) core.x.blk_complete!(SLOT, core.host.blkCalls[i]!.tag, 512);
     expect(core.x.device_inflight!(SLOT)).toBe(0);
   });

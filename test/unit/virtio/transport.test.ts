@@ -414,6 +414,8 @@ describe('quiesce', () => {
     q!.kick();
     expect(q!.usedIdx).toBe(0);
     core.x.device_resume!(SLOT);
+    expect(q!.usedIdx).toBe(0);
+    core.x.device_poll!(SLOT);
     expect(q!.takeUsed()).toHaveLength(1);
   });
 

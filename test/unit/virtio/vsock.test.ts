@@ -1,5 +1,7 @@
 /** virtio 1.2, §5.10: socket device, streams. */
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { RAM_BASE } from '../../../assembly/core/layout.ts';
 import { loadCore } from '../../support/devices/core.ts';
 import { Driver, type DriverQueue, F, REG, STATUS } from '../../support/devices/driver.ts';
 
@@ -362,6 +364,26 @@ describe('data to the guest', () => {
     giveBuffers(1);
     expect(events()).toMatchObject([{ conn, event: EV.writable }]);
     expect(hostSend(conn, Buffer.from('abc'))).toBe(3);
+  });
+
+  test('while the guest stands (device_quiesce) nothing of the host’s reaches it: data, the end of a stream, a request; then all comes in order', () => {
+    giveBuffers(4);
+    const [conn, other] = [connection(), connection({ srcPort: GUEST_PORT + 1 })];
+    expect(ops()).toEqual([OP.response, OP.response]);
+    giveBuffers(4);
+    const memory = (): string => createHash('sha256').update(new Uint8Array(core.view.buffer, RAM_BASE, 1 << 20)).digest('hex');
+    const before = memory();
+    core.x.device_quiesce!(SLOT);
+    expect(hostSend(conn, Buffer.from('late'))).toBe(0);
+    core.x.vsock_shutdown!(other, 2);
+    expect(core.x.vsock_connect!(77)).toBeGreaterThan(0);
+    expect(core.x.vsock_rx_begin!(conn, 100)).toBe(0);
+    core.x.device_poll!(SLOT);
+    expect({ moved: memory() !== before, kinds: kinds() }).toEqual({ moved: false, kinds: [] });
+    core.x.device_resume!(SLOT);
+    core.x.device_poll!(SLOT);
+    expect({ ops: ops(), kinds: kinds() }).toEqual({ ops: [OP.shutdown, OP.request], kinds: [EV.writable] });
+    expect(hostSend(conn, Buffer.from('late'))).toBe(4);
   });
 
   test('5.10.6.3.2 data is sent only as far as the peer has room', () => {
