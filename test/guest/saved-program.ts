@@ -49,7 +49,7 @@ class Half {
     const { module, linear, core, ramSize, places } = this.hardware;
     this.accel = await choice.create({
       module, memory: linear.memory, core, ramSize, devices: places, cpus: config.cpus, cpuModel: undefined, trace: undefined, ringerHooks: () => ({}),
-      onKick: () => {}, onEvent: () => {}, onSerial: this.written, onExit: (exit) => this.#end.resolve(exit.kind), onEntered: () => {}, onThreads: () => {},
+      onKick: () => {}, onGoesOn: () => {}, onEvent: () => {}, onSerial: this.written, onExit: (exit) => this.#end.resolve(exit.kind), onEntered: () => {}, onThreads: () => {},
     } as Parameters<typeof choice.create>[0]);
     await this.accel.start(from);
   }

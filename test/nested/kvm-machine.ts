@@ -85,6 +85,7 @@ export class KvmTestMachine {
       ringerHooks: () => ({}),
       trace: undefined,
       onKick: (slot, queue) => machine.kicks.push(`${slot}.${queue}`),
+      onGoesOn: () => {},
       onEvent: event,
       onSerial: serial,
       onExit: machine.#exit.resolve,

@@ -14,6 +14,8 @@ export class Bell implements SerialOutput {
   readonly #context: AcceleratorContext;
   readonly #words: SharedWords;
   readonly #signal: (bell: number) => void;
+  /** What the guest has written waits, for as long as its devices stand. */
+  held: () => boolean = () => false;
 
   /** `signal`: has the eventfd of a device thread's bell signalled, where it has one. */
   constructor(context: AcceleratorContext, words: SharedWords, signal: (bell: number) => void = () => {}) {
@@ -59,6 +61,7 @@ export class Bell implements SerialOutput {
 
   /** Hands over what the ring holds. A byte that found it full waits in the UART until there is room; `last`: none comes any more. */
   pass(last = false): void {
+    if (this.held() && !last) return;
     const taken = this.#words.passSerial((bytes) => this.#context.onSerial(bytes, last));
     if (taken > 0 && !last) this.#context.core.console_drained(HOST_SERIAL);
   }

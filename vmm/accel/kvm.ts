@@ -15,6 +15,7 @@ import { type ThreadJob, threads } from '../threads/pool.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell, wakeOwner } from './bell.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
+import { DeviceHold } from './device-hold.ts';
 import { cpuidFor } from './kvm-cpuid.ts';
 import type { KvmDebug } from './kvm-debug.ts';
 import { KvmQueues } from './kvm-queues.ts';
@@ -56,6 +57,7 @@ class KvmAccelerator implements Accelerator {
   #ramSlot = false;
   #wanted: 'run' | 'pause' | 'stop' = 'run';
   readonly serial: Bell;
+  readonly #hold: DeviceHold;
   #exited = false;
   #debug: KvmDebug | undefined;
   #stopped: Promise<void> | undefined;
@@ -64,6 +66,8 @@ class KvmAccelerator implements Accelerator {
     this.#context = context;
     this.#queues = new KvmQueues(context.devices, this.#words);
     this.serial = new Bell(context, this.#words, (bell) => this.#queues.signal(bell));
+    this.#hold = new DeviceHold(context, this.#words, (bell) => this.#queues.signal(bell));
+    this.serial.held = () => this.#hold.on;
     this.#linear = new LinearMemory(context.memory);
     this.#bytes = new Uint8Array(context.memory.buffer);
   }
@@ -140,7 +144,9 @@ class KvmAccelerator implements Accelerator {
     const { module, memory, ramSize, trace } = this.#context;
     this.#queues.give(slots, (bell, queues, commandFd) => {
       const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: this.#queues.irqfds, commandFd, own };
-      this.#joined.push(this.#thread({ kind, ffi: true, data }, `devices of kind ${kind}`));
+      const over = this.#thread({ kind, ffi: true, data }, `devices of kind ${kind}`);
+      this.#hold.thread(bell, over);
+      this.#joined.push(over);
     });
   }
 
@@ -199,6 +205,15 @@ class KvmAccelerator implements Accelerator {
       await this.#words.stateChange(index, STATE_RUNNING);
     }
     this.#debug?.stopped();
+  }
+
+  holdDevices(): Promise<void> {
+    return this.#hold.begin();
+  }
+
+  releaseDevices(): void {
+    this.#hold.end();
+    this.#words.ring();
   }
 
   resume(): void {

@@ -42,6 +42,8 @@ export interface AcceleratorContext {
   readonly ringerHooks: RingerHooks;
   /** The driver rang a queue, or HOST_KICK_DEVICE, of a device that the main thread owns. */
   onKick(slot: number, queue: number): void;
+  /** The devices go on after `holdDevices`: the main thread, which owns this one, looks at all its queues. */
+  onGoesOn(slot: number): void;
   /** A machine event (MACHINE_EV_*) seen on another thread. */
   onEvent(kind: number, a: number, b: bigint): void;
   /** Bytes of COM1; returns how many were taken: all, or none when the user is behind. All when they are the `last`. */
@@ -91,6 +93,13 @@ export interface Accelerator {
   readonly serial?: SerialOutput;
   /** All vCPUs are out of guest code when this resolves. */
   pause(): Promise<void>;
+  /**
+   * While paused: has the devices take no request any more. When this resolves none is in flight at the host, their threads stand, and nothing but
+   * a debugger writes to the guest's memory until `releaseDevices`. Missing where devices work between two slices of the vCPUs only (counted runs).
+   */
+  holdDevices?(): Promise<void>;
+  /** Before `resume`: the devices take requests again, those first that came meanwhile. */
+  releaseDevices?(): void;
   resume(): void;
   /** Ends and joins all threads; afterwards nothing of this accelerator touches the machine's memory. Safe to call twice. */
   stop(): Promise<void>;

@@ -3,6 +3,7 @@ import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell, wakeOwner } from './bell.ts';
+import { DeviceHold } from './device-hold.ts';
 import { headStart } from './head-start.ts';
 import { JitThread } from './jit-thread.ts';
 import type { AcceleratorDebug, DebugStop } from './debug-types.ts';
@@ -33,6 +34,7 @@ class WasmAccelerator implements Accelerator {
   /** Eventfds of bells that have one. */
   readonly #commandFds: number[] = [];
   readonly serial: Bell;
+  readonly #hold: DeviceHold;
   #exited = false;
   readonly #jit: JitThread | undefined;
   /** What vCPU 0 runs with. */
@@ -48,6 +50,8 @@ class WasmAccelerator implements Accelerator {
   constructor(context: AcceleratorContext) {
     this.#context = context;
     this.serial = new Bell(context, this.#words, (bell) => this.#signal(bell));
+    this.#hold = new DeviceHold(context, this.#words, (bell) => this.#signal(bell));
+    this.serial.held = () => this.#hold.on;
     for (const { slot, ringer } of context.devices) if (ringer !== undefined) this.#words.setOwner(slot, OWNER_RINGER);
     const ringers = ringersOf(context.devices);
     const jit = context.jit ?? { mode: 'on' };
@@ -130,11 +134,13 @@ class WasmAccelerator implements Accelerator {
     const queues = devices.filter(({ slot }) => slots.includes(slot)).map(({ slot, queues: count }) => ({ slot, queues: count, fd: -1 }));
     const data: DeviceThread = { module, memory, words: this.#words.buffer, trace, ramSize, bell, queues, irqfds: [], commandFd, own };
     for (const slot of slots) this.#words.setOwner(slot, bell);
-    this.#joined.push(threads.run<WasmVcpuMessage>(
+    const over = threads.run<WasmVcpuMessage>(
       { kind, ffi: descriptors, data },
       (message) => this.#message(message),
       (error) => void this.#exit({ kind: 'error', vcpu: 0, reason: `the thread for ${kind} failed: ${error.message}` }),
-    ));
+    );
+    this.#hold.thread(bell, over);
+    this.#joined.push(over);
   }
 
   wakeDevice(slot: number): void {
@@ -165,6 +171,15 @@ class WasmAccelerator implements Accelerator {
       await this.#words.stateChange(index, STATE_RUNNING);
     }
     this.#debug?.stopped();
+  }
+
+  holdDevices(): Promise<void> {
+    return this.#hold.begin();
+  }
+
+  releaseDevices(): void {
+    this.#hold.end();
+    this.#words.ring();
   }
 
   resume(): void {

@@ -117,6 +117,12 @@ export class HostConsole {
     this.#pump();
   }
 
+  /** The device neither took nor gave anything for a while. */
+  goesOn(): void {
+    this.#port.drained();
+    this.#pump();
+  }
+
   /** Nothing more is offered. */
   close(): void {
     clearTimeout(this.#settling);

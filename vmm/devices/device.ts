@@ -50,6 +50,8 @@ export interface HostDevice {
   attach?(port: DevicePort): void;
   /** The driver rang `queue`, or HOST_KICK_DEVICE. Else the main thread works on it at once. */
   kicked?(queue: number): void;
+  /** The guest goes on after its devices stood; called only while the main thread owns the queues. Else, but for who says `kicked`, it works on all of them. */
+  goesOn?(): void;
   /** The life is over: its port is not to be used any more. */
   detach?(): void;
   /** The machine is over. */

@@ -49,6 +49,8 @@ export class Life {
   #over = false;
   /** Set while the guest stands or is being stopped; resolves when it stands. */
   #standing: Promise<void> | undefined;
+  /** Its devices stand too, or are to; resolves when they do. */
+  #quiet: Promise<void> | undefined;
   readonly #powered = Promise.withResolvers<void>();
   /** The debugger has stopped the guest: only it lets it go on. */
   #held = false;
@@ -163,9 +165,9 @@ export class Life {
     const { devices, input, listener, time } = this.#parts;
     const port = devices.console?.port(core) ?? serialPort(core);
     this.#console = new HostConsole({
-      input: (ptr, length) => (this.#over ? 0 : port.input(ptr, length)),
+      input: (ptr, length) => (this.#over || this.#holds ? 0 : port.input(ptr, length)),
       drained: () => {
-        if (this.#over) return;
+        if (this.#over || this.#holds) return;
         port.drained();
         this.#accel?.serial?.drained();
       },
@@ -193,6 +195,11 @@ export class Life {
         const device = devices.list[slot];
         if (device?.kicked === undefined) this.#process(slot, queue);
         else if (!this.#over) device.kicked(queue);
+      },
+      onGoesOn: (slot) => {
+        const device = devices.list[slot];
+        if (device?.kicked !== undefined) device.goesOn?.();
+        else for (let queue = 0; queue < (device?.queues ?? 0); queue++) this.#process(slot, queue);
       },
       onEvent: (kind, a, b) => this.#event(kind, a, b),
       onSerial: (output, last) => this.#output(HOST_SERIAL, output, last),
@@ -224,11 +231,12 @@ export class Life {
     attached.attach(debugMachine(accel.name, face, hardware, this.#parts.config.cpus, {
       pause: async () => {
         this.#held = true;
-        await this.pause();
+        await this.#stand();
       },
       resume: (actions) => {
         this.#held = false;
         this.#standing = undefined;
+        void this.#devicesGoOn();
         face.resume(actions);
       },
       dump: () => this.dump(),
@@ -281,25 +289,47 @@ export class Life {
     return this.#standing !== undefined;
   }
 
-  /** Resolves when the guest stands; asked for before it runs, it stands as soon as it does. */
-  pause(): Promise<void> {
+  /** The devices take nothing from the guest and give it nothing. */
+  get #holds(): boolean {
+    return this.#quiet !== undefined && this.#accel?.holdDevices !== undefined;
+  }
+
+  /** Resolves when the vCPUs stand; asked for before they run, they stand as soon as they do. */
+  #stand(): Promise<void> {
     this.#standing ??= this.#powered.promise.then(() => this.#accel?.pause());
     return this.#standing;
   }
 
+  /** Resolves when the guest and its devices stand, and no request is in flight at the host; or when this life is over. */
+  async pause(): Promise<void> {
+    this.#quiet ??= this.#stand().then(() => this.#accel?.holdDevices?.());
+    await Promise.race([this.#quiet, this.#end.promise]);
+  }
+
   resume(): void {
-    const standing = this.#standing;
+    const [standing, quiet] = [this.#standing, this.#devicesGoOn()];
     if (standing === undefined || this.#held) return;
     this.#standing = undefined;
     // Not before the pause is over, and not when there is a new one by then.
-    void standing.then(() => {
+    void Promise.all([standing, quiet]).then(() => {
       if (this.#standing === undefined && !this.#over) this.#accel?.resume();
     });
   }
 
+  /** Once they all stand, and unless they are to stand again by then. */
+  async #devicesGoOn(): Promise<void> {
+    const quiet = this.#quiet;
+    this.#quiet = undefined;
+    if (quiet === undefined) return;
+    await quiet;
+    if (this.#quiet !== undefined || this.#over) return;
+    this.#accel?.releaseDevices?.();
+    this.#console?.goesOn();
+  }
+
   async dump(): Promise<string> {
     const wasPaused = this.#standing !== undefined;
-    await this.pause();
+    await this.#stand();
     const text = this.#dumpText();
     if (!wasPaused) this.resume();
     return text;

@@ -35,7 +35,12 @@ const BELL = OWNERS + DEVICES;
 const BELL_FDS = BELL + BELLS;
 /** 1: the thread of that bell must end. */
 const ENDS = BELL_FDS + BELLS;
-const SERIAL_HEAD = ENDS + BELLS;
+/** Not 0: the thread of that bell must stand; another number each time. */
+const HOLDS = ENDS + BELLS;
+/** The number by which the thread of that bell stands, or stood last; OVER: it has ended. */
+const STOOD = HOLDS + BELLS;
+const OVER = -1;
+const SERIAL_HEAD = STOOD + BELLS;
 const SERIAL_TAIL = SERIAL_HEAD + 1;
 const WORDS = SERIAL_TAIL + 1;
 const SERIAL_OFFSET = WORDS * 4;
@@ -178,6 +183,46 @@ export class SharedWords {
 
   ended(bell: number): boolean {
     return Atomics.load(this.#words, ENDS + bell) !== 0;
+  }
+
+  /** Has the thread of `bell` stand (`number`, above 0 and above that of the time before), or go on (0); its eventfd, if it waits for one, has to be signalled too. */
+  hold(bell: number, number: number): void {
+    Atomics.store(this.#words, HOLDS + bell, number);
+    this.ring(bell);
+  }
+
+  /** Resolves once the thread of `bell` stands by `number` or a later one, or has ended. */
+  async stands(bell: number, number: number): Promise<void> {
+    for (;;) {
+      const stood = Atomics.load(this.#words, STOOD + bell);
+      if (stood >= number || stood === OVER) return;
+      const wait = waitAsync(this.#words, STOOD + bell, stood);
+      if (wait.async) await wait.value;
+    }
+  }
+
+  /** The thread of `bell` has ended, in whatever way: it stands for good. */
+  over(bell: number): void {
+    Atomics.store(this.#words, STOOD + bell, OVER);
+    Atomics.notify(this.#words, STOOD + bell);
+  }
+
+  /** The thread of `bell` is to stand: it has to finish what it is at, and call `stand`. */
+  held(bell: number): boolean {
+    return Atomics.load(this.#words, HOLDS + bell) !== 0;
+  }
+
+  /** Blocks the thread of `bell` for as long as it must stand; each ring meanwhile is for `rung`. */
+  stand(bell: number, rung: () => void = () => {}): void {
+    while (!this.ended(bell)) {
+      const seen = this.bell(bell);
+      const number = Atomics.load(this.#words, HOLDS + bell);
+      if (number === 0) return;
+      rung();
+      Atomics.store(this.#words, STOOD + bell, number);
+      Atomics.notify(this.#words, STOOD + bell);
+      this.waitRing(bell, seen);
+    }
   }
 
   /** A device was rung and nobody has taken that. */

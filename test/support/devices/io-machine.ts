@@ -64,7 +64,7 @@ export class IoMachine {
       const onMessage = (message: KvmThreadMessage): void => {
         if (message.type === 'event') this.events.push([message.kind, message.b]);
       };
-      void pool.run<KvmThreadMessage>({ kind: 'io', ffi: true, data }, onMessage, reject).then(resolve);
+      void pool.run<KvmThreadMessage>({ kind: 'io', ffi: true, data }, onMessage, reject).then(() => this.#words.over(BELL)).then(resolve);
     });
   }
 
@@ -77,6 +77,26 @@ export class IoMachine {
   interrupt(): void {
     epollWait(this.#epoll, -1, () => {});
     eventfdDrain(this.#irq);
+  }
+
+  /** Has the device take nothing more and its thread stand; resolves when it does. */
+  async hold(number: number): Promise<void> {
+    this.core.device_quiesce(0);
+    this.#words.hold(BELL, number);
+    eventfdSignal(this.#command);
+    await this.#words.stands(BELL, number);
+  }
+
+  /** They go on. */
+  goOn(): void {
+    this.core.device_resume(0);
+    this.#words.hold(BELL, 0);
+    eventfdSignal(this.#command);
+  }
+
+  /** Resolves as for one that is held once more. */
+  over(): Promise<void> {
+    return this.#words.stands(BELL, 99);
   }
 
   /** Ends the thread; requests that were still in flight then: there must be none. */

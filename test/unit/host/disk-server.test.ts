@@ -268,6 +268,43 @@ describe.each([['io_uring', false], ['system calls that block', true]])('the I/O
     expect(await machine.stop()).toBe(0);
     closeSync(target.fd);
   });
+
+  test('held, its thread stands with nothing in flight; what comes meanwhile waits, and is worked on afterwards without another word', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    let taken = 0;
+    const take = (): void => {
+      taken += machine.driver.take((_n, status) => expect(status).toBe(OK));
+    };
+    for (let round = 1; round <= 20; round++) {
+      for (let n = 0; n < 8; n++) machine.driver.submit(n, T.in, n * 65536, 65536);
+      machine.kick();
+      await machine.hold(round);
+      expect(machine.core.device_quiesce(0)).toBe(0);
+      take();
+      const before = taken;
+      for (let n = 8; n < 16; n++) machine.driver.submit(n, T.in, n * 65536, 65536);
+      machine.kick();
+      take();
+      expect(taken).toBe(before);
+      machine.goOn();
+      while (taken < 16 * round) {
+        machine.interrupt();
+        take();
+      }
+    }
+    expect(await machine.stop()).toBe(0);
+    closeSync(target.fd);
+  });
+
+  test('one that is held can be ended, and then stands for good', async () => {
+    const target = disk();
+    const machine = new IoMachine(DIST, target, blocking);
+    await machine.hold(1);
+    expect(await machine.stop()).toBe(0);
+    await machine.over();
+    closeSync(target.fd);
+  });
 });
 
 test('a write that must be stable (RWF_DSYNC) arrives', () => {

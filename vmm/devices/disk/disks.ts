@@ -206,8 +206,13 @@ class Disk implements HostDevice {
     else {
       port.core.device_process(port.slot, HOST_KICK_DEVICE);
       // DRIVER_OK, perhaps: what was offered before it has been notified in vain.
-      for (let each = 0; each < this.queues; each++) this.#disks.notified(port, each);
+      this.goesOn();
     }
+  }
+
+  goesOn(): void {
+    const port = this.#port;
+    if (port !== undefined) for (let queue = 0; queue < this.queues; queue++) this.#disks.notified(port, queue);
   }
 
   detach(): void {

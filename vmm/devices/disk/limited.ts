@@ -140,6 +140,7 @@ class LimitedLoop {
 
   run(): void {
     while (!this.#words.ended(this.#data.bell)) {
+      if (this.#words.held(this.#data.bell)) this.#stand();
       if (this.#words.takeKicks(this.#slot) < 0) this.#reset();
       if (this.#more) this.#more = this.#core.device_process(this.#slot, 0) > 0;
       const ms = this.#ways.wait(performance.now());
@@ -148,6 +149,13 @@ class LimitedLoop {
     }
     while (!this.#ways.empty) this.#serve();
     if (this.#epoll >= 0) close(this.#epoll);
+  }
+
+  /** What it has taken is in flight: it is served at once, and waited for by what comes next. */
+  #stand(): void {
+    while (!this.#ways.empty) this.#serve();
+    this.#words.stand(this.#data.bell);
+    this.#more = true;
   }
 
   /** The driver reset the device, and waits until nothing of its is in flight; or it has just begun. */

@@ -21,6 +21,9 @@ export interface IoQueues {
   /** Signalled for a reset of a device and for the end; -1 where the bell alone tells. */
   readonly commandFd: number;
   stopped(): boolean;
+  /** This thread must stand: once no request is in flight it has to call `stand`, which blocks until it may go on, and then to look at all queues. */
+  held(): boolean;
+  stand(): void;
   /** device_process: true when the queue has more. */
   process(slot: number, queue: number): boolean;
   /** device_quiesce: the queues take no more requests. */
@@ -55,12 +58,18 @@ function work(io: IoQueues, which: number): boolean {
   return more;
 }
 
+function stand(io: IoQueues, unfinished: Set<number>): void {
+  io.stand();
+  for (const which of io.queues.keys()) unfinished.add(which);
+}
+
 const EPOLL_COMMAND = 0xffff_ffff;
 
 /** Without eventfds: every kick is a ring of the bell. */
 export function serveByBell(io: IoQueues): void {
   const unfinished = new Set(io.queues.keys());
   while (!io.stopped()) {
+    if (io.held()) stand(io, unfinished);
     resets(io, unfinished);
     for (const which of [...unfinished]) if (!work(io, which)) unfinished.delete(which);
     if (unfinished.size === 0) io.waitRing();
@@ -74,6 +83,7 @@ export function serveByEpoll(io: IoQueues): void {
   /** Devices with more to do than one call takes: they go round with the others. At first all: the owner before may have left something. */
   const unfinished = new Set(io.queues.keys());
   while (!io.stopped()) {
+    if (io.held()) stand(io, unfinished);
     epollWait(epoll, unfinished.size > 0 ? 0 : -1, (which) => {
       if (which === EPOLL_COMMAND) {
         eventfdDrain(io.commandFd);
@@ -172,6 +182,7 @@ export class RingLoop {
   run(): void {
     try {
       while (!this.#io.stopped()) {
+        if (this.#io.held()) this.#stand();
         if (this.#ring.pending || this.#ring.ready || this.#unfinished.size > 0) this.#round(0);
         else if (!this.#polling) this.#wait();
         else if (!this.#found()) this.#poll(false);
@@ -189,6 +200,14 @@ export class RingLoop {
       while (this.#server.inflight > 0) this.#round(1);
       this.#ring.close();
     }
+  }
+
+  /** The devices take nothing (device_quiesce) meanwhile. */
+  #stand(): void {
+    while (this.#server.inflight > 0) this.#round(1);
+    // Interrupts of the last ones.
+    while (this.#ring.pending) this.#round(0);
+    stand(this.#io, this.#unfinished);
   }
 
   /** Waits for a notification or a completion. */

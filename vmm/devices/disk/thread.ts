@@ -36,6 +36,8 @@ export function serveDisks(data: DiskThread, post: (message: EventMessage) => vo
     queues,
     commandFd,
     stopped: () => words.ended(bell),
+    held: () => words.held(bell),
+    stand: () => words.stand(bell),
     process: (slot, queue) => core.device_process(slot, queue) > 0,
     quiesce: (slot) => void core.device_quiesce(slot),
     waiting: (slot) => core.device_waiting(slot) !== 0,

@@ -106,7 +106,8 @@ class FileThread {
     const wait = this.#data.commandFd >= 0 ? this.#byEpoll() : this.#byBell();
     try {
       while (!this.#words.ended(this.#data.bell)) {
-        this.#mailbox.answer((command) => this.#command(command));
+        this.#answer();
+        if (this.#words.held(this.#data.bell)) this.#stand();
         this.#serve();
         this.#tell();
         if (!wait.next(this.#idleMs())) this.#work.ask(true);
@@ -115,6 +116,16 @@ class FileThread {
       wait.close();
       this.#closeAll();
     }
+  }
+
+  #answer(): void {
+    this.#mailbox.answer((command) => this.#command(command));
+  }
+
+  /** Whoever waits for a lock is not asked meanwhile, and what the host changes is told afterwards; shares come and go. */
+  #stand(): void {
+    this.#words.stand(this.#data.bell, () => this.#answer());
+    for (const which of this.#data.queues.keys()) this.#unfinished.add(which);
   }
 
   /** Requests that are there, a number of them without a system call to see what else there may be: a queue tells that it is empty only when it is asked again. */

@@ -239,6 +239,10 @@ class Card implements HostDevice {
     else port.process(queue === HOST_KICK_DEVICE ? NET_RXQ : queue);
   }
 
+  goesOn(): void {
+    if (this.#server !== undefined) for (const queue of [NET_RXQ, NET_TXQ]) this.#port?.process(queue);
+  }
+
   detach(): void {
     const port = this.#port;
     this.#port = undefined;

@@ -96,6 +96,10 @@ class NetLoop {
     this.#command();
     for (const card of this.#cards) this.#all(card);
     while (!this.#words.ended(this.#data.bell)) {
+      if (this.#words.held(this.#data.bell)) {
+        this.#words.stand(this.#data.bell, () => this.#plugs());
+        for (const card of this.#cards) this.#all(card);
+      }
       epollWait(this.#epoll, this.#unfinished.size > 0 ? 0 : this.#limited(), this.#ready);
       for (const which of [...this.#unfinished]) this.#work(which);
     }
@@ -138,12 +142,18 @@ class NetLoop {
 
   /** What vCPUs have rung by the bell: queues, a reset, DRIVER_OK; and what the main thread has changed. */
   #command(): void {
+    this.#plugs();
     for (const card of this.#cards) {
-      const version = this.#table.version(card.slot);
-      if (version !== card.version) this.#plug(card, version);
       const kicks = this.#words.takeKicks(card.slot);
       if (kicks < 0) this.#core.device_process(card.slot, HOST_KICK_DEVICE);
       if (kicks !== 0) this.#all(card);
+    }
+  }
+
+  #plugs(): void {
+    for (const card of this.#cards) {
+      const version = this.#table.version(card.slot);
+      if (version !== card.version) this.#plug(card, version);
     }
   }
 
