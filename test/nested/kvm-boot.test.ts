@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkDebian, type DebianKernel, debianKernel } from '../support/guests/debian-kernel.ts';
 import { buildGdbGuests, GDB_CASES, gdbJob, type GdbSession } from '../support/guests/gdb-cases.ts';
-import { buildGuest } from '../support/guests/programs.ts';
+import { buildGuest, root } from '../support/guests/programs.ts';
 import { endArgs, endInitramfs, KERNEL_ENDS } from '../support/guests/kernel-ends.ts';
+import { QUIET, quietFolder } from '../support/guests/quiet.ts';
 import { multibootKernel } from '../support/guests/multiboot.ts';
 import { KvmCli, takeGdb } from '../support/nested/cli.ts';
-import { hasHardwareKvm } from '../support/nested/machine.ts';
+import { bundleProgram, hasHardwareKvm } from '../support/nested/machine.ts';
+import { shellQuote } from '../../scripts/nested/image.mjs';
 import { HANG_MS } from '../support/limits.ts';
 
 /** The whole tables take several minutes there. */
@@ -23,6 +25,8 @@ let dir: string;
 let multiboot: string;
 /** Reads a disk block by block, past the page cache, and powers off. */
 let reader: string;
+/** Paused under load (test/guest/quiet-program.ts): its program and its initramfs. */
+let quiet: readonly [program: string, initrd: string];
 let jobs: { readonly script: string; readonly out: { readonly console: string; readonly err: string; readonly text: string } }[];
 let debian: DebianKernel;
 let cli: KvmCli;
@@ -36,6 +40,8 @@ beforeAll(async () => {
   for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, last));
   writeFileSync(join(dir, 'disk'), randomBytes(4 << 20));
   reader = endInitramfs(dir, 'reader', `/bin/busybox dd if=/dev/vda bs=4k iflag=direct 2>/dev/null | /bin/busybox md5sum\n${KERNEL_ENDS[0].last}`);
+  mkdirSync(join(dir, 'quiet'));
+  quiet = [bundleProgram(join(root, 'test/guest/quiet-program.ts'), 'quiet-kvm'), quietFolder(join(dir, 'quiet'))];
   buildGdbGuests(dir);
   if (ALL) debian = debianKernel(dir);
   const gdb = takeGdb(join(dir, 'gdb'));
@@ -81,6 +87,14 @@ describe('vmm boot on KVM', { timeout: LIMIT_MS }, () => {
     expect(result.stdout.toString()).toContain(createHash('md5').update(readFileSync(disk)).digest('hex'));
     // The main thread's come first, then the thread's own; and those of each vCPU.
     for (const line of ['main virtio', 'io virtio', 'io irq', 'vcpu0 mmio']) expect(result.stderr).toMatch(new RegExp(`^ *\\d+ ${line}$`, 'm'));
+  });
+
+  it('under load of disks, a share and a card nothing moves while a machine stands, and all goes on', async () => {
+    const [program, initrd] = quiet;
+    const command = ['node', program, 'kvm', join(root, '.cache/guest/vmlinux'), initrd, join(dir, 'quiet'), ALL ? '10' : '1'].map(shellQuote).join(' ');
+    const { status, stdout, stderr } = await cli.place.run(`VMM_IO=thread ${command}`, { timeoutMs: HANG_MS });
+    expect(status, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toEqual(QUIET);
   });
 
   if (ALL) it('a byte to port 0xf4 gives (v << 1) | 1, with --exit-on port', async () => {
