@@ -145,6 +145,14 @@ static int enter_export(const struct mount_spec *m, struct failure *f)
 	return 0;
 }
 
+/* For a child that takes it from here. A share's export is entered once, by whichever containers it is then mounted. */
+static int mount_added(const struct mount_spec *m, struct failure *f)
+{
+	const char *path;
+
+	return m->kind == SOURCE_SHARE ? enter_export(m, f) : source_path(m, m->flags & 1 /* MS_RDONLY */, &path, f);
+}
+
 /* Everything that the child will find mounted in its copy of init's mount namespace. */
 static int mount_sources(const struct container_spec *s, struct launch *l, struct failure *f)
 {
@@ -162,8 +170,7 @@ static int mount_sources(const struct container_spec *s, struct launch *l, struc
 	for (uint32_t i = 0; i < s->mount_count; i++) {
 		const struct mount_spec *m = &s->mounts[i];
 
-		if (m->kind != SOURCE_NONE && m->kind != SOURCE_ROOT &&
-		    (m->kind == SOURCE_SHARE ? enter_export(m, f) : source_path(m, m->flags & 1, &path, f)))
+		if (m->kind != SOURCE_NONE && m->kind != SOURCE_ROOT && mount_added(m, f))
 			return -1;
 	}
 	return 0;
@@ -297,7 +304,8 @@ int container_exec(uint32_t request, struct reader payload, struct failure *f)
 	struct process *p;
 	int rc = -1;
 
-	if (parse_exec(&arena, payload, &s, f) == 0 && check_process_number(s.process, f) == 0) {
+	if (parse_exec(&arena, payload, &s, f) == 0 && check_process_number(s.process, f) == 0 &&
+	    (s.action != ACTION_ADD || mount_added(s.mount, f) == 0)) {
 		c = find_container(s.container);
 		if (!c || c->ended || !c->main || !c->main->started || c->main->hold >= 0) {
 			fail(f, ERR_NOT_FOUND, 0, "container %u does not run", s.container);

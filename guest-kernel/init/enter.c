@@ -395,7 +395,17 @@ _Noreturn void launch_child(const struct launch *l)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	stream_forget_token();
 	umask(0);
-	if (set_oom_score(l->process->oom_score_adj, &f) || join_namespaces(l, &f))
+	if (set_oom_score(l->process->oom_score_adj, &f))
+		launch_failed(l, &f);
+	if (l->process->mount) {
+		int source = change_open(l->process, &f);
+
+		if (f.code || join_namespaces(l, &f) || change_mount(l->process, source, &f))
+			launch_failed(l, &f);
+		/* The end of the status pipe says that it is done. */
+		_exit(0);
+	}
+	if (join_namespaces(l, &f))
 		launch_failed(l, &f);
 	if (!c)
 		enter_process(l);

@@ -30,6 +30,12 @@ int build_root(const struct launch *l, struct failure *f);
 int prepare_mounts(const struct launch *l, struct failure *f);
 int enter_root(struct failure *f);
 int furnish_root(const struct launch *l, struct failure *f);
+/* A mount of init's as a detached tree, from its namespace; and its attaching in a container's, which closes it. */
+int mount_take(const struct mount_spec *m, struct failure *f);
+int mount_attach(int root, const struct mount_spec *m, int tree, struct failure *f);
+/* change.c: a mount of a container that runs. The source is opened before its namespaces are joined, the rest is done behind that. */
+int change_open(const struct process_spec *p, struct failure *f);
+int change_mount(const struct process_spec *p, int source, struct failure *f);
 /* paths.c: makes missing directories of a path that stays below `root`; an O_PATH descriptor, or -1. */
 int ensure_directory(int root, const char *path, unsigned mode);
 int ensure_file(int root, const char *path, unsigned mode);

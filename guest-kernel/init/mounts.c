@@ -25,7 +25,7 @@ static int mount_error(struct failure *f, const char *target)
 	return fail(f, ERR_MOUNT, errno, "cannot mount on '%.160s': %s", target, strerror(errno));
 }
 
-static int take_tree(const struct mount_spec *m, struct failure *f)
+int mount_take(const struct mount_spec *m, struct failure *f)
 {
 	/* Mounted by the parent already, so this only looks the path up. */
 	int inner = source_open(m, f);
@@ -72,7 +72,7 @@ int prepare_mounts(const struct launch *l, struct failure *f)
 	if (!mount_trees || !file_trees)
 		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for the mounts");
 	for (uint32_t i = 0; i < c->mount_count; i++)
-		if (is_taken(&c->mounts[i]) && (mount_trees[i] = take_tree(&c->mounts[i], f)) < 0)
+		if (is_taken(&c->mounts[i]) && (mount_trees[i] = mount_take(&c->mounts[i], f)) < 0)
 			return -1;
 	if (!c->has_overlay && c->file_count > 0 && mount("tmpfs", BASE "/work", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"))
 		return mount_error(f, "the files' tmpfs");
@@ -208,7 +208,7 @@ static bool is_directory(int fd)
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int attach_tree(int root, const struct mount_spec *m, int tree, struct failure *f)
+int mount_attach(int root, const struct mount_spec *m, int tree, struct failure *f)
 {
 	struct mount_attr attr = { .attr_set = attributes_of(m->flags) };
 	struct stat st;
@@ -324,7 +324,7 @@ static int mount_host_choice(const struct container_spec *c, int root, const cha
 	if (m->kind == SOURCE_ROOT && (mount_trees[i] = take_own_directory(root, m, f)) < 0)
 		return -1;
 	if (m->kind != SOURCE_NONE)
-		return attach_tree(root, m, mount_trees[i], f) ? -1 : 1;
+		return mount_attach(root, m, mount_trees[i], f) ? -1 : 1;
 	return mount_requested(root, m, f) ? -1 : 1;
 }
 
@@ -379,7 +379,7 @@ static int furnish_mounts(const struct container_spec *c, int root, struct failu
 		const struct mount_spec *m = &c->mounts[i];
 
 		if (!is_standard(m) &&
-		    (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : attach_tree(root, m, mount_trees[i], f)))
+		    (m->kind == SOURCE_NONE ? mount_requested(root, m, f) : mount_attach(root, m, mount_trees[i], f)))
 			return -1;
 	}
 	return 0;

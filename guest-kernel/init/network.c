@@ -20,6 +20,8 @@
 #include "protocol.h"
 
 #define MAC_SIZE 6
+/* More than anybody gives a card. */
+#define MAX_ADDRESSES 64
 
 /* One request: header, the message of its type, attributes. */
 struct request {
@@ -130,12 +132,30 @@ static int set_link(unsigned index, bool up, uint32_t mtu)
 	return transact(&q);
 }
 
+/* Those of IPv6 go with the link; of IPv4 the first goes when it is made none, until there is none. */
+static void drop_addresses(const char *name)
+{
+	struct ifreq request = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strcpy(request.ifr_name, name);
+	for (int left = MAX_ADDRESSES; left > 0 && ioctl(fd, SIOCGIFADDR, &request) == 0; left--) {
+		memset(&request.ifr_addr, 0, sizeof request.ifr_addr);
+		request.ifr_addr.sa_family = AF_INET;
+		if (ioctl(fd, SIOCSIFADDR, &request))
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 int network_release(const char *address, struct failure *f)
 {
 	char name[IF_NAMESIZE];
 
 	if (!network_card(address, name))
 		return 0;
+	drop_addresses(name);
 	return set_link(if_nametoindex(name), false, 0)
 		       ? fail(f, ERR_SYSTEM, errno, "%s cannot be switched off: %s", name, strerror(errno)) : 0;
 }

@@ -213,6 +213,7 @@
 
 #define ACTION_ADD 1
 #define ACTION_REMOVE 2
+#define ACTION_DETACH 3 /* whoever uses it keeps what it has open */
 
 /* Error codes of a reply with FLAG_ERROR. */
 #define ERR_PROTOCOL 1

@@ -489,6 +489,27 @@ int parse_start(struct arena *a, struct reader r, struct container_spec *s, stru
 	return check_process(&s->process, f);
 }
 
+/* What EXEC has beside a process. 1: taken, 0: not one of them, -1: failed. */
+static int mount_field(struct arena *a, const struct field *field, struct process_spec *s, struct failure *f)
+{
+	if (field->tag == TAG_ACTION)
+		return take_u32(field, &s->action, f) ? -1 : 1;
+	if (field->tag != TAG_MOUNT)
+		return 0;
+	if (s->mount)
+		return fail(f, ERR_INVALID, 0, "more than one mount");
+	s->mount = arena_alloc(a, sizeof *s->mount);
+	if (!s->mount)
+		return fail(f, ERR_SYSTEM, ENOMEM, "no memory for a mount");
+	if (parse_mount(a, field_reader(field), s->mount, f))
+		return -1;
+	if (!s->mount->target || s->mount->target[0] != '/')
+		return fail(f, ERR_INVALID, 0, "a mount's target is not an absolute path");
+	if (s->mount->kind != SOURCE_SHARE && s->mount->kind != SOURCE_BLOCK)
+		return fail(f, ERR_UNSUPPORTED, 0, "mount source kind %u of a running container", s->mount->kind);
+	return 1;
+}
+
 int parse_exec(struct arena *a, struct reader r, struct process_spec *s, struct failure *f)
 {
 	const struct reader all = r;
@@ -500,10 +521,14 @@ int parse_exec(struct arena *a, struct reader r, struct process_spec *s, struct 
 	while ((more = next_field(&r, &field)) == 1) {
 		int taken = process_field(a, all, &field, s, f);
 
+		if (taken == 0)
+			taken = mount_field(a, &field, s, f);
 		if (taken < 0 || (taken == 0 && unknown(f, &field)))
 			return -1;
 	}
 	if (more < 0)
 		return fail(f, ERR_INVALID, 0, "the request's fields are malformed");
+	if (s->mount ? s->action < ACTION_ADD || s->action > ACTION_DETACH : s->action != 0)
+		return fail(f, ERR_INVALID, 0, "a mount of a running container without an action, or one without the other");
 	return check_process(s, f);
 }

@@ -39,6 +39,8 @@ struct process_spec {
 	uint32_t umask;
 	bool builtin; /* args name one of init's own commands */
 	bool cwd_there; /* it is not made */
+	struct mount_spec *mount; /* EXEC: no command runs, this is mounted in the container, or taken away */
+	uint32_t action; /* ACTION_* of the mount */
 };
 
 struct mount_spec {

@@ -6,7 +6,7 @@ import { AgentError, protocolError } from './errors.ts';
 import { encodeListen, encodeNetwork, type ListenSpec, type NetworkConfig } from './network.ts';
 import { type ExitReport, ProcessHandle } from './process.ts';
 import * as P from './generated/protocol.ts';
-import { type ContainerSpec, type Mount, type ProcessSpec, type SandboxSpec, type WindowSize, encodeExec, encodeMount, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
+import { type ContainerSpec, type Mount, MOUNT_CHANGE, type MountAction, type ProcessSpec, type SandboxSpec, type WindowSize, encodeExec, encodeMount, encodeMountChange, encodeSandbox, encodeStart, writeWindowSize } from './spec.ts';
 import { StreamAcceptor } from './streams.ts';
 import type { Listener, Stream, Transport } from './transport.ts';
 import type { Field, Message } from './wire.ts';
@@ -169,6 +169,14 @@ export class AgentSession {
   /** Runs another process in a running container. */
   exec(container: number, spec: ProcessSpec): ProcessHandle {
     return this.#launch(P.MSG_EXEC, container, spec, (process) => encodeExec(container, process, spec));
+  }
+
+  /**
+   * Mounts a share's export or a disk in a container that runs, or takes such a mount away: `target`, `source` and `subpath` say which. Rejects with AGENT_MOUNT
+   * (errno EBUSY) while something there is in use, with AGENT_NOT_FOUND where it is not mounted.
+   */
+  async changeMount(container: number, mount: Mount, action: MountAction): Promise<void> {
+    await this.#launch(P.MSG_EXEC, container, MOUNT_CHANGE, (process) => encodeMountChange(container, process, mount, action)).wait();
   }
 
   /** A signal for each process of a container. */

@@ -355,3 +355,16 @@ export function encodeExec(container: number, process: number, spec: ProcessSpec
   writeProcess(w, container, process, spec);
   return w;
 }
+
+/** What becomes of a mount of a container that runs; `detach`: it is taken away though it is in use. */
+export type MountAction = 'add' | 'remove' | 'detach';
+
+const MOUNT_ACTIONS: Readonly<Record<MountAction, number>> = { add: P.ACTION_ADD, remove: P.ACTION_REMOVE, detach: P.ACTION_DETACH };
+
+/** The process that a change of mounts is, which has no command. */
+export const MOUNT_CHANGE: ProcessSpec = { args: ['mount'], env: [], stdout: false, stderr: false };
+
+/** The payload of an EXEC that changes a container's mounts. */
+export function encodeMountChange(container: number, process: number, mount: Mount, action: MountAction): FieldWriter {
+  return encodeExec(container, process, MOUNT_CHANGE).nested(P.TAG_MOUNT, encodeMount(mount)).u32(P.TAG_ACTION, MOUNT_ACTIONS[action]);
+}

@@ -208,6 +208,7 @@ export const CHANGE_CLOSE_WRITE = 16;
 
 export const ACTION_ADD = 1;
 export const ACTION_REMOVE = 2;
+export const ACTION_DETACH = 3; // whoever uses it keeps what it has open
 
 // Error codes of a reply with FLAG_ERROR.
 export const ERR_PROTOCOL = 1;
