@@ -19,6 +19,8 @@ export interface OpenVolume extends Disposable {
   readonly record: VolumeRecord;
   /** Its content. */
   readonly path: string;
+  /** The descriptor whose lock keeps it. */
+  readonly fd: number;
   close(): void;
 }
 
@@ -46,7 +48,7 @@ export async function openVolume(store: ImageStore, use: VolumeUse): Promise<Ope
       await shareLock(store, folder, use);
       if (folder.isCurrent()) {
         isEmpty(folder); // it is a directory
-        return { record, path, close: () => folder.close(), [Symbol.dispose]: () => folder.close() };
+        return { record, path, fd: folder.fd, close: () => folder.close(), [Symbol.dispose]: () => folder.close() };
       }
     } catch (error) {
       folder.close();

@@ -37,7 +37,7 @@ const VMM_MAY_IMPORT = {
   container: ['host/read-bounded.ts', 'agent', 'seccomp', 'time', 'guest', 'machine'],
   metadata: ['agent'],
   pod: ['agent', 'container', 'guest', 'machine', 'metadata'],
-  api: ['host/netns.ts', 'host/service.ts', 'agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'gateway', 'machine', 'guest', 'container', 'metadata', 'pod', 'gdb', 'owner', 'sandbox'],
+  api: ['host/descriptors.ts', 'host/netns.ts', 'host/service.ts', 'agent', 'boot', 'time', 'threads', 'accel', 'core', 'devices', 'gateway', 'machine', 'guest', 'container', 'metadata', 'pod', 'gdb', 'owner', 'sandbox'],
   owner: [],
   sandbox: ['agent', 'guest', 'container', 'machine', 'devices', 'gateway', 'owner'],
   // What ends the process, the terminal, and a write that is whole.

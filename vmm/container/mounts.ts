@@ -61,7 +61,7 @@ export function planMounts(mounts: readonly ContainerMount[]): MountPlan {
 }
 
 /** Where a source is, links followed. Throws MOUNT_SOURCE for what cannot be shared. */
-function hostPath(source: string): string {
+export function hostPath(source: string): string {
   const bad = (what: string, hint: string, cause?: unknown): VmmError => new VmmError('MOUNT_SOURCE', `${source} ${what}`, { hint, cause });
   try {
     const path = realpathSync(source);

@@ -86,7 +86,7 @@ export class ContainerRun {
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}`, rate: whole.limits.disks?.changes });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);
-      this.guest = new Guest({ ...machine, disks, cards: whole.network.cards.map(({ card }) => card), ...(plan.exports.length > 0 ? { shares: plan.exports, shareRate: whole.limits.mounts } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
+      this.guest = new Guest({ ...machine, disks, cards: whole.network.cards.map(({ card }) => card), ...(plan.exports.length > 0 || machine.sharesLater !== undefined ? { shares: plan.exports, shareRate: whole.limits.mounts } : {}) }, { note, fatal: (reason) => io.note?.(`the guest's init gave up: ${reason}`) }, timeline);
     } finally {
       scratch?.close(); // the guest has it open
     }
@@ -179,7 +179,8 @@ export class ContainerRun {
 
   /** What is kept is written, and unmounted where nothing uses it any more; so is what the guest holds back of the host's files. */
   async #settle(): Promise<void> {
-    if (this.#writesBack) await this.guest.sync().catch(() => {});
+    // Disks that came while it ran are mounted.
+    if (this.#writesBack || this.spec.mounts?.some(({ source }) => source?.kind === 'block')) await this.guest.sync().catch(() => {});
     if (!this.#kept) return;
     await this.guest.releaseDisk(SCRATCH_SERIAL).catch(() => this.guest.sync()).catch(() => {});
   }

@@ -5,7 +5,7 @@ import { AgentError } from '../agent/errors.ts';
 import type { ProcessHandle } from '../agent/process.ts';
 import type { Stream } from '../agent/transport.ts';
 import { AgentSession, type GuestInfo, type PowerMode } from '../agent/session.ts';
-import type { ContainerSpec, Mount, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
+import type { ContainerSpec, Mount, MountAction, ProcessSpec, SandboxSpec } from '../agent/spec.ts';
 import type { SymbolNames } from '../boot/symbols.ts';
 import type { DiskSpec } from '../devices/disk/open.ts';
 import type { ShareExport } from '../devices/fs/exports.ts';
@@ -47,6 +47,8 @@ export interface GuestConfig {
   readonly spareDisks?: number | undefined;
   /** Directories and files of the host that containers can mount, by name; with a list, an empty one too, more can be added later (`addShare`). */
   readonly shares?: readonly ShareExport[] | undefined;
+  /** Whether more can: from anywhere, or from these folders. Where the process is bound it has to be said before. */
+  readonly sharesLater?: boolean | readonly string[] | undefined;
   /** A limit for what all of them move together. */
   readonly shareRate?: Rate | undefined;
   /** Network cards; `Guest.network` gives them addresses. */
@@ -99,7 +101,7 @@ export class Guest implements AsyncDisposable {
         append: KERNEL_PARAMETERS,
         acpi: 'off',
         disks: config.disks ?? [],
-        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.confine === undefined, rate: config.shareRate }] }),
+        ...(config.shares === undefined ? {} : { shares: [{ tag: SHARE_TAG, exports: config.shares, later: config.sharesLater ?? config.confine === undefined, rate: config.shareRate }] }),
         spareDisks: config.spareDisks,
         cards: config.cards,
         spareCards: config.spareCards,
@@ -208,7 +210,13 @@ export class Guest implements AsyncDisposable {
   async plugCard(cable: CableSpec): Promise<{ readonly card: number; readonly mac: Uint8Array }> {
     const card = this.machine.plugCard(cable);
     const mac = this.machine.cardAddress(card);
-    await this.#session.cardAttached(card, macText(mac));
+    try {
+      await this.machine.cardReady(card);
+      await this.#session.cardAttached(card, macText(mac));
+    } catch (error) {
+      await this.machine.unplugCard(card);
+      throw error;
+    }
     return { card, mac };
   }
 
@@ -309,6 +317,11 @@ export class GuestContainer {
   /** Its cgroup's figures by file name: cpu.stat, memory.current … */
   stats(): Promise<Map<string, string>> {
     return this.#session.stats(this.id);
+  }
+
+  /** Mounts a share's export or a disk (`Guest.addShare`, `addDisk`) in it, or takes such a mount away. Rejects while something there is in use, but for `detach`. */
+  changeMount(mount: Mount, action: MountAction): Promise<void> {
+    return this.#session.changeMount(this.id, mount, action);
   }
 
   /** Changes its cgroup's settings, `memory.max=536870912`. */

@@ -5,7 +5,7 @@ import { declareLazily, lastErrno } from './ffi.ts';
 import { close, ioctl, ioctlScalar, open } from './sys.ts';
 import { O_RDWR } from './uapi/linux.ts';
 import {
-  AF_INET, AF_UNIX, F_GETFL, F_SETFL, IFF_NO_PI, IFF_TAP, IFF_UP, IFF_VNET_HDR, IFNAMSIZ, O_NONBLOCK, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, SIOCSIFFLAGS, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
+  AF_INET, AF_UNIX, F_DUPFD_CLOEXEC, F_GETFL, F_SETFL, IFF_NO_PI, IFF_TAP, IFF_UP, IFF_VNET_HDR, IFNAMSIZ, O_NONBLOCK, SIOCGIFADDR, SIOCGIFFLAGS, SIOCGIFNETMASK, SIOCSIFFLAGS, SO_TYPE, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
   TUNGETIFF, TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ, ifreq, sockaddr_in, sockaddr_un,
 } from './uapi/net.ts';
 
@@ -64,6 +64,11 @@ export function readTry(fd: number, address: number, length: number): number {
 
 export function writeTry(fd: number, address: number, length: number): number {
   return moved(() => c.write(fd, address, length));
+}
+
+/** Another descriptor of the same open file. */
+export function duplicate(fd: number): number {
+  return check(c.fcntl(fd, F_DUPFD_CLOEXEC, 0), 'fcntl', [fd, 'F_DUPFD_CLOEXEC']);
 }
 
 export function setNonBlocking(fd: number): void {

@@ -7,7 +7,7 @@ import { declareLazily, lastErrno } from './ffi.ts';
 import { HostCallError } from './errno.ts';
 import {
   EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MFD_CLOEXEC, O_CLOEXEC, PROT_READ, PROT_WRITE, RWF_NOWAIT, SA_RESTART,
-  SEEK_DATA, SEEK_HOLE, SYS_gettid, SYS_preadv2, SYS_tgkill, epoll_event,
+  SEEK_DATA, SEEK_END, SEEK_HOLE, SYS_gettid, SYS_preadv2, SYS_tgkill, epoll_event,
 } from './uapi/linux.ts';
 
 type Buffer = NodeJS.ArrayBufferView | null;
@@ -254,6 +254,13 @@ function retry(call: () => number): number {
     const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
+}
+
+/** Where a file, or a block device, ends. */
+export function seekEnd(fd: number): number {
+  const end = c.lseek(fd, 0, SEEK_END);
+  if (end < 0) throw failed('lseek', [fd, 0, 'SEEK_END']);
+  return Number(end);
 }
 
 /** The pieces of a file that hold data, as [start, end) pairs in order; holes are left out. One piece where the file system cannot say. */

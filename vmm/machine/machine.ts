@@ -162,6 +162,11 @@ export class Machine implements AsyncDisposable {
     return this.#devices.cards.plug(cable);
   }
 
+  /** Resolves once the other end of a card's cable is there, its ports taken. */
+  async cardReady(card: number): Promise<void> {
+    await this.#devices.cards.ready(card);
+  }
+
   /** Binds the process, where ConfineConfig.when says that this is asked for. */
   confine(): void {
     this.#life?.confine();

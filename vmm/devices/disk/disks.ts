@@ -186,7 +186,7 @@ class Disk implements HostDevice {
       this.#table.clear(port.slot);
     }
     // Whoever is about to use the descriptor meets nothing there; calls that are on end by themselves.
-    const nothing = openSync('/dev/null', 'r+');
+    const nothing = openSync('/dev/null', 'r');
     replaceFile(nothing, this.#fd);
     closeSync(nothing);
   }

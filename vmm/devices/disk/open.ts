@@ -2,7 +2,8 @@ import { closeSync, fstatSync, openSync, readFileSync, type Stats, statSync } fr
 import { SECTOR } from '../../../assembly/contract/devices.ts';
 import { VIRTIO_BLK_ID_BYTES } from '../../../assembly/contract/generated/virtio.ts';
 import { VmmError } from '../../../base/errors.ts';
-import { flock } from '../../host/sys.ts';
+import { duplicate } from '../../host/net.ts';
+import { flock, seekEnd } from '../../host/sys.ts';
 import { LOCK_EX, LOCK_NB, LOCK_SH } from '../../host/uapi/linux.ts';
 import type { DiskRate } from '../rate.ts';
 import type { ServedDisk } from './table.ts';
@@ -10,6 +11,8 @@ import type { ServedDisk } from './table.ts';
 /** A raw disk image as the user named it. */
 export interface DiskSpec {
   readonly path: string;
+  /** A descriptor of it that is open, of which the machine takes a copy: the path is its name alone. */
+  readonly fd?: number | undefined;
   readonly readOnly: boolean;
   /** Serial number the guest reads (VIRTIO_BLK_T_GET_ID), at most 20 bytes. */
   readonly id: string;
@@ -19,7 +22,7 @@ export interface DiskSpec {
   readonly name?: string;
 }
 
-export interface OpenDisk extends DiskSpec, ServedDisk {}
+export interface OpenDisk extends Omit<DiskSpec, 'fd'>, ServedDisk {}
 
 /** Opens a raw image or block device and locks it: many may read it, or one may write it. Throws DISK_OPEN, DISK_SIZE, DISK_BUSY. */
 export function openDisk(spec: DiskSpec): OpenDisk {
@@ -27,8 +30,8 @@ export function openDisk(spec: DiskSpec): OpenDisk {
   if (Buffer.byteLength(spec.id) > VIRTIO_BLK_ID_BYTES) throw new VmmError('USAGE', `disk ${spec.path}: id ${spec.id} is longer than ${VIRTIO_BLK_ID_BYTES} bytes`, { hint: 'shorten id=' });
   let fd: number;
   try {
-    if (statSync(spec.path).isDirectory()) throw fail('is a directory', 'give a raw image file or a block device');
-    fd = openSync(spec.path, spec.readOnly ? 'r' : 'r+');
+    if (spec.fd === undefined && statSync(spec.path).isDirectory()) throw fail('is a directory', 'give a raw image file or a block device');
+    fd = spec.fd !== undefined ? duplicate(spec.fd) : openSync(spec.path, spec.readOnly ? 'r' : 'r+');
   } catch (cause) {
     if (cause instanceof VmmError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? 'error';
@@ -40,7 +43,7 @@ export function openDisk(spec: DiskSpec): OpenDisk {
     closeSync(fd);
     throw fail('is neither a file nor a block device', 'give a raw image file or a block device');
   }
-  const bytes = stat.isFile() ? stat.size : deviceSize(stat);
+  const bytes = stat.isFile() ? stat.size : deviceSize(fd, stat);
   const size = Math.floor(bytes / SECTOR) * SECTOR;
   if (size === 0) {
     closeSync(fd);
@@ -66,7 +69,12 @@ function lock(fd: number, shared: boolean): boolean {
 }
 
 /** Bytes of a block device, for which stat has no size: Linux shows it in sectors of 512 bytes in sysfs. */
-function deviceSize(stat: Stats): number {
+function deviceSize(fd: number, stat: Stats): number {
+  try {
+    return seekEnd(fd);
+  } catch (error) {
+    if (!(error instanceof VmmError)) throw error; // there is no FFI library
+  }
   // gnu_dev_major and gnu_dev_minor of glibc, for the 32 bits that Linux uses
   const major = (stat.rdev >>> 8) & 0xfff;
   const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);

@@ -48,8 +48,8 @@ export interface ShareSpec {
   readonly root?: Omit<ShareExport, 'name'> | undefined;
   /** The root has these, and those that are added later. */
   readonly exports?: readonly ShareExport[] | undefined;
-  /** Exports may be added while the guest runs: then Landlock does not hold the thread that serves them. */
-  readonly later?: boolean | undefined;
+  /** Exports may be added while the guest runs: any, and then Landlock does not hold the thread that serves them; or what is in these folders. */
+  readonly later?: boolean | readonly string[] | undefined;
   /** How much is read and written, and how many requests are served; no limit when not given. */
   readonly rate?: Rate | undefined;
 }
@@ -161,7 +161,7 @@ export class Shares {
       changes: this.#changes.buffer,
       heart: this.#heart.buffer,
       rates: this.#devices.flatMap(({ slot, rate }) => (slot === undefined || rate === undefined ? [] : [{ slot, rate }])),
-      lock: this.#lock ? { later: this.#devices.some(({ later }) => later) } : undefined,
+      lock: this.#lock ? { later: this.#devices.some(({ later, folders }) => later && folders.length === 0), folders: this.#devices.flatMap(({ folders }) => folders) } : undefined,
     };
     const watched = this.#devices.find(({ watches }) => watches);
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own, watched !== undefined);
@@ -233,6 +233,8 @@ class ShareDevice implements HostDevice {
   readonly tag: string;
   readonly queues = FS_QUEUES;
   readonly later: boolean;
+  /** Descriptors of the folders that what comes later is in; none: it may be anywhere. */
+  readonly folders: readonly number[];
   readonly rate: Rate | undefined;
   /** Changes of the host are told. */
   readonly watches: boolean;
@@ -244,14 +246,17 @@ class ShareDevice implements HostDevice {
   constructor(shares: Shares, spec: ShareSpec) {
     this.#shares = shares;
     this.tag = spec.tag;
-    this.later = spec.later ?? false;
+    this.later = spec.later !== undefined && spec.later !== false;
     this.rate = spec.rate;
     // One session has it, or not: all of its exports, and those to come.
     const all = [...(spec.root === undefined ? [] : [spec.root]), ...(spec.exports ?? [])];
     this.watches = hasFfi() && all.some(({ watch }) => watch === true);
     this.#writeback = !this.later && all.length > 0 && all.every(({ cache, readOnly }) => cache === 'always' || readOnly === true);
     if (spec.tag === '' || Buffer.byteLength(spec.tag) > FS_TAG_BYTES) throw new VmmError('USAGE', `a share's tag has 1 to ${FS_TAG_BYTES} bytes: ${spec.tag}`);
+    const folders: number[] = [];
+    this.folders = folders;
     try {
+      for (const folder of typeof spec.later === 'object' ? spec.later : []) folders.push(openPath(folder));
       if (spec.root !== undefined) this.#add({ ...spec.root, name: '' });
       for (const each of spec.exports ?? []) this.#add(each);
     } catch (error) {
@@ -287,6 +292,7 @@ class ShareDevice implements HostDevice {
 
   close(): void {
     for (const root of this.#open.values()) closeSync(root.fd);
+    for (const fd of this.folders) closeSync(fd);
     this.#open.clear();
   }
 

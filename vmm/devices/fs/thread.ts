@@ -35,8 +35,8 @@ export interface ShareThread extends DeviceThread {
     readonly heart: SharedArrayBuffer;
     /** Limits, by the slots of those that have some. */
     readonly rates: readonly { readonly slot: number; readonly rate: Rate }[];
-    /** The thread binds itself; `later`: more shares may come. */
-    readonly lock: { readonly later: boolean } | undefined;
+    /** The thread binds itself; `later`: more shares may come from anywhere; `folders`: or from these. */
+    readonly lock: { readonly later: boolean; readonly folders: readonly number[] } | undefined;
   };
 }
 
@@ -45,7 +45,7 @@ export function serveShares(data: ShareThread, post: (message: EventMessage) => 
   const { lock, shares } = data.own;
   if (!bound) ownMask();
   const thread = new FileThread(data, post);
-  if (lock !== undefined && !bound && hasFfi()) lockOwnThread({ roots: lock.later ? undefined : shares, privileged: process.getuid?.() === 0 });
+  if (lock !== undefined && !bound && hasFfi()) lockOwnThread({ roots: lock.later ? undefined : [...shares, ...lock.folders.map((fd) => ({ fd, readOnly: false }))], privileged: process.getuid?.() === 0 });
   bound = lock !== undefined;
   thread.run();
 }

@@ -66,10 +66,15 @@ export class Cards {
 
   /** Puts a cable into a spare card: its index. Throws as `open`, and NET_CARD when there is none. */
   plug(cable: CableSpec): number {
-    const index = this.#devices.findIndex(({ spare }) => spare);
+    const index = this.#devices.findIndex((card) => card.takes(cable));
     if (index < 0) throw new VmmError('NET_CARD', `${cableName(cable)}: the machine has no spare card`, { hint: 'give it more spare cards before it starts' });
     this.#card(index).plug(cable);
     return index;
+  }
+
+  /** Resolves once the other end of a card's cable is there. Rejects as `open` throws. */
+  async ready(index: number): Promise<void> {
+    await this.#card(index).ready;
   }
 
   /** Takes a card's cable out: when this resolves nobody uses its descriptor any more, and it is closed. The card is a spare one then. */
@@ -119,7 +124,8 @@ class Card implements HostDevice {
   /** The link, as its user wants it. */
   #up: boolean;
   #port: DevicePort | undefined;
-  /** Where the main thread serves it. */
+  /** The main thread serves it, whatever is plugged in. */
+  readonly #main: boolean;
   #server: NetServer | undefined;
 
   constructor(cards: Cards, table: CableTable, spec: CardSpec, open: OpenCable | undefined, capture: number) {
@@ -127,6 +133,7 @@ class Card implements HostDevice {
     this.#rate = spec.rate;
     this.#cable = spec.cable;
     this.#up = open !== undefined;
+    this.#main = open?.connect !== undefined;
     this.#cards = cards;
     this.#table = table;
     this.mac = spec.mac ?? randomMac();
@@ -145,32 +152,36 @@ class Card implements HostDevice {
     return this.#open?.cable !== undefined;
   }
 
-  get spare(): boolean {
-    return this.#open === undefined;
+  /** Is it a spare one, and for this: one that the main thread has served takes what it can serve again? */
+  takes({ kind }: CableSpec): boolean {
+    return this.#open === undefined && this.#main === (kind === 'user' || kind === 'own');
   }
 
   plug(cable: CableSpec): void {
     const open = openCable(cable);
     const port = this.#port;
-    if (open.cable === undefined) {
+    if ((open.connect !== undefined) !== this.#main) {
       open.close();
       throw new VmmError('NET_CARD', `${cableName(cable)}: a spare card takes what a thread can serve: a tap, a descriptor, a socket, with the FFI library`, { hint: 'give the machine this card before it starts' });
     }
+    open.ready?.catch(() => {});
     [this.#open, this.#cable] = [open, cable];
     this.#up = true;
     if (port === undefined) return;
-    this.#table.set(port.slot, { ...open.cable, capture: -1, rate: undefined });
+    if (open.connect !== undefined) this.#server?.set(port.slot, this.#connect(port, open.connect));
+    else if (open.cable !== undefined) this.#table.set(port.slot, { ...open.cable, capture: -1, rate: undefined });
     port.core.net_link(port.slot, NET_LINK_UP | NET_LINK_ANNOUNCE);
     port.wake(port.slot);
   }
 
   async unplug(threaded: boolean): Promise<void> {
     const [open, port] = [this.#open, this.#port];
-    if (open?.cable === undefined) throw new VmmError('NET_CARD', `${this.name}: there is no cable that could be taken out`, { hint: 'take out what was plugged in' });
+    if (open === undefined) throw new VmmError('NET_CARD', `${this.name}: there is no cable that could be taken out`, { hint: 'take out what was plugged in' });
     this.setLink(false);
     this.#open = undefined;
     this.#cable = NO_CABLE;
-    if (port !== undefined) {
+    if (port !== undefined && this.#main) this.#server?.set(port.slot, undefined);
+    else if (port !== undefined) {
       this.#table.set(port.slot, { kind: CABLE_NONE, fd: -1, capture: -1, rate: undefined });
       port.wake(port.slot);
       if (threaded) await this.#table.settled(port.slot);
@@ -203,12 +214,12 @@ class Card implements HostDevice {
   attach(port: DevicePort): void {
     this.#port = port;
     const open = this.#open;
-    if (open?.connect === undefined) {
+    if (!this.#main) {
       if (open?.cable !== undefined) this.#table.set(port.slot, { ...open.cable, capture: this.#capture, rate: this.#rate });
       this.#cards.attach(port);
     } else {
       this.#server = new NetServer(port.memory, port.ramSize);
-      this.#server.set(port.slot, this.#connect(port, open.connect));
+      if (open?.connect !== undefined) this.#server.set(port.slot, this.#connect(port, open.connect));
     }
   }
 

@@ -5,7 +5,7 @@ import { NET_CSUM, NET_ECN, NET_HDR_SIZE, NET_TSO4, NET_TSO6, NET_USO4, NET_USO6
 import { VmmError } from '../../../base/errors.ts';
 import { HostCallError } from '../../host/errno.ts';
 import { ffi } from '../../host/ffi.ts';
-import { connectUnix, interfaceFlags, interfaceUp, isConnected, openTap, setNonBlocking, setTapHeader, setTapOffloads, socketType, tapFlags } from '../../host/net.ts';
+import { connectUnix, duplicate, interfaceFlags, interfaceUp, isConnected, openTap, setNonBlocking, setTapHeader, setTapOffloads, socketType, tapFlags } from '../../host/net.ts';
 import { sockaddr_un } from '../../host/uapi/net.ts';
 import { IFF_TAP, IFF_VNET_HDR, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../host/uapi/net.ts';
 import { NodeStreamBackend } from './node-stream.ts';
@@ -25,7 +25,7 @@ export function openCable(spec: CableSpec): OpenCable {
   if (spec.kind === 'none') throw new VmmError('USAGE', 'a card needs a cable', { hint: 'for one that is plugged in later, see MachineConfig.spareCards' });
   if (spec.kind === 'own') return { offloads: 0, connect: spec.connect, close: () => {} };
   if (spec.kind === 'tap') return openTapCable(spec.name);
-  if (spec.kind === 'fd') return openDescriptor(spec.fd);
+  if (spec.kind === 'fd') return spec.copy === true ? copied(spec.fd) : openDescriptor(spec.fd);
   if (spec.kind === 'passt') return openPasst(spec);
   if (spec.kind === 'user') return openUser(spec);
   return openUnix(spec.path);
@@ -69,6 +69,16 @@ function offloadsOf(tap: number): number {
   // None in force until the driver has said what it takes.
   setTapOffloads(tap, 0);
   return known;
+}
+
+function copied(given: number): OpenCable {
+  const fd = duplicate(given);
+  try {
+    return openDescriptor(fd);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
 function openDescriptor(fd: number): OpenCable {

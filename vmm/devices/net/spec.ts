@@ -7,8 +7,8 @@ import type { NetBackend, NetEvents } from './backend.ts';
 export type CableSpec =
   /** The tap of that name; made, and gone with the machine, when there is none. */
   | { readonly kind: 'tap'; readonly name: string }
-  /** A tap or a connected socket that this process has open, and that is the machine's from now on. */
-  | { readonly kind: 'fd'; readonly fd: number }
+  /** A tap or a connected socket that this process has open, and that is the machine's from now on; `copy`: a copy of it is. */
+  | { readonly kind: 'fd'; readonly fd: number; readonly copy?: boolean | undefined }
   /** A socket with QEMU's framing. */
   | { readonly kind: 'unix'; readonly path: string }
   /** passt, in a process of its own. */

@@ -21,6 +21,11 @@ export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = 0x80000;
 export const SOL_SOCKET = 1;
 export const SO_TYPE = 3;
+export const SCM_RIGHTS = 1;
+export const MSG_DONTWAIT = 64;
+export const MSG_NOSIGNAL = 16384;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+export const F_DUPFD_CLOEXEC = 1030;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const O_NONBLOCK = 2048;
@@ -44,4 +49,23 @@ export const sockaddr_un = {
   sizeof: 110,
   sun_family: 0,
   sun_path: 2,
+} as const;
+
+/** Byte offsets in `struct msghdr`, and its size. */
+export const msghdr = {
+  sizeof: 56,
+  msg_name: 0,
+  msg_namelen: 8,
+  msg_iov: 16,
+  msg_iovlen: 24,
+  msg_control: 32,
+  msg_controllen: 40,
+} as const;
+
+/** Byte offsets in `struct cmsghdr`, and its size. */
+export const cmsghdr = {
+  sizeof: 16,
+  cmsg_len: 0,
+  cmsg_level: 8,
+  cmsg_type: 12,
 } as const;
