@@ -8,10 +8,11 @@ export { type Health, type HealthCheck, HealthWatch, type Probe } from '../owner
 export type { Held } from '../owner/files.ts';
 export { type LogSink, LogWriter, NO_LOG, readLogs } from '../owner/logs.ts';
 export { RemoteProcess } from '../owner/remote-process.ts';
-export { type Ask, type AttachAsk, type ExecAsk, PROTOCOL_VERSION, type Size, type Stats } from '../owner/protocol.ts';
-export { type Container, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, type LogConfig, passes, RECORD_VERSION, type RecordedCard, type RecordedMount, type RestartPolicy, runs } from '../owner/record.ts';
+export { type AddedDevice, type Ask, type AttachAsk, type ExecAsk, PROTOCOL_VERSION, type Size, type Stats } from '../owner/protocol.ts';
+export { type Container, type ContainerEnd, type ContainerLife, type ContainerPort, type ContainerRecord, type LogConfig, passes, RECORD_VERSION, type RecordedCard, type RecordedDisk, type RecordedMount, type RestartPolicy, runs } from '../owner/record.ts';
 export { NO_RESTART, Restarts } from '../owner/restarts.ts';
 export { type Reply, serve } from '../owner/server.ts';
 export { statsOf } from '../owner/stats.ts';
+export { withSocketPath } from '../owner/socket.ts';
 export { StateFolder } from '../owner/state.ts';
 export { talk } from '../owner/talk.ts';

@@ -1,8 +1,9 @@
 /** `vmm inspect`: containers as Docker shows them (20.10, API 1.41), with what is true here. */
 import { VmmError } from '../api/errors.ts';
-import { type Container, type Health, StateFolder } from '../api/owner.ts';
+import { type Container, type Health, runs, StateFolder } from '../api/owner.ts';
 import { findVolume, storePaths } from '../api/volumes.ts';
 import { HELP } from './common-options.ts';
+import { mountsNow } from './device-list.ts';
 import { bindings, networkSettings } from './inspect-network.ts';
 import { sizesOf } from './container-size.ts';
 import { describeError } from './describe.ts';
@@ -103,14 +104,17 @@ function healthOf({ status, failingStreak, log }: Health): Row {
   return { Status: status, FailingStreak: failingStreak, Log: log.map(({ start, end, exitCode, output }) => ({ Start: start, End: end, ExitCode: exitCode, Output: output })) };
 }
 
-function mountsOf({ record }: Container): Row[] {
-  return (record.mounts ?? []).flatMap((mount): Row[] => {
+function mountsOf(one: Container): Row[] {
+  const mounts = runs(one) ? mountsNow(one) : (one.record.mounts ?? []);
+  // Docker has no such thing.
+  const disks = ((runs(one) ? one.life?.disks : undefined) ?? []).map(({ source, target, readOnly }) => ({ Type: 'disk', Source: source, Destination: target, Mode: '', RW: !readOnly, Propagation: '' }));
+  return [...mounts.flatMap((mount): Row[] => {
     const common = { Destination: mount.target, Mode: '', RW: !mount.readOnly };
     if (mount.type === 'bind') return [{ Type: 'bind', Source: mount.source, ...common, Propagation: 'rprivate' }];
     if (mount.type === 'tmpfs') return [{ Type: 'tmpfs', Source: '', ...common, Propagation: '' }];
     const source = mount.name === undefined ? '' : (findVolume(storePaths(), mount.name)?.path ?? '');
     return [{ Type: 'volume', Name: mount.name ?? '', Source: source, Driver: 'local', ...common, Propagation: '' }];
-  });
+  }), ...disks];
 }
 
 function networkMode(cards: RunOptions['network']): string {

@@ -22,6 +22,7 @@ Commands:
   events             what happens to containers
   exec, attach       another command in one of them; their own streams
   cp                 copy files to and from them
+  device             give one that runs directories, disks and network cards, and take them away
   pause, unpause, stats, top, port
                      freeze them, and see what they do and use
   container prune    remove all that do not run; \`container COMMAND\` is COMMAND
@@ -65,6 +66,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     case 'port':
     case 'top':
       return (await import('./containers.ts')).containersCommand(command, rest);
+    case 'device':
+      return (await import('./device.ts')).deviceCommand(rest);
     case 'cp':
       return (await import('./cp.ts')).CP_COMMAND.start(rest);
     case 'create':

@@ -5,6 +5,7 @@ import { VmmError } from '../api/errors.ts';
 import { ownSymbols } from '../api/machine.ts';
 import type { ContainerRecord, RecordedCard, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
+import { roomOf } from './hotplug-option.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import type { MountRequest } from './mount-text.ts';
@@ -47,6 +48,7 @@ async function made(record: ContainerRecord, state: StateFolder, io: ContainerIo
       accel: options.accel,
       cpuModel: options.cpu,
       jit: jitOf(options.jit),
+      ...roomOf(options.hotplug),
       symbols: ownSymbols,
       confine: { ...confineConfig('after-entry', { gdb: undefined }), write: [folder], remove: [state.names, state.sockets, folder] },
     },

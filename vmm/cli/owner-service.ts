@@ -8,7 +8,7 @@ import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, ty
 const MAX_COMMANDS = 100;
 
 /** Requests that are not about its life as a whole. */
-export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' }>;
+export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' | 'plug' | 'unplug' }>;
 
 export type TellEvent = (action: string, more?: Readonly<Record<string, string>>) => void;
 
@@ -168,7 +168,8 @@ export class OwnerService {
   }
 }
 
-function refusedBy(error: unknown): Reply {
+/** What a client is told of an error. */
+export function refusedBy(error: unknown): Reply {
   // It was asked while its machine ended.
   if (error instanceof VmmError && /^AGENT_(CLOSED|LOST)$/.test(error.code)) return { done: false, code: 'CONTAINER_STATE', message: 'the container has just ended' };
   if (!(error instanceof VmmError)) return { done: false, code: 'INTERNAL', message: String(error) };

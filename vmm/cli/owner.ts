@@ -8,6 +8,7 @@ import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
 import { READY, STOP_SECONDS } from './owner-ask.ts';
 import { probeOf } from './owner-health.ts';
+import { OwnerDevices } from './owner-devices.ts';
 import { cardsOf, containerOf, machineOf } from './owner-run.ts';
 import { optionsOf } from './record-options.ts';
 import { OwnerService } from './owner-service.ts';
@@ -53,6 +54,7 @@ export class Owner {
   #stopped = false;
   #run: ContainerRun | undefined;
   #health: HealthWatch | undefined;
+  #devices: OwnerDevices | undefined;
 
   /** `before`: its last life. */
   constructor(state: StateFolder, record: ContainerRecord, before: ContainerLife | undefined, client: OwnerTold) {
@@ -80,6 +82,10 @@ export class Owner {
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
+      this.#devices = new OwnerDevices(this.#run, this.#record, this.#state, (change, action, about) => {
+        this.#told(change);
+        this.#event(action, about);
+      });
       this.#now({ machine: machineOf(this.#record), cards: cardsOf(this.#run.network) });
       this.#whenStarted();
       if (waits !== undefined) {
@@ -96,6 +102,7 @@ export class Owner {
     }
     clearTimeout(timer);
     this.#health?.stop();
+    this.#devices?.close();
     log.close();
     this.#denials.close();
     this.#service.ended(end);
@@ -272,6 +279,7 @@ export class Owner {
       if (ask.restart !== undefined) this.#restarts.policy = ask.restart;
       return this.#service.answer(ask, run);
     }
+    if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' } : this.#devices.answer(ask, this.#life);
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
     this.#keep ||= ask.keep === true;

@@ -13,6 +13,7 @@ import { parseRestart } from '../api/restart.ts';
 import { HEALTH_OPTIONS } from './health-options.ts';
 import { INSECURE } from './insecure-option.ts';
 import { deviceLimit, ioLimits, mountLimit } from './io-limits.ts';
+import { parseHotplug } from './hotplug-option.ts';
 import { DETACH_KEYS, detachKeys } from './keys.ts';
 import { cgroupSettings, LIMIT_OPTIONS, wantedCpus } from './limit-options.ts';
 import { type Command, flag, group, list, oneOf, type OptionValues, type Read, value } from './options.ts';
@@ -76,6 +77,7 @@ const OPTIONS = {
     rm: flag('remove it when it has ended'),
     root: value('DIR', 'where containers are kept (default: beside the images; sockets in /run/vmm, $XDG_RUNTIME_DIR/vmm)'),
     ...LOG_OPTIONS,
+    hotplug: list('mounts[=DIR]|disks[=N]|cards[=N]', 'leave room for what `vmm device add` gives it while it runs: what lies anywhere, or in a folder; so many disks and cards', parseHotplug),
     stopTimeout: value('SECONDS', 'how long it may take to stop before it is killed (default 10)', parseSeconds),
   }),
   ...HEALTH_OPTIONS,

@@ -81,8 +81,9 @@ export async function runCommand(argv: readonly string[], here = false): Promise
 }
 
 /** Input that a run cannot have. Throws USAGE, ICOUNT_INPUT. */
-export function refuseInput({ name, tty, interactive, volume, mount, restart }: RunOptions, counted: CountedSession | undefined, terminal = () => standardInput().isTTY): void {
+export function refuseInput({ name, tty, interactive, volume, mount, restart, hotplug }: RunOptions, counted: CountedSession | undefined, terminal = () => standardInput().isTTY): void {
   if (name === undefined && restart !== undefined && restart.name !== 'no') throw new VmmError('USAGE', '--restart is for containers that are kept', { hint: 'add --name NAME, or -d' });
+  if (name === undefined && hotplug.length > 0) throw new VmmError('USAGE', '--hotplug is for containers that are kept', { hint: 'add --name NAME, or -d' });
   const shared = [...volume, ...mount].find((request) => request.type === 'bind' || (request.type === 'volume' && request.name !== undefined));
   if (shared !== undefined && counted !== undefined) throw new VmmError('ICOUNT_INPUT', `a run with --icount cannot have ${shared.option} ${shared.target}: what lies on the host may change between two runs`, { hint: 'put the files into the image' });
   if ((tty || interactive) && counted?.takesNothing) throw inputRefused(`${interactive ? '-i' : '-t'} asks for it`);

@@ -5,6 +5,8 @@
  */
 import type { RestartPolicy } from './record.ts';
 
+export type { AddedDevice };
+
 export const PROTOCOL_VERSION = 3;
 /** Bytes of a line: as much as execve(2) takes of arguments, more or less. */
 export const MAX_LINE = 1 << 20;
@@ -39,6 +41,20 @@ export interface AttachAsk {
   readonly size?: Size | undefined;
 }
 
+interface Address {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/** What a container that runs is given. Its descriptors come beside (DescriptorInbox), by `token`; the paths are names for people. */
+type AddedDevice =
+  /** One descriptor, O_PATH, of a directory or a file; of a named volume a second one, whose lock keeps it. */
+  | { readonly kind: 'mount'; readonly source: string; readonly volume?: string | undefined; readonly target: string; readonly readOnly: boolean; readonly recursive: boolean; readonly cache: 'none' | 'auto' | 'always'; readonly quota?: number | undefined }
+  /** One, of a raw image or block device. */
+  | { readonly kind: 'disk'; readonly source: string; readonly target: string; readonly readOnly: boolean; readonly format: 'ext4' | 'erofs' }
+  /** One, of a tap or a connected socket; of the user-mode network none: it is the one that the container began with. */
+  | { readonly kind: 'card'; readonly network: string; readonly addresses: readonly Address[]; readonly routes: readonly { readonly to: Address; readonly gateway?: string | undefined }[]; readonly mtu?: number | undefined };
+
 export type Ask =
   | { readonly ask: 'wait' }
   | { readonly ask: 'signal'; readonly signal: number }
@@ -51,6 +67,9 @@ export type Ask =
   | { readonly ask: 'hold' }
   /** Settings of its cgroup; bytes of memory; what is to be done at its end. */
   | { readonly ask: 'update'; readonly cgroup: readonly string[]; readonly memory?: number | undefined; readonly restart?: RestartPolicy | undefined }
+  | { readonly ask: 'plug'; readonly token: string; readonly device: AddedDevice }
+  /** `force`: though it is in use. */
+  | { readonly ask: 'unplug'; readonly device: string; readonly force: boolean }
   /** Its figures. */
   | { readonly ask: 'stats' }
   /** One of init's own commands, as its root or as a user, '' for the container's; goes on as `exec` does. */
@@ -78,6 +97,6 @@ export interface Stats {
 
 export type Answer =
   /** `tty`, `stdin`: what is talked to has a terminal, reads input. `late`: --timeout has ended it. */
-  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly late?: boolean | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined }
+  | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly late?: boolean | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined; /** Its name, for `unplug`. */ readonly device?: string | undefined }
   /** `status`: what the client is to end with, 125 where it is not said. */
   | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly hint?: string | undefined; readonly status?: number | undefined };

@@ -29,6 +29,16 @@ export interface RecordedCard {
   readonly mac: string;
   readonly addresses: readonly { readonly address: string; readonly prefix: number }[];
   readonly gateways: readonly string[];
+  /** As the container's kernel calls it; eth0, eth1 … in this order when not given. */
+  readonly name?: string | undefined;
+}
+
+/** A disk that is mounted in a container. */
+export interface RecordedDisk {
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+  readonly format: string;
 }
 
 export interface LogConfig {
@@ -112,6 +122,10 @@ export interface ContainerLife {
   readonly ports?: readonly ContainerPort[] | undefined;
   /** Its cards, and what the container's addresses on them are. */
   readonly cards?: readonly RecordedCard[] | undefined;
+  /** Its mounts of the host's, where they are others than those that it was asked to have. */
+  readonly mounts?: readonly RecordedMount[] | undefined;
+  /** Disks that came while it ran. */
+  readonly disks?: readonly RecordedDisk[] | undefined;
   /** The machine: bytes, CPUs. */
   readonly machine?: { readonly memory: number; readonly vcpus: number } | undefined;
   /** What its machine has last told, a full disk for example: it goes on. */

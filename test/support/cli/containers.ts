@@ -17,7 +17,7 @@ export interface Containers {
 export function ownContainers(name: string): Containers {
   const image = busyboxImage();
   const root = mkdtempSync(join(tmpdir(), `vmm-${name}-`));
-  const cli: Containers['cli'] = (command, ...rest) => vmm([command, '--root', root, ...rest]);
+  const cli: Containers['cli'] = (command, ...rest) => vmm(command === 'device' ? [command, rest[0] ?? '', '--root', root, ...rest.slice(1)] : [command, '--root', root, ...rest]);
   const close = async (): Promise<void> => {
     const { stdout } = await cli('ps', '-aq');
     const ids = stdout.toString().split('\n').filter((id) => id !== '');

@@ -197,8 +197,15 @@ describe('clients that are attached', () => {
   });
 });
 
+const DISK = { kind: 'disk', source: '/d', target: '/data', readOnly: false, format: 'ext4' };
+
 describe('requests', () => {
-  it.each<[string, unknown]>([['no object', 1], ['null', null], ['another', { ask: 'format' }], ['a method of Object', { ask: 'toString' }], ['a signal that is none', { ask: 'signal', signal: 65 }], ['a NUL', { ...EXEC, args: ['a\0b'] }], ['no text', { ...EXEC, env: [1] }], ['a size', { ...EXEC, size: { rows: -1, columns: 1 } }], ['time', { ask: 'stop', seconds: Number.NaN }]])('%s is none', (_, value) => {
+  it('a device is known by its kind', () => {
+    const ask = { ask: 'plug', token: 'ab'.repeat(16), device: DISK };
+    expect(askOf(ask)).toBe(ask);
+  });
+
+  it.each<[string, unknown]>([['no object', 1], ['null', null], ['another', { ask: 'format' }], ['a method of Object', { ask: 'toString' }], ['a signal that is none', { ask: 'signal', signal: 65 }], ['a NUL', { ...EXEC, args: ['a\0b'] }], ['no text', { ...EXEC, env: [1] }], ['a size', { ...EXEC, size: { rows: -1, columns: 1 } }], ['time', { ask: 'stop', seconds: Number.NaN }], ['a device of no kind', { ask: 'plug', token: '0'.repeat(32), device: { kind: 'toString' } }], ['no token', { ask: 'plug', token: '../x', device: DISK }], ['a format', { ask: 'plug', token: '0'.repeat(32), device: { ...DISK, format: 'xfs' } }]])('%s is none', (_, value) => {
     expect(askOf(value)).toBeUndefined();
   });
 
