@@ -1,13 +1,16 @@
 /** A guest that opens without end; a share that is full, or gone: errors at once, and the machine has descriptors of its own left. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FS_LOCKS } from '../../../assembly/contract/fs.ts';
 import * as E from '../../../assembly/contract/generated/errno.ts';
 import * as F from '../../../assembly/contract/generated/fuse.ts';
 import { FsGuest, numbers, text } from '../../support/devices/fs-driver.ts';
+import { HANG_MS } from '../../support/limits.ts';
 
 const WRITE_LOCK = 1;
 const root = process.getuid?.() === 0;
@@ -80,6 +83,71 @@ describe.skipIf(!root)('as root', () => {
       execFileSync('umount', [full], { timeout: 60_000 });
     }
   });
+});
+
+/** What a guest sees of a file system that answers nothing any more, at once; attributes the host's kernel may know for a while. */
+function nothingLeft(node: bigint, fh: bigint): number[] {
+  const errors = [
+    guest.call(F.FUSE_LOOKUP, 1n, text('other')).error, guest.call(F.FUSE_OPEN, node, numbers(0, 0)).error,
+    guest.call(F.FUSE_READ, node, numbers(fh, 0n, 4096, 0, 0n, 0, 0)).error, guest.call(F.FUSE_OPENDIR, 1n, numbers(0o200000, 0)).error, guest.call(F.FUSE_MKDIR, 1n, Buffer.concat([numbers(0o755, 0), text('new')])).error,
+    guest.call(F.FUSE_STATFS, 1n).error,
+  ];
+  guest.ok(F.FUSE_RELEASE, node, numbers(fh, 0, 0, 0n));
+  return errors;
+}
+
+describe.skipIf(!root)('a share whose file system goes, as root', () => {
+  let mounted: string;
+  let fs: ChildProcess;
+  beforeEach(async () => {
+    mounted = join(dir, 'mounted');
+    mkdirSync(mounted);
+    fs = spawn('python3', [join(import.meta.dirname, '../../support/devices/hanging-fs.py'), mounted], { stdio: ['pipe', 'pipe', 'inherit'], timeout: 300_000, killSignal: 'SIGKILL' });
+    await once(fs.stdout as Readable, 'data');
+    guest = new FsGuest(mounted).mount();
+  });
+  afterEach(() => {
+    fs.kill('SIGKILL');
+    spawnSync('umount', ['-l', mounted], { timeout: 60_000, stdio: 'ignore' });
+  });
+
+  it('its server, a disk’s driver for example, dies: ENOTCONN for all of it, and it can be unmounted once the share is closed', async () => {
+    const { node } = guest.lookup('file');
+    const fh = guest.open(node);
+    fs.kill('SIGKILL');
+    await once(fs, 'exit');
+    expect(new Set(nothingLeft(node, fh))).toEqual(new Set([-constants.errno.ENOTCONN]));
+    guest.close();
+    execFileSync('umount', [mounted], { timeout: 60_000 });
+  });
+
+  it('umount -f: the same, while the host’s umount itself says that it is busy', () => {
+    const { node } = guest.lookup('file');
+    const fh = guest.open(node);
+    expect(spawnSync('umount', ['-f', mounted], { encoding: 'utf8', timeout: 60_000 }).stderr).toMatch(/busy/);
+    expect(new Set(nothingLeft(node, fh))).toEqual(new Set([-constants.errno.ENOTCONN]));
+    guest.close();
+    execFileSync('umount', [mounted], { timeout: 60_000 });
+  });
+});
+
+it.skipIf(!root)('umount -l, as root: the share goes on with what it has, and lets go of it at its end', async () => {
+  const [image, mounted] = [join(dir, 'image'), join(dir, 'mounted')];
+  mkdirSync(mounted);
+  writeFileSync(image, '');
+  truncateSync(image, 8 << 20);
+  execFileSync('mkfs.ext4', ['-q', '-F', image], { timeout: 60_000 });
+  execFileSync('mount', ['-o', 'loop', image, mounted], { timeout: 60_000 });
+  guest = new FsGuest(mounted).mount();
+  execFileSync('umount', ['-l', mounted], { timeout: 60_000 });
+  const { node, fh } = guest.create('later');
+  expect(guest.write(node, fh, 0, Buffer.from('text'))).toBe(4);
+  expect(guest.lookup('later').attr.size).toBe(4);
+  expect(readdirSync(mounted)).toEqual([]);
+  guest.close();
+  // The kernel lets go of the device a moment later.
+  await expect.poll(() => execFileSync('losetup', ['-j', image], { encoding: 'utf8', timeout: 60_000 }), { timeout: HANG_MS }).toBe('');
+  expect(execFileSync('debugfs', ['-R', 'cat /later', image], { encoding: 'utf8', timeout: 60_000, stdio: ['ignore', 'pipe', 'ignore'] })).toBe('text');
 });
 
 it('a share that is deleted: what was there is stale or gone, nothing is made anew, what is open stays', () => {
