@@ -172,6 +172,19 @@ it('--hotplug mounts=DIR: what lies there and nothing else; a restart in the sam
   expect(existsSync(join(folder, 'a', 'file'))).toBe(true);
 });
 
+it('the share mounted once more by a container that may: its own export of last, with what may be done there; of one that was taken away nothing', async () => {
+  const [own, later] = ['own', 'later'].map((name) => join(dir, name)) as [string, string];
+  for (const folder of [own, later]) {
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'file'), `${folder}\n`);
+  }
+  expect(await cli('run', '-d', ...SMALL, '--name', 'may', '--privileged', '--network', 'none', '--hotplug', 'mounts', '-v', `${own}:/own`, image, 'sh', '-c', SLEEP)).toMatchObject({ status: 0 });
+  expect(await add('-v', `${later}:/later:ro`, 'may')).toMatchObject({ status: 0 });
+  expect(await inside('may', 'mkdir /m; mount -t virtiofs vmm /m; cat /m/file; mount -o remount,rw /m; echo no >/m/file')).toBe(`${later}\nsh: can't create /m/file: Read-only file system\n[1]`);
+  expect(await cli('device', 'rm', 'may', '/later')).toMatchObject({ status: 0 });
+  expect(await inside('may', 'cat /m/file 2>&1 | grep -c "Stale\\|No such"; cat /own/file')).toBe(`1\n${own}\n`);
+});
+
 it('without room, or without a container that is kept, it is said what to do', async () => {
   expect(await cli('run', '-d', ...SMALL, '--network', 'none', '--name', 'plain', image, 'sleep', '1000')).toMatchObject({ status: 0 });
   expect(await add('-v', `${dir}:/x`, 'plain')).toMatchObject(refused('DEVICE_ROOM'));
