@@ -23,24 +23,41 @@ const RSA = new Set(['1.2.840.113549.1.1.1', '1.2.840.113549.1.1.11', '1.2.840.1
 const RSA_PSS = '1.2.840.113549.1.1.10';
 const ECDSA = new Set(['1.2.840.10045.4.3.2', '1.2.840.10045.4.3.3', '1.2.840.10045.4.3.4']);
 
-/** Reads a TimeStampToken (RFC 3161) for `message`, by an authority that leads to one of `roots`; why it does not count otherwise. */
-export function readTimestamp(token: Buffer, message: Uint8Array, roots: readonly Certificate[]): Timestamp | string {
+/**
+ * Reads a TimeStampToken (RFC 3161) for `message`, by an authority that leads to one of `roots`; why it does not count otherwise. `known`: certificates
+ * that need not be in it.
+ */
+export function readTimestamp(token: Buffer, message: Uint8Array, roots: readonly Certificate[], known: readonly Certificate[] = []): Timestamp | string {
   try {
-    return read(token, message, roots);
+    return read(token, message, roots, known);
   } catch {
     // Whatever its bytes make of ASN.1 and node:crypto: it is none.
     return 'its timestamp cannot be read';
   }
 }
 
-function read(token: Buffer, message: Uint8Array, roots: readonly Certificate[]): Timestamp | string {
+/** As `readTimestamp`, of an authority's whole answer, a TimeStampResp (RFC 3161, 2.4.2). */
+export function readTimestampAnswer(bytes: Buffer, ...rest: [message: Uint8Array, roots: readonly Certificate[], known: readonly Certificate[]]): Timestamp | string {
+  let token: Element | undefined;
+  try {
+    const [status, given] = inside(elements(bytes)[0], 0x30);
+    // Granted, perhaps with changes: others have no token.
+    token = need(inside(status, 0x30)[0], 0x02).content.readUInt8() <= 1 ? given : undefined;
+  } catch {
+    return 'its timestamp cannot be read';
+  }
+  return token === undefined ? 'its timestamp was not granted' : readTimestamp(token.raw, ...rest);
+}
+
+function read(token: Buffer, message: Uint8Array, roots: readonly Certificate[], known: readonly Certificate[]): Timestamp | string {
   const [type, wrapped] = inside(elements(token)[0], 0x30);
   if (oidText(need(type, 0x06).content) !== SIGNED_DATA) return 'its timestamp is no signed data';
   const parts = inside(inside(wrapped, 0xa0)[0], 0x30);
   const [contentType, content] = inside(parts[2], 0x30);
   if (oidText(need(contentType, 0x06).content) !== TST_INFO) return 'its timestamp is about something else';
   const info = need(inside(content, 0xa0)[0], 0x04).content;
-  const certificates = parts.filter(({ tag }) => tag === 0xa0).flatMap(({ content: list }) => elements(list)).filter(({ tag }) => tag === 0x30).map(({ raw }) => new Certificate(raw));
+  const given = parts.filter(({ tag }) => tag === 0xa0).flatMap(({ content: list }) => elements(list)).filter(({ tag }) => tag === 0x30).map(({ raw }) => new Certificate(raw));
+  const certificates = [...given, ...known];
   const signers = inside(parts.at(-1), 0x31);
   if (signers.length !== 1) return 'its timestamp is by several';
   const signer = inside(signers[0], 0x30);

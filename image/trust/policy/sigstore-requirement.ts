@@ -41,8 +41,8 @@ export interface TrustedRoot {
   readonly bytes: Buffer;
   readonly authorities: readonly Trusted<Certificate>[];
   readonly logs: readonly Trusted<KeyObject>[];
-  /** It has timestamp authorities. */
-  readonly hasTimestamps: boolean;
+  /** All certificates of its timestamp authorities. */
+  readonly timestamps: readonly Trusted<Certificate>[];
   /** It has logs of certificates. */
   readonly hasCertificateLogs: boolean;
 }
@@ -66,8 +66,13 @@ export function logsAt({ logs, trustedRoot }: SignedBy, time: Date): KeyObject[]
 }
 
 /** Whether an entry in a log is asked for. */
-export function wantsLog({ logs, fulcio, trustedRoot }: SignedBy): boolean {
-  return fulcio !== undefined || logs.length > 0 || (trustedRoot?.logs.length ?? 0) > 0;
+export function wantsLog({ logs, trustedRoot }: SignedBy): boolean {
+  return logs.length > 0 || (trustedRoot?.logs.length ?? 0) > 0;
+}
+
+/** The certificates of timestamp authorities that could vouch for that time. */
+export function timestampAuthoritiesAt({ trustedRoot }: SignedBy, time: Date): Certificate[] {
+  return at(trustedRoot?.timestamps, time);
 }
 
 function at<T>(list: readonly Trusted<T>[] | undefined, time: Date): T[] {
@@ -83,7 +88,7 @@ function signedBy(entry: JsonObject, files: PolicyFiles, type: string): SignedBy
   const trustedRoot = root === undefined ? undefined : readTrustedRoot(files.read(root), root);
   const logs = files.of(entry, 'rekorPublicKey').map(publicKey);
   if (fulcio === undefined) return { keys, fulcio: undefined, logs, trustedRoot };
-  if (logs.length === 0 && (trustedRoot?.logs.length ?? 0) === 0 && trustedRoot?.hasTimestamps !== true) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs rekorPublicKeyPath or rekorPublicKeyData`, { hint: 'a certificate of some minutes says nothing without a log' });
+  if (logs.length === 0 && (trustedRoot?.logs.length ?? 0) === 0 && (trustedRoot?.timestamps.length ?? 0) === 0) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs rekorPublicKeyPath or rekorPublicKeyData`, { hint: 'a certificate of some minutes says nothing without a log' });
   const roots = files.of(fulcio, 'ca').flatMap((pem) => authorities(pem, path));
   if (roots.length === 0 && (trustedRoot?.authorities.length ?? 0) === 0) throw new VmmError('TRUST_CONFIG', `${path}: fulcio needs one of caPath and caData`, { hint: 'or trustedRootPath, a trusted_root.json' });
   const [subjectEmail, subjectUri] = [fulcio.optionalString('subjectEmail'), fulcio.optionalString('subjectURI')];
@@ -111,11 +116,12 @@ function readTrustedRoot(bytes: Buffer, path: string): TrustedRoot {
   try {
     const document = JsonObject.parse(bytes, path);
     const der = (entry: JsonObject): Buffer => Buffer.from(entry.string('rawBytes'), 'base64');
+    const authoritiesOf = (kind: string): Trusted<Certificate>[] => document.objects(kind).flatMap((authority) => (authority.object('certChain')?.objects('certificates') ?? []).map((entry) => trusted(new Certificate(der(entry)), authority)));
     return {
       path, bytes,
-      authorities: document.objects('certificateAuthorities').flatMap((authority) => (authority.object('certChain')?.objects('certificates') ?? []).map((entry) => trusted(new Certificate(der(entry)), authority))),
+      authorities: authoritiesOf('certificateAuthorities'),
       logs: document.objects('tlogs').flatMap((log) => log.object('publicKey') ?? []).map((key) => trusted(createPublicKey({ key: der(key), format: 'der', type: 'spki' }), key)),
-      hasTimestamps: document.objects('timestampAuthorities').length > 0,
+      timestamps: authoritiesOf('timestampAuthorities'),
       hasCertificateLogs: document.objects('ctlogs').length > 0,
     };
   } catch (cause) {

@@ -93,12 +93,21 @@ export async function signatureFault(attached: Attachment, { bytes, signature, p
     const logged = loggedAt(attached, signature, key.export({ type: 'spki', format: 'pem' }).toString(), logs, payload);
     return typeof logged === 'string' ? logged : undefined;
   }
-  const logged = loggedAt(attached, signature, certificateOf(attached), logs, payload);
+  const logged = wantsLog(by) ? loggedAt(attached, signature, certificateOf(attached), logs, payload) : undefined;
   if (typeof logged === 'string') return logged;
-  const found = certificatesOf(attached, fulcio, rootsAt(by, logged), logged);
-  if (typeof found === 'string') return found;
-  if (!verifies(found.leaf.x509.publicKey, bytes, signature)) return 'its signature is not by its certificate';
-  return by.trustedRoot?.hasCertificateLogs !== true ? undefined : (await import('./bundle.ts')).loggedCertificateFault(found.path, logged, by);
+  const { stampedAt } = await import('./stamped.ts');
+  const stamped = stampedAt(attached, signature, payload !== undefined, by);
+  if (typeof stamped === 'string') return stamped;
+  const times = [...(logged === undefined ? [] : [logged]), ...stamped];
+  if (times.length === 0) return 'nobody whom the policy knows vouches for the time of its signature';
+  for (const time of times) {
+    const found = certificatesOf(attached, fulcio, rootsAt(by, time), time);
+    if (typeof found === 'string') return found;
+    if (!verifies(found.leaf.x509.publicKey, bytes, signature)) return 'its signature is not by its certificate';
+    const fault = by.trustedRoot?.hasCertificateLogs !== true ? undefined : await (await import('./bundle.ts')).loggedCertificateFault(found.path, time, by);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }
 
 function payloadFault(payload: Uint8Array, digest: string, name: RegistryName, identity: Identity): string | undefined {

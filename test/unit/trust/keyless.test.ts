@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { VmmError } from '../../../base/errors.ts';
@@ -12,6 +12,8 @@ import { parseRegistryName } from '../../../image/registry/name.ts';
 import { readPolicy, ruleOf } from '../../../image/trust/policy/policy.ts';
 import { type Attachment, FoundSignatures } from '../../../image/trust/signatures.ts';
 import { sigstoreFault } from '../../../image/trust/policy/sigstore.ts';
+import { integer, sequence } from '../../../image/trust/asn1.ts';
+import { Pki } from '../../support/images/pki.ts';
 import { scratch } from '../image/support.ts';
 
 const FOLDER = scratch();
@@ -157,4 +159,60 @@ describe('made signatures', () => {
     ['issued by a signer', () => made('forged', ['leaf', 'middle'])],
     ['an authority itself', () => made('middle', [])],
   ])('%s: refused', async (_, signature) => expect(await tried(signature())).toMatch(/by no authority/));
+
+  describe('with a timestamp beside it', () => {
+    const AT = 'dev.sigstore.cosign/rfc3161timestamp';
+    const pki = new Pki(FOLDER, 'Stamps');
+    const stranger = new Pki(FOLDER, 'Strange stamps');
+    // A certificate since yesterday: timestamps are as exact as they say, and one of this second would be too young.
+    const fulcio = new Pki(FOLDER, 'Authority');
+    beforeAll(() => {
+      for (const one of [pki, stranger]) one.issue('tsa', { use: 'critical,timeStamping' });
+      const issuer = Buffer.concat([Buffer.from([0x0c, ISSUER.length]), Buffer.from(ISSUER)]).toString('hex');
+      fulcio.issue('old', { more: `subjectAltName=critical,URI:${URI}\n1.3.6.1.4.1.57264.1.8=DER:${issuer}` });
+      for (const name of ['old.crt', 'old.key']) copyFileSync(join(fulcio.dir, name), join(dir, name));
+    });
+    /** As an authority answers (RFC 3161, 2.4.2): granted, and the token. */
+    const response = (token: Buffer, status = 0): Buffer => sequence(sequence(integer(Buffer.from([status]))), token);
+    const annotation = (answer: Buffer): string => JSON.stringify({ SignedRFC3161Timestamp: answer.toString('base64') });
+    const signatureOf = ({ annotations }: Attachment): Buffer => Buffer.from(annotations[SIGNATURE] as string, 'base64');
+    function stamped(change: (signature: Buffer) => string | undefined = (signature) => annotation(response(pki.stamp(signature))), logged = false): Attachment {
+      const signature = made('old', []);
+      const annotations: Record<string, string> = { ...signature.annotations };
+      if (!logged) delete annotations[BUNDLE];
+      const text = change(signatureOf(signature));
+      if (text !== undefined) annotations[AT] = text;
+      return { ...signature, annotations };
+    }
+    const certificates = (...ders: Buffer[]): Json => ({ certChain: { certificates: ders.map((der) => ({ rawBytes: der.toString('base64') })) } });
+    /** The authority, and whoever may vouch for times. */
+    const rooted = (validFor: Json = {}, more: Json = {}): Json => {
+      const trustedRootPath = join(mkdtempSync(join(FOLDER, 'r-')), 'root.json');
+      writeFileSync(trustedRootPath, JSON.stringify({ certificateAuthorities: [certificates(fulcio.der('root'))], timestampAuthorities: [{ ...certificates(pki.der('tsa'), pki.der('root')), validFor }] }));
+      return { fulcio: { trustedRootPath, oidcIssuer: ISSUER, subjectURI: URI }, ...more };
+    };
+    const said = (signature: Attachment, wanted = rooted()): Promise<string> => faultOf(signature, digest, 'example.com/a', wanted);
+
+    it('it vouches for the time where the policy has no log; where it has one, both have to hold', async () => {
+      expect(await said(stamped())).toBe('passes');
+      expect(await said(stamped(undefined, true), rooted({}, { rekorPublicKeyData }))).toBe('passes');
+      expect(await said(stamped(), rooted({}, { rekorPublicKeyData }))).toMatch(/in no transparency log/);
+      // A policy without authorities does not look at it.
+      expect(await said(stamped(() => 'nonsense', true), { fulcio: { caPath: join(fulcio.dir, 'root.crt'), oidcIssuer: ISSUER, subjectURI: URI }, rekorPublicKeyData })).toBe('passes');
+    });
+    it.each<[string, () => Attachment, Json | undefined, RegExp]>([
+      ['none at all', () => stamped(() => undefined), undefined, /^nobody .* vouches for the time/],
+      ['of another signature', () => stamped(() => annotation(response(pki.stamp(Buffer.from('else'))))), undefined, /timestamp cannot be read/],
+      ['of another signature, beside the log', () => stamped(() => annotation(response(pki.stamp(Buffer.from('else')))), true), { rekorPublicKeyData }, /timestamp cannot be read/],
+      ['by a stranger', () => stamped((signature) => annotation(response(stranger.stamp(signature)))), undefined, /leads to no authority/],
+      ['a token without its answer', () => stamped((signature) => annotation(pki.stamp(signature))), undefined, /cannot be read/],
+      ['that was rejected', () => stamped((signature) => annotation(response(pki.stamp(signature), 2))), undefined, /was not granted/],
+      ['that is no JSON', () => stamped(() => 'x'), undefined, /cannot be read/],
+      ['that is empty', () => stamped(() => '{"SignedRFC3161Timestamp":""}'), undefined, /cannot be read/],
+      ['of a number', () => stamped(() => '{"SignedRFC3161Timestamp":1}'), undefined, /cannot be read/],
+    ])('%s: refused', async (_, signature, more, wanted) => expect(await said(signature(), rooted({}, more ?? {}))).toMatch(wanted));
+    it('by an authority that the trusted root has for another time: refused', async () => {
+      expect(await said(stamped(), rooted({ end: '2020-01-01T00:00:00Z' }))).toMatch(/does not trust its authority/);
+    });
+  });
 });
