@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, copyFileSync, fstatSync, lstatSync, openSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
 import { randomBytes } from '../../base/random.ts';
@@ -203,6 +203,16 @@ export class StoreChange {
     changing(this.#paths, () => renameSync(this.#folders[folder].path(name), this.#folders.blobs.path(blobName(digest))));
   }
 
+  /** Sees to it that a blob, open as `fd`, is there: one that was removed since it was opened is copied. */
+  keepBlob(descriptor: Descriptor, fd: number): void {
+    const there = this.openBlob(descriptor);
+    if (there !== undefined) {
+      closeSync(there);
+      return;
+    }
+    this.#appear('blobs', blobName(descriptor.digest), (temporary) => copyFileSync(`/proc/self/fd/${fd}`, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE));
+  }
+
   /** Keeps a small blob. */
   putBlob(digest: string, bytes: Uint8Array): void {
     this.#write('blobs', blobName(digest), bytes);
@@ -330,10 +340,14 @@ export class StoreChange {
 
   /** Writes a small file whole or not at all. */
   #write(folder: StoreFolder, name: string, text: string | Uint8Array): void {
+    this.#appear(folder, name, (temporary) => writeFileSync(temporary, text, { mode: 0o644, flag: 'wx' }));
+  }
+
+  #appear(folder: StoreFolder, name: string, make: (temporary: string) => void): void {
     const temporary = this.#folders.tmp.path(randomBytes(8).toString('hex'));
     changing(this.#paths, () => {
       try {
-        writeFileSync(temporary, text, { mode: 0o644, flag: 'wx' });
+        make(temporary);
         renameSync(temporary, this.#folders[folder].path(name));
       } catch (error) {
         try {

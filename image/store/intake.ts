@@ -29,7 +29,8 @@ export class Intake {
   readonly #files = new Map<string, Incoming>();
   readonly #finished = new Set<string>();
   readonly #documents = new Map<string, Uint8Array>();
-  readonly #fds: number[] = [];
+  /** Whole blobs of the store that are counted on: another process may remove them meanwhile. */
+  readonly #stored: { readonly descriptor: Descriptor; readonly fd: number }[] = [];
 
   constructor(store: ImageStore) {
     this.#store = store;
@@ -51,9 +52,12 @@ export class Intake {
     const { digest, size } = descriptor;
     const stored = await changeStore(this.#store, (change) => change.openBlob(descriptor));
     if (stored !== undefined) {
-      this.#fds.push(stored);
       const hash = await hashOf(stored, digest, size);
-      if (hash.copy().digest('hex') === blobName(digest)) return { fd: stored, at: size, hash, whole: true };
+      if (hash.copy().digest('hex') === blobName(digest)) {
+        this.#stored.push({ descriptor, fd: stored });
+        return { fd: stored, at: size, hash, whole: true };
+      }
+      closeSync(stored);
     }
     const file = await changeStore(this.#store, (change) => change.partial(digest));
     this.#files.set(digest, file);
@@ -91,6 +95,7 @@ export class Intake {
       const file = this.#files.get(digest);
       if (file !== undefined) change.addBlob(digest, file);
     }
+    for (const { descriptor, fd } of this.#stored) change.keepBlob(descriptor, fd);
     for (const [digest, bytes] of this.#documents) change.putBlob(digest, bytes);
   }
 
@@ -100,9 +105,9 @@ export class Intake {
       if (file.folder === 'partial' && fstatSync(file.fd).size > 0) closeSync(file.fd);
       else file.discard();
     }
-    for (const fd of this.#fds) closeSync(fd);
+    for (const { fd } of this.#stored) closeSync(fd);
     this.#files.clear();
-    this.#fds.length = 0;
+    this.#stored.length = 0;
   }
 }
 

@@ -15,8 +15,9 @@ import { parseChallenges } from '../../../image/registry/auth.ts';
 import { withRegistry } from '../../../image/registry/endpoints.ts';
 import { login, logout } from '../../../image/registry/login.ts';
 import { fullName, parseRegistryName } from '../../../image/registry/name.ts';
-import { resolveImage } from '../../../image/resolve.ts';
-import { pruneStore } from '../../../image/store/change.ts';
+import { fsckStore } from '../../../image/repair.ts';
+import { importImage, resolveImage } from '../../../image/resolve.ts';
+import { pruneStore, removeImage } from '../../../image/store/change.ts';
 import { storePaths } from '../../../image/store/paths.ts';
 import { ImageStore } from '../../../image/store/store.ts';
 import { hostFs } from '../../../vmm/guest/host-fs.ts';
@@ -430,6 +431,25 @@ describe('servers that lie', () => {
     expect(filesOf(store.rootfsPath(record.rootfs))).toEqual(FLAT);
     expect(asked).toBeGreaterThan(3);
     expectWhole(store);
+    expectClean(store);
+  });
+
+  it.each(['rm', 'prune'])('a layer that another image has, which goes by %s meanwhile, is kept all the same', async (how) => {
+    const store = newStore();
+    const other = new Layout(folder());
+    const one = layers.slice(0, 1);
+    await importImage(`oci:${other.add(other.manifest(one, configOf(one)), 'latest').write()}:latest`, { store }, ['other:1']);
+    expect(readdirSync(store.paths.blobs)).toContain(first.digest.slice(7));
+    const last = documents.layers.at(-1) as { digest: string };
+    const host = await serve((request, response, path) => {
+      if (!path.endsWith(last.digest)) return honest(request, response, path);
+      // The first one has been found in the store by now, and is counted on.
+      void (how === 'rm' ? removeImage(store, 'other:1') : pruneStore(store, true)).then(() => honest(request, response, path));
+    });
+    const { record } = await pullImage(`${host}/a/b:1`, { store, env: env() });
+    expect(store.find('other:1')).toBeUndefined();
+    expect(filesOf(store.rootfsPath(record.rootfs))).toEqual(FLAT);
+    expect(await fsckStore(store, { repair: false, data: true })).toEqual([]);
     expectClean(store);
   });
 
