@@ -16,7 +16,7 @@ import { type Subcommand, subcommand } from './subcommand.ts';
 const COMMANDS: readonly Subcommand[] = [
   LIST_COMMAND,
   subcommand(
-    { name: 'image import', synopsis: '[OPTIONS] IMAGE [NAME]', about: 'Imports an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:; - for an archive on standard input) under its own name or NAME.', options: { quiet: flag('no notes, no progress', { short: 'q' }), help: HELP } },
+    { name: 'image import', synopsis: '[OPTIONS] IMAGE [NAME]', about: 'Imports an image (path, dir:, oci:, oci-archive:, docker-archive:, aci:; - for an archive on standard input) under its own name or NAME.', options: { quiet: flag('no notes, no progress', { short: 'q' }), help: HELP }, foreign: importForeign },
     [1, 2, 'an image and perhaps a name'],
     importOne,
   ),
@@ -91,6 +91,12 @@ export async function imageCommand(argv: readonly string[]): Promise<number> {
 /** Their tables. */
 export function imageCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
+}
+
+/** Docker's import makes an image's configuration, ours takes the one that is there. */
+function importForeign(name: string): { message: string; hint: string } | undefined {
+  if (!['change', 'c', 'message', 'm'].includes(name)) return undefined;
+  return { message: `image import has no option ${name.length === 1 ? '-' : '--'}${name}`, hint: '`vmm create` and `vmm commit --change` make an image that says how it runs' };
 }
 
 async function importOne([image = '', ...given]: readonly string[], { quiet }: { readonly quiet: boolean }): Promise<number> {

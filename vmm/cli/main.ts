@@ -133,7 +133,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       tell(HELP);
       return STATUS_VMM_ERROR;
     default:
-      throw new VmmError('USAGE', `unknown command ${command}`, { hint: 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
+      throw (await import('./docker-words.ts')).unknownCommand(command);
   }
 }
 
