@@ -36,6 +36,8 @@ export interface Isolation {
   readonly noNewPrivileges?: boolean;
   /** A profile's text as Docker takes it, or `unconfined`. */
   readonly seccomp?: string;
+  /** The default filter, with these system calls allowed or blocked beside; `errno` 0: what is blocked kills. */
+  readonly seccompChanges?: { readonly allow: readonly string[]; readonly block: readonly string[]; readonly errno: number };
   /** Bytes. */
   readonly memory?: number;
   /** Thousandths of a CPU's time. */

@@ -10,9 +10,9 @@ const LEAST_MIB = 64;
 const MOST_MIB = 3072;
 const MOST_CPUS = 32;
 
-export function imageSecurity({ isolation = {} }: ImageProcessConfig): Security {
-  const { noNewPrivileges, seccomp } = isolation;
-  return { ...(noNewPrivileges === undefined ? {} : { noNewPrivileges }), ...(seccomp === undefined ? {} : { seccomp }) };
+export function imageSecurity({ isolation = {} }: Pick<ImageProcessConfig, 'isolation'>): Security {
+  const { noNewPrivileges, seccomp, seccompChanges } = isolation;
+  return { ...(noNewPrivileges === undefined ? {} : { noNewPrivileges }), ...(seccomp === undefined ? {} : { seccomp }), ...(seccompChanges === undefined ? {} : { seccompChanges }) };
 }
 
 /** The part of a CPU's time where the image's limit is no whole number of CPUs. */

@@ -4,7 +4,7 @@ import { VmmError } from '../../base/errors.ts';
 import type { ContainerSpec, DeviceNode, DeviceRule, Mount } from '../agent/spec.ts';
 import { compileProfile } from '../seccomp/compile.ts';
 import { parseProfile } from '../seccomp/docker-json.ts';
-import { defaultFilter } from '../seccomp/filter.ts';
+import { changedFilter, defaultFilter } from '../seccomp/filter.ts';
 import { CAPABILITIES } from './capabilities.ts';
 
 /** Longest profile, bytes. */
@@ -13,6 +13,8 @@ const PROFILE_MAX = 1 << 20;
 export interface Security {
   /** Text of a profile as Docker takes it; not given: Docker's default. */
   readonly seccomp?: string | 'unconfined';
+  /** Of the default filter, where `seccomp` is not given: system calls that are allowed or blocked beside. */
+  readonly seccompChanges?: { readonly allow: readonly string[]; readonly block: readonly string[]; readonly errno: number };
   readonly noNewPrivileges?: boolean;
   /** Neither masked nor read-only paths. */
   readonly systemPaths?: 'unconfined';
@@ -89,9 +91,9 @@ export function securitySpec(security: Security, capabilities: bigint): Partial<
   };
 }
 
-function seccompFilter({ seccomp, privileged }: Security, capabilities: bigint): Uint8Array | undefined {
+function seccompFilter({ seccomp, seccompChanges, privileged }: Security, capabilities: bigint): Uint8Array | undefined {
   if (seccomp === 'unconfined' || (seccomp === undefined && privileged === true)) return undefined;
-  if (seccomp === undefined) return defaultFilter(capabilities);
+  if (seccomp === undefined) return seccompChanges === undefined ? defaultFilter(capabilities) : changedFilter(capabilities, seccompChanges);
   const names = new Set(CAPABILITIES.filter((_name, bit) => capabilities >> BigInt(bit) & 1n).map((name) => `CAP_${name}`));
   const profile = parseProfile(seccomp, names);
   if (profile === undefined) return undefined;

@@ -7,9 +7,9 @@ import type { PodMount, Volume } from '../../image/appc/schema/pod-manifest.ts';
 import { MAX_ACTIVATED } from '../agent/generated/protocol.ts';
 import type { ContainerSpec, Mount, ProvidedFile, Source } from '../agent/spec.ts';
 import { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
-import { cpuWeight } from '../container/isolation.ts';
+import { cpuWeight, imageSecurity } from '../container/isolation.ts';
 import { inOrder } from '../container/mounts.ts';
-import { securitySpec } from '../container/security.ts';
+import { type Security, securitySpec } from '../container/security.ts';
 import { standardMounts } from '../container/spec.ts';
 import type { GuestConfig, ShareExport } from '../guest/guest.ts';
 import { SHARE_TAG } from '../guest/guest.ts';
@@ -148,7 +148,8 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
   const { insecure = {}, hidden = [] } = input;
   const caps = insecure.capabilities === true ? (1n << BigInt(CAPABILITIES.length)) - 1n : capabilitySet([], [], isolation);
   const root = /^(0|root)(:|$)/.test(app.user);
-  const security = securitySpec({ ...(insecure.seccomp === true ? { seccomp: 'unconfined' } : isolation.seccomp === undefined ? {} : { seccomp: isolation.seccomp }), ...noNewPrivileges(isolation.noNewPrivileges, root, insecure.seccomp === true ? 'unconfined' : isolation.seccomp) }, caps);
+  const filter: Pick<Security, 'seccomp' | 'seccompChanges'> = insecure.seccomp === true ? { seccomp: 'unconfined' } : imageSecurity({ isolation });
+  const security = securitySpec({ ...filter, ...noNewPrivileges(isolation.noNewPrivileges, root, filter.seccomp) }, caps);
   const spec: ContainerSpec = {
     args: app.args,
     env: app.notify === true ? [...app.env.filter((each) => !each.startsWith('NOTIFY_SOCKET=')), `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] : app.env,

@@ -3,6 +3,7 @@ import type { Isolation } from '../../documents/config.ts';
 import type { App } from './app.ts';
 import { type Isolator, isKnownIsolator, isolatorOf, REMOVE_CALLS, REMOVE_CAPABILITIES, RETAIN_CALLS, RETAIN_CAPABILITIES, resourceOf } from './isolators.ts';
 import { milliOf, wholeOf } from './quantity.ts';
+import { callsOf } from './call-sets.ts';
 
 const NO_NEW_PRIVILEGES = 'os/linux/no-new-privileges';
 /** Isolators that a run heeds; of the others it is told that they are not. */
@@ -64,19 +65,26 @@ const NEEDED = ['execve', 'exit', 'exit_group', 'rt_sigreturn', 'restart_syscall
 /** Without no-new-privileges the filter is loaded while init still has its rights, before it becomes the user. */
 const NEEDED_BEFORE = ['prctl', 'setgroups', 'setresgid', 'setresuid', 'capset'];
 /** Sets of names that executors have for their own default. */
-const DEFAULTS = /^@(appc\.io\/empty|(docker|rkt)\/default-(whitelist|blacklist))$/;
+const DEFAULTS = /^@(docker|rkt)\/default-(whitelist|blacklist)$/;
+const EMPTY = '@appc.io/empty';
 
-/** A profile in Docker's form. An unknown wildcard is not guessed: the app keeps the default filter, and it is told. */
+/** A profile in Docker's form, or changes of the default one. An unknown wildcard is not guessed: the app keeps the default filter, and it is told. */
 function seccomp(isolators: readonly Isolator[]): Isolation {
   const retain = isolatorOf(isolators, RETAIN_CALLS);
   const value = (retain ?? isolatorOf(isolators, REMOVE_CALLS))?.value;
   const set = setOf(value);
   if (set === undefined) return {};
   if (retain !== undefined && set.includes('@appc.io/all')) return { seccomp: 'unconfined' };
-  const calls = set.filter((name) => !name.startsWith('@'));
-  if (calls.length < set.length) return {};
+  const calls = set.flatMap((name) => (name.startsWith('@') ? (callsOf(name) ?? []) : [name]));
   const errno = String(field(value, 'errno') ?? '');
   const number = (constants.errno as Readonly<Record<string, number>>)[errno];
+  const whole = set.find((name) => isDefault(name, retain !== undefined));
+  if (whole !== undefined) {
+    if (calls.length === 0) return {};
+    // What an unknown set would have allowed is not known: no more than the default is.
+    const allow = retain === undefined || !DEFAULTS.test(whole) ? [] : calls;
+    return { seccompChanges: { allow, block: retain === undefined ? calls : [], errno: number ?? 0 } };
+  }
   const blocked = number === undefined ? { action: 'SCMP_ACT_KILL_PROCESS' } : { action: 'SCMP_ACT_ERRNO', errnoRet: number };
   const profile =
     retain === undefined
@@ -85,13 +93,19 @@ function seccomp(isolators: readonly Isolator[]): Isolation {
   return { seccomp: JSON.stringify({ ...profile, archMap: [{ architecture: 'SCMP_ARCH_X86_64', subArchitectures: ['SCMP_ARCH_X86', 'SCMP_ARCH_X32'] }] }) };
 }
 
+/** A set whose other calls are those of the default filter: the executors' own, and one that nobody knows here. */
+function isDefault(name: string, retain: boolean): boolean {
+  if (!name.startsWith('@') || callsOf(name) !== undefined) return false;
+  return name !== EMPTY || !retain;
+}
+
 function ignored(app: App): Isolation {
   const lines: string[] = [];
   for (const { name, value } of app.isolators) {
     if (!isKnownIsolator(name)) lines.push(`isolator ${name} is not known and not enforced`);
     else if (!HEEDED.has(name)) lines.push(`isolator ${name} is not enforced`);
     else if (name === RETAIN_CALLS || name === REMOVE_CALLS) {
-      const other = setOf(value)?.find((call) => call.startsWith('@') && call !== '@appc.io/all' && !DEFAULTS.test(call));
+      const other = setOf(value)?.find((call) => call.startsWith('@') && call !== '@appc.io/all' && call !== EMPTY && !DEFAULTS.test(call) && callsOf(call) === undefined);
       if (other !== undefined) lines.push(`isolator ${name}: the set ${other} is not known: the default filter is used`);
     }
   }

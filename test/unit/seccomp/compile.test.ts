@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isolationOf } from '../../../image/appc/schema/isolation.ts';
 import { DEFAULT_FILTER } from '../../../vmm/seccomp/generated/default.ts';
 import { compileProfile } from '../../../vmm/seccomp/compile.ts';
 import { parseProfile } from '../../../vmm/seccomp/docker-json.ts';
 import { dockerProfile } from '../../../vmm/seccomp/docker.ts';
-import { compileDefault, DOCKER_CAPABILITIES } from '../../../vmm/seccomp/filter.ts';
+import { changedFilter, compileDefault, DOCKER_CAPABILITIES } from '../../../vmm/seccomp/filter.ts';
 import { type ArgumentTest, type Operator, type Profile, type Rule, syscallNumbers } from '../../../vmm/seccomp/rules.ts';
 
 const X86_64 = 0xc000_003e;
@@ -151,5 +152,37 @@ describe('a profile from a file', () => {
     const numbers = syscallNumbers('x86_64');
     const verdict = (name: string): number => runFilter(program, X86_64, numbers.get(name) as number).value;
     expect([verdict('read'), verdict('kexec_load'), verdict('clone3')]).toEqual([ALLOW, ERRNO | EPERM, expect.any(Number)]);
+  });
+});
+
+describe("an app's seccomp isolator with sets of rkt's", () => {
+  const app = { exec: [], user: '0', group: '0', supplementaryGIDs: [], eventHandlers: [], workingDirectory: undefined, environment: [], mountPoints: [], ports: [], userAnnotations: undefined, userLabels: undefined };
+  const made = (kind: 'retain' | 'remove', set: readonly string[], errno?: string) => isolationOf({ ...app, isolators: [{ name: `os/linux/seccomp-${kind}-set`, value: { set, ...(errno === undefined ? {} : { errno }) } }] });
+  /** What becomes of calls, by the filter that init would load. */
+  const outcomes = (isolation: ReturnType<typeof made>, ...names: readonly string[]): number[] => {
+    const { seccomp, seccompChanges } = isolation ?? {};
+    const program = seccompChanges !== undefined ? changedFilter(DOCKER_CAPABILITIES, seccompChanges) : seccomp === undefined ? compileDefault(DOCKER_CAPABILITIES) : compileProfile(parseProfile(seccomp, new Set()) as Profile);
+    return names.map((name) => runFilter(program, X86_64, syscallNumbers('x86_64').get(name) as number).value);
+  };
+  const KILL_PROCESS = 0x8000_0000;
+
+  it('the default list, with calls beside it: those are allowed, or blocked, and all others stay as they are', () => {
+    expect(outcomes(made('retain', ['@docker/default-whitelist', 'mount']), 'mount', 'read', 'reboot')).toEqual([ALLOW, ALLOW, ERRNO | EPERM]);
+    expect(outcomes(made('remove', ['@rkt/default-blacklist', 'read'], 'ENOSYS'), 'read', 'write', 'reboot')).toEqual([ERRNO | ENOSYS, ALLOW, ERRNO | EPERM]);
+    expect(outcomes(made('remove', ['@appc.io/empty', 'read']), 'read', 'write', 'reboot')).toEqual([KILL_PROCESS, ALLOW, ERRNO | EPERM]);
+    expect(made('remove', ['@appc.io/empty'])).toBeUndefined();
+    expect(made('retain', ['@docker/default-whitelist'])).toBeUndefined();
+  });
+
+  it("systemd's sets are their calls", () => {
+    expect(outcomes(made('remove', ['@systemd/mount', 'read'], 'EPERM'), 'umount2', 'read', 'write', 'reboot')).toEqual([ERRNO | EPERM, ERRNO | EPERM, ALLOW, ALLOW]);
+    expect(outcomes(made('retain', ['@systemd/network-io', 'read']), 'socket', 'read', 'fork')).toEqual([ALLOW, ALLOW, KILL_PROCESS]);
+    expect(made('remove', ['@systemd/mount'])?.ignored).toBeUndefined();
+  });
+
+  it('a set that nobody knows: the default filter, what is to be removed is, what is to be retained is no more than that; it is told', () => {
+    expect(outcomes(made('remove', ['@other/set', 'read']), 'read', 'write')).toEqual([KILL_PROCESS, ALLOW]);
+    expect(outcomes(made('retain', ['@other/set', 'mount']), 'mount', 'read')).toEqual([ERRNO | EPERM, ALLOW]);
+    expect(made('retain', ['@other/set', 'mount'])?.ignored).toEqual([expect.stringContaining('@other/set is not known')]);
   });
 });
