@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure } from './common/failure.ts';
-import { parseFlags } from './common/flags.ts';
+import { parseFlags, UUID } from './common/flags.ts';
 import { ownRoot } from './common/own-root.ts';
 import { SOCKET } from './control/frames.ts';
 import { detach } from './net/pod-network.ts';
@@ -12,6 +12,8 @@ import { detach } from './net/pod-network.ts';
 export async function gc(argv: readonly string[]): Promise<number> {
   const { rest } = parseFlags(argv, { debug: 'boolean', 'local-config': 'string' });
   const uuid = rest.at(-1) ?? '';
+  // Rules and processes of the host are found by it.
+  if (!UUID.test(uuid)) throw new Failure(`gc: the last argument is a pod's UUID, not ${JSON.stringify(uuid.slice(0, 100))}`);
   // A mount is taken away without the FFI library by the launcher.
   const drop = (path: string): void => void spawnSync(join(ownRoot(), 'vmm/drop'), [path], { stdio: 'ignore', timeout: 10_000 });
   const troubles = await detach(uuid, drop);

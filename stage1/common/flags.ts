@@ -1,5 +1,8 @@
 /** Command lines as Go's package flag reads them: rkt's stage0 writes for that. */
 
+/** How stage0 writes a pod's. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 /** A flag's kind: of a boolean the value may be missing. */
 export type FlagKinds = Readonly<Record<string, 'boolean' | 'string'>>;
 

@@ -1,6 +1,6 @@
 /** What `run` is called with, by every rkt from 0.8 on. */
 import { Failure } from '../common/failure.ts';
-import { type FlagKinds, isTrue, parseFlags } from '../common/flags.ts';
+import { type FlagKinds, isTrue, parseFlags, UUID } from '../common/flags.ts';
 
 const KINDS: FlagKinds = {
   debug: 'boolean', net: 'string', 'private-net': 'boolean', interactive: 'boolean', 'private-users': 'string', 'mds-token': 'string', 'local-config': 'string', hostname: 'string', 'dns-conf-mode': 'string',
@@ -29,8 +29,6 @@ export interface NetworkName {
   /** `K=V;K=V`, for plugins. */
   readonly args: string;
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** Throws Failure. */
 export function runOptions(argv: readonly string[]): RunOptions {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { App } from '../../image/appc/schema/app.ts';
 import { isolationOf } from '../../image/appc/schema/isolation.ts';
 import type { RuntimeApp, Volume } from '../../image/appc/schema/pod-manifest.ts';
-import type { ProvidedFile } from '../../vmm/api/containers.ts';
+import type { GrantedDevice, ProvidedFile } from '../../vmm/api/containers.ts';
 import { appEnvironment, bounded, inside, podBounds, supportsNotify, type PodApp, type PodPlan, planPod } from '../../vmm/api/pods.ts';
 import { Failure, oneLine } from '../common/failure.ts';
 import type { RunOptions } from './options.ts';
@@ -43,6 +43,9 @@ export function localConfig(folder: string): LocalConfig {
 /** rkt's inaccessible paths, but for those that every container has masked; what it has read-only is so here in any case. */
 const INACCESSIBLE = ['/sys/fs', '/sys/hypervisor', '/sys/module', '/sys/power', '/proc/config.gz', '/proc/kallsyms', '/proc/kmem', '/proc/mem'];
 
+/** In each app's /dev, as with rkt's other flavours; what it is good for takes CAP_NET_ADMIN. */
+const TUN: GrantedDevice = { node: { target: '/dev/net/tun', type: 'c', major: 10, minor: 200, mode: 0o666 }, access: 'rwm' };
+
 /** The whole pod, or the one app of it that is added to those that run. Throws Failure, VmmError. */
 export function planned({ manifest: whole }: ReadPod, options: RunOptions, config: LocalConfig, added?: { readonly name: string; readonly prefix: string }): PlannedPod {
   const manifest = added === undefined ? whole : { ...whole, apps: whole.apps.filter(({ name }) => name === added.name) };
@@ -60,7 +63,7 @@ export function planned({ manifest: whole }: ReadPod, options: RunOptions, confi
   });
   const files = (app: PodApp): ProvidedFile[] => filesOf(app, options);
   const place = (volume: Volume, implied?: { readonly app: string; readonly path: string }): string => volumePlace(volume, implied, (text) => notes.push(text));
-  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, hidden: INACCESSIBLE, prefix: added?.prefix });
+  const plan = apps.length === 0 ? { apps: [], shares: [], disks: [], notes: [] } : planPod({ apps, volumes: manifest.volumes, place, volumeDecides: true, files, insecure: options.insecure, devices: [TUN], hidden: INACCESSIBLE, prefix: added?.prefix });
   return { plan: { ...plan, notes: [...plan.notes, ...notes] }, apps: apps.map(({ app }) => app), bounds, streams };
 }
 

@@ -20,7 +20,7 @@ export interface ReadPod {
 }
 
 export function readPod(): ReadPod {
-  const context = new Context('pod manifest', { keepUnknownIsolators: true });
+  const context = new Context('pod manifest', { keepUnknownIsolators: true, olderMounts: true });
   const manifest = parsePodManifest(podBytes(), context);
   // stage0 writes its own version there, whatever the specification's is.
   return { manifest, notes: context.warnings.filter((line) => !line.startsWith('acVersion')) };

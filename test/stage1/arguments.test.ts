@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { parseFlags } from '../../stage1/common/flags.ts';
 import { networksOf } from '../../stage1/net/config.ts';
+import { gc } from '../../stage1/gc.ts';
 import { type RunOptions, runOptions } from '../../stage1/run/options.ts';
 
 const UUID = '6d0fd5e3-9dbf-4ca9-9a24-6b0c3e6e5f5a';
@@ -59,4 +60,8 @@ it('built-in networks are rkt’s; others are looked for by name', () => {
   const built = networksOf([{ name: 'all', args: '' }], '/nonexistent', false);
   expect(built.map(({ name, ipMasq, plugins: [plugin] }) => [name, ipMasq, plugin?.['type']])).toEqual([['default', true, 'ptp'], ['default-restricted', false, 'ptp']]);
   expect(() => networksOf([{ name: 'other', args: '' }], '/nonexistent', false)).toThrow('networks not found: other');
+});
+
+it.each([[[]], [['--local-config', '/etc/rkt']], [['..']]])('gc wants a pod’s UUID: %j', async (argv) => {
+  await expect(gc(argv)).rejects.toThrow('gc: the last argument is a pod\'s UUID');
 });

@@ -124,7 +124,7 @@ describe.skipIf(!ROOT)('run', () => {
     const bare = join(own.dir, 'bare');
     mkdirSync(join(bare, 'bin'), { recursive: true });
     execFileSync('cp', ['/bin/busybox', join(bare, 'bin/busybox')]);
-    const script = 'for a in ls stat wc sleep cat; do /bin/busybox ln -s busybox /bin/$a; done; stat -c "%a %F %n" /tmp /run /dev/ptmx /sys/fs; for p in /sys/fs /sys/module /sys/firmware; do ls $p | wc -l; done; cat /proc/kallsyms 2> /dev/null | wc -l; echo x > /proc/sys/kernel/core_pattern; echo looked; exec sleep 1000';
+    const script = 'for a in ls stat wc sleep cat; do /bin/busybox ln -s busybox /bin/$a; done; stat -c "%a %F %n" /tmp /run /dev/ptmx /sys/fs; for p in /sys/fs /sys/module /sys/firmware; do ls $p | wc -l; done; cat /proc/kallsyms 2> /dev/null | wc -l; echo x > /proc/sys/kernel/core_pattern; stat -c "%a %t:%T" /dev/net/tun; : <> /dev/net/tun && echo tun; echo looked; exec sleep 1000';
     const pod = own.stage0.prepare({ apps: [{ name: 'app', rootfs: bare, app: { exec: ['/bin/busybox', 'sh', '-c', script], user: '0', group: '0' } }] });
     const running = pod.run(['--net=none'], { lockFd: 40 });
     await running.said('looked');
@@ -134,7 +134,7 @@ describe.skipIf(!ROOT)('run', () => {
     expect(locks.map((fd) => /flags:\s+0*2\d{6}$/m.test(readFileSync(`${fds}/fdinfo/${fd}`, 'utf8')))).toEqual([true]);
     await pod.stop();
     const end = await running.end();
-    expect(end.stdout).toBe('1777 directory /tmp\n755 directory /run\n777 symbolic link /dev/ptmx\n0 directory /sys/fs\n0\n0\n0\n0\nlooked\n');
+    expect(end.stdout).toBe('1777 directory /tmp\n755 directory /run\n777 symbolic link /dev/ptmx\n0 directory /sys/fs\n0\n0\n0\n0\n666 a:c8\ntun\nlooked\n');
     expect(end.stderr).toContain('core_pattern: Read-only file system');
   });
 

@@ -16,7 +16,7 @@ export type { BindMount, ContainerMount, ShareCache, VolumeMount } from '../cont
 export { type ContainerOptions, processArguments, randomId, type TmpfsMount } from '../container/options.ts';
 export { type ContainerIo, type ContainerEnded, type ContainerMachine, type ContainerResult, ContainerRun } from '../container/run.ts';
 export { parseSysctl } from '../container/limits.ts';
-export { parseDevice, parseDeviceRule, parseSecurityOptions, type Security } from '../container/security.ts';
+export { parseDevice, parseDeviceRule, parseSecurityOptions, type GrantedDevice, type Security } from '../container/security.ts';
 export { signalNumber } from '../container/signals.ts';
 export { containerSpec } from '../container/spec.ts';
 export type { SystemdMode } from '../container/systemd.ts';

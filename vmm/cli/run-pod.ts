@@ -25,6 +25,9 @@ const OF_PODS = new Set([
   'pod', 'strictIsolators', 'hostname', 'scratch', 'network', 'publish', 'ip', 'ip6', 'macAddress', 'dns', 'dnsSearch', 'dnsOption', 'addHost', 'egress', 'allow', 'deny', 'egressPolicy', 'strictSni', 'memory', 'cpus', 'accel', 'cpu', 'jit', 'timeout', 'insecureOptions', 'rm', 'quiet', 'verbose', 'timeline', 'help',
 ]);
 
+/** Options of containers that are kept. */
+const OF_KEPT = new Set(['detach', 'name', 'restart', 'cidfile', 'label', 'labelFile', 'root', 'stopTimeout', 'detachKeys', 'interactive', 'tty', 'attach']);
+
 /** Returns the pod's exit status, or one of docs/errors.md. */
 export async function runPod(path: string, options: RunOptions, operands: readonly string[]): Promise<number> {
   refuseOthers(options, operands);
@@ -68,7 +71,7 @@ function refuseOthers(options: RunOptions, operands: readonly string[]): void {
   for (const [key, { initial }] of Object.entries(RUN.options)) {
     const given = options[key as keyof RunOptions];
     if (OF_PODS.has(key) || given === initial || (Array.isArray(given) && given.length === 0)) continue;
-    throw new VmmError('USAGE', `--${longName(key)} has no meaning with --pod`, { hint: 'say it in the manifest, app by app' });
+    throw new VmmError('USAGE', `--${longName(key)} has no meaning with --pod`, { hint: OF_KEPT.has(key) ? 'a pod runs on this terminal, or as a service of the host, and is not kept' : 'say it in the manifest, app by app' });
   }
   if (options.cpus?.quota !== undefined) throw new VmmError('USAGE', '--cpus: the machine of a pod has whole processors', { hint: 'an app’s share is its isolator resource/cpu' });
 }

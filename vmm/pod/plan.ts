@@ -9,7 +9,7 @@ import type { ContainerSpec, Mount, ProvidedFile, Source } from '../agent/spec.t
 import { CAPABILITIES, capabilitySet } from '../container/capabilities.ts';
 import { cpuWeight, imageSecurity } from '../container/isolation.ts';
 import { inOrder } from '../container/mounts.ts';
-import { type Security, securitySpec } from '../container/security.ts';
+import { type GrantedDevice, type Security, securitySpec } from '../container/security.ts';
 import { standardMounts } from '../container/spec.ts';
 import type { GuestConfig, ShareExport } from '../guest/guest.ts';
 import { SHARE_TAG } from '../guest/guest.ts';
@@ -80,6 +80,8 @@ export interface PodInput {
   readonly volumeDecides?: boolean | undefined;
   readonly files: (app: PodApp) => readonly ProvidedFile[];
   readonly insecure?: Insecure | undefined;
+  /** Devices of the machine for each app, beside those of every container. */
+  readonly devices?: readonly GrantedDevice[] | undefined;
   /** Masked in each app, beside what is in every container. */
   readonly hidden?: readonly string[] | undefined;
   /** Before the names of its exports, where other plans have theirs in the same machine. */
@@ -149,7 +151,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
   const caps = insecure.capabilities === true ? (1n << BigInt(CAPABILITIES.length)) - 1n : capabilitySet([], [], isolation);
   const root = /^(0|root)(:|$)/.test(app.user);
   const filter: Pick<Security, 'seccomp' | 'seccompChanges'> = insecure.seccomp === true ? { seccomp: 'unconfined' } : imageSecurity({ isolation });
-  const security = securitySpec({ ...filter, ...noNewPrivileges(isolation.noNewPrivileges, root, filter.seccomp) }, caps);
+  const security = securitySpec({ ...filter, devices: input.devices ?? [], ...noNewPrivileges(isolation.noNewPrivileges, root, filter.seccomp) }, caps);
   const spec: ContainerSpec = {
     args: app.args,
     env: app.notify === true ? [...app.env.filter((each) => !each.startsWith('NOTIFY_SOCKET=')), `NOTIFY_SOCKET=${NOTIFY_SOCKET}`] : app.env,
@@ -171,7 +173,7 @@ function planApp(app: PodApp, input: PodInput, building: Building): AppPlan {
     files: input.files(app),
     ...security,
     // With a terminal it is that.
-    ...(app.tty === true ? {} : { devices: [CONSOLE] }),
+    devices: [...(security.devices ?? []), ...(app.tty === true ? [] : [CONSOLE])],
     ...(insecure.paths === true ? { maskedPaths: [], readonlyPaths: [] } : { maskedPaths: [...(security.maskedPaths ?? []), ...hidden], maskedClosed: input.hidden !== undefined }),
     cgroup: [
       ...(isolation.memory === undefined ? [] : [`memory.max=${isolation.memory}`]),

@@ -36,10 +36,12 @@ export function appMounts(name: string, app: App, listed: readonly PodMount[], v
     covered.add(target);
     mounts.push({ volume, target, readOnly, implied: isImplied });
   };
-  for (const { volume: wanted, path, appVolume } of listed) {
+  for (const { volume: wanted, path: given, mountPoint, appVolume } of listed) {
+    const path = mountPoint === undefined ? given : app.mountPoints.find((point) => point.name === mountPoint)?.path;
+    if (path === undefined) throw new VmmError('POD_VOLUME', `app ${name}: it has no mount point ${mountPoint}`, { hint: 'name one of its image, or give a path' });
     const volume = appVolume ?? volumes.find((each) => each.name === wanted);
     if (volume === undefined) throw new VmmError('POD_VOLUME', `app ${name}: could not find volume ${wanted}`, { hint: 'add it to the pod’s volumes' });
-    add(volume, path, readOnlyOf(volume, app.mountPoints.find((point) => point.name === wanted)?.readOnly ?? false));
+    add(volume, path, readOnlyOf(volume, app.mountPoints.find((point) => point.name === (mountPoint ?? wanted))?.readOnly ?? false));
   }
   for (const point of app.mountPoints) {
     if (covered.has(posix.resolve('/', point.path))) continue;

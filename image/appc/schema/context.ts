@@ -13,11 +13,14 @@ export class Context {
   readonly keepUnknownIsolators: boolean;
   /** A pod may name its images without their ids: they are filled in from the store. */
   readonly imagesByName: boolean;
+  /** A pod's mounts may name mount points, as before 0.7.0: rkt of that time sends such pods. */
+  readonly olderMounts: boolean;
 
-  constructor(where: string, options: { keepUnknownIsolators?: boolean; imagesByName?: boolean } = {}) {
+  constructor(where: string, options: { keepUnknownIsolators?: boolean; imagesByName?: boolean; olderMounts?: boolean } = {}) {
     this.where = where;
     this.keepUnknownIsolators = options.keepUnknownIsolators ?? false;
     this.imagesByName = options.imagesByName ?? false;
+    this.olderMounts = options.olderMounts ?? false;
   }
 
   /** Throws nothing: at most a hundred are kept. */

@@ -13,7 +13,10 @@ export type Volume =
 
 export interface PodMount {
   readonly volume: string;
+  /** Empty: that of `mountPoint`. */
   readonly path: string;
+  /** The app's mount point of that name (before 0.7.0). */
+  readonly mountPoint: string | undefined;
   /** Counts before the pod's volume of that name. */
   readonly appVolume: Volume | undefined;
 }
@@ -90,10 +93,12 @@ function parseRuntimeApp(entry: Fields): RuntimeApp {
 function parseMount(entry: Fields): PodMount {
   const volume = checkAcName(entry.string('volume'), entry.at('volume'), entry.context);
   const path = entry.string('path');
-  if (path === '') throw entry.bad('path', entry.raw('mountPoint') === undefined ? 'is missing or empty' : 'is missing: mountPoint is of versions before 0.7.0');
-  if (!path.startsWith('/')) entry.warn('path', `${shown(path)} is no absolute path`);
+  const older = path === '' && entry.raw('mountPoint') !== undefined;
+  if (path === '' && !(older && entry.context.olderMounts)) throw entry.bad('path', older ? 'is missing: mountPoint is of versions before 0.7.0' : 'is missing or empty');
+  if (!older && !path.startsWith('/')) entry.warn('path', `${shown(path)} is no absolute path`);
+  const mountPoint = older ? checkAcName(entry.string('mountPoint'), entry.at('mountPoint'), entry.context) : undefined;
   const appVolume = entry.object('appVolume');
-  return { volume, path, appVolume: appVolume === undefined ? undefined : parseVolume(appVolume) };
+  return { volume, path, mountPoint, appVolume: appVolume === undefined ? undefined : parseVolume(appVolume) };
 }
 
 /** The keys that only one kind of volume has. */
