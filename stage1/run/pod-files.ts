@@ -92,10 +92,14 @@ export function volumePlace(volume: Volume, implied: { readonly app: string; rea
   }
   const path = join(process.cwd(), 'sharedVolumes', volume.name);
   if (!existsSync(path)) {
-    mkdirSync('sharedVolumes', { recursive: true, mode: 0o755 });
-    mkdirSync(path, { mode: 0o770 });
-    chownSync(path, volume.uid, volume.gid);
-    chmodSync(path, volume.mode);
+    try {
+      mkdirSync('sharedVolumes', { recursive: true, mode: 0o755 });
+      mkdirSync(path, { mode: 0o770 });
+      chownSync(path, volume.uid, volume.gid);
+      chmodSync(path, volume.mode);
+    } catch (error) {
+      throw new Failure(`volume ${volume.name}: it cannot be made, of ${volume.uid}:${volume.gid}: ${(error as NodeJS.ErrnoException).code ?? 'error'}`);
+    }
     if (implied !== undefined && isOfDocker(readImage(implied.app))) fill(path, implied, note);
   }
   return path;

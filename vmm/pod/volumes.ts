@@ -13,6 +13,9 @@ export interface AppMount {
   readonly implied: boolean;
 }
 
+/** Of one app: each is a mount in the guest, and an export of the share. */
+const MOST_MOUNTS = 1024;
+
 export interface AppMounts {
   readonly mounts: readonly AppMount[];
   /** Mount points that nobody gave a volume for: they have an empty one. */
@@ -26,6 +29,8 @@ export interface AppMounts {
  */
 export function appMounts(name: string, app: App, listed: readonly PodMount[], volumes: readonly Volume[], decides = false): AppMounts {
   const readOnlyOf = (volume: Volume, point: boolean): boolean => (decides ? (volume.readOnly ?? point) : volume.readOnly === true || point);
+  const asked = listed.length + app.mountPoints.length;
+  if (asked > MOST_MOUNTS) throw new VmmError('POD_VOLUME', `app ${name}: ${asked} mounts and mount points, there may be ${MOST_MOUNTS}`, { hint: 'mount directories that hold the others' });
   const mounts: AppMount[] = [];
   const implied: string[] = [];
   const covered = new Set<string>();
