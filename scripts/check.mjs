@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { constants } from './check/constants.mjs';
+import { docs } from './check/docs.mjs';
 import { format } from './check/format.mjs';
 import { functions } from './check/functions.mjs';
 import { imports } from './check/imports.mjs';
@@ -34,6 +35,7 @@ run('types (tsc)', bin('tsc'), ['-p', '.']);
 run('lint (biome)', bin('biome'), ['lint', '--error-on-warnings', 'base', 'vmm', 'image', 'scripts', 'test', 'bench', 'bin']);
 run('guest artifacts against their sources', process.execPath, [join(root, 'guest-kernel', 'check.mjs')]);
 for (const rule of [lintAssembly, format, imports, functions, constants, resolvers, unusedCore, unused, words]) rule(report);
+await docs(report);
 for (const entry of NOT_YET) if (!known.has(entry)) report(`scripts/check/not-yet.mjs: ${entry} meets nothing any more: take it out`);
 
 process.stdout.write(failures === 0 ? 'check: all good\n' : `check: ${failures} finding(s)\n`);
