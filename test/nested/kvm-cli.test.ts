@@ -76,7 +76,7 @@ describe('after the first guest entry', { timeout: LIMIT_MS }, () => {
   it.each([
     { what: 'on one vCPU opens only what it needs to confine itself', cpus: '1', opened: CONFINED },
     { what: 'on two vCPUs opens only what starting threads read', cpus: '2', opened: [...CONFINED, ...OPENED] },
-  ])('a run makes no socket, starts no program, changes no name, and $what', async ({ cpus, opened }) => {
+  ].filter(({ cpus }) => ALL || cpus === '1'))('a run makes no socket, starts no program, changes no name, and $what', async ({ cpus, opened }) => {
     const log = join(dir, 'strace');
     const command = ['node', 'bin/vmm.js', ...runArgs({ name: '', args: ['--cpus', cpus, '{image}', 'echo', 'ran'], status: 0 }, 'kvm', image)].join(' ');
     // The handler of the kick is the last thing before vCPU 0's first KVM_RUN (vmm/accel/kvm.ts, build).
