@@ -5,59 +5,19 @@
  * on the machine weighs little. Each program runs in a machine of its own, so none finds what another has had translated.
  * Makes its root with debootstrap once, as root.
  */
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { inTurns, middle, type Row, ROOT, ratio, report, type Target } from '../harness.ts';
-import { cpuTime, geometricMean, median } from '../statistics.ts';
+import { geometricMean, median } from '../statistics.ts';
 import { PROGRAMS, type RealProgram, scriptOf } from './programs.ts';
 import { debianRoot, IMAGE } from './root.ts';
+import { type Sample, sample } from './sample.ts';
 
 const NEVER_SLOWER: Target = { atMost: 1.02 };
 const MEAN: Target = { atMost: 0.45 };
 const MEMORY = 1024;
-const LIMIT_MS = 900_000;
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '3' }, only: { type: 'string' }, cpus: { type: 'string', default: '1' }, limits: { type: 'boolean' }, save: { type: 'boolean' } } });
-
-interface Sample {
-  /** CPU time of the emulator's process, ms. */
-  readonly ms: number;
-  /** The guest's clock, ms. */
-  readonly guestMs: number;
-  readonly sum: string;
-  /** What `--timeline` says of translations. */
-  readonly told: string;
-}
-
-/** Runs one program in an emulator that runs `scriptOf` of it. */
-function sample([command = '', ...args]: readonly string[], env: Readonly<Record<string, string>>, name: string): Promise<Sample> {
-  const { promise, resolve, reject } = Promise.withResolvers<Sample>();
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, timeout: LIMIT_MS });
-  const pid = child.pid ?? 0;
-  let said = '';
-  let rest = '';
-  let start = 0;
-  let result: Omit<Sample, 'told'> | undefined;
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  child.stdout.setEncoding('latin1').on('data', (text: string) => {
-    const lines = (rest + text).split(/\r?\n/);
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (line === `> ${name}`) start = cpuTime(pid);
-      const [, sum, guestMs] = /^= (\w+) (\d+)$/.exec(line) ?? [];
-      if (sum !== undefined) result = { ms: (cpuTime(pid) - start) / 1e6, guestMs: Number(guestMs), sum };
-    }
-  });
-  child.on('error', reject);
-  child.on('close', () => {
-    if (result === undefined) reject(new Error(`${name}: ${command} stopped early:\n${said}`));
-    else resolve({ ...result, told: /translated: .*/.exec(said)?.[0] ?? '' });
-  });
-  return promise;
-}
 
 const root = debianRoot();
 
