@@ -57,8 +57,8 @@ async function commands() {
   return new Map(tables.map(({ name, options }) => [name, new Set(['help', ...Object.entries(options).flatMap(([key, option]) => [/--([\w-]+)/.exec(nameOf(key, option))?.[1], ...(option.alias ?? [])])])]));
 }
 
-/** Docker's names of commands that vmm has by another one (docs/docker-options.md). */
-const DOCKERS = ['container'];
+/** Docker's other names of commands, which have no table of their own. */
+const dockers = () => [...readFileSync(join(root, 'vmm/cli/main.ts'), 'utf8').matchAll(/^ *case '([a-z-]+)':/gm)].map(([, name]) => name);
 /** What its options end at is another program's line. */
 const RUNS = new Set(['run', 'create', 'exec', 'bench']);
 
@@ -76,7 +76,7 @@ function unknownCommands(path, text, known) {
   return lines.flatMap((line) => {
     const words = line.split(/\s+/).slice(1).map((word) => word.replace(/^\[/, ''));
     const name = [3, 2, 1].map((length) => words.slice(0, length).join(' ')).find((each) => known.has(each));
-    if (name === undefined) return /^[a-z][a-z-]*$/.test(words[0] ?? '') && ![...known.keys(), ...DOCKERS].some((each) => each.split(' ')[0] === words[0]) ? [`${path}: vmm has no command ${words[0]}`] : [];
+    if (name === undefined) return /^[a-z][a-z-]*$/.test(words[0] ?? '') && ![...known.keys(), ...dockers()].some((each) => each.split(' ')[0] === words[0]) ? [`${path}: vmm has no command ${words[0]}`] : [];
     return optionsOf(name, words.slice(name.split(' ').length)).filter((option) => !known.get(name).has(option)).map((option) => `${path}: vmm ${name} has no --${option}`);
   });
 }
