@@ -49,6 +49,8 @@ export interface SessionOptions {
 /** What a guest's clock may be off by is half of a way there and back. */
 const CLOCK_WAY_MS = 2;
 const CLOCK_ATTEMPTS = 20;
+/** After how long a guest is asked again for a disk, ms; then after twice as long. */
+const ASK_AGAIN_MS = 4;
 
 interface Pending {
   resolve: (fields: Field[]) => void;
@@ -254,9 +256,26 @@ export class AgentSession {
     await this.#request(P.MSG_SYNC, new FieldWriter());
   }
 
-  /** Resolves when the guest sees the disk that now fills a spare slot. */
+  /**
+   * Resolves when the guest sees the disk that now fills a spare slot. Its kernel tells nobody that a drive is empty no more (block/genhd.c,
+   * set_capacity_and_notify), and init looks when it is asked: so it is asked again as long as it has not answered.
+   */
   async diskAttached(serial: string): Promise<void> {
-    await this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD);
+    let open = true;
+    const seen = this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD).finally(() => {
+      open = false;
+    });
+    const counted = this.#options.now !== undefined;
+    for (let wait = ASK_AGAIN_MS; wait < 1000 * ASK_AGAIN_MS && !counted; wait *= 2) {
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([seen, new Promise((resolve) => {
+        timer = setTimeout(resolve, wait);
+      })]).catch(() => {});
+      clearTimeout(timer);
+      if (!open) break;
+      this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD).catch(() => {});
+    }
+    await seen;
   }
 
   /** The guest lets go of a disk; rejects while it is in use. */
