@@ -16,6 +16,8 @@ import { mountRequests } from './mounts.ts';
 import { print } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
+import { joinedName } from './joined-network.ts';
+import { optionsOf } from './record-options.ts';
 import { publishedOf, publishedPorts } from './run-network.ts';
 import { containerOptions, RUN, type RunOptions } from './run-options.ts';
 
@@ -69,7 +71,9 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
   for (const line of image.config.isolation?.ignored ?? []) note(line);
   begins?.();
   state.make();
-  const record = { ...recordOf(argv, options, image, reference, command, id), ...(bound ? { bound, disk: false } : {}), mounts: await mountRequests(options, state) };
+  const made = recordOf(argv, options, image, reference, command, id);
+  const joins = await joinedBy(options, state, made);
+  const record = { ...made, ...joins, ...(bound ? { bound, disk: joins !== undefined && made.disk } : {}), mounts: await mountRequests(options, state) };
   if (options.cidfile !== undefined) writeId(options.cidfile, record.id);
   try {
     await state.add(record, hostFs, (folder) => {
@@ -81,6 +85,22 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
     throw error;
   }
   return { state, record };
+}
+
+/** In whose machine it will run, by that one's host name; of one that has joined another itself, in that other's. Throws CONTAINER_NOT_FOUND. */
+async function joinedBy({ network }: RunOptions, state: StateFolder, { id, env }: ContainerRecord): Promise<Pick<ContainerRecord, 'joins' | 'env'> | undefined> {
+  const name = joinedName(network);
+  if (name === undefined) return undefined;
+  try {
+    const named = await state.find(name);
+    const { record } = named.record.joins === undefined ? named : await state.find(named.record.joins);
+    const hostname = optionsOf(record).options.hostname ?? record.id.slice(0, 12);
+    return { joins: record.id, env: env.map((variable) => (variable === `HOSTNAME=${id.slice(0, 12)}` ? `HOSTNAME=${hostname}` : variable)) };
+  } catch (error) {
+    // Docker's words.
+    if (error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') throw new VmmError('CONTAINER_NOT_FOUND', `No such container: ${name}`, { hint: '`vmm ps -a` lists those that there are' });
+    throw error;
+  }
 }
 
 function refuse(options: RunOptions): void {

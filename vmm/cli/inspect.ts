@@ -127,7 +127,7 @@ function hostConfigOf({ record }: Container, options: RunOptions): Row {
   return {
     Binds: words((record.mounts ?? []).filter(({ type, name }) => type !== 'tmpfs' && (type === 'bind' || name !== undefined)).map(({ source, name, target, readOnly }) => `${source ?? name}:${target}${readOnly ? ':ro' : ''}`)),
     LogConfig: { Type: record.log?.driver ?? 'json-file', Config: { ...(record.log?.maxSize === undefined ? {} : { 'max-size': `${record.log.maxSize}` }), ...(record.log?.maxFiles === undefined ? {} : { 'max-file': `${record.log.maxFiles}` }) } },
-    NetworkMode: networkMode(networksOf(options)),
+    NetworkMode: record.joins === undefined ? networkMode(networksOf(options)) : `container:${record.joins}`,
     PortBindings: bindings(record.ports ?? []),
     RestartPolicy: { Name: record.restart.name, MaximumRetryCount: record.restart.most },
     AutoRemove: record.autoRemove,

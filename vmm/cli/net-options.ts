@@ -4,12 +4,18 @@ import { type CableSpec, type CardRate, type CardSpec, passtCard, type Published
 import { bootUserCard } from './user-network.ts';
 import { parseLimit } from './sizes.ts';
 
-const HINT = 'write user, tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
+const HINT = 'write user, tap=NAME, fd=N, unix=PATH, passt, container:NAME or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
+
+/** The network of another container, whose machine this one joins. */
+export interface JoinedNetwork {
+  readonly kind: 'container';
+  readonly name: string;
+}
 
 /** A card as one option describes it; of a container's card its addresses, too. */
 export interface CardText {
   /** `passt`, `user`: what they take the guest for is not said yet. */
-  readonly cable: CableSpec | 'passt' | 'user';
+  readonly cable: CableSpec | JoinedNetwork | 'passt' | 'user';
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly capture: string | undefined;
@@ -23,14 +29,19 @@ export function parseCard(text: string, option: string): CardSpec | undefined {
   const card = parseText(text, option, false);
   if (card === undefined) return undefined;
   const { cable } = card;
-  return { ...card, ...(cable === 'passt' ? passtCard([], card.mtu) : cable === 'user' ? bootUserCard(card.mtu) : { cable }) };
+  return { ...card, ...(cable === 'passt' ? passtCard([], card.mtu) : cable === 'user' ? bootUserCard(card.mtu) : { cable: cable as CableSpec }) };
 }
 
 /** As parseCard, with `ip=ADDRESS/PREFIX` and `gw=ADDRESS`, each for both families. */
 export function parseNetwork(text: string, option: string): CardText | undefined {
   if (text === 'default') return parseText('user', option, true);
   if (text === 'host') throw new VmmError('USAGE', `${option} host: the container has a machine of its own, which cannot be in the host’s network`, { hint: 'leave it away: -p publishes ports, --add-host host.vmm.internal:host-gateway leads to the host’s loopback' });
-  if (/^container:/.test(text)) throw new VmmError('USAGE', `${option} ${text}: a running machine cannot take in another container yet`, { hint: '--pod FILE runs several together' });
+  if (text.startsWith('container:')) {
+    const name = text.slice('container:'.length);
+    // Docker's words.
+    if (name === '') throw new VmmError('USAGE', 'invalid container format container:<name|id>', { hint: 'for example --network container:web' });
+    return { cable: { kind: 'container', name }, mac: undefined, mtu: undefined, capture: undefined, rate: undefined, addresses: [], gateways: [] };
+  }
   if (/^[a-zA-Z0-9][\w.-]*$/.test(text) && !/^(none|passt|user)$/.test(text)) throw new VmmError('USAGE', `${option} ${text}: machines here are in no network with each other`, { hint: 'leave it away for one of its own, with -p to publish ports; tap=NAME is for a bridge of the host’s' });
   return parseText(text, option, true);
 }

@@ -1,7 +1,8 @@
 /** A health check's command in the container of this process. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ContainerRun, execSpec } from '../api/containers.ts';
+import { execSpec } from '../api/containers.ts';
 import type { HealthCheck, Probe } from '../api/owner.ts';
+import type { OwnedContainer } from './owned.ts';
 
 const MAX_OUTPUT = 4096;
 const SIGKILL = 9;
@@ -9,7 +10,7 @@ const SIGKILL = 9;
 const GONE_MS = 5000;
 
 /** `busy`: it can have no command now, being frozen. */
-export function probeOf({ test: [kind, ...words], timeoutMs }: HealthCheck, run: () => ContainerRun, busy: () => boolean): Probe {
+export function probeOf({ test: [kind, ...words], timeoutMs }: HealthCheck, run: () => Pick<OwnedContainer, 'container' | 'spec'>, busy: () => boolean): Probe {
   const args = kind === 'CMD-SHELL' ? ['/bin/sh', '-c', ...words] : words;
   return async () => {
     if (busy()) return undefined;

@@ -10,7 +10,7 @@ import { Owner } from './owner.ts';
 import { BEGUN, type Joining, type Making, NOTE, PROGRESS } from './owner-ask.ts';
 import type { OwnerTold } from './owner-told.ts';
 import { refuseInput } from './run.ts';
-import { attached, canBeLeft, isKept, RUN, type RunOptions } from './run-options.ts';
+import { attached, canBeLeft, canHaveOwner, isKept, joinsAnother, RUN, type RunOptions } from './run-options.ts';
 import * as STATUS from './status.ts';
 
 const { SIGTERM } = constants.signals;
@@ -25,7 +25,7 @@ export async function makeAndOwn(id: string, client: OwnerTold): Promise<number>
   const { terminal, argv } = JSON.parse(text) as Making;
   const { options, operands } = parseArgs(argv, RUN);
   const bound = options.name === undefined;
-  if (options.help || options.detach || !(bound ? terminal === 'terminal' && canBeLeft(options) : isKept(options))) {
+  if (options.help || options.detach || !(bound ? (terminal === 'terminal' && canBeLeft(options)) || (joinsAnother(options) && canHaveOwner(options)) : isKept(options))) {
     client.here();
     return 0;
   }
@@ -55,7 +55,7 @@ export async function makeAndOwn(id: string, client: OwnerTold): Promise<number>
     return STATUS.STATUS_VMM_ERROR;
   } catch (error) {
     // Nobody has asked for it to be found again.
-    if (!bound || options.root !== undefined || !(error instanceof VmmError) || error.code !== 'STATE_FOLDER') throw error;
+    if (!bound || joinsAnother(options) || options.root !== undefined || !(error instanceof VmmError) || error.code !== 'STATE_FOLDER') throw error;
     client.here();
     return 0;
   }

@@ -1,14 +1,15 @@
 /** What the owner of a container does for clients on its socket while it runs. */
-import { AgentError, builtinSpec, type ContainerRun, execSpec, type ProcessHandle, type ProcessSpec } from '../api/containers.ts';
+import { AgentError, builtinSpec, execSpec, type ProcessSpec } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { FAILED } from '../api/frames.ts';
-import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, type Reply, statsOf, talk } from '../api/owner.ts';
+import { type Ask, Attached, type AttachAsk, type ContainerEnd, type ExecAsk, Refused, type Reply, talk } from '../api/owner.ts';
+import { figuresOf, type OwnedContainer, type OwnedProcess } from './owned.ts';
 
 /** Commands at once, beside the container's own. */
 const MAX_COMMANDS = 100;
 
 /** Requests that are not about its life as a whole. */
-export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' | 'plug' | 'unplug' }>;
+export type ServiceAsk = Exclude<Ask, { ask: 'wait' | 'signal' | 'stop' | 'plug' | 'unplug' | 'join' | 'inside' }>;
 
 export type TellEvent = (action: string, more?: Readonly<Record<string, string>>) => void;
 
@@ -56,7 +57,7 @@ export class OwnerService {
     this.#attached.ended(error === undefined ? status : new Error(error));
   }
 
-  async answer(ask: ServiceAsk, run: ContainerRun): Promise<Reply> {
+  async answer(ask: ServiceAsk, run: OwnedContainer): Promise<Reply> {
     try {
       if (ask.ask === 'attach') return this.#attach(run, ask);
       await run.process.started;
@@ -66,7 +67,7 @@ export class OwnerService {
         case 'builtin':
           return await this.#command(run, builtinSpec(ask.args, ask.stdin, ask.user === '' ? run.spec.user : ask.user), { tty: false, stdin: ask.stdin, detach: false });
         case 'stats':
-          return { done: true, stats: statsOf(await run.container.stats(), await run.guest.stats(), Date.now()) };
+          return { done: true, stats: await figuresOf(run) };
         case 'hold':
           return await this.#hold(run);
         case 'update':
@@ -81,7 +82,7 @@ export class OwnerService {
     }
   }
 
-  async #freeze(run: ContainerRun, pause: boolean): Promise<Reply> {
+  async #freeze(run: OwnedContainer, pause: boolean): Promise<Reply> {
     if (this.#paused === pause) throw new VmmError('CONTAINER_STATE', pause ? 'the container is paused already' : 'the container is not paused');
     if (this.#holds.size === 0) await (pause ? run.container.pause() : run.container.resume());
     this.#setPaused(pause);
@@ -89,7 +90,7 @@ export class OwnerService {
   }
 
   /** For who reads its disk. */
-  async #hold(run: ContainerRun): Promise<Reply> {
+  async #hold(run: OwnedContainer): Promise<Reply> {
     const hold = Promise.withResolvers<string>();
     this.#holds.add(hold);
     const release = async (): Promise<void> => {
@@ -111,7 +112,7 @@ export class OwnerService {
   }
 
   /** What is to end has to run. */
-  async thaw(run: ContainerRun): Promise<void> {
+  async thaw(run: OwnedContainer): Promise<void> {
     if (!this.#paused && this.#holds.size === 0) return;
     for (const hold of this.#holds) hold.resolve('it was stopped while its files were read');
     this.#holds.clear();
@@ -124,7 +125,7 @@ export class OwnerService {
     this.#tellPaused(paused);
   }
 
-  async #exec(run: ContainerRun, ask: ExecAsk): Promise<Reply> {
+  async #exec(run: OwnedContainer, ask: ExecAsk): Promise<Reply> {
     const execID = `${++this.#execs}`;
     const words = ask.args.join(' ');
     this.#event(`exec_create: ${words}`, { execID });
@@ -134,11 +135,11 @@ export class OwnerService {
     });
   }
 
-  async #command(run: ContainerRun, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>, runs: (command: ProcessHandle) => void = () => {}): Promise<Reply> {
+  async #command(run: OwnedContainer, spec: ProcessSpec, how: Pick<ExecAsk, 'tty' | 'stdin' | 'detach'>, runs: (command: OwnedProcess) => void = () => {}): Promise<Reply> {
     if (this.#paused) throw new VmmError('CONTAINER_STATE', 'the container is paused', { hint: '`vmm unpause` it first' });
     if (this.#commands >= MAX_COMMANDS) throw new VmmError('CONTAINER_BUSY', `the container runs ${MAX_COMMANDS} commands already, which is the most`, { hint: 'wait until one has ended, or end one: `vmm top` lists them' });
     this.#commands += 1;
-    let command: ProcessHandle;
+    let command: OwnedProcess;
     try {
       command = run.container.exec(spec);
       await command.started;
@@ -153,7 +154,7 @@ export class OwnerService {
     return { done: true, ...(how.detach ? {} : { go: (channel) => talk(channel, command, how) }) };
   }
 
-  #attach(run: ContainerRun, ask: AttachAsk): Reply {
+  #attach(run: OwnedContainer, ask: AttachAsk): Reply {
     if (this.#attached.full) throw new VmmError('CONTAINER_BUSY', 'too many clients are attached to the container', { hint: 'end one of them' });
     const { tty = false, stdin = false } = run.spec;
     const reads = ask.stdin && stdin;
@@ -173,5 +174,5 @@ export function refusedBy(error: unknown): Reply {
   // It was asked while its machine ended.
   if (error instanceof VmmError && /^AGENT_(CLOSED|LOST)$/.test(error.code)) return { done: false, code: 'CONTAINER_STATE', message: 'the container has just ended' };
   if (!(error instanceof VmmError)) return { done: false, code: 'INTERNAL', message: String(error) };
-  return { done: false, code: error.code, message: error.message, hint: error.hint, ...(error instanceof AgentError ? { status: error.exitStatus } : {}) };
+  return { done: false, code: error.code, message: error.message, hint: error.hint, ...(error instanceof AgentError ? { status: error.exitStatus } : error instanceof Refused ? { status: error.status } : {}) };
 }

@@ -2,16 +2,18 @@
 import { constants } from 'node:os';
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ContainerEnded, ContainerIo, ContainerResult, ContainerRun } from '../api/containers.ts';
+import { type ContainerEnded, type ContainerIo, type ContainerResult, ContainerRun } from '../api/containers.ts';
 import { type Ask, type ContainerEnd, type ContainerLife, type ContainerRecord, Denials, EventWriter, eventOf, HealthWatch, type LogSink, LogWriter, NO_LOG, passes, type Reply, Restarts, serve, type StateFolder } from '../api/owner.ts';
 import type { PublishedPort } from '../api/machine.ts';
 import { describeError, oneLine } from './describe.ts';
+import type { OwnedContainer } from './owned.ts';
 import { READY, STOP_SECONDS } from './owner-ask.ts';
+import { OwnerGuests } from './owner-guests.ts';
 import { probeOf } from './owner-health.ts';
 import { OwnerDevices } from './owner-devices.ts';
 import { cardsOf, containerOf, machineOf } from './owner-run.ts';
 import { optionsOf } from './record-options.ts';
-import { OwnerService } from './owner-service.ts';
+import { OwnerService, refusedBy } from './owner-service.ts';
 import type { OwnerTold } from './owner-told.ts';
 import { shortages } from './shortage.ts';
 import * as STATUS from './status.ts';
@@ -52,7 +54,11 @@ export class Owner {
   #late = false;
   /** It was asked to stop. */
   #stopped = false;
-  #run: ContainerRun | undefined;
+  #run: OwnedContainer | undefined;
+  /** Containers of others in our machine. */
+  #guests: OwnerGuests | undefined;
+  /** How long those may take to stop at its end, seconds. */
+  #patience = Number.POSITIVE_INFINITY;
   #health: HealthWatch | undefined;
   #devices: OwnerDevices | undefined;
 
@@ -82,11 +88,8 @@ export class Owner {
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
-      this.#devices = new OwnerDevices(this.#run, this.#record, this.#state, (change, action, about) => {
-        this.#told(change);
-        this.#event(action, about);
-      });
-      this.#now({ machine: machineOf(this.#record), cards: cardsOf(this.#run.network) });
+      if (this.#run instanceof ContainerRun) this.#begin(this.#run, folder);
+      this.#now({ machine: await machineOf(this.#record, this.#state), cards: cardsOf(this.#run.network) });
       this.#whenStarted();
       if (waits !== undefined) {
         this.#service.waited = true;
@@ -94,7 +97,7 @@ export class Owner {
         if (this.#client.say(READY, waits)) await Promise.race([this.#service.attached, sleep(ATTACH_MS)]);
       }
       if (this.#bound && !this.#service.joined) this.#unwanted.abort();
-      const result = await this.#run.run({ again: (ended) => this.#again(ended), signal: this.#unwanted.signal });
+      const result = await this.#run.run({ again: (ended) => this.#goesOn(ended), signal: this.#unwanted.signal });
       end = this.#endOf(result);
       this.#tellShortage(result, this.#run.space);
     } catch (cause) {
@@ -120,6 +123,15 @@ export class Owner {
     if (!ran) this.#client.failed(end.status, end.error ?? `vmm: the ${this.#late ? 'time was over' : 'machine ended'} before the container had started\n`);
     await closing;
     return end.status;
+  }
+
+  /** What a machine of our own can have besides. */
+  #begin(run: ContainerRun, folder: string): void {
+    this.#guests = new OwnerGuests(folder);
+    this.#devices = new OwnerDevices(run, this.#record, this.#state, (change, action, about) => {
+      this.#told(change);
+      this.#event(action, about);
+    });
   }
 
   #output(log: LogSink): ContainerIo {
@@ -165,7 +177,7 @@ export class Owner {
   }
 
   /** Those who are attached see what the status does not say. */
-  #tellShortage(result: ContainerResult, space: ContainerRun['space']): void {
+  #tellShortage(result: ContainerResult, space: OwnedContainer['space']): void {
     if (result.kind !== 'exited') return;
     for (const line of shortages(result.status, space, this.#life.machine?.memory)) void this.#service.output('stderr', this.#lineOf(line));
   }
@@ -229,6 +241,13 @@ export class Owner {
     }
   }
 
+  /** Else those who are in its machine end first. */
+  async #goesOn(ended: ContainerEnded): Promise<boolean> {
+    if (await this.#again(ended)) return true;
+    await this.#guests?.end(this.#patience);
+    return false;
+  }
+
   /** A container's end: is it started again, and when? */
   async #again(ended: ContainerEnded): Promise<boolean> {
     this.#health?.stop();
@@ -268,8 +287,10 @@ export class Owner {
     }
     const run = this.#run;
     if (run === undefined) return { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' };
+    if (ask.ask === 'join' || ask.ask === 'inside') return this.#forOthers(ask, run);
     if (ask.ask === 'signal') {
       this.#event('kill', { signal: `${ask.signal}` });
+      if (ask.signal === SIGKILL) this.#patience = 0;
       if (ask.signal === SIGKILL) await this.#service.thaw(run);
       if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
       await run.process.signal(ask.signal).catch(() => {});
@@ -279,11 +300,12 @@ export class Owner {
       if (ask.restart !== undefined) this.#restarts.policy = ask.restart;
       return this.#service.answer(ask, run);
     }
-    if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? { done: false, code: 'CONTAINER_STATE', message: 'the container is still being started' } : this.#devices.answer(ask, this.#life);
+    if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? notHere() : this.#devices.answer(ask, this.#life);
     if (ask.ask !== 'stop') return this.#service.answer(ask, run);
     this.#last.abort();
     this.#keep ||= ask.keep === true;
     this.#stopped = true;
+    this.#patience = Math.min(this.#patience, ask.seconds);
     this.#event('kill', { signal: `${ask.seconds > 0 ? run.stopSignal : SIGKILL}` });
     await this.#service.thaw(run);
     const timers = [
@@ -295,6 +317,20 @@ export class Owner {
     for (const timer of timers) clearTimeout(timer);
     return { done: true, status };
   }
+
+  /** Of the process of a container in our machine. */
+  async #forOthers(ask: Ask & { ask: 'join' | 'inside' }, run: OwnedContainer): Promise<Reply> {
+    if (!(run instanceof ContainerRun) || this.#guests === undefined) return notHere();
+    try {
+      return await (ask.ask === 'join' ? this.#guests.join(run, ask) : this.#guests.inside(run, ask));
+    } catch (error) {
+      return refusedBy(error);
+    }
+  }
+}
+
+function notHere(): Reply {
+  return { done: false, code: 'CONTAINER_STATE', message: 'the container has no machine of its own: it has joined the network of another', hint: 'name that one' };
 }
 
 function logFor({ log }: ContainerRecord, folder: string): LogSink {

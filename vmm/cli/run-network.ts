@@ -3,6 +3,7 @@ import { randomBytes } from '../../base/random.ts';
 import { type ContainerCard, type ContainerNetwork, defaultRoutes, hostResolver, inNetwork, ipVersion, type NetAddress, type Resolver } from '../api/containers.ts';
 import { VmmError } from '../api/errors.ts';
 import { type CableSpec, hostAddresses, passtCard, type PublishedPort, type Rule, standardFamilies, type UserFamily } from '../api/machine.ts';
+import { joinedName, joinedNetwork } from './joined-network.ts';
 import { type CardText, parseAddress, parseExpose } from './net-options.ts';
 import { asksForPolicy, HOST_GATEWAY, hostResolvConf, type NetworkEvents, userFamilies, userNetwork } from './user-network.ts';
 
@@ -57,6 +58,7 @@ function once<Value>(ask: () => Value): () => Value {
 
 /** Throws USAGE. */
 export function containerNetwork(options: NetworkOptions, note: (text: string) => void = () => {}, host: HostNetwork = hostNetwork()): ContainerNetwork {
+  if (joinedName(options.network) !== undefined) return joinedNetwork(options);
   const cards = options.network.filter((card) => card !== undefined);
   if (cards.length > 0 && cards.length < options.network.length) throw new VmmError('USAGE', 'conflicting options: cannot attach both user-defined and non-user-defined network-modes: none and another', { hint: 'leave --network none away' });
   refusePublished(options, cards);
@@ -72,7 +74,7 @@ export function containerNetwork(options: NetworkOptions, note: (text: string) =
     const ports = card === publisher ? publishedPorts(options) : [];
     if (cable === 'passt') return passt(card, mac, { ...options, ports }, note);
     const own = index === 0 ? given : [];
-    return cable === 'user' ? [userNetwork(card, own, mac, { ...options, ports, note }, host)] : [containerCard({ ...card, cable }, own, mac, host)];
+    return cable === 'user' ? [userNetwork(card, own, mac, { ...options, ports, note }, host)] : [containerCard({ ...card, cable: cable as CableSpec }, own, mac, host)];
   });
   const { hosts, resolver } = namesOf(options, cards, host);
   return { cards: made, hosts: [...hosts, ...aliasesOf(options, made)], resolver };

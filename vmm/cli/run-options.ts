@@ -12,6 +12,7 @@ import { parseAddress, parseExpose, parseMac, parseNetwork, parsePublish } from 
 import { parseRestart } from '../api/restart.ts';
 import { HEALTH_OPTIONS } from './health-options.ts';
 import { INSECURE } from './insecure-option.ts';
+import { joinedName } from './joined-network.ts';
 import { deviceLimit, ioLimits, mountLimit } from './io-limits.ts';
 import { parseHotplug } from './hotplug-option.ts';
 import { DETACH_KEYS, detachKeys } from './keys.ts';
@@ -198,9 +199,19 @@ export function sizedFor(image: ImageProcessConfig, options: RunOptions): RunOpt
 /** What only a run in this process can have: with these a name is a name, and nothing is kept. */
 const HERE: readonly (keyof RunOptions)[] = ['gdb', 'icount', 'record', 'replay', 'timeline'];
 
+/** Does it run in another's machine? It has a process of its own all the same. */
+export function joinsAnother({ network }: RunOptions): boolean {
+  return joinedName(network) !== undefined;
+}
+
 /** Is what was asked for kept, as Docker keeps all containers? */
 export function isKept(options: RunOptions): boolean {
-  return options.name !== undefined && HERE.every((key) => options[key] === undefined || options[key] === false);
+  return options.name !== undefined && canHaveOwner(options);
+}
+
+/** Is there nothing in it that only a run in this process can have? */
+export function canHaveOwner(options: RunOptions): boolean {
+  return HERE.every((key) => options[key] === undefined || options[key] === false);
 }
 
 /** Is it one that a terminal's keys may leave? Its machine is in another process then. */

@@ -7,6 +7,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
 import { needsHardware, ownSymbols, probePorts } from '../api/machine.ts';
 import { type AppEnd, appStatus, GuestMetadata, type PodApp, podKey, type PodListener, type PodPlan, planPod, podPorts, PodRun, type PodResult, podSize, type StoredPod, storedPod, VolumePlaces } from '../api/pods.ts';
+import { joinedName } from './joined-network.ts';
 import { jitOf } from './common-options.ts';
 import { confineConfig } from './confine.ts';
 import { describeError } from './describe.ts';
@@ -91,6 +92,7 @@ async function standardInput(): Promise<Buffer> {
 /** As for a container; the manifest's ports are published where there is a network that can. */
 async function networkOf(options: RunOptions, { manifest, apps }: StoredPod, note: (text: string) => void): Promise<ContainerNetwork> {
   const ports = podPorts(manifest.ports, apps.map(({ app }) => app.app));
+  if (joinedName(options.network) !== undefined) throw new VmmError('USAGE', '--network container:NAME is for a container: a pod has a machine of its own', { hint: 'leave it away' });
   const publishes = options.network.some((card) => card?.cable === 'passt' || card?.cable === 'user');
   if (!publishes) for (const { name, hostPort } of manifest.ports) note(`port ${name} of the pod is not published as ${hostPort}: that takes --network user or passt`);
   const publish = [...options.publish, ...(publishes ? [ports] : [])];

@@ -20,7 +20,7 @@ import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust } from './pull-options.ts';
 import { publishedPorts } from './run-network.ts';
-import { attached, canBeLeft, containerOptions, detachKeysOf, isKept, RUN, type RunOptions, sizedFor } from './run-options.ts';
+import { attached, canBeLeft, containerOptions, detachKeysOf, isKept, joinsAnother, RUN, type RunOptions, sizedFor } from './run-options.ts';
 import { Session } from './session.ts';
 import { shortages } from './shortage.ts';
 import { MIB } from './sizes.ts';
@@ -47,10 +47,11 @@ export async function runCommand(argv: readonly string[], here = false): Promise
   if (reference === undefined) throw new VmmError('USAGE', 'run needs an image', { hint: 'see `vmm run --help`' });
   if (options.detach && options.attach.length > 0) throw new VmmError('USAGE', 'conflicting options: -a and -d', { hint: 'leave one of them away' });
   if (options.detach) return (await import('./run-detached.ts')).runDetached(argv, options, operands);
-  if (!here && (isKept(options) || (canBeLeft(options) && RawTerminal.available()))) {
+  if (!here && (isKept(options) || joinsAnother(options) || (canBeLeft(options) && RawTerminal.available()))) {
     const status = await (await import('./run-joined.ts')).runJoined(argv);
     if (status !== undefined) return status;
   }
+  if (joinsAnother(options)) throw new VmmError('USAGE', '--network container:NAME: a run with --gdb, --icount, --record, --replay or --timeline has a machine of its own', { hint: 'leave them away' });
   const repeats = countedOptions(options);
   const counted = repeats === undefined ? undefined : new CountedSession(repeats);
   refuseInput(options, counted);

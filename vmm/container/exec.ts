@@ -20,7 +20,7 @@ export interface ExecOptions {
 }
 
 /** As Docker has it: the container's environment, user, directory, limits and walls, but for what is asked. Throws USAGE. */
-export function execSpec(container: ContainerSpec, { args, env, user, cwd, privileged, stdin, tty, detach, size }: ExecOptions): ProcessSpec {
+export function execSpec(container: Omit<ContainerSpec, 'root'>, { args, env, user, cwd, privileged, stdin, tty, detach, size }: ExecOptions): ProcessSpec {
   if (args.length === 0 || args[0] === '') throw new VmmError('USAGE', 'no command specified', { hint: 'add it behind the container' });
   if (cwd !== undefined && !cwd.startsWith('/')) throw new VmmError('USAGE', `--workdir: ${cwd} is not an absolute path`, { hint: 'for example /tmp' });
   const who = user ?? container.user ?? '';
@@ -47,7 +47,7 @@ export function execSpec(container: ContainerSpec, { args, env, user, cwd, privi
 }
 
 /** TERM is the terminal's matter: a command has it when it has one, or when somebody has said which. */
-function execEnvironment(container: ContainerSpec, env: readonly string[], tty: boolean): string[] {
+function execEnvironment(container: Pick<ContainerSpec, 'env' | 'tty'>, env: readonly string[], tty: boolean): string[] {
   const all = new Map<string, string>();
   const put = (entry: string): void => {
     const name = entry.split('=', 1)[0] as string;

@@ -3,7 +3,7 @@ import { AgentError } from '../agent/errors.ts';
 import type { ExitStatus, ProcessHandle } from '../agent/process.ts';
 import type { ContainerSpec, WindowSize } from '../agent/spec.ts';
 import { VmmError } from '../../base/errors.ts';
-import { DEFAULT_MEMORY_MIB, Guest, type GuestConfig, type GuestContainer } from '../guest/guest.ts';
+import { DEFAULT_MEMORY_MIB, Guest, type GuestConfig, type GuestContainer, type ShareExport } from '../guest/guest.ts';
 import { keptDisk, openRoomyScratch, openScratch, type ScratchDisk } from '../guest/scratch.ts';
 import type { MachineResult } from '../machine/result.ts';
 import { Timeline } from '../machine/timeline.ts';
@@ -57,6 +57,8 @@ export class ContainerRun {
   readonly stopSignal: number;
   /** What init was asked for. */
   readonly spec: ContainerSpec;
+  /** What of the host's the guest can mount. */
+  readonly shares: readonly ShareExport[];
   /** Its cards and their addresses, as they were asked for. */
   readonly network: ContainerNetwork;
   /** Rejects when the guest cannot have its network. */
@@ -83,6 +85,7 @@ export class ContainerRun {
     const spec = containerSpec({ image: image.config, options: whole, size: io.size, scratch: scratch !== undefined, mounts: plan.mounts });
     this.spec = spec;
     this.network = whole.network;
+    this.shares = plan.exports;
     try {
       if (scratch !== undefined) disks.push({ path: scratch.path, readOnly: false, id: SCRATCH_SERIAL, name: `the scratch disk in ${scratch.folder}`, rate: whole.limits.disks?.changes });
       const note: ContainerIo['note'] = (text, about) => io.note?.(text, about);

@@ -13,6 +13,9 @@ const whole = (least: number, most: number): Check => (value) => Number.isIntege
 const maybe = (check: Check): Check => (value) => value === undefined || check(value);
 const isSize: Check = (value) => typeof value === 'object' && value !== null && matches(value as Fields, { rows: whole(0, 65_534), columns: whole(0, 65_535) });
 
+const isId: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const isShares: Check = (value) => Array.isArray(value) && value.every((each) => typeof each === 'object' && each !== null && matches(each as Fields, { name: isText, path: isText, readOnly: isFlag }));
+
 const isRestart: Check = (value) => typeof value === 'object' && value !== null && matches(value as Fields, { name: (name) => ['no', 'on-failure', 'always', 'unless-stopped'].includes(name as string), most: whole(0, 1e9) });
 
 const isOneOf = (...words: readonly unknown[]): Check => (value) => words.includes(value);
@@ -44,6 +47,8 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   builtin: { args: isTexts, stdin: isFlag, user: maybe(isText) },
   exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },
   attach: { stdin: isFlag, size: maybe(isSize) },
+  join: { id: isId, spec: isText, disk: isFlag, shares: isShares, seconds: whole(0, MAX_SECONDS) },
+  inside: { id: isId, what: (what) => ['exec', 'pause', 'resume', 'stats', 'sync', 'update'].includes(what as string), spec: maybe(isText), cgroup: maybe(isTexts) },
 };
 
 function matches(value: Fields, checks: Readonly<Record<string, Check>>): boolean {

@@ -18,7 +18,7 @@ export const CLOSE = 7;
 /** Owner: bytes. */
 export const STDOUT = 16;
 export const STDERR = 17;
-/** Owner: u32 exit status; the last. */
+/** Owner: u32 exit status, and perhaps u32 what else is known of the end (ENDED_…); the last. */
 export const EXIT = 18;
 /** Owner: text for the user; the request failed. The last. */
 export const FAILED = 19;

@@ -7,7 +7,7 @@ import type { RestartPolicy } from './record.ts';
 
 export type { AddedDevice };
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** Bytes of a line: as much as execve(2) takes of arguments, more or less. */
 export const MAX_LINE = 1 << 20;
 /** Bytes of standard input that a client may have on the way (TAKEN says what has arrived). */
@@ -55,6 +55,32 @@ type AddedDevice =
   /** One, of a tap or a connected socket; of the user-mode network none: it is the one that the container began with. */
   | { readonly kind: 'card'; readonly network: string; readonly addresses: readonly Address[]; readonly routes: readonly { readonly to: Address; readonly gateway?: string | undefined }[]; readonly mtu?: number | undefined };
 
+/**
+ * Another container's process has this machine run it. Its disks lie in our folder, by `joinedDisk`, until this is answered. The conversation goes on as after `exec`, with the
+ * container's own command; its end is that of the container, and the container's disks are whole then.
+ */
+export interface JoinAsk {
+  readonly ask: 'join';
+  readonly id: string;
+  /** What init is asked for but for root, files and host name, as JSON (vmm/container/spec-text.ts). */
+  readonly spec: string;
+  /** It keeps its changes on a disk of its own; else in memory. */
+  readonly disk: boolean;
+  /** Directories of the host that it has mounted: by the names in `spec`. */
+  readonly shares: readonly { readonly name: string; readonly path: string; readonly readOnly: boolean }[];
+  /** How long it may take to stop when this machine ends. */
+  readonly seconds: number;
+}
+
+/** Of a container that has joined: `exec` has a process's `spec` and goes on as `exec` does, `update` has `cgroup`. */
+export interface InsideAsk {
+  readonly ask: 'inside';
+  readonly id: string;
+  readonly what: 'exec' | 'pause' | 'resume' | 'stats' | 'sync' | 'update';
+  readonly spec?: string | undefined;
+  readonly cgroup?: readonly string[] | undefined;
+}
+
 export type Ask =
   | { readonly ask: 'wait' }
   | { readonly ask: 'signal'; readonly signal: number }
@@ -75,7 +101,9 @@ export type Ask =
   /** One of init's own commands, as its root or as a user, '' for the container's; goes on as `exec` does. */
   | { readonly ask: 'builtin'; readonly args: readonly string[]; readonly stdin: boolean; readonly user?: string | undefined }
   | ExecAsk
-  | AttachAsk;
+  | AttachAsk
+  | JoinAsk
+  | InsideAsk;
 
 /** A container's figures, of its cgroup and its machine. */
 export interface Stats {
@@ -100,3 +128,14 @@ export type Answer =
   | { readonly version: number; readonly done: true; readonly status?: number | undefined; readonly late?: boolean | undefined; readonly tty?: boolean | undefined; readonly stdin?: boolean | undefined; readonly stats?: Stats | undefined; /** Its name, for `unplug`. */ readonly device?: string | undefined }
   /** `status`: what the client is to end with, 125 where it is not said. */
   | { readonly version: number; readonly done: false; readonly code: string; readonly message: string; readonly hint?: string | undefined; readonly status?: number | undefined };
+
+/** What the end of a container that has joined tells beside its status, as bits of EXIT. */
+export const ENDED_OUT_OF_MEMORY = 1;
+export const ENDED_ROOT_FULL = 2;
+/** The machine ends, too. */
+export const ENDED_WITH_MACHINE = 4;
+
+/** The name of a disk of a container that joins, in the folder of the one whose machine it is. */
+export function joinedDisk(id: string, disk: 'root' | 'changes'): string {
+  return `join.${id}.${disk}`;
+}

@@ -85,6 +85,8 @@ export interface ContainerRecord {
   /** `vmm run`'s words, and where they were said. */
   readonly argv: readonly string[];
   readonly folder: string;
+  /** The id of the container in whose machine and network it runs (--network container:NAME). */
+  readonly joins?: string | undefined;
   /** What it changes is kept on a disk in its folder. */
   readonly disk: boolean;
   readonly restart: RestartPolicy;

@@ -47,7 +47,7 @@ export class RemoteProcess implements Talker {
   readonly #channel: Channel;
   readonly #stdout: Output;
   readonly #stderr: Output;
-  readonly #end = Promise.withResolvers<{ readonly status: number }>();
+  readonly #end = Promise.withResolvers<{ readonly status: number; readonly flags: number }>();
   #ahead = 0;
   #reads = true;
   #moved: (() => void) | undefined;
@@ -70,7 +70,7 @@ export class RemoteProcess implements Talker {
     if (kind === STDOUT) return this.#stdout.take(payload);
     if (kind === STDERR) return this.#stderr.take(payload);
     if (kind === TAKEN) this.#taken(payload.length === 4 ? payload.readUInt32LE(0) : undefined);
-    else if (kind === EXIT && payload.length === 4) this.#over(() => this.#end.resolve({ status: payload.readUInt32LE(0) & 0xff }));
+    else if (kind === EXIT && (payload.length === 4 || payload.length === 8)) this.#over(() => this.#end.resolve({ status: payload.readUInt32LE(0) & 0xff, flags: payload.length === 8 ? payload.readUInt32LE(4) : 0 }));
     else if (kind === FAILED) this.#over(() => lost(payload.toString()));
     return undefined;
   }
@@ -148,7 +148,7 @@ export class RemoteProcess implements Talker {
   }
 
   /** Rejects with CONTAINER_LOST. */
-  wait(): Promise<{ readonly status: number }> {
+  wait(): Promise<{ readonly status: number; readonly flags: number }> {
     return this.#end.promise;
   }
 }

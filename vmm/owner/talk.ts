@@ -15,7 +15,8 @@ export interface Talker {
   resize(size: Size): Promise<void>;
   signal(signal: number): Promise<void>;
   kill(): Promise<void>;
-  wait(): Promise<{ readonly status: number }>;
+  /** `flags`: ENDED_…, where they are told. */
+  wait(): Promise<{ readonly status: number; readonly flags?: number | undefined }>;
 }
 
 const SIGHUP = 1;
@@ -69,21 +70,25 @@ export class ClientInput {
 
 /**
  * A client and the command that it has started. One that leaves without a word takes the command's streams with it: its next write is to nobody,
- * and its terminal is hung up.
+ * and its terminal is hung up; or `left` says what happens then.
  */
-export function talk(channel: Channel, process: Talker, { tty, stdin }: { readonly tty: boolean; readonly stdin: boolean }): void {
+export function talk(channel: Channel, process: Talker, { tty, stdin, left }: { readonly tty: boolean; readonly stdin: boolean; readonly left?: (() => void) | undefined }): void {
   const input = new ClientInput(channel, process, stdin, () => void process.stdin.end().catch(ignore));
   let over = false;
   process.onStdout((bytes) => channel.send(STDOUT, bytes));
   process.onStderr((bytes) => channel.send(STDERR, bytes));
   process.wait().then(
-    ({ status }) => channel.end(EXIT, number32(status)),
+    ({ status, flags }) => channel.end(EXIT, flags === undefined ? number32(status) : Buffer.concat([number32(status), number32(flags)])),
     (error: Error) => channel.end(FAILED, Buffer.from(error.message)),
   ).finally(() => {
     over = true;
   });
   channel.onClose(() => {
     if (over || input.detached) return;
+    if (left !== undefined) {
+      left();
+      return;
+    }
     if (stdin && !tty) void process.stdin.end().catch(ignore);
     if (tty) void process.signal(SIGHUP).catch(ignore);
     process.closeStdout();

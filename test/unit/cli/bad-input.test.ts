@@ -104,7 +104,7 @@ const CARDS: readonly Case[] = [
   [['run', '--network', 'bridge', '@root', 'x'], 'USAGE', /--network bridge: machines here are in no network with each other .*-p/],
   [['run', '--network', 'mine', '@root', 'x'], 'USAGE', /--network mine: .*tap=NAME/],
   [['run', '--network', 'host', '@root', 'x'], 'USAGE', /--network host: .*host-gateway/],
-  [['run', '--network', 'container:web', '@root', 'x'], 'USAGE', /container:web.*--pod/],
+  [['run', '--network', 'container:web', '--icount', '@root', 'x'], 'USAGE', /container:NAME: .*has a machine of its own/],
   [['run', '--network', 'none', '--network', 'user', '@root', 'x'], 'USAGE', /cannot attach both user-defined and non-user-defined network-modes/],
   [['run', '--network', 'none', '--network-alias', 'db', '@root', 'x'], 'USAGE', /--network-alias db needs a network/],
   [['run', '--network-alias', 'a b', '@root', 'x'], 'USAGE', /not a host name/],
