@@ -72,7 +72,7 @@ export function family(pid: number): number[] {
 
 /** What `--timeline` prints: each clock point, and the time since the one before. */
 export function phasesOf(stderr: string): Phase[] {
-  return namedPhases([...stderr.matchAll(/^ *[\d.]+ ms +\+ +([\d.]+) +(\S.*)$/gm)].map(([, ms, name]) => ({ name: name!, ms: Number(ms) })));
+  return namedPhases([...stderr.matchAll(/^ *[\d.]+ ms +\+ +([\d.]+) +(?:\d+ page faults +)?(\S.*)$/gm)].map(([, ms, name]) => ({ name: name!, ms: Number(ms) })));
 }
 
 /** Bash tells a child's CPU time with that of all that it waited for; on descriptor 3, apart from what the child prints. */

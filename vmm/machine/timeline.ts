@@ -5,6 +5,8 @@ import type { Counts } from '../time/position.ts';
 export interface TimelineEntry {
   readonly name: string;
   readonly ms: number;
+  /** Pages that the process had touched for the first time by then (getrusage's ru_minflt), all of its threads'. */
+  readonly faults: number;
   /** In a counted run, where it was. */
   readonly counts?: Counts | undefined;
 }
@@ -27,7 +29,7 @@ const MARK_NAMES: Readonly<Record<number, string>> = {
  * stamped when its exit reaches the main thread.
  */
 export class Timeline {
-  readonly #points: { readonly name: string; readonly at: number; readonly counts: Counts | undefined }[] = [];
+  readonly #points: { readonly name: string; readonly at: number; readonly faults: number; readonly counts: Counts | undefined }[] = [];
   readonly #at: ((name: string) => void) | undefined;
   /** In a counted run: where it is. */
   counts: (() => Counts) | undefined;
@@ -43,7 +45,7 @@ export class Timeline {
   }
 
   point(name: string): void {
-    this.#points.push({ name, at: monotonicMs(), counts: this.counts?.() });
+    this.#points.push({ name, at: monotonicMs(), faults: process.resourceUsage().minorPageFault, counts: this.counts?.() });
     this.#at?.(name);
   }
 
@@ -54,17 +56,17 @@ export class Timeline {
   entries(): readonly TimelineEntry[] {
     // `performance` counts from the process's start; it is asked once, since it has Node load nine modules.
     const start = monotonicMs() - performance.now();
-    return this.#points.map(({ name, at, counts }) => ({ name, ms: at - start, counts }));
+    return this.#points.map(({ name, at, faults, counts }) => ({ name, ms: at - start, faults, counts }));
   }
 
-  /** A table: time since process start, and since the point before. */
+  /** A table: time since process start, and since the point before; page faults since the point before. */
   text(): string {
     if (this.counts !== undefined) return this.#counted(this.counts());
-    let previous = 0;
+    let before = { ms: 0, faults: 0 };
     return this.entries()
-      .map(({ name, ms }) => {
-        const line = `${ms.toFixed(1).padStart(10)} ms  +${(ms - previous).toFixed(1).padStart(8)}  ${name}\n`;
-        previous = ms;
+      .map(({ name, ms, faults }) => {
+        const line = `${ms.toFixed(1).padStart(10)} ms  +${(ms - before.ms).toFixed(1).padStart(8)}  ${(faults - before.faults).toString().padStart(6)} page faults  ${name}\n`;
+        before = { ms, faults };
         return line;
       })
       .join('')

@@ -153,7 +153,7 @@ describe('one run', () => {
   });
 
   test('phases are the lines of --timeline', () => {
-    expect(phasesOf('     77.8 ms  +    77.8  options read\nnote\n    232.6 ms  +   154.8  image ready\n')).toEqual([{ name: 'options read', ms: 77.8 }, { name: 'image ready', ms: 154.8 }]);
+    expect(phasesOf('     77.8 ms  +    77.8  options read\nnote\n    232.6 ms  +   154.8     120 page faults  image ready\n')).toEqual([{ name: 'options read', ms: 77.8 }, { name: 'image ready', ms: 154.8 }]);
   });
 });
 
