@@ -164,10 +164,18 @@ function sweep(folder) {
   for (const { path } of found.slice(MOST_CODE)) unlinkSync(path);
 }
 
-/** A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another process. */
+/**
+ * A machine's first thread takes as long to start as Node itself: it does so beside all that follows. Not for what needs none: with a name the machine is in another
+ * process, and a container on the software CPU runs before it has a thread (vmm/accel/head-start.ts). A guess, which costs time where it is wrong.
+ */
 function wantsThread([command, ...rest]) {
-  if (command === 'owner') return true;
-  return STARTS.indexOf(command) >= 0 && rest.length > 0 && !rest.some((word) => word === '--help' || word.startsWith('--icount')) && !(command === 'run' && leaves(rest));
+  if (command !== 'owner') {
+    if (STARTS.indexOf(command) < 0 || rest.length === 0 || rest.some((word) => word === '--help' || word.startsWith('--icount'))) return false;
+    if (command === 'boot') return true;
+    if (leaves(rest) || rest.some((word, at) => word === '--accel=wasm' || (word === 'wasm' && rest[at - 1] === '--accel'))) return false;
+  }
+  const { existsSync } = require('node:fs');
+  return ['kvm_intel', 'kvm_amd'].some((name) => existsSync(`/sys/module/${name}`));
 }
 
 /** Is the machine in another process? With a name, and where a terminal's keys may leave it. A guess: the options are read by the program. */

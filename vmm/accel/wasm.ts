@@ -37,8 +37,8 @@ class WasmAccelerator implements Accelerator {
   readonly #hold: DeviceHold;
   #exited = false;
   readonly #jit: JitThread | undefined;
-  /** What vCPU 0 runs with. */
-  #first: WasmVcpuJob | undefined;
+  /** What each vCPU runs with. */
+  readonly #jobs: readonly WasmVcpuJob[];
   #head = Promise.resolve();
   /** The guest stands, or is to. */
   #holds = false;
@@ -56,27 +56,30 @@ class WasmAccelerator implements Accelerator {
     const ringers = ringersOf(context.devices);
     const jit = context.jit ?? { mode: 'on' };
     if (jit.mode !== 'off') this.#jit = new JitThread(context.memory, context.cpus);
-    for (let index = 0; index < context.cpus; index++) {
-      const data: WasmVcpuJob = {
-        module: context.module,
-        memory: context.memory,
-        words: this.#words.buffer,
-        index,
-        ramSize: context.ramSize,
-        trace: context.trace,
-        ringers,
-        jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
-      };
-      this.#first ??= data;
-      // A thread waits for its command before it touches a register, so it may start while the kernel is still loaded.
-      this.#words.setCommand(index, COMMAND_PAUSE);
+    this.#jobs = Array.from({ length: context.cpus }, (_, index): WasmVcpuJob => ({
+      module: context.module,
+      memory: context.memory,
+      words: this.#words.buffer,
+      index,
+      ramSize: context.ramSize,
+      trace: context.trace,
+      ringers,
+      jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
+    }));
+    // What a thread waits for, before it touches a register.
+    for (const { index } of this.#jobs) this.#words.setCommand(index, COMMAND_PAUSE);
+  }
+
+  /** Starts the vCPUs' threads: to start one keeps the main thread as long as a twentieth of the way to the guest's first instruction, so none starts before it must. */
+  #startThreads(): void {
+    for (const data of this.#jobs) {
       const over = threads.run<WasmVcpuMessage>(
         { kind: 'wasm-vcpu', ffi: false, data },
         (message) => this.#message(message),
-        (error) => void this.#exit({ kind: 'error', vcpu: index, reason: `the software CPU's thread failed: ${error.message}` }),
+        (error) => void this.#exit({ kind: 'error', vcpu: data.index, reason: `the software CPU's thread failed: ${error.message}` }),
       );
       // Whoever waits for a state of a thread that failed would wait for ever.
-      this.#joined.push(over.then(() => this.#words.setState(index, STATE_ENDED)));
+      this.#joined.push(over.then(() => this.#words.setState(data.index, STATE_ENDED)));
     }
   }
 
@@ -90,20 +93,22 @@ class WasmAccelerator implements Accelerator {
       setEntry(core, from);
     }
     void this.serial.answer(() => this.#stopping);
-    if (held) return;
-    for (let index = 1; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
-    if (from.kind === 'saved-wasm') this.#handOver();
-    else this.#head = this.#headStart();
+    if (!held) for (let index = 1; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
+    const { trace, jit } = this.#context;
+    // Not where what a vCPU does is followed on its own thread.
+    const headed = !held && from.kind !== 'saved-wasm' && trace === undefined && jit?.mode !== 'check' && !this.#stopping && !this.#holds;
+    if (headed) this.#enter();
+    this.#startThreads();
+    if (headed) this.#head = this.#headStart();
+    else if (!held) this.#handOver();
   }
 
-  /** Not where what a vCPU does is followed on its own thread. */
   async #headStart(): Promise<void> {
-    const { trace, jit, ringerHooks } = this.#context;
     const goesOn = (): boolean => !this.#stopping && !this.#holds && this.#words.state(0) === STATE_STARTING;
-    if (this.#first !== undefined && trace === undefined && jit?.mode !== 'check' && goesOn()) {
-      this.#enter();
+    const [first] = this.#jobs;
+    if (first !== undefined) {
       try {
-        const reason = await headStart(vcpuCore(this.#first, this.#words, (message) => this.#message(message), ringerHooks), goesOn);
+        const reason = await headStart(vcpuCore(first, this.#words, (message) => this.#message(message), this.#context.ringerHooks), goesOn);
         if (reason !== undefined) return void this.#exit(exitOf(reason, 0));
       } catch (error) {
         return void this.#exit({ kind: 'error', vcpu: 0, reason: `the software CPU failed: ${(error as Error).message}` });

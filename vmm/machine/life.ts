@@ -114,7 +114,9 @@ export class Life {
 
   async #powerOn(choice: AccelChoice): Promise<void> {
     const { config, devices, time, timeline } = this.#parts;
-    if (time.parallel) prepareThreads(config.cpus);
+    // A single vCPU of the software CPU has its thread started when the guest runs, unless the process is bound by then: it may not be allowed to read its code.
+    const late = choice.name === 'wasm' && config.cpus === 1 && config.confine?.when !== 'before-entry';
+    if (time.parallel && !late) prepareThreads(config.cpus);
     const hardware = buildHardware(config, choice, devices.list, time, {
       hooks: (memory) => this.#hooks(memory),
       process: (slot, queue) => this.#process(slot, queue),
