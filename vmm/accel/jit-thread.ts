@@ -21,6 +21,11 @@ export class JitThread {
     this.#over ??= threads.run({ kind: 'translate', ffi: false, data: { memory: this.#memory, cpus: this.#cpus, bell: this.bell.buffer } }, () => {}, () => this.bell.add('refused', 1));
   }
 
+  /** The guest rests. */
+  rest(): void {
+    this.bell.rest();
+  }
+
   /** A vCPU has ended. */
   told(report: VcpuReport): void {
     this.#reports.push(report);

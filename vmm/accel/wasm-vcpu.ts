@@ -1,6 +1,7 @@
 import { RUN_BUDGET, RUN_DEBUG, RUN_HALT, RUN_KICK } from '../../assembly/contract/vcpu.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { HeapAtRest } from '../core/shrink-heap.ts';
 import { ThreadMaker, VcpuJit } from '../jit/driver.ts';
 import type { RingerHooks } from '../threads/device-thread.ts';
 import { COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING } from '../threads/words.ts';
@@ -24,6 +25,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
   const cpuWait = core.cpu_wait;
   let jit: VcpuJit | undefined;
   let entered = false;
+  const heap = new HeapAtRest(() => words.rests);
   for (;;) {
     const command = words.command(index);
     if (command === COMMAND_STOP) break;
@@ -44,6 +46,7 @@ export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) 
     const difference = jit?.difference;
     if (difference === undefined && (reason === RUN_BUDGET || reason === RUN_KICK)) continue;
     if (difference === undefined && reason === RUN_HALT) {
+      heap.look();
       cpuWait(cpu, HALT_MAX_NS);
       continue;
     }

@@ -1,7 +1,10 @@
+import { FIELD_ICOUNT } from '../../assembly/contract/vcpu.ts';
+import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
+import { LinearMemory } from '../host/linear-memory.ts';
 import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import type { EntryState } from '../boot/entry.ts';
-import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
+import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell, wakeOwner } from './bell.ts';
 import { DeviceHold } from './device-hold.ts';
 import { headStart } from './head-start.ts';
@@ -15,6 +18,9 @@ import { otherSaved, type SavedVcpus } from './saved.ts';
 import type { WasmDebug } from './wasm-debug.ts';
 import { readRegisters, resetCpus, setEntry } from './wasm-registers.ts';
 import { exitOf, vcpuCore, type WasmVcpuJob, type WasmVcpuMessage } from './wasm-core.ts';
+
+/** A guest that has run fewer instructions since it was looked at before, two seconds, rests: an idle one runs a million. */
+const REST_INSTRUCTIONS = 5_000_000n;
 
 export async function createWasm(context: AcceleratorContext): Promise<Accelerator> {
   return new WasmAccelerator(context);
@@ -44,6 +50,10 @@ class WasmAccelerator implements Accelerator {
   #holds = false;
   #entered = false;
   #stopping = false;
+  /** Instructions that the vCPUs had run when it was asked whether they rest. */
+  #retired = 0n;
+  /** They stand while memory is taken from them. */
+  #resting = false;
   #debug: WasmDebug | undefined;
   #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
 
@@ -164,8 +174,13 @@ class WasmAccelerator implements Accelerator {
 
   async pause(): Promise<void> {
     if (this.#stopping) return;
-    const { core, cpus } = this.#context;
     this.#holds = true;
+    await this.#stand();
+    this.#debug?.stopped();
+  }
+
+  async #stand(): Promise<void> {
+    const { core, cpus } = this.#context;
     for (let index = 0; index < cpus; index++) {
       this.#words.setCommand(index, COMMAND_PAUSE);
       core.cpu_kick(index);
@@ -175,7 +190,6 @@ class WasmAccelerator implements Accelerator {
       await this.#words.stateChange(index, STATE_STARTING);
       await this.#words.stateChange(index, STATE_RUNNING);
     }
-    this.#debug?.stopped();
   }
 
   holdDevices(): Promise<void> {
@@ -189,7 +203,53 @@ class WasmAccelerator implements Accelerator {
 
   resume(): void {
     this.#holds = false;
+    if (!this.#resting) this.#release();
+  }
+
+  #release(): void {
     for (let index = 0; index < this.#context.cpus; index++) this.#words.release(index);
+  }
+
+  idle(): boolean {
+    const { core, memory, cpus } = this.#context;
+    const words = new DataView(memory.buffer);
+    let retired = 0n;
+    for (let index = 0; index < cpus; index++) retired += words.getBigUint64(CPU_BASE + index * CPU_STRIDE + core.cpu_field(FIELD_ICOUNT), true);
+    const worked = retired - this.#retired;
+    this.#retired = retired;
+    return worked < REST_INSTRUCTIONS;
+  }
+
+  async rest(): Promise<void> {
+    const { jit, trace } = this.#context;
+    if (this.#stopping || this.#holds) return;
+    this.#words.rest();
+    this.#jit?.rest();
+    for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) {
+      this.#words.ring(bell);
+      this.#signal(bell);
+    }
+    // Decoded code is what a debugger or a trace may be looking at.
+    if (this.#debug !== undefined || trace !== undefined || jit?.mode === 'check') return;
+    this.#resting = true;
+    await this.#stand();
+    this.#resting = false;
+    if (this.#stopping) return;
+    this.#dropDecoded();
+    if (!this.#holds) this.#release();
+  }
+
+  /** All vCPUs stand; those that a debugger has let go meanwhile keep theirs. */
+  #dropDecoded(): void {
+    const { core, memory, cpus } = this.#context;
+    for (let index = 0; index < cpus; index++) if (this.#words.state(index) !== STATE_PAUSED) return;
+    core.debug_apply();
+    try {
+      new LinearMemory(memory).discard(BLOCK_BASE, BLOCK_SIZE);
+    } catch (error) {
+      // no FFI library here
+      if (!(error instanceof VmmError)) throw error;
+    }
   }
 
   async stop(): Promise<void> {

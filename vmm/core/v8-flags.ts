@@ -23,6 +23,7 @@ export function setTranslatorFlags(): void {
 
 /** As they were at the process's start. */
 export function resetFlags(): void {
+  setFlagsFromString('--no-expose-gc'); // shrink-heap.ts
   setFlagsFromString('--no-experimental-wasm-branch-hinting');
   setTieringBudget('default');
 }

@@ -38,6 +38,7 @@ const c = declareLazily<{
   dup3(from: number, to: number, flags: number): number;
   kill(pid: number, signal: number): number;
   sigaction(signal: number, action: Buffer, old: Buffer): number;
+  malloc_trim(pad: number): number;
   _exit(status: number): void;
   syscall1(number: number, a: number, b: number, c: number): number;
   syscallRing(number: number, a: number, b: number, c: number, d: number, e: Buffer, f: number): number;
@@ -73,6 +74,7 @@ const c = declareLazily<{
   dup3: 'int dup3(int, int, int)',
   kill: 'int kill(int, int)',
   sigaction: 'int sigaction(int, void *, void *)',
+  malloc_trim: 'int malloc_trim(size_t)',
   _exit: 'void _exit(int)',
   syscall1: 'long syscall(long, long, long, long)',
   syscallRing: 'long syscall(long, long, long, long, long, void *, long)',
@@ -368,6 +370,11 @@ export function tgkill(tid: number, signal: number): boolean {
 
 export function kill(pid: number, signal: number): void {
   check(c.kill(pid, signal), 'kill', [pid, signal]);
+}
+
+/** glibc gives free memory of its heaps back to the system. */
+export function mallocTrim(): void {
+  c.malloc_trim(0);
 }
 
 /**

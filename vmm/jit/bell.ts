@@ -2,7 +2,8 @@
 
 const BELL = 0;
 const OVER = 1;
-const COUNTS = 2;
+const RESTS = 2;
+const COUNTS = 3;
 const NAMES = ['emitUs', 'compileUs', 'refused', 'tooLarge', 'modules'] as const;
 type Name = (typeof NAMES)[number];
 
@@ -24,6 +25,17 @@ export class JitBell {
   end(): void {
     Atomics.store(this.#words, OVER, 1);
     this.ring();
+  }
+
+  /** The guest rests. */
+  rest(): void {
+    Atomics.add(this.#words, RESTS, 1);
+    this.ring();
+  }
+
+  /** How often it was told to. */
+  get rests(): number {
+    return Atomics.load(this.#words, RESTS);
   }
 
   get over(): boolean {

@@ -1,5 +1,6 @@
 /** The translator's thread of one machine: emits and compiles what its vCPUs find hot, so that they need not. */
 import { JIT_DUMMY } from '../../assembly/core/layout.ts';
+import { HeapAtRest } from '../core/shrink-heap.ts';
 import { setTieringBudget, setTranslatorFlags } from '../core/v8-flags.ts';
 import { JitBell } from './bell.ts';
 import { Compiler, type Emitted } from './compiler.ts';
@@ -29,6 +30,7 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
   const bell = new JitBell(shared);
   const compiler = new Compiler(memory);
   const warmer = new Warmer(memory);
+  const heap = new HeapAtRest(() => bell.rests);
   const vcpus = Array.from({ length: cpus }, (_, vcpu) => ({ vcpu, hot: new HotList(memory, vcpu), mail: new Mailbox(memory, vcpu, cpus), ready: [] as Emitted[] }));
   while (!bell.over) {
     const seen = bell.rings;
@@ -49,6 +51,7 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
       }
       if (ready.length > 0 || hot.length > 0) waiting = true;
     }
+    heap.look();
     bell.wait(seen, waiting ? AGAIN_MS : IDLE_MS);
   }
   bell.add('refused', compiler.refused);

@@ -22,6 +22,7 @@ import type { DeviceList } from './devices.ts';
 import { dumpRegisters } from './dump.ts';
 import type { ConsoleSize, MachineListener } from './listener.ts';
 import { Reports } from './reports.ts';
+import { giveBackAtRest } from './rest.ts';
 import { ringerHooks } from './ringers.ts';
 import { type LifeEnd, type MachineResult, resultOf } from './result.ts';
 import { GUEST_ENTERED, KERNEL_LOADED, type Timeline } from './timeline.ts';
@@ -56,6 +57,8 @@ export class Life {
   #held = false;
   readonly #end = Promise.withResolvers<LifeEnd>();
   #debugValue = 0;
+  /** Ends looking whether the guest rests. */
+  #looks: (() => void) | undefined;
   /** A thread may still write to the memory. */
   #abandoned = false;
   /** The reset that ended this life was asked for from outside. */
@@ -94,6 +97,7 @@ export class Life {
 
   /** Ends all threads; one that is in a call of the host which does not end is left behind, and the machine's memory with it. */
   async #stop(): Promise<void> {
+    this.#looks?.();
     const { shares } = this.#parts.devices;
     const stopped = this.#accel?.stop().then(() => false);
     this.#abandoned = (await Promise.race([stopped, shares.stuck().then((stuck) => (stuck ? true : new Promise<boolean>(() => {})))])) ?? false;
@@ -138,6 +142,7 @@ export class Life {
     this.#confine('before-entry');
     await accel.start(entry, config.debugger !== undefined);
     if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
+    if (time.parallel) this.#looks = giveBackAtRest(accel, config.confine !== undefined);
   }
 
   /** The main thread's part of the core's host. */

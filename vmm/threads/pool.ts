@@ -132,6 +132,11 @@ export class ThreadPool {
     this.#rest(this.#thread(worker));
   }
 
+  /** Ends threads without work; those that are wanted later are started then. */
+  endIdle(): void {
+    for (const { worker } of this.#idle.splice(0)) void worker.terminate();
+  }
+
   #start(): Thread {
     // Its streams are nobody's: to pipe them into ours would make process.stdout, with all of Node's network modules (machine/thread.ts).
     return this.#thread(new Worker(this.#file, { execArgv: [], trackUnmanagedFds: false, stdout: true, stderr: true }));

@@ -40,7 +40,9 @@ const HOLDS = ENDS + BELLS;
 /** The number by which the thread of that bell stands, or stood last; OVER: it has ended. */
 const STOOD = HOLDS + BELLS;
 const OVER = -1;
-const SERIAL_HEAD = STOOD + BELLS;
+/** Counts up when the threads are to give back what they do not need at rest. */
+const RESTS = STOOD + BELLS;
+const SERIAL_HEAD = RESTS + 1;
 const SERIAL_TAIL = SERIAL_HEAD + 1;
 const WORDS = SERIAL_TAIL + 1;
 const SERIAL_OFFSET = WORDS * 4;
@@ -223,6 +225,16 @@ export class SharedWords {
       Atomics.notify(this.#words, STOOD + bell);
       this.waitRing(bell, seen);
     }
+  }
+
+  /** The guest rests. Who waits at a bell has to be rung, too. */
+  rest(): void {
+    Atomics.add(this.#words, RESTS, 1);
+  }
+
+  /** How often it was told to. */
+  get rests(): number {
+    return Atomics.load(this.#words, RESTS);
   }
 
   /** A device was rung and nobody has taken that. */

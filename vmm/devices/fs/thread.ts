@@ -7,6 +7,7 @@ import { closeFile, ownMask, statx } from '../../host/files.ts';
 import { close, epollCreate, epollCtl, epollWait, eventfdDrain, eventfdSignal, gettid } from '../../host/sys.ts';
 import { EPOLLET, EPOLLIN, EPOLL_CTL_ADD } from '../../host/uapi/linux.ts';
 import { instantiateCore } from '../../core/instance.ts';
+import { HeapAtRest } from '../../core/shrink-heap.ts';
 import { traceOf } from '../../core/trace.ts';
 import type { DeviceThread } from '../../threads/device-thread.ts';
 import { type EventMessage, SharedWords } from '../../threads/words.ts';
@@ -104,12 +105,14 @@ class FileThread {
 
   run(): void {
     const wait = this.#data.commandFd >= 0 ? this.#byEpoll() : this.#byBell();
+    const heap = new HeapAtRest(() => this.#words.rests);
     try {
       while (!this.#words.ended(this.#data.bell)) {
         this.#answer();
         if (this.#words.held(this.#data.bell)) this.#stand();
         this.#serve();
         this.#tell();
+        heap.look();
         if (!wait.next(this.#idleMs())) this.#work.ask(true);
       }
     } finally {

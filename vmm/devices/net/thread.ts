@@ -1,6 +1,7 @@
 import { NET_QUEUES, NET_RXQ, NET_TXQ } from '../../../assembly/contract/devices.ts';
 import { HOST_KICK_DEVICE } from '../../../assembly/contract/hooks.ts';
 import { HOST_EV_NET_CAPTURE, HOST_EV_NET_LOST } from '../../../assembly/contract/machine.ts';
+import { HeapAtRest } from '../../core/shrink-heap.ts';
 import type { CoreExports } from '../../core/exports.ts';
 import { instantiateCore } from '../../core/instance.ts';
 import { traceOf } from '../../core/trace.ts';
@@ -95,6 +96,7 @@ class NetLoop {
     // The owner before may have left something.
     this.#command();
     for (const card of this.#cards) this.#all(card);
+    const heap = new HeapAtRest(() => this.#words.rests);
     while (!this.#words.ended(this.#data.bell)) {
       if (this.#words.held(this.#data.bell)) {
         this.#words.stand(this.#data.bell, () => this.#plugs());
@@ -102,6 +104,7 @@ class NetLoop {
       }
       epollWait(this.#epoll, this.#unfinished.size > 0 ? 0 : this.#limited(), this.#ready);
       for (const which of [...this.#unfinished]) this.#work(which);
+      heap.look();
     }
     close(this.#epoll);
   }
