@@ -66,6 +66,32 @@ export async function build() {
     writeFileSync(join(root, 'dist', 'openpgp.cjs'), readFileSync(join(root, 'node_modules/openpgp/dist/node/openpgp.min.cjs')));
     removeOlder(start);
   });
+  buildKernelBlocks();
+}
+
+/** What the software CPU decodes in a boot of the guest's kernel: of this core and this kernel. */
+function buildKernelBlocks() {
+  const out = join(root, 'dist', 'kernel-blocks.bin');
+  const sources = ['dist/core.wasm', '.cache/guest/vmlinux', '.cache/guest/initramfs.cpio', 'scripts/kept-blocks/main.ts', 'scripts/kept-blocks/recorder.ts', 'vmm/core/kept-blocks.ts', 'vmm/jit/uop-table.ts', 'assembly/core/layout.ts'].map((path) => join(root, path));
+  step('kernel-blocks', hashFiles(sources), [out], () => {
+    say('recording what a boot decodes');
+    withLeastImage('vmm-blocks-', (image, dir) => {
+      run(process.execPath, ['--', join(root, 'scripts', 'kept-blocks', 'main.ts'), image, '/true'], { env: { ...envWithoutNode(), VMM_STORE: join(dir, 'store') }, timeout: 120_000, killSignal: 'SIGKILL' });
+    });
+  });
+}
+
+/** `use` with a directory of its own, and in it an image whose /true does nothing. */
+function withLeastImage(prefix, use) {
+  const dir = mkdtempSync(join(tmpdir(), prefix));
+  try {
+    const image = join(dir, 'image');
+    mkdirSync(image);
+    writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
+    use(image, dir);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
 }
 
 /** Has a bundle load Node's modules late. The words are as long as each other: the source map stays right. */
@@ -88,11 +114,7 @@ function removeOlder(time) {
  * translator, whose thread sets a flag of V8's: code that is made after it is refused by a start, which has not set it.
  */
 function recordCode() {
-  const dir = mkdtempSync(join(tmpdir(), 'vmm-record-'));
-  try {
-    const image = join(dir, 'image');
-    mkdirSync(image);
-    writeFileSync(join(image, 'true'), leastProgram(), { mode: 0o755 });
+  withLeastImage('vmm-record-', (image, dir) => {
     const env = { ...envWithoutNode(), VMM_RECORD_CODE: '1', VMM_STORE: join(dir, 'store') };
     const door = join(root, 'bin', 'vmm.js');
     const recorded = (expected, ...args) => node(expected, '--', door, ...args);
@@ -117,9 +139,7 @@ function recordCode() {
     const kept = join(dir, 'kept');
     recorded(0, 'run', '--root', kept, '--name', 'recorded', ...container.slice(1));
     awaitOwners(join(kept, 'containers'));
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
+  });
 }
 
 /** Until the processes of the containers have ended. */

@@ -21,6 +21,7 @@
  *   0x0200_0000  decoded blocks
  *   0x0480_0000  requests of file systems, FS_STRIDE a device slot
  *   0x0500_0000  jump caches of the software CPU, one stride a vCPU
+ *   0x0580_0000  decoded blocks that come with our own kernel (assembly/cpu/uop/kept.ts)
  *   0x0600_0000  requests of block devices in flight, BLK_STRIDE a device slot
  *   0x0700_0000  log of executed blocks (assembly/cpu/execute/count.ts)
  *   0x0720_0000  translations: hot blocks, results (assembly/cpu/jit/)
@@ -96,6 +97,10 @@ export const FS_STRIDE: u32 = 0x0004_0000;
 export const JUMP_BASE: u32 = 0x0500_0000;
 export const JUMP_ENTRIES: u32 = 0x2000;
 
+/** Decoded blocks that come with our own kernel, and what tells of them (assembly/cpu/uop/kept.ts). */
+export const KEPT_BASE: u32 = 0x0580_0000;
+export const KEPT_SIZE: u32 = 0x0080_0000;
+
 /** virtio-blk requests in flight of device slot n at BLK_BASE + n * BLK_STRIDE (assembly/virtio/blk.ts). */
 export const BLK_BASE: u32 = 0x0600_0000;
 export const BLK_STRIDE: u32 = 0x0008_0000;
@@ -160,7 +165,7 @@ export function linear_ranges(): StaticArray<u32> {
     BLOCK_BASE, RANGE_DERIVED,
     FS_BASE, RANGE_STATE,
     JUMP_BASE, RANGE_DERIVED,
-    JUMP_BASE + CPU_STRIDE * VCPU_MAX, RANGE_FREE,
+    KEPT_BASE, RANGE_DERIVED,
     BLK_BASE, RANGE_STATE,
     EXEC_LOG_BASE, RANGE_DERIVED,
     EXEC_LOG_BASE + EXEC_LOG_ENTRY * EXEC_LOG_MAX, RANGE_FREE,

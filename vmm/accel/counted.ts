@@ -7,6 +7,8 @@ import { CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { VmmError } from '../../base/errors.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { loadKeptBlocks } from '../core/kept-blocks.ts';
+import { coreChecksum } from '../core/module.ts';
 import { instantiateCore } from '../core/instance.ts';
 import type { CountedRun } from '../time/counted.ts';
 import type { Counts } from '../time/position.ts';
@@ -118,6 +120,7 @@ class CountedAccelerator implements Accelerator {
       core.count_trace(cpuAddress(i), this.#exec === undefined ? 0 : TRACE_LOG);
     }
     setEntry(core, entry);
+    if (this.#context.jit?.mode !== 'off' && this.#context.jit?.ownKernel === true) loadKeptBlocks(this.#context.memory, coreChecksum());
     // A trace of blocks is made by the interpreter.
     if (this.#exec === undefined && this.#context.jit?.mode !== 'off') this.#jit = new CountedJit(this.#context, core);
     if (held) this.#held.fill(true);
@@ -273,6 +276,7 @@ class CountedAccelerator implements Accelerator {
       this.#ns = this.#clock();
       this.#running = false;
       this.#exec?.drain();
+      this.#counted.config.watch?.(this.#context.memory);
       const difference = this.#jit?.poll(vcpu);
       if (difference !== undefined) this.#exit({ kind: 'error', vcpu, reason: difference });
       const used = budget - core.count_left(cpu);

@@ -31,6 +31,8 @@ export interface JitJob {
   readonly config: JitConfig;
   readonly cpus: number;
   readonly bell: SharedArrayBuffer;
+  /** For vCPU 0 of our own kernel: the core's CRC-32, to find the blocks that come with it (vmm/core/kept-blocks.ts). */
+  readonly kept: number | undefined;
 }
 
 /** What it posts. */

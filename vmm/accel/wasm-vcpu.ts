@@ -1,6 +1,7 @@
 import { RUN_BUDGET, RUN_DEBUG, RUN_HALT, RUN_KICK } from '../../assembly/contract/vcpu.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { loadKeptBlocks } from '../core/kept-blocks.ts';
 import { HeapAtRest } from '../core/shrink-heap.ts';
 import { ThreadMaker, VcpuJit } from '../jit/driver.ts';
 import type { RingerHooks } from '../threads/device-thread.ts';
@@ -18,6 +19,8 @@ const HALT_MAX_NS = 1e9;
 /** Runs one vCPU of the software CPU until it is told to stop. */
 export function runWasmVcpu(data: WasmVcpuJob, post: (message: WasmVcpuMessage) => void, ringerHooks: RingerHooks): void {
   const words = new SharedWords(data.words);
+  // While the main thread still runs the vCPU, or loads its kernel, and before the process is confined
+  if (data.jit?.kept !== undefined) loadKeptBlocks(data.memory, data.jit.kept);
   const core = vcpuCore(data, words, post, ringerHooks);
   const { index } = data;
   const cpu = CPU_BASE + index * CPU_STRIDE;

@@ -3,6 +3,7 @@ import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE } from '../../assembly/cor
 import { VmmError } from '../../base/errors.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
 import { close, eventfd, eventfdSignal } from '../host/sys.ts';
+import { coreChecksum } from '../core/module.ts';
 import type { EntryState } from '../boot/entry.ts';
 import { BELL_MAIN, COMMAND_PAUSE, COMMAND_RUN, COMMAND_STOP, DEVICE_THREADS_MAX, OWNER_RINGER, SharedWords, STATE_ENDED, STATE_PAUSED, STATE_RUNNING, STATE_STARTING } from '../threads/words.ts';
 import { Bell, wakeOwner } from './bell.ts';
@@ -74,7 +75,7 @@ class WasmAccelerator implements Accelerator {
       ramSize: context.ramSize,
       trace: context.trace,
       ringers,
-      jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer },
+      jit: this.#jit === undefined ? undefined : { config: jit, cpus: context.cpus, bell: this.#jit.bell.buffer, kept: jit.ownKernel === true && index === 0 ? coreChecksum() : undefined },
     }));
     // What a thread waits for, before it touches a register.
     for (const { index } of this.#jobs) this.#words.setCommand(index, COMMAND_PAUSE);

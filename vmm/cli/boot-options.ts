@@ -69,7 +69,7 @@ export function bootConfig(options: BootOptions, operands: readonly string[], ow
   return {
     accel: options.accel ?? 'auto',
     cpuModel: options.cpu,
-    jit: jitOf(options.jit),
+    jit: { ...jitOf(options.jit), ownKernel: options.kernel === undefined },
     kernel: options.kernel ?? ownKernel(),
     initrd: options.initrd,
     append: withRoot(withConsole(options.append ?? '', console), options.rootShare),

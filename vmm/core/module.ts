@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { CPU_BASE } from '../../assembly/core/layout.ts';
 import { FIELD_ICOUNT } from '../../assembly/contract/vcpu.ts';
 import { VmmError } from '../../base/errors.ts';
@@ -15,6 +16,13 @@ let kept = false;
 /** Whether V8's code of the software CPU came from an earlier process. */
 export function codeIsKept(): boolean {
   return kept;
+}
+
+let checksum = 0;
+
+/** CRC-32 of the software CPU's core, once it is compiled here: what belongs to it has it. */
+export function coreChecksum(): number {
+  return checksum;
 }
 
 /** The compiled core, dist/NAME.wasm beside this bundle; compiled once a process. */
@@ -34,6 +42,7 @@ export function coreModule(name: CoreName = 'core'): WebAssembly.Module {
 function compile(name: CoreName): WebAssembly.Module {
   const wasm = readFileSync(new URL(`./${name}.wasm`, import.meta.url));
   if (name === 'core') {
+    checksum = crc32(wasm);
     const found = keptCode(new Uint8Array(wasm));
     ({ keeper } = found);
     if (found.module !== undefined) {

@@ -2,6 +2,7 @@
 import { FIELD_ICOUNT } from '../../assembly/contract/vcpu.ts';
 import { CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
 import type { CoreExports } from '../core/exports.ts';
+import { keptBlocks } from '../core/kept-blocks.ts';
 import { JitBell } from './bell.ts';
 import { Cache, type CacheLimits, type JitCounts, type JitExports, MACHINE_LIMITS } from './cache.ts';
 import type { Compiled } from './compiler.ts';
@@ -87,6 +88,7 @@ export class VcpuJit {
   readonly #cache: Cache;
   readonly #maker: Maker;
   readonly #lockstep: Lockstep | undefined;
+  readonly #memory: WebAssembly.Memory;
   readonly #view: DataView;
   readonly #offsets: Offsets;
   readonly #fixed: boolean;
@@ -102,6 +104,7 @@ export class VcpuJit {
     this.#cache = new Cache(core, memory, this.#cpu, limits);
     this.#core.jit_offsets();
     this.#offsets = readOffsets(memory);
+    this.#memory = memory;
     this.#view = new DataView(memory.buffer);
     this.#fixed = config.threshold !== undefined;
     this.#near = config.ownKernel === true ? NEAR_OF_OWN_KERNEL : NEAR;
@@ -125,7 +128,7 @@ export class VcpuJit {
   /** At the end: what came of it. */
   report(): VcpuReport {
     const checked = this.#lockstep === undefined ? undefined : { compared: this.#lockstep.compared, skipped: this.#lockstep.skipped };
-    return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)), checked };
+    return { counts: this.#cache.counts, insns: this.#insns, total: Number(this.#view.getBigUint64(this.#cpu + this.#core.cpu_field(FIELD_ICOUNT), true)), checked, kept: this.#cpu === CPU_BASE ? keptBlocks(this.#memory) : 0 };
   }
 
   /** Instructions that ran translated. */

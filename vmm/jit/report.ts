@@ -8,6 +8,8 @@ export interface VcpuReport {
   /** Instructions that ran translated, and all. */
   readonly insns: number;
   readonly total: number;
+  /** Blocks that came decoded with our own kernel (vmm/core/kept-blocks.ts), used. */
+  readonly kept: number;
   /** Lockstep: runs of translations that the interpreter repeated, and those that could not be. */
   readonly checked: { readonly compared: number; readonly skipped: number } | undefined;
 }
@@ -30,5 +32,7 @@ export function reportText(vcpus: readonly VcpuReport[], bell: JitBell): string 
   const givenBack = sum((r) => r.counts.givenBack);
   if (givenBack > 0) parts.push(`${givenBack} given back`);
   if (vcpus.some(({ counts }) => counts.stopped)) parts.push('stopped, V8 has no more room');
+  const kept = sum((r) => r.kept);
+  if (kept > 0) parts.push(`${kept} blocks came decoded with the kernel`);
   return `translated: ${parts.join('; ')}`;
 }

@@ -15,6 +15,8 @@ export interface CountedConfig {
   readonly stopAt?: bigint | undefined;
   /** Input from outside the run; without it there is none. */
   readonly input?: InputSource | undefined;
+  /** Called behind each slice, for tools that look at how the guest runs; it must not change anything. */
+  readonly watch?: ((memory: WebAssembly.Memory) => void) | undefined;
 }
 
 export const COUNT_SHIFT_MAX = 10;

@@ -6,6 +6,7 @@ import {
 } from '../uop/blocks';
 import { code_mark, gen_at } from '../../core/code';
 import { stop_low } from '../debug/guest';
+import { kept_block } from '../uop/kept';
 import { code_copy, Dec, dec_buffer, dec_of, INSN_MAX, parse } from './decode';
 import { emit } from './emit';
 import { EMIT_END, EMIT_ON, put_link, put_op } from './emit-uop';
@@ -57,6 +58,8 @@ function seal(d: Dec, u: usize, end: u32): void {
  * still on its way to memory when its CODE_MARK was looked at shows up by then.
  */
 export function block_build(cpu: usize, pa: u32, va: u64, mode: u32): usize {
+  const kept = kept_block(cpu, pa, mode);
+  if (kept) return kept;
   if (changetype<Cpu>(cpu).cpus <= 1) return build(cpu, pa, va, mode, 0);
   const copy = code_copy(cpu);
   let blk: usize = 0;

@@ -172,6 +172,14 @@ export function block_insert(cpu: usize, b: usize): void {
   store<u32>(at, <u32>b);
 }
 
+/** Block `b` is in its hash chain, alive or dead. */
+export function block_chained(cpu: usize, b: usize): bool {
+  const v = block_vars(cpu);
+  let at = <usize>load<u32>(v.hash + ((hash_of(load<u32>(b, B_PA), load<u32>(b, B_MODE)) & v.hash_mask) << 2));
+  while (at != 0 && at != b) at = <usize>load<u32>(at, B_NEXT);
+  return at == b;
+}
+
 /** A store of this vCPU to [pa, pa + len) hit a page with CODE_MARK. Leaves the running block when it may be hit. */
 export function code_write(cpu: usize, pa: u32, len: u32): void {
   const end: u64 = <u64>pa + len;

@@ -11,6 +11,8 @@ import { loadKernel } from '../../../vmm/boot/kernel.ts';
 import { writeMpTable } from '../../../vmm/boot/mptable.ts';
 import { cpuAddress, resetCpus, setEntry } from '../../../vmm/accel/wasm-registers.ts';
 import type { CoreExports } from '../../../vmm/core/exports.ts';
+import { KEPT_BASE } from '../../../assembly/core/layout.ts';
+import { keptBlocks } from '../../../vmm/core/kept-blocks.ts';
 import { instantiateCore } from '../../../vmm/core/instance.ts';
 import { acquireMemory } from '../../../vmm/core/memory.ts';
 import { MachineMemory } from '../../../vmm/machine/memory.ts';
@@ -58,6 +60,8 @@ export interface GuestResult {
   readonly end: number | 'shutdown' | 'time over' | string;
   readonly icount: bigint;
   readonly jits?: readonly InlineJit[];
+  /** Blocks at KEPT_BASE that were used. */
+  readonly kept: number;
 }
 
 export interface GuestOptions {
@@ -71,6 +75,10 @@ export interface GuestOptions {
   /** All code is translated as soon as it is found; `check`: in lockstep with the interpreter. */
   readonly jit?: 'on' | 'check';
   readonly jitLimits?: CacheLimits;
+  /** What lies at KEPT_BASE when the guest begins. */
+  readonly kept?: Uint8Array;
+  /** Between two turns. */
+  readonly watch?: (memory: WebAssembly.Memory) => void;
 }
 
 interface Guest {
@@ -111,6 +119,10 @@ function load(elf: string, options: GuestOptions): Guest {
   writeMpTable(ram, cpus);
   resetCpus(core, cpus, options.model ?? 'baseline', options.timeMode ?? 0);
   setEntry(core, loaded.entry);
+  if (options.kept !== undefined) {
+    bytes.set(options.kept, KEPT_BASE);
+    new DataView(memory.buffer).setUint32(KEPT_BASE, 1, true);
+  }
   return guest;
 }
 
@@ -130,6 +142,7 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
     for (let i = 0; i < cpus; i++) {
       const reason = core.cpu_run(cpuAddress(i), options.slice ?? 20_000);
       jits[i]?.poll();
+      options.watch?.(guest.memory);
       if (reason === RUN_HALT) core.cpu_wait(cpuAddress(i), cpus === 1 ? 1e8 : 1e5);
       else if (reason !== RUN_BUDGET && reason !== RUN_KICK) {
         end = reason === RUN_SHUTDOWN ? 'shutdown' : reason === RUN_EXIT ? (guest.ended ?? 'exit') : `reason ${reason}`;
@@ -137,7 +150,7 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
       }
     }
   }
-  return { output: Buffer.concat(guest.lines).toString('latin1'), end, icount: icountOf(guest), jits };
+  return { output: Buffer.concat(guest.lines).toString('latin1'), end, icount: icountOf(guest), jits, kept: keptBlocks(guest.memory) };
 }
 
 /** The vCPU's thread: plain JavaScript, since workers know no TypeScript here. */
