@@ -8,9 +8,9 @@
  *   +0 1: in use    +4 MODE_* of all blocks    +8 first page    +12 number of pages    +16 BlockVars.flushes when the first page was adopted
  *   +20 pages adopted, +24 blocks in them    +64 … for each page, the address of its record or 0
  *
- * A page's record: u32 its generation when it was adopted last, u32 first block, u32 number of blocks, u32 number of runs, u64 lines that hold code (code.ts), u32 1: it
- * has been adopted, u32 bytes of the runs. Then each run, { u16 offset in the page, u16 length }, all that blocks were made of, and of each
- * block, behind one another in memory, its length in units of 16 bytes as u16.
+ * A page's record: u32 its generation when it was adopted last, u32 first block, u32 number of blocks, u32 number of runs, u64 lines that
+ * hold code (code.ts), u32 1: it has been adopted, u32 bytes of the runs. Then each run, { u16 offset in the page, u16 length }, all that
+ * blocks were made of, and of each block, behind one another in memory, its length in units of 16 bytes as u16.
  */
 import { CODE_MARK_BASE, KEPT_BASE, LINE_MASK_BASE, RAM_BASE } from '../../core/layout';
 import { gen_at } from '../../core/code';

@@ -61,7 +61,7 @@ export interface GuestResult {
   readonly icount: bigint;
   readonly jits?: readonly InlineJit[];
   /** Blocks at KEPT_BASE that were used. */
-  readonly kept: number;
+  readonly kept?: number;
 }
 
 export interface GuestOptions {
