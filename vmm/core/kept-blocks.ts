@@ -15,7 +15,7 @@ const NUMBERS_AT = 16;
 const HEADER = 32;
 const WORD = 4;
 
-/** The file of `content`, for the core with the CRC-32 `core`. */
+/** The file of `content`, for the core with the CRC-32 `core`: for the build, and for tests. */
 export function keptFile(content: Uint8Array, core: number): Uint8Array {
   const header = Buffer.alloc(HEADER);
   header.write(MAGIC, 'latin1');
