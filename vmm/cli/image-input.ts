@@ -4,9 +4,11 @@ import { spoolInput } from '../api/store.ts';
 import { oneLine } from './describe.ts';
 import { tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 /** What an import tells on the way. */
 export function importing(store: ImageStore, quiet: boolean): { line: ProgressLine; options: ResolveOptions & { store: ImageStore } } {
+  keepHeapSmall();
   const line = new ProgressLine();
   const note = (text: string): void => {
     line.clear();

@@ -10,6 +10,7 @@ import { print, tell } from './output.ts';
 import { ProgressLine } from './progress.ts';
 import { contentTrust, PLATFORM, TRUST_OPTIONS } from './pull-options.ts';
 import { registryEnv, registryForeign, REGISTRY_OPTIONS } from './registry-options.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 const OPTIONS = { allTags: flag('every tag that the registry has for NAME', { short: 'a' }), platform: PLATFORM, ...TRUST_OPTIONS, ...REGISTRY_OPTIONS, quiet: flag('no notes, no progress', { short: 'q' }), help: HELP };
 export const PULL_COMMAND: Command<typeof OPTIONS> = {
@@ -33,6 +34,7 @@ export async function pullCommand(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (operands.length === 0) throw new VmmError('USAGE', 'pull takes one name or more', { hint: 'see `vmm pull --help`' });
+  keepHeapSmall();
   const env = registryEnv(options);
   const names = operands.map((text) => text.replace(/^docker:\/\//, ''));
   if (!options.allTags) return each(names, options, env);
