@@ -16,6 +16,19 @@ export function oneLine(text: string): string {
   return shown.replace(/[\p{C}\u2028\u2029]/gu, (c) => (c === '\n' ? '\\n' : `\\u{${(c.codePointAt(0) as number).toString(16)}}`));
 }
 
+const CONTROL = /(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/** As Docker prints what it knows. Control and formatting characters, which an image may have in its texts, are escapes, as JSON allows. */
+export function jsonText(value: unknown): string {
+  const escaped = (text: string): string => [...Array(text.length).keys()].map((i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
+  return `${JSON.stringify(value, null, 4).replace(CONTROL, escaped)}\n`;
+}
+
+/** What a template made of an image's texts: on a terminal such characters are shown, not sent; elsewhere it stays as it is. */
+export function forTerminal(text: string, isTerminal = process.stdout.isTTY): string {
+  return isTerminal ? text.replace(CONTROL, (c) => (c === '\t' ? c : `\\u{${(c.codePointAt(0) as number).toString(16)}}`)) : text;
+}
+
 /**
  * Lines that the guest wrote, for a terminal: each is marked, so that none passes for one of vmm's, and shown as `oneLine`
  * does. '' for nothing.

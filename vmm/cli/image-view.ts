@@ -3,7 +3,7 @@ import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
 import { type ImageDetails, imageDetails, type ImageRecord } from '../api/store.ts';
 import { HELP } from './common-options.ts';
-import { describeError } from './describe.ts';
+import { describeError, forTerminal, jsonText } from './describe.ts';
 import { createdAt } from './image-filter.ts';
 import { value } from './options.ts';
 import { print, tell } from './output.ts';
@@ -31,7 +31,7 @@ export const INSPECT_IMAGE: Subcommand = subcommand({ name: 'image inspect', syn
       status = 1;
     }
   }
-  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatEach(format, rows));
+  print(format === undefined || format === 'json' ? jsonText(rows) : forTerminal(formatEach(format, rows)));
   return status;
 });
 

@@ -6,7 +6,7 @@ import { HELP } from './common-options.ts';
 import { mountsNow } from './device-list.ts';
 import { bindings, networkSettings } from './inspect-network.ts';
 import { sizesOf } from './container-size.ts';
-import { describeError } from './describe.ts';
+import { describeError, forTerminal, jsonText } from './describe.ts';
 import { flag, oneOf, value } from './options.ts';
 import { print, tell } from './output.ts';
 import { networksOf } from './run-network.ts';
@@ -38,7 +38,7 @@ export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsi
       status = 1;
     }
   }
-  print(format === undefined || format === 'json' ? `${JSON.stringify(rows, null, 4)}\n` : formatEach(format, rows));
+  print(format === undefined || format === 'json' ? jsonText(rows) : forTerminal(formatEach(format, rows)));
   return status;
 });
 
