@@ -380,9 +380,9 @@ describe('servers that lie', () => {
   ])('%s: one line, and nothing in the store', async (_, answer, wanted) => {
     const host = await serve(answer);
     const store = newStore();
-    const start = performance.now();
-    expect(await failure(() => pullImage(`${host}/a/b:1`, { store, env: env(), idleMs: 300 }))).toMatch(wanted);
-    expect(performance.now() - start).toBeLessThan(15_000);
+    // Only who says nothing is not waited for: a loaded machine may take a while to say something.
+    const idleMs = wanted.source.startsWith('^REGISTRY_CONNECT') ? 300 : 60_000;
+    expect(await failure(() => pullImage(`${host}/a/b:1`, { store, env: env(), idleMs }))).toMatch(wanted);
     expect(store.list()).toEqual([]);
     if (existsSync(store.paths.tmp)) expect(readdirSync(store.paths.tmp)).toEqual([]);
   });
