@@ -1,10 +1,11 @@
 /** `vmm device`: what a container that runs in a bound process is given by another process, and what is taken away. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BIN } from '../support/cli/cli.ts';
+import type * as Library from '../../vmm/api/index.ts';
+import { BIN, ROOT } from '../support/cli/cli.ts';
 import { ownContainers } from '../support/cli/containers.ts';
 import { HANG_MS } from '../support/limits.ts';
 
@@ -183,6 +184,39 @@ it('the share mounted once more by a container that may: its own export of last,
   expect(await inside('may', 'mkdir /m; mount -t virtiofs vmm /m; cat /m/file; mount -o remount,rw /m; echo no >/m/file')).toBe(`${later}\nsh: can't create /m/file: Read-only file system\n[1]`);
   expect(await cli('device', 'rm', 'may', '/later')).toMatchObject({ status: 0 });
   expect(await inside('may', 'cat /m/file 2>&1 | grep -c "Stale\\|No such"; cat /own/file')).toBe(`1\n${own}\n`);
+});
+
+it('a guest that answers nothing holds nobody up: with force the host lets go of what it had', async () => {
+  const { ContainerRun, LiveDevices, hostFs, resolveImage } = (await import(join(ROOT, 'dist/vmm.js'))) as typeof Library;
+  const { rootfs, config } = await resolveImage(image, { host: hostFs });
+  const ignored = (): void => {};
+  const run = new ContainerRun({ rootfs, config }, { command: ['sh', '-c', SLEEP] }, { memoryMib: 128, accel: 'wasm', sharesLater: true }, { stdout: ignored, stderr: ignored });
+  const silent = join(dir, 'silent');
+  mkdirSync(silent);
+  const held = (): number => readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === silent;
+    } catch {
+      return false;
+    }
+  }).length;
+  const stop = new AbortController();
+  const ended = run.run({ signal: stop.signal });
+  try {
+    await run.process.started;
+    await new LiveDevices(run).mount({ path: silent, target: '/silent' });
+    expect(held()).toBeGreaterThan(0);
+    // Of a frozen container no process goes on, that of a change of its mounts either.
+    await run.container.pause();
+    const live = new LiveDevices(run, 300);
+    await expect(live.remove('/silent', false)).rejects.toMatchObject({ code: 'DEVICE_BUSY' });
+    await expect(live.mount({ path: silent, target: '/other' })).rejects.toMatchObject({ code: 'DEVICE_BUSY' });
+    await live.remove('/silent', true);
+    expect(held()).toBe(0);
+  } finally {
+    stop.abort();
+    await ended;
+  }
 });
 
 it('without room, or without a container that is kept, it is said what to do', async () => {

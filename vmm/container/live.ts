@@ -9,8 +9,13 @@ import { type GuestConfig, SHARE_TAG, type ShareExport } from '../guest/guest.ts
 import type { ContainerRun } from './run.ts';
 
 const MS_RDONLY = 1;
+/** How long the guest may take to answer, ms. */
+const GUEST_MS = 20_000;
 /** What one machine may be given; a disk needs a drive, and a card a spare one. */
 const MOUNTS_MAX = 128;
+
+/** Of this process: a name is used once. */
+let numbers = 0;
 
 export type DiskFormat = 'ext4' | 'erofs';
 
@@ -32,15 +37,17 @@ type CableSpec = NonNullable<GuestConfig['cards']>[number]['cable'];
 /** What a container that runs is given and loses, one after the other; starts in the same machine have what there is then. */
 export class LiveDevices {
   readonly #run: ContainerRun;
-  #numbers = 0;
+  readonly #guestMs: number;
   /** Ids of disks, by their targets. */
   readonly #disks = new Map<string, string>();
   /** Cards with a cable, by their index. */
   readonly #cards: Set<number>;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(run: ContainerRun) {
+  /** `guestMs`: how long the guest may take to answer. */
+  constructor(run: ContainerRun, guestMs = GUEST_MS) {
     this.#run = run;
+    this.#guestMs = guestMs;
     this.#cards = new Set(run.network.cards.keys());
   }
 
@@ -49,9 +56,9 @@ export class LiveDevices {
     return this.#next(async () => {
       this.#refuse(target);
       const { guest } = this.#run;
-      const name = `later-${++this.#numbers}`;
-      await guest.addShare({ ...source, name });
-      await this.#attach({ target, source: { kind: 'share', tag: SHARE_TAG }, subpath: name, flags: source.readOnly === true ? MS_RDONLY : 0 }, () => guest.withdrawShare(name));
+      const name = `later-${++numbers}`;
+      const mount: Mount = { target, source: { kind: 'share', tag: SHARE_TAG }, subpath: name, flags: source.readOnly === true ? MS_RDONLY : 0 };
+      await this.#attach(mount, () => guest.addShare({ ...source, name }), () => this.#withdraw(name));
     });
   }
 
@@ -60,11 +67,12 @@ export class LiveDevices {
     return this.#next(async () => {
       this.#refuse(target);
       const { guest } = this.#run;
-      const id = `later-${++this.#numbers}`;
-      await guest.addDisk({ ...disk, id });
+      const id = `later-${++numbers}`;
       // A journal that is not empty cannot be replayed on what is not written.
       const data = disk.readOnly && format === 'ext4' ? { data: 'noload' } : {};
-      await this.#attach({ target, source: { kind: 'block', serial: id, fstype: format, ...data }, flags: disk.readOnly ? MS_RDONLY : 0 }, () => guest.removeDisk(id));
+      const mount: Mount = { target, source: { kind: 'block', serial: id, fstype: format, ...data }, flags: disk.readOnly ? MS_RDONLY : 0 };
+      guest.machine.addDisk({ ...disk, id });
+      await this.#attach(mount, () => guest.diskAdded(id), () => this.#eject(id, true));
       this.#disks.set(target, id);
     });
   }
@@ -73,11 +81,11 @@ export class LiveDevices {
   card(cable: CableSpec, given: Omit<InterfaceConfig, 'mac'>): Promise<{ readonly name: string; readonly mac: string }> {
     return this.#next(async () => {
       const { guest } = this.#run;
-      const { card, mac } = await guest.plugCard(cable);
+      const { card, mac } = await guest.plugCard(cable, (answer) => this.#within(answer));
       try {
-        await guest.network({ interfaces: [{ ...given, mac }] });
+        await this.#within(guest.network({ interfaces: [{ ...given, mac }] }));
       } catch (error) {
-        await guest.unplugCard(card);
+        await guest.machine.unplugCard(card);
         throw error;
       }
       this.#cards.add(card);
@@ -93,7 +101,9 @@ export class LiveDevices {
     return this.#next(async () => {
       const card = [...this.#cards].find((each) => cardName(each) === name);
       if (card !== undefined) {
-        await this.#run.guest.unplugCard(card);
+        // Whatever the guest says: who is cut off may not want to be.
+        await this.#within(this.#run.guest.releaseCard(card)).catch(() => {});
+        await this.#run.guest.machine.unplugCard(card);
         this.#cards.delete(card);
         return;
       }
@@ -113,9 +123,10 @@ export class LiveDevices {
     if (this.#mounts.length >= MOUNTS_MAX) throw new VmmError('MOUNT_TARGET', `the container has ${MOUNTS_MAX} mounts, which is the most`, { hint: 'take one away first' });
   }
 
-  async #attach(mount: Mount, undo: () => Promise<void>): Promise<void> {
+  async #attach(mount: Mount, add: () => Promise<void>, undo: () => Promise<void>): Promise<void> {
     try {
-      await this.#run.container.changeMount(mount, 'add');
+      await this.#within(add());
+      await this.#within(this.#run.container.changeMount(mount, 'add'));
     } catch (error) {
       await undo();
       throw error;
@@ -124,27 +135,54 @@ export class LiveDevices {
   }
 
   async #detach(mount: Mount, force: boolean): Promise<void> {
-    const { guest, container, spec } = this.#run;
+    const { container, spec } = this.#run;
     const id = this.#disks.get(mount.target);
     try {
-      await container.changeMount(mount, force ? 'detach' : 'remove');
+      await this.#within(container.changeMount(mount, force ? 'detach' : 'remove'));
     } catch (error) {
       if (isBusy(error)) throw busy(mount.target, error);
       // The container has unmounted it itself, or its first process has ended: then the device goes all the same.
-      if (!(error instanceof AgentError) || error.code !== 'AGENT_NOT_FOUND') throw error;
+      if (!force && !(error instanceof AgentError && error.code === 'AGENT_NOT_FOUND')) throw error;
     }
     if (id !== undefined) {
-      // What is detached and open keeps the disk: it is taken out, and what is not written by then is lost.
-      await guest.removeDisk(id).catch((error: unknown) => {
-        if (!isBusy(error)) throw error;
-        if (!force) throw busy(mount.target, error);
-        guest.machine.removeDisk(id);
+      await this.#eject(id, force).catch((error: unknown) => {
+        throw isBusy(error) ? busy(mount.target, error) : error;
       });
       this.#disks.delete(mount.target);
     }
     spec.mounts = this.#mounts.filter((each) => each !== mount);
     const { subpath } = mount;
-    if (id === undefined && subpath !== undefined && !this.#mounts.some((each) => each.source?.kind === 'share' && each.subpath === subpath)) await guest.withdrawShare(subpath);
+    if (id === undefined && subpath !== undefined && !this.#mounts.some((each) => each.source?.kind === 'share' && each.subpath === subpath)) await this.#withdraw(subpath);
+  }
+
+  /** The host lets go of it, whatever the guest says. */
+  async #withdraw(name: string): Promise<void> {
+    const { guest } = this.#run;
+    await this.#within(guest.releaseShare(name)).catch(() => {});
+    await guest.machine.withdrawExport(SHARE_TAG, name);
+  }
+
+  /** `force`: what is still open in the guest loses its disk, and with it what is not written. */
+  async #eject(id: string, force: boolean): Promise<void> {
+    const { guest } = this.#run;
+    try {
+      await this.#within(guest.releaseDisk(id));
+    } catch (error) {
+      if (!force) throw error;
+    }
+    guest.machine.removeDisk(id);
+  }
+
+  /** A guest that answers nothing does not hold its host up. */
+  async #within<T>(answer: Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new VmmError('DEVICE_BUSY', `the guest does not answer within ${this.#guestMs / 1000} s`, { hint: 'try again; `vmm device rm --force` takes a device away all the same' })), this.#guestMs);
+    answer.catch(() => {});
+    try {
+      return await Promise.race([answer, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** One change at a time. */

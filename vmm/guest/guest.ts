@@ -175,7 +175,12 @@ export class Guest implements AsyncDisposable {
   /** Puts a disk into an empty drive; resolves when the guest sees it, by the id in `spec`. Throws as Machine.addDisk. */
   async addDisk(spec: DiskSpec): Promise<void> {
     this.machine.addDisk(spec);
-    await this.#session.diskAttached(spec.id);
+    await this.diskAdded(spec.id);
+  }
+
+  /** Resolves when the guest sees a disk that Machine.addDisk has put in. */
+  diskAdded(id: string): Promise<void> {
+    return this.#session.diskAttached(id);
   }
 
   /** Has the guest let go of a disk, by the id in its spec: all that it holds is written then. Rejects while a container uses it. */
@@ -197,8 +202,13 @@ export class Guest implements AsyncDisposable {
 
   /** Takes one away. When this resolves nothing of it is open on the host; containers that have it mounted find it stale (ESTALE). */
   async withdrawShare(name: string): Promise<void> {
-    await this.#session.exportLeaving(SHARE_TAG, name);
+    await this.releaseShare(name);
     await this.machine.withdrawExport(SHARE_TAG, name);
+  }
+
+  /** Has the guest let go of one. */
+  releaseShare(name: string): Promise<void> {
+    return this.#session.exportLeaving(SHARE_TAG, name);
   }
 
   /** Sets the guest's clock, after a pause for example: to nanoseconds since 1970, or to the host's time. */
@@ -206,13 +216,13 @@ export class Guest implements AsyncDisposable {
     return this.#session.setTime(nanoseconds);
   }
 
-  /** Gives a spare card a cable, and resolves with its index and address once the guest knows it: `network` takes it from there. */
-  async plugCard(cable: CableSpec): Promise<{ readonly card: number; readonly mac: Uint8Array }> {
+  /** Gives a spare card a cable, and resolves with its index and address once the guest knows it: `network` takes it from there. `within`: how long that may take. */
+  async plugCard(cable: CableSpec, within: (answer: Promise<void>) => Promise<void> = (answer) => answer): Promise<{ readonly card: number; readonly mac: Uint8Array }> {
     const card = this.machine.plugCard(cable);
     const mac = this.machine.cardAddress(card);
     try {
       await this.machine.cardReady(card);
-      await this.#session.cardAttached(card, macText(mac));
+      await within(this.#session.cardAttached(card, macText(mac)));
     } catch (error) {
       await this.machine.unplugCard(card);
       throw error;
@@ -222,8 +232,13 @@ export class Guest implements AsyncDisposable {
 
   /** Has the guest switch a card off, and takes its cable out. */
   async unplugCard(card: number): Promise<void> {
-    await this.#session.cardDetaching(card, macText(this.machine.cardAddress(card)));
+    await this.releaseCard(card);
     await this.machine.unplugCard(card);
+  }
+
+  /** Has the guest switch a card off. */
+  releaseCard(card: number): Promise<void> {
+    return this.#session.cardDetaching(card, macText(this.machine.cardAddress(card)));
   }
 
   /** Gives cards their addresses and routes, and files of a container a new content: before a container runs or later, again too. */
