@@ -9,7 +9,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
   compose: 'several containers of one machine are a pod: `vmm run --pod`',
   config: SWARM,
   context: 'there is no daemon to choose',
-  info: 'there is no daemon; `vmm accel` says what runs guests',
   manifest: 'images for several platforms are not made here',
   network: 'networks are options of a run: see docs/networks.md',
   node: SWARM,
@@ -19,10 +18,9 @@ const INSTEAD: Readonly<Record<string, string>> = {
   service: SWARM,
   stack: SWARM,
   swarm: SWARM,
-  system: 'there is no daemon; `vmm events`, `vmm image prune`, `vmm container prune`',
 };
 
 export function unknownCommand(word: string): VmmError {
   const instead = Object.hasOwn(INSTEAD, word) ? INSTEAD[word] : undefined;
-  return new VmmError('USAGE', `unknown command ${word}`, { hint: instead ?? 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, bench, completion, version' });
+  return new VmmError('USAGE', `unknown command ${word}`, { hint: instead ?? 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, info, system, bench, completion, version' });
 }

@@ -37,6 +37,7 @@ Commands:
   metadata-service   serve the metadata of rkt’s pods
   bench              measure starts, of this VMM and of others
   accel              say which accelerators work here, and why not
+  info, system       what there is here; system df, prune, events, info
   completion SHELL   print what makes bash, zsh or fish complete command lines
   version            print the version
 
@@ -115,6 +116,10 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       return (await import('./metadata-service.ts')).metadataServiceCommand(rest);
     case 'accel':
       return (await import('./accel.ts')).accelCommand(rest);
+    case 'info':
+      return (await import('./system.ts')).systemCommand(argv);
+    case 'system':
+      return (await import('./system.ts')).systemCommand(rest);
     case 'completion':
       return (await import('./completion.ts')).completionCommand(rest);
     case 'bench':
