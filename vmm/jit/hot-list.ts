@@ -9,6 +9,7 @@ const LOST = 2;
 const NEAR = 3;
 const LIST = 4;
 const USED = LIST + ENTRIES * 2;
+const THRESHOLD = 0x920 / 4;
 /** Bit 0 of a hot block's word. */
 const URGENT = 1;
 
@@ -33,6 +34,11 @@ export class HotList {
   /** How far a block has come to being hot, in eighths. */
   get near(): number {
     return this.#words[NEAR] as number;
+  }
+
+  /** Samples that make a block hot at present. */
+  get threshold(): number {
+    return this.#words[THRESHOLD] as number;
   }
 
   /** Blocks that found no room. */

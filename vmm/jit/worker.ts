@@ -7,6 +7,7 @@ import { Compiler, type Emitted } from './compiler.ts';
 import { HELPERS } from './helpers.ts';
 import { HotList } from './hot-list.ts';
 import { BATCH_MAX, Mailbox } from './mailbox.ts';
+import { tieringBudgetOf } from './threshold.ts';
 
 export interface TranslatorJob {
   readonly memory: WebAssembly.Memory;
@@ -45,7 +46,7 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
       while (ready.length > 0 && !mail.full && !bell.over) {
         const compiled = ready.shift() as Emitted;
         const start = performance.now();
-        if (!warmer.warm(compiled) || !mail.put(compiled)) bell.add('tooLarge', 1);
+        if (!warmer.warm(compiled, tieringBudgetOf(compiled.tight, hot.threshold)) || !mail.put(compiled)) bell.add('tooLarge', 1);
         else bell.add('modules', 1);
         bell.add('compileUs', (performance.now() - start) * 1000);
       }
@@ -79,10 +80,10 @@ class Warmer {
     this.#imports = { c: { memory, table, ...Object.fromEntries(HELPERS.map(({ name }) => [name, never])) } };
   }
 
-  /** False: V8 refuses the module. */
-  warm({ bytes, functions, tight }: Emitted): boolean {
+  /** `budget`: setTieringBudget's. False: V8 refuses the module. */
+  warm({ bytes, functions }: Emitted, budget: number): boolean {
     try {
-      setTieringBudget(tight ? 'loops' : 'straight');
+      setTieringBudget(budget);
       const module = new WebAssembly.Module(bytes);
       const { exports } = new WebAssembly.Instance(module, this.#imports);
       for (let i = 0; i < functions; i++) (exports[`f${i}`] as (cpu: number, block: number, rip: bigint, left: number) => number)(JIT_DUMMY, 0, 0n, -1);

@@ -2,16 +2,19 @@
  * Translations of decoded blocks: functions of the vCPU's own table, which the host makes (vmm/jit/).
  *
  * Which blocks are worth it is told by samples: each 50,000 instructions the dispatcher's budget ends, anywhere, and the block that is
- * next has one sample more. So nothing is counted while blocks run. A block's samples are halved with each epoch that passes, so that what
+ * next has one sample more, and its page. So nothing is counted while blocks run. Samples are halved with each epoch that passes, so that what
  * is lukewarm for long never becomes hot. A start, of a kernel and its first programs, runs many things once: a vCPU that is young wants more
- * samples. A block with `threshold` samples goes into the vCPU's list of hot
- * blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 near, then JIT_HOT_MAX entries of
+ * samples, of one block; later those of blocks in its page that have no translation count, since a translation has most of them in it. A block with
+ * `threshold` samples goes into the vCPU's list of hot blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 near, then JIT_HOT_MAX entries of
  * { u32 block, u32 flushes }, a ring. `near`: the most that a block has had of its samples, in eighths, so that
  * whoever translates may make ready. `flushes` tells a block from one that came to its place after all were dropped. Bit 0 of a block: urgent, most of the last
  * samples were in its page, so the vCPU does little else than what waits to be translated.
  *
  * Samples of blocks that have a translation tell which are of use: at JIT_HOT_BASE + index * JIT_HOT_STRIDE + USED_LIST, u32 number, then so many u32 table
  * indices, USED_MAX at most; the host empties it.
+ *
+ * Samples of pages: at JIT_HOT_BASE + index * JIT_HOT_STRIDE + PAGE_LIST, PAGES words of page << PAGE_SHIFT | samples, or PAGE_RESTS and the number of the
+ * last sample.
  *
  * A block with a translation does not have the generation of its page any more (see uop/blocks.ts): that sends the dispatcher here.
  */
@@ -30,6 +33,15 @@ export const JIT_HOT_MAX: u32 = 256;
 const HOT_LIST: usize = 16;
 const USED_LIST: usize = HOT_LIST + (<usize>JIT_HOT_MAX << 3);
 const USED_MAX: u32 = 64;
+/** The threshold of a vCPU that is not young, for the host. */
+const THRESHOLD: usize = 0x920;
+const PAGE_LIST: usize = 0xc00;
+const PAGES: u32 = 256;
+const PAGE_SHIFT: u32 = 12;
+const PAGE_COUNT: u32 = 0x7ff;
+/** A block of the page is on its way to be translated: for so many samples of the vCPU's those of the page do not count. */
+const PAGE_RESTS: u32 = 0x800;
+const PAGE_REST: u32 = 64;
 /** A page has so many samples more than all others together since it began to have them: what is hot there is urgent. */
 const URGENT: i32 = 8;
 const VOTES_MAX: i32 = 16;
@@ -49,8 +61,10 @@ export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void
   const ring: usize = JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE;
   memory.fill(ring, 0, HOT_LIST);
   store<u32>(ring + USED_LIST, 0);
+  memory.fill(ring + PAGE_LIST, 0, PAGES << 2);
   v.votes = 0;
   v.threshold = threshold;
+  store<u32>(ring + THRESHOLD, threshold);
   v.threshold_young = young;
   v.samples = 0;
   v.sample_left = 0;
@@ -60,7 +74,9 @@ export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void
 /** From now on `threshold` samples make a block hot, but for a vCPU that is young or closed. */
 export function jit_threshold(cpu: usize, threshold: u32): void {
   const v = block_vars(cpu);
-  if (v.threshold != NEVER) v.threshold = threshold;
+  if (v.threshold == NEVER) return;
+  v.threshold = threshold;
+  store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE + THRESHOLD, threshold);
 }
 
 /** No block becomes hot any more; what is translated stays. */
@@ -75,22 +91,58 @@ export function jit_sample(cpu: usize, blk: usize): void {
   const v = block_vars(cpu);
   if (v.threshold) v.sample = 0;
   v.samples++;
+  const index = changetype<Cpu>(cpu).index;
+  if ((v.samples & ((1 << EPOCH_SHIFT) - 1)) == 0) pages_age(index);
   vote(v, load<u32>(blk, B_PA) >> 12);
   if (translated(blk)) {
-    used(changetype<Cpu>(cpu).index, load<u32>(blk, B_PA2) >> TABLE_SHIFT);
+    used(index, load<u32>(blk, B_PA2) >> TABLE_SHIFT);
     return;
   }
-  const threshold = v.samples < YOUNG ? v.threshold_young : v.threshold;
+  const young = v.samples < YOUNG;
+  const threshold = young ? v.threshold_young : v.threshold;
   const mode = load<u32>(blk, B_MODE);
   if (threshold == NEVER || load<u32>(blk, B_PA2) != NO_PAGE || !(mode & MODE_64) || mode & MODE_STEP) return;
   const epoch = v.samples >> EPOCH_SHIFT;
   const word = load<u32>(blk, B_GEN2);
   const age = <i32><i16>(epoch - (word >> 16));
   if (age < 0) return;
-  const n: u32 = (age > 15 ? 0 : (word & 0xffff) >> age) + 1;
-  near(changetype<Cpu>(cpu).index, n, threshold);
-  const listed = n >= threshold && hot(changetype<Cpu>(cpu).index, v, blk);
-  store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | n, B_GEN2);
+  const own: u32 = (age > 15 ? 0 : (word & 0xffff) >> age) + 1;
+  const page = page_at(index, load<u32>(blk, B_PA));
+  const n = young || threshold == 0 ? own : page_sample(page, load<u32>(blk, B_PA) >> 12, v.samples);
+  near(index, n, threshold);
+  const listed = n >= threshold && hot(index, v, blk);
+  if (listed) store<u32>(page, (load<u32>(blk, B_PA) & ~0xfff) | PAGE_RESTS | (v.samples & PAGE_COUNT));
+  store<u32>(blk, listed ? (epoch + REST) << 16 : (epoch << 16) | own, B_GEN2);
+}
+
+@inline
+function page_at(index: u32, pa: u32): usize {
+  const page = pa >> 12;
+  return JIT_HOT_BASE + index * JIT_HOT_STRIDE + PAGE_LIST + (((page ^ (page >> 8)) & (PAGES - 1)) << 2);
+}
+
+/** One sample more for `page`, whose word would be at `at`: how many it has. Of pages that share the place the most frequent one stays (Misra and Gries). */
+function page_sample(at: usize, page: u32, now: u32): u32 {
+  const word = load<u32>(at);
+  const samples = word & PAGE_COUNT;
+  const rests = (word & PAGE_RESTS) != 0 && ((now - word) & PAGE_COUNT) < PAGE_REST;
+  if (word >> PAGE_SHIFT != page && samples != 0 && !(word & PAGE_RESTS)) {
+    store<u32>(at, word - 1);
+    return 0;
+  }
+  if (rests) return 0;
+  const n: u32 = word >> PAGE_SHIFT != page || word & PAGE_RESTS ? 1 : min<u32>(samples + 1, PAGE_COUNT);
+  store<u32>(at, (page << PAGE_SHIFT) | n);
+  return n;
+}
+
+/** An epoch has passed. */
+function pages_age(index: u32): void {
+  for (let i: u32 = 0; i < PAGES; i++) {
+    const at: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE + PAGE_LIST + (i << 2);
+    const word = load<u32>(at);
+    store<u32>(at, word & PAGE_RESTS ? 0 : (word & ~PAGE_COUNT) | ((word & PAGE_COUNT) >> 1));
+  }
 }
 
 /** The most that a block has had of its samples. */

@@ -77,8 +77,8 @@ export interface GuestOptions {
   readonly jitLimits?: CacheLimits;
   /** What lies at KEPT_BASE when the guest begins. */
   readonly kept?: Uint8Array;
-  /** Between two turns. */
-  readonly watch?: (memory: WebAssembly.Memory) => void;
+  /** Before each turn of the first vCPU. */
+  readonly before?: (core: CoreExports, memory: WebAssembly.Memory) => void;
 }
 
 interface Guest {
@@ -139,10 +139,10 @@ export function runGuest(elf: string, options: GuestOptions = {}): GuestResult {
   const jits = Array.from({ length: options.jit === undefined ? 0 : cpus }, (_, i) => new InlineJit(core, guest.memory, i, options.jit ?? 'on', 0, options.jitLimits));
   let end: GuestResult['end'] = 'time over';
   run: while (performance.now() < limit) {
+    options.before?.(core, guest.memory);
     for (let i = 0; i < cpus; i++) {
       const reason = core.cpu_run(cpuAddress(i), options.slice ?? 20_000);
       jits[i]?.poll();
-      options.watch?.(guest.memory);
       if (reason === RUN_HALT) core.cpu_wait(cpuAddress(i), cpus === 1 ? 1e8 : 1e5);
       else if (reason !== RUN_BUDGET && reason !== RUN_KICK) {
         end = reason === RUN_SHUTDOWN ? 'shutdown' : reason === RUN_EXIT ? (guest.ended ?? 'exit') : `reason ${reason}`;

@@ -13,7 +13,7 @@ beforeAll(prepareCore, 120_000);
 
 function recorded(name: string, cpus = 1): Uint8Array {
   const recorder = new Recorder(cpus);
-  runGuest(assemble(name), { cpus, timeMode: 1, seconds: 20, watch: (memory) => recorder.look(memory) });
+  runGuest(assemble(name), { cpus, timeMode: 1, seconds: 20, before: (_, memory) => recorder.look(memory) });
   return recorder.content();
 }
 
