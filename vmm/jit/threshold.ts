@@ -6,7 +6,7 @@
  */
 const INSNS_OF_BYTE = 150;
 /** Instructions on credit, before anything has been gained. */
-const CREDIT = 30e6;
+const CREDIT = 20e6;
 /** Samples, of 50,000 instructions each, where costs are as large as gains; more costs, more samples. */
 const EVEN = 10;
 const LEAST = 2;
