@@ -5,8 +5,8 @@
  * next has one sample more, and its page. So nothing is counted while blocks run. Samples are halved with each epoch that passes, so that what
  * is lukewarm for long never becomes hot. A start, of a kernel and its first programs, runs many things once: a vCPU that is young wants more
  * samples, of one block; later those of blocks in its page that have no translation count, since a translation has most of them in it. A block with
- * `threshold` samples goes into the vCPU's list of hot blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put, u32 lost, u32 near, then JIT_HOT_MAX entries of
- * { u32 block, u32 flushes }, a ring. `near`: the most that a block has had of its samples, in eighths, so that
+ * `threshold` samples goes into the vCPU's list of hot blocks, at JIT_HOT_BASE + index * JIT_HOT_STRIDE: u32 taken (by the host), u32 put,
+ * u32 lost, u32 near, then JIT_HOT_MAX entries of { u32 block, u32 flushes }, a ring. `near`: the most that a block has had of its samples, in eighths, so that
  * whoever translates may make ready. `flushes` tells a block from one that came to its place after all were dropped. Bit 0 of a block: urgent, most of the last
  * samples were in its page, so the vCPU does little else than what waits to be translated.
  *

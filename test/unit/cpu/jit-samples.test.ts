@@ -34,7 +34,7 @@ it.skipIf(!hasAssembler)('a page whose blocks are all lukewarm is hot once it is
 });
 
 it('translations must earn the next ones: a high threshold where they cost more than they gain, and a high budget before V8 compiles them again', () => {
-  const [interpreter, compiler] = [thresholdOf(1 << 20, 700e6), thresholdOf(2 << 20, 60e6)];
+  const [interpreter, compiler] = [thresholdOf(1 << 20, 700e6), thresholdOf(2 << 20, 70e6)];
   expect(thresholdOf(0, 0)).toBe(2);
   expect(interpreter).toBeLessThan(4);
   expect(compiler).toBe(35);
