@@ -42,7 +42,7 @@ beforeAll(async () => {
   for (const name of ['count', 'ports', 'triple', 'spin']) buildGuest(name);
   for (const { name, last } of KERNEL_ENDS) initrds.set(name, endInitramfs(dir, name, name === 'poweroff' ? `${CLOCKS}\n${last}` : last));
   // More requests of 4 KiB than a disk may make before it gets a thread.
-  writeFileSync(join(dir, 'disk'), randomBytes(640 * 4096));
+  writeFileSync(join(dir, 'disk'), randomBytes(1024 * 4096));
   reader = endInitramfs(dir, 'reader', `/bin/busybox dd if=/dev/vda bs=4k iflag=direct 2>/dev/null | /bin/busybox md5sum\n${KERNEL_ENDS[0].last}`);
   mkdirSync(join(dir, 'quiet'));
   quiet = [bundleProgram(join(root, 'test/guest/quiet-program.ts'), 'quiet-kvm'), quietFolder(join(dir, 'quiet'))];

@@ -153,8 +153,8 @@ describe('--format', () => {
     ['{{.Name}}', 'one\nsecond\n'],
     ['{{ .Name }}:{{json .Labels}}', 'one:{"a":"b"}\nsecond:{}\n'],
     ['{{index .Labels "a"}}|', 'b|\n|\n'],
-    ['table {{.Driver}}\t{{.Name}}', 'DRIVER   VOLUME\nlocal    one\nlocal    second\n'],
-    ['table {{.Name}}\\t{{.Driver}}', 'VOLUME   DRIVER\none      local\nsecond   local\n'],
+    ['table {{.Driver}}\t{{.Name}}', 'DRIVER    VOLUME\nlocal     one\nlocal     second\n'],
+    ['table {{.Name}}\\t{{.Driver}}', 'VOLUME    DRIVER\none       local\nsecond    local\n'],
     ['{{json .}}', `${JSON.stringify(rows[0])}\n${JSON.stringify(rows[1])}\n`],
     ['json', `${JSON.stringify(rows[0])}\n${JSON.stringify(rows[1])}\n`],
   ])('%j', (format, expected) => expect(formatRows(format, rows, { Name: 'VOLUME' })).toBe(expected));

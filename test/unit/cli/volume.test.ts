@@ -24,7 +24,7 @@ async function volume(...args: string[]): Promise<string> {
 }
 
 test('volumes are made, listed, shown, removed and cleared away', async () => {
-  expect(await volume('ls')).toBe('DRIVER   VOLUME NAME\n');
+  expect(await volume('ls')).toBe('DRIVER    VOLUME NAME\n');
   expect(await volume('create', 'web', '--label', 'a=b', '--label', 'c')).toBe('web\n');
   expect(await volume('create', 'web')).toBe('web\n');
   const nameless = (await volume('create')).trim();
