@@ -8,7 +8,7 @@ export {
 export { flags_get as cpu_flags, flags_set as cpu_set_flags } from './cpu/vcpu/flags';
 export { cpu_field, cpu_kick, cpu_reset, enter_long64, enter_protected32, irqchip_reset } from './cpu/system/reset';
 export {
-  debug_address, debug_apply, debug_break, debug_clear, debug_clock_back, debug_reason, debug_registers_set, debug_translate,
+  blocks_drop, debug_address, debug_apply, debug_break, debug_clear, debug_clock_back, debug_reason, debug_registers_set, debug_translate,
   debug_watch,
 } from './cpu/debug/debug';
 export * from './cpu/jit/index';

@@ -40,12 +40,35 @@ export const B_MODE: u32 = 8;
 export const B_GEN: u32 = 12;
 export const B_GEN_AT: u32 = 16;
 export const B_INSNS: u32 = 20;
+export const B_BYTES: u32 = 22;
 export const B_PA2: u32 = 24;
 /** Of a translated block: table index << TABLE_SHIFT | number of the entry << 1 | 1. */
 export const TABLE_SHIFT: u32 = 9;
 export const B_GEN2: u32 = 28;
 export const B_UOPS: u32 = 32;
 export const NO_PAGE: u32 = 0xffff_ffff;
+export const BLOCK_INSNS: u32 = 64;
+/** Room a block may need: 64 instructions of at most 8 micro-ops, links included, and the header. */
+export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
+/** A vCPU's share of the BLOCK area is a multiple of this. */
+export const SHARE_UNIT: u32 = 0x1_0000;
+/** Its hash table has an entry for so many bytes of it, rounded up to a power of two, and at least HASH_LEAST. */
+export const HASH_BYTES: u32 = 256;
+export const HASH_LEAST: u32 = 1024;
+
+// assembly/cpu/jit/translation.ts: from JIT_HOT_BASE + index * JIT_HOT_STRIDE
+export const HOT_TAKEN: u32 = 0;
+export const HOT_PUT: u32 = 4;
+export const HOT_LOST: u32 = 8;
+export const HOT_NEAR: u32 = 12;
+/** JIT_HOT_MAX entries of { u32 block, u32 flushes }. */
+export const HOT_LIST: u32 = 16;
+export const JIT_HOT_MAX: u32 = 256;
+/** u32 number, then so many u32, USED_MAX at most. */
+export const USED_LIST: u32 = HOT_LIST + JIT_HOT_MAX * 8;
+export const USED_MAX: u32 = 64;
+/** The threshold of a vCPU that is not young, for the host. */
+export const HOT_THRESHOLD: u32 = 0x920;
 
 // assembly/cpu/execute/interp_support.ts
 /** A link's generation when source and target share a page: no mapping can come between. */

@@ -60,7 +60,7 @@ export function constants(report) {
   if (stale !== undefined) report(stale);
   const sources = (areas) => areas.flatMap((area) => filesBelow(area, (name) => name.endsWith('.ts'))).map((path) => relative(root, path)).filter((file) => !file.startsWith('assembly/test/'));
   const core = sources(['assembly']).flatMap((file) => numbersOf(file).map((constant) => ({ ...constant, file })));
-  const host = sources(['vmm', 'image', 'stage1', 'oci', 'bench']).flatMap((file) => numbersOf(file).map((constant) => ({ ...constant, file })));
+  const host = sources(['vmm', 'image', 'stage1', 'oci', 'bench', 'scripts']).flatMap((file) => numbersOf(file).map((constant) => ({ ...constant, file })));
   for (const { name, value, file, line } of [...core, ...host]) {
     if (ERRNO.has(name) && Math.abs(value) > 0 && file !== `${CONTRACT}generated/errno.ts`) report(`${file}:${line}: ${name} is typed by hand: import it from ${CONTRACT}generated/errno.ts (made by scripts/uapi.mjs)`);
   }

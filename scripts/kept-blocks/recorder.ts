@@ -1,13 +1,14 @@
-/** The blocks that the software CPU decodes in a run, and what is made of them for later runs: assembly/cpu/uop/kept.ts has the layout. */
-import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, LINK_ALWAYS, MODE_64, MODE_STEP, MODE_USER, NO_PAGE, UOP_SIZE } from '../../assembly/contract/translator.ts';
+/** The blocks that the software CPU decodes in a run, and what is made of them for later runs: assembly/contract/kept.ts has the layout. */
+import {
+  KEPT_FIRST, KEPT_FLUSHES, KEPT_MODE, KEPT_PAGES, KEPT_RECORDS, KEPT_SIZE_BYTES, NO_FLUSHES, R_BLOCK, R_BLOCKS, R_BYTES, R_LINES, R_LIST, R_RUNS, RUN_FROM, RUN_LENGTH, RUN_SIZE,
+} from '../../assembly/contract/kept.ts';
+import {
+  B_BYTES, B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, BLOCK_ROOM, HASH_BYTES, HASH_LEAST, LINK_ALWAYS, MODE_64, MODE_STEP, MODE_USER, NO_PAGE, SHARE_UNIT, UOP_SIZE,
+} from '../../assembly/contract/translator.ts';
 import { BLOCK_BASE, BLOCK_SIZE, KEPT_BASE, PAGE_GEN_BASE, RAM_BASE } from '../../assembly/core/layout.ts';
 import { UOPS } from '../../vmm/jit/uop-table.ts';
 
-/** From the header: bytes of code. */
-const B_BYTES = 22;
 const PAGE = 4096;
-/** A block is no longer (BLOCK_ROOM in assembly/cpu/uop/blocks.ts). */
-const ROOM = 0x2100;
 /** Links that the interpreter fills in, behind a block's last micro-op. */
 const LINKS: Readonly<Record<string, 0 | 1 | 2>> = { jcc: 2, cmp_jcc: 2, loop: 2, end: 1, jmp: 1, call: 1, ret: 0, jmp_r: 0, jmp_m: 0, call_r: 0, call_m: 0, sys: 0 };
 
@@ -28,7 +29,7 @@ export class Recorder {
   #next = 0;
 
   constructor(cpus = 1) {
-    this.#share = Math.floor(BLOCK_SIZE / cpus) & ~0xffff;
+    this.#share = Math.floor(BLOCK_SIZE / cpus) & ~(SHARE_UNIT - 1);
   }
 
   /** What goes to KEPT_BASE; the first word is still 0. */
@@ -43,11 +44,11 @@ export class Recorder {
     const u32 = new Uint32Array(memory.buffer);
     const u16 = new Uint16Array(memory.buffer);
     if (this.#next === 0) {
-      let entries = 1024;
-      while (entries < this.#share / 256) entries *= 2;
+      let entries = HASH_LEAST;
+      while (entries < this.#share / HASH_BYTES) entries *= 2;
       this.#next = BLOCK_BASE + entries * 4;
     }
-    for (let block = this.#next; block < this.#next + ROOM; ) {
+    for (let block = this.#next; block < this.#next + BLOCK_ROOM; ) {
       const pa = u32[(block + B_PA) >>> 2]!;
       const mode = u32[(block + B_MODE) >>> 2]!;
       // Of 16- and 32-bit code it is not known here where a block ends: the next one is looked for
@@ -143,27 +144,27 @@ function linked({ pa, block, last }: Decoded, at: ReadonlyMap<number, number>): 
 function layOut(pages: readonly Page[], mode: number): Uint8Array {
   const first = Math.min(...pages.map(({ number }) => number));
   const last = Math.max(...pages.map(({ number }) => number));
-  const recordsAt = 64 + (last - first + 1) * 4;
-  const sizeOf = ({ blocks, runs }: Page): number => (32 + runs.length * 4 + blocks.length * 2 + 7) & ~7;
+  const recordsAt = KEPT_RECORDS + (last - first + 1) * 4;
+  const sizeOf = ({ blocks, runs }: Page): number => (R_LIST + runs.length * RUN_SIZE + blocks.length * KEPT_SIZE_BYTES + 7) & ~7;
   const bytesAt = pages.reduce((at, page) => at + sizeOf(page), (recordsAt + 7) & ~7);
   const blocksAt = (pages.reduce((at, { bytes }) => at + bytes.length, bytesAt) + 15) & ~15;
   const length = pages.reduce((at, { blocks }) => blocks.reduce((sum, { block }) => sum + block.length, at), blocksAt);
   const out = Buffer.alloc(length);
-  out.writeUInt32LE(mode, 4);
-  out.writeUInt32LE(first, 8);
-  out.writeUInt32LE(last - first + 1, 12);
-  out.writeUInt32LE(0xffff_ffff, 16);
+  out.writeUInt32LE(mode, KEPT_MODE);
+  out.writeUInt32LE(first, KEPT_FIRST);
+  out.writeUInt32LE(last - first + 1, KEPT_PAGES);
+  out.writeUInt32LE(NO_FLUSHES, KEPT_FLUSHES);
   let [record, code, block] = [(recordsAt + 7) & ~7, bytesAt, blocksAt];
   for (const page of pages) {
-    out.writeUInt32LE(KEPT_BASE + record, 64 + (page.number - first) * 4);
-    out.writeUInt32LE(KEPT_BASE + block, record + 4);
-    out.writeUInt32LE(page.blocks.length, record + 8);
-    out.writeUInt32LE(page.runs.length, record + 12);
-    out.writeBigUInt64LE(linesOf(page.runs), record + 16);
-    out.writeUInt32LE(KEPT_BASE + code, record + 28);
+    out.writeUInt32LE(KEPT_BASE + record, KEPT_RECORDS + (page.number - first) * 4);
+    out.writeUInt32LE(KEPT_BASE + block, record + R_BLOCK);
+    out.writeUInt32LE(page.blocks.length, record + R_BLOCKS);
+    out.writeUInt32LE(page.runs.length, record + R_RUNS);
+    out.writeBigUInt64LE(linesOf(page.runs), record + R_LINES);
+    out.writeUInt32LE(KEPT_BASE + code, record + R_BYTES);
     page.runs.forEach(({ from, to }, i) => {
-      out.writeUInt16LE(from, record + 32 + i * 4);
-      out.writeUInt16LE(to - from, record + 34 + i * 4);
+      out.writeUInt16LE(from, record + R_LIST + i * RUN_SIZE + RUN_FROM);
+      out.writeUInt16LE(to - from, record + R_LIST + i * RUN_SIZE + RUN_LENGTH);
     });
     const addresses = new Map<number, number>();
     page.blocks.reduce((at, each) => {
@@ -171,7 +172,7 @@ function layOut(pages: readonly Page[], mode: number): Uint8Array {
       return at + each.block.length;
     }, KEPT_BASE + block);
     page.blocks.forEach((each, i) => {
-      out.writeUInt16LE(each.block.length / UOP_SIZE, record + 32 + page.runs.length * 4 + i * 2);
+      out.writeUInt16LE(each.block.length / UOP_SIZE, record + R_LIST + page.runs.length * RUN_SIZE + i * KEPT_SIZE_BYTES);
       out.set(linked(each, addresses), block);
       block += each.block.length;
     });

@@ -70,6 +70,7 @@ export interface CoreExports {
   debug_break(address: bigint): number;
   debug_watch(address: bigint, length: number, accesses: number): number;
   debug_apply(): void;
+  blocks_drop(): void;
   debug_reason(cpu: number): number;
   debug_address(cpu: number): bigint;
   debug_registers_set(cpu: number): void;

@@ -1,5 +1,5 @@
 /**
- * Decoded blocks that come with our own kernel: dist/kernel-blocks.bin, which the build makes of a boot (scripts/kept-blocks.ts). A boot decodes
+ * Decoded blocks that come with our own kernel: dist/kernel-blocks.bin, which the build makes of a boot (scripts/kept-blocks/main.ts). A boot decodes
  * 57,000 blocks, which took two fifths of the guest's part of a start (docs/decisions/0054). The core holds each page's bytes against the guest's before
  * it uses its blocks (assembly/cpu/uop/kept.ts), so that nothing depends on which kernel runs; without the file, or with another core's, all is decoded.
  *
@@ -8,6 +8,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { KEPT_BLOCKS_USED, KEPT_USED } from '../../assembly/contract/kept.ts';
 import { KEPT_BASE, KEPT_SIZE } from '../../assembly/core/layout.ts';
 
 const MAGIC = 'vmm blocks 1\n';
@@ -25,7 +26,7 @@ export function keptFile(content: Uint8Array, core: number): Uint8Array {
 
 /** How many of them vCPU 0 has used; those of a page that was written to count again. */
 export function keptBlocks(memory: WebAssembly.Memory): number {
-  return new DataView(memory.buffer).getUint32(KEPT_BASE + 24, true);
+  return new DataView(memory.buffer).getUint32(KEPT_BASE + KEPT_BLOCKS_USED, true);
 }
 
 /** `url`: of the file, beside this bundle; `core`: CRC-32 of the core that is to run them. False: there is none for it, or it is damaged. */
@@ -44,7 +45,7 @@ export function loadKeptBlocks(memory: WebAssembly.Memory, core: number, url = n
       at += n;
     }
     if (crc32(bytes) !== sum) return false;
-    Atomics.store(new Int32Array(memory.buffer), KEPT_BASE >>> 2, 1);
+    Atomics.store(new Int32Array(memory.buffer), (KEPT_BASE + KEPT_USED) >>> 2, 1);
     return true;
   } catch {
     return false;

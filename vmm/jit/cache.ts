@@ -9,7 +9,7 @@ export interface JitExports {
   readonly table: WebAssembly.Table;
   jit_set(cpu: number, mode: number, threshold: number, young: number): void;
   jit_install(cpu: number, block: number, index: number, entry: number, generation: number, flushes: number): number;
-  jit_remove(cpu: number, block: number, flushes: number): void;
+  jit_remove(cpu: number, block: number, index: number, flushes: number): void;
   jit_offsets(): void;
   jit_close(cpu: number): void;
   jit_threshold(cpu: number, threshold: number): void;
@@ -41,7 +41,7 @@ export interface JitCounts {
   insns: number;
   /** Compiled but gone when they were ready, or refused by V8. */
   dropped: number;
-  /** Regions given back, since their code has changed or they were used least. */
+  /** Regions given back, since their blocks were dropped, their code has changed or they were used least. */
   givenBack: number;
   /** On the vCPU's own thread, milliseconds of its CPU time. */
   installMs: number;
@@ -74,6 +74,8 @@ export class Cache {
   #leaving: Held[] = [];
   readonly #clock = new ThreadClock();
   #bytes = 0;
+  #flushes = 0;
+  #spent = 0;
   readonly counts: JitCounts = { modules: 0, regions: 0, bytes: 0, blocks: 0, insns: 0, dropped: 0, givenBack: 0, installMs: 0, longestMs: 0, stopped: false };
 
   constructor(core: CoreExports, memory: WebAssembly.Memory, cpu: number, limits: CacheLimits) {
@@ -102,6 +104,7 @@ export class Cache {
     const held: Held = { bytes: bytes.length, functions: new Map(), use: NEW_USE };
     this.counts.modules++;
     this.counts.bytes += bytes.length;
+    this.#spent += bytes.length;
     for (let f = 0; f < functions; f++) this.#put(held, instance.exports[`f${f}`], places.filter(({ code }) => code === f));
     if (held.functions.size > 0) {
       this.#modules.add(held);
@@ -116,6 +119,20 @@ export class Cache {
   /** What there is now. */
   get held(): CacheLimits {
     return { modules: this.#modules.size, regions: this.#installed.size, bytes: this.#bytes };
+  }
+
+  /** Bytes that have to be earned: all that there have been since blocks were dropped last. */
+  get spent(): number {
+    return this.#spent;
+  }
+
+  /** Between two slices. `flushes`: how often all blocks were dropped so far. What was installed before the last time is never entered again. */
+  dropped(flushes: number): void {
+    if (flushes === this.#flushes) return;
+    this.#flushes = flushes;
+    this.#spent = 0;
+    this.#leaving = [];
+    for (const held of [...this.#modules]) for (const index of [...held.functions.keys()]) this.#remove(held, index);
   }
 
   /** Samples found these translations at work, by index in the table. */
@@ -184,7 +201,7 @@ export class Cache {
       }
       const held = this.#leaving.pop() as Held;
       for (const [index, places] of held.functions) {
-        for (const { block, flushes } of places) this.#core.jit_remove(this.#cpu, block, flushes);
+        for (const { block, flushes } of places) this.#core.jit_remove(this.#cpu, block, index, flushes);
         this.#remove(held, index);
       }
     }

@@ -138,9 +138,10 @@ export class VcpuJit {
 
   /** Between two slices. */
   poll(): void {
+    this.#cache.dropped(this.#view.getUint32(this.#cpu + this.#offsets.flushes, true));
     if (this.#hot.near >= this.#near) this.#maker.prepare();
     if (this.#hot.length !== 0) this.#maker.wanted(this.#hot);
-    if (!this.#fixed && this.#polls++ % LOOK_POLLS === 0) this.#core.jit_threshold(this.#cpu, thresholdOf(this.#cache.counts.bytes, this.#insns));
+    if (!this.#fixed && this.#polls++ % LOOK_POLLS === 0) this.#core.jit_threshold(this.#cpu, thresholdOf(this.#cache.spent, this.#insns));
     this.#cache.used(this.#hot.takeUsed());
     this.#cache.giveBack();
     const compiled = this.#maker.take();

@@ -1,15 +1,10 @@
 /** The ring of hot blocks that a vCPU fills (assembly/cpu/jit/translation.ts). One reader. */
+import { HOT_LIST, HOT_LOST, HOT_NEAR, HOT_PUT, HOT_TAKEN, HOT_THRESHOLD, JIT_HOT_MAX, USED_LIST } from '../../assembly/contract/translator.ts';
 import { JIT_HOT_BASE, JIT_HOT_STRIDE } from '../../assembly/core/layout.ts';
 import type { Hot } from './compiler.ts';
 
-const ENTRIES = 256;
-const TAKEN = 0;
-const PUT = 1;
-const LOST = 2;
-const NEAR = 3;
-const LIST = 4;
-const USED = LIST + ENTRIES * 2;
-const THRESHOLD = 0x920 / 4;
+const ENTRIES = JIT_HOT_MAX;
+const [TAKEN, PUT, LOST, NEAR, LIST, USED, THRESHOLD] = [HOT_TAKEN, HOT_PUT, HOT_LOST, HOT_NEAR, HOT_LIST, USED_LIST, HOT_THRESHOLD].map((at) => at / 4) as [number, number, number, number, number, number, number];
 /** Bit 0 of a hot block's word. */
 const URGENT = 1;
 

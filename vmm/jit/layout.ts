@@ -5,7 +5,7 @@ import { JIT_BASE } from '../../assembly/core/layout.ts';
 const FIELDS = [
   'block', 'rip', 'flagRes', 'flagA', 'flagB', 'flagOp', 'eflags', 'fault', 'pending', 'tlbUser', 'tlbGen', 'mode', 'cr0', 'cr4', 'mxcsr', 'current', 'next',
   'jumpCache', 'segments', 'xmm', 'codeMark', 'ramBase', 'blockHash', 'blockHashMask',
-  'jitInsns', 'tlbSys',
+  'jitInsns', 'tlbSys', 'flushes',
 ] as const;
 
 export type Offsets = Readonly<Record<(typeof FIELDS)[number], number>>;

@@ -72,6 +72,11 @@ export function debug_apply(): void {
   }
 }
 
+/** Drops all blocks of all vCPUs, which stand. */
+export function blocks_drop(): void {
+  for (let i: u32 = 0; i < cpu_count(); i++) if (block_vars(cpu_at(i)).ready) blocks_flush(cpu_at(i));
+}
+
 /** Why vCPU state `cpu` last returned RUN_DEBUG: DEBUG_*. Forgets a watchpoint's hit. */
 export function debug_reason(cpu: usize): u32 {
   const v = block_vars(cpu);

@@ -18,6 +18,7 @@
  *
  * A block with a translation does not have the generation of its page any more (see uop/blocks.ts): that sends the dispatcher here.
  */
+import { HOT_LIST, HOT_LOST, HOT_NEAR, HOT_PUT, HOT_TAKEN, HOT_THRESHOLD, JIT_HOT_MAX, USED_LIST, USED_MAX } from '../../contract/translator';
 import { JIT_BASE, JIT_HOT_BASE, JIT_HOT_STRIDE, RAM_BASE } from '../../core/layout';
 import { check_clear } from './check';
 import { tlb_sys, tlb_user } from '../memory/tlb';
@@ -29,12 +30,6 @@ import {
 import { MODE_64, MODE_STEP } from '../vcpu/modes';
 import { Cpu, CPU_SEGS, CPU_XMM } from '../vcpu/state';
 
-export const JIT_HOT_MAX: u32 = 256;
-const HOT_LIST: usize = 16;
-const USED_LIST: usize = HOT_LIST + (<usize>JIT_HOT_MAX << 3);
-const USED_MAX: u32 = 64;
-/** The threshold of a vCPU that is not young, for the host. */
-const THRESHOLD: usize = 0x920;
 const PAGE_LIST: usize = 0xc00;
 const PAGES: u32 = 256;
 const PAGE_SHIFT: u32 = 12;
@@ -64,7 +59,7 @@ export function jit_set(cpu: usize, mode: u32, threshold: u32, young: u32): void
   memory.fill(ring + PAGE_LIST, 0, PAGES << 2);
   v.votes = 0;
   v.threshold = threshold;
-  store<u32>(ring + THRESHOLD, threshold);
+  store<u32>(ring + HOT_THRESHOLD, threshold);
   v.threshold_young = young;
   v.samples = 0;
   v.sample_left = 0;
@@ -76,7 +71,7 @@ export function jit_threshold(cpu: usize, threshold: u32): void {
   const v = block_vars(cpu);
   if (v.threshold == NEVER) return;
   v.threshold = threshold;
-  store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE + THRESHOLD, threshold);
+  store<u32>(JIT_HOT_BASE + changetype<Cpu>(cpu).index * JIT_HOT_STRIDE + HOT_THRESHOLD, threshold);
 }
 
 /** No block becomes hot any more; what is translated stays. */
@@ -149,7 +144,7 @@ function pages_age(index: u32): void {
 function near(index: u32, n: u32, threshold: u32): void {
   const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
   const part: u32 = threshold == 0 ? 8 : (n << 3) / threshold;
-  if (part > load<u32>(ring, 12)) store<u32>(ring, part, 12);
+  if (part > load<u32>(ring, HOT_NEAR)) store<u32>(ring, part, HOT_NEAR);
 }
 
 /** Majority vote over the samples' pages (Boyer and Moore). */
@@ -175,15 +170,15 @@ function used(index: u32, translation: u32): void {
 /** False: the list is full. */
 function hot(index: u32, v: BlockVars, blk: usize): bool {
   const ring: usize = JIT_HOT_BASE + index * JIT_HOT_STRIDE;
-  const put = load<u32>(ring, 4);
-  if (put - atomic.load<u32>(ring) >= JIT_HOT_MAX) {
-    store<u32>(ring, load<u32>(ring, 8) + 1, 8);
+  const put = load<u32>(ring, HOT_PUT);
+  if (put - atomic.load<u32>(ring, HOT_TAKEN) >= JIT_HOT_MAX) {
+    store<u32>(ring, load<u32>(ring, HOT_LOST) + 1, HOT_LOST);
     return false;
   }
   const e = ring + HOT_LIST + ((put & (JIT_HOT_MAX - 1)) << 3);
   store<u32>(e, <u32>blk | u32(v.votes >= URGENT && load<u32>(blk, B_PA) >> 12 == v.vote_page));
   store<u32>(e, v.flushes, 4);
-  atomic.store<u32>(ring, put + 1, 4);
+  atomic.store<u32>(ring, put + 1, HOT_PUT);
   return true;
 }
 
@@ -201,11 +196,12 @@ export function jit_install(cpu: usize, blk: usize, index: u32, entry: u32, gen:
 }
 
 /**
- * The translation of `blk`, decoded before the `flushes`-th time all were dropped, is given back: from now on the block is interpreted, and may become
- * hot again. One whose bytes have changed stays dead.
+ * The translation of `blk` at `index` of the table, decoded before the `flushes`-th time all were dropped, is given back: from now
+ * on the block is interpreted, and may become hot again. One whose bytes have changed stays dead. One that was adopted anew
+ * (uop/kept.ts) may have another translation by now, which stays.
  */
-export function jit_remove(cpu: usize, blk: usize, flushes: u32): void {
-  if (block_vars(cpu).flushes != flushes) return;
+export function jit_remove(cpu: usize, blk: usize, index: u32, flushes: u32): void {
+  if (block_vars(cpu).flushes != flushes || load<u32>(blk, B_PA2) >> TABLE_SHIFT != index) return;
   if (translated(blk)) store<u32>(blk, load<u32>(blk, B_GEN2), B_GEN);
   store<u32>(blk, NO_PAGE, B_PA2);
   store<u32>(blk, (block_vars(cpu).samples >> EPOCH_SHIFT) << 16, B_GEN2);
@@ -240,4 +236,5 @@ export function jit_offsets(): void {
   store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('hash_mask'), 92);
   store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('jit_insns'), 96);
   store<u32>(at, <u32>tlb_sys(0), 100);
+  store<u32>(at, PRIVATE_VARS + offsetof<BlockVars>('flushes'), 104);
 }

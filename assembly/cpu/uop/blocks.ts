@@ -2,7 +2,7 @@
  * The cache of decoded blocks of one vCPU. What writes to their bytes do to them is in core/code.ts.
  *
  * A vCPU's share of the BLOCK area starts with a hash table (u32 heads), then blocks one after another. When it is
- * full everything is dropped at once. A block:
+ * full everything is dropped at once. vCPU 0 has blocks outside of its share, too: kept.ts. A block:
  *
  *   +0  u32 next      in its hash chain
  *   +4  u32 pa        guest physical address of the first byte
@@ -16,20 +16,16 @@
  *                     which itself is made one that the page does not have, so that only who looks for a translation finds the block alive
  *   +32 …   micro-ops
  */
-import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE } from '../../contract/translator';
-export { B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, NO_PAGE, TABLE_SHIFT } from '../../contract/translator';
+import { B_GEN, B_GEN2, B_GEN_AT, B_MODE, B_PA, B_PA2, HASH_BYTES, HASH_LEAST, NO_PAGE, SHARE_UNIT } from '../../contract/translator';
+export {
+  B_BYTES, B_GEN, B_GEN2, B_GEN_AT, B_INSNS, B_MODE, B_PA, B_PA2, B_UOPS, BLOCK_INSNS, BLOCK_ROOM, NO_PAGE, TABLE_SHIFT,
+} from '../../contract/translator';
 import { kill_lines } from '../../core/code';
 import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, JUMP_BASE, JUMP_ENTRIES, VCPU_MAX } from '../../core/layout';
 import { leave_block } from '../vcpu/fault';
 import { Cpu, CPU_PRIVATE } from '../vcpu/state';
-import { UOP_SIZE } from './uop';
 
 export const B_NEXT: usize = 0;
-export const B_BYTES: usize = 22;
-
-export const BLOCK_INSNS: u32 = 64;
-/** Room a block may need: 64 instructions of at most 8 micro-ops, links included, and the header. */
-export const BLOCK_ROOM: u32 = B_UOPS + (BLOCK_INSNS * 8 + 8) * UOP_SIZE;
 
 /** Jump cache: JUMP_ENTRIES of { u64 va, u32 block, u32 generation of mappings }, for targets not known at decode time. Its offset from the vCPU's state. */
 export const JUMP_CACHE: u32 = JUMP_BASE - CPU_BASE;
@@ -122,9 +118,9 @@ export function blocks_init(cpu: usize): void {
   const v = block_vars(cpu);
   let cpus = c.cpus;
   if (cpus == 0 || cpus > VCPU_MAX) cpus = VCPU_MAX;
-  const share = (BLOCK_SIZE / cpus) & ~0xffff;
-  let entries: u32 = 1024;
-  while (entries < share / 256) entries <<= 1;
+  const share = (BLOCK_SIZE / cpus) & ~(SHARE_UNIT - 1);
+  let entries: u32 = HASH_LEAST;
+  while (entries < share / HASH_BYTES) entries <<= 1;
   v.hash = BLOCK_BASE + c.index * share;
   v.hash_mask = entries - 1;
   v.first = v.hash + entries * 4;

@@ -2,51 +2,31 @@
  * Decoded blocks of our own kernel that come with it (vmm/core/kept-blocks.ts): a boot decodes some 57,000, the same ones each time. They lie at
  * KEPT_BASE. Those of a page are adopted when the page has a block to be decoded: the guest's bytes are compared with those that the blocks were made
  * of, and those whose bytes are the same stand as if they had been decoded now. From then on they are blocks like others.
- *
- * They are vCPU 0's. At KEPT_BASE, u32 each:
- *
- *   +0 1: in use    +4 MODE_* of all blocks    +8 first page    +12 number of pages    +16 BlockVars.flushes when the first page was adopted
- *   +20 pages adopted, +24 blocks in them    +64 … for each page, the address of its record or 0
- *
- * A page's record: u32 its generation when it was adopted last, u32 first block, u32 number of blocks, u32 number of runs, u64 lines that
- * hold code (code.ts), u32 1: it has been adopted, u32 bytes of the runs. Then each run, { u16 offset in the page, u16 length }, all that
- * blocks were made of, and of each block, behind one another in memory, its length in units of 16 bytes as u16.
+ * They are vCPU 0's. The layout is assembly/contract/kept.ts.
  */
+import {
+  KEPT_BLOCKS_USED, KEPT_FIRST, KEPT_FLUSHES, KEPT_MODE, KEPT_PAGES, KEPT_PAGES_USED, KEPT_RECORDS, KEPT_SIZE_BYTES, KEPT_USED, NO_FLUSHES, R_BLOCK,
+  R_BLOCKS, R_BYTES, R_GEN, R_KNOWN, R_LINES, R_LIST, R_RUNS, RUN_FROM, RUN_LENGTH, RUN_SIZE,
+} from '../../contract/kept';
+import { UOP_SIZE } from '../../contract/translator';
 import { CODE_MARK_BASE, KEPT_BASE, LINE_MASK_BASE, RAM_BASE } from '../../core/layout';
 import { gen_at } from '../../core/code';
 import { Cpu } from '../vcpu/state';
 import { B_BYTES, B_GEN, B_GEN2, B_PA, B_PA2, block_chained, block_find, block_insert, block_vars, NO_PAGE } from './blocks';
 
-const MODE: usize = KEPT_BASE + 4;
-const FIRST: usize = KEPT_BASE + 8;
-const PAGES: usize = KEPT_BASE + 12;
-const FLUSHES: usize = KEPT_BASE + 16;
-const PAGES_USED: usize = KEPT_BASE + 20;
-const BLOCKS_USED: usize = KEPT_BASE + 24;
-const RECORDS: usize = KEPT_BASE + 64;
-
-const R_BLOCK: usize = 4;
-const R_BLOCKS: usize = 8;
-const R_RUNS: usize = 12;
-const R_LINES: usize = 16;
-const R_KNOWN: usize = 24;
-const R_BYTES: usize = 28;
-const R_LIST: usize = 32;
-const NO_FLUSHES: u32 = 0xffff_ffff;
-
 /** The block at `pa`, if it is kept and its page is adopted just now; else 0, and it is to be decoded. */
 export function kept_block(cpu: usize, pa: u32, mode: u32): usize {
-  if (!atomic.load<u32>(KEPT_BASE) || changetype<Cpu>(cpu).index || mode != load<u32>(MODE)) return 0;
-  const page = (pa >> 12) - load<u32>(FIRST);
+  if (!atomic.load<u32>(KEPT_BASE + KEPT_USED) || changetype<Cpu>(cpu).index || mode != load<u32>(KEPT_BASE + KEPT_MODE)) return 0;
+  const page = (pa >> 12) - load<u32>(KEPT_BASE + KEPT_FIRST);
   const v = block_vars(cpu);
-  if (page >= load<u32>(PAGES) || v.debug) return 0; // a debugger's blocks end before its breakpoints
-  const record: usize = load<u32>(RECORDS + (page << 2));
+  if (page >= load<u32>(KEPT_BASE + KEPT_PAGES) || v.debug) return 0; // a debugger's blocks end before its breakpoints
+  const record: usize = load<u32>(KEPT_BASE + KEPT_RECORDS + (page << 2));
   if (record == 0) return 0;
-  const flushes = load<u32>(FLUSHES);
-  if (flushes == NO_FLUSHES) store<u32>(FLUSHES, v.flushes);
+  const flushes = load<u32>(KEPT_BASE + KEPT_FLUSHES);
+  if (flushes == NO_FLUSHES) store<u32>(KEPT_BASE + KEPT_FLUSHES, v.flushes);
   else if (flushes != v.flushes) return 0; // their links may lead to blocks that are no more
   const gen = atomic.load<u32>(gen_at(pa));
-  if (load<u32>(record, R_KNOWN) && load<u32>(record) == gen) return 0;
+  if (load<u32>(record, R_KNOWN) && load<u32>(record, R_GEN) == gen) return 0;
   adopt(cpu, record, pa & ~0xfff, gen);
   return block_find(cpu, pa, mode);
 }
@@ -54,14 +34,14 @@ export function kept_block(cpu: usize, pa: u32, mode: u32): usize {
 /** Makes the blocks of the page at `pa` those of its generation `gen`. */
 function adopt(cpu: usize, record: usize, pa: u32, gen: u32): void {
   const known = load<u32>(record, R_KNOWN);
-  store<u32>(record, gen);
+  store<u32>(record, gen, R_GEN);
   store<u32>(record, 1, R_KNOWN);
   // as the decoder: marks first, then the bytes
   atomic.store<u8>(CODE_MARK_BASE + (pa >> 12), 1);
   atomic.or<u64>(LINE_MASK_BASE + ((pa >> 12) << 3), load<u64>(record, R_LINES));
   const same = unchanged(record, pa);
   const blocks = load<u32>(record, R_BLOCKS);
-  const sizes: usize = record + R_LIST + (load<u32>(record, R_RUNS) << 2);
+  const sizes: usize = record + R_LIST + load<u32>(record, R_RUNS) * RUN_SIZE;
   let blk: usize = load<u32>(record, R_BLOCK);
   let used: u32 = 0;
   for (let i: u32 = 0; i < blocks; i++) {
@@ -71,21 +51,21 @@ function adopt(cpu: usize, record: usize, pa: u32, gen: u32): void {
     store<u32>(blk, 0, B_GEN2);
     if (fits && !(known && block_chained(cpu, blk))) block_insert(cpu, blk);
     used += u32(fits);
-    blk += <usize>load<u16>(sizes + (i << 1)) << 4;
+    blk += <usize>load<u16>(sizes + i * KEPT_SIZE_BYTES) * UOP_SIZE;
   }
-  store<u32>(PAGES_USED, load<u32>(PAGES_USED) + 1);
-  store<u32>(BLOCKS_USED, load<u32>(BLOCKS_USED) + used);
+  store<u32>(KEPT_BASE + KEPT_PAGES_USED, load<u32>(KEPT_BASE + KEPT_PAGES_USED) + 1);
+  store<u32>(KEPT_BASE + KEPT_BLOCKS_USED, load<u32>(KEPT_BASE + KEPT_BLOCKS_USED) + used);
   if (changetype<Cpu>(cpu).cpus > 1) look_again(record, gen);
 }
 
 /** A store of another vCPU may have been on its way when its mark was looked at, as for block_build: by now it has come. */
 function look_again(record: usize, gen: u32): void {
-  const sizes: usize = record + R_LIST + (load<u32>(record, R_RUNS) << 2);
+  const sizes: usize = record + R_LIST + load<u32>(record, R_RUNS) * RUN_SIZE;
   let blk: usize = load<u32>(record, R_BLOCK);
   const blocks = load<u32>(record, R_BLOCKS);
   for (let i: u32 = 0; i < blocks; i++) {
     if (load<u32>(blk, B_GEN) == gen && !unchanged_block(record, blk)) store<u32>(blk, gen - 1, B_GEN);
-    blk += <usize>load<u16>(sizes + (i << 1)) << 4;
+    blk += <usize>load<u16>(sizes + i * KEPT_SIZE_BYTES) * UOP_SIZE;
   }
 }
 
@@ -94,9 +74,9 @@ function unchanged(record: usize, pa: u32): bool {
   let bytes: usize = load<u32>(record, R_BYTES);
   const runs = load<u32>(record, R_RUNS);
   for (let i: u32 = 0; i < runs; i++) {
-    const run = record + R_LIST + (i << 2);
-    const length = load<u16>(run, 2);
-    if (!equal(RAM_BASE + pa + load<u16>(run), bytes, length)) return false;
+    const run = record + R_LIST + i * RUN_SIZE;
+    const length = load<u16>(run, RUN_LENGTH);
+    if (!equal(RAM_BASE + pa + load<u16>(run, RUN_FROM), bytes, length)) return false;
     bytes += length;
   }
   return true;
@@ -109,9 +89,9 @@ function unchanged_block(record: usize, blk: usize): bool {
   const at = pa & 0xfff;
   const runs = load<u32>(record, R_RUNS);
   for (let i: u32 = 0; i < runs; i++) {
-    const run = record + R_LIST + (i << 2);
-    const from: u32 = load<u16>(run);
-    const length: u32 = load<u16>(run, 2);
+    const run = record + R_LIST + i * RUN_SIZE;
+    const from: u32 = load<u16>(run, RUN_FROM);
+    const length: u32 = load<u16>(run, RUN_LENGTH);
     if (at - from < length) return equal(RAM_BASE + pa, bytes + (at - from), load<u16>(blk, B_BYTES));
     bytes += length;
   }

@@ -48,6 +48,20 @@ describe.skipIf(!hasAssembler)('test guests, all of their code translated', () =
     }
   }, 120_000);
 
+  it('all blocks dropped now and then: the same sum; translations of what is gone are given back', () => {
+    let turns = 0;
+    const run = runGuest(assemble('makes_code'), {
+      slice: 1000, jit: 'on', seconds: 100, before: (core) => {
+        if (++turns % 100 === 0) core.blocks_drop();
+      },
+    });
+    expect(run).toMatchObject({ output: expect.stringMatching(/^sum 0*4a2284\r?\n/), end: 0 });
+    const [{ counts, held }] = run.jits as [InlineJit];
+    expect(turns).toBeGreaterThan(300);
+    expect(held.regions).toBe(counts.regions - counts.givenBack);
+    expect(held.regions).toBeLessThan(counts.regions / 2);
+  }, 120_000);
+
   it('smp4, four vCPUs at the same time', async () => {
     const run = await runGuestThreads(assemble('smp4'), { cpus: 4, seconds: 100, jit: 'on' });
     expect(run).toMatchObject({ output: expected('smp4'), end: 0 });
