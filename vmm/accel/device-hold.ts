@@ -6,6 +6,8 @@ export class DeviceHold {
   readonly #context: AcceleratorContext;
   readonly #words: SharedWords;
   readonly #signal: (bell: number) => void;
+  /** Resolves the wait for the devices' standing when it is taken back. */
+  #cancel: () => void = () => {};
   /** Of device threads, the last. */
   #last = BELL_MAIN;
   #number = 0;
@@ -31,6 +33,7 @@ export class DeviceHold {
     void over.then(() => this.#words.over(bell));
   }
 
+  /** Resolves when they stand, or when `end` has taken it back: a device's call of the host may never end. */
   async begin(): Promise<void> {
     this.#on = true;
     const number = ++this.#number;
@@ -40,14 +43,17 @@ export class DeviceHold {
       this.#words.hold(bell, number);
       this.#signal(bell);
     }
-    await Promise.all(bells.map((bell) => this.#words.stands(bell, number)));
+    const cancelled = Promise.withResolvers<void>();
+    this.#cancel = cancelled.resolve;
+    await Promise.race([cancelled.promise, Promise.all(bells.map((bell) => this.#words.stands(bell, number)))]);
   }
 
   end(): void {
     if (!this.#on) return;
     this.#on = false;
+    this.#cancel();
     for (const { slot } of this.#context.devices) this.#context.core.device_resume(slot);
-    // Threads look at all their queues once they go on. A vCPU that rings works on a queue to its end before it stands.
+    // Threads look at all their queues once they go on. The vCPUs still stand, and one that rings works on a queue to its end before it stands.
     for (let bell = BELL_MAIN + 1; bell <= this.#last; bell++) {
       this.#words.hold(bell, 0);
       this.#signal(bell);

@@ -95,7 +95,7 @@ export interface Accelerator {
   pause(): Promise<void>;
   /**
    * While paused: has the devices take no request any more. When this resolves none is in flight at the host, their threads stand, and nothing but
-   * a debugger writes to the guest's memory until `releaseDevices`. Missing where devices work between two slices of the vCPUs only (counted runs).
+   * a debugger writes to the guest's memory until `releaseDevices`, which also ends a wait that is not over. Missing where devices work between two slices of the vCPUs only (counted runs).
    */
   holdDevices?(): Promise<void>;
   /** Before `resume`: the devices take requests again, those first that came meanwhile. */

@@ -48,13 +48,19 @@ export class Life {
   #console: HostConsole | undefined;
   /** The memory is, or may soon be, another machine's: what still comes late is not ours to answer. */
   #over = false;
-  /** Set while the guest stands or is being stopped; resolves when it stands. */
-  #standing: Promise<void> | undefined;
-  /** Its devices stand too, or are to; resolves when they do. */
+  /** Who has the guest stand: `pause`, the debugger, so many dumps. It runs while nobody does. */
+  #paused = false;
+  #held = false;
+  #dumps = 0;
+  /** The vCPUs stand. */
+  #stood = false;
+  /** Making that so. */
+  #settling: Promise<void> | undefined;
+  /** How the debugger lets the guest go on, once it may. */
+  #go: (() => void) | undefined;
+  /** The devices stand too, or are to; resolves when they do, or when it was taken back. */
   #quiet: Promise<void> | undefined;
   readonly #powered = Promise.withResolvers<void>();
-  /** The debugger has stopped the guest: only it lets it go on. */
-  #held = false;
   readonly #end = Promise.withResolvers<LifeEnd>();
   #debugValue = 0;
   /** Ends looking whether the guest rests. */
@@ -233,18 +239,19 @@ export class Life {
   async #attachDebugger(accel: Accelerator, hardware: Hardware, attached: MachineDebugger): Promise<void> {
     const face = await accel.debug((stop) => attached.stopped(stop));
     this.#held = true;
-    this.#standing = accel.pause();
-    await this.#standing;
+    await accel.pause();
+    this.#stood = true;
     attached.attach(debugMachine(accel.name, face, hardware, this.#parts.config.cpus, {
       pause: async () => {
         this.#held = true;
-        await this.#stand();
+        // While others have it stand it has not gone on since: it stands where it stood.
+        if (this.#paused) this.#go = undefined;
+        await this.#settle();
       },
       resume: (actions) => {
         this.#held = false;
-        this.#standing = undefined;
-        void this.#devicesGoOn();
-        face.resume(actions);
+        this.#go = () => face.resume(actions);
+        void this.#settle();
       },
       dump: () => this.dump(),
       reset: () => this.requestReset(true),
@@ -293,52 +300,72 @@ export class Life {
 
   /** The guest stands, or is to. */
   get stands(): boolean {
-    return this.#standing !== undefined;
+    return this.#paused || this.#held || this.#dumps > 0;
   }
 
   /** The devices take nothing from the guest and give it nothing. */
   get #holds(): boolean {
-    return this.#quiet !== undefined && this.#accel?.holdDevices !== undefined;
+    return this.#paused && this.#accel?.holdDevices !== undefined;
   }
 
-  /** Resolves when the vCPUs stand; asked for before they run, they stand as soon as they do. */
-  #stand(): Promise<void> {
-    this.#standing ??= this.#powered.promise.then(() => this.#accel?.pause());
-    return this.#standing;
+  /** Resolves when the vCPUs do what they are to; asked for before they run, they stand as soon as they do. */
+  #settle(): Promise<void> {
+    this.#settling ??= this.#doSettle();
+    return this.#settling;
   }
 
-  /** Resolves when the guest and its devices stand, and no request is in flight at the host; or when this life is over. */
+  /** One at a time: what is asked for meanwhile is seen at the next turn. */
+  async #doSettle(): Promise<void> {
+    await this.#powered.promise;
+    try {
+      for (let accel = this.#accel; accel !== undefined && !this.#over; ) {
+        const go = this.#go;
+        // The debugger may have stopped its guest again: it runs before it is stopped, or a step would be none.
+        if (this.#stood && !this.#paused && this.#dumps === 0 && (go !== undefined || !this.#held)) {
+          this.#stood = false;
+          this.#go = undefined;
+          if (go === undefined) accel.resume();
+          else go();
+        } else if (!this.#stood && this.stands) {
+          await accel.pause();
+          this.#stood = true;
+        } else return;
+      }
+    } finally {
+      this.#settling = undefined;
+    }
+  }
+
+  /** Resolves when the guest and its devices stand, and no request is in flight at the host; when that was taken back; or when this life is over. */
   async pause(): Promise<void> {
-    this.#quiet ??= this.#stand().then(() => this.#accel?.holdDevices?.());
-    await Promise.race([this.#quiet, this.#end.promise]);
+    this.#paused = true;
+    await Promise.race([this.#becomeQuiet(), this.#end.promise]);
   }
 
+  async #becomeQuiet(): Promise<void> {
+    do await this.#settle();
+    while (this.#paused && !this.#stood && this.#accel !== undefined && !this.#over);
+    if (!this.#paused || this.#over) return;
+    this.#quiet ??= this.#accel?.holdDevices?.();
+    await this.#quiet;
+  }
+
+  /** Devices first, which may still wait for the host: they need not stand before they go on. */
   resume(): void {
-    const [standing, quiet] = [this.#standing, this.#devicesGoOn()];
-    if (standing === undefined || this.#held) return;
-    this.#standing = undefined;
-    // Not before the pause is over, and not when there is a new one by then.
-    void Promise.all([standing, quiet]).then(() => {
-      if (this.#standing === undefined && !this.#over) this.#accel?.resume();
-    });
-  }
-
-  /** Once they all stand, and unless they are to stand again by then. */
-  async #devicesGoOn(): Promise<void> {
-    const quiet = this.#quiet;
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#quiet !== undefined && !this.#over) this.#accel?.releaseDevices?.();
     this.#quiet = undefined;
-    if (quiet === undefined) return;
-    await quiet;
-    if (this.#quiet !== undefined || this.#over) return;
-    this.#accel?.releaseDevices?.();
-    this.#console?.goesOn();
+    if (!this.#over) this.#console?.goesOn();
+    void this.#settle();
   }
 
   async dump(): Promise<string> {
-    const wasPaused = this.#standing !== undefined;
-    await this.#stand();
+    this.#dumps++;
+    await this.#settle();
     const text = this.#dumpText();
-    if (!wasPaused) this.resume();
+    this.#dumps--;
+    void this.#settle();
     return text;
   }
 

@@ -192,7 +192,7 @@ export class Machine implements AsyncDisposable {
     this.#devices.balloon?.set(bytes);
   }
 
-  /** When this resolves the guest stands, and so do its devices: nothing is in flight at the host, and nothing is written there or to the guest's memory until `resume`. */
+  /** When this resolves the guest stands, and so do its devices: nothing is in flight at the host, and nothing is written there or to the guest's memory until `resume`, but for what is asked for here meanwhile (plugCard, addDisk, setBalloon). */
   async pause(): Promise<void> {
     await this.#life?.pause();
   }
