@@ -101,10 +101,13 @@ export interface Accelerator {
   /** Before `resume`: the devices take requests again, those first that came meanwhile. */
   releaseDevices?(): void;
   resume(): void;
-  /** Whether the guest has done next to nothing since the call before. Missing where that cannot be told. */
+  /** All vCPUs wait, and have done next to nothing since the call before. Missing where that cannot be told. */
   idle?(): boolean;
-  /** Has the vCPUs and the other threads give back what they do not need while the guest rests. Missing where they have nothing. */
-  rest?(): Promise<void>;
+  /**
+   * Has the vCPUs, and with `heaps` (exposeGc) all threads, give back what they do not need while the guest rests. False: not now, for the guest is held. Missing where
+   * they have nothing.
+   */
+  rest?(heaps: boolean): Promise<boolean>;
   /** Ends and joins all threads; afterwards nothing of this accelerator touches the machine's memory. Safe to call twice. */
   stop(): Promise<void>;
   /** After `stop`: what the software CPU's translator did, a line; undefined: nothing was to be translated. */

@@ -1,7 +1,9 @@
-import { FIELD_ICOUNT } from '../../assembly/contract/vcpu.ts';
-import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE } from '../../assembly/core/layout.ts';
+import { KEPT_USED } from '../../assembly/contract/kept.ts';
+import { FIELD_HALTED, FIELD_ICOUNT, FIELD_WAIT_SIPI } from '../../assembly/contract/vcpu.ts';
+import { BLOCK_BASE, BLOCK_SIZE, CPU_BASE, CPU_STRIDE, KEPT_BASE, KEPT_SIZE, PAGE_SIZE } from '../../assembly/core/layout.ts';
 import { VmmError } from '../../base/errors.ts';
 import { LinearMemory } from '../host/linear-memory.ts';
+import { hasFfi } from '../host/places.ts';
 import { close, eventfd, eventfdSignal } from '../host/sys.ts';
 import { coreChecksum } from '../core/module.ts';
 import type { EntryState } from '../boot/entry.ts';
@@ -47,13 +49,13 @@ class WasmAccelerator implements Accelerator {
   /** What each vCPU runs with. */
   readonly #jobs: readonly WasmVcpuJob[];
   #head = Promise.resolve();
-  /** The guest stands, or is to. */
+  /** It was asked for that the guest stands. */
   #holds = false;
   #entered = false;
   #stopping = false;
   /** Instructions that the vCPUs had run when it was asked whether they rest. */
   #retired = 0n;
-  /** They stand while memory is taken from them. */
+  /** It stands, or is to, while memory is taken from it. */
   #resting = false;
   #debug: WasmDebug | undefined;
   #onDebug: (vcpu: number, reason: number, address: bigint) => void = () => {};
@@ -107,7 +109,7 @@ class WasmAccelerator implements Accelerator {
     if (!held) for (let index = 1; index < cpus; index++) this.#words.setCommand(index, COMMAND_RUN);
     const { trace, jit } = this.#context;
     // Not where what a vCPU does is followed on its own thread.
-    const headed = !held && from.kind !== 'saved-wasm' && trace === undefined && jit?.mode !== 'check' && !this.#stopping && !this.#holds;
+    const headed = !held && from.kind !== 'saved-wasm' && trace === undefined && jit?.mode !== 'check' && this.#goesOn;
     if (headed) this.#enter();
     this.#startThreads();
     if (headed) this.#head = this.#headStart();
@@ -115,7 +117,7 @@ class WasmAccelerator implements Accelerator {
   }
 
   async #headStart(): Promise<void> {
-    const goesOn = (): boolean => !this.#stopping && !this.#holds && this.#words.state(0) === STATE_STARTING;
+    const goesOn = (): boolean => this.#goesOn && this.#words.state(0) === STATE_STARTING;
     const [first] = this.#jobs;
     if (first !== undefined) {
       try {
@@ -130,7 +132,12 @@ class WasmAccelerator implements Accelerator {
 
   /** The thread of vCPU 0 goes on from here. */
   #handOver(): void {
-    if (!this.#stopping && !this.#holds) this.#words.setCommand(0, COMMAND_RUN);
+    if (this.#goesOn) this.#words.setCommand(0, COMMAND_RUN);
+  }
+
+  /** Nobody has its guest stand. */
+  get #goesOn(): boolean {
+    return !this.#stopping && !this.#holds && !this.#resting;
   }
 
   #enter(): void {
@@ -204,10 +211,11 @@ class WasmAccelerator implements Accelerator {
 
   resume(): void {
     this.#holds = false;
-    if (!this.#resting) this.#release();
+    this.#release();
   }
 
   #release(): void {
+    if (!this.#goesOn) return;
     for (let index = 0; index < this.#context.cpus; index++) this.#words.release(index);
   }
 
@@ -215,40 +223,55 @@ class WasmAccelerator implements Accelerator {
     const { core, memory, cpus } = this.#context;
     const words = new DataView(memory.buffer);
     let retired = 0n;
-    for (let index = 0; index < cpus; index++) retired += words.getBigUint64(CPU_BASE + index * CPU_STRIDE + core.cpu_field(FIELD_ICOUNT), true);
+    let waits = true;
+    for (let index = 0; index < cpus; index++) {
+      const cpu = CPU_BASE + index * CPU_STRIDE;
+      retired += words.getBigUint64(cpu + core.cpu_field(FIELD_ICOUNT), true);
+      waits &&= [FIELD_HALTED, FIELD_WAIT_SIPI].some((field) => words.getUint32(cpu + core.cpu_field(field), true) !== 0);
+    }
     const worked = retired - this.#retired;
     this.#retired = retired;
-    return worked < REST_INSTRUCTIONS;
+    // One that gets no time from its host does not rest.
+    return waits && worked < REST_INSTRUCTIONS;
   }
 
-  async rest(): Promise<void> {
+  async rest(heaps: boolean): Promise<boolean> {
     const { jit, trace } = this.#context;
-    if (this.#stopping || this.#holds) return;
+    // Decoded code is what a debugger or a trace may be looking at. Without the FFI library nothing could be given back of it.
+    const keeps = this.#debug !== undefined || trace !== undefined || jit?.mode === 'check' || !hasFfi();
+    if (this.#stopping || (!keeps && !this.#goesOn)) return this.#stopping;
+    if (heaps) this.#restThreads();
+    if (keeps) return true;
+    this.#resting = true;
+    await this.#stand();
+    this.#resting = false;
+    if (!this.#stopping) this.#dropDecoded();
+    this.#release();
+    return true;
+  }
+
+  #restThreads(): void {
     this.#words.rest();
     this.#jit?.rest();
     for (let bell = BELL_MAIN + 1; bell <= this.#bell; bell++) {
       this.#words.ring(bell);
       this.#signal(bell);
     }
-    // Decoded code is what a debugger or a trace may be looking at.
-    if (this.#debug !== undefined || trace !== undefined || jit?.mode === 'check') return;
-    this.#resting = true;
-    await this.#stand();
-    this.#resting = false;
-    if (this.#stopping) return;
-    this.#dropDecoded();
-    if (!this.#holds) this.#release();
   }
 
-  /** All vCPUs stand; those that a debugger has let go meanwhile keep theirs. */
+  /** All vCPUs stand; those that a debugger has let go meanwhile keep theirs. Blocks that came with the kernel go, too: their links may lead to what is gone. */
   #dropDecoded(): void {
     const { core, memory, cpus } = this.#context;
     for (let index = 0; index < cpus; index++) if (this.#words.state(index) !== STATE_PAUSED) return;
-    core.debug_apply();
+    core.blocks_drop();
+    Atomics.store(new Int32Array(memory.buffer), (KEPT_BASE + KEPT_USED) >>> 2, 0);
+    const linear = new LinearMemory(memory);
     try {
-      new LinearMemory(memory).discard(BLOCK_BASE, BLOCK_SIZE);
+      linear.discard(BLOCK_BASE, BLOCK_SIZE);
+      // The first page has the counts (keptBlocks).
+      linear.discard(KEPT_BASE + PAGE_SIZE, KEPT_SIZE - PAGE_SIZE);
     } catch (error) {
-      // no FFI library here
+      // A host that refuses: all is decoded anew.
       if (!(error instanceof VmmError)) throw error;
     }
   }

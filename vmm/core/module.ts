@@ -20,8 +20,9 @@ export function codeIsKept(): boolean {
 
 let checksum = 0;
 
-/** CRC-32 of the software CPU's core, once it is compiled here: what belongs to it has it. */
+/** CRC-32 of the software CPU's core: what belongs to it has it. */
 export function coreChecksum(): number {
+  coreModule();
   return checksum;
 }
 

@@ -1,4 +1,4 @@
-/** Flags of V8 that the translator's thread sets for the process. V8 gives and takes kept code with the flags alone that it was made with (kept-code.ts). */
+/** Flags of V8 that the translator's thread sets for the process (the main thread's, for a moment, is in shrink-heap.ts). V8 gives and takes kept code with the flags alone that it was made with (kept-code.ts). */
 import { setFlagsFromString } from 'node:v8';
 
 const DEFAULT_BUDGET = 13_000_000;
@@ -19,9 +19,8 @@ export function setTranslatorFlags(): void {
   setFlagsFromString('--experimental-wasm-branch-hinting');
 }
 
-/** As they were at the process's start. */
+/** Those of this file as they were at the process's start. */
 export function resetFlags(): void {
-  setFlagsFromString('--no-expose-gc'); // shrink-heap.ts
   setFlagsFromString('--no-experimental-wasm-branch-hinting');
   setTieringBudget(DEFAULT_BUDGET);
 }

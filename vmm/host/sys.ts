@@ -372,9 +372,9 @@ export function kill(pid: number, signal: number): void {
   check(c.kill(pid, signal), 'kill', [pid, signal]);
 }
 
-/** glibc gives free memory of its heaps back to the system. */
+/** glibc gives free memory of its heaps back to the system; other C libraries have no such function, and nothing happens. */
 export function mallocTrim(): void {
-  c.malloc_trim(0);
+  if (BigInt(c.dlsym(0n, 'malloc_trim')) !== 0n) c.malloc_trim(0);
 }
 
 /**

@@ -52,7 +52,7 @@ export function runTranslator({ memory, cpus, bell: shared }: TranslatorJob): vo
       }
       if (ready.length > 0 || hot.length > 0) waiting = true;
     }
-    heap.look();
+    heap.look(() => warmer.forget());
     bell.wait(seen, waiting ? AGAIN_MS : IDLE_MS);
   }
   bell.add('refused', compiler.refused);
@@ -78,6 +78,11 @@ class Warmer {
     const never = (): number => 0;
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 });
     this.#imports = { c: { memory, table, ...Object.fromEntries(HELPERS.map(({ name }) => [name, never])) } };
+  }
+
+  /** The guest rests, and drops its translations. */
+  forget(): void {
+    this.#kept.length = 0;
   }
 
   /** `budget`: setTieringBudget's. False: V8 refuses the module. */

@@ -148,7 +148,7 @@ export class Life {
     this.#confine('before-entry');
     await accel.start(entry, config.debugger !== undefined);
     if (config.debugger !== undefined) await this.#attachDebugger(accel, hardware, config.debugger);
-    if (time.parallel) this.#looks = giveBackAtRest(accel, config.confine !== undefined);
+    if (time.parallel) this.#looks = giveBackAtRest(accel, config.confine !== undefined, () => this.stands);
   }
 
   /** The main thread's part of the core's host. */
