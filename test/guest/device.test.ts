@@ -128,7 +128,7 @@ describe('vmm device', () => {
     const lines: readonly (readonly [readonly string[], string])[] = [
       [[], 'USAGE'], [['-v', '/x'], 'USAGE'], [['--mount', 'type=tmpfs,dst=/x'], 'USAGE'], [['-v', `${share}:/x:watch`], 'USAGE'], [['--mount', `type=bind,src=${dir}/missing,dst=/x`], 'MOUNT_SOURCE'],
       [['--mount', 'type=bind,src=/dev/null,dst=/x'], 'MOUNT_SOURCE'], [['--disk', 'x'], 'USAGE'], [['--disk', `${dir}:/x`], 'DISK_OPEN'], [['--disk', `${dir}/missing:/x`], 'DISK_OPEN'], [['--disk', `${BIN}:/x`], 'DISK_FORMAT'],
-      [['--network', 'none'], 'USAGE'], [['--network', 'tap=x,mac=02:00:00:00:00:01'], 'USAGE'], [['--network', `unix=${dir}/none`], 'NET_OPEN'], [['--network', 'fd=77'], 'NET_OPEN'], [['-v', `${share}:/proc/x`], 'USAGE'],
+      [['--network', 'none'], 'USAGE'], [['--network', 'container:web'], 'USAGE'], [['--network', 'tap=x,mac=02:00:00:00:00:01'], 'USAGE'], [['--network', `unix=${dir}/none`], 'NET_OPEN'], [['--network', 'fd=77'], 'NET_OPEN'], [['-v', `${share}:/proc/x`], 'USAGE'],
       [['-v', `${share}:/dev`], 'MOUNT_TARGET'], [['-v', `${share}/file:/etc`], 'AGENT_MOUNT'],
     ];
     const before = (await cli('device', 'ls', 'runs')).stdout.toString();
@@ -159,7 +159,9 @@ it('--hotplug mounts=DIR: what lies there and nothing else; a restart in the sam
   const script = 'if [ -e /again ]; then cat /later/file; exec sleep 1000; fi; touch /again; until [ -e /later/file ]; do sleep 0.1; done; exit 3';
   expect(await cli('run', '-d', ...SMALL, '--name', 'held', '--restart', 'on-failure:1', '--hotplug', `mounts=${folder}`, image, 'sh', '-c', script)).toMatchObject({ status: 0 });
   expect(await add('-v', `${dir}:/later`, 'held')).toMatchObject(refused('DEVICE_ROOM'));
-  expect(await add('--disk', `${ext4('third.img')}:/x`, 'held')).toMatchObject(refused('DEVICE_ROOM'));
+  // More than the socket holds unread; and what was refused is let go at once.
+  const third = ext4('third.img');
+  for (let n = 0; n < 12; n++) expect(await add('--disk', `${third}:/x`, 'held')).toMatchObject(refused('DEVICE_ROOM'));
   expect(await add('-v', `${join(folder, 'a')}:/later`, 'held')).toMatchObject({ status: 0 });
   const logged = async (): Promise<string> => {
     for (;;) {

@@ -1,13 +1,15 @@
 /** `vmm device`: what a container that runs is given, and what is taken from it. */
 import { closeSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from '../../base/random.ts';
 import { hostPath, type DiskFormat } from '../api/containers.ts';
-import { openCable, openDisk, openName, sendDescriptors, TOKEN_BYTES } from '../api/devices.ts';
+import { LOT_MS, openCable, openDisk, openName, sendDescriptors, TOKEN_BYTES } from '../api/devices.ts';
 import { VmmError } from '../api/errors.ts';
 import { type AddedDevice, askOwner, type Container, runs, StateFolder, withSocketPath } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { deviceList, deviceRows } from './device-list.ts';
+import { eachOf } from './each-of.ts';
 import { refuseTarget } from './mount-target.ts';
 import { type MountRequest, parseMount, parseVolume } from './mount-text.ts';
 import { openMounts } from './mounts.ts';
@@ -33,6 +35,9 @@ const ADD = {
   help: HELP,
 };
 const RM = { root: ROOT, force: flag('though it is in use: who has files open there meets errors', { short: 'f' }), help: HELP };
+
+/** How long before a socket that was full is tried again, ms. */
+const GIVE_MS = 100;
 
 const COMMANDS: readonly Subcommand[] = [
   subcommand({
@@ -107,7 +112,7 @@ async function add([text = '']: readonly string[], { root, volume, mount, disk, 
     const { device, fds, close } = await each();
     try {
       const token = randomBytes(TOKEN_BYTES);
-      if (fds.length > 0) give(state.descriptorSocket(one.record.id), token, fds, text);
+      if (fds.length > 0) await give(state.descriptorSocket(one.record.id), token, fds, text);
       const answer = await askOwner(state.socket(one.record.id), { ask: 'plug', token: Buffer.from(token).toString('hex'), device });
       if (answer === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} has just ended`);
       print(`${answer.device}\n`);
@@ -118,17 +123,36 @@ async function add([text = '']: readonly string[], { root, volume, mount, disk, 
   return 0;
 }
 
-/** Throws DEVICE_ROOM. */
-function give(socket: string, token: Uint8Array, fds: readonly number[], text: string): void {
-  const { close } = withSocketPath(socket, (short) => {
+/** Throws DEVICE_ROOM, DEVICE_BUSY, HostCallError, FFI_MISSING. */
+async function give(socket: string, token: Uint8Array, fds: readonly number[], text: string): Promise<void> {
+  // The socket holds ten or so that were given and not asked for: by others just now, or by who has died since, and the owner throws these away after a while.
+  for (let left = 2 * LOT_MS; !gives(socket, token, fds, text); left -= GIVE_MS) {
+    if (left <= 0) throw new VmmError('DEVICE_BUSY', `the owner of container ${text} takes nothing`, { hint: 'try again' });
+    await sleep(GIVE_MS);
+  }
+}
+
+/** False: there is no room just now. */
+function gives(socket: string, token: Uint8Array, fds: readonly number[], text: string): boolean {
+  const { result, close } = withSocketPath(socket, (short) => {
     try {
       sendDescriptors(short, token, fds);
-    } catch (cause) {
-      if (!(cause instanceof VmmError) || cause.code === 'FFI_MISSING') throw cause;
-      throw new VmmError('DEVICE_ROOM', `the machine of container ${text} has no room for devices that come later`, { cause, hint: 'make it with --hotplug mounts, disks or cards' });
+      return undefined;
+    } catch (error) {
+      return error;
     }
   });
   close();
+  if (result === undefined) return true;
+  switch ((result as { errnoName?: string }).errnoName) {
+    case 'EAGAIN':
+      return false;
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      throw new VmmError('DEVICE_ROOM', `the machine of container ${text} has no room for devices that come later`, { cause: result, hint: 'make it with --hotplug mounts, disks or cards' });
+    default:
+      throw result;
+  }
 }
 
 function refuseMount({ option, type, target, ...rest }: MountRequest): void {
@@ -141,6 +165,7 @@ function refuseMount({ option, type, target, ...rest }: MountRequest): void {
 function refuseCard(card: CardText | undefined): void {
   const bad = (what: string, hint: string): VmmError => new VmmError('USAGE', `--network: ${what}`, { hint });
   if (card === undefined) throw bad('none is no card', 'take one away by `vmm device rm`');
+  if (typeof card.cable === 'object' && card.cable.kind === 'container') throw bad(`container:${card.cable.name} is no card: a container is in the machine of another from its start`, 'give it to `vmm run` or `vmm create`');
   if (card.mac !== undefined) throw bad('a card that is there already has its address', 'leave mac= away; `vmm device ls` tells it');
   if (card.capture !== undefined || card.rate !== undefined) throw bad('pcap= and limits are for cards that a container has from its start', 'leave them away');
   if (card.mtu !== undefined && card.mtu > 1500) throw bad(`a card that comes later has an mtu of 1500 at most, not ${card.mtu}`, 'leave mtu= away');
@@ -196,18 +221,9 @@ async function openCard(card: CardText): Promise<Opened> {
 async function remove([text = '', ...devices]: readonly string[], { root, force }: { readonly root: string | undefined; readonly force: boolean }): Promise<number> {
   const state = new StateFolder(root);
   const one = await running(state, text);
-  let status = 0;
-  const { describeError } = await import('./describe.ts');
-  for (const device of devices) {
-    try {
-      const answer = await askOwner(state.socket(one.record.id), { ask: 'unplug', device, force });
-      if (answer === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} has just ended`);
-      print(`${device}\n`);
-    } catch (error) {
-      if (!(error instanceof VmmError) || error.code === 'OUTPUT_WRITE') throw error;
-      tell(describeError(error));
-      status = 1;
-    }
-  }
-  return status;
+  return eachOf(devices, { failed: 1 }, async (device) => {
+    const answer = await askOwner(state.socket(one.record.id), { ask: 'unplug', device, force });
+    if (answer === undefined) throw new VmmError('CONTAINER_STATE', `container ${text} has just ended`);
+    print(`${device}\n`);
+  });
 }

@@ -4,7 +4,7 @@ import { type CableSpec, type CardRate, type CardSpec, passtCard, type Published
 import { bootUserCard } from './user-network.ts';
 import { parseLimit } from './sizes.ts';
 
-const HINT = 'write user, tap=NAME, fd=N, unix=PATH, passt, container:NAME or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
+const HINT = 'write user, tap=NAME, fd=N, unix=PATH, passt or none, then perhaps ,mac=02:00:00:00:00:01 and ,mtu=1500';
 
 /** The network of another container, whose machine this one joins. */
 export interface JoinedNetwork {
@@ -63,7 +63,7 @@ function parseText(text: string, option: string, container: boolean): CardText |
     if (rest.length > 0) throw new VmmError('USAGE', `${option}: ${text} has options of a card that is not there`, { hint: HINT });
     return undefined;
   }
-  return { ...card, cable: parseCable(first, option) };
+  return { ...card, cable: parseCable(first, option, container ? `${HINT}; or container:NAME` : HINT) };
 }
 
 function withLimit(rate: CardRate | undefined, way: 'rx' | 'tx', text: string, option: string): CardRate {
@@ -75,7 +75,7 @@ export function parseAddress(text: string, option: string): string {
   return text;
 }
 
-function parseCable(text: string, option: string): CardText['cable'] {
+function parseCable(text: string, option: string, hint: string): CardText['cable'] {
   if (text === 'passt' || text === 'user') return text;
   const at = text.indexOf('=');
   const [kind, what] = at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
@@ -84,7 +84,7 @@ function parseCable(text: string, option: string): CardText['cable'] {
     if (kind === 'unix') return { kind, path: what };
     if (kind === 'fd' && /^\d{1,6}$/.test(what) && Number(what) > 2) return { kind, fd: Number(what) };
   }
-  throw new VmmError('USAGE', `${option}: ${text} is not a network`, { hint: HINT });
+  throw new VmmError('USAGE', `${option}: ${text} is not a network`, { hint });
 }
 
 /** A unicast address. */

@@ -24,6 +24,8 @@ export class OwnerDevices {
   readonly #inbox: DescriptorInbox | undefined;
   /** Descriptors whose locks keep volumes, by the targets of their mounts. */
   readonly #kept = new Map<string, number>();
+  /** Disks that are being added. */
+  #coming = 0;
   /** What has changed of the lists. */
   #lists: Partial<Lists> = {};
 
@@ -47,13 +49,19 @@ export class OwnerDevices {
 
   /** Never rejects. `life`: what is known now. */
   async answer(ask: Extract<Ask, { ask: 'plug' | 'unplug' }>, life: ContainerLife): Promise<Reply> {
+    const fds: number[] = [];
     try {
+      // First of all: until then it takes room of the socket and holds locks, whatever is answered.
+      if (ask.ask === 'plug') fds.push(...(this.#inbox?.take(ask.token) ?? []));
       await this.#run.process.started;
       if (life.paused === true) throw new VmmError('CONTAINER_STATE', 'the container is paused', { hint: '`vmm unpause` it first' });
       if (life.restarting) throw new VmmError('CONTAINER_STATE', 'the container waits to be started again', { hint: 'try again' });
-      return ask.ask === 'plug' ? await this.#plug(ask.token, ask.device, () => this.#now(life)) : await this.#unplug(ask.device, ask.force, () => this.#now(life));
+      return ask.ask === 'plug' ? await this.#plug(fds, ask.device, () => this.#now(life)) : await this.#unplug(ask.device, ask.force, () => this.#now(life));
     } catch (error) {
       return refusedBy(error);
+    } finally {
+      // What is used has been copied.
+      for (const fd of fds) closeSync(fd);
     }
   }
 
@@ -69,31 +77,31 @@ export class OwnerDevices {
     return { done: true, device };
   }
 
-  async #plug(token: string, device: AddedDevice, now: () => Lists): Promise<Reply> {
+  /** What is to stay open is taken out of `fds`. */
+  async #plug(fds: number[], device: AddedDevice, now: () => Lists): Promise<Reply> {
     if (device.kind === 'card' && device.network === 'user') return this.#again(now);
     this.#refuseRoom(device.kind);
-    const fds = this.#inbox?.take(token) ?? [];
     const [fd, lock] = fds;
-    let keeps = false;
-    try {
-      if (fd === undefined) throw new VmmError('OWNER_REFUSED', 'no descriptor came with the device', { hint: 'try again' });
-      if (device.kind === 'mount') {
-        await this.#mount(device, fd);
-        keeps = lock !== undefined;
-        if (lock !== undefined) this.#kept.set(device.target, lock);
-        const { kind: _, volume, source, target, readOnly } = device;
-        return this.#change({ mounts: [...now().mounts, volume === undefined ? { type: 'bind', source, target, readOnly } : { type: 'volume', name: volume, target, readOnly }] }, 'device_add', target);
+    if (fd === undefined) throw new VmmError('OWNER_REFUSED', 'no descriptor came with the device', { hint: 'try again' });
+    if (device.kind === 'mount') {
+      await this.#mount(device, fd);
+      if (lock !== undefined) {
+        fds.splice(fds.indexOf(lock), 1);
+        this.#kept.set(device.target, lock);
       }
-      if (device.kind === 'disk') {
-        const { kind: _, source, ...rest } = device;
-        await this.#live.disk({ ...rest, path: source, fd });
-        return this.#change({ disks: [...now().disks, { source, ...rest }] }, 'device_add', device.target);
-      }
-      return await this.#card(device, fd, now);
-    } finally {
-      // What is used has been copied.
-      for (const each of fds) if (!(keeps && each === lock)) closeSync(each);
+      const { kind: _, volume, source, target, readOnly } = device;
+      return this.#change({ mounts: [...now().mounts, volume === undefined ? { type: 'bind', source, target, readOnly } : { type: 'volume', name: volume, target, readOnly }] }, 'device_add', target);
     }
+    if (device.kind === 'disk') {
+      const { kind: _, source, ...rest } = device;
+      // There are more empty drives: those of containers that join.
+      const { spareDisks = 0 } = this.#room;
+      if (now().disks.length + this.#coming >= spareDisks) throw new VmmError('DISK_SPARE', `disk ${source}: the container’s machine has no empty drive`, { hint: `take a disk away by \`vmm device rm\`, or make it with --hotplug disks=${spareDisks + 1}` });
+      this.#coming++;
+      await this.#live.disk({ ...rest, path: source, fd }).finally(() => this.#coming--);
+      return this.#change({ disks: [...now().disks, { source, ...rest }] }, 'device_add', device.target);
+    }
+    return this.#card(device, fd, now);
   }
 
   #refuseRoom(kind: AddedDevice['kind']): void {

@@ -22,9 +22,9 @@ const c = declareLazily<{
 /** Bytes of a token, and the most descriptors that come with one. */
 export const TOKEN_BYTES = 16;
 const FDS_MAX = 4;
-/** Lots that nobody has asked for are given up when there are more, or they are older. */
+/** Lots that nobody has asked for are given up when there are more, or when they have been there for this to twice this long. */
 const LOTS_MAX = 16;
-const LOT_MS = 30_000;
+export const LOT_MS = 10_000;
 
 /** One message in memory that does not move: its header, its one piece, a name, the token, the descriptors. */
 class Message {
@@ -124,6 +124,8 @@ export class DescriptorInbox {
   readonly #fd: number;
   readonly #message = new Message();
   readonly #lots = new Map<string, { readonly at: number; readonly fds: readonly number[] }>();
+  /** Who gave them may have died before it asked: they would hold their files, and the socket's room. */
+  readonly #timer: NodeJS.Timeout;
 
   /** Makes the socket `path`, whose folder only its user may enter; `short`: the same, as short as a socket's name must be. Throws HostCallError, FFI_MISSING. */
   constructor(path: string, short = path) {
@@ -131,10 +133,13 @@ export class DescriptorInbox {
     rmSync(path, { force: true });
     this.#fd = socket();
     const [name, length] = this.#message.name(short);
-    if (c.bind(this.#fd, name, length) >= 0) return;
-    const error = new HostCallError('bind', [path], lastErrno());
-    close(this.#fd);
-    throw error;
+    if (c.bind(this.#fd, name, length) < 0) {
+      const error = new HostCallError('bind', [path], lastErrno());
+      close(this.#fd);
+      throw error;
+    }
+    this.#timer = setInterval(() => this.#sweep(), LOT_MS);
+    this.#timer.unref();
   }
 
   /** The descriptors that came with a token (in hexadecimal digits), this process's from now on; undefined: none have. */
@@ -142,8 +147,21 @@ export class DescriptorInbox {
     this.#read();
     const lot = this.#lots.get(token);
     this.#lots.delete(token);
-    for (const [name, { at }] of this.#lots) if (this.#lots.size > LOTS_MAX || performance.now() - at > LOT_MS) this.#drop(name);
+    this.#expire();
     return lot?.fds;
+  }
+
+  #expire(): void {
+    for (const [name, { at }] of this.#lots) if (this.#lots.size > LOTS_MAX || performance.now() - at >= LOT_MS) this.#drop(name);
+  }
+
+  #sweep(): void {
+    this.#expire();
+    try {
+      this.#read();
+    } catch {
+      // Who asks next is told.
+    }
   }
 
   #read(): void {
@@ -167,6 +185,7 @@ export class DescriptorInbox {
   }
 
   close(): void {
+    clearInterval(this.#timer);
     for (const token of [...this.#lots.keys()]) this.#drop(token);
     close(this.#fd);
     rmSync(this.#path, { force: true });

@@ -81,6 +81,7 @@ const CARDS: readonly Case[] = [
   [['boot', '--net', 'tap='], 'USAGE', /not a network/],
   [['boot', '--net', 'fd=x'], 'USAGE', /not a network/],
   [['boot', '--net', 'fd=1'], 'USAGE', /not a network/],
+  [['boot', '--net', 'container:web'], 'USAGE', /^(?!.*container:NAME).*container:web is not a network/],
   [['boot', '--net', 'none,mac=02:00:00:00:00:01'], 'USAGE', /not there/],
   [['boot', '--net', 'tap=t0,mac=1:2:3'], 'USAGE', /Ethernet address/],
   [['boot', '--net', 'tap=t0,mac=01:00:5e:00:00:01'], 'USAGE', /group/],

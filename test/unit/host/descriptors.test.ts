@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DescriptorInbox, sendDescriptors, TOKEN_BYTES } from '../../../vmm/host/descriptors.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DescriptorInbox, LOT_MS, sendDescriptors, TOKEN_BYTES } from '../../../vmm/host/descriptors.ts';
 
 let dir: string;
 let path: string;
@@ -67,6 +67,27 @@ describe('descriptors of another process', () => {
     expect(open()).toBe(0);
     expect(existsSync(path)).toBe(false);
     inbox = new DescriptorInbox(path);
+  });
+
+  it('what nobody ever asks for is given up by time, and the socket has room again', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    try {
+      inbox.close();
+      inbox = new DescriptorInbox(path);
+      const fill = (): void => {
+        for (;;) send(7);
+      };
+      expect(fill).toThrow(/EAGAIN/);
+      vi.advanceTimersByTime(LOT_MS);
+      send(8);
+      expect(open()).toBeGreaterThan(0);
+      vi.advanceTimersByTime(2 * LOT_MS);
+      expect(open()).toBe(0);
+      expect(inbox.take(hex(8))).toBeUndefined();
+      expect(fill).toThrow(/EAGAIN/);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('a message that is none is none: no token, too many descriptors, no descriptor', async () => {
