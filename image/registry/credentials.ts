@@ -17,6 +17,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Docker Hub's name in Docker's configuration. */
 export const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
+/** What a helper says of a login that it does not have. */
+export const NOT_FOUND = /credentials not found/i;
 const HELPER_MS = 60_000;
 const HELPER_MAX = 1 << 20;
 
@@ -97,7 +99,7 @@ function decode(entry: JsonObject, path: string): Credentials | undefined {
 async function askHelper(helper: string, server: string, env: Environment): Promise<Credentials | undefined> {
   const { status, out } = await runHelper(helper, 'get', server, env);
   if (status !== 0) {
-    if (/credentials not found/i.test(out)) return undefined;
+    if (NOT_FOUND.test(out)) return undefined;
     throw new VmmError('REGISTRY_CONFIG', `docker-credential-${helper} get fails with ${status}`, { hint: 'run it by hand, or log in without a helper' });
   }
   try {

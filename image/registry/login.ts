@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { VmmError } from '../../base/errors.ts';
 import { makeFolders } from '../../base/folders.ts';
 import type { ClientOptions } from './client.ts';
-import { type Credentials, DOCKER_HUB_KEY, dockerConfigPath, type Environment, findCredentials, readJson, runHelper } from './credentials.ts';
+import { type Credentials, DOCKER_HUB_KEY, dockerConfigPath, type Environment, findCredentials, NOT_FOUND, readJson, runHelper } from './credentials.ts';
 import { withRegistry } from './endpoints.ts';
 import { parseRegistryName } from './name.ts';
 
@@ -32,33 +32,68 @@ export async function login(registry: string, user: string, password: string, en
   return path;
 }
 
-/** Forgets a login. False when there was none. Throws REGISTRY_CONFIG. */
+/** Forgets a login, in Docker's file and its helper. False when there was none. Throws REGISTRY_CONFIG. */
 export async function logout(registry: string, env: Environment): Promise<boolean> {
   const path = configPath(env);
   const key = registry === 'docker.io' ? DOCKER_HUB_KEY : registry;
   const helper = helperOf(path, registry);
-  const erased = helper !== undefined && (await runHelper(helper, 'erase', key, env)).status === 0;
-  if (readJson(path)?.object('auths')?.has(key) !== true) return erased;
-  change(path, (auths) => {
-    delete auths[key];
-  });
-  return true;
+  const own = forget(path, [key]).length > 0;
+  return (helper !== undefined && (await erase(helper, registry, env))) || own;
 }
 
-/** Forgets every login of Docker's file and of its helper. Returns whose they were, as they were called there. Throws REGISTRY_CONFIG. */
-export async function logoutAll(env: Environment): Promise<string[]> {
+/** What `logoutAll` has done: whose logins are gone, as they were called there, and what keeps others. */
+export interface LoggedOut {
+  readonly gone: readonly string[];
+  readonly failed: readonly VmmError[];
+}
+
+/** Forgets every login of Docker's file and of the helpers that it names; one that stays does not keep the others. Throws REGISTRY_CONFIG when the file cannot be read or written. */
+export async function logoutAll(env: Environment): Promise<LoggedOut> {
   const path = configPath(env);
   const config = readJson(path);
+  const gone = new Set(forget(path, config?.keysOf('auths') ?? []));
+  const failed: VmmError[] = [];
+  const trying = async (work: () => Promise<void>, registry = ''): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof VmmError)) throw error;
+      failed.push(error);
+      // Docker keeps an entry without a login for what its helper has.
+      gone.delete(registry);
+    }
+  };
+  const erasing = (helper: () => string | undefined, registry: string): Promise<void> => trying(async () => {
+    if (await erase(helper() ?? '', registry, env)) gone.add(registry);
+  }, registry);
+  const helpers = config?.object('credHelpers');
+  for (const registry of config?.keysOf('credHelpers') ?? []) await erasing(() => helpers?.optionalString(registry), registry);
   const store = config?.optionalString('credsStore');
-  const helped = store === undefined ? [] : await listOf(store, env);
-  for (const key of helped) await runHelper(store as string, 'erase', key, env);
-  const own = config?.keysOf('auths') ?? [];
-  if (own.length > 0) {
-    change(path, (auths) => {
-      for (const key of own) delete auths[key];
-    });
-  }
-  return [...new Set([...own, ...helped])];
+  if (store !== undefined) await trying(async () => {
+    for (const registry of await listOf(store, env)) await erasing(() => store, registry);
+  });
+  return { gone: [...gone], failed };
+}
+
+/** Takes keys out of `auths`. Returns those that were there. Throws REGISTRY_CONFIG. */
+function forget(path: string, keys: readonly string[]): readonly string[] {
+  const auths = readJson(path)?.object('auths');
+  const there = keys.filter((key) => auths?.has(key) === true);
+  if (there.length > 0) change(path, (all) => {
+    for (const key of there) delete all[key];
+  });
+  return there;
+}
+
+/** False: the helper has no such login. Throws REGISTRY_CONFIG. */
+async function erase(helper: string, registry: string, env: Environment): Promise<boolean> {
+  const key = registry === 'docker.io' ? DOCKER_HUB_KEY : registry;
+  const { status } = await runHelper(helper, 'erase', key, env);
+  if (status === 0) return true;
+  // Some call it an error to erase what is not there.
+  const { status: found, out } = await runHelper(helper, 'get', key, env);
+  if (found !== 0 && NOT_FOUND.test(out)) return false;
+  throw new VmmError('REGISTRY_CONFIG', `the login for ${registry} stays: docker-credential-${helper} erase fails with ${status}`, { hint: 'run it by hand' });
 }
 
 /** The registries of a helper's logins. */
@@ -91,7 +126,8 @@ function configPath(env: Environment): string {
 function helperOf(path: string, registry: string): string | undefined {
   const config = readJson(path);
   const key = registry === 'docker.io' ? DOCKER_HUB_KEY : registry;
-  return config?.object('credHelpers')?.optionalString(key) ?? config?.optionalString('credsStore');
+  const helpers = config?.object('credHelpers');
+  return helpers?.optionalString(registry) ?? helpers?.optionalString(key) ?? config?.optionalString('credsStore');
 }
 
 /** Changes `auths` and leaves all else as it is; whole or not at all, and for the user's eyes alone. */

@@ -3,10 +3,10 @@ import { login, loginOf, logout, logoutAll, registryOf } from '../api/registry.t
 import { parseArgs } from './args.ts';
 import { ask } from './ask.ts';
 import { HELP } from './common-options.ts';
-import { oneLine } from './describe.ts';
+import { describeError, oneLine } from './describe.ts';
 import { helpText } from './help.ts';
 import { type Command, flag, value } from './options.ts';
-import { print } from './output.ts';
+import { print, tell } from './output.ts';
 import { registryEnv, registryForeign, REGISTRY_OPTIONS } from './registry-options.ts';
 
 const LOGIN_OPTIONS = {
@@ -65,8 +65,10 @@ export async function logoutCommand(argv: readonly string[]): Promise<number> {
   const env = registryEnv({ authfile: options.authfile, tlsVerify: undefined });
   if (options.all) {
     if (operands.length > 0) throw new VmmError('USAGE', 'logout -a takes no registry', { hint: 'see `vmm logout --help`' });
-    for (const key of await logoutAll(env)) print(`logged out of ${oneLine(key)}\n`);
-    return 0;
+    const { gone, failed } = await logoutAll(env);
+    for (const key of gone) print(`logged out of ${oneLine(key)}\n`);
+    for (const error of failed) tell(describeError(error));
+    return failed.length === 0 ? 0 : 1;
   }
   const registry = registryOf(operands[0]);
   print((await logout(registry, env)) ? `logged out of ${registry}\n` : `there was no login for ${registry}\n`);
