@@ -3,7 +3,7 @@ import { signalNumber } from '../api/process.ts';
 import { VmmError } from '../api/errors.ts';
 import { type Ask, askOwner, type Container, readLogs, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
-import { describeError } from './describe.ts';
+import { eachOf } from './each-of.ts';
 import { type Command, flag, value } from './options.ts';
 import { moment } from './moment.ts';
 import { print, tell } from './output.ts';
@@ -70,22 +70,14 @@ export function containersCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
 }
 
-/** As Docker: each by itself, its name printed when it went well; one that failed is told (`work` gives false when it has done so), and the others go on. */
+/** Each by itself, its name printed when it went well; see `eachOf`. */
 export async function each(root: string | undefined, names: readonly string[], work: (one: Container, state: StateFolder, text: string) => Promise<unknown>, printed = true): Promise<number> {
   const state = new StateFolder(root);
-  let failed = 0;
-  for (const text of names) {
-    try {
-      const said = await work(await state.find(text), state, text);
-      if (said === false) failed = 1;
-      else if (printed) print(`${typeof said === 'string' ? said : text}\n`);
-    } catch (error) {
-      if (!(error instanceof VmmError) || error.code === 'OUTPUT_WRITE') throw error;
-      tell(describeError(error));
-      failed = 1;
-    }
-  }
-  return failed;
+  return eachOf(names, { failed: 1 }, async (text) => {
+    const said = await work(await state.find(text), state, text);
+    if (said !== false && printed) print(`${typeof said === 'string' ? said : text}\n`);
+    return said;
+  });
 }
 
 async function freeze(one: Container, state: StateFolder, text: string, what: 'pause' | 'resume'): Promise<void> {

@@ -3,7 +3,8 @@ import { hostFs, ImageStore } from '../api/images.ts';
 import { listTags, pullImage } from '../api/registry.ts';
 import { parseArgs } from './args.ts';
 import { HELP } from './common-options.ts';
-import { describeError, oneLine } from './describe.ts';
+import { oneLine } from './describe.ts';
+import { eachOf, OF_IMAGES } from './each-of.ts';
 import { helpText } from './help.ts';
 import { type Command, flag, type OptionValues } from './options.ts';
 import { print, tell } from './output.ts';
@@ -37,27 +38,11 @@ export async function pullCommand(argv: readonly string[]): Promise<number> {
   keepHeapSmall();
   const env = registryEnv(options);
   const names = operands.map((text) => text.replace(/^docker:\/\//, ''));
-  if (!options.allTags) return each(names, options, env);
+  if (!options.allTags) return eachOf(names, OF_IMAGES, (name) => pull(name, options, env));
   for (const name of names) if (/@|:[^/]*$/.test(name)) throw new VmmError('USAGE', `pull -a takes names without a tag, and not ${name}`, { hint: 'leave the tag away' });
   const tagged: string[] = [];
   for (const name of names) tagged.push(...(await listTags(name, env, options)).map((tag) => `${name}:${tag}`));
-  return each(tagged, options, env);
-}
-
-/** One that fails does not keep the others; its error is told at once, that of the last one at the end. */
-async function each(names: readonly string[], options: OptionValues<typeof OPTIONS>, env: NodeJS.ProcessEnv): Promise<number> {
-  let failed: VmmError | undefined;
-  for (const name of names) {
-    try {
-      await pull(name, options, env);
-    } catch (error) {
-      if (!(error instanceof VmmError) || /^(STORE|OUTPUT)_/.test(error.code)) throw error;
-      if (failed !== undefined) tell(describeError(failed));
-      failed = error;
-    }
-  }
-  if (failed !== undefined) throw failed;
-  return 0;
+  return eachOf(tagged, OF_IMAGES, (name) => pull(name, options, env));
 }
 
 async function pull(text: string, options: OptionValues<typeof OPTIONS>, env: NodeJS.ProcessEnv): Promise<void> {

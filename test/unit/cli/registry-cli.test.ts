@@ -1,6 +1,6 @@
 /** `vmm login|logout|push|pull` with podman's and Docker's options, at Debian's docker-registry with TLS and a login; skopeo reads the same file of logins. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -62,6 +62,58 @@ it('a login in a file of its own, all tags there and back, and no login any more
   expect(JSON.parse(readFileSync(authfile, 'utf8'))).toEqual({ auths: {} });
   expect(await run('two', ['pull', '-q', ...at, `${repository}:1`])).toMatchObject({ status: 125, stderr: expect.stringMatching(/\[REGISTRY_DENIED\]\n$/) });
 }, 300_000);
+
+it('logout --all: the file, the helper and each registry’s own helper; what stays is said, and keeps nothing else', async () => {
+  const tools = join(dir, 'tools');
+  const logins = join(dir, 'logins');
+  // As docker-credential-pass: an entry each; it calls an error what it does not have.
+  const helper = `#!/bin/sh
+read server
+path=${logins}/$(echo "$server" | tr / _)
+case $1 in
+  list) printf '{'; sep=; for each in ${logins}/*; do [ -e "$each" ] && printf '%s"%s":"ann"' "$sep" "$(basename "$each" | tr _ /)" && sep=,; done; echo '}' ;;
+  get) [ -e "$path" ] && echo '{"ServerURL":"x","Username":"ann","Secret":"secret"}' || { echo 'credentials not found in native keychain'; exit 1; } ;;
+  erase) case $server in stuck*) exit 7 ;; esac; rm "$path" ;;
+esac
+`;
+  mkdirSync(tools);
+  mkdirSync(logins);
+  writeFileSync(join(tools, 'docker-credential-kept'), helper);
+  chmodSync(join(tools, 'docker-credential-kept'), 0o755);
+  for (const name of ['own.example', 'both.example', 'stuck.example', 'https:__index.docker.io_v1_']) writeFileSync(join(logins, name), '');
+  const file = join(dir, 'helped.json');
+  const auth = Buffer.from('ann:secret').toString('base64');
+  const write = (): void => writeFileSync(file, JSON.stringify({ auths: { 'plain.example': { auth }, 'stuck.example': {} }, credHelpers: { 'own.example': 'kept', 'never.example': 'kept', 'gone.example': 'missing', 'docker.io': 'kept' }, credsStore: 'kept' }));
+  write();
+  const own = (...args: string[]) => vmm(args, { env: { VMM_STORE: join(dir, 'six'), HOME: dir, XDG_CONFIG_HOME: join(dir, 'config'), XDG_RUNTIME_DIR: join(dir, 'runtime'), DOCKER_CONFIG: join(dir, 'docker'), PATH: `${tools}:${process.env['PATH']}` } });
+  expect((await own('login', '--get-login', '--authfile', file, 'own.example')).stdout.toString()).toBe('ann\n');
+  const { status, stdout, stderr } = await own('logout', '--all', '--authfile', file);
+  expect(stdout.toString().split('\n').sort()).toEqual(['', 'logged out of both.example', 'logged out of docker.io', 'logged out of own.example', 'logged out of plain.example']);
+  expect(stderr.split('\n').sort()).toEqual(['', expect.stringMatching(/docker-credential-missing cannot be run: ENOENT .*\[REGISTRY_CONFIG\]$/), expect.stringMatching(/the login for stuck\.example stays: .*\[REGISTRY_CONFIG\]$/)]);
+  expect(status).toBe(1);
+  for (const host of ['own.example', 'both.example', 'plain.example', 'docker.io']) expect(await own('login', '--get-login', '--authfile', file, host), host).toMatchObject({ status: 125, stderr: expect.stringContaining('[REGISTRY_DENIED]') });
+  // Of one alone likewise.
+  write();
+  expect(await own('logout', '--authfile', file, 'stuck.example')).toMatchObject({ status: 125, stderr: expect.stringContaining('[REGISTRY_CONFIG]') });
+  expect((await own('logout', '--authfile', file, 'never.example')).stdout.toString()).toBe('there was no login for never.example\n');
+  expect((await own('logout', '--authfile', file, 'plain.example')).stdout.toString()).toBe('logged out of plain.example\n');
+}, 120_000);
+
+it('of several that cannot be pulled each is told, also when the last one ends all', async () => {
+  const store = join(dir, 'foreign');
+  mkdirSync(store);
+  const both = await run('seven', ['pull', '-q', '--authfile', authfile, 'no such name', `${repository}:none`]);
+  expect(both).toMatchObject({ status: 125, stderr: expect.stringMatching(/^vmm: [^\n]*\[IMAGE_REFERENCE\]\nvmm: [^\n]*\[REGISTRY_DENIED\]\n$/) });
+  writeFileSync(join(store, 'file'), 'not of vmm’s');
+  const plain = await startRegistry(dir);
+  try {
+    const name = `127.0.0.1:${plain.port}/a/b:1`;
+    expect(await run('one', ['push', '-q', `${repository}:1`, name])).toMatchObject({ status: 0 });
+    expect(await run('foreign', ['pull', '-q', 'no such name', name, name])).toMatchObject({ status: 125, stderr: expect.stringMatching(/^vmm: [^\n]*\[IMAGE_REFERENCE\]\nvmm: [^\n]*\[STORE_FOREIGN\]\n$/) });
+  } finally {
+    plain.stop();
+  }
+}, 120_000);
 
 it('with --tls-verify http is not tried, without it on loopback it is', async () => {
   const plain = await startRegistry(dir);
