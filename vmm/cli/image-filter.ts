@@ -40,14 +40,18 @@ export function imagesChosen(store: ImageStore, filters: readonly ImageFilter[])
 
 function testOf(store: ImageStore, key: string, text: string): ((image: Listed) => boolean) | undefined {
   const made = ({ record }: Listed): number => Date.parse(createdAt(record));
-  const labelled = ({ record }: Listed): boolean => hasLabel(imageDetails(store, record)?.labels ?? {}, text);
+  // Of one whose labels are not known neither is true: `label!=` is for what goes.
+  const labelled = ({ record }: Listed, wanted: boolean): boolean => {
+    const details = imageDetails(store, record);
+    return details !== undefined && hasLabel(details.labels, text) === wanted;
+  };
   switch (key) {
     case 'dangling':
       return ({ names }) => (names.length === 0) === (text === 'true' || text === '1');
     case 'label':
-      return labelled;
+      return (image) => labelled(image, true);
     case 'label!':
-      return (image) => !labelled(image);
+      return (image) => labelled(image, false);
     case 'until': {
       const before = moment(text, '--filter until');
       return (image) => made(image) < before;

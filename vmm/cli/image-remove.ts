@@ -1,14 +1,15 @@
 /** `vmm image rm` and `prune`. */
 import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
-import { StateFolder } from '../api/owner.ts';
 import { pruneStore, removeImage } from '../api/store.ts';
 import { HELP } from './common-options.ts';
-import { describeError } from './describe.ts';
+import { eachOf, OF_IMAGES } from './each-of.ts';
 import { imageFilter, imagesChosen } from './image-filter.ts';
+import { imageUsers } from './image-users.ts';
 import { flag, list } from './options.ts';
-import { print, tell } from './output.ts';
+import { print } from './output.ts';
 import { size } from './size-text.ts';
+import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
 
 const FILTERS = ['until', 'label', 'label!', 'dangling'];
@@ -21,7 +22,8 @@ const REMOVE = {
   help: HELP,
 };
 const PRUNE = {
-  all: flag('those that have a name, too, unless a container was made of them', { short: 'a' }),
+  all: flag('those that have a name, too', { short: 'a' }),
+  root: ROOT,
   filter: list('KEY=VALUE', `choose: ${FILTERS.join(', ')}`, imageFilter(...FILTERS)),
   force: flag('for Docker’s sake: nothing is asked', { short: 'f' }),
   help: HELP,
@@ -33,44 +35,26 @@ export const REMOVE_COMMAND: Subcommand = subcommand(
   async (given, { all, force, ignore }) => {
     if (all === given.length > 0) throw new VmmError('USAGE', all ? 'image rm -a takes no names' : 'image rm takes one image or more', { hint: 'see `vmm image rm --help`' });
     const store = new ImageStore(undefined, hostFs);
-    let failed: VmmError | undefined;
-    for (const name of all ? store.list().map(({ record }) => record.id) : given) {
+    return eachOf(all ? store.list().map(({ record }) => record.id) : given, OF_IMAGES, async (name) => {
       try {
         for (const gone of await removeImage(store, name)) print(`removed ${gone}\n`);
       } catch (error) {
-        if (!(error instanceof VmmError) || /^(STORE|OUTPUT)_/.test(error.code)) throw error;
-        if ((force || ignore) && error.code === 'IMAGE_NOT_FOUND') continue;
-        // As Docker: the others go all the same.
-        if (failed !== undefined) tell(describeError(failed));
-        failed = error;
+        if (!((force || ignore) && error instanceof VmmError && error.code === 'IMAGE_NOT_FOUND')) throw error;
       }
-    }
-    if (failed !== undefined) throw failed;
-    return 0;
+    });
   },
 );
 
 export const PRUNE_COMMAND: Subcommand = subcommand(
-  { name: 'image prune', synopsis: '[OPTIONS]', about: 'Removes images without a name, and leavings; it asks nothing.', options: PRUNE },
+  { name: 'image prune', synopsis: '[OPTIONS]', about: 'Removes images without a name of which no container was made, and leavings; it asks nothing.', options: PRUNE },
   [0, 0, 'no argument'],
-  async (_, { all, filter }) => {
+  async (_, { all, filter, root }) => {
     const store = new ImageStore(undefined, hostFs);
     // As Docker: dangling=false is --all.
     const every = all || filter.some(([key, text]) => key === 'dangling' && /^(false|0)$/.test(text));
     const chosen = imagesChosen(store, filter.filter(([key]) => key !== 'dangling'));
-    const used = every ? await usedImages() : (): boolean => false;
+    const used = await imageUsers(root);
     print(`freed ${size(await pruneStore(store, every, (image) => chosen(image) && !used(image.record.id)))}\n`);
     return 0;
   },
 );
-
-/** Whether a kept container was made of an image: it has the disk by a link of its own, but `commit` needs the rest. What stands anywhere in a record of another version counts. */
-async function usedImages(): Promise<(id: string) => boolean> {
-  const foreign: string[] = [];
-  const containers = await new StateFolder().list(({ error, text }) => {
-    foreign.push(text);
-    tell(`vmm: ${error.message}: images that it names count as used\n`);
-  });
-  const used = new Set(containers.map(({ record }) => record.imageId));
-  return (id) => used.has(id) || foreign.some((text) => text.includes(id));
-}

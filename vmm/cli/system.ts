@@ -10,6 +10,7 @@ import { listVolumes, storePaths } from '../api/volumes.ts';
 import { HELP } from './common-options.ts';
 import { confirmed } from './confirm.ts';
 import { sizesOf } from './container-size.ts';
+import { imageUsers } from './image-users.ts';
 import { listed } from './listed.ts';
 import { type Command, flag, value } from './options.ts';
 import { print } from './output.ts';
@@ -25,19 +26,23 @@ type Row = Readonly<Record<string, unknown>>;
 const BLOCK = 512;
 const FORMAT = value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' });
 const NO_ARGUMENT = [0, 0, 'no argument'] as const;
-const PRUNE = { root: ROOT, all: flag('images that have a name, too, unless a container was made of them', { short: 'a' }), volumes: flag('volumes without a name that nobody uses, too'), force: flag('do not ask', { short: 'f' }), help: HELP };
+const PRUNE = { root: ROOT, all: flag('images that have a name, too', { short: 'a' }), volumes: flag('volumes without a name that nobody uses, too'), force: flag('do not ask', { short: 'f' }), help: HELP };
 const DF = { root: ROOT, format: FORMAT, help: HELP };
 const ABOUT_INFO = 'Says what there is here: containers, images, what runs guests, and where all of it lies.';
 
 const COMMANDS: readonly Subcommand[] = [
   subcommand({ name: 'info', synopsis: '[OPTIONS]', about: ABOUT_INFO, options: DF }, NO_ARGUMENT, (_, options) => info(options)),
   subcommand({ name: 'system df', synopsis: '[OPTIONS]', about: 'Says what images, containers and volumes take of the disk, and what could go.', options: DF }, NO_ARGUMENT, (_, options) => usage(options)),
-  subcommand({ name: 'system prune', synopsis: '[OPTIONS]', about: 'Removes containers that do not run, and images without a name.', options: PRUNE }, NO_ARGUMENT, (_, options) => prune(options)),
+  subcommand({ name: 'system prune', synopsis: '[OPTIONS]', about: 'Removes containers that do not run, and images without a name of which none is left.', options: PRUNE }, NO_ARGUMENT, (_, options) => prune(options)),
 ];
 
 /** Throws USAGE and others. */
 export async function systemCommand([word = '', ...rest]: readonly string[]): Promise<number> {
   if (word === 'events') return (await import('./life.ts')).lifeCommand('events', rest);
+  if (word === 'help' || word === '--help' || word === '-h') {
+    print(`Usage: vmm system COMMAND\n\n${COMMANDS.map(({ command }) => `  ${command.name.replace('system ', '').padEnd(8)}${command.about}\n`).join('')}  events  As \`vmm events\`.\n\n\`vmm system COMMAND --help\` tells a command's options.\n`);
+    return 0;
+  }
   const found = COMMANDS.find(({ command }) => command.name === (word === 'info' ? word : `system ${word}`));
   if (found === undefined) throw new VmmError('USAGE', word === '' ? 'system needs a command' : `unknown command system ${word}`, { hint: 'df, events, info, prune' });
   return found.start(rest);
@@ -91,9 +96,8 @@ interface Part {
 async function usage({ root, format = 'table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}' }: { readonly root: string | undefined; readonly format: string | undefined }): Promise<number> {
   const state = new StateFolder(root);
   const containers = await listed(state);
-  const users = await volumeUsers();
-  const made = new Set(containers.map(({ record }) => record.imageId));
-  const images = new ImageStore(undefined, hostFs).list().map(({ record }): Part => ({ bytes: record.size, active: made.has(record.id) }));
+  const [users, made] = [await volumeUsers(root), await imageUsers(root)];
+  const images = new ImageStore(undefined, hostFs).list().map(({ record }): Part => ({ bytes: record.size, active: made(record.id) }));
   const kept = containers.map((one: Container): Part => ({ bytes: sizesOf(one, state).SizeRw, active: runs(one) }));
   const volumes = listVolumes(storePaths()).map(({ record, path }): Part => ({ bytes: roomBelow(path), active: users(record.name).length > 0 }));
   print(formatRows(format, [rowOf('Images', images), rowOf('Containers', kept), rowOf('Local Volumes', volumes), rowOf('Build Cache', [])], { TotalCount: 'TOTAL' }));
@@ -131,13 +135,14 @@ function roomBelow(top: string): number {
 
 /** One after the other, as the commands of each would. */
 async function prune({ root, all, volumes, force }: { readonly root: string | undefined; readonly all: boolean; readonly volumes: boolean; readonly force: boolean }): Promise<number> {
-  const what = ['all containers that do not run', ...(volumes ? ['all volumes without a name that nobody uses'] : []), all ? 'all images of which no container was made' : 'all images without a name'];
+  const what = ['all containers that do not run', ...(volumes ? ['all volumes without a name that nobody uses'] : []), `all images ${all ? '' : 'without a name '}of which no container is left`];
   if (!force && !(await confirmed(`WARNING! This will remove:\n${what.map((each) => `  - ${each}\n`).join('')}\nAre you sure you want to continue? [y/N] `))) return 0;
   const [{ lifeCommand }, { volumeCommand }, { imageCommand }] = await Promise.all([import('./life.ts'), import('./volume.ts'), import('./image.ts')]);
+  const at = root === undefined ? [] : ['--root', root];
   const statuses = [
-    await lifeCommand('container prune', ['-f', ...(root === undefined ? [] : ['--root', root])]),
-    volumes ? await volumeCommand(['prune', '-f']) : 0,
-    await imageCommand(['prune', ...(all ? ['-a'] : [])]),
+    await lifeCommand('container prune', ['-f', ...at]),
+    volumes ? await volumeCommand(['prune', '-f', ...at]) : 0,
+    await imageCommand(['prune', ...(all ? ['-a'] : []), ...at]),
   ];
   return Math.max(...statuses);
 }

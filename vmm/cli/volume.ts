@@ -9,6 +9,7 @@ import { hasLabel } from './label-filter.ts';
 import { type Command, flag, list, type OptionTable, type OptionValues, value } from './options.ts';
 import { print, tell } from './output.ts';
 import { type DriverOption, driverOptions, optionsOfVolume } from './volume-driver.ts';
+import { ROOT } from './state-option.ts';
 import { volumeUsers } from './volume-users.ts';
 import { size } from './size-text.ts';
 import { confirmed } from './confirm.ts';
@@ -27,14 +28,16 @@ const LIST = {
   filter: list('KEY=VALUE', `choose: ${FILTERS.join(', ')}`, pair, { short: 'f' }),
   format: value('TEMPLATE', 'a Go template of .Name .Driver .Mountpoint .Scope .Labels .Size, or json', undefined),
   quiet: flag('names only', { short: 'q' }),
+  root: ROOT,
   help: HELP,
 };
 const INSPECT = { format: value('TEMPLATE', 'a Go template of .Name .Driver .Mountpoint .Scope .CreatedAt, or json', undefined, { short: 'f' }), help: HELP };
-const REMOVE = { force: flag('say nothing of volumes that are not there', { short: 'f' }), help: HELP };
+const REMOVE = { force: flag('say nothing of volumes that are not there', { short: 'f' }), root: ROOT, help: HELP };
 const PRUNE = {
   all: flag('those that have a name, too', { short: 'a' }),
   filter: list('label=KEY[=VALUE]', 'choose by label, or by label!', pair),
   force: flag('do not ask', { short: 'f' }),
+  root: ROOT,
   help: HELP,
 };
 
@@ -103,10 +106,10 @@ async function create(store: ImageStore, [given]: readonly string[], { label, op
   return 0;
 }
 
-async function ls(store: ImageStore, _: readonly string[], { filter, format, quiet }: OptionValues<typeof LIST>): Promise<number> {
+async function ls(store: ImageStore, _: readonly string[], { filter, format, quiet, root }: OptionValues<typeof LIST>): Promise<number> {
   const wanted = filterOf(filter, FILTERS);
   const dangling = filter.filter(([key]) => key === 'dangling').map(([, text]) => boolean(text));
-  const users = dangling.length > 0 ? await volumeUsers() : () => [];
+  const users = dangling.length > 0 ? await volumeUsers(root) : () => [];
   const volumes: StoredVolume[] = [];
   for (const volume of listVolumes(store.paths)) {
     if (!wanted(volume.record)) continue;
@@ -143,9 +146,9 @@ export function volumeView(name: string): Readonly<Record<string, unknown>> {
   return viewOf(volume);
 }
 
-async function rm(store: ImageStore, names: readonly string[], { force }: OptionValues<typeof REMOVE>): Promise<number> {
+async function rm(store: ImageStore, names: readonly string[], { force, root }: OptionValues<typeof REMOVE>): Promise<number> {
   let status = 0;
-  const users = await volumeUsers();
+  const users = await volumeUsers(root);
   for (const name of names) {
     try {
       const ids = findVolume(store.paths, name) === undefined ? [] : users(name);
@@ -161,12 +164,12 @@ async function rm(store: ImageStore, names: readonly string[], { force }: Option
   return status;
 }
 
-async function prune(store: ImageStore, _: readonly string[], { all, filter, force }: OptionValues<typeof PRUNE>): Promise<number> {
+async function prune(store: ImageStore, _: readonly string[], { all, filter, force, root }: OptionValues<typeof PRUNE>): Promise<number> {
   const wanted = filterOf(filter, ['label', 'label!', 'all']);
   const named = all || filter.some(([key, text]) => key === 'all' && boolean(text));
   const what = named ? 'all volumes' : 'all volumes without a name';
   if (!force && !(await confirmed(`WARNING! This will remove ${what} that no vmm uses.\nAre you sure you want to continue? [y/N] `))) return 0;
-  const users = await volumeUsers();
+  const users = await volumeUsers(root);
   const { names, freed } = await pruneVolumes(store, (record) => users(record.name).length === 0 && (named || record.anonymous) && wanted(record));
   if (names.length > 0) print(`Deleted Volumes:\n${names.join('\n')}\n\n`);
   print(`Total reclaimed space: ${size(freed)}\n`);

@@ -185,12 +185,27 @@ describe('of our own', () => {
     expect(await vmm(args, { env })).toMatchObject({ status: 125, stderr: expect.stringMatching(says) });
   });
 
+  it('prune leaves what has labels that nobody can read', async () => {
+    const store = { VMM_STORE: join(dir, 'unknown') };
+    const root = join(dir, 'archive', 'root0');
+    expect(await vmm(['image', 'import', '-q', root, 'plain:1'], { env: store })).toMatchObject({ status: 0 });
+    const left = async () => (await vmm(['images', '--format', '{{.Repository}}'], { env: store })).stdout.toString();
+    const had = await left();
+    expect(had).not.toBe('');
+    expect(await vmm(['image', 'prune', '-a', '--filter', 'label!=keep'], { env: store })).toMatchObject({ status: 0, stderr: '' });
+    expect(await left()).toBe(had);
+    await vmm(['image', 'prune', '-a'], { env: store });
+    expect(await left()).toBe('');
+  }, 60_000);
+
   it('one that is not there does not keep the others; prune by label', async () => {
     const store = { VMM_STORE: join(dir, 'other') };
     await vmm(['load', '-q', '-i', join(dir, 'three.tar')], { env: store });
     const some = await vmm(['rmi', 'nothing', NAMES[0] as string], { env: store });
     expect(some).toMatchObject({ status: 125, stderr: expect.stringMatching(/\[IMAGE_NOT_FOUND\]\n$/) });
     expect(some.stdout.toString()).toBe(`removed ${NAMES[0]}\nremoved ${images[0]?.Id}\n`);
+    // Of two each has its line.
+    expect(await vmm(['rmi', 'nothing', 'never'], { env: store })).toMatchObject({ status: 125, stderr: expect.stringMatching(/^vmm: [^\n]*nothing[^\n]*\n[^\n]*never[^\n]*\[IMAGE_NOT_FOUND\]\n$/) });
     expect(await vmm(['rmi', '-f', 'nothing'], { env: store })).toMatchObject({ status: 0, stderr: '' });
     await vmm(['image', 'prune', '-a', '-f', '--filter', 'label!=number=2'], { env: store });
     expect((await vmm(['images', '--format', '{{.Repository}}:{{.Tag}}'], { env: store })).stdout.toString()).toBe(`${NAMES[2]}\n`);
