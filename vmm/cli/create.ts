@@ -6,7 +6,7 @@ import { fileLines, makeKeptDisk, processArguments } from '../api/containers.ts'
 import { VmmError } from '../api/errors.ts';
 import { hostFs, type Progress, type ResolvedImage, resolveImage } from '../api/images.ts';
 import { needsHardware, probePorts } from '../api/machine.ts';
-import { type ContainerRecord, NO_RESTART, RECORD_VERSION, StateFolder } from '../api/owner.ts';
+import { type Container, type ContainerRecord, NO_RESTART, RECORD_VERSION, StateFolder } from '../api/owner.ts';
 import { parseArgs } from './args.ts';
 import { healthOf } from './health-options.ts';
 import { helpText } from './help.ts';
@@ -91,16 +91,14 @@ export async function makeContainer(argv: readonly string[], options: RunOptions
 async function joinedBy({ network }: RunOptions, state: StateFolder, { id, env }: ContainerRecord): Promise<Pick<ContainerRecord, 'joins' | 'env'> | undefined> {
   const name = joinedName(network);
   if (name === undefined) return undefined;
-  try {
-    const named = await state.find(name);
-    const { record } = named.record.joins === undefined ? named : await state.find(named.record.joins);
-    const hostname = optionsOf(record).options.hostname ?? record.id.slice(0, 12);
-    return { joins: record.id, env: env.map((variable) => (variable === `HOSTNAME=${id.slice(0, 12)}` ? `HOSTNAME=${hostname}` : variable)) };
-  } catch (error) {
-    // Docker's words.
-    if (error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND') throw new VmmError('CONTAINER_NOT_FOUND', `No such container: ${name}`, { hint: '`vmm ps -a` lists those that there are' });
-    throw error;
-  }
+  // Docker's words.
+  const find = (which: string, hint: string): Promise<Container> => state.find(which).catch((error: unknown) => {
+    throw error instanceof VmmError && error.code === 'CONTAINER_NOT_FOUND' ? new VmmError('CONTAINER_NOT_FOUND', `No such container: ${which}`, { hint }) : error;
+  });
+  const named = await find(name, '`vmm ps -a` lists those that there are');
+  const { record } = named.record.joins === undefined ? named : await find(named.record.joins, `${name} was made for its machine: make ${name} again`);
+  const hostname = optionsOf(record).options.hostname ?? record.id.slice(0, 12);
+  return { joins: record.id, env: env.map((variable) => (variable === `HOSTNAME=${id.slice(0, 12)}` ? `HOSTNAME=${hostname}` : variable)) };
 }
 
 function refuse(options: RunOptions): void {

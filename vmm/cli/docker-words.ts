@@ -22,5 +22,5 @@ const INSTEAD: Readonly<Record<string, string>> = {
 
 export function unknownCommand(word: string): VmmError {
   const instead = Object.hasOwn(INSTEAD, word) ? INSTEAD[word] : undefined;
-  return new VmmError('USAGE', `unknown command ${word}`, { hint: instead ?? 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, image, volume, pull, push, aci, trust, login, logout, metadata-service, accel, info, system, bench, completion, version' });
+  return new VmmError('USAGE', `unknown command ${word}`, { hint: instead ?? 'commands: run, boot, create, start, restart, rename, update, rm, diff, export, commit, ps, logs, stop, kill, wait, inspect, events, exec, attach, pause, unpause, stats, port, top, cp, device, container, image, images, rmi, tag, load, save, import, history, volume, pull, push, aci, trust, login, logout, metadata-service, accel, info, system, bench, completion, version, help' });
 }

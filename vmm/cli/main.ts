@@ -146,6 +146,10 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 const CONTAINER_WORDS = ['attach', 'commit', 'cp', 'create', 'diff', 'exec', 'export', 'inspect', 'kill', 'logs', 'pause', 'port', 'ps', 'rename', 'restart', 'rm', 'run', 'start', 'stats', 'stop', 'top', 'unpause', 'update', 'wait'];
 
 function containerWord([word = '', ...rest]: readonly string[]): Promise<number> {
+  if (word === 'help' || word === '--help' || word === '-h') {
+    print(`Usage: vmm container COMMAND\n\nCommands: ls, prune, ${CONTAINER_WORDS.join(', ')}\n\n\`vmm COMMAND --help\` tells a command's options.\n`);
+    return Promise.resolve(0);
+  }
   const name = word === 'ls' || word === 'list' ? 'ps' : word;
   if (!CONTAINER_WORDS.includes(name)) throw new VmmError('USAGE', word === '' ? 'container needs a command' : `unknown command container ${word}`, { hint: `ls, prune, ${CONTAINER_WORDS.join(', ')}` });
   return dispatch([name, ...rest]);
