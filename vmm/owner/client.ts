@@ -20,8 +20,8 @@ export interface Talk {
   readonly channel: Channel;
 }
 
-/** Asks a container's owner on its socket; undefined: it is gone. The connection stays open. Throws OWNER_REFUSED, and what the owner says. */
-export function talkToOwner(path: string, ask: Ask): Promise<Talk | undefined> {
+/** Asks a container's owner on its socket; undefined: it is gone, or `signal` was aborted before it had answered. The connection stays open. Throws OWNER_REFUSED, and what the owner says. */
+export function talkToOwner(path: string, ask: Ask, signal?: AbortSignal): Promise<Talk | undefined> {
   return new Promise((resolve, reject) => {
     const { result: socket, close } = withSocketPath(path, (short) => connect({ path: short }));
     const chunks: Buffer[] = [];
@@ -39,6 +39,10 @@ export function talkToOwner(path: string, ask: Ask): Promise<Talk | undefined> {
     socket.once('close', release);
     const gone = (): void => resolve(undefined);
     socket.once('close', gone);
+    const giveUp = (): void => void socket.destroy();
+    signal?.addEventListener('abort', giveUp);
+    socket.once('close', () => signal?.removeEventListener('abort', giveUp));
+    if (signal?.aborted) giveUp();
     const take = (chunk: Buffer): void => {
       const end = chunk.indexOf(10);
       chunks.push(chunk);
@@ -49,6 +53,7 @@ export function talkToOwner(path: string, ask: Ask): Promise<Talk | undefined> {
       }
       socket.off('data', take);
       socket.off('close', gone);
+      signal?.removeEventListener('abort', giveUp);
       socket.pause();
       const all = Buffer.concat(chunks);
       const line = length - chunk.length + end;
