@@ -1,4 +1,5 @@
 /** What comes to a container while it runs, and goes: directories and files of the host, disks, network cards. */
+import { readlinkSync } from 'node:fs';
 import { posix } from 'node:path';
 import { EBUSY } from '../../assembly/contract/generated/errno.ts';
 import { AgentError } from '../agent/errors.ts';
@@ -58,7 +59,10 @@ export class LiveDevices {
       const { guest } = this.#run;
       const name = `later-${++numbers}`;
       const mount: Mount = { target, source: { kind: 'share', tag: SHARE_TAG }, subpath: name, flags: source.readOnly === true ? MS_RDONLY : 0 };
+      // Whoever asks for it later names it by its path.
+      const path = source.path.startsWith('/proc/self/fd/') ? readlinkSync(source.path) : source.path;
       await this.#attach(mount, () => guest.addShare({ ...source, name }), () => this.#withdraw(name));
+      this.#run.shares = [...this.#run.shares, { ...source, path, name }];
     });
   }
 
@@ -137,6 +141,7 @@ export class LiveDevices {
   async #detach(mount: Mount, force: boolean): Promise<void> {
     const { container, spec } = this.#run;
     const id = this.#disks.get(mount.target);
+    if (!force && id === undefined && this.#lends(mount)) throw new VmmError('DEVICE_BUSY', `${mount.target} is in use in a container that has joined this one’s machine`, { hint: 'end that one; --force takes it away all the same' });
     try {
       await this.#within(container.changeMount(mount, force ? 'detach' : 'remove'));
     } catch (error) {
@@ -152,12 +157,23 @@ export class LiveDevices {
     }
     spec.mounts = this.#mounts.filter((each) => each !== mount);
     const { subpath } = mount;
-    if (id === undefined && subpath !== undefined && !this.#mounts.some((each) => each.source?.kind === 'share' && each.subpath === subpath)) await this.#withdraw(subpath);
+    if (id === undefined && subpath !== undefined && !this.#shared(subpath)) await this.#withdraw(subpath);
+  }
+
+  #shared(name: string, but?: Mount): boolean {
+    return this.#mounts.some((each) => each !== but && each.source?.kind === 'share' && each.subpath === name);
+  }
+
+  /** Would others lose it? */
+  #lends(mount: Mount): boolean {
+    const { subpath = '' } = mount;
+    return (this.#run.lent.get(subpath) ?? 0) > 0 && !this.#shared(subpath, mount);
   }
 
   /** The host lets go of it, whatever the guest says. */
   async #withdraw(name: string): Promise<void> {
     const { guest } = this.#run;
+    this.#run.shares = this.#run.shares.filter((each) => each.name !== name);
     await this.#within(guest.releaseShare(name)).catch(() => {});
     await guest.machine.withdrawExport(SHARE_TAG, name);
   }

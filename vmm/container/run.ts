@@ -57,8 +57,10 @@ export class ContainerRun {
   readonly stopSignal: number;
   /** What init was asked for. */
   readonly spec: ContainerSpec;
-  /** What of the host's the guest can mount. */
-  readonly shares: readonly ShareExport[];
+  /** What of the host's the guest can mount, now. */
+  shares: readonly ShareExport[];
+  /** How many other containers of its machine have each of them mounted, by name. */
+  readonly lent = new Map<string, number>();
   /** Its cards and their addresses, as they were asked for. */
   readonly network: ContainerNetwork;
   /** Rejects when the guest cannot have its network. */
