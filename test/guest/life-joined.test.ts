@@ -1,5 +1,5 @@
 /** `vmm run --network container:NAME`: a container in the machine of another, owned by a process of its own. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,7 +14,17 @@ const web = (name = 'web') => cli('run', '-d', '--accel', 'wasm', '-m', '128m', 
 const beside = (...rest: string[]) => cli('run', '--network', 'container:web', ...rest);
 const seen = async (name: string, format: string) => (await cli('inspect', '-f', format, name)).stdout.toString().trim();
 const idOf = (name: string) => readFileSync(join(root, 'names', name), 'utf8');
+const readId = (name: string) => (existsSync(join(root, 'names', name)) ? idOf(name) : 'none');
+const linkOf = (path: string) => {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+};
 const pidOf = (name: string): number => JSON.parse(readFileSync(join(root, 'containers', idOf(name), 'life.json'), 'utf8')).pid;
+/** As a first process: nothing but SIGKILL ends it. */
+const IGNORES = ['sh', '-c', 'trap "" TERM; echo written >/late; while :; do sleep 1; done'];
 const SLEEPS = ['sh', '-c', 'trap "echo bye; exit 5" TERM; echo up; while :; do sleep 0.1; done'];
 
 beforeAll(async () => {
@@ -87,11 +97,56 @@ describe('--network container:NAME', () => {
     expect(await beside('--rm', image, 'true')).toMatchObject({ status: 125, stderr: expect.stringMatching(/no drive left .*\[CONTAINER_BUSY\]\n$/) });
     await cli('rm', '-f', 'a');
     expect(await beside('--rm', image, 'true')).toMatchObject({ status: 0 });
-    // The kill of its own process ends it in the machine, too, and its drives are free again.
+    // The kill of its own process ends it in the machine, too: its next start has its drives and its disk.
     process.kill(pidOf('b'), 'SIGKILL');
-    await expect.poll(async () => (await beside('--rm', image, 'true')).status, { timeout: 60_000 }).toBe(0);
-    expect(await seen('b', '{{.State.Status}} {{.State.ExitCode}}')).toBe('dead 137');
+    await expect.poll(() => seen('b', '{{.State.Status}} {{.State.ExitCode}}')).toBe('dead 137');
+    expect(await cli('start', 'b')).toMatchObject({ status: 0 });
+    expect(await beside('--rm', image, 'true')).toMatchObject({ status: 0 });
     expect(await cli('rm', '-f', ...names.slice(1))).toMatchObject({ status: 0 });
+  });
+
+  it('while the other’s process answers nothing its disks have no second name, and it can be stopped and removed', async () => {
+    process.kill(pidOf('web'), 'SIGSTOP');
+    try {
+      const starts = cli('run', '-d', '--network', 'container:web', '--name', 'waits', image, ...SLEEPS);
+      await expect.poll(() => existsSync(join(root, 'containers', readId('waits'), 'life.json'))).toBe(true);
+      const folder = join(root, 'containers', idOf('waits'));
+      const named = () => readdirSync(join(root, 'containers', idOf('web'))).filter((name) => name.startsWith('join'));
+      const open = () => readdirSync(`/proc/${pidOf('waits')}/fd`).map((fd) => linkOf(`/proc/${pidOf('waits')}/fd/${fd}`));
+      await expect.poll(() => named().length > 0 || open().includes(join(folder, 'disk'))).toBe(true);
+      expect([named(), statSync(join(folder, 'disk')).nlink]).toEqual([[], 1]);
+      expect(await cli('rm', '-f', 'waits')).toMatchObject({ status: 0 });
+      expect((await starts).status).not.toBe(0);
+    } finally {
+      process.kill(pidOf('web'), 'SIGCONT');
+    }
+    // What it had asked for is not left in the machine.
+    await expect.poll(async () => (await beside('--rm', image, 'true')).status, { timeout: 60_000 }).toBe(0);
+  });
+
+  it('what it has mounted is not taken from under it', async () => {
+    expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--hotplug', 'mounts', '--name', 'lends', image, ...SLEEPS)).toMatchObject({ status: 0 });
+    const aside = (...rest: string[]) => cli('run', '--network', 'container:lends', ...rest);
+    expect(await aside('--rm', '-v', `${other}:/mine`, image, 'true')).toMatchObject({ status: 125 });
+    expect(await cli('device', 'add', '-v', `${other}:/lent`, 'lends')).toMatchObject({ status: 0 });
+    expect(await aside('-d', '-v', `${other}:/mine`, '--name', 'uses', image, ...SLEEPS)).toMatchObject({ status: 0 });
+    expect(await cli('device', 'rm', 'lends', '/lent')).toMatchObject({ stderr: expect.stringMatching(/joined this one.*\[DEVICE_BUSY\]\n$/) });
+    expect((await cli('exec', 'uses', 'cat', '/mine/file')).stdout.toString()).toBe('x');
+    expect(await cli('rm', '-f', 'uses')).toMatchObject({ status: 0 });
+    expect(await cli('device', 'rm', 'lends', '/lent')).toMatchObject({ status: 0 });
+    expect(await aside('--rm', '-v', `${other}:/mine`, image, 'true')).toMatchObject({ status: 125, stderr: expect.stringMatching(/mounted in that one/) });
+    expect(await cli('rm', '-f', 'lends')).toMatchObject({ status: 0 });
+  });
+
+  it('both ignore the stop signal: what the joined one has written is on its disk all the same', async () => {
+    expect(await cli('run', '-d', '--accel', 'wasm', '-m', '128m', '--name', 'deaf', image, ...IGNORES)).toMatchObject({ status: 0 });
+    expect(await cli('run', '-d', '--network', 'container:deaf', '--stop-timeout', '60', '--name', 'deafer', image, ...IGNORES)).toMatchObject({ status: 0 });
+    expect((await cli('exec', 'deafer', 'sh', '-c', 'until [ -s /late ]; do sleep 0.1; done')).status).toBe(0);
+    // Longer than what is killed may take to go (10 s): a second such time after the first would be cut short.
+    expect(await cli('stop', '-t', '11', 'deaf')).toMatchObject({ status: 0 });
+    await cli('wait', 'deafer');
+    expect([await seen('deafer', '{{.State.Status}} {{.State.ExitCode}}'), (await cli('diff', 'deafer')).stdout.toString(), (await cli('logs', 'deafer')).stderr]).toEqual(['exited 137', 'A /late\n', '']);
+    expect(await cli('rm', 'deafer', 'deaf')).toMatchObject({ status: 0 });
   });
 
   it('ends with the other: stopped in order, or told when that was killed; and starts again with it', async () => {

@@ -1,9 +1,12 @@
 /** A container whose machine is another's (`--network container:NAME`): this process owns it, and asks the owner of that one to run it. */
-import { constants, copyFileSync, existsSync, linkSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
+import { randomBytes } from '../../base/random.ts';
 import { type ContainerEnded, type ContainerIo, type ContainerResult, type ExitStatus, type JoinedContainer, NO_NETWORK, type ProcessSpec, specText } from '../api/containers.ts';
+import { sendDescriptors, TOKEN_BYTES } from '../api/devices.ts';
 import { VmmError } from '../api/errors.ts';
-import { type Channel, type ContainerRecord, ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, joinedDisk, Refused, RemoteProcess, runs, type Size, type StateFolder, type Stats, type Talk, talkToOwner } from '../api/owner.ts';
+import { type Channel, type ContainerRecord, ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, Refused, RemoteProcess, runs, type Size, type StateFolder, type Stats, type Talk, talkToOwner, withSocketPath } from '../api/owner.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import type { OwnedContainer, OwnedProcess } from './owned.ts';
 import * as STATUS from './status.ts';
@@ -21,11 +24,17 @@ class ComingProcess implements OwnedProcess {
     end: async (): Promise<void> => (await this.#coming.promise).stdin.end(),
   };
 
-  constructor() {
+  readonly #giveUp: () => void;
+  #came = false;
+
+  /** `giveUp`: it is not waited for any more. */
+  constructor(giveUp: () => void = () => {}) {
+    this.#giveUp = giveUp;
     this.started.catch(() => {});
   }
 
   come(process: RemoteProcess): void {
+    this.#came = true;
     this.#coming.resolve(process);
   }
 
@@ -54,6 +63,7 @@ class ComingProcess implements OwnedProcess {
   }
 
   async signal(signal: number): Promise<void> {
+    if (signal === SIGKILL && !this.#came) this.#giveUp();
     await (await this.#coming.promise).signal(signal);
   }
 
@@ -88,9 +98,10 @@ export class JoinedRun implements OwnedContainer {
   readonly #joined: JoinedContainer;
   readonly #io: ContainerIo;
   readonly #rootfs: string;
-  #process = new ComingProcess();
+  #process = new ComingProcess(() => this.kill());
   #channel: Channel | undefined;
-  #killed = false;
+  /** Ends what waits for the other owner. */
+  readonly #killed = new AbortController();
 
   /** `rootfs`: its image’s disk. */
   constructor(record: ContainerRecord, state: StateFolder, joined: JoinedContainer, rootfs: string, io: ContainerIo) {
@@ -142,13 +153,13 @@ export class JoinedRun implements OwnedContainer {
     for (;;) {
       const { result, last } = await this.#try();
       if (result.kind === 'machine' || last || again === undefined || !(await again(result))) return result;
-      this.#process = new ComingProcess();
+      this.#process = new ComingProcess(() => this.kill());
       this.#connect();
     }
   }
 
   kill(): void {
-    this.#killed = true;
+    this.#killed.abort();
     this.#channel?.destroy();
   }
 
@@ -158,15 +169,16 @@ export class JoinedRun implements OwnedContainer {
   }
 
   async #try(): Promise<Tried> {
-    if (this.#killed) return STOPPED;
+    if (this.#killed.signal.aborted) return STOPPED;
     try {
       const talk = await this.#join();
       this.#channel = talk.channel;
       const process = new RemoteProcess(talk.channel, this.#record.name);
       this.#process.come(process);
-      if (this.#killed) talk.channel.destroy();
+      if (this.#killed.signal.aborted) talk.channel.destroy();
     } catch (error) {
       this.#process.fail(error);
+      if (this.#killed.signal.aborted) return STOPPED;
       if (!(error instanceof VmmError)) throw error;
       const last = /^CONTAINER_(STATE|NOT_FOUND)$/.test(error.code);
       return { result: { kind: 'failed', status: (error instanceof Refused ? error.status : undefined) ?? STATUS.STATUS_VMM_ERROR, error }, last };
@@ -176,28 +188,44 @@ export class JoinedRun implements OwnedContainer {
       return { result: { kind: 'exited', status: statusOf(status, flags) }, last: (flags & ENDED_WITH_MACHINE) !== 0 };
     } catch {
       // The machine is gone, or we have let go of it.
-      if (!this.#killed) this.#io.note?.('the container whose network it had joined is gone');
+      if (!this.#killed.signal.aborted) this.#io.note?.('the container whose network it had joined is gone');
       return { result: { kind: 'exited', status: statusOf(128 + SIGKILL, 0) }, last: true };
     }
   }
 
-  /** Its disks are in the folder of the one whose machine it is while that is asked: nothing else can be opened there. */
+  /** Its disks are opened here: the other's process, which is bound, cannot, and could write to an image if it did. */
   async #join(): Promise<Talk> {
     const { id, joins = '', disk, stopTimeout } = this.#record;
     const other = await this.#state.read(joins);
     if (other === undefined) throw new VmmError('CONTAINER_NOT_FOUND', `No such container: ${joins.slice(0, 12)}`, { hint: 'the container whose network it joins was removed: make this one again' });
     if (!runs(other)) throw notRunning(joins);
-    const folder = this.#state.folder(joins);
-    const [root, changes] = [join(folder, joinedDisk(id, 'root')), join(folder, joinedDisk(id, 'changes'))];
-    const ask: JoinAsk = { ask: 'join', id, spec: specText(this.#joined.spec), disk, shares: this.#joined.shares.map(({ name, path, readOnly = false }) => ({ name, path, readOnly })), seconds: stopTimeout ?? STOP_SECONDS };
+    const changes = disk ? join(this.#state.folder(id), 'disk') : undefined;
+    const shares = this.#joined.shares.map(({ name, path, readOnly = false }) => ({ name, path, readOnly }));
+    const ask: Omit<JoinAsk, 'token'> = { ask: 'join', id, spec: specText(this.#joined.spec), root: this.#rootfs, changes, shares, seconds: stopTimeout ?? STOP_SECONDS };
+    const fds: number[] = [];
     try {
-      lay(this.#rootfs, root);
-      if (disk) lay(join(this.#state.folder(id), 'disk'), changes);
-      const talk = await talkToOwner(this.#state.socket(joins), ask);
+      fds.push(opened(this.#rootfs, 'r'));
+      if (changes !== undefined) fds.push(opened(changes, 'r+'));
+      const talk = await this.#asked(ask, fds);
       if (talk === undefined) throw notRunning(joins);
       return talk;
     } finally {
-      for (const path of [root, changes]) rmSync(path, { force: true });
+      for (const fd of fds) closeSync(fd);
+    }
+  }
+
+  /** Undefined: its owner is gone, or not waited for any more. */
+  async #asked(ask: Omit<JoinAsk, 'token'>, fds: readonly number[]): Promise<Talk | undefined> {
+    const { joins = '' } = this.#record;
+    for (let again = true; ; again = false) {
+      const token = randomBytes(TOKEN_BYTES);
+      const given = give(this.#state.joinSocket(joins), token, fds);
+      try {
+        return await talkToOwner(this.#state.socket(joins), { ...ask, token: Buffer.from(token).toString('hex') }, this.#killed.signal);
+      } catch (error) {
+        // Those of processes that were killed were in the way: being asked it has taken them all.
+        if (given || !again) throw error;
+      }
     }
   }
 
@@ -207,7 +235,7 @@ export class JoinedRun implements OwnedContainer {
 
   async #talk(what: Pick<InsideAsk, 'what' | 'spec' | 'cgroup'>): Promise<Talk> {
     const { id, joins = '' } = this.#record;
-    const talk = await talkToOwner(this.#state.socket(joins), { ask: 'inside', id, ...what });
+    const talk = await talkToOwner(this.#state.socket(joins), { ask: 'inside', id, ...what }, this.#killed.signal);
     if (talk === undefined) throw notRunning(joins);
     return talk;
   }
@@ -218,16 +246,32 @@ function notRunning(id = ''): VmmError {
   return new VmmError('CONTAINER_STATE', `cannot join network of a non running container: ${id.slice(0, 12)}`, { hint: 'start that one first' });
 }
 
-/** Another name for a file, in a folder of the same file system; else a copy. */
-function lay(from: string, to: string): void {
-  rmSync(to, { force: true }); // of a process that was killed
+/** Throws DISK_OPEN. */
+function opened(path: string, mode: 'r' | 'r+'): number {
   try {
-    linkSync(from, to);
+    return openSync(path, mode);
   } catch (cause) {
     const { code = 'error' } = cause as NodeJS.ErrnoException;
-    if (code === 'EXDEV' && existsSync(from)) copyFileSync(from, to, constants.COPYFILE_FICLONE);
-    else throw new VmmError('STATE_FOLDER', `${to} cannot be made: ${code}`, { cause, hint: 'free some space, or make both containers with another --root' });
+    throw new VmmError('DISK_OPEN', `disk ${path}: cannot be opened: ${code}`, { cause, hint: 'it is the container’s: make that again' });
   }
+}
+
+/** False: there was no room. */
+function give(socket: string, token: Uint8Array, fds: readonly number[]): boolean {
+  const { result, close } = withSocketPath(socket, (short) => {
+    try {
+      sendDescriptors(short, token, fds);
+      return true;
+    } catch (error) {
+      // Without the FFI library the other's process opens them: nothing binds it.
+      if (error instanceof VmmError && error.code === 'FFI_MISSING') return true;
+      // Is nobody there, that is told when it is asked.
+      if (error instanceof VmmError && error.code === 'HOST_CALL') return (error as { readonly errno?: number }).errno !== constants.errno.EAGAIN;
+      throw error;
+    }
+  });
+  close();
+  return result;
 }
 
 function statusOf(status: number, flags: number): ExitStatus {

@@ -57,8 +57,10 @@ export class Owner {
   #run: OwnedContainer | undefined;
   /** Containers of others in our machine. */
   #guests: OwnerGuests | undefined;
-  /** How long those may take to stop at its end, seconds. */
-  #patience = Number.POSITIVE_INFINITY;
+  /** When those are killed at the latest, ms of performance.now(). */
+  #by = Number.POSITIVE_INFINITY;
+  /** Its own command has ended, theirs not yet: who ends the machine now would cut them off. */
+  #outlived = false;
   #health: HealthWatch | undefined;
   #devices: OwnerDevices | undefined;
 
@@ -88,7 +90,7 @@ export class Owner {
     let end: ContainerEnd;
     try {
       this.#run = await containerOf(this.#record, this.#state, this.#output(log), { published: (port, host) => this.#chose(port, host), denied: (denied) => this.#denials.add(denied) });
-      if (this.#run instanceof ContainerRun) this.#begin(this.#run, folder);
+      if (this.#run instanceof ContainerRun) this.#begin(this.#run);
       this.#now({ machine: await machineOf(this.#record, this.#state), cards: cardsOf(this.#run.network) });
       this.#whenStarted();
       if (waits !== undefined) {
@@ -106,6 +108,7 @@ export class Owner {
     clearTimeout(timer);
     this.#health?.stop();
     this.#devices?.close();
+    this.#guests?.close();
     log.close();
     this.#denials.close();
     this.#service.ended(end);
@@ -126,8 +129,8 @@ export class Owner {
   }
 
   /** What a machine of our own can have besides. */
-  #begin(run: ContainerRun, folder: string): void {
-    this.#guests = new OwnerGuests(folder);
+  #begin(run: ContainerRun): void {
+    this.#guests = new OwnerGuests(this.#state, this.#record.id);
     this.#devices = new OwnerDevices(run, this.#record, this.#state, (change, action, about) => {
       this.#told(change);
       this.#event(action, about);
@@ -244,7 +247,8 @@ export class Owner {
   /** Else those who are in its machine end first. */
   async #goesOn(ended: ContainerEnded): Promise<boolean> {
     if (await this.#again(ended)) return true;
-    await this.#guests?.end(this.#patience);
+    this.#outlived = this.#guests !== undefined;
+    await this.#guests?.end(this.#by);
     return false;
   }
 
@@ -290,7 +294,7 @@ export class Owner {
     if (ask.ask === 'join' || ask.ask === 'inside') return this.#forOthers(ask, run);
     if (ask.ask === 'signal') {
       this.#event('kill', { signal: `${ask.signal}` });
-      if (ask.signal === SIGKILL) this.#patience = 0;
+      if (ask.signal === SIGKILL) this.#by = 0;
       if (ask.signal === SIGKILL) await this.#service.thaw(run);
       if (ask.signal === SIGKILL || ask.signal === run.stopSignal) this.#last.abort();
       await run.process.signal(ask.signal).catch(() => {});
@@ -301,18 +305,24 @@ export class Owner {
       return this.#service.answer(ask, run);
     }
     if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? notHere() : this.#devices.answer(ask, this.#life);
-    if (ask.ask !== 'stop') return this.#service.answer(ask, run);
+    return ask.ask === 'stop' ? this.#stop(ask, run) : this.#service.answer(ask, run);
+  }
+
+  /** It and those in its machine at once, with one time for all. */
+  async #stop({ seconds, keep }: Ask & { ask: 'stop' }, run: OwnedContainer): Promise<Reply> {
     this.#last.abort();
-    this.#keep ||= ask.keep === true;
+    this.#keep ||= keep === true;
     this.#stopped = true;
-    this.#patience = Math.min(this.#patience, ask.seconds);
-    this.#event('kill', { signal: `${ask.seconds > 0 ? run.stopSignal : SIGKILL}` });
-    await this.#service.thaw(run);
-    const timers = [
-      setTimeout(() => void run.process.signal(SIGKILL).catch(() => run.kill()), ask.seconds * 1000),
-      setTimeout(() => run.kill(), ask.seconds * 1000 + KILLED_MS),
-    ];
-    if (ask.seconds > 0) void run.process.signal(run.stopSignal).catch(() => {});
+    this.#by = Math.min(this.#by, performance.now() + seconds * 1000);
+    this.#event('kill', { signal: `${seconds > 0 ? run.stopSignal : SIGKILL}` });
+    void this.#guests?.end(this.#by);
+    const cut = (): void => {
+      if (!this.#outlived) run.kill();
+    };
+    const timers = [setTimeout(cut, seconds * 1000 + KILLED_MS)];
+    await Promise.race([this.#service.thaw(run), this.#ended.promise]);
+    timers.push(setTimeout(() => void run.process.signal(SIGKILL).catch(cut), Math.max(0, this.#by - performance.now())));
+    if (seconds > 0) void run.process.signal(run.stopSignal).catch(() => {});
     const status = await this.#ended.promise;
     for (const timer of timers) clearTimeout(timer);
     return { done: true, status };

@@ -47,7 +47,7 @@ const ASKS: Readonly<Record<Ask['ask'], Readonly<Record<string, Check>>>> = {
   builtin: { args: isTexts, stdin: isFlag, user: maybe(isText) },
   exec: { args: isTexts, env: isTexts, user: maybe(isText), cwd: maybe(isText), privileged: isFlag, stdin: isFlag, tty: isFlag, detach: isFlag, size: maybe(isSize) },
   attach: { stdin: isFlag, size: maybe(isSize) },
-  join: { id: isId, spec: isText, disk: isFlag, shares: isShares, seconds: whole(0, MAX_SECONDS) },
+  join: { id: isId, spec: isText, token: isToken, root: isText, changes: maybe(isText), shares: isShares, seconds: whole(0, MAX_SECONDS) },
   inside: { id: isId, what: (what) => ['exec', 'pause', 'resume', 'stats', 'sync', 'update'].includes(what as string), spec: maybe(isText), cgroup: maybe(isTexts) },
 };
 

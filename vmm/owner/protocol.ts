@@ -56,16 +56,19 @@ type AddedDevice =
   | { readonly kind: 'card'; readonly network: string; readonly addresses: readonly Address[]; readonly routes: readonly { readonly to: Address; readonly gateway?: string | undefined }[]; readonly mtu?: number | undefined };
 
 /**
- * Another container's process has this machine run it. Its disks lie in our folder, by `joinedDisk`, until this is answered. The conversation goes on as after `exec`, with the
- * container's own command; its end is that of the container, and the container's disks are whole then.
+ * Another container's process has this machine run it. Descriptors of its disks come beside (DescriptorInbox), by `token`: of the image, which cannot be written, and of its changes. The
+ * conversation goes on as after `exec`, with the container's own command; its end is that of the container, and the container's disks are whole then.
  */
 export interface JoinAsk {
   readonly ask: 'join';
   readonly id: string;
   /** What init is asked for but for root, files and host name, as JSON (vmm/container/spec-text.ts). */
   readonly spec: string;
-  /** It keeps its changes on a disk of its own; else in memory. */
-  readonly disk: boolean;
+  readonly token: string;
+  /** The image's disk: a name for people, where a descriptor came. */
+  readonly root: string;
+  /** The disk that keeps its changes; else they are in memory. */
+  readonly changes?: string | undefined;
   /** Directories of the host that it has mounted: by the names in `spec`. */
   readonly shares: readonly { readonly name: string; readonly path: string; readonly readOnly: boolean }[];
   /** How long it may take to stop when this machine ends. */
@@ -134,8 +137,3 @@ export const ENDED_OUT_OF_MEMORY = 1;
 export const ENDED_ROOT_FULL = 2;
 /** The machine ends, too. */
 export const ENDED_WITH_MACHINE = 4;
-
-/** The name of a disk of a container that joins, in the folder of the one whose machine it is. */
-export function joinedDisk(id: string, disk: 'root' | 'changes'): string {
-  return `join.${id}.${disk}`;
-}

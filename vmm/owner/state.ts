@@ -6,7 +6,8 @@
  *   KEPT/containers/ID/   record.json, life.json, log.N; rootfs (a link to the image's disk), disk: what the container has changed
  *   KEPT/events           what has happened to them (events.ts)
  *   KEPT/names/NAME       an id; it counts when that container's record has the name, too
- *   ROOT/sockets/ID       of its owner; ID.files: of a process that gives its files; ID.fds: for descriptors of what its owner is given
+ *   ROOT/sockets/ID       of its owner; ID.files: of a process that gives its files; ID.fds: for descriptors of what its owner is given; ID.join: of disks of
+ *                         those who join its machine
  *
  * A container's folder appears by rename and goes by rename (.ID, which the next command sweeps when it is left). Who changes names or
  * records locks KEPT/names; a container's owner, and who removes it, its folder.
@@ -96,6 +97,11 @@ export class StateFolder {
     return `${this.socket(id)}.fds`;
   }
 
+  /** The same, of containers that join its machine. */
+  joinSocket(id: string): string {
+    return `${this.socket(id)}.join`;
+  }
+
   /**
    * Makes a container's folder, which `fill` puts files into, and takes its name: of those who ask for one at once exactly one has it.
    * Throws CONTAINER_NAME, STATE_FOLDER, what `fill` throws; then nothing of it is left.
@@ -150,7 +156,7 @@ export class StateFolder {
     this.#changing(this.containers, () => {
       renameSync(this.folder(id), left);
       if (record !== undefined) this.#free(record.name, id);
-      for (const socket of [this.socket(id), this.filesSocket(id), this.descriptorSocket(id)]) rmSync(socket, { force: true });
+      for (const socket of [this.socket(id), this.filesSocket(id), this.descriptorSocket(id), this.joinSocket(id)]) rmSync(socket, { force: true });
       rmSync(left, { recursive: true, force: true });
     });
     if (record !== undefined) this.tell(record, 'destroy');
