@@ -1,6 +1,6 @@
 /** Open files that go from one process of a user's to another: SCM_RIGHTS of unix(7), a datagram with its token each. */
 import { rmSync } from 'node:fs';
-import { EAGAIN, EINTR } from '../../assembly/contract/generated/errno.ts';
+import { EAGAIN, ECONNREFUSED, EINTR, ENAMETOOLONG } from '../../assembly/contract/generated/errno.ts';
 import { HostCallError } from './errno.ts';
 import { addressOf, declareLazily, lastErrno } from './ffi.ts';
 import { close, open } from './sys.ts';
@@ -50,7 +50,7 @@ class Message {
   name(path: string): readonly [bigint, number] {
     const { name } = Message.#AT;
     const length = sockaddr_un.sun_path + Buffer.from(this.#bytes.buffer, name + sockaddr_un.sun_path).write(path) + 1;
-    if (length > sockaddr_un.sizeof) throw new RangeError(`${path} is too long for a socket`);
+    if (length > sockaddr_un.sizeof) throw new HostCallError('bind', [path], ENAMETOOLONG);
     this.#view.setUint16(name, AF_UNIX, true);
     return [this.address + BigInt(name), length];
   }
@@ -70,6 +70,12 @@ class Message {
     this.#view.setInt32(control + cmsghdr.cmsg_type, SCM_RIGHTS, true);
     fds.forEach((fd, i) => this.#view.setInt32(control + cmsghdr.sizeof + 4 * i, fd, true));
     this.#view.setBigUint64(msghdr.msg_controllen, BigInt((length + 7) & ~7), true);
+  }
+
+  /** Of no bytes, and without descriptors. */
+  empty(): void {
+    this.#view.setBigUint64(msghdr.msg_iovlen, 0n, true);
+    this.#view.setBigUint64(msghdr.msg_controllen, 0n, true);
   }
 
   /** Room for an answer. */
@@ -95,6 +101,24 @@ function socket(): number {
   const fd = c.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw new HostCallError('socket', ['AF_UNIX'], lastErrno());
   return fd;
+}
+
+/** A socket that is bound to `path`, by its name `short`: what somebody has left there goes, what somebody listens on stays. Throws HostCallError. */
+function bound(path: string, short: string): number {
+  const message = new Message();
+  message.to(short);
+  message.empty();
+  const fd = socket();
+  try {
+    // Whoever listens takes nothing of no bytes for a message; a file that is no socket refuses as well.
+    if (c.sendmsg(fd, message.address, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && lastErrno() === ECONNREFUSED) rmSync(path, { force: true });
+    const [name, length] = message.name(short);
+    if (c.bind(fd, name, length) < 0) throw new HostCallError('bind', [path], lastErrno());
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }
 
 /** A descriptor that names a file, whatever it is, and can do nothing else. Throws HostCallError. */
@@ -130,14 +154,7 @@ export class DescriptorInbox {
   /** Makes the socket `path`, whose folder only its user may enter; `short`: the same, as short as a socket's name must be. Throws HostCallError, FFI_MISSING. */
   constructor(path: string, short = path) {
     this.#path = path;
-    rmSync(path, { force: true });
-    this.#fd = socket();
-    const [name, length] = this.#message.name(short);
-    if (c.bind(this.#fd, name, length) < 0) {
-      const error = new HostCallError('bind', [path], lastErrno());
-      close(this.#fd);
-      throw error;
-    }
+    this.#fd = bound(path, short);
     this.#timer = setInterval(() => this.#sweep(), LOT_MS);
     this.#timer.unref();
   }

@@ -90,6 +90,24 @@ describe('descriptors of another process', () => {
     }
   });
 
+  it('a name that is too long leaves nothing open; a socket that somebody listens on is not taken away', () => {
+    const sockets = (): number => readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+      } catch {
+        return false;
+      }
+    }).length;
+    const before = sockets();
+    expect(() => new DescriptorInbox(join(dir, 'x'.repeat(120)))).toThrow(/ENAMETOOLONG/);
+    expect(() => new DescriptorInbox(path)).toThrow(/EADDRINUSE/);
+    expect(sockets()).toBe(before);
+    send(1);
+    const fds = inbox.take(hex(1)) ?? [];
+    expect(fds).toHaveLength(1);
+    for (const fd of fds) closeSync(fd);
+  });
+
   it('a message that is none is none: no token, too many descriptors, no descriptor', async () => {
     expect(() => send(1, 5)).not.toThrow();
     for (const fd of inbox.take(hex(1)) ?? []) closeSync(fd);
