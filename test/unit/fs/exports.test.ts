@@ -1,5 +1,5 @@
 /** The main thread's side of shares that are watched: which may be, and how lots come to the guest. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -29,6 +29,49 @@ describe('watch', () => {
 
   it('is not of a device’s root', () => {
     expect(() => new Shares(false).device({ tag: 'one', root: { path: dir, watch: true } })).toThrow(`share one: ${dir} cannot be watched as its root`);
+  });
+});
+
+describe('later', () => {
+  const lockOf = (later: boolean | readonly string[]): ShareThread['own']['lock'] => {
+    const shares = new Shares(true);
+    const device = shares.device({ tag: 'one', exports: [], later });
+    let lock: ShareThread['own']['lock'];
+    const port = { slot: 3, ramSize: 1 << 26, thread: (_kind: string, _slots: readonly number[], own: ShareThread['own']) => {
+      lock = own.lock;
+      return false;
+    } };
+    device.attach(port as unknown as DevicePort);
+    shares.bound();
+    device.close();
+    return lock;
+  };
+
+  it('anywhere, in folders, or nowhere', () => {
+    expect(lockOf(true)).toEqual({ later: true, folders: [] });
+    expect(lockOf([dir])).toEqual({ later: false, folders: [expect.any(Number)] });
+    expect(lockOf([])).toEqual({ later: false, folders: [] });
+    expect(lockOf(false)).toEqual({ later: false, folders: [] });
+  });
+
+  it('a withdrawal that nobody answers ends with the device, and nothing stays open', async () => {
+    const shares = new Shares(false);
+    const device = shares.device({ tag: 'one', exports: [{ name: 'x', path: dir }], later: true });
+    device.attach({ slot: 3, ramSize: 1 << 26, thread: () => true, wake: () => {}, event: () => {} } as unknown as DevicePort);
+    shares.wanted();
+    const open = (): number => readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === dir;
+      } catch {
+        return false;
+      }
+    }).length;
+    expect(open()).toBe(1);
+    const gone = device.withdraw('x');
+    device.close();
+    expect(open()).toBe(0);
+    device.detach();
+    await gone;
   });
 });
 

@@ -48,7 +48,7 @@ export interface ShareSpec {
   readonly root?: Omit<ShareExport, 'name'> | undefined;
   /** The root has these, and those that are added later. */
   readonly exports?: readonly ShareExport[] | undefined;
-  /** Exports may be added while the guest runs: any, and then Landlock does not hold the thread that serves them; or what is in these folders. */
+  /** Exports may be added while the guest runs: any (true), and then Landlock does not hold the thread that serves them; or what is in these folders: of none, nothing. */
   readonly later?: boolean | readonly string[] | undefined;
   /** How much is read and written, and how many requests are served; no limit when not given. */
   readonly rate?: Rate | undefined;
@@ -161,7 +161,7 @@ export class Shares {
       changes: this.#changes.buffer,
       heart: this.#heart.buffer,
       rates: this.#devices.flatMap(({ slot, rate }) => (slot === undefined || rate === undefined ? [] : [{ slot, rate }])),
-      lock: this.#lock ? { later: this.#devices.some(({ later, folders }) => later && folders.length === 0), folders: this.#devices.flatMap(({ folders }) => folders) } : undefined,
+      lock: this.#lock ? { later: this.#devices.some(({ anywhere }) => anywhere), folders: this.#devices.flatMap(({ folders }) => folders) } : undefined,
     };
     const watched = this.#devices.find(({ watches }) => watches);
     this.#served = port.thread(SHARE_THREAD, this.#ports.map(({ slot }) => slot), own, watched !== undefined);
@@ -216,8 +216,13 @@ export class Shares {
 
   /** Tells the thread, when there is one: else it will start with what is then. */
   async tell(command: Parameters<Mailbox['send']>[0]): Promise<void> {
-    const [port] = this.#ports;
-    if (this.#served && port !== undefined) await this.#mailbox.send(command, () => port.wake(port.slot));
+    if (!this.#served) return;
+    await this.#mailbox.send(command, () => {
+      const [port] = this.#ports;
+      // It has had to wait for another, and the machine has ended meanwhile.
+      if (this.#served && port !== undefined) port.wake(port.slot);
+      else this.#mailbox.end();
+    });
   }
 }
 
@@ -232,21 +237,26 @@ function descriptors(): Required<Descriptors> {
 class ShareDevice implements HostDevice {
   readonly tag: string;
   readonly queues = FS_QUEUES;
+  /** What comes later may be anywhere. */
+  readonly anywhere: boolean;
   readonly later: boolean;
-  /** Descriptors of the folders that what comes later is in; none: it may be anywhere. */
+  /** Descriptors of the folders that it may be in else. */
   readonly folders: readonly number[];
   readonly rate: Rate | undefined;
   /** Changes of the host are told. */
   readonly watches: boolean;
   readonly #shares: Shares;
   readonly #open = new Map<string, SharedRoot>();
+  /** Withdrawn, and the thread has not let go of them yet. */
+  readonly #leaving = new Set<SharedRoot>();
   readonly #writeback: boolean;
   #port: DevicePort | undefined;
 
   constructor(shares: Shares, spec: ShareSpec) {
     this.#shares = shares;
     this.tag = spec.tag;
-    this.later = spec.later !== undefined && spec.later !== false;
+    this.anywhere = spec.later === true;
+    this.later = this.anywhere || (typeof spec.later === 'object' && spec.later.length > 0);
     this.rate = spec.rate;
     // One session has it, or not: all of its exports, and those to come.
     const all = [...(spec.root === undefined ? [] : [spec.root]), ...(spec.exports ?? [])];
@@ -291,9 +301,10 @@ class ShareDevice implements HostDevice {
   }
 
   close(): void {
-    for (const root of this.#open.values()) closeSync(root.fd);
+    for (const root of [...this.#open.values(), ...this.#leaving]) closeSync(root.fd);
     for (const fd of this.folders) closeSync(fd);
     this.#open.clear();
+    this.#leaving.clear();
   }
 
   /** Where it is, while it is. */
@@ -302,7 +313,7 @@ class ShareDevice implements HostDevice {
   }
 
   has(number: number): boolean {
-    return [...this.#open.values()].some((root) => root.number === number);
+    return [...this.#open.values(), ...this.#leaving].some((root) => root.number === number);
   }
 
   /** What its thread starts with; only while it has a slot. */
@@ -322,8 +333,10 @@ class ShareDevice implements HostDevice {
     const root = this.#open.get(name);
     if (root === undefined) return;
     this.#open.delete(name);
+    this.#leaving.add(root);
     await this.#shares.tell({ kind: 'withdraw', number: root.number });
-    closeSync(root.fd);
+    // The machine may have ended meanwhile.
+    if (this.#leaving.delete(root)) closeSync(root.fd);
   }
 
   #add({ name, path, readOnly = false, quota, recursive = true, cache = 'auto', watch = false, idmap = process.getuid?.() === 0 ? 'none' : 'xattr' }: ShareExport): SharedRoot {
