@@ -23,7 +23,7 @@ int change_open(const struct process_spec *p, struct failure *f)
 	int fd;
 
 	if (p->action == ACTION_ADD)
-		return mount_take(p->mount, f);
+		return source_finish(p->mount, f) ? -1 : mount_take(p->mount, f);
 	fd = source_open(p->mount, &lost);
 	/* Its device may have let go of it, or answer nothing: it can still be taken away. */
 	if (fd < 0 && p->action == ACTION_REMOVE)

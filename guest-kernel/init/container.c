@@ -79,6 +79,11 @@ static void process_gone(struct process *p)
 {
 	struct container *c = p->container;
 
+	if (p->adding) {
+		source_settle(p->adding, p->started && p->wait_status == 0);
+		if (!p->answered)
+			connection_reply_error(p->request_type, p->request, &p->failure);
+	}
 	c->process_count--;
 	if (c->main == p) {
 		c->main = NULL;
@@ -145,14 +150,6 @@ static int enter_export(const struct mount_spec *m, struct failure *f)
 	return 0;
 }
 
-/* For a child that takes it from here. A share's export is entered once, by whichever containers it is then mounted. */
-static int mount_added(const struct mount_spec *m, struct failure *f)
-{
-	const char *path;
-
-	return m->kind == SOURCE_SHARE ? enter_export(m, f) : source_path(m, m->flags & 1 /* MS_RDONLY */, &path, f);
-}
-
 /* Everything that the child will find mounted in its copy of init's mount namespace. */
 static int mount_sources(const struct container_spec *s, struct launch *l, struct failure *f)
 {
@@ -170,7 +167,9 @@ static int mount_sources(const struct container_spec *s, struct launch *l, struc
 	for (uint32_t i = 0; i < s->mount_count; i++) {
 		const struct mount_spec *m = &s->mounts[i];
 
-		if (m->kind != SOURCE_NONE && m->kind != SOURCE_ROOT && mount_added(m, f))
+		if (m->kind == SOURCE_NONE || m->kind == SOURCE_ROOT)
+			continue;
+		if (m->kind == SOURCE_SHARE ? enter_export(m, f) : source_path(m, m->flags & 1 /* MS_RDONLY */, &path, f))
 			return -1;
 	}
 	return 0;
@@ -300,24 +299,29 @@ int container_exec(uint32_t request, struct reader payload, struct failure *f)
 	static struct process_spec s;
 	struct launch l = { .devpts = -1, .space = -1, .notify = -1, .process = &s };
 	struct arena arena = { 0 };
+	struct source *adding = NULL;
 	struct container *c;
 	struct process *p;
 	int rc = -1;
 
-	if (parse_exec(&arena, payload, &s, f) == 0 && check_process_number(s.process, f) == 0 &&
-	    (s.action != ACTION_ADD || mount_added(s.mount, f) == 0)) {
+	if (parse_exec(&arena, payload, &s, f) == 0 && check_process_number(s.process, f) == 0) {
 		c = find_container(s.container);
 		if (!c || c->ended || !c->main || !c->main->started || c->main->hold >= 0) {
 			fail(f, ERR_NOT_FOUND, 0, "container %u does not run", s.container);
-		} else {
+		} else if (s.action != ACTION_ADD || source_begin(s.mount, &adding, f) == 0) {
 			l.leader = c->leader;
 			p = new_process(&s, c, request, MSG_EXEC);
 			if (!p) {
 				fail(f, ERR_SYSTEM, ENOMEM, "no memory for a process");
-			} else if (process_launch(p, &l, 0, c->leader, f) == 0) {
-				c->process_count++;
-				rc = 0;
+			} else {
+				p->change = s.mount != NULL;
+				p->adding = adding;
+				rc = process_launch(p, &l, 0, p->change ? -1 : c->leader, f);
 			}
+			if (rc == 0)
+				c->process_count++;
+			else if (adding)
+				source_settle(adding, false);
 		}
 	}
 	arena_free(&arena);
@@ -524,6 +528,9 @@ int container_stats(struct reader payload, struct writer *w, struct failure *f)
 static void container_main_ended(struct container *c)
 {
 	c->ended = true;
+	for (struct process *p = processes; p; p = p->next)
+		if (p->container == c && p->change && !p->reaped)
+			kill(p->pid, SIGKILL);
 	/* Its own PID namespace is dead with its first process; in a shared one the rest is killed here. */
 	if (!c->owns_pids && c->cgroup >= 0)
 		cgroup_signal(c->cgroup, SIGKILL);

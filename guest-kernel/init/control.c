@@ -28,6 +28,8 @@
 
 #define DEVICE_TIMEOUT_MS 10000
 #define MAX_WAITING 64
+/* After how long a drive is looked at again, then after twice as long. */
+#define LOOK_AGAIN_MS 4
 
 static bool greeted;
 
@@ -40,6 +42,7 @@ struct waiting {
 	uint32_t length;
 	struct failure failure;
 	struct timer timer;
+	uint64_t until, wait; /* ms */
 };
 static struct waiting *waiting;
 static unsigned waiting_count;
@@ -263,13 +266,7 @@ static void waiting_free(struct waiting *entry)
 	free(entry);
 }
 
-static void waiting_time_over(struct timer *t)
-{
-	struct waiting *entry = container_of(t, struct waiting, timer);
-
-	connection_reply_error(entry->type, entry->id, &entry->failure);
-	waiting_free(entry);
-}
+static void waiting_look(struct timer *t);
 
 static bool wait_for_device(uint16_t type, uint32_t id, struct reader r, const struct failure *f)
 {
@@ -290,7 +287,10 @@ static bool wait_for_device(uint16_t type, uint32_t id, struct reader r, const s
 	entry->next = waiting;
 	waiting = entry;
 	waiting_count++;
-	timer_set(&entry->timer, DEVICE_TIMEOUT_MS, waiting_time_over);
+	entry->until = now_ms() + DEVICE_TIMEOUT_MS;
+	/* The kernel tells nobody that a drive is empty no more (block/genhd.c, set_capacity_and_notify): who fills one sends a SLOT. */
+	entry->wait = type == MSG_SLOT ? LOOK_AGAIN_MS : DEVICE_TIMEOUT_MS;
+	timer_set(&entry->timer, entry->wait, waiting_look);
 	return true;
 }
 
@@ -332,6 +332,30 @@ static void retry_waiting(void)
 		}
 		waiting_free(entry);
 	}
+}
+
+static void waiting_look(struct timer *t)
+{
+	struct waiting *entry = container_of(t, struct waiting, timer);
+	uint64_t now = now_ms();
+	struct failure f;
+
+	if (now >= entry->until) {
+		connection_reply_error(entry->type, entry->id, &entry->failure);
+		waiting_free(entry);
+		return;
+	}
+	if (!attempt(entry->type, entry->id, reader_of(entry->payload, entry->length), &f)) {
+		if (is_missing_device(&f)) {
+			entry->wait = 2 * entry->wait < entry->until - now ? 2 * entry->wait : entry->until - now;
+			timer_set(t, entry->wait, waiting_look);
+			return;
+		}
+		connection_reply_error(entry->type, entry->id, &f);
+	}
+	waiting_free(entry);
+	/* Others may wait for the same. */
+	retry_waiting();
 }
 
 static void dispatch(uint16_t type, uint16_t flags, uint32_t id, struct reader r)

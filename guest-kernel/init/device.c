@@ -28,6 +28,7 @@ struct source {
 	struct source *next;
 	uint32_t kind;
 	bool read_only, scratch;
+	bool pending; /* a process is mounting it */
 	char *name;
 	char path[64];
 };
@@ -143,6 +144,19 @@ static int mount_source(struct source *s, const char *device, const char *fstype
 	return -1;
 }
 
+static int mount_block(struct source *s, const struct mount_spec *m, const char *device, struct failure *f)
+{
+	/* What holds for the file system; the rest belongs to each container's own mount of it. */
+	const uint64_t kept = MS_SYNCHRONOUS | MS_MANDLOCK | MS_DIRSYNC | MS_SILENT | MS_NOATIME | MS_LAZYTIME;
+
+	return mount_source(s, device, m->fstype, (m->flags & kept) | (s->read_only ? MS_RDONLY : 0), m->data, f);
+}
+
+static int being_mounted(const char *name, struct failure *f)
+{
+	return fail(f, ERR_MOUNT, EBUSY, "'%.64s' is just being mounted", name);
+}
+
 /*
  * A share is mounted once, writable: which container may write to which of its exports is said by each
  * container's own mount of it, and by the device.
@@ -165,8 +179,6 @@ int share_path(const char *tag, const char **path, struct failure *f)
 
 int source_path(const struct mount_spec *m, bool read_only, const char **path, struct failure *f)
 {
-	/* What holds for the file system; the rest belongs to each container's own mount of it. */
-	const uint64_t kept = MS_SYNCHRONOUS | MS_MANDLOCK | MS_DIRSYNC | MS_SILENT | MS_NOATIME | MS_LAZYTIME;
 	static char volume[PATH_MAX];
 	char device[PATH_MAX];
 	struct source *s;
@@ -186,6 +198,8 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 	}
 	s = find_source(m->kind, m->source);
 	if (s) {
+		if (s->pending)
+			return being_mounted(m->source, f);
 		if (s->read_only && !read_only)
 			return fail(f, ERR_MOUNT, EROFS, "'%.64s' is mounted read-only already", m->source);
 		*path = s->path;
@@ -199,10 +213,53 @@ int source_path(const struct mount_spec *m, bool read_only, const char **path, s
 	if (!s)
 		return -1;
 	s->read_only = read_only;
-	if (mount_source(s, device, m->fstype, (m->flags & kept) | (read_only ? MS_RDONLY : 0), m->data, f))
+	if (mount_block(s, m, device, f))
 		return -1;
 	*path = s->path;
 	return 0;
+}
+
+int source_begin(const struct mount_spec *m, struct source **s, struct failure *f)
+{
+	char device[PATH_MAX];
+	const char *path;
+
+	*s = NULL;
+	if (m->kind == SOURCE_SHARE)
+		return share_path(m->source, &path, f);
+	if (m->kind != SOURCE_BLOCK || find_source(m->kind, m->source))
+		return source_path(m, m->flags & MS_RDONLY, &path, f);
+	if (!find_block_device(m->source, device, sizeof device))
+		return fail(f, ERR_DEVICE, ENOENT, "there is no disk with the serial '%.64s'", m->source);
+	*s = add_source(m->kind, m->source, f);
+	if (!*s)
+		return -1;
+	(*s)->read_only = m->flags & MS_RDONLY;
+	(*s)->pending = true;
+	return 0;
+}
+
+int source_finish(const struct mount_spec *m, struct failure *f)
+{
+	struct source *s = find_source(m->kind, m->source);
+	char device[PATH_MAX];
+
+	if (!s || !s->pending)
+		return 0;
+	s->pending = false;
+	if (!find_block_device(m->source, device, sizeof device))
+		return fail(f, ERR_DEVICE, ENODEV, "the disk with the serial '%.64s' has gone", m->source);
+	return mount_block(s, m, device, f);
+}
+
+void source_settle(struct source *s, bool done)
+{
+	s->pending = false;
+	if (done)
+		return;
+	/* EINVAL: it was not mounted. What it was attached to has its own mount. */
+	umount2(s->path, UMOUNT_NOFOLLOW);
+	drop_source(s);
 }
 
 int source_open(const struct mount_spec *m, struct failure *f)
@@ -261,6 +318,8 @@ int scratch_path(const char *serial, const char **path, struct failure *f)
 	struct source *s = find_source(SOURCE_BLOCK, serial);
 
 	if (s) {
+		if (s->pending)
+			return being_mounted(serial, f);
 		*path = s->path;
 		return 0;
 	}
@@ -321,6 +380,8 @@ int source_remove(uint32_t kind, const char *name, struct failure *f)
 
 	if (!s)
 		return 0;
+	if (s->pending)
+		return being_mounted(name, f);
 	if (umount2(s->path, UMOUNT_NOFOLLOW))
 		return fail(f, ERR_MOUNT, errno, "'%.64s' cannot be unmounted: %s", name, strerror(errno));
 	drop_source(s);

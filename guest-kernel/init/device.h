@@ -15,6 +15,16 @@ bool find_block_device(const char *serial, char *path, uint32_t size);
  * 0; -1 with f filled; ERR_DEVICE with errno ENOENT: the device is not there yet.
  */
 int source_path(const struct mount_spec *m, bool read_only, const char **path, struct failure *f);
+/*
+ * A block device that a process of init's, in init's mount namespace, is to mount: init itself does not wait for a journal. `*s`: until the
+ * process has ended nobody else is given it; NULL: there is nothing to wait for. Fails as source_path.
+ */
+struct source;
+int source_begin(const struct mount_spec *m, struct source **s, struct failure *f);
+/* The process's part. */
+int source_finish(const struct mount_spec *m, struct failure *f);
+/* The process has ended; not `done`: it is unmounted again, and forgotten. */
+void source_settle(struct source *s, bool done);
 /* An O_PATH descriptor of what is to be mounted, the subpath included. -1 with f filled. */
 int source_open(const struct mount_spec *m, struct failure *f);
 /* A share, before any container asks for it. */

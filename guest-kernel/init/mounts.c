@@ -27,7 +27,7 @@ static int mount_error(struct failure *f, const char *target)
 
 int mount_take(const struct mount_spec *m, struct failure *f)
 {
-	/* Mounted by the parent already, so this only looks the path up. */
+	/* Mounted already, so this only looks the path up, and enters a share's export. */
 	int inner = source_open(m, f);
 	int tree;
 

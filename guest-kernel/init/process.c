@@ -145,12 +145,15 @@ static void read_status(struct process *p)
 	if (n == (ssize_t)sizeof f) {
 		f.text[sizeof f.text - 1] = 0;
 		p->failure = f;
+		/* Its owner answers, when the disk is let go of. */
+		if (p->adding)
+			return;
 		if (!p->answered)
 			connection_reply_error(p->request_type, p->request, &f);
 		p->answered = true;
 		return;
 	}
-	/* Killed before execve: its end is reported as any other. */
+	/* Killed before execve, or a change that is done: its end is reported as any other. */
 	answer_started(p);
 }
 
@@ -185,7 +188,7 @@ static pid_t clone_child(struct process *p, struct launch *l, uint64_t flags, in
 	pid_t pid;
 	int err;
 
-	if (p->container->cgroup >= 0) {
+	if (p->container->cgroup >= 0 && !p->change) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)p->container->cgroup;
 	}

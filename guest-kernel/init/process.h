@@ -29,6 +29,8 @@ struct process {
 	uint32_t id, request;
 	uint16_t request_type;
 	struct container *container;
+	bool change;              /* of a container's mounts: init's own process, that nothing of the container's can end or freeze */
+	struct source *adding;    /* a disk that it mounts first, or NULL */
 	void (*gone)(struct process *p); /* it is reported; freed after this */
 	pid_t pid;
 	int pidfd;
