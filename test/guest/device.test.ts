@@ -208,14 +208,19 @@ it('a guest that answers nothing holds nobody up: with force the host lets go of
     await run.process.started;
     await new LiveDevices(run).mount({ path: silent, target: '/silent' });
     expect(held()).toBeGreaterThan(0);
-    // Of a frozen container no process goes on, that of a change of its mounts either.
+    // A frozen container holds no change of its mounts up, and cannot reach who makes it.
     await run.container.pause();
-    const live = new LiveDevices(run, 300);
+    await new LiveDevices(run).mount({ path: silent, target: '/frozen' });
+    await new LiveDevices(run).remove('/frozen', false);
+    await run.container.resume();
+    await run.guest.machine.pause();
+    const live = new LiveDevices(run, { guestMs: 300 });
     await expect(live.remove('/silent', false)).rejects.toMatchObject({ code: 'DEVICE_BUSY' });
     await expect(live.mount({ path: silent, target: '/other' })).rejects.toMatchObject({ code: 'DEVICE_BUSY' });
     await live.remove('/silent', true);
     expect(held()).toBe(0);
   } finally {
+    await run.guest.machine.resume();
     stop.abort();
     await ended;
   }

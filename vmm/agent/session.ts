@@ -49,8 +49,7 @@ export interface SessionOptions {
 /** What a guest's clock may be off by is half of a way there and back. */
 const CLOCK_WAY_MS = 2;
 const CLOCK_ATTEMPTS = 20;
-/** After how long a guest is asked again for a disk, ms; then after twice as long. */
-const ASK_AGAIN_MS = 4;
+const SIGKILL = 9;
 
 interface Pending {
   resolve: (fields: Field[]) => void;
@@ -175,10 +174,19 @@ export class AgentSession {
 
   /**
    * Mounts a share's export or a disk in a container that runs, or takes such a mount away: `target`, `source` and `subpath` say which. Rejects with AGENT_MOUNT
-   * (errno EBUSY) while something there is in use, with AGENT_NOT_FOUND where it is not mounted.
+   * (errno EBUSY) while something there is in use, or when it did not come to its end; with AGENT_NOT_FOUND where it is not mounted. `signal`: it is not wanted any
+   * more, and is ended if that is not too late.
    */
-  async changeMount(container: number, mount: Mount, action: MountAction): Promise<void> {
-    await this.#launch(P.MSG_EXEC, container, MOUNT_CHANGE, (process) => encodeMountChange(container, process, mount, action)).wait();
+  async changeMount(container: number, mount: Mount, action: MountAction, signal?: AbortSignal): Promise<void> {
+    const change = this.#launch(P.MSG_EXEC, container, MOUNT_CHANGE, (process) => encodeMountChange(container, process, mount, action));
+    const end = (): void => void change.signal(SIGKILL).catch(() => {});
+    signal?.addEventListener('abort', end);
+    try {
+      const { code, status } = await change.wait();
+      if (code !== 0) throw new AgentError(P.ERR_MOUNT, 0, `the guest did not finish what was to be done on ${mount.target} (${status})`);
+    } finally {
+      signal?.removeEventListener('abort', end);
+    }
   }
 
   /** A signal for each process of a container. */
@@ -256,26 +264,9 @@ export class AgentSession {
     await this.#request(P.MSG_SYNC, new FieldWriter());
   }
 
-  /**
-   * Resolves when the guest sees the disk that now fills a spare slot. Its kernel tells nobody that a drive is empty no more (block/genhd.c,
-   * set_capacity_and_notify), and init looks when it is asked: so it is asked again as long as it has not answered.
-   */
+  /** Resolves when the guest sees the disk that now fills a spare slot. */
   async diskAttached(serial: string): Promise<void> {
-    let open = true;
-    const seen = this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD).finally(() => {
-      open = false;
-    });
-    const counted = this.#options.now !== undefined;
-    for (let wait = ASK_AGAIN_MS; wait < 1000 * ASK_AGAIN_MS && !counted; wait *= 2) {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([seen, new Promise((resolve) => {
-        timer = setTimeout(resolve, wait);
-      })]).catch(() => {});
-      clearTimeout(timer);
-      if (!open) break;
-      this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD).catch(() => {});
-    }
-    await seen;
+    await this.#slot(P.SLOT_DISK, 0, serial, P.ACTION_ADD);
   }
 
   /** The guest lets go of a disk; rejects while it is in use. */

@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { EBUSY } from '../../assembly/contract/generated/errno.ts';
 import { AgentError } from '../agent/errors.ts';
 import { type InterfaceConfig, macText } from '../agent/network.ts';
-import type { Mount } from '../agent/spec.ts';
+import type { Mount, MountAction } from '../agent/spec.ts';
 import { VmmError } from '../../base/errors.ts';
 import { type GuestConfig, SHARE_TAG, type ShareExport } from '../guest/guest.ts';
 import type { ContainerRun } from './run.ts';
@@ -39,16 +39,18 @@ type CableSpec = NonNullable<GuestConfig['cards']>[number]['cable'];
 export class LiveDevices {
   readonly #run: ContainerRun;
   readonly #guestMs: number;
+  readonly #drives: number;
   /** Ids of disks, by their targets. */
   readonly #disks = new Map<string, string>();
   /** Cards with a cable, by their index. */
   readonly #cards: Set<number>;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `guestMs`: how long the guest may take to answer. */
-  constructor(run: ContainerRun, guestMs = GUEST_MS) {
+  /** `guestMs`: how long the guest may take to answer. `drives`: how many disks there may be at once, whatever empty drives the machine has. */
+  constructor(run: ContainerRun, { guestMs = GUEST_MS, drives = Number.POSITIVE_INFINITY }: { readonly guestMs?: number; readonly drives?: number } = {}) {
     this.#run = run;
     this.#guestMs = guestMs;
+    this.#drives = drives;
     this.#cards = new Set(run.network.cards.keys());
   }
 
@@ -70,6 +72,7 @@ export class LiveDevices {
   disk({ target, format, ...disk }: AddedDisk): Promise<void> {
     return this.#next(async () => {
       this.#refuse(target);
+      if (this.#disks.size >= this.#drives) throw new VmmError('DISK_SPARE', `disk ${disk.path}: the machine has no empty drive`, { hint: 'take a disk away first, or make the container with --hotplug disks=N' });
       const { guest } = this.#run;
       const id = `later-${++numbers}`;
       // A journal that is not empty cannot be replayed on what is not written.
@@ -130,7 +133,7 @@ export class LiveDevices {
   async #attach(mount: Mount, add: () => Promise<void>, undo: () => Promise<void>): Promise<void> {
     try {
       await this.#within(add());
-      await this.#within(this.#run.container.changeMount(mount, 'add'));
+      await this.#change(mount, 'add');
     } catch (error) {
       await undo();
       throw error;
@@ -138,12 +141,22 @@ export class LiveDevices {
     this.#run.spec.mounts = [...this.#mounts, mount];
   }
 
+  /** What the guest has not done in time it shall not do later, when the host has let go of it. */
+  async #change(mount: Mount, action: MountAction): Promise<void> {
+    const unwanted = new AbortController();
+    try {
+      await this.#within(this.#run.container.changeMount(mount, action, unwanted.signal));
+    } finally {
+      unwanted.abort();
+    }
+  }
+
   async #detach(mount: Mount, force: boolean): Promise<void> {
-    const { container, spec } = this.#run;
+    const { spec } = this.#run;
     const id = this.#disks.get(mount.target);
     if (!force && id === undefined && this.#lends(mount)) throw new VmmError('DEVICE_BUSY', `${mount.target} is in use in a container that has joined this one’s machine`, { hint: 'end that one; --force takes it away all the same' });
     try {
-      await this.#within(container.changeMount(mount, force ? 'detach' : 'remove'));
+      await this.#change(mount, force ? 'detach' : 'remove');
     } catch (error) {
       if (isBusy(error)) throw busy(mount.target, error);
       // The container has unmounted it itself, or its first process has ended: then the device goes all the same.
@@ -170,12 +183,14 @@ export class LiveDevices {
     return (this.#run.lent.get(subpath) ?? 0) > 0 && !this.#shared(subpath, mount);
   }
 
-  /** The host lets go of it, whatever the guest says. */
+  /** The host lets go of it, whatever the guest says. A file system of the host's that does not answer holds nothing up: its descriptor is closed when it does. */
   async #withdraw(name: string): Promise<void> {
     const { guest } = this.#run;
     this.#run.shares = this.#run.shares.filter((each) => each.name !== name);
     await this.#within(guest.releaseShare(name)).catch(() => {});
-    await guest.machine.withdrawExport(SHARE_TAG, name);
+    await this.#within(guest.machine.withdrawExport(SHARE_TAG, name)).catch((error: unknown) => {
+      if (!(error instanceof VmmError && error.code === 'DEVICE_BUSY')) throw error;
+    });
   }
 
   /** `force`: what is still open in the guest loses its disk, and with it what is not written. */

@@ -334,9 +334,9 @@ export class GuestContainer {
     return this.#session.stats(this.id);
   }
 
-  /** Mounts a share's export or a disk (`Guest.addShare`, `addDisk`) in it, or takes such a mount away. Rejects while something there is in use, but for `detach`. */
-  changeMount(mount: Mount, action: MountAction): Promise<void> {
-    return this.#session.changeMount(this.id, mount, action);
+  /** Mounts a share's export or a disk (`Guest.addShare`, `addDisk`) in it, or takes such a mount away. Rejects while something there is in use, but for `detach`. `signal`: it is not wanted any more. */
+  changeMount(mount: Mount, action: MountAction, signal?: AbortSignal): Promise<void> {
+    return this.#session.changeMount(this.id, mount, action, signal);
   }
 
   /** Changes its cgroup's settings, `memory.max=536870912`. */

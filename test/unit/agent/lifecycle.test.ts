@@ -232,6 +232,56 @@ async function withFake(body: (session: AgentSession, guest: FakeGuest) => Promi
 
 const spec = { args: ['x'], env: [], root: { kind: 'directory', path: '/r' } as const };
 
+describe('session: a change of a container’s mounts', () => {
+  const change = (session: AgentSession, signal?: AbortSignal) => session.changeMount(1, { target: '/x', source: { kind: 'share', tag: 'vmm' } }, 'add', signal);
+  const asked = async (guest: FakeGuest) => {
+    const { id, payload } = await guest.message(P.MSG_EXEC);
+    const process = u32Of(readFields(payload).find(({ tag }) => tag === P.TAG_PROCESS)!);
+    const fields = () => new FieldWriter().u32(P.TAG_PROCESS, process);
+    guest.control.write(encodeMessage(P.MSG_EXEC, P.FLAG_REPLY, id, fields().u32(P.TAG_PID, 9).finish()));
+    return { process, ends: (kind: number, value: number) => {
+      const bytes = new Uint8Array(16);
+      guest.control.write(encodeMessage(P.MSG_EXIT, 0, 0, fields().u32(P.TAG_STATUS, kind, value, 0).bytes(P.TAG_BYTES, bytes).u32(P.TAG_STREAMS, 0).finish()));
+    } };
+  };
+
+  it.each([['exit 0', P.STATUS_EXITED, 0, true], ['killed', P.STATUS_SIGNALED, 9, false], ['another status', P.STATUS_EXITED, 124, false]] as const)('%s', async (_name, kind, value, done) => {
+    await withFake(async (session, guest) => {
+      guest.hello();
+      const changed = change(session);
+      (await asked(guest)).ends(kind, value);
+      await (done ? expect(changed).resolves.toBeUndefined() : expect(changed).rejects.toMatchObject({ code: 'AGENT_MOUNT' }));
+    });
+  });
+
+  it('unwanted: its process is ended', async () => {
+    await withFake(async (session, guest) => {
+      guest.hello();
+      const unwanted = new AbortController();
+      const changed = change(session, unwanted.signal);
+      const { process, ends } = await asked(guest);
+      unwanted.abort();
+      const fields = readFields((await guest.message(P.MSG_SIGNAL)).payload);
+      expect([P.TAG_PROCESS, P.TAG_SIGNAL].map((tag) => u32Of(fields.find((field) => field.tag === tag)!))).toEqual([process, 9]);
+      ends(P.STATUS_SIGNALED, 9);
+      await expect(changed).rejects.toMatchObject({ code: 'AGENT_MOUNT' });
+    });
+  });
+
+  it('a disk is asked for once', async () => {
+    await withFake(async (session, guest) => {
+      guest.hello();
+      const seen = session.diskAttached('disk');
+      const { id } = await guest.message(P.MSG_SLOT);
+      // Longer than it once took to ask again.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(guest.messages.filter(({ type }) => type === P.MSG_SLOT)).toHaveLength(1);
+      guest.control.write(encodeMessage(P.MSG_SLOT, P.FLAG_REPLY, id, new Uint8Array(0)));
+      await seen;
+    });
+  });
+});
+
 describe('session: a guest that does not keep the protocol', () => {
   it.each([
     ['a message that is too long', new Uint8Array([0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0])],
