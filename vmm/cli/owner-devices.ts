@@ -24,8 +24,6 @@ export class OwnerDevices {
   readonly #inbox: DescriptorInbox | undefined;
   /** Descriptors whose locks keep volumes, by the targets of their mounts. */
   readonly #kept = new Map<string, number>();
-  /** Disks that are being added. */
-  #coming = 0;
   /** What has changed of the lists. */
   #lists: Partial<Lists> = {};
 
@@ -33,10 +31,11 @@ export class OwnerDevices {
   constructor(run: ContainerRun, record: ContainerRecord, state: StateFolder, told: Told) {
     this.#run = run;
     this.#record = record;
-    this.#live = new LiveDevices(run);
     this.#told = told;
     const { hotplug } = optionsOf(record).options;
     this.#room = roomOf(hotplug);
+    // The machine has more drives: those are for containers that join it.
+    this.#live = new LiveDevices(run, { drives: this.#room.spareDisks ?? 0 });
     if (hotplug.length === 0) return;
     const { result, close } = withSocketPath(state.descriptorSocket(record.id), (short) => new DescriptorInbox(state.descriptorSocket(record.id), short));
     close();
@@ -47,13 +46,14 @@ export class OwnerDevices {
     this.#inbox?.close();
   }
 
-  /** Never rejects. `life`: what is known now. */
-  async answer(ask: Extract<Ask, { ask: 'plug' | 'unplug' }>, life: ContainerLife): Promise<Reply> {
+  /** Never rejects. `life`: what is known now. `held`: somebody reads its disk. */
+  async answer(ask: Extract<Ask, { ask: 'plug' | 'unplug' }>, life: ContainerLife, held: boolean): Promise<Reply> {
     const fds: number[] = [];
     try {
       // First of all: until then it takes room of the socket and holds locks, whatever is answered.
       if (ask.ask === 'plug') fds.push(...(this.#inbox?.take(ask.token) ?? []));
       await this.#run.process.started;
+      if (held) throw new VmmError('CONTAINER_BUSY', 'the container’s files are just being read', { hint: 'try again' });
       if (life.paused === true) throw new VmmError('CONTAINER_STATE', 'the container is paused', { hint: '`vmm unpause` it first' });
       if (life.restarting) throw new VmmError('CONTAINER_STATE', 'the container waits to be started again', { hint: 'try again' });
       return ask.ask === 'plug' ? await this.#plug(fds, ask.device, () => this.#now(life)) : await this.#unplug(ask.device, ask.force, () => this.#now(life));
@@ -94,11 +94,7 @@ export class OwnerDevices {
     }
     if (device.kind === 'disk') {
       const { kind: _, source, ...rest } = device;
-      // There are more empty drives: those of containers that join.
-      const { spareDisks = 0 } = this.#room;
-      if (now().disks.length + this.#coming >= spareDisks) throw new VmmError('DISK_SPARE', `disk ${source}: the container’s machine has no empty drive`, { hint: `take a disk away by \`vmm device rm\`, or make it with --hotplug disks=${spareDisks + 1}` });
-      this.#coming++;
-      await this.#live.disk({ ...rest, path: source, fd }).finally(() => this.#coming--);
+      await this.#live.disk({ ...rest, path: source, fd });
       return this.#change({ disks: [...now().disks, { source, ...rest }] }, 'device_add', device.target);
     }
     return this.#card(device, fd, now);

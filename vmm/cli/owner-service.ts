@@ -40,6 +40,11 @@ export class OwnerService {
     return this.#joined;
   }
 
+  /** Somebody reads its disk: nothing may be written there. */
+  get held(): boolean {
+    return this.#holds.size > 0;
+  }
+
   /** Resolves when the first client is. */
   get attached(): Promise<void> {
     return this.#first.promise;

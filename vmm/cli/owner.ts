@@ -304,7 +304,7 @@ export class Owner {
       if (ask.restart !== undefined) this.#restarts.policy = ask.restart;
       return this.#service.answer(ask, run);
     }
-    if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? notHere() : this.#devices.answer(ask, this.#life);
+    if (ask.ask === 'plug' || ask.ask === 'unplug') return this.#devices === undefined ? notHere() : this.#devices.answer(ask, this.#life, this.#service.held);
     return ask.ask === 'stop' ? this.#stop(ask, run) : this.#service.answer(ask, run);
   }
 
