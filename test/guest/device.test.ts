@@ -79,6 +79,9 @@ describe('vmm device', () => {
     expect(await add('--disk', `${other}:/again`, 'runs')).toMatchObject({ status: 125, stderr: expect.stringContaining('[DISK_SPARE]') });
     expect(await cli('device', 'rm', 'runs', '/data')).toMatchObject({ status: 0 });
     expect(onDisk(disk, '/file')).toBe('kept\n');
+    // Mounted, but not to be attached there: it is unmounted again.
+    expect(await add('--disk', `${disk}:/etc/passwd`, 'runs')).toMatchObject(refused('AGENT_MOUNT'));
+    expect(spawnSync('dumpe2fs', ['-h', disk], { encoding: 'utf8', timeout: HANG_MS }).stdout).toMatch(/Filesystem state: +clean\n/);
     // The drive is free again, and what is read-only stays as it was.
     expect(await add('--disk', `${disk}:/data:ro`, 'runs')).toMatchObject({ status: 0 });
     expect(await inside('runs', 'cat /data/file; echo no >/data/file')).toBe('kept\nsh: can\'t create /data/file: Read-only file system\n[1]');
