@@ -24,7 +24,7 @@ export const NAMES = [1, MANY, 'one container or more'] as const;
 const LOOK_MS = 100;
 
 function lineCount(text: string, option: string): number {
-  if (text === 'all') return MANY;
+  if (text === 'all' || /^-\d{1,9}$/.test(text)) return MANY; // as Docker’s
   if (!/^\d{1,9}$/.test(text)) throw new VmmError('USAGE', `${option}: ${text} is no number of lines`, { hint: 'for example 100, or all' });
   return Number(text);
 }
@@ -70,12 +70,13 @@ export function containersCommands(): Command[] {
   return COMMANDS.map(({ command }) => command);
 }
 
-/** Each by itself, its name printed when it went well; see `eachOf`. */
-export async function each(root: string | undefined, names: readonly string[], work: (one: Container, state: StateFolder, text: string) => Promise<unknown>, printed = true): Promise<number> {
+/** Each by itself, its name printed when it went well; see `eachOf`. `missing`: the status where there is none of that name. */
+export async function each(root: string | undefined, names: readonly string[], work: (one: Container, state: StateFolder, text: string) => Promise<unknown>, printed = true, missing: 0 | 1 = 1): Promise<number> {
   const state = new StateFolder(root);
-  return eachOf(names, { failed: 1 }, async (text) => {
+  return eachOf(names, missing === 0 ? { failed: 1, harmless: 'CONTAINER_NOT_FOUND' } : { failed: 1 }, async (text) => {
     const said = await work(await state.find(text), state, text);
-    if (said !== false && printed) print(`${typeof said === 'string' ? said : text}\n`);
+    if (said !== false && printed) print(`${typeof said === 'string' ? said : text}
+`);
     return said;
   });
 }

@@ -8,10 +8,12 @@ export interface EachOf {
   readonly failed: number;
   /** Codes of errors that the rest would meet as well: such a one is thrown, and ends all. Without: where output goes. */
   readonly ends?: RegExp;
+  /** The code of an error that is told, and no failure. */
+  readonly harmless?: string;
 }
 
 /** As Docker: one after the other. What fails is told at once (`work` gives false when it has told), and the others go on. Gives the exit status. Throws what `work` throws beside VmmError. */
-export async function eachOf(names: readonly string[], { failed, ends = /^OUTPUT_WRITE$/ }: EachOf, work: (name: string) => unknown): Promise<number> {
+export async function eachOf(names: readonly string[], { failed, ends = /^OUTPUT_WRITE$/, harmless }: EachOf, work: (name: string) => unknown): Promise<number> {
   let status = 0;
   for (const name of names) {
     try {
@@ -19,7 +21,7 @@ export async function eachOf(names: readonly string[], { failed, ends = /^OUTPUT
     } catch (error) {
       if (!(error instanceof VmmError) || ends.test(error.code)) throw error;
       tell(describeError(error));
-      status = failed;
+      if (error.code !== harmless) status = failed;
     }
   }
   return status;

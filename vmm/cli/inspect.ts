@@ -177,7 +177,7 @@ function configOf({ record }: Container, options: RunOptions): Row {
     Volumes: config.volumes.length === 0 ? null : Object.fromEntries(config.volumes.map((target) => [target, {}])),
     WorkingDir: options.workdir ?? config.workingDir,
     Entrypoint: options.entrypoint ?? (config.entrypoint.length === 0 ? null : config.entrypoint),
-    Labels: record.labels,
+    Labels: Object.fromEntries(Object.entries(record.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))), // Go prints maps so
     StopSignal: options.stopSignal === undefined ? (config.stopSignal ?? 'SIGTERM') : `${options.stopSignal}`,
     StopTimeout: record.stopTimeout,
     ...(record.health === undefined ? {} : { Healthcheck: { Test: record.health.test, Interval: record.health.intervalMs * 1e6, Timeout: record.health.timeoutMs * 1e6, StartPeriod: record.health.startPeriodMs * 1e6, Retries: record.health.retries } }),

@@ -62,7 +62,7 @@ const COMMANDS: readonly Subcommand[] = [
   EVENTS_COMMAND,
   UPDATE_COMMAND,
   subcommand({ name: 'rm', synopsis: '[OPTIONS] CONTAINER…', about: 'Removes containers: what they have kept, their names and logs.', options: RM }, NAMES, (names, { root, force }) =>
-    each(root, names, (one, state, text) => remove(one, state, text, force))),
+    each(root, names, (one, state, text) => remove(one, state, text, force), true, force ? 0 : 1)),
   subcommand({ name: 'container prune', synopsis: '[OPTIONS]', about: 'Removes all containers that do not run.', options: PRUNE }, [0, 0, 'no argument'], (_, options) => prune(options)),
 ];
 
