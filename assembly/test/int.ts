@@ -13,3 +13,7 @@ export * from './decode';
 export * from './diff';
 export { lapic_set_irr } from '../cpu/chips/apic';
 export { lapic_write } from '../cpu/chips/lapic';
+export { check_begin, check_clear, check_compare, check_rewind } from '../cpu/jit/check';
+export { check_page } from '../cpu/memory/keep';
+export { device_at, device_lock, device_unlock } from '../virtio/device';
+export { device_new } from '../virtio/slot';

@@ -3,12 +3,15 @@ import { MACHINE_EV_NEEDS_RESET } from '../contract/machine';
 import {
   INTERRUPT_CONFIG, STATUS_DEVICE_NEEDS_RESET, STATUS_DRIVER_OK,
 } from '../contract/generated/virtio';
-import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, } from '../core/layout';
+import { DEVICE_BASE, DEVICE_MAX, DEVICE_STRIDE, JIT_CHECK_BASE } from '../core/layout';
 import { interrupt_pulse } from '../interrupt/lines';
 import { lock, unlock } from '../core/lock';
 import { machine_event } from '../core/machine';
 
 export const DEVICE_STATE_VERSION: u32 = 1;
+
+/** How often the lock of the device in each slot was taken (turns.ts): not in its state, for it is no part of the machine's. */
+export const DEVICE_TURNS: usize = JIT_CHECK_BASE + 0x800;
 
 export const DEV_CONFIG: usize = 0x100;
 export const CONFIG_MAX: u32 = 0x100;
@@ -77,6 +80,8 @@ export function device_config(d: Device): usize {
 
 export function device_lock(d: Device): void {
   lock(changetype<usize>(d) + offsetof<Device>('lock'));
+  const at: usize = <usize>(d.slot & (DEVICE_MAX - 1)) << 2;
+  atomic.store<u32>(DEVICE_TURNS + at, load<u32>(DEVICE_TURNS + at) + 1);
 }
 
 export function device_unlock(d: Device): void {

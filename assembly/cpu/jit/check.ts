@@ -6,6 +6,9 @@
  * (`check_page` in memory/keep.ts). What cannot be done twice makes the run not comparable (BlockVars.jit_taint): devices, system instructions, code that
  * is overwritten. At JIT_CHECK_BASE: 16 words for the host (see `report`), the states, then pages as they were and as the translation
  * left them.
+ *
+ * Devices write guest memory on threads of their own. A run during which one may have (virtio/turns.ts) is not undone, for that would undo what the
+ * device wrote; and where one may have written only since, so that the interpreter saw other memory, a difference says nothing.
  */
 import { JIT_CHECK_BASE, RAM_BASE } from '../../core/layout';
 import { block_vars } from '../uop/blocks';
@@ -13,6 +16,7 @@ import { flags_get } from '../vcpu/flags';
 import { Cpu, CPU_FPR, CPU_XMM, FAULT_EXCEPTION } from '../vcpu/state';
 import { PAGE_LIST, PAGES_BEFORE, PAGES_MAX } from '../memory/keep';
 import { TLB_ENTRIES } from '../memory/tlb';
+import { devices_turns } from '../../virtio/turns';
 
 const COMPARED: usize = JIT_CHECK_BASE;
 const SKIPPED: usize = JIT_CHECK_BASE + 4;
@@ -36,6 +40,21 @@ const FP_END: usize = offsetof<Cpu>('index');
 const VECTORS: usize = CPU_XMM;
 const VECTORS_SIZE: usize = CPU_FPR + 0x80 - CPU_XMM;
 const FLAGS_AT: usize = 0xff0; // of a saved state
+const TURNS_AT: usize = 0xfe0; // devices' turns before the translation
+
+/** False when devices may have written guest memory since the translation began. */
+function steady(): bool {
+  const before = load<i64>(STATE_BEFORE, TURNS_AT);
+  return before >= 0 && devices_turns() == before;
+}
+
+/** Takes back what a run wrote, and no byte beside it, which a device may be about to write. */
+function rewind_page(real: usize, before: usize, after: usize): void {
+  for (let i: usize = 0; i < 4096; i += 8) {
+    if (load<u64>(after + i) == load<u64>(before + i)) continue;
+    for (let j = i; j < i + 8; j++) if (load<u8>(after + j) != load<u8>(before + j)) store<u8>(real + j, load<u8>(before + j));
+  }
+}
 
 function save(cpu: usize, to: usize): void {
   memory.copy(to, cpu, HEAD_END);
@@ -60,6 +79,7 @@ function restore(cpu: usize, from: usize): void {
 export function check_begin(cpu: usize): void {
   const v = block_vars(cpu);
   save(cpu, STATE_BEFORE);
+  store<i64>(STATE_BEFORE, devices_turns(), TURNS_AT);
   const table: usize = changetype<Cpu>(cpu).tlb;
   for (let i: u32 = 0; i < TLB_ENTRIES; i++) store<u64>(table + (i << 5), <u64>-1, 8);
   v.jit_pages = 0;
@@ -71,18 +91,13 @@ export function check_begin(cpu: usize): void {
 export function check_rewind(cpu: usize): bool {
   const v = block_vars(cpu);
   v.jit_checking = 0;
-  if (v.jit_taint) {
+  for (let i: u32 = 0; i < v.jit_pages; i++) memory.copy(PAGES_AFTER + (i << 12), RAM_BASE + load<u32>(PAGE_LIST + (i << 2)), 4096);
+  if (v.jit_taint || !steady()) {
     store<u32>(SKIPPED, load<u32>(SKIPPED) + 1);
     return false;
   }
   save(cpu, STATE_AFTER);
-  for (let i: u32 = 0; i < v.jit_pages; i++) {
-    const real: usize = RAM_BASE + load<u32>(PAGE_LIST + (i << 2));
-    const before = PAGES_BEFORE + (i << 12);
-    memory.copy(PAGES_AFTER + (i << 12), real, 4096);
-    // words that nobody changed stay untouched: a device may write beside them
-    for (let j: usize = 0; j < 4096; j += 8) if (load<u64>(real + j) != load<u64>(before + j)) store<u64>(real + j, load<u64>(before + j));
-  }
+  for (let i: u32 = 0; i < v.jit_pages; i++) rewind_page(RAM_BASE + load<u32>(PAGE_LIST + (i << 2)), PAGES_BEFORE + (i << 12), PAGES_AFTER + (i << 12));
   restore(cpu, STATE_BEFORE);
   return true;
 }
@@ -114,6 +129,10 @@ export function check_compare(cpu: usize, blk: usize, rip: u64, same: bool): voi
     if (memory.compare(RAM_BASE + page, PAGES_AFTER + (i << 12), 4096) == 0) continue;
     what |= DIFF_MEMORY;
     if (!(what & DIFF_REGISTER)) at = page;
+  }
+  if (what && !steady()) {
+    store<u32>(SKIPPED, load<u32>(SKIPPED) + 1);
+    return;
   }
   store<u32>(COMPARED, load<u32>(COMPARED) + 1);
   if (what) report(cpu, blk, rip, what, at);
