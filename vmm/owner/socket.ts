@@ -5,11 +5,17 @@ import { basename, dirname } from 'node:path';
 /** unix(7): sun_path, with the NUL behind it. */
 const SUN_PATH = 108;
 
-/** Calls `use` with a name of a socket that is short enough wherever it lies. */
+/** Calls `use` with a name of a socket that is short enough wherever it lies, until `close`. Throws what `use` throws, and is closed then. */
 export function withSocketPath<T>(socket: string, use: (path: string) => T): { result: T; close(): void } {
   if (Buffer.byteLength(socket) < SUN_PATH) return { result: use(socket), close: () => {} };
   const fd = openSync(dirname(socket), 'r');
-  return { result: use(`/proc/self/fd/${fd}/${basename(socket)}`), close: () => closeSync(fd) };
+  const close = (): void => closeSync(fd);
+  try {
+    return { result: use(`/proc/self/fd/${fd}/${basename(socket)}`), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** Does somebody listen? Of an owner that was killed only the name is left. */
