@@ -1,38 +1,22 @@
 /** `vmm image inspect`: an image as `docker inspect` shows one (API 1.41), with what is true here, and podman's Digest, ManifestType, Labels and History; the store's own record lies below Record. */
-import { VmmError } from '../api/errors.ts';
 import { hostFs, ImageStore } from '../api/images.ts';
 import { type ImageDetails, imageDetails, type ImageRecord } from '../api/store.ts';
 import { HELP } from './common-options.ts';
-import { describeError, forTerminal, jsonText } from './describe.ts';
 import { createdAt } from './image-filter.ts';
+import { inspectEach, type Row } from './inspect-each.ts';
 import { value } from './options.ts';
-import { print, tell } from './output.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
-import { formatEach } from './template.ts';
-
-type Row = Readonly<Record<string, unknown>>;
 
 const NANO_MS = 1e6;
 const OPTIONS = { format: value('TEMPLATE', 'a Go template, or json', undefined, { short: 'f' }), help: HELP };
 
 export const INSPECT_IMAGE: Subcommand = subcommand({ name: 'image inspect', synopsis: '[OPTIONS] IMAGE…', about: 'Prints what is known of images, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one image or more'], (names, { format }) => {
   const store = new ImageStore(undefined, hostFs);
-  const rows: Row[] = [];
-  let status = 0;
-  // As Docker: what is known of the others is printed all the same.
-  for (const text of names) {
-    try {
-      const record = store.find(text);
-      if (record === undefined) throw store.notFound(text, 'see `vmm image ls`');
-      rows.push(viewOf(store, record));
-    } catch (error) {
-      if (!(error instanceof VmmError)) throw error;
-      tell(describeError(error));
-      status = 1;
-    }
-  }
-  print(format === undefined || format === 'json' ? jsonText(rows) : forTerminal(formatEach(format, rows)));
-  return status;
+  return inspectEach(names, format, (text) => {
+    const record = store.find(text);
+    if (record === undefined) throw store.notFound(text, 'see `vmm image ls`');
+    return viewOf(store, record);
+  });
 });
 
 /** For `vmm inspect`. Undefined: there is none of that name. Throws IMAGE_AMBIGUOUS, STORE_READ. */

@@ -4,20 +4,17 @@ import { type Container, type Health, runs, StateFolder } from '../api/owner.ts'
 import { findVolume, storePaths } from '../api/volumes.ts';
 import { HELP } from './common-options.ts';
 import { mountsNow } from './device-list.ts';
+import { inspectEach, type Row } from './inspect-each.ts';
 import { bindings, networkSettings } from './inspect-network.ts';
 import { sizesOf } from './container-size.ts';
-import { describeError, forTerminal, jsonText } from './describe.ts';
 import { flag, oneOf, value } from './options.ts';
-import { print, tell } from './output.ts';
 import { networksOf } from './run-network.ts';
 import type { RunOptions } from './run-options.ts';
 import { MIB } from './sizes.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
-import { formatEach } from './template.ts';
 import { optionsOf } from './record-options.ts';
 
-type Row = Readonly<Record<string, unknown>>;
 
 /** Go's time without one. */
 const NEVER = '0001-01-01T00:00:00Z';
@@ -26,20 +23,7 @@ const OPTIONS = { root: ROOT, type: value('container|image|volume', 'what the na
 
 export const INSPECT_COMMAND: Subcommand = subcommand({ name: 'inspect', synopsis: '[OPTIONS] NAME…', about: 'Prints what is known of containers, images and volumes, as JSON.', options: OPTIONS }, [1, Number.POSITIVE_INFINITY, 'one name or more'], async (names, { root, format, type, size }) => {
   const state = type === undefined || type === 'container' ? new StateFolder(root) : undefined;
-  const rows: Row[] = [];
-  let status = 0;
-  // As Docker: what is known of the others is printed all the same.
-  for (const text of names) {
-    try {
-      rows.push(await seen(text, type, state, size));
-    } catch (error) {
-      if (!(error instanceof VmmError)) throw error;
-      tell(describeError(error));
-      status = 1;
-    }
-  }
-  print(format === undefined || format === 'json' ? jsonText(rows) : forTerminal(formatEach(format, rows)));
-  return status;
+  return inspectEach(names, format, (text) => seen(text, type, state, size));
 });
 
 /** Throws CONTAINER_NOT_FOUND, IMAGE_NOT_FOUND, VOLUME_NOT_FOUND, and others. */
