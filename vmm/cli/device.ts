@@ -4,9 +4,9 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from '../../base/random.ts';
 import { hostPath, type DiskFormat } from '../api/containers.ts';
-import { LOT_MS, openCable, openDisk, openName, sendDescriptors, TOKEN_BYTES } from '../api/devices.ts';
+import { LOT_MS, openCable, openDisk, openName, TOKEN_BYTES } from '../api/devices.ts';
 import { VmmError } from '../api/errors.ts';
-import { type AddedDevice, askOwner, type Container, runs, StateFolder, withSocketPath } from '../api/owner.ts';
+import { type AddedDevice, askOwner, type Container, runs, StateFolder } from '../api/owner.ts';
 import { HELP } from './common-options.ts';
 import { deviceList, deviceRows } from './device-list.ts';
 import { eachOf } from './each-of.ts';
@@ -16,6 +16,7 @@ import { openMounts } from './mounts.ts';
 import { type CardText, parseNetwork } from './net-options.ts';
 import { type Command, flag, list } from './options.ts';
 import { print, tell } from './output.ts';
+import { passDescriptors } from './passed.ts';
 import { containerNetwork } from './run-network.ts';
 import { ROOT } from './state-option.ts';
 import { type Subcommand, subcommand } from './subcommand.ts';
@@ -134,24 +135,12 @@ async function give(socket: string, token: Uint8Array, fds: readonly number[], t
 
 /** False: there is no room just now. */
 function gives(socket: string, token: Uint8Array, fds: readonly number[], text: string): boolean {
-  const { result, close } = withSocketPath(socket, (short) => {
-    try {
-      sendDescriptors(short, token, fds);
-      return undefined;
-    } catch (error) {
-      return error;
-    }
-  });
-  close();
-  if (result === undefined) return true;
-  switch ((result as { errnoName?: string }).errnoName) {
-    case 'EAGAIN':
-      return false;
-    case 'ENOENT':
-    case 'ECONNREFUSED':
-      throw new VmmError('DEVICE_ROOM', `the machine of container ${text} has no room for devices that come later`, { cause: result, hint: 'make it with --hotplug mounts, disks or cards' });
-    default:
-      throw result;
+  try {
+    return passDescriptors(socket, token, fds);
+  } catch (cause) {
+    const { errnoName = '' } = cause as { readonly errnoName?: string };
+    if (!['ENOENT', 'ECONNREFUSED'].includes(errnoName)) throw cause;
+    throw new VmmError('DEVICE_ROOM', `the machine of container ${text} has no room for devices that come later`, { cause, hint: 'make it with --hotplug mounts, disks or cards' });
   }
 }
 

@@ -1,12 +1,13 @@
 /** What an owner does for `vmm device`: its client has opened what the container is given, and passes the descriptors. */
 import { closeSync, readlinkSync } from 'node:fs';
 import { type ContainerRun, LiveDevices } from '../api/containers.ts';
-import { DescriptorInbox } from '../api/devices.ts';
+import type { DescriptorInbox } from '../api/devices.ts';
 import { VmmError } from '../api/errors.ts';
-import { type AddedDevice, type Ask, type ContainerLife, type ContainerRecord, type RecordedCard, type Reply, type StateFolder, withSocketPath } from '../api/owner.ts';
+import type { AddedDevice, Ask, ContainerLife, ContainerRecord, RecordedCard, Reply, StateFolder } from '../api/owner.ts';
 import { roomOf } from './hotplug-option.ts';
 import { refusedBy } from './owner-service.ts';
 import { cardsOf } from './owner-run.ts';
+import { inboxAt } from './passed.ts';
 import { optionsOf } from './record-options.ts';
 
 type Told = (change: Partial<ContainerLife>, action: string, about: Readonly<Record<string, string>>) => void;
@@ -37,9 +38,7 @@ export class OwnerDevices {
     // The machine has more drives: those are for containers that join it.
     this.#live = new LiveDevices(run, { drives: this.#room.spareDisks ?? 0 });
     if (hotplug.length === 0) return;
-    const { result, close } = withSocketPath(state.descriptorSocket(record.id), (short) => new DescriptorInbox(state.descriptorSocket(record.id), short));
-    close();
-    this.#inbox = result;
+    this.#inbox = inboxAt(state.descriptorSocket(record.id));
   }
 
   close(): void {

@@ -1,9 +1,11 @@
 /** Containers of other processes in the machine of this one (`--network container:NAME`). */
 import { closeSync } from 'node:fs';
 import { type ContainerRun, type ContainerSpec, type GuestContainer, joinedSpecOf, type Mount, processOf } from '../api/containers.ts';
-import { DescriptorInbox } from '../api/devices.ts';
+import type { DescriptorInbox } from '../api/devices.ts';
+import { inTime, Turns } from '../../base/turns.ts';
 import { VmmError } from '../api/errors.ts';
-import { ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, type Reply, type StateFolder, statsOf, type Talker, talk, withSocketPath } from '../api/owner.ts';
+import { ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, type Reply, type StateFolder, statsOf, type Talker, talk } from '../api/owner.ts';
+import { inboxAt } from './passed.ts';
 
 const SIGKILL = 9;
 const SIGTERM = 15;
@@ -41,12 +43,13 @@ export class OwnerGuests {
   readonly #all = new Map<string, Joined>();
   /** Serial numbers of disks that could not be taken out yet. */
   readonly #stuck = new Set<string>();
-  #last: Promise<unknown> = Promise.resolve();
+  /** Changes of the disks. */
+  readonly #changes = new Turns();
   #ending = false;
 
   /** Before the process gives up its rights. `id`: of the container whose machine it is. `guestMs`: how long the guest may take for a disk. */
   constructor(state: Pick<StateFolder, 'joinSocket'>, id: string, guestMs = GUEST_MS) {
-    this.#inbox = inboxAt(state.joinSocket(id));
+    this.#inbox = inboxIfAny(state.joinSocket(id));
     this.#guestMs = guestMs;
   }
 
@@ -86,7 +89,7 @@ export class OwnerGuests {
       const spec = this.#specOf(run, ask);
       shares = (spec.mounts ?? []).flatMap(({ source, subpath }) => (source?.kind === 'share' && subpath !== undefined ? [subpath] : []));
       for (const name of shares) run.lent.set(name, (run.lent.get(name) ?? 0) + 1);
-      await this.#next(() => this.#insert(run, ask, fds));
+      await this.#changes.next(() => this.#insert(run, ask, fds));
       return this.#took(run, id, spec, await this.#start(run, id, spec, one), over);
     } catch (error) {
       over();
@@ -212,7 +215,7 @@ export class OwnerGuests {
   }
 
   #remove(run: ContainerRun, id: string): Promise<void> {
-    return this.#next(async () => {
+    return this.#changes.next(async () => {
       for (const disk of DISKS) await this.#takeOut(run, serial(id, disk));
     });
   }
@@ -228,20 +231,12 @@ export class OwnerGuests {
       await within(run.guest.sync(), this.#guestMs).catch(() => {});
     }
   }
-
-  /** One change of the disks at a time. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
-  }
 }
 
-function inboxAt(path: string): DescriptorInbox | undefined {
+/** Undefined: without the FFI library. */
+function inboxIfAny(path: string): DescriptorInbox | undefined {
   try {
-    const { result, close } = withSocketPath(path, (short) => new DescriptorInbox(path, short));
-    close();
-    return result;
+    return inboxAt(path);
   } catch (error) {
     if (error instanceof VmmError && error.code === 'FFI_MISSING') return undefined;
     throw error;
@@ -257,15 +252,8 @@ function eject(run: ContainerRun, disk: string): void {
 }
 
 /** A guest that answers nothing holds nobody up. */
-async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new VmmError('CONTAINER_BUSY', `the machine does not answer within ${ms / 1000} s`, { hint: 'try again, or stop the container whose machine it is' })), ms);
-  answer.catch(() => {});
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+  return inTime(answer, ms, () => new VmmError('CONTAINER_BUSY', `the machine does not answer within ${ms / 1000} s`, { hint: 'try again, or stop the container whose machine it is' }));
 }
 
 /** A guest's mount of what the machine shares already. Throws USAGE for what it does not. */

@@ -1,14 +1,14 @@
 /** A container whose machine is another's (`--network container:NAME`): this process owns it, and asks the owner of that one to run it. */
 import { closeSync, openSync, statSync } from 'node:fs';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from '../../base/random.ts';
 import { type ContainerEnded, type ContainerIo, type ContainerResult, type ExitStatus, type JoinedContainer, NO_NETWORK, type ProcessSpec, specText } from '../api/containers.ts';
-import { sendDescriptors, TOKEN_BYTES } from '../api/devices.ts';
+import { TOKEN_BYTES } from '../api/devices.ts';
 import { VmmError } from '../api/errors.ts';
-import { type Channel, type ContainerRecord, ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, Refused, RemoteProcess, runs, type Size, type StateFolder, type Stats, type Talk, talkToOwner, withSocketPath } from '../api/owner.ts';
+import { type Channel, type ContainerRecord, ENDED_OUT_OF_MEMORY, ENDED_ROOT_FULL, ENDED_WITH_MACHINE, type InsideAsk, type JoinAsk, Refused, RemoteProcess, runs, type Size, type StateFolder, type Stats, type Talk, talkToOwner } from '../api/owner.ts';
 import { STOP_SECONDS } from './owner-ask.ts';
 import type { OwnedContainer, OwnedProcess } from './owned.ts';
+import { passDescriptors } from './passed.ts';
 import * as STATUS from './status.ts';
 
 const SIGKILL = 9;
@@ -258,20 +258,13 @@ function opened(path: string, mode: 'r' | 'r+'): number {
 
 /** False: there was no room. */
 function give(socket: string, token: Uint8Array, fds: readonly number[]): boolean {
-  const { result, close } = withSocketPath(socket, (short) => {
-    try {
-      sendDescriptors(short, token, fds);
-      return true;
-    } catch (error) {
-      // Without the FFI library the other's process opens them: nothing binds it.
-      if (error instanceof VmmError && error.code === 'FFI_MISSING') return true;
-      // Is nobody there, that is told when it is asked.
-      if (error instanceof VmmError && error.code === 'HOST_CALL') return (error as { readonly errno?: number }).errno !== constants.errno.EAGAIN;
-      throw error;
-    }
-  });
-  close();
-  return result;
+  try {
+    return passDescriptors(socket, token, fds);
+  } catch (error) {
+    // Without the FFI library the other's process opens them: nothing binds it. Is nobody there, that is told when it is asked.
+    if (error instanceof VmmError && /^(FFI_MISSING|HOST_CALL)$/.test(error.code)) return true;
+    throw error;
+  }
 }
 
 function statusOf(status: number, flags: number): ExitStatus {

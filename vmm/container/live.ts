@@ -6,6 +6,7 @@ import { AgentError } from '../agent/errors.ts';
 import { type InterfaceConfig, macText } from '../agent/network.ts';
 import type { Mount, MountAction } from '../agent/spec.ts';
 import { VmmError } from '../../base/errors.ts';
+import { inTime, Turns } from '../../base/turns.ts';
 import { type GuestConfig, SHARE_TAG, type ShareExport } from '../guest/guest.ts';
 import type { ContainerRun } from './run.ts';
 
@@ -44,7 +45,7 @@ export class LiveDevices {
   readonly #disks = new Map<string, string>();
   /** Cards with a cable, by their index. */
   readonly #cards: Set<number>;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Turns();
 
   /** `guestMs`: how long the guest may take to answer. `drives`: how many disks there may be at once, whatever empty drives the machine has. */
   constructor(run: ContainerRun, { guestMs = GUEST_MS, drives = Number.POSITIVE_INFINITY }: { readonly guestMs?: number; readonly drives?: number } = {}) {
@@ -56,7 +57,7 @@ export class LiveDevices {
 
   /** Throws MOUNT_TARGET, SHARE_PATH, AGENT_MOUNT, USAGE; then nothing of it is left. */
   mount({ target, ...source }: AddedMount): Promise<void> {
-    return this.#next(async () => {
+    return this.#changes.next(async () => {
       this.#refuse(target);
       const { guest } = this.#run;
       const name = `later-${++numbers}`;
@@ -70,7 +71,7 @@ export class LiveDevices {
 
   /** Throws as `mount`, and DISK_*. */
   disk({ target, format, ...disk }: AddedDisk): Promise<void> {
-    return this.#next(async () => {
+    return this.#changes.next(async () => {
       this.#refuse(target);
       if (this.#disks.size >= this.#drives) throw new VmmError('DISK_SPARE', `disk ${disk.path}: the machine has no empty drive`, { hint: 'take a disk away first, or make the container with --hotplug disks=N' });
       const { guest } = this.#run;
@@ -86,7 +87,7 @@ export class LiveDevices {
 
   /** Resolves with its name in the container and its Ethernet address. Throws NET_*, AGENT_SYSTEM. */
   card(cable: CableSpec, given: Omit<InterfaceConfig, 'mac'>): Promise<{ readonly name: string; readonly mac: string }> {
-    return this.#next(async () => {
+    return this.#changes.next(async () => {
       const { guest } = this.#run;
       const { card, mac } = await guest.plugCard(cable, (answer) => this.#within(answer));
       try {
@@ -105,7 +106,7 @@ export class LiveDevices {
    * Throws DEVICE_BUSY, DEVICE_NOT_FOUND.
    */
   remove(name: string, force: boolean): Promise<void> {
-    return this.#next(async () => {
+    return this.#changes.next(async () => {
       const card = [...this.#cards].find((each) => cardName(each) === name);
       if (card !== undefined) {
         // Whatever the guest says: who is cut off may not want to be.
@@ -205,22 +206,8 @@ export class LiveDevices {
   }
 
   /** A guest that answers nothing does not hold its host up. */
-  async #within<T>(answer: Promise<T>): Promise<T> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new VmmError('DEVICE_BUSY', `the guest does not answer within ${this.#guestMs / 1000} s`, { hint: 'try again; `vmm device rm --force` takes a device away all the same' })), this.#guestMs);
-    answer.catch(() => {});
-    try {
-      return await Promise.race([answer, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** One change at a time. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
+  #within<T>(answer: Promise<T>): Promise<T> {
+    return inTime(answer, this.#guestMs, () => new VmmError('DEVICE_BUSY', `the guest does not answer within ${this.#guestMs / 1000} s`, { hint: 'try again; `vmm device rm --force` takes a device away all the same' }));
   }
 }
 
